@@ -1,0 +1,154 @@
+"""What a trial leaves behind: raw values, warm-ups kept apart, nothing derived but medians.
+
+Usage:
+    record = TrialRecord(trial=trial, status="completed", epochs=(...), ...)
+    record.model_dump_json()
+
+A record is immutable. What could not be measured is None, never 0.
+"""
+
+import statistics
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.spec.plan import Trial
+
+SCHEMA_VERSION = 1
+
+Status = Literal[
+    "completed",
+    "diverged",
+    "out_of_memory",
+    "timed_out",
+    "worker_lost",
+    "unsupported",
+    "failed",
+    "interrupted",
+]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+FINE: frozenset[Status] = frozenset({"completed", "diverged", "unsupported"})
+"""Statuses that are answers: with these alone, a run has succeeded."""
+
+SETTLED: frozenset[Status] = FINE | {"out_of_memory"}
+"""Statuses that a resumed run leaves as they are; the others are tried again."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+class EpochRecord(_Record):
+    """One epoch of training, timed from sync to sync around exactly its steps."""
+
+    epoch: int
+    warmup: bool
+    epoch_s: float
+    examples: int
+    """Examples trained on: the remainder that fills no batch is left out."""
+    steps: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    evaluate_s: float | None = None
+    """Time of the validation after the epoch, outside ``epoch_s``."""
+    window_s: tuple[float, ...] = ()
+    """Time of each window of steps; their number of steps is in ``resolved``."""
+    clipped_steps: int | None = None
+    """Steps in which clipping changed a gradient; None without clipping."""
+    skipped_steps: int | None = None
+    """Steps not applied for a non-finite gradient; None without loss scaling."""
+
+    @property
+    def examples_per_s(self) -> float:
+        """Examples over time of this same epoch."""
+        return self.examples / self.epoch_s
+
+
+class Measures(_Record):
+    """What was measured on a trial as a whole, in SI units."""
+
+    parameters: int | None = None
+    trainable_parameters: int | None = None
+    import_s: float | None = None
+    """Importing TensorFlow and Keras in the fresh process."""
+    data_load_s: float | None = None
+    """Bringing the data to where training reads it."""
+    build_s: float | None = None
+    """Building the model and its optimiser."""
+    cold_start_s: float | None = None
+    """First call of every compiled shape: trace, compile, autotune."""
+    evaluate_s: float | None = None
+    """All validation and the final test, first calls included."""
+    total_s: float | None = None
+    """The trial from its process's first line to its record."""
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    weights_l2: float | None = None
+    peak_rss_bytes: int | None = None
+    peak_device_memory_bytes: int | None = None
+    energy_j: float | None = None
+    mean_power_w: float | None = None
+    throttled: bool | None = None
+    flops_per_step: int | None = None
+    mfu: float | None = None
+
+
+class TrialRecord(_Record):
+    """One attempt at a trial, whatever became of it."""
+
+    schema_version: int = SCHEMA_VERSION
+    trial: Trial
+    attempt: int = 1
+    invocation: int = 0
+    """Which call of ``bench run`` on this folder made the attempt, from 0."""
+    status: Status
+    error: str | None = None
+    """Why it did not complete, in one line."""
+    log_tail: str | None = None
+    """The last lines that its process wrote, where it did not complete."""
+    started_at: str | None = None
+    """UTC, ISO 8601."""
+    wall_s: float | None = None
+    """From its dispatch to its end as the driver saw it: what the trial cost."""
+    node: str | None = None
+    devices: tuple[str, ...] = ()
+    resolved: dict[str, Any] = {}
+    """What TensorFlow chose in the end."""
+    measures: Measures = Measures()
+    epochs: tuple[EpochRecord, ...] = ()
+
+    @property
+    def steady_epochs(self) -> tuple[EpochRecord, ...]:
+        """Epochs after the warm-up; the only epoch where there is but one."""
+        return tuple(e for e in self.epochs if not e.warmup)
+
+    @property
+    def epoch_s(self) -> float | None:
+        """Median time of the steady epochs."""
+        steady = self.steady_epochs
+        return statistics.median(e.epoch_s for e in steady) if steady else None
+
+    @property
+    def examples_per_s(self) -> float | None:
+        """All examples of the steady epochs over all their time."""
+        steady = self.steady_epochs
+        seconds = sum(e.epoch_s for e in steady)
+        return sum(e.examples for e in steady) / seconds if steady else None
+
+    def time_to_accuracy_s(self) -> float | None:
+        """Training time to ``target_accuracy`` on the validation data, without cold start.
+
+        None where no target was set, infinity where it was not reached.
+        """
+        target = self.trial.variant.target_accuracy
+        if target is None or not self.epochs:
+            return None
+        elapsed = 0.0
+        for e in self.epochs:
+            elapsed += e.epoch_s
+            if e.val_accuracy is not None and e.val_accuracy >= target:
+                return elapsed
+        return float("inf")

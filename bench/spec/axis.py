@@ -1,0 +1,56 @@
+"""One value of one axis: is it a known key, and can that key have this value?
+
+Usage:
+    check_setting("norm", "bn_pst")   # ValueError: ... did you mean 'bn_post'?
+"""
+
+import difflib
+import functools
+from collections.abc import Iterable
+from typing import Annotated, Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from bench.spec.variant import AXES, Variant
+
+
+def check_setting(key: str, value: Any) -> Any:
+    """``value`` as the variant's field will hold it; ValueError says what is wrong with it."""
+    check_key(key, AXES)
+    try:
+        return _adapter(key).validate_python(value)
+    except ValidationError as error:
+        raise ValueError(_explain(key, value, error)) from None
+
+
+def check_key(key: str, known: Iterable[str]) -> None:
+    """Raise ValueError for an unknown ``key``, naming the nearest of the ``known`` ones."""
+    names = list(known)
+    if key not in names:
+        raise ValueError(f"unknown key '{key}'{nearest(key, names)}")
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """``": did you mean 'relu'?"``, or the list of what is allowed where nothing is near."""
+    names = list(names)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if close:
+        return f": did you mean '{close[0]}'?"
+    return f": use one of {', '.join(names)}"
+
+
+@functools.cache
+def _adapter(key: str) -> TypeAdapter[Any]:
+    field = Variant.model_fields["global_batch_size" if key == "per_replica_batch_size" else key]
+    return TypeAdapter(Annotated[field.annotation, field])
+
+
+def _explain(key: str, value: Any, error: ValidationError) -> str:
+    choices = [c for c in get_args(Variant.model_fields[key].annotation) if isinstance(c, str)] if (
+        key in Variant.model_fields
+    ) else []
+    if choices:
+        hint = nearest(value, choices) if isinstance(value, str) else nearest("", choices)
+        return f"{key} cannot be {value!r}{hint}"
+    reason = error.errors()[0]["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f"{key} cannot be {value!r}: it {reason}"

@@ -1,0 +1,137 @@
+"""A plan: the trials of a suite, in blocks whose order a seed decides.
+
+Usage:
+    plan = make_plan(suite)
+    for block in plan.blocks:        # trials compared with each other, on one set of devices
+        for trial in block.trials: ...
+
+Order inside a block follows a Williams square where the block has two trials or more, so
+that over a full cycle of repeats each variant takes each place, and follows each other
+variant, equally often (E. J. Williams, Austral. J. Sci. Res. A 2, 1949, 149-168).
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.spec.expand import Cell, Pair, expand, pair
+from bench.spec.suite import Suite
+from bench.spec.variant import Variant
+
+
+class Trial(BaseModel):
+    """One variant, one seed, to be trained once in a fresh process."""
+
+    model_config = ConfigDict(frozen=True)
+
+    trial_id: str
+    variant_id: str
+    label: str
+    block: int
+    """Which repeat of the suite this trial belongs to, from 0."""
+    order: int
+    """Place in the plan's order, from 0."""
+    seed: int
+    variant: Variant
+
+
+class Block(BaseModel):
+    """Trials compared with each other: run one after another on the same devices."""
+
+    model_config = ConfigDict(frozen=True)
+
+    repeat: int
+    trials: tuple[Trial, ...]
+
+
+class Plan(BaseModel):
+    """All trials of a run and the comparisons to be made between their variants."""
+
+    model_config = ConfigDict(frozen=True)
+
+    blocks: tuple[Block, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every trial, in planned order."""
+        return tuple(trial for block in self.blocks for trial in block.trials)
+
+
+def make_plan(suite: Suite) -> Plan:
+    """The plan of a suite; the same suite always gives the same plan."""
+    cells = expand(suite)
+    pairs = pair(cells, suite)
+    groups = _compared_groups(cells, pairs)
+    orders = [_Orders(len(group), f"{suite.seed}:{i}") for i, group in enumerate(groups)]
+    blocks: list[Block] = []
+    order = 0
+    for repeat in range(suite.blocks):
+        group_indices = list(range(len(groups)))
+        random.Random(f"{suite.seed}:groups:{repeat}").shuffle(group_indices)
+        for index in group_indices:
+            arms = [groups[index][arm] for arm in orders[index].of_repeat(repeat)]
+            trials = [_trial(c, repeat, order + i, suite.seed) for i, c in enumerate(arms)]
+            blocks.append(Block(repeat=repeat, trials=tuple(trials)))
+            order += len(trials)
+    return Plan(blocks=tuple(blocks), pairs=pairs)
+
+
+def williams_square(arms: int) -> list[list[int]]:
+    """Rows of orders of ``arms`` arms: ``arms`` rows where that is even, else twice as many.
+
+    Each arm stands in each place equally often, and each follows each other equally often.
+    """
+    return [_williams_row(arms, row) for row in range(_williams_rows(arms))]
+
+
+def _williams_rows(arms: int) -> int:
+    return arms * (2 if arms % 2 else 1)
+
+
+def _williams_row(arms: int, row: int) -> list[int]:
+    zigzag = [0] + [(i + 1) // 2 if i % 2 else arms - i // 2 for i in range(1, arms)]
+    order = [(arm + row) % arms for arm in zigzag]
+    return order if row < arms else order[::-1]
+
+
+class _Orders:
+    """The order of a group's arms in each repeat: Williams rows, shuffled by a seed."""
+
+    def __init__(self, arms: int, seed: str) -> None:
+        self._arms, self._seed = arms, seed
+
+    def of_repeat(self, repeat: int) -> Sequence[int]:
+        rows = _williams_rows(self._arms)
+        cycle, place = divmod(repeat, rows)
+        rng = random.Random(f"{self._seed}:cycle:{cycle}")
+        names = rng.sample(range(self._arms), self._arms)
+        row = rng.sample(range(rows), rows)[place]
+        return [names[arm] for arm in _williams_row(self._arms, row)]
+
+
+def _trial(cell: Cell, repeat: int, order: int, suite_seed: int) -> Trial:
+    return Trial(
+        trial_id=f"b{repeat:03d}-{cell.variant.id}",
+        variant_id=cell.variant.id,
+        label=cell.label,
+        block=repeat,
+        order=order,
+        seed=suite_seed + repeat,
+        variant=cell.variant,
+    )
+
+
+def _compared_groups(cells: Sequence[Cell], pairs: Iterable[Pair]) -> list[list[Cell]]:
+    """Cells that any comparison joins, together; in the order of their first cell."""
+    group_of = {cell.variant.id: {cell.variant.id} for cell in cells}
+    for p in pairs:
+        small, large = sorted((group_of[p.variant_id], group_of[p.baseline_id]), key=len)
+        if small is not large:
+            large |= small
+            group_of.update(dict.fromkeys(small, large))
+    groups: dict[int, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(id(group_of[cell.variant.id]), []).append(cell)
+    return list(groups.values())

@@ -1,0 +1,227 @@
+"""A variant: one full training configuration, checked, with every default filled in.
+
+Usage:
+    settings = fill_defaults({"norm": "bn_post", "global_batch_size": 512})
+    variant = Variant.model_validate(settings)
+    variant.id                     # "9f1c2ab07e", equal for equal configurations
+
+Field names are the axis names of suites and the column names of result tables.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FASHION_MNIST_TRAIN_EXAMPLES = 55_000
+"""The 60,000 training images less the first 5,000, which are kept for validation."""
+
+Initializer = Literal[
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "standard_normal",
+    "zeros",
+    "ones",
+]
+Activation = Literal[
+    "relu",
+    "leaky_relu",
+    "prelu",
+    "elu",
+    "selu",
+    "gelu",
+    "swish",
+    "sigmoid",
+    "hard_sigmoid",
+    "tanh",
+    "softplus",
+    "softsign",
+    "exponential",
+    "linear",
+]
+Norm = Literal["none", "bn_post", "bn_pre", "layer", "group"]
+Clip = Literal["none", "value", "norm", "global_norm"]
+OptimizerName = Literal[
+    "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "nadam"
+]
+Precision = Literal["float32", "float32_strict", "mixed_bfloat16", "mixed_float16", "float64"]
+
+_Count = Annotated[int, Field(ge=1, strict=True)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+_Switch = Annotated[bool, Field(strict=True)]
+
+
+class Variant(BaseModel):
+    """One training configuration. ``fill_defaults`` gives it the values left unsaid."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workload: Literal["mlp", "convnet"]
+    hidden: tuple[_Count, ...]
+    """Width of each hidden dense layer, input side first; may be empty."""
+    filters: tuple[_Count, ...]
+    """Channels of each convolution of ``convnet``; without effect on ``mlp``."""
+    dataset: Literal["fashion_mnist", "synthetic"]
+    shape: Annotated[tuple[_Count, ...], Field(min_length=3, max_length=3)]
+    """Height, width and channels of a synthetic example."""
+    classes: Annotated[int, Field(ge=2, strict=True)]
+    """Number of classes of the synthetic data set."""
+    examples: _Count
+    """Training examples; those past the real ones are augmented copies."""
+    augment: Literal["auto", "always", "never"]
+    """auto: augment copies where there are any; always: the same computation at every
+    size, so that cost does not change with it; never: copies are plain repeats."""
+    pipeline: Literal["device", "tfdata"]
+    initializer: Initializer
+    activation: Activation
+    norm: Norm
+    synchronized: _Switch
+    """Batch norm's statistics are taken over all replicas, not over each one's own part."""
+    clip: Clip
+    clip_threshold: _Positive
+    optimizer: OptimizerName
+    learning_rate: _Positive
+    precision: Precision
+    jit: Literal["none", "step", "epoch"]
+    deterministic: _Switch
+    strategy: Literal["one_device", "mirrored", "multi_worker"]
+    workers: _Count
+    replicas: _Count
+    """Devices per worker."""
+    global_batch_size: _Count
+    epochs: _Count
+    warmup_epochs: Annotated[int, Field(ge=0, strict=True)]
+    target_accuracy: Annotated[float, Field(gt=0, le=1, strict=True)] | None
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Variant":
+        for problem in _impossibilities(self):
+            raise ValueError(problem)
+        return self
+
+    @property
+    def total_replicas(self) -> int:
+        """Devices of all workers together."""
+        return self.workers * self.replicas
+
+    @property
+    def per_replica_batch_size(self) -> int:
+        """Examples that each device sees in a step."""
+        return self.global_batch_size // self.total_replicas
+
+    @property
+    def id(self) -> str:
+        """Ten hex digits, equal for configurations that train alike.
+
+        Keys that cannot act (``clip_threshold`` without clipping, say) are left out.
+        """
+        canonical = {k: v for k, v in self.model_dump().items() if k not in inert_keys(self)}
+        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+AXES: tuple[str, ...] = (*Variant.model_fields, "per_replica_batch_size")
+"""Every key that a suite may set on a variant."""
+
+
+def inert_keys(variant: Variant) -> frozenset[str]:
+    """Keys of ``variant`` that have no effect on its training."""
+    inert = set()
+    if variant.norm not in ("bn_post", "bn_pre") or variant.total_replicas == 1:
+        inert.add("synchronized")
+    if variant.clip == "none":
+        inert.add("clip_threshold")
+    if variant.workload == "mlp":
+        inert.add("filters")
+    if variant.dataset != "synthetic":
+        inert |= {"shape", "classes"}
+    return frozenset(inert)
+
+
+def fill_defaults(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields of a variant: those ``asked`` for, and the defaults of the others.
+
+    Raises ValueError where two ways of giving the batch size contradict each other.
+    """
+    settings: dict[str, Any] = {**_DEFAULTS, **asked}
+    total = settings["workers"] * settings["replicas"]
+    settings.setdefault("synchronized", total > 1)
+    settings.setdefault("jit", _default_jit(settings["strategy"], settings["pipeline"]))
+    settings.setdefault("warmup_epochs", 1 if settings["epochs"] > 1 else 0)
+    per_replica = settings.pop("per_replica_batch_size", None)
+    implied = (per_replica or 32) * total
+    batch = settings.setdefault("global_batch_size", implied)
+    if per_replica is not None and batch != implied:
+        raise ValueError(
+            f"global_batch_size {batch} is not per_replica_batch_size {per_replica} times "
+            f"{total} replicas: give one of the two"
+        )
+    return settings
+
+
+_DEFAULTS: dict[str, Any] = {
+    "workload": "mlp",
+    "hidden": (300, 100),
+    "filters": (32, 64),
+    "dataset": "fashion_mnist",
+    "shape": (28, 28, 1),
+    "classes": 10,
+    "examples": FASHION_MNIST_TRAIN_EXAMPLES,
+    "augment": "auto",
+    "pipeline": "device",
+    "initializer": "he_normal",
+    "activation": "relu",
+    "norm": "none",
+    "clip": "none",
+    "clip_threshold": 1.0,
+    "optimizer": "sgd",
+    "learning_rate": 0.001,
+    "precision": "float32",
+    "deterministic": False,
+    "strategy": "one_device",
+    "workers": 1,
+    "replicas": 1,
+    "epochs": 3,
+    "target_accuracy": None,
+}
+
+
+def _default_jit(strategy: object, pipeline: object) -> str:
+    # XLA cannot compile several replicas in one process, nor an iterator over host data.
+    if strategy != "one_device":
+        return "none"
+    return "epoch" if pipeline == "device" else "step"
+
+
+def _impossibilities(v: Variant) -> list[str]:
+    """What is wrong with each key taken together with others, in words that name the keys."""
+    found = []
+    if v.strategy == "one_device" and v.total_replicas > 1:
+        found.append(
+            f"strategy 'one_device' has one device, not {v.total_replicas}: "
+            "set strategy to 'mirrored' or 'multi_worker', or workers and replicas to 1"
+        )
+    if v.strategy == "mirrored" and v.workers > 1:
+        found.append("strategy 'mirrored' has one worker: set strategy to 'multi_worker'")
+    if v.global_batch_size % v.total_replicas:
+        found.append(
+            f"global_batch_size {v.global_batch_size} does not divide among "
+            f"{v.total_replicas} replicas: use a multiple of {v.total_replicas}"
+        )
+    if v.global_batch_size > v.examples:
+        found.append(
+            f"global_batch_size {v.global_batch_size} is larger than the data "
+            f"({v.examples} examples): lower it, or raise examples"
+        )
+    if v.warmup_epochs >= v.epochs and v.warmup_epochs > 0:
+        found.append(
+            f"warmup_epochs {v.warmup_epochs} must be below epochs {v.epochs}: "
+            "lower it, or raise epochs"
+        )
+    return found
