@@ -1,0 +1,45 @@
+"""One data set as plain numpy arrays, cheap to hand to another process.
+
+Usage:
+    arrays = load_arrays(variant)
+    arrays.shape, arrays.classes     # ((28, 28, 1), 10)
+    if not arrays.real: ...          # its accuracy means nothing
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Images are uint8 (n, height, width, channels), labels int32 (n,) below ``classes``.
+
+    All are C-contiguous, so that pickling (protocol 5) and Ray's object store take them
+    without a copy of their own. They may be read-only.
+    """
+
+    train_images: Images
+    train_labels: Labels
+    val_images: Images
+    val_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    classes: int
+    real: bool
+    """False for synthetic data, whose accuracy means nothing."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of one example."""
+        height, width, channels = self.train_images.shape[1:]
+        return height, width, channels
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that all six arrays take."""
+        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))

@@ -1,0 +1,80 @@
+"""Synthetic images of any shape: one coarse pattern per class, under noise.
+
+They can be learned, so that a loss goes down and a diverging run shows, but their accuracy
+says nothing about a technique. Equal arguments give equal bytes, whatever a trial's seed.
+
+Usage:
+    arrays = make_synthetic(shape=(224, 224, 3), classes=1000, examples=1_281_167)
+"""
+
+import math
+
+import numpy as np
+
+from bench.datasets.arrays import Arrays, Images, Labels
+from bench.errors import DatasetError
+
+POOL_BYTES = 256 * 2**20
+"""Bound on the images of all three sets together; training indexes past them."""
+
+_SEED = 20260101
+_GRID = 8
+"""A pattern has at most this many cells a side: coarse, so that convolutions see it too."""
+_CHUNK_BYTES = 4 * 2**20
+_TRAIN_BYTES = POOL_BYTES * 3 // 4
+_EXAMPLE_BYTES = POOL_BYTES // 8
+
+
+def make_synthetic(shape: tuple[int, ...], classes: int, examples: int) -> Arrays:
+    """Arrays of ``shape`` (height, width, channels), uint8, ``classes`` as equal as may be.
+
+    ``pool_sizes`` says how many. Raises DatasetError where one example takes more than 32 MiB.
+    """
+    train, held_out = pool_sizes(shape, examples)
+    labels = (np.arange(train + 2 * held_out) % classes).astype(np.int32)
+    images = _images(shape, classes, labels)
+    val, test = train, train + held_out
+    return Arrays(
+        train_images=images[:val],
+        train_labels=labels[:val],
+        val_images=images[val:test],
+        val_labels=labels[val:test],
+        test_images=images[test:],
+        test_labels=labels[test:],
+        classes=classes,
+        real=False,
+    )
+
+
+def pool_sizes(shape: tuple[int, ...], examples: int) -> tuple[int, int]:
+    """Training examples held for these arguments, and those of validation and test each.
+
+    The first is ``examples``, or as many as 192 MiB hold; the second a tenth of that, between
+    1 and 1,000. Raises DatasetError where one example takes more than 32 MiB.
+    """
+    example_bytes = math.prod(shape)
+    if example_bytes > _EXAMPLE_BYTES:
+        raise DatasetError(
+            f"one synthetic example of shape {list(shape)} takes {example_bytes} bytes, "
+            f"more than {_EXAMPLE_BYTES}: lower shape"
+        )
+    train = min(examples, _TRAIN_BYTES // example_bytes)
+    return train, max(1, min(1_000, train // 10))
+
+
+def _images(shape: tuple[int, ...], classes: int, labels: Labels) -> Images:
+    """Half the range is the pattern of the label, half is noise: their sum cannot overflow."""
+    generator = np.random.Generator(np.random.PCG64(_SEED))
+    height, width, channels = shape
+    rows, columns = min(height, _GRID), min(width, _GRID)
+    patterns = generator.integers(0, 128, (classes, rows, columns, channels), dtype=np.uint8)
+    images = np.empty((len(labels), *shape), np.uint8)
+    of_row, of_column = np.arange(height) * rows // height, np.arange(width) * columns // width
+    step = max(1, _CHUNK_BYTES // math.prod(shape))
+    for first in range(0, len(labels), step):
+        chunk = images[first : first + step]
+        noise = np.frombuffer(generator.bytes(chunk.size), np.uint8).reshape(chunk.shape)
+        coarse = patterns[labels[first : first + step]]
+        np.right_shift(noise, 1, out=chunk)
+        chunk += coarse[:, of_row][:, :, of_column]
+    return images

@@ -1,0 +1,32 @@
+"""A machine without the data set, and a copy that may be damaged."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.datasets import places
+from bench.datasets.fashion_mnist import FILES, Place, read_folder
+
+
+@pytest.fixture
+def nowhere(fashion_mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No place has the data, no host answers, no apt-get is there; gives the cache's folder."""
+    del fashion_mnist_dir  # found, or got, before everything is taken away
+    monkeypatch.delenv("BENCH_DATA_DIR", raising=False)
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(places, "DEBIAN_FOLDER", tmp_path / "debian")
+    monkeypatch.setenv("PATH", "")
+    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(proxy, "http://127.0.0.1:9")
+    return tmp_path / "cache" / "fashion-mnist"
+
+
+@pytest.fixture
+def good_folder(fashion_mnist_dir: Path, tmp_path: Path) -> Path:
+    """Links to the right files, under their gzipped names; a test may break them."""
+    folder = tmp_path / "good"
+    folder.mkdir()
+    for file, check in zip(FILES, read_folder(Place("", fashion_mnist_dir)).checks, strict=True):
+        (folder / f"{file.name}.gz").symlink_to(check.path)
+    return folder

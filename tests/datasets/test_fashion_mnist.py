@@ -1,0 +1,154 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.datasets.arrays import Arrays
+from bench.datasets.fashion_mnist import (
+    FILES,
+    TEST_LABELS,
+    TRAIN_IMAGES,
+    TRAIN_LABELS,
+    FileCheck,
+    Place,
+    read_folder,
+    split,
+)
+
+
+def _bytes_of(folder: Path, name: str) -> bytes:
+    path = folder / name
+    return path.read_bytes() if path.exists() else gzip.decompress(Path(f"{path}.gz").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def arrays(fashion_mnist_dir: Path) -> Arrays:
+    return split(read_folder(Place("here", fashion_mnist_dir)))
+
+
+@pytest.fixture(scope="module")
+def label_bytes(fashion_mnist_dir: Path) -> bytes:
+    return _bytes_of(fashion_mnist_dir, TEST_LABELS.name)
+
+
+def test_the_sets_have_their_known_sizes(arrays: Arrays) -> None:
+    assert arrays.train_images.shape == (55_000, 28, 28, 1)
+    assert arrays.val_images.shape == (5_000, 28, 28, 1)
+    assert arrays.test_images.shape == (10_000, 28, 28, 1)
+    assert (arrays.shape, arrays.classes, arrays.real) == ((28, 28, 1), 10, True)
+
+
+def test_the_first_five_thousand_training_images_are_for_validation(
+    arrays: Arrays, fashion_mnist_dir: Path
+) -> None:
+    raw = _bytes_of(fashion_mnist_dir, TRAIN_IMAGES.name)
+    assert arrays.val_images.tobytes() == raw[16 : 16 + 5_000 * 784]
+    assert arrays.train_images.tobytes() == raw[16 + 5_000 * 784 :]
+    assert arrays.val_labels[:5].tolist() == [9, 0, 0, 3, 0]
+    labels = _bytes_of(fashion_mnist_dir, TRAIN_LABELS.name)[8:]
+    assert arrays.train_labels.tolist() == list(labels[5_000:])
+
+
+def test_each_class_is_a_tenth_of_the_data(arrays: Arrays) -> None:
+    both = np.concatenate([arrays.train_labels, arrays.val_labels])
+    assert np.bincount(both).tolist() == [6_000] * 10
+    assert np.bincount(arrays.test_labels).tolist() == [1_000] * 10
+
+
+def test_every_array_is_contiguous_and_of_its_stated_type(arrays: Arrays) -> None:
+    for images in (arrays.train_images, arrays.val_images, arrays.test_images):
+        assert images.flags.c_contiguous and images.dtype == np.uint8
+    for labels in (arrays.train_labels, arrays.val_labels, arrays.test_labels):
+        assert labels.flags.c_contiguous and labels.dtype == np.int32
+
+
+def test_plain_files_are_as_good_as_gzipped_ones(good_folder: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for file in FILES:
+        (plain / file.name).write_bytes(_bytes_of(good_folder, file.name))
+    content = read_folder(Place("plain", plain))
+    assert content.whole and content.problem == ""
+    assert [check.path.suffix for check in content.checks] == [""] * 4
+
+
+def test_what_is_missing_or_no_folder_is_said(good_folder: Path, tmp_path: Path) -> None:
+    assert read_folder(Place("", tmp_path / "not")).problem == "no such folder"
+    (tmp_path / "file").touch()
+    assert read_folder(Place("", tmp_path / "file")).problem == "not a folder"
+    (tmp_path / "empty").mkdir()
+    assert read_folder(Place("", tmp_path / "empty")).problem == "has none of the four files"
+    (good_folder / f"{TRAIN_IMAGES.name}.gz").unlink()
+    content = read_folder(Place("", good_folder))
+    assert content.problem == "train-images-idx3-ubyte.gz is missing"
+    assert not content.whole
+
+
+def test_a_folder_under_a_file_is_no_place(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert read_folder(Place("", tmp_path / "file" / "below")).problem.startswith("cannot be read")
+
+
+def test_a_folder_in_a_files_place_is_said(good_folder: Path) -> None:
+    path = good_folder / f"{TRAIN_LABELS.name}.gz"
+    path.unlink()
+    path.mkdir()
+    problem = read_folder(Place("", good_folder)).problem
+    assert problem == "train-labels-idx1-ubyte.gz cannot be read: Is a directory"
+
+
+def test_another_data_set_of_the_same_size_is_refused(good_folder: Path) -> None:
+    path = good_folder / f"{TEST_LABELS.name}.gz"
+    path.unlink()
+    path.write_bytes(gzip.compress(b"\x00\x00\x08\x01\x00\x00\x27\x10" + bytes(10_000)))
+    problem = read_folder(Place("", good_folder)).problem
+    assert problem == "t10k-labels-idx1-ubyte.gz is not the right file: its SHA-256 differs"
+
+
+def _check(folder: Path, content: bytes) -> FileCheck:
+    (folder / f"{TEST_LABELS.name}.gz").write_bytes(content)
+    return read_folder(Place("", folder)).checks[FILES.index(TEST_LABELS)]
+
+
+anywhere = st.floats(0, 1, exclude_max=True)
+damage = settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@given(share=anywhere, zipped=st.booleans())
+@damage
+def test_a_file_cut_short_anywhere_is_called_truncated(
+    tmp_path: Path, label_bytes: bytes, share: float, zipped: bool
+) -> None:
+    whole = gzip.compress(label_bytes) if zipped else label_bytes
+    check = _check(tmp_path, whole[: int(share * len(whole))])
+    assert not check.ok
+    assert "is truncated" in str(check.problem)
+
+
+@given(share=anywhere, bit=st.integers(0, 7))
+@damage
+def test_one_flipped_bit_in_a_plain_file_is_found(
+    tmp_path: Path, label_bytes: bytes, share: float, bit: int
+) -> None:
+    content = bytearray(label_bytes)
+    content[int(share * len(content))] ^= 1 << bit
+    assert not _check(tmp_path, bytes(content)).ok
+
+
+@given(share=anywhere, bit=st.integers(0, 7))
+@damage
+def test_one_flipped_bit_in_a_gzipped_file_never_lets_wrong_bytes_through(
+    tmp_path: Path, label_bytes: bytes, share: float, bit: int
+) -> None:
+    content = bytearray(gzip.compress(label_bytes))
+    content[int(share * len(content))] ^= 1 << bit
+    check = _check(tmp_path, bytes(content))
+    if check.ok:  # the bit was in a field that does not matter, such as the time
+        assert gzip.decompress(bytes(content)) == label_bytes
+    else:
+        assert check.problem

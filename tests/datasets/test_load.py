@@ -1,0 +1,48 @@
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.datasets.load import dataset_key, load_arrays
+from bench.spec.variant import Variant, fill_defaults
+
+
+def _variant(**asked: Any) -> Variant:
+    return Variant.model_validate(fill_defaults({"global_batch_size": 1, **asked}))
+
+
+def test_variants_of_real_data_share_one_load_whatever_they_train() -> None:
+    keys = {
+        dataset_key(_variant(norm="bn_pre")),
+        dataset_key(_variant(examples=5_500_000)),
+        dataset_key(_variant(examples=100, shape=(8, 8, 3))),
+    }
+    assert keys == {"fashion_mnist"}
+
+
+def test_synthetic_variants_past_the_pool_share_one_load() -> None:
+    shape = (224, 224, 3)
+    one, other = (_variant(dataset="synthetic", shape=shape, examples=n) for n in (10**5, 10**6))
+    assert dataset_key(one) == dataset_key(other)
+
+
+synthetic_variants = st.builds(
+    _variant,
+    dataset=st.just("synthetic"),
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 2), st.integers(1, 2)),
+    classes=st.integers(2, 3),
+    examples=st.integers(1, 3),
+    learning_rate=st.sampled_from([0.1, 0.01]),
+)
+
+
+@given(synthetic_variants, synthetic_variants)
+@settings(deadline=None, max_examples=300)
+def test_equal_keys_mean_equal_arrays(one: Variant, other: Variant) -> None:
+    alike = (one.shape, one.classes, one.examples) == (other.shape, other.classes, other.examples)
+    assert (dataset_key(one) == dataset_key(other)) == alike
+    if alike:
+        left, right = load_arrays(one), load_arrays(other)
+        assert np.array_equal(left.train_images, right.train_images)
+        assert np.array_equal(left.test_labels, right.test_labels)
