@@ -1,0 +1,47 @@
+"""What a training technique costs, and what it buys, measured on your own cluster.
+
+    suite = bench.load_suite("quick")
+    result = bench.run(suite)
+    trials = bench.load_trials(result.path)     # one row a trial
+    epochs = bench.load_epochs(result.path)     # one row an epoch
+
+Names are imported when they are first used: neither TensorFlow nor Ray nor pandas is loaded
+by ``import bench``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.analysis.frame import load_attempts, load_epochs, load_trials
+    from bench.api import RunResult, run
+    from bench.errors import BenchError
+    from bench.spec.suite import Suite, load_suite
+
+__all__ = [
+    "BenchError",
+    "RunResult",
+    "Suite",
+    "load_attempts",
+    "load_epochs",
+    "load_suite",
+    "load_trials",
+    "run",
+]
+
+_HOME = {
+    "BenchError": "bench.errors",
+    "RunResult": "bench.api",
+    "Suite": "bench.spec.suite",
+    "load_attempts": "bench.analysis.frame",
+    "load_epochs": "bench.analysis.frame",
+    "load_suite": "bench.spec.suite",
+    "load_trials": "bench.analysis.frame",
+    "run": "bench.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

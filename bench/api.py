@@ -1,0 +1,78 @@
+"""What other programs call; ``import bench`` offers all of it.
+
+Usage:
+    suite = bench.load_suite("quick")
+    result = bench.run(suite, out="results/runs/mine")
+    trials = bench.load_trials(result.path)
+"""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bench.records.record import Status
+from bench.spec.suite import Suite, load_suite
+
+if TYPE_CHECKING:
+    from bench.execution.executor import Executor
+    from bench.execution.session import Observer
+
+ExecutorName = Literal["ray", "inprocess", "simulated"]
+
+RUNS = Path("results/runs")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run's folder is, and how its trials stand."""
+
+    path: Path
+    statuses: dict[str, Status]
+    succeeded: bool
+    """Whether every trial is completed, diverged or unsupported."""
+
+
+def run(
+    suite: Suite | str | Path,
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+    executor: "ExecutorName | Executor" = "ray",
+    address: str | None = None,
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    retries: int = 1,
+    observer: "Observer | None" = None,
+    command: Sequence[str] = (),
+) -> RunResult:
+    """Run a suite into the folder ``out`` and return where it is and how it went.
+
+    With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. Tables of
+    what was recorded are written however the run ends. Raises SuiteError, ResourceError,
+    DataError; KeyboardInterrupt passes through once everything finished is on disk.
+    """
+    from bench.analysis.frame import write_tables
+    from bench.execution.executors import make_executor
+    from bench.execution.session import open_folder, run_plan
+    from bench.execution.watch import Silent
+
+    suite = suite if isinstance(suite, Suite) else load_suite(suite)
+    runner = make_executor(executor, address, device) if isinstance(executor, str) else executor
+    folder = open_folder(Path(out) if out else _new_path(suite), suite, resume=resume)
+    try:
+        outcome = run_plan(
+            folder, suite, runner, observer or Silent(), retries=retries, command=command
+        )
+    finally:
+        write_tables(folder)
+    return RunResult(folder.path, outcome.statuses, outcome.succeeded)
+
+
+def _new_path(suite: Suite) -> Path:
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = RUNS / f"{suite.name}-{now}"
+    number = 2
+    while path.exists():
+        path, number = RUNS / f"{suite.name}-{now}-{number}", number + 1
+    return path

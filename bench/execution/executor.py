@@ -1,0 +1,76 @@
+"""The contract of everything that can run trials.
+
+Usage:
+    with make_executor() as executor:
+        for record in executor.run(blocks, limits, on_event):
+            folder.write(record)
+
+A record comes as soon as its trial ends, whatever became of it: an executor raises only
+where it cannot run anything at all. On KeyboardInterrupt it first gives the records of what
+it was running, as interrupted, and then lets the exception through.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from bench.records.record import EpochRecord, TrialRecord
+from bench.spec.plan import Block, Trial
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a trial may take before it is ended, and how often a lost one is tried again."""
+
+    trial_timeout_s: float
+    retries: int = 1
+
+
+@dataclass(frozen=True)
+class Started:
+    """A trial was given to a worker."""
+
+    trial: Trial
+    where: str
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """A trial has finished an epoch."""
+
+    trial_id: str
+    epoch: EpochRecord
+
+
+Event = Started | EpochEnded
+OnEvent = Callable[[Event], None]
+
+
+class Executor(Protocol):
+    """Something that can run trials."""
+
+    name: str
+
+    def __enter__(self) -> Self:
+        """Take what is needed; ResourceError where that cannot be had."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give it back; end every process that was started."""
+
+    @property
+    def lanes(self) -> int:
+        """How many blocks run at once."""
+
+    def environment(self) -> dict[str, Any]:
+        """The environment of each node that trials run on, by the node's name."""
+
+    def run(
+        self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
+    ) -> Iterator[TrialRecord]:
+        """Run the trials of each block in order on one set of devices; their records."""

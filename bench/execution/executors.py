@@ -1,0 +1,25 @@
+"""The executors by name; each is imported only when it is asked for."""
+
+from typing import Literal
+
+from bench.errors import UsageError
+from bench.execution.executor import Executor
+
+
+def make_executor(
+    name: str, address: str | None = None, device: Literal["auto", "cpu", "gpu"] = "auto"
+) -> Executor:
+    """The executor called ``name``: ray, inprocess or simulated."""
+    if name == "ray":
+        from bench.execution.ray_executor import RayExecutor
+
+        return RayExecutor(address, device)
+    if name == "inprocess":
+        from bench.execution.inprocess import InProcessExecutor
+
+        return InProcessExecutor()
+    if name == "simulated":
+        from bench.execution.simulated import SimulatedExecutor
+
+        return SimulatedExecutor()
+    raise UsageError(f"no executor {name!r}: use ray, inprocess or simulated")

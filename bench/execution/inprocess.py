@@ -1,0 +1,88 @@
+"""Trials in this very process, one after another: for a debugger, not for figures.
+
+Usage:
+    with InProcessExecutor() as executor: ...
+
+What one trial leaves behind (memory, threads, determinism) reaches the next, so ``resolved``
+says that the trials shared a process. There is no time limit.
+"""
+
+import functools
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from bench.datasets.load import load_arrays
+from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
+from bench.measure.environment import environment
+from bench.measure.host import peak_rss_bytes, usable_cores
+from bench.records.clock import utc_now
+from bench.records.record import EpochRecord, TrialRecord
+from bench.spec.plan import Block, Trial
+
+
+class InProcessExecutor:
+    """An executor that trains here and now."""
+
+    name = "inprocess"
+    lanes = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing was taken, nothing is given back."""
+
+    def environment(self) -> dict[str, Any]:
+        """This machine's."""
+        return {socket.gethostname(): environment()}
+
+    def run(
+        self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
+    ) -> Iterator[TrialRecord]:
+        """Train each trial in turn; ``limits`` cannot be kept without a process of its own."""
+        del limits
+        for trial in (trial for block in blocks for trial in block.trials):
+            on_event(Started(trial, "this process"))
+            yield from _attempt(trial, on_event)
+
+
+def _attempt(trial: Trial, on_event: OnEvent) -> Iterator[TrialRecord]:
+    finished: list[EpochRecord] = []
+
+    def on_epoch(epoch: EpochRecord) -> None:
+        finished.append(epoch)
+        on_event(EpochEnded(trial.trial_id, epoch))
+
+    try:
+        yield _train(trial, on_epoch)
+    except KeyboardInterrupt:
+        yield TrialRecord(
+            trial=trial, status="interrupted", error="interrupted", epochs=tuple(finished)
+        )
+        raise
+
+
+def _train(trial: Trial, on_epoch: Callable[[EpochRecord], None]) -> TrialRecord:
+    from bench.training.trial import train
+
+    started_at, started = utc_now(), time.perf_counter()
+    load = functools.partial(load_arrays, trial.variant)
+    record = train(trial, load, usable_cores(), on_epoch)
+    measures = record.measures.model_copy(update={"peak_rss_bytes": peak_rss_bytes()})
+    return record.model_copy(
+        update={
+            "measures": measures,
+            "resolved": {**record.resolved, "shared_process": True},
+            "node": socket.gethostname(),
+            "started_at": started_at,
+            "wall_s": time.perf_counter() - started,
+        }
+    )

@@ -1,0 +1,120 @@
+"""What runs inside a Ray worker: one trial in a fresh process, and the board for its news.
+
+Nothing here is imported by TensorFlow's side; TensorFlow is imported in ``train`` alone,
+after the environment of the process is as the trial needs it.
+"""
+
+import os
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TAIL_BYTES = 4_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker is: enough to find its log after it has died."""
+
+    node: str
+    node_id: str
+    pid: int
+    gpus: tuple[str, ...]
+    log: str
+
+
+class Worker:
+    """A fresh process for one trial."""
+
+    def place(self) -> Place:
+        """Where this process is; from here on what it writes goes to a log of its own."""
+        import ray
+
+        context = ray.get_runtime_context()
+        gpus = tuple(str(gpu) for gpu in context.get_accelerator_ids().get("GPU", []))
+        # Ray leaves the variable alone for a worker without a GPU: TensorFlow would see all.
+        if not gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        log = _own_log()
+        return Place(socket.gethostname(), context.get_node_id(), os.getpid(), gpus, log)
+
+    def train(self, trial_json: str, arrays: list[Any], threads: int, board: Any) -> str:
+        """Train; the record as JSON. ``arrays`` holds one reference to the data."""
+        import ray
+
+        from bench.measure.host import peak_rss_bytes
+        from bench.records.clock import utc_now
+        from bench.spec.plan import Trial
+
+        started_at, started = utc_now(), time.perf_counter()
+        trial = Trial.model_validate_json(trial_json)
+        from bench.training.trial import train
+
+        import_s = time.perf_counter() - started
+        record = train(
+            trial,
+            load=lambda: ray.get(arrays[0]),
+            threads=threads,
+            on_epoch=lambda epoch: board.post.remote(trial.trial_id, epoch.model_dump_json()),
+        )
+        found = {
+            "import_s": import_s,
+            "peak_rss_bytes": peak_rss_bytes(),
+            "total_s": time.perf_counter() - started,
+        }
+        measures = record.measures.model_copy(update=found)
+        return record.model_copy(
+            update={"measures": measures, "started_at": started_at, "node": socket.gethostname()}
+        ).model_dump_json()
+
+
+class Board:
+    """Where workers post finished epochs, so that a death loses none of them."""
+
+    def __init__(self) -> None:
+        self._posted: list[tuple[str, str]] = []
+
+    def post(self, trial_id: str, epoch_json: str) -> None:
+        """Keep one epoch until the driver asks."""
+        self._posted.append((trial_id, epoch_json))
+
+    def drain(self) -> list[tuple[str, str]]:
+        """All that was posted since the last call, in order."""
+        posted, self._posted = self._posted, []
+        return posted
+
+
+def log_tail(path: str, *, delete: bool = True) -> str | None:
+    """The end of a worker's log on this node; None where there is nothing."""
+    log = Path(path)
+    try:
+        content = log.read_bytes()
+        if delete:
+            log.unlink()
+    except OSError:
+        return None
+    return content[-TAIL_BYTES:].decode(errors="replace").strip() or None
+
+
+def node_environment() -> tuple[str, dict[str, Any]]:
+    """This node's name and environment."""
+    from bench.measure.environment import environment
+
+    return socket.gethostname(), environment()
+
+
+def _own_log() -> str:
+    """Send this process's output, that of its C++ code included, to a file of its own."""
+    handle, path = tempfile.mkstemp(prefix="bench-worker-", suffix=".log")
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, closefd=False)
+    return path

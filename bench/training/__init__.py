@@ -1,0 +1,5 @@
+"""How one trial trains. The only room that imports TensorFlow.
+
+``trial.train`` is the door; the other modules are its parts, in the order in which it uses
+them: runtime, precision, models, optimizer, order, augment, pipeline, program, evaluate.
+"""

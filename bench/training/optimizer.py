@@ -1,0 +1,152 @@
+"""From gradients to weights: clipping, loss scaling, the update.
+
+Usage:
+    update = Update(variant, model)
+    loss = update.scaled(loss)                 # inside the tape
+    clipped, skipped = update.apply(gradients) # int64 scalars, 1 where it acted
+
+Keras clips each replica's gradient before the replicas are summed, and its loss scaling
+tests each replica on its own; here both act on the sum, so that any number of replicas
+takes the same step.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bench.spec.variant import Variant
+from bench.training.precision import PRECISIONS
+
+_Tensor = Any
+
+OPTIMIZERS: dict[str, Callable[[float], Any]] = {
+    "sgd": lambda rate: keras.optimizers.SGD(rate),
+    "momentum": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
+    "nesterov": lambda rate: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+    "rmsprop": lambda rate: keras.optimizers.RMSprop(rate),
+    "adagrad": lambda rate: keras.optimizers.Adagrad(rate),
+    "adam": lambda rate: keras.optimizers.Adam(rate),
+    "adamw": lambda rate: keras.optimizers.AdamW(rate),
+    "nadam": lambda rate: keras.optimizers.Nadam(rate),
+}
+
+
+def clip_gradients(
+    gradients: Sequence[_Tensor], kind: str, threshold: float
+) -> tuple[list[_Tensor], _Tensor]:
+    """The gradients clipped, and whether that changed any (int64, 0 or 1).
+
+    value: each element into [-threshold, threshold]. norm: each tensor scaled down to an L2
+    norm of at most ``threshold``. global_norm: all of them by one factor, to that norm over
+    all (Pascanu et al., arXiv 1211.5063).
+    """
+    if kind == "none":
+        return list(gradients), tf.constant(0, tf.int64)
+    clipped, acted = _CLIPS[kind](list(gradients), threshold)
+    return clipped, tf.cast(acted, tf.int64)
+
+
+def _by_value(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor], _Tensor]:
+    beyond = [tf.reduce_any(tf.abs(g) > threshold) for g in gradients]
+    return [tf.clip_by_value(g, -threshold, threshold) for g in gradients], _any(beyond)
+
+
+def _by_norm(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor], _Tensor]:
+    norms = [tf.norm(g) for g in gradients]
+    clipped = [
+        g * _shrink(norm, threshold) for g, norm in zip(gradients, norms, strict=True)
+    ]
+    return clipped, _any([norm > threshold for norm in norms])
+
+
+def _by_global_norm(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor], _Tensor]:
+    norm = tf.linalg.global_norm(gradients)
+    return [g * _shrink(norm, threshold) for g in gradients], norm > threshold
+
+
+def _shrink(norm: _Tensor, threshold: float) -> _Tensor:
+    # An infinite norm gives 0 * inf = NaN: a broken gradient stays visible.
+    return threshold / tf.maximum(norm, threshold)
+
+
+def _any(flags: Sequence[_Tensor]) -> _Tensor:
+    return tf.reduce_any(tf.stack(flags))
+
+
+_CLIPS: dict[str, Callable[[list[_Tensor], float], tuple[list[_Tensor], _Tensor]]] = {
+    "value": _by_value,
+    "norm": _by_norm,
+    "global_norm": _by_global_norm,
+}
+
+
+class LossScale:
+    """Dynamic loss scaling: halved where a gradient overflows, doubled after a calm spell.
+
+    Start and spell are those of Keras and of Micikevicius et al., arXiv 1710.03740.
+    """
+
+    START = 2.0**15
+    CALM_STEPS = 2000
+
+    def __init__(self) -> None:
+        self.scale = tf.Variable(self.START, trainable=False, dtype=tf.float32)
+        self.calm = tf.Variable(0, trainable=False, dtype=tf.int64)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What a snapshot of the training state must hold."""
+        return [self.scale, self.calm]
+
+    def adapt(self, finite: _Tensor) -> None:
+        """Move the scale after a step whose gradients were all ``finite``, or not."""
+        calm = tf.where(finite, self.calm + 1, tf.zeros_like(self.calm))
+        doubles = calm >= self.CALM_STEPS
+        factor = tf.where(finite, tf.where(doubles, 2.0, 1.0), 0.5)
+        self.scale.assign(tf.maximum(self.scale * factor, 1.0))
+        self.calm.assign(tf.where(doubles, tf.zeros_like(calm), calm))
+
+
+class Update:
+    """The optimiser's side of a step, with its state."""
+
+    def __init__(self, variant: Variant, model: keras.Model) -> None:
+        self._clip = (variant.clip, variant.clip_threshold)
+        self._trained = model.trainable_variables
+        self.optimizer = OPTIMIZERS[variant.optimizer](variant.learning_rate)
+        self.optimizer.build(self._trained)
+        scales = PRECISIONS[variant.precision].scales_loss
+        self.loss_scale = LossScale() if scales else None
+
+    @property
+    def variables(self) -> list[Any]:
+        """What a snapshot of the training state must hold."""
+        return [*self.optimizer.variables, *(self.loss_scale.variables if self.loss_scale else ())]
+
+    def settings(self) -> dict[str, Any]:
+        """The optimiser's constants and whether the loss is scaled, in plain data."""
+        config = self.optimizer.get_config()
+        plain = {k: v for k, v in config.items() if isinstance(v, int | float | str | bool)}
+        return {"optimizer_config": plain, "loss_scaling": self.loss_scale is not None}
+
+    def scaled(self, loss: _Tensor) -> _Tensor:
+        """The loss to differentiate."""
+        return loss if self.loss_scale is None else loss * self.loss_scale.scale
+
+    def apply(self, gradients: Sequence[_Tensor]) -> tuple[_Tensor, _Tensor]:
+        """Take one step; whether clipping changed it, and whether it was skipped (0 or 1)."""
+        if self.loss_scale is None:
+            return self._step(list(gradients)), tf.constant(0, tf.int64)
+        inverse = 1.0 / self.loss_scale.scale
+        unscaled = [g * inverse for g in gradients]
+        finite = tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(g)) for g in unscaled]))
+        self.loss_scale.adapt(finite)
+        acted = tf.cond(finite, lambda: self._step(unscaled), lambda: tf.constant(0, tf.int64))
+        return acted, tf.cast(tf.logical_not(finite), tf.int64)
+
+    def _step(self, gradients: list[_Tensor]) -> _Tensor:
+        clipped, acted = clip_gradients(gradients, *self._clip)
+        self.optimizer.apply(clipped, self._trained)
+        return acted

@@ -1,0 +1,46 @@
+"""What an exception in a trial means for its record.
+
+Usage:
+    try: ...
+    except Exception as error:
+        status, reason = outcome_of(error)
+"""
+
+import tensorflow as tf
+
+from bench.records.record import Status
+from bench.training.program import CannotCompile
+
+_OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
+_MAX_REASON = 500
+
+
+def outcome_of(error: BaseException) -> tuple[Status, str]:
+    """The status of a trial that ``error`` ended, and the reason in one line."""
+    reason = one_line(f"{type(error).__name__}: {error}")
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or _says_memory(error):
+        return "out_of_memory", reason
+    if isinstance(error, CannotCompile):
+        return "unsupported", _first_reason(str(error))
+    return "failed", reason
+
+
+def one_line(text: str) -> str:
+    """The first lines of ``text`` as one, of bounded length."""
+    joined = " ".join(part.strip() for part in text.splitlines() if part.strip())
+    return joined if len(joined) <= _MAX_REASON else joined[: _MAX_REASON - 1] + "…"
+
+
+def _first_reason(text: str) -> str:
+    """TensorFlow's reason, which it puts between a heading and the stack of each operation."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("<")]
+    reasons = [line for line in lines if not line.startswith(("Graph execution", "Detected at"))]
+    return one_line((reasons or lines or [text])[0])
+
+
+def _says_memory(error: BaseException) -> bool:
+    # XLA reports memory it could not have as InternalError or InvalidArgumentError.
+    text = str(error).lower()
+    return isinstance(error, CannotCompile | tf.errors.OpError) and any(
+        phrase in text for phrase in _OUT_OF_MEMORY
+    )

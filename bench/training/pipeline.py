@@ -1,0 +1,173 @@
+"""How examples reach the training step: held on the device, or through tf.data.
+
+Usage:
+    feed = make_feed(variant, arrays, seed)
+    for steps, inputs in feed.windows(epoch, window_steps):
+        ...                                        # in a compiled loop over i < steps:
+        images, labels = feed.batch(i, *inputs)
+
+Both feeds give the same examples in the same order. Images are stored as bytes and become
+numbers in [0, 1] where they are used.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from bench.datasets.arrays import Arrays
+from bench.spec.variant import Variant
+from bench.training.augment import augmented
+from bench.training.order import Order
+from bench.training.precision import PRECISIONS
+
+_Tensor = Any
+Window = tuple[int, tuple[Any, ...]]
+"""A number of steps, and what the compiled loop over them takes as arguments."""
+
+WINDOWS_PER_EPOCH = 8
+WINDOW_STEPS = (64, 512)
+"""Fewest and most steps of a window."""
+
+
+def steps_per_epoch(variant: Variant) -> int:
+    """Whole batches in an epoch; the examples that fill no batch are left out of it."""
+    return variant.examples // variant.global_batch_size
+
+
+def window_steps(steps: int) -> int:
+    """Steps of a compiled window: an eighth of an epoch within bounds, all where it is short.
+
+    It follows from the number of steps alone, so arms of one comparison have equal windows.
+    """
+    low, high = WINDOW_STEPS
+    return min(steps, max(low, min(high, -(-steps // WINDOWS_PER_EPOCH))))
+
+
+class Feed(Protocol):
+    """A source of training batches."""
+
+    order: Order
+    augments: bool
+    """Whether the augmentation's computation is in the program."""
+
+    def windows(self, epoch: int) -> Iterator[Window]:
+        """The windows of an epoch, one after another, as arguments for the compiled loop."""
+
+    def batch(self, step: _Tensor, *inputs: Any) -> tuple[_Tensor, _Tensor]:
+        """Images (batch, H, W, C) in floating point and labels (batch,), inside the loop."""
+
+    def rewind(self) -> None:
+        """Forget what was taken, so that epoch 0 starts at its first example."""
+
+
+def make_feed(variant: Variant, arrays: Arrays, seed: int) -> Feed:
+    """The feed that ``variant.pipeline`` names; bring the data to where it reads it."""
+    return {"device": DeviceFeed, "tfdata": TfDataFeed}[variant.pipeline](variant, arrays, seed)
+
+
+class _Source:
+    """Examples by index, from the arrays and the augmentation of a variant."""
+
+    def __init__(self, variant: Variant, arrays: Arrays) -> None:
+        self._originals = min(variant.examples, len(arrays.train_images))
+        self._dtype = PRECISIONS[variant.precision].dtype
+        has_copies = variant.examples > self._originals
+        self.augments = variant.augment == "always" or (variant.augment == "auto" and has_copies)
+        self._has_copies = has_copies
+
+    def look_up(self, images: _Tensor, labels: _Tensor, indices: _Tensor) -> tuple[_Tensor, _Tensor]:
+        rows = indices % self._originals if self._has_copies else indices
+        batch = to_unit_range(tf.gather(images, rows), self._dtype)
+        if self.augments:
+            batch = augmented(batch, indices, self._originals)
+        return batch, tf.gather(labels, rows)
+
+
+class DeviceFeed:
+    """All images on the device; a window takes the indices of its examples."""
+
+    def __init__(self, variant: Variant, arrays: Arrays, seed: int) -> None:
+        self.order = Order(variant.examples, seed)
+        self._source = _Source(variant, arrays)
+        self.augments = self._source.augments
+        self._batch_size = variant.global_batch_size
+        self._steps = steps_per_epoch(variant)
+        self._images = tf.constant(arrays.train_images)
+        # int64: TensorFlow keeps int32 tensors on the host even where there is a GPU.
+        self._labels = tf.constant(arrays.train_labels, tf.int64)
+
+    def windows(self, epoch: int) -> Iterator[Window]:
+        shuffled = self.order.of_epoch(epoch)
+        for first, steps in split(self._steps):
+            count = steps * self._batch_size
+            indices = self.order.window(shuffled, first * self._batch_size, count)
+            by_step = tf.reshape(indices, (steps, self._batch_size))
+            yield steps, (self._images, self._labels, by_step)
+
+    def batch(self, step: _Tensor, *inputs: Any) -> tuple[_Tensor, _Tensor]:
+        images, labels, indices = inputs
+        return self._source.look_up(images, labels, indices[step])
+
+    def rewind(self) -> None:
+        """Nothing to forget: every window says its own indices."""
+
+
+class TfDataFeed:
+    """A tf.data pipeline on the host: parallel look-up and augmentation, prefetched.
+
+    It runs on from one epoch into the next, so the first batches of an epoch may be prepared
+    while the one before is validated: at most the few that are prefetched.
+    """
+
+    def __init__(self, variant: Variant, arrays: Arrays, seed: int) -> None:
+        self.order = Order(variant.examples, seed)
+        self._source = _Source(variant, arrays)
+        self.augments = self._source.augments
+        self._batch_size = variant.global_batch_size
+        self._steps = steps_per_epoch(variant)
+        with tf.device("CPU:0"):
+            self._images = tf.constant(arrays.train_images)
+            self._labels = tf.constant(arrays.train_labels, tf.int64)
+            self._dataset = self._make_dataset()
+        self.rewind()
+
+    def windows(self, epoch: int) -> Iterator[Window]:  # noqa: ARG002 (the iterator knows it)
+        for _, steps in split(self._steps):
+            yield steps, (self._iterator,)
+
+    def batch(self, step: _Tensor, *inputs: Any) -> tuple[_Tensor, _Tensor]:  # noqa: ARG002
+        images, labels = next(inputs[0])
+        return images, labels
+
+    def rewind(self) -> None:
+        """Start again at epoch 0."""
+        self._iterator = iter(self._dataset)
+
+    def _make_dataset(self) -> tf.data.Dataset:
+        epochs = tf.data.Dataset.counter()
+        batches = epochs.flat_map(self._batches_of_epoch)
+        examples = batches.map(self._look_up, num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.prefetch(tf.data.AUTOTUNE)
+
+    def _batches_of_epoch(self, epoch: _Tensor) -> tf.data.Dataset:
+        shuffled = self.order.of_epoch(epoch)
+        size = self._batch_size
+        positions = tf.data.Dataset.range(self._steps)
+        return positions.map(lambda step: self.order.window(shuffled, step * size, size))
+
+    def _look_up(self, indices: _Tensor) -> tuple[_Tensor, _Tensor]:
+        indices = tf.ensure_shape(indices, (self._batch_size,))
+        return self._source.look_up(self._images, self._labels, indices)
+
+
+def split(steps: int) -> Iterator[tuple[int, int]]:
+    """The windows of ``steps`` steps as (first step, number of steps); the last may be short."""
+    size = window_steps(steps)
+    for first in range(0, steps, size):
+        yield first, min(size, steps - first)
+
+
+def to_unit_range(images: _Tensor, dtype: str) -> _Tensor:
+    """Byte images as numbers in [0, 1]."""
+    return tf.cast(images, dtype) / 255.0

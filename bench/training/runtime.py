@@ -1,0 +1,69 @@
+"""TensorFlow's process-wide settings, and what it made of them.
+
+Usage:
+    configure(variant, threads=2)      # before anything else touches TensorFlow
+    resolved = describe(variant, threads=2)
+"""
+
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bench.spec.variant import Variant
+from bench.training.precision import PRECISIONS
+
+
+def configure(variant: Variant, threads: int) -> None:
+    """Set threads, TF32 and determinism; ``threads`` is how many cores a trial may use.
+
+    Threads cannot change once TensorFlow has run something: a process that trains a second
+    time keeps those of the first.
+    """
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            raise
+    tf.config.experimental.enable_tensor_float_32_execution(PRECISIONS[variant.precision].tf32)
+    if variant.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def describe(variant: Variant) -> dict[str, Any]:
+    """What holds in the end, in plain data: threads, dtypes, XLA, TensorFlow's build."""
+    kind = PRECISIONS[variant.precision]
+    build = tf.sysconfig.get_build_info()
+    return {
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "xla": variant.jit != "none",
+        "policy": kind.policy,
+        "tf32": tf.config.experimental.tensor_float_32_execution_enabled() and bool(_gpus()),
+        "deterministic": variant.deterministic,
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "cuda": build.get("cuda_version"),
+        "cudnn": build.get("cudnn_version"),
+        "per_replica_batch_size": variant.per_replica_batch_size,
+    }
+
+
+def device_names() -> tuple[str, ...]:
+    """The devices that training uses: the GPUs where there are any, else the CPU."""
+    used = _gpus() or tf.config.list_logical_devices("CPU")
+    return tuple(device.name.removeprefix("/device:") for device in used)
+
+
+def peak_device_memory_bytes() -> int | None:
+    """The most that tensors took of the first GPU since the process began; None on a CPU."""
+    if not _gpus():
+        return None
+    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def _gpus() -> list[Any]:
+    return list(tf.config.list_logical_devices("GPU"))

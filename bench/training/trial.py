@@ -1,0 +1,164 @@
+"""One trial, from its data to its record.
+
+Usage:
+    record = train(trial, load=lambda: arrays, threads=2)
+
+Whatever goes wrong inside becomes the record's status, with the epochs that were finished.
+The stages are timed apart: data, build, cold start, epochs, evaluation.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from bench.datasets.arrays import Arrays
+from bench.records.record import EpochRecord, Measures, Status, TrialRecord
+from bench.spec.plan import Trial
+from bench.spec.variant import Variant
+from bench.training import runtime
+from bench.training.evaluate import Evaluator, Score
+from bench.training.flops import flops_of
+from bench.training.models import build_model, count_parameters, norm_settings
+from bench.training.optimizer import Update
+from bench.training.outcome import outcome_of
+from bench.training.pipeline import Feed, make_feed, steps_per_epoch, window_steps
+from bench.training.program import EpochResult, Program
+from bench.training.state import weights_l2
+
+_TRACEBACK_LINES = 20
+
+
+def train(
+    trial: Trial,
+    load: Callable[[], Arrays],
+    threads: int,
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+) -> TrialRecord:
+    """Train ``trial`` in this process and return its record; raises nothing of its own.
+
+    ``load`` brings the data, ``threads`` is how many cores may be used, ``on_epoch`` is
+    called after each epoch, outside its time.
+    """
+    session = _Session(trial, on_epoch)
+    error, log_tail = None, None
+    status: Status = "completed"
+    try:
+        status, error = session.run(load, threads)
+    except Exception as problem:
+        status, error = outcome_of(problem)
+        log_tail = "".join(traceback.format_exception(problem)[-_TRACEBACK_LINES:])
+    return TrialRecord(
+        trial=trial,
+        status=status,
+        error=error,
+        log_tail=log_tail,
+        devices=session.devices,
+        resolved=session.resolved,
+        measures=Measures.model_validate(session.measured),
+        epochs=tuple(session.epochs),
+    )
+
+
+@dataclass
+class _Session:
+    """What a trial has found out so far; it outlives an exception."""
+
+    trial: Trial
+    on_epoch: Callable[[EpochRecord], None]
+    epochs: list[EpochRecord] = field(default_factory=list)
+    measured: dict[str, Any] = field(default_factory=dict)
+    resolved: dict[str, Any] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+
+    def run(self, load: Callable[[], Arrays], threads: int) -> tuple[Status, str | None]:
+        variant = self.trial.variant
+        runtime.configure(variant, threads)
+        self.resolved = runtime.describe(variant)
+        self.devices = runtime.device_names()
+        with self._timed("data_load_s"):
+            arrays = load()
+            feed = make_feed(variant, arrays, self.trial.seed)
+        with self._timed("build_s"):
+            program, evaluator, model = self._build(variant, arrays, feed)
+        self.measured["cold_start_s"] = program.cold_start()
+        outcome = self._train(program, evaluator, arrays)
+        if outcome[0] == "completed":
+            self._test(evaluator, arrays)
+        self.measured["weights_l2"] = weights_l2(model.trainable_variables)
+        self.measured["peak_device_memory_bytes"] = runtime.peak_device_memory_bytes()
+        return outcome
+
+    def _build(
+        self, variant: Variant, arrays: Arrays, feed: Feed
+    ) -> tuple[Program, Evaluator, Any]:
+        shape = arrays.train_images.shape[1:]
+        model = build_model(variant, shape, arrays.classes, self.trial.seed)
+        update = Update(variant, model)
+        program = Program(variant, model, update, feed)
+        total, trainable = count_parameters(model)
+        self.measured.update(parameters=total, trainable_parameters=trainable)
+        self.measured["flops_per_step"] = flops_of(program.plain_step(shape))
+        self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))
+        return program, Evaluator(variant, model), model
+
+    def _train(
+        self, program: Program, evaluator: Evaluator, arrays: Arrays
+    ) -> tuple[Status, str | None]:
+        variant = self.trial.variant
+        for epoch in range(variant.epochs):
+            result = program.run_epoch(epoch)
+            started = time.perf_counter()
+            score = evaluator.score(arrays.val_images, arrays.val_labels)
+            self._keep(epoch, result, score, time.perf_counter() - started)
+            if result.diverged:
+                return "diverged", f"the training loss was {result.loss} in epoch {epoch}"
+        return "completed", None
+
+    def _keep(self, epoch: int, result: EpochResult, score: Score, evaluate_s: float) -> None:
+        variant = self.trial.variant
+        record = EpochRecord(
+            epoch=epoch,
+            warmup=epoch < variant.warmup_epochs,
+            epoch_s=result.epoch_s,
+            examples=result.examples,
+            steps=result.steps,
+            train_loss=result.loss,
+            train_accuracy=result.accuracy,
+            val_loss=score.loss,
+            val_accuracy=score.accuracy,
+            evaluate_s=evaluate_s,
+            window_s=result.window_s,
+            clipped_steps=None if variant.clip == "none" else result.clipped_steps,
+            skipped_steps=result.skipped_steps if self.resolved["loss_scaling"] else None,
+        )
+        self.epochs.append(record)
+        self.measured["evaluate_s"] = self.measured.get("evaluate_s", 0.0) + evaluate_s
+        self.on_epoch(record)
+
+    def _test(self, evaluator: Evaluator, arrays: Arrays) -> None:
+        with self._timed("evaluate_s"):
+            score = evaluator.score(arrays.test_images, arrays.test_labels)
+        self.measured.update(test_loss=score.loss, test_accuracy=score.accuracy)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.measured[name] = self.measured.get(name, 0.0) + time.perf_counter() - started
+
+
+def _of_epochs(variant: Variant, feed: Feed) -> dict[str, Any]:
+    """How an epoch is made up: its order, its steps, what it leaves out."""
+    steps = steps_per_epoch(variant)
+    return {
+        "order": feed.order.method,
+        "augmented": feed.augments,
+        "steps_per_epoch": steps,
+        "window_steps": window_steps(steps),
+        "examples_left_out": variant.examples - steps * variant.global_batch_size,
+    }
