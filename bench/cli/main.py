@@ -1,0 +1,283 @@
+"""The commands, and how errors leave the program.
+
+Usage:
+    bench run quick
+    bench report results/runs/quick-20260101-120000
+
+Each command imports what it needs when it is called, so that ``bench --help`` is quick.
+"""
+
+import json
+import shlex
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+
+from bench.cli.settings import parse_settings
+from bench.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="Measure what training techniques cost, and what they buy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data = typer.Typer(help="The data sets that suites train on.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite, or a file.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the suite or an axis."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="ID", help="Keep these variants alone (ids from bench plan)."),
+]
+Blocks = Annotated[int | None, typer.Option("--blocks", help="Repeats of every comparison.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
+Device = Annotated[
+    Literal["auto", "cpu", "gpu"], typer.Option(help="Train on GPUs where there are any (auto).")
+]
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    _Debug.on = debug
+
+
+class _Debug:
+    on = False
+
+
+@app.command()
+def suites(as_json: Json = False) -> None:
+    """List the shipped suites."""
+    from bench.report.listing import suites_json, suites_text
+    from bench.spec.suite import load_suite, shipped_suites
+
+    loaded = [load_suite(name) for name in shipped_suites()]
+    _say(suites_json(loaded) if as_json else suites_text(loaded))
+
+
+@app.command()
+def plan(
+    suite: SuiteName,
+    blocks: Blocks = None,
+    changes: Set = None,
+    only: Only = None,
+    as_json: Json = False,
+) -> None:
+    """Show a suite's variants and trials with a guess of the time; run nothing."""
+    from bench.report.listing import plan_json, plan_text
+    from bench.spec.plan import make_plan
+
+    asked = _suite(suite, changes, blocks, only)
+    planned = make_plan(asked)
+    _say(plan_json(asked, planned) if as_json else plan_text(asked, planned))
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The run folder (default: a new one).")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out's run.")] = False,
+    address: Annotated[
+        str | None, typer.Option("--address", help="A running Ray cluster: HOST:PORT, or auto.")
+    ] = None,
+    device: Device = "auto",
+    executor: Annotated[
+        Literal["ray", "inprocess", "simulated"], typer.Option(help="What runs the trials.")
+    ] = "ray",
+    blocks: Blocks = None,
+    retries: Annotated[int, typer.Option(min=0, help="Further tries for a lost worker.")] = 1,
+    changes: Set = None,
+    only: Only = None,
+    as_json: Json = False,
+) -> None:
+    """Run a suite and end with its table."""
+    import bench
+    from bench.analysis.summary import summarize
+    from bench.errors import UsageError
+    from bench.report.listing import run_json
+    from bench.report.progress import progress
+    from bench.report.terminal import show
+
+    if resume and out is None:
+        raise UsageError("--resume needs the run folder: give it by --out")
+    asked = _suite(suite, changes, blocks, only)
+    with progress() as observer:
+        result = bench.run(
+            asked,
+            out,
+            resume=resume,
+            executor=executor,
+            address=address,
+            device=device,
+            retries=retries,
+            observer=observer,
+            command=["bench", *sys.argv[1:]],
+        )
+    if as_json:
+        _say(run_json(result))
+    else:
+        show(summarize(result.path))
+        _say(f"Run folder: {result.path}")
+    if not result.succeeded:
+        _complain(
+            "not every trial completed (see the footnotes): mend what they name, then "
+            f"{_resume_command(result.path)}"
+        )
+        raise typer.Exit(5)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write (default: RUN/report).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's tables: Markdown, CSV and LaTeX."""
+    from bench.analysis.summary import summarize
+    from bench.report.terminal import show
+    from bench.report.write import write_summary
+
+    written = []
+    for path in runs:
+        summary = summarize(path)
+        folder = path / "report" if out is None else out / path.name if len(runs) > 1 else out
+        written += write_summary(summary, folder)
+        if not as_json:
+            show(summary)
+    _say(json.dumps([str(p) for p in written]) if as_json else "\n".join(map(str, written)))
+
+
+@app.command()
+def show(
+    run: RunPath,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial id, or its beginning.")],
+) -> None:
+    """Print everything known of one trial, its log's end included, as JSON."""
+    from bench.errors import UsageError
+    from bench.records.store import RunFolder
+
+    folder = RunFolder.open(run)
+    found = [r for r in folder.raw_records(all_attempts=True) if _is_trial(r, trial)]
+    if not found:
+        raise UsageError(f"{run}: no trial {trial!r}: bench plan lists the ids")
+    _say(json.dumps(found, indent=2))
+
+
+@app.command()
+def doctor(
+    address: Annotated[str | None, typer.Option("--address", help="Check this cluster.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check devices, driver, TensorFlow, XLA, data and Ray: what works, and how to mend it."""
+    from bench.execution.doctor import examine
+    from bench.report.doctor import render
+
+    checks = examine(address)
+    _say(json.dumps([vars(c) for c in checks], indent=2) if as_json else render(checks))
+    if any(check.state == "broken" for check in checks):
+        raise typer.Exit(5)
+
+
+@data.command("fetch")
+def data_fetch(
+    folder: Annotated[Path | None, typer.Option("--folder", help="Put it here.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Get it anew.")] = False,
+) -> None:
+    """Find Fashion-MNIST, or fetch it; print where it is."""
+    from bench.datasets.fetch import fetch
+
+    _say(str(fetch(folder, force)))
+
+
+@data.command("verify")
+def data_verify(
+    folder: Annotated[Path | None, typer.Option("--folder", help="Look here alone.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check every copy of Fashion-MNIST that can be found, by its checksums."""
+    from bench.datasets.fetch import verify
+    from bench.errors import DatasetError
+    from bench.report.listing import files_json, files_text
+
+    checks = verify(folder)
+    _say(files_json(checks) if as_json else files_text(checks))
+    places = {check.place for check in checks}
+    if not any(all(c.ok for c in checks if c.place == place) for place in places):
+        raise DatasetError("no place holds all of Fashion-MNIST: run bench data fetch")
+
+
+def main() -> NoReturn:
+    """Run the command and exit with its code."""
+    # A cancelled job gets SIGTERM: end as cleanly as on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    try:
+        code = app(standalone_mode=False)
+    except BenchError as error:
+        return _failed(str(error), error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        return _failed("interrupted: what had finished is kept; --resume goes on from there", 130)
+    except typer.TyperException as error:
+        return _failed(f"{error.format_message()}: see --help", 2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _failed(message: str, code: int) -> int:
+    if _Debug.on:
+        traceback.print_exc()
+    _complain(message)
+    return code
+
+
+def _suite(
+    name: str, changes: list[str] | None, blocks: int | None, only: list[str] | None
+) -> Any:
+    from bench.spec.suite import load_suite
+
+    settings = parse_settings(changes or [])
+    if blocks is not None:
+        settings["blocks"] = blocks
+    if only:
+        settings["only"] = only
+    return load_suite(name, settings)
+
+
+def _is_trial(record: dict[str, Any], wanted: str) -> bool:
+    return str(record["trial"]["trial_id"]).startswith(wanted)
+
+
+def _resume_command(path: Path) -> str:
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    if "--out" not in words:
+        words += ["--out", str(path)]
+    return shlex.join(["bench", *words, "--resume"])
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"bench: {text}\n")
