@@ -7,6 +7,7 @@ Usage:
 Each command imports what it needs when it is called, so that ``bench --help`` is quick.
 """
 
+import contextlib
 import json
 import shlex
 import signal
@@ -42,14 +43,19 @@ Only = Annotated[
 ]
 Blocks = Annotated[int | None, typer.Option("--blocks", help="Repeats of every comparison.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
 Device = Annotated[
     Literal["auto", "cpu", "gpu"], typer.Option(help="Train on GPUs where there are any (auto).")
 ]
 
+_shows_tracebacks = [False]
+
 
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
     _Debug.on = debug
 
 
@@ -115,7 +121,8 @@ def run(
     if resume and out is None:
         raise UsageError("--resume needs the run folder: give it by --out")
     asked = _suite(suite, changes, blocks, only)
-    with progress() as observer:
+    # Ray prints what befalls its workers to stdout, which is for results.
+    with contextlib.redirect_stdout(sys.stderr), progress() as observer:
         result = bench.run(
             asked,
             out,
@@ -245,15 +252,13 @@ def _exit_code() -> int:
 
 
 def _failed(message: str, code: int) -> int:
-    if _Debug.on:
+    if _shows_tracebacks[0]:
         traceback.print_exc()
     _complain(message)
     return code
 
 
-def _suite(
-    name: str, changes: list[str] | None, blocks: int | None, only: list[str] | None
-) -> Any:
+def _suite(name: str, changes: list[str] | None, blocks: int | None, only: list[str] | None) -> Any:
     from bench.spec.suite import load_suite
 
     settings = parse_settings(changes or [])

@@ -15,9 +15,9 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
-from bench.execution.fate import fate_of, record_of_the_dead
+from bench.execution.fate import record_of_the_dead, record_of_the_ended
 from bench.execution.worker import Place, Worker
-from bench.records.record import EpochRecord, TrialRecord
+from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
 Bundle = dict[str, float]
@@ -87,13 +87,13 @@ class Lane:
         if self._trial is not None and self._elapsed_s() > limit:
             self._kill()
             reason = f"ended after its time limit of {limit:g} s: raise trial_timeout_s"
-            yield self._end(self._dead("timed_out", reason))
+            yield self._end(self._ended("timed_out", reason))
 
     def interrupt(self) -> Iterator[TrialRecord]:
         """End the running trial since the run is being ended."""
         if self._trial is not None:
             self._kill()
-            record = self._dead("interrupted", "the run was interrupted")
+            record = self._ended("interrupted", "the run was interrupted")
             self._trial = None
             yield record
 
@@ -128,17 +128,18 @@ class Lane:
     def _lost(self, error: Exception) -> TrialRecord:
         assert self._trial is not None
         self._kill()
-        status, reason = fate_of(error)
-        record = self._dead(status, reason)
-        retry = record.status == "worker_lost"
-        if retry and self._attempts[self._trial.trial_id] <= self._limits.retries:
+        dead = record_of_the_dead(self._trial, error, self._place, self.epochs)
+        if (
+            dead.status == "worker_lost"
+            and self._attempts[self._trial.trial_id] <= self._limits.retries
+        ):
             self._queue.appendleft(self._trial)
-        return self._end(record)
+        return self._end(dead.model_copy(update={"wall_s": self._elapsed_s()}))
 
-    def _dead(self, status: Any, reason: str) -> TrialRecord:
+    def _ended(self, status: Status, reason: str) -> TrialRecord:
         assert self._trial is not None
-        dead = record_of_the_dead(self._trial, status, reason, self._place, self.epochs)
-        return dead.model_copy(update={"wall_s": self._elapsed_s()})
+        ended = record_of_the_ended(self._trial, status, reason, self._place, self.epochs)
+        return ended.model_copy(update={"wall_s": self._elapsed_s()})
 
     def _end(self, record: TrialRecord) -> TrialRecord:
         self._kill()

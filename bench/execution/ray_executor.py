@@ -188,7 +188,7 @@ def _alive_nodes() -> list[dict[str, Any]]:
 
 
 def _total(resource: str) -> float:
-    return sum(node["Resources"].get(resource, 0.0) for node in _alive_nodes())
+    return float(sum(node["Resources"].get(resource, 0.0) for node in _alive_nodes()))
 
 
 def _check_reachable(address: str) -> None:

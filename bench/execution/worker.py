@@ -25,6 +25,16 @@ class Place:
     pid: int
     gpus: tuple[str, ...]
     log: str
+    oom_kills: int | None
+    """Processes that the kernel has ended so far at this group's memory limit."""
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What is found on a node after a worker has died there."""
+
+    log_tail: str | None
+    oom_kills: int | None
 
 
 class Worker:
@@ -34,14 +44,23 @@ class Worker:
         """Where this process is; from here on what it writes goes to a log of its own."""
         import ray
 
+        from bench.measure.host import cgroup_oom_kills
+
         context = ray.get_runtime_context()
         gpus = tuple(str(gpu) for gpu in context.get_accelerator_ids().get("GPU", []))
         # Ray leaves the variable alone for a worker without a GPU: TensorFlow would see all.
         if not gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        log = _own_log()
-        return Place(socket.gethostname(), context.get_node_id(), os.getpid(), gpus, log)
+        self._log = _own_log()
+        return Place(
+            node=socket.gethostname(),
+            node_id=context.get_node_id(),
+            pid=os.getpid(),
+            gpus=gpus,
+            log=self._log,
+            oom_kills=cgroup_oom_kills(),
+        )
 
     def train(self, trial_json: str, arrays: list[Any], threads: int, board: Any) -> str:
         """Train; the record as JSON. ``arrays`` holds one reference to the data."""
@@ -68,6 +87,7 @@ class Worker:
             "total_s": time.perf_counter() - started,
         }
         measures = record.measures.model_copy(update=found)
+        Path(self._log).unlink(missing_ok=True)
         return record.model_copy(
             update={"measures": measures, "started_at": started_at, "node": socket.gethostname()}
         ).model_dump_json()
@@ -89,16 +109,18 @@ class Board:
         return posted
 
 
-def log_tail(path: str, *, delete: bool = True) -> str | None:
-    """The end of a worker's log on this node; None where there is nothing."""
-    log = Path(path)
+def remains(log: str) -> Remains:
+    """What a dead worker left on this node. Its log is deleted: its end is in the record."""
+    from bench.measure.host import cgroup_oom_kills
+
+    path = Path(log)
     try:
-        content = log.read_bytes()
-        if delete:
-            log.unlink()
+        content = path.read_bytes()
+        path.unlink()
     except OSError:
-        return None
-    return content[-TAIL_BYTES:].decode(errors="replace").strip() or None
+        content = b""
+    tail = content[-TAIL_BYTES:].decode(errors="replace").strip() or None
+    return Remains(tail, cgroup_oom_kills())
 
 
 def node_environment() -> tuple[str, dict[str, Any]]:

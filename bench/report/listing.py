@@ -1,0 +1,106 @@
+"""Suites, plans and checked files as text and as JSON.
+
+Usage:
+    suites_text(suites)
+    plan_text(suite, make_plan(suite))
+"""
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bench.api import RunResult
+from bench.datasets.fashion_mnist import FileCheck
+from bench.execution.estimate import estimated_trial_s
+from bench.report.number import duration, plural
+from bench.spec.expand import Cell, expand
+from bench.spec.plan import Plan
+from bench.spec.suite import Suite
+
+_MAX_VARIANTS = 200
+
+
+def suites_text(suites: Iterable[Suite]) -> str:
+    """Each suite's name and what it is for."""
+    lines = []
+    for suite in suites:
+        indent = " " * 16
+        about = textwrap.fill(
+            suite.description, 96, initial_indent=indent, subsequent_indent=indent
+        )
+        lines.append(f"{suite.name:<15} {about.strip()}")
+    return "\n".join(lines)
+
+
+def suites_json(suites: Iterable[Suite]) -> str:
+    """The same for programs: name, description, blocks."""
+    rows = [{"name": s.name, "description": s.description, "blocks": s.blocks} for s in suites]
+    return json.dumps(rows, indent=2)
+
+
+def plan_text(suite: Suite, plan: Plan) -> str:
+    """A plan's variants with their ids, its comparisons, and a guess of its time."""
+    trials, cells = plan.trials, expand(suite)
+    lines = [f"{suite.name}: {suite.description}", ""]
+    for cell in cells[:_MAX_VARIANTS]:
+        guess = duration(estimated_trial_s(cell.variant))
+        lines.append(f"  {cell.variant.id}  {suite.blocks} x {guess:<8}  {cell.label}")
+    if len(cells) > _MAX_VARIANTS:
+        lines.append(f"  ... and {len(cells) - _MAX_VARIANTS} more: --json lists all")
+    seconds = sum(estimated_trial_s(trial.variant) for trial in trials)
+    lines += [
+        "",
+        f"{plural(len(cells), 'variant')}, {plural(suite.blocks, 'block')}, "
+        f"{plural(len(trials), 'trial')}, {plural(len(plan.pairs), 'comparison')} a block",
+        f"About {duration(seconds)} one after another on two CPU cores (a guess, from counts of "
+        "operations and steps).",
+    ]
+    return "\n".join(lines)
+
+
+def plan_json(suite: Suite, plan: Plan) -> str:
+    """The same for programs, with every trial."""
+    trials = plan.trials
+    content = {
+        "suite": suite.model_dump(mode="json"),
+        "variants": [_variant_row(cell) for cell in expand(suite)],
+        "trials": [t.model_dump(mode="json", exclude={"variant"}) for t in trials],
+        "pairs": [pair.model_dump(mode="json") for pair in plan.pairs],
+        "estimated_s": sum(estimated_trial_s(trial.variant) for trial in trials),
+    }
+    return json.dumps(content, indent=2)
+
+
+def run_json(result: RunResult) -> str:
+    """How a run ended."""
+    content = {
+        "run": str(result.path),
+        "succeeded": result.succeeded,
+        "statuses": dict(Counter(result.statuses.values())),
+        "trials": result.statuses,
+    }
+    return json.dumps(content, indent=2)
+
+
+def files_text(checks: Sequence[FileCheck]) -> str:
+    """A line a file: where, and whether it is what it should be."""
+    return "\n".join(
+        f"{'ok ' if check.ok else 'BAD'}  {check.place:<14}  {check.path}"
+        + (f"  ({check.problem})" if check.problem else "")
+        for check in checks
+    )
+
+
+def files_json(checks: Sequence[FileCheck]) -> str:
+    """The same for programs."""
+    rows = [
+        {"path": str(c.path), "place": c.place, "ok": c.ok, "problem": c.problem} for c in checks
+    ]
+    return json.dumps(rows, indent=2)
+
+
+def _variant_row(cell: Cell) -> dict[str, Any]:
+    settings = cell.variant.model_dump(mode="json")
+    return {"variant_id": cell.variant.id, "label": cell.label, **settings}
