@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from bench.spec.problem import requirement, shown
 from bench.spec.variant import AXES, Variant
 
 
@@ -41,16 +42,18 @@ def nearest(word: str, names: Iterable[str]) -> str:
 
 @functools.cache
 def _adapter(key: str) -> TypeAdapter[Any]:
-    field = Variant.model_fields["global_batch_size" if key == "per_replica_batch_size" else key]
-    return TypeAdapter(Annotated[field.annotation, field])
+    field = Variant.model_fields[_field_of(key)]
+    return TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
+
+
+def _field_of(key: str) -> str:
+    return "global_batch_size" if key == "per_replica_batch_size" else key
 
 
 def _explain(key: str, value: Any, error: ValidationError) -> str:
-    choices = [c for c in get_args(Variant.model_fields[key].annotation) if isinstance(c, str)] if (
-        key in Variant.model_fields
-    ) else []
+    allowed = get_args(Variant.model_fields[_field_of(key)].annotation)
+    choices = [choice for choice in allowed if isinstance(choice, str)]
     if choices:
         hint = nearest(value, choices) if isinstance(value, str) else nearest("", choices)
-        return f"{key} cannot be {value!r}{hint}"
-    reason = error.errors()[0]["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    return f"{key} cannot be {value!r}: it {reason}"
+        return f"{key} cannot be {shown(value)}{hint}"
+    return f"{key} cannot be {shown(value)}: it {requirement(error.errors()[0])}"

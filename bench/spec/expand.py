@@ -5,8 +5,9 @@ Usage:
     pairs = pair(cells, suite)       # (axis, variant id, baseline's variant id)
 """
 
+import contextlib
+import functools
 import itertools
-import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import SuiteError
+from bench.spec.axis import nearest
+from bench.spec.problem import requirement, shown
 from bench.spec.suite import Comparison, Suite
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.variant import BATCH_SIZES, Variant, fill_defaults
 
 MAX_TRIALS = 100_000
 
@@ -28,6 +31,11 @@ class Cell:
     variant: Variant
     label: str
     asked: dict[str, Any]
+
+    @functools.cached_property
+    def id(self) -> str:
+        """The variant's id, computed once."""
+        return self.variant.id
 
 
 class Pair(BaseModel):
@@ -52,29 +60,33 @@ def expand(suite: Suite) -> tuple[Cell, ...]:
         if any(_matches(settings, rule) for rule in suite.exclude):
             continue
         cell = Cell(_variant(settings, suite, label), label, asked)
-        known = cells.setdefault(cell.variant.id, cell)
+        known = cells.setdefault(cell.id, cell)
         if "label" in asked and "label" not in known.asked:
-            cells[cell.variant.id] = Cell(known.variant, label, asked)
+            cells[known.id] = Cell(known.variant, label, {**known.asked, "label": label})
+    if suite.only:
+        cells = _kept(cells, suite)
     if not cells:
-        raise SuiteError(f"{suite.name}: no variant is left: loosen [[exclude]]")
+        raise SuiteError(f"{suite.source}: no variant is left: loosen [[exclude]]")
     return tuple(cells.values())
 
 
 def pair(cells: Iterable[Cell], suite: Suite) -> tuple[Pair, ...]:
-    """Every comparison that the suite's ``[[compare]]`` tables ask for.
+    """Every comparison that the suite's ``[[compare]]`` tables ask for, without doubles.
 
-    Cells are alike where what was *asked* agrees: a default that follows from the axis
-    itself (``jit`` from ``strategy``) does not keep two cells apart.
+    A cell's baseline is the variant that differs from it in the axis alone; where there is
+    none, the one that the suite would have made of it with the baseline's value, so that a
+    default that follows from the axis (``jit`` from ``strategy``) does not keep two apart.
     """
     cells = tuple(cells)
-    return tuple(p for comparison in suite.compare for p in _pairs(cells, comparison, suite))
+    found = (p for comparison in suite.compare for p in _pairs(cells, comparison, suite))
+    return tuple(dict.fromkeys(found))
 
 
 def _check_size(suite: Suite) -> None:
     trials = _cells_before_exclusion(suite) * suite.blocks
     if trials > MAX_TRIALS:
         raise SuiteError(
-            f"{suite.name}: asks for {trials} trials, more than {MAX_TRIALS}: "
+            f"{suite.source}: asks for {trials} trials, more than {MAX_TRIALS}: "
             "shorten the lists in [matrix], or lower blocks"
         )
 
@@ -111,7 +123,7 @@ def _filled(asked: dict[str, Any], suite: Suite, label: str) -> dict[str, Any]:
     try:
         return fill_defaults({k: v for k, v in asked.items() if k != "label"})
     except ValueError as error:
-        raise SuiteError(f"{suite.name}: {label}: {error}") from None
+        raise SuiteError(f"{suite.source}: {label}: {error}") from None
 
 
 def _matches(settings: dict[str, Any], rule: dict[str, Any]) -> bool:
@@ -125,33 +137,70 @@ def _variant(settings: dict[str, Any], suite: Suite, label: str) -> Variant:
     try:
         return Variant.model_validate(settings)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise SuiteError(f"{suite.name}: {label}: {reason}, or drop the cell by [[exclude]]") from None
+        way_out = ", or drop the cell by [[exclude]]" if suite.matrix else ""
+        reason = requirement(error.errors()[0])
+        raise SuiteError(f"{suite.source}: {label}: {reason}{way_out}") from None
 
 
-def _pairs(cells: tuple[Cell, ...], comparison: Comparison, suite: Suite) -> Iterator[Pair]:
-    axis, found = comparison.axis, False
-    baselines = {_rest(c, axis): c for c in cells if _value(c, axis) == comparison.baseline}
+def _kept(cells: dict[str, Cell], suite: Suite) -> dict[str, Cell]:
+    """The cells whose ids begin with one of ``suite.only``."""
+    for beginning in suite.only:
+        if not any(id_.startswith(beginning) for id_ in cells):
+            raise SuiteError(
+                f"{suite.source}: only: no variant's id begins with '{beginning}': "
+                "see the ids in bench plan"
+            )
+    return {id_: cell for id_, cell in cells.items() if id_.startswith(tuple(suite.only))}
+
+
+def _pairs(cells: tuple[Cell, ...], comparison: Comparison, suite: Suite) -> list[Pair]:
+    axis, value = comparison.axis, comparison.baseline
+    if axis == "label":
+        return _labelled_pairs(cells, value, suite)
+    known = {cell.id for cell in cells}
+    found = []
     for cell in cells:
-        baseline = baselines.get(_rest(cell, axis))
-        if baseline is not None and baseline is not cell:
-            found = True
-            yield Pair(axis=axis, variant_id=cell.variant.id, baseline_id=baseline.variant.id)
-    if not found:
+        if getattr(cell.variant, axis) == value:
+            continue
+        for baseline_id in _counterparts(cell, axis, value):
+            if baseline_id in known and baseline_id != cell.id:
+                found.append(Pair(axis=axis, variant_id=cell.id, baseline_id=baseline_id))
+                break
+    if not found and not suite.only:
         raise SuiteError(
-            f"{suite.name}: compare: no two variants differ in {axis} alone with one of them "
-            f"{comparison.baseline!r}: correct axis or baseline, or drop the comparison"
+            f"{suite.source}: compare: no two variants differ in {axis} alone with one of them "
+            f"{shown(value)}: correct axis or baseline, or drop the comparison"
         )
+    return found
 
 
-def _value(cell: Cell, axis: str) -> Any:
-    if axis == "label":
-        return cell.label
-    return cell.asked.get(axis, getattr(cell.variant, axis))
+def _counterparts(cell: Cell, axis: str, value: Any) -> Iterator[str]:
+    """Ids that a cell's baseline may have, the likest first."""
+    asked = {k: v for k, v in cell.asked.items() if k != "label"}
+    for settings in (cell.variant.model_dump(), asked):
+        with contextlib.suppress(ValueError):
+            yield Variant.model_validate(fill_defaults(_with(settings, axis, value))).id
 
 
-def _rest(cell: Cell, axis: str) -> str:
-    if axis == "label":
-        return ""
-    rest = {k: v for k, v in cell.asked.items() if k not in (axis, "label")}
-    return json.dumps(rest, sort_keys=True)
+def _with(settings: dict[str, Any], axis: str, value: Any) -> dict[str, Any]:
+    # The batch size may have been given in the one way and be compared in the other.
+    replaced = BATCH_SIZES if axis in BATCH_SIZES else {axis}
+    return {**{k: v for k, v in settings.items() if k not in replaced}, axis: value}
+
+
+def _labelled_pairs(cells: tuple[Cell, ...], label: str, suite: Suite) -> list[Pair]:
+    labelled = [cell for cell in cells if "label" in cell.asked]
+    baselines = [cell.id for cell in labelled if cell.label == label]
+    if suite.only and not baselines:
+        return []
+    if len(baselines) != 1:
+        hint = nearest(label, [cell.label for cell in labelled])
+        count = "no variant is" if not baselines else f"{len(baselines)} variants are"
+        raise SuiteError(
+            f"{suite.source}: compare: {count} labelled {label!r}"
+            + (": give each its own label" if baselines else hint)
+        )
+    others = [cell.id for cell in labelled if cell.id != baselines[0]]
+    if not others and not suite.only:
+        raise SuiteError(f"{suite.source}: compare: only {label!r} has a label: label the others")
+    return [Pair(axis="label", variant_id=id_, baseline_id=baselines[0]) for id_ in others]

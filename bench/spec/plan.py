@@ -113,8 +113,8 @@ class _Orders:
 
 def _trial(cell: Cell, repeat: int, order: int, suite_seed: int) -> Trial:
     return Trial(
-        trial_id=f"b{repeat:03d}-{cell.variant.id}",
-        variant_id=cell.variant.id,
+        trial_id=f"b{repeat:03d}-{cell.id}",
+        variant_id=cell.id,
         label=cell.label,
         block=repeat,
         order=order,
@@ -125,7 +125,7 @@ def _trial(cell: Cell, repeat: int, order: int, suite_seed: int) -> Trial:
 
 def _compared_groups(cells: Sequence[Cell], pairs: Iterable[Pair]) -> list[list[Cell]]:
     """Cells that any comparison joins, together; in the order of their first cell."""
-    group_of = {cell.variant.id: {cell.variant.id} for cell in cells}
+    group_of = {cell.id: {cell.id} for cell in cells}
     for p in pairs:
         small, large = sorted((group_of[p.variant_id], group_of[p.baseline_id]), key=len)
         if small is not large:
@@ -133,5 +133,5 @@ def _compared_groups(cells: Sequence[Cell], pairs: Iterable[Pair]) -> list[list[
             group_of.update(dict.fromkeys(small, large))
     groups: dict[int, list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(id(group_of[cell.variant.id]), []).append(cell)
+        groups.setdefault(id(group_of[cell.id]), []).append(cell)
     return list(groups.values())

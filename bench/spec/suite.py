@@ -7,18 +7,21 @@ Usage:
 The file is read and every key and value checked here; ``expand`` turns it into variants.
 """
 
+import itertools
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bench.errors import SuiteError
-from bench.spec.axis import check_key, check_setting, nearest
-
-_Settings = dict[str, Any]
+from bench.spec import tables
+from bench.spec.axis import check_key, nearest
+from bench.spec.change import changed
+from bench.spec.problem import place, shown
+from bench.spec.tables import Settings
 
 
 class Comparison(BaseModel):
@@ -35,22 +38,33 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     description: str = ""
     blocks: Annotated[int, Field(ge=1, strict=True)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
-    trial_timeout_s: Annotated[float, Field(gt=0, strict=True)] = 3600.0
-    variant: _Settings = {}
+    trial_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600.0
+    variant: Settings = {}
     matrix: dict[str, list[Any]] = {}
-    variants: list[_Settings] = []
-    exclude: list[_Settings] = []
+    variants: list[Settings] = []
+    exclude: list[Settings] = []
     compare: list[Comparison] = []
+    only: list[str] = []
+    """Ids, or their beginnings, of the variants to keep; all where it is empty."""
+
+    _source: str = PrivateAttr("")
+
+    @property
+    def source(self) -> str:
+        """What errors call the suite: its file where it has one, else its name."""
+        return self._source or self.name
 
 
 def shipped_suites() -> list[str]:
     """Names of the suites that come with the package, sorted."""
     folder = resources.files("bench") / "suites"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
 
 
 def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = None) -> Suite:
@@ -63,26 +77,63 @@ def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = Non
     source, text = _read(name_or_path)
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(f"{source}: not valid TOML: {error}") from None
-    for key, value in (changes or {}).items():
-        content = _changed(content, key, value)
+    except (ValueError, RecursionError) as error:
+        raise SuiteError(f"{source}: not valid TOML: {error}: correct that line") from None
+    try:
+        for key, value in (changes or {}).items():
+            content = changed(content, key, value, Suite.model_fields)
+    except ValueError as error:
+        raise SuiteError(f"--set: {error}") from None
     return parse_suite(content, source)
 
 
-def parse_suite(content: Mapping[str, Any], source: str = "suite") -> Suite:
-    """A suite from its content as a mapping; ``source`` is what errors call it."""
+def parse_suite(content: Mapping[str, Any], source: str = "") -> Suite:
+    """A suite from its content as a mapping; ``source`` is what errors call it.
+
+    Raises SuiteError, naming the source, the key and what to write instead.
+    """
+    named = source or str(content.get("name", "suite"))
     try:
         for key in content:
             check_key(key, Suite.model_fields)
         suite = Suite.model_validate(content)
-        return suite.model_copy(update=_checked_tables(suite))
+        suite = suite.model_copy(update=_checked_tables(suite))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SuiteError(f"{source}: {where}: {first['msg']}") from None
+        raise SuiteError(f"{named}: {_explain(error)}") from None
     except ValueError as error:
-        raise SuiteError(f"{source}: {error}") from None
+        raise SuiteError(f"{named}: {error}") from None
+    suite._source = source
+    return suite
+
+
+def first_difference(here: Suite, there: Suite) -> str | None:
+    """The first key in which a suite differs from the one that a run folder was made of.
+
+    None where ``here`` may go on with that run: it is the same, but for its description or
+    for more blocks, by which the run is extended.
+    """
+    if here.blocks < there.blocks:
+        return f"blocks: {here.blocks} here, {there.blocks} in the run folder"
+    free = {"description", "blocks"}
+    return next(_differences(here.model_dump(exclude=free), there.model_dump(exclude=free)), None)
+
+
+def _differences(here: Any, there: Any, path: tuple[str | int, ...] = ()) -> Iterator[str]:
+    if isinstance(here, dict) and isinstance(there, dict):
+        for key in {**here, **there}:
+            yield from _differences(here.get(key), there.get(key), (*path, key))
+        if path == ("matrix",) and list(here) != list(there):  # The plan's order hangs on it.
+            yield f"matrix: {', '.join(here)} here, {', '.join(there)} in the run folder"
+    elif _is_list_of_tables(here) and _is_list_of_tables(there):
+        for i, (a, b) in enumerate(itertools.zip_longest(here, there)):
+            yield from _differences(a, b, (*path, i))
+    elif here != there:
+        here, there = ("not set" if side is None else shown(side) for side in (here, there))
+        yield f"{place(path)}: {here} here, {there} in the run folder"
+
+
+def _is_list_of_tables(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _read(name_or_path: str | Path) -> tuple[str, str]:
@@ -91,70 +142,36 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
         file = resources.files("bench") / "suites" / f"{name_or_path}.toml"
         return f"{name_or_path}.toml", file.read_text(encoding="utf-8")
     path = Path(name_or_path)
-    if not path.exists():
-        raise SuiteError(f"no suite '{name_or_path}', shipped or as a file{nearest(str(path), shipped)}")
     try:
         return str(path), path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        hint = nearest(str(path), shipped)
+        raise SuiteError(f"no suite '{name_or_path}', shipped or as a file{hint}") from None
     except IsADirectoryError:
         raise SuiteError(f"{path}: is a directory: name a TOML file") from None
     except UnicodeDecodeError:
         raise SuiteError(f"{path}: is not UTF-8 text: name a TOML file") from None
-    except OSError as error:
-        raise SuiteError(f"{path}: cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SuiteError(f"{path}: cannot be read: {reason}: name a TOML file") from None
 
 
 def _checked_tables(suite: Suite) -> dict[str, Any]:
     """The tables of axis settings, each value checked and in its canonical form."""
     return {
-        "variant": _checked(suite.variant, "variant"),
-        "matrix": {key: _checked_axis(key, values) for key, values in suite.matrix.items()},
-        "variants": [_checked_listed(v, i) for i, v in enumerate(suite.variants)],
-        "exclude": [_checked(e, f"exclude[{i}]") for i, e in enumerate(suite.exclude)],
-        "compare": [_checked_comparison(c, i) for i, c in enumerate(suite.compare)],
+        "variant": tables.checked_settings(suite.variant, "variant"),
+        "matrix": tables.checked_matrix(suite.matrix),
+        "variants": tables.checked_variants(suite.variants),
+        "exclude": tables.checked_exclude(suite.exclude),
+        "compare": [_checked_comparison(c, f"compare[{i}]") for i, c in enumerate(suite.compare)],
     }
 
 
-def _checked(settings: _Settings, where: str) -> _Settings:
-    try:
-        return {key: check_setting(key, value) for key, value in settings.items()}
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+def _checked_comparison(comparison: Comparison, where: str) -> Comparison:
+    baseline = tables.checked_baseline(comparison.axis, comparison.baseline, where)
+    return comparison.model_copy(update={"baseline": baseline})
 
 
-def _checked_axis(key: str, values: Sequence[Any]) -> list[Any]:
-    if not values:
-        raise ValueError(f"matrix: {key} is an empty list: give it values, or leave it out")
-    return [_checked({key: value}, "matrix")[key] for value in values]
-
-
-def _checked_listed(settings: _Settings, index: int) -> _Settings:
-    label = settings.get("label", "")
-    if not isinstance(label, str):
-        raise ValueError(f"variants[{index}]: label must be text, not {label!r}")
-    axes = {key: value for key, value in settings.items() if key != "label"}
-    return {**_checked(axes, f"variants[{index}]"), **({"label": label} if label else {})}
-
-
-def _checked_comparison(comparison: Comparison, index: int) -> Comparison:
-    if comparison.axis == "label":
-        return comparison
-    baseline = _checked({comparison.axis: comparison.baseline}, f"compare[{index}]")
-    return comparison.model_copy(update={"baseline": baseline[comparison.axis]})
-
-
-def _changed(content: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    changed = dict(content)
-    if key in Suite.model_fields and key not in ("variant", "matrix"):
-        return {**changed, key: value}
-    axis = key.removeprefix("variant.").removeprefix("matrix.")
-    matrix = {k: v for k, v in content.get("matrix", {}).items() if k != axis}
-    variant = {k: v for k, v in content.get("variant", {}).items() if k != axis}
-    variants = [{k: v for k, v in listed.items() if k != axis} for listed in content.get("variants", [])]
-    if isinstance(value, list) and axis not in ("hidden", "filters", "shape"):
-        matrix[axis] = value
-    elif axis in ("hidden", "filters", "shape") and value and isinstance(value[0], list):
-        matrix[axis] = value
-    else:
-        variant[axis] = value
-    changed.update(variant=variant, matrix=matrix)
-    return {**changed, "variants": variants} if variants else changed
+def _explain(error: ValidationError) -> str:
+    known = Suite if len(error.errors()[0]["loc"]) == 1 else Comparison
+    return tables.explain(error.errors()[0], known.model_fields)

@@ -129,6 +129,9 @@ class Variant(BaseModel):
 AXES: tuple[str, ...] = (*Variant.model_fields, "per_replica_batch_size")
 """Every key that a suite may set on a variant."""
 
+BATCH_SIZES = frozenset({"global_batch_size", "per_replica_batch_size"})
+"""Two ways of giving the same thing."""
+
 
 def inert_keys(variant: Variant) -> frozenset[str]:
     """Keys of ``variant`` that have no effect on its training."""

@@ -1,0 +1,52 @@
+"""Changes made to a suite from the command line, before it is checked.
+
+Usage:
+    content = changed(tomllib.loads(text), "global_batch_size", [32, 512])
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench.spec.axis import check_key
+from bench.spec.variant import AXES, BATCH_SIZES
+
+_LISTS = ("hidden", "filters", "shape")
+"""Axes of which a single value is a list."""
+
+
+def changed(
+    content: Mapping[str, Any], key: str, value: Any, suite_keys: Iterable[str]
+) -> dict[str, Any]:
+    """``content`` of a suite with ``key`` set to ``value``, wherever it was set before.
+
+    A key of the suite itself is replaced. Any other is an axis, by its bare name or behind
+    "variant." or "matrix.": a list becomes that axis of the matrix, a single value holds for
+    every variant. ValueError for a key that is neither.
+    """
+    keys = [k for k in suite_keys if k not in ("variant", "matrix")]
+    if key in keys:
+        return {**content, key: value}
+    axis = key.removeprefix("variant.").removeprefix("matrix.")
+    check_key(axis, (*AXES, *keys))
+    # The two ways of giving the batch size would contradict each other.
+    dropped = BATCH_SIZES if axis in BATCH_SIZES else {axis}
+    tables = {name: _without(content.get(name, {}), dropped) for name in ("variant", "matrix")}
+    variants = content.get("variants", [])
+    if isinstance(variants, list):
+        variants = [_without(listed, dropped) for listed in variants]
+    target = tables["matrix" if _is_axis_of_values(axis, value) else "variant"]
+    if isinstance(target, dict):
+        target[axis] = value
+    return {**content, **tables, "variants": variants}
+
+
+def _is_axis_of_values(axis: str, value: Any) -> bool:
+    if axis in _LISTS:
+        return isinstance(value, list) and any(isinstance(one, list) for one in value)
+    return isinstance(value, list)
+
+
+def _without(table: Any, keys: Iterable[str]) -> Any:
+    if not isinstance(table, dict):
+        return table  # Wrong, and refused as such when the suite is checked.
+    return {key: value for key, value in table.items() if key not in keys}

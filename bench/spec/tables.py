@@ -1,0 +1,92 @@
+"""The tables of a suite, checked key by key, each value brought to its canonical form.
+
+Usage:
+    axes = checked_matrix({"hidden": [[300, 100], [50]]})   # {"hidden": [(300, 100), (50,)]}
+
+Every function raises ValueError with the table, the key and what to write instead.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from bench.spec.axis import check_key, check_setting, nearest
+from bench.spec.problem import place, requirement, shown
+from bench.spec.variant import AXES
+
+Settings = dict[str, Any]
+"""Values by the names of their axes."""
+
+_REPEATED = ("variants", "exclude", "compare")
+
+
+def checked_settings(settings: Mapping[str, Any], where: str) -> Settings:
+    """One table of axis settings."""
+    try:
+        return {key: check_setting(key, value) for key, value in settings.items()}
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def checked_matrix(matrix: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """``[matrix]``: a list of values for each axis."""
+    return {key: _checked_axis(key, values) for key, values in matrix.items()}
+
+
+def checked_variants(variants: Iterable[Mapping[str, Any]]) -> list[Settings]:
+    """``[[variants]]``: tables of settings that may carry a label."""
+    return [_checked_listed(listed, f"variants[{i}]") for i, listed in enumerate(variants)]
+
+
+def checked_exclude(exclude: Iterable[Mapping[str, Any]]) -> list[Settings]:
+    """``[[exclude]]``: tables of settings, none empty, since that would match every cell."""
+    rules = list(exclude)
+    if {} in rules:
+        raise ValueError(f"exclude[{rules.index({})}]: is empty: name a key and its value")
+    return [checked_settings(rule, f"exclude[{i}]") for i, rule in enumerate(rules)]
+
+
+def checked_baseline(axis: str, baseline: Any, where: str) -> Any:
+    """The ``baseline`` of a ``[[compare]]`` table: a value of its axis, or a label."""
+    if axis != "label":
+        return checked_settings({axis: baseline}, where)[axis]
+    if not isinstance(baseline, str):
+        raise ValueError(f"{where}: baseline must be a label, not {shown(baseline)}")
+    return baseline
+
+
+def explain(error: ErrorDetails, known: Iterable[str]) -> str:
+    """What is wrong with the shape of a suite, and what to write; ``known`` keys of a table."""
+    location, kind, value = error["loc"], error["type"], error["input"]
+    *table, key = location
+    if kind == "missing":
+        return f"{place(location)} is missing: add {key} = ..."
+    if kind == "extra_forbidden":
+        return f"{place(table)}: unknown key '{key}'{nearest(str(key), known)}"
+    if kind == "list_type" and table == ["matrix"]:
+        return f"matrix: {_single_value(str(key), value)}"
+    if kind == "list_type" and key in _REPEATED:
+        return f"{key} should be a list of tables: write [[{key}]]"
+    if kind == "dict_type" and not table:
+        return f"{key} should be one table: write [{key}]"
+    return f"{place(location)} cannot be {shown(value)}: it {requirement(error)}"
+
+
+def _single_value(key: str, value: Any) -> str:
+    check_key(key, AXES)
+    return f"{key} is a single value: write {key} = [{shown(value)}], or move it to [variant]"
+
+
+def _checked_axis(key: str, values: list[Any]) -> list[Any]:
+    if not values:
+        raise ValueError(f"matrix: {key} is an empty list: give it values, or leave it out")
+    return [checked_settings({key: value}, "matrix")[key] for value in values]
+
+
+def _checked_listed(listed: Mapping[str, Any], where: str) -> Settings:
+    label = listed.get("label", "")
+    if not isinstance(label, str):
+        raise ValueError(f"{where}: label must be text, not {shown(label)}")
+    axes = {key: value for key, value in listed.items() if key != "label"}
+    return {**checked_settings(axes, where), **({"label": label} if label else {})}
