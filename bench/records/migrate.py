@@ -15,7 +15,7 @@ _Document = dict[str, Any]
 STEPS: dict[int, Callable[[_Document], _Document]] = {}
 
 
-def migrated(document: _Document, path: Path) -> _Document:
+def migrated(document: _Document, path: Path | str) -> _Document:
     """``document`` in today's schema; RunFolderError where it comes from a newer one."""
     version = document["schema_version"]
     if version > SCHEMA_VERSION:

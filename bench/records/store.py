@@ -15,8 +15,9 @@ Usage:
 """
 
 import contextlib
+import itertools
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from bench.errors import ResourceError, RunFolderError, StorageError
+from bench.records.disk import aside, disk_errors, rescue, write_aside
 from bench.records.migrate import migrated
 from bench.records.record import SCHEMA_VERSION, TrialRecord
 from bench.spec.expand import Pair
+from bench.spec.problem import place, requirement, shown
+
+__all__ = ["Invocation", "RunFolder", "RunInfo", "aside"]
 
 
 class Invocation(BaseModel):
@@ -71,10 +76,12 @@ class RunFolder:
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> "RunFolder":
         """Make a new run folder; ResourceError where the place is taken."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ResourceError(f"{path}: already exists and is not empty: choose another --out")
         folder = cls(path)
-        with _disk_errors(path):
+        with disk_errors(path):
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise ResourceError(
+                    f"{path}: already exists and is not empty: choose another --out"
+                )
             folder.trials.mkdir(parents=True, exist_ok=True)
         folder.write_info(info)
         return folder
@@ -109,7 +116,7 @@ class RunFolder:
         """Hold the folder; ResourceError where another driver holds it."""
         lock = FileLock(self.path / ".lock")
         try:
-            with _disk_errors(self.path):
+            with disk_errors(self.path):
                 lock.acquire(timeout=0)
         except Timeout:
             raise ResourceError(
@@ -122,41 +129,42 @@ class RunFolder:
 
     def info(self) -> RunInfo:
         """What ``run.json`` holds."""
-        return RunInfo.model_validate(_read_json(self.path / "run.json"))
+        path = self.path / "run.json"
+        try:
+            return RunInfo.model_validate(_read_json(path))
+        except ValidationError as error:
+            raise RunFolderError(f"{path}: {_first_problem(error)}: restore that file") from None
 
     def write_info(self, info: RunInfo) -> None:
         """Replace ``run.json``."""
-        _write_aside(self.path / "run.json", info.model_dump_json(indent=1))
+        write_aside(self.path / "run.json", info.model_dump_json(indent=1))
 
     def write(self, record: TrialRecord) -> None:
         """Keep a record. An earlier attempt at the same trial stays, under its own name.
 
-        Where the disk is full or gone, the record goes to the system's temporary folder and
-        StorageError names the file.
+        Where the disk is full or gone, the record goes to the system's temporary folder, or
+        to the first other place that takes it, and StorageError names the file.
         """
         path = self.trials / f"{record.trial.trial_id}.json"
         text = record.model_dump_json()
         try:
-            if record.attempt > 1 and path.exists():
-                with _disk_errors(path):
-                    _keep(path, record.attempt - 1)
-            _write_aside(path, text)
+            _keep_earlier(path)
+            write_aside(path, text)
         except StorageError as error:
-            raise StorageError(
-                f"{error}; its record was kept: {_rescue(path.name, text)}"
-            ) from None
+            raise StorageError(f"{error}; {rescue(path.name, text)}") from None
 
     def raw_records(self, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
         """Each record as plain data, the last attempt at each trial unless all are wanted.
 
         Fast path for tables: the schema version is checked, the fields are not.
         """
-        if not self.trials.is_dir():
+        trials = self.trials
+        if not trials.is_dir():
             return
-        # os.scandir, since globbing 100,000 paths takes ten times as long.
-        for name in sorted(entry.name for entry in os.scandir(self.trials)):
+        # Plain strings: 100,000 files as Path objects would take seconds more.
+        for name in sorted(entry.name for entry in os.scandir(trials)):
             if name.endswith(".json") and (all_attempts or ".attempt" not in name):
-                yield _read_json(self.trials / name)
+                yield _read_json(f"{trials}{os.sep}{name}")
 
     def records(self, *, all_attempts: bool = False) -> Iterator[TrialRecord]:
         """Each record, checked."""
@@ -164,19 +172,28 @@ class RunFolder:
             try:
                 yield TrialRecord.model_validate(raw)
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"])
-                name = raw.get("trial", {}).get("trial_id", "?")
+                trial = raw.get("trial")
+                name = trial.get("trial_id", "?") if isinstance(trial, dict) else "?"
                 raise RunFolderError(
-                    f"{self.trials}: record of trial {name}: {where}: {first['msg']}: "
+                    f"{self.trials}: record of trial {name}: {_first_problem(error)}: "
                     "delete that file and run again with --resume"
                 ) from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{place(first['loc'])} cannot be {shown(first['input'])}: it {requirement(first)}"
+
+
+def _read_json(path: Path | str) -> dict[str, Any]:
     try:
-        content = from_json(path.read_bytes())
-    except (OSError, ValueError) as error:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            content = from_json(file.read())
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: {error.strerror or error}: make that file readable"
+        ) from None
+    except ValueError as error:
         raise RunFolderError(
             f"{path}: damaged ({error}): restore it, or delete it and run again with --resume"
         ) from None
@@ -185,48 +202,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return migrated(content, path)
 
 
-@contextlib.contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """A path to write to in the place of ``path``, which it replaces once all went well.
+def _keep_earlier(path: Path) -> None:
+    """Copy the attempt that ``path`` holds to a name of its own, since ``path`` is the last's.
 
-    Raises StorageError where the disk is full or the folder cannot be written.
+    A copy and not a link, which not every file system has.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with _disk_errors(path):
-        try:
-            yield temporary
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-
-
-def _write_aside(path: Path, text: str) -> None:
-    with aside(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _keep(path: Path, attempt: int) -> None:
-    kept = path.with_name(f"{path.stem}.attempt{attempt}.json")
-    if not kept.exists():
-        os.link(path, kept)
-
-
-def _rescue(name: str, text: str) -> Path:
-    handle, rescued = tempfile.mkstemp(prefix="bench-", suffix=f"-{name}")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    return Path(rescued)
-
-
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"{path}: {error.strerror or error}: free space or make the folder writable"
-        ) from None
+    if path.exists():
+        names = (f"{path.stem}.attempt{n}.json" for n in itertools.count(1))
+        free = next(p for p in map(path.with_name, names) if not p.exists())
+        with aside(free) as temporary:
+            shutil.copyfile(path, temporary)
