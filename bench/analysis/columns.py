@@ -1,0 +1,108 @@
+"""The columns of result tables: their names, their order, and the dtype that each has.
+
+Names and types come from the models of variants and records, so that a setting or a measure
+added there is a column here. ``trial_columns()`` starts with the columns that outside
+programs rely on, in an order that stays.
+"""
+
+import functools
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from bench.records.record import EpochRecord, Measures
+from bench.spec.variant import Variant
+
+_PROMISED = """
+trial_id variant_id label block order seed status error workload dataset examples pipeline
+initializer activation norm synchronized clip clip_threshold optimizer learning_rate precision
+jit strategy workers replicas global_batch_size epochs warmup_epochs parameters
+trainable_parameters cold_start_s data_load_s epoch_s examples_per_s train_loss val_accuracy
+test_accuracy time_to_accuracy_s weights_l2 peak_rss_bytes peak_device_memory_bytes energy_j
+mean_power_w throttled flops_per_step mfu node devices steady
+"""
+PROMISED_TRIAL_COLUMNS: tuple[str, ...] = tuple(_PROMISED.split())
+PROMISED_EPOCH_COLUMNS: tuple[str, ...] = (
+    "trial_id",
+    "epoch",
+    "warmup",
+    "epoch_s",
+    "examples_per_s",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+)
+
+TRIAL_FIELDS = {
+    "trial_id": "str",
+    "variant_id": "str",
+    "label": "str",
+    "block": "int64",
+    "order": "int64",
+    "seed": "int64",
+}
+RECORD_FIELDS = {
+    "status": "str",
+    "error": "str",
+    "node": "str",
+    "devices": "str",
+    "attempt": "int64",
+    "invocation": "int64",
+    "started_at": "str",
+    "wall_s": "float64",
+    "log_tail": "str",
+}
+DERIVED = {
+    "epoch_s": "float64",
+    "examples_per_s": "float64",
+    "train_loss": "float64",
+    "val_accuracy": "float64",
+    "time_to_accuracy_s": "float64",
+    "train_s": "float64",
+    "steady": "str",
+}
+"""Made from a trial's epochs; ``train_s`` is the time of all its epochs, warm-up included."""
+
+
+@functools.cache
+def fields_of(model: type[BaseModel]) -> dict[str, str]:
+    """The dtype of each field of ``model`` that a column can hold.
+
+    A tuple becomes text in TOML's own notation ("[300, 100]").
+    """
+    return {name: _dtype(field.annotation) for name, field in model.model_fields.items()}
+
+
+@functools.cache
+def trial_columns() -> dict[str, str]:
+    """The dtype of each column of ``load_trials``, in order."""
+    known = {
+        **TRIAL_FIELDS,
+        **RECORD_FIELDS,
+        **fields_of(Variant),
+        **fields_of(Measures),
+        **DERIVED,
+    }
+    return {name: known[name] for name in dict.fromkeys((*PROMISED_TRIAL_COLUMNS, *known))}
+
+
+@functools.cache
+def epoch_columns() -> dict[str, str]:
+    """The dtype of each column of ``load_epochs``, in order; windows stay in the records."""
+    own = {name: dtype for name, dtype in fields_of(EpochRecord).items() if dtype != "str"}
+    known = {"trial_id": "str", "examples_per_s": "float64", **own}
+    return {name: known[name] for name in dict.fromkeys((*PROMISED_EPOCH_COLUMNS, *known))}
+
+
+def _dtype(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return {"int64": "Int64", "bool": "boolean"}.get(
+            inner := _dtype(get_args(annotation)[0]), inner
+        )
+    if get_origin(annotation) in (Literal, tuple):
+        return "str"
+    return {int: "int64", bool: "bool", float: "float64"}.get(annotation, "str")

@@ -1,0 +1,77 @@
+"""Settings that differ between two arms beyond what is being compared.
+
+Usage:
+    confounds("norm", variant_settings, baseline_settings)
+    # (Confound(key="xla", value=True, baseline=False),)
+
+A ratio between arms that TensorFlow ran differently, for a reason other than the compared
+axis, says nothing about that axis alone. What follows from an axis by itself is listed here.
+"""
+
+import fnmatch
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_BATCH = ("per_replica_batch_size", "steps_per_epoch", "window_steps", "examples_left_out")
+_DEVICES = ("node", "devices", "per_replica_batch_size")
+
+FOLLOWS: dict[str, tuple[str, ...]] = {
+    "workload": ("norm.layers",),
+    "hidden": ("norm.layers",),
+    "filters": ("norm.layers",),
+    "examples": ("steps_per_epoch", "window_steps", "examples_left_out"),
+    "augment": ("augmented",),
+    "pipeline": ("order",),
+    "norm": ("norm", "norm.*", "bn_*"),
+    "synchronized": ("norm.synchronized",),
+    "optimizer": ("optimizer", "optimizer.*"),
+    "learning_rate": ("optimizer.learning_rate",),
+    "clip": ("clip", "clip.*"),
+    "clip_threshold": ("clip.*",),
+    "precision": ("policy", "tf32", "loss_scaled"),
+    "jit": ("xla",),
+    "deterministic": ("deterministic",),
+    "strategy": _DEVICES,
+    "workers": _DEVICES,
+    "replicas": _DEVICES,
+    "global_batch_size": _BATCH,
+    "per_replica_batch_size": _BATCH,
+}
+"""Keys of ``resolved`` (shell patterns, nested ones by dots) that an axis itself changes."""
+
+COUNTERS: tuple[str, ...] = ("tracing_count", "*_count")
+"""Keys that count what happened: no settings."""
+
+
+@dataclass(frozen=True)
+class Confound:
+    """A setting that differs; None where an arm does not have it."""
+
+    key: str
+    value: Any
+    baseline: Any
+
+
+def confounds(
+    axes: Collection[str], variant: Mapping[str, Any], baseline: Mapping[str, Any]
+) -> tuple[Confound, ...]:
+    """The resolved settings in which two arms differ though none of ``axes`` implies it."""
+    expected = [*COUNTERS, *(pattern for axis in axes for pattern in FOLLOWS.get(axis, ()))]
+    ours, theirs = _flat(variant), _flat(baseline)
+    return tuple(
+        Confound(key, ours.get(key), theirs.get(key))
+        for key in dict.fromkeys((*ours, *theirs))
+        if ours.get(key) != theirs.get(key)
+        and not any(fnmatch.fnmatchcase(key, pattern) for pattern in expected)
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,181 @@
+"""The records of a run as arrays: read once, file by file, without a model for each.
+
+Usage:
+    raw = read_raw(RunFolder.open(run), all_attempts=False)
+    raw.columns["status"], raw.epochs["epoch_s"], raw.epoch_counts
+
+A run of 100,000 trials holds a million epochs: as models or dictionaries they would not fit
+in memory, so each file is reduced to tuples and each few thousand of those to an array.
+"""
+
+import contextlib
+import gc
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.columns import RECORD_FIELDS, TRIAL_FIELDS, epoch_columns, fields_of
+from bench.records.record import EpochRecord, Measures
+from bench.records.store import RunFolder
+from bench.spec.variant import Variant
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_Values = tuple[Any, ...]
+ALL_EPOCH_FIELDS = tuple(name for name in epoch_columns() if name in EpochRecord.model_fields)
+TRIAL_EPOCH_FIELDS = ("warmup", "epoch_s", "examples", "train_loss", "val_accuracy")
+"""What a row of a trial is made from: the other fields of an epoch need not be read for it."""
+_ROWS_A_CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class RawRun:
+    """Columns of trials, in planned order, and of their epochs, trial after trial."""
+
+    columns: dict[str, _Values]
+    """Each of length trials; what was not measured is None."""
+    epochs: "dict[str, np.ndarray[Any, np.dtype[np.float64]]]"
+    """Each of length epochs, as float64; what was not measured is NaN."""
+    epoch_counts: "np.ndarray[Any, np.dtype[np.int64]]"
+    """The number of epochs of each trial."""
+    settings_code: "np.ndarray[Any, np.dtype[np.int64]]"
+    """Which of ``settings`` each trial ran with."""
+    settings: tuple[dict[str, Any], ...]
+    """The different ``resolved`` settings, with ``node`` and ``devices``."""
+
+
+def read_raw(
+    folder: RunFolder,
+    *,
+    all_attempts: bool,
+    epoch_fields: Sequence[str] = TRIAL_EPOCH_FIELDS,
+) -> RawRun:
+    """The records of ``folder``: the last attempt at each trial, or all.
+
+    Raises RunFolderError, naming the file and the field, where a record is damaged.
+    """
+    gathered = _Gathered(tuple(epoch_fields))
+    try:
+        with collector_paused():
+            for record in folder.raw_records(all_attempts=all_attempts):
+                gathered.add(record)
+        return _in_planned_order(gathered)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # The quick way checks nothing: let the slow one say which record is wrong, and how.
+        for _ in folder.records(all_attempts=all_attempts):
+            pass
+        raise
+
+
+@dataclass
+class _Gathered:
+    epoch_fields: tuple[str, ...]
+    rows: list[_Values] = field(default_factory=list)
+    epoch_counts: list[int] = field(default_factory=list)
+    chunk: list[_Values] = field(default_factory=list)
+    chunks: "list[np.ndarray[Any, np.dtype[np.float64]]]" = field(default_factory=list)
+    settings_code: list[int] = field(default_factory=list)
+    settings: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.epoch_values = _picker(self.epoch_fields)
+
+    def add(self, record: dict[str, Any]) -> None:
+        trial, epochs = record["trial"], record["epochs"]
+        variant = trial["variant"]
+        for name in _VARIANT_TUPLES:
+            variant[name] = str(variant[name])
+        resolved = {**record["resolved"], "node": record["node"], "devices": record["devices"]}
+        record["devices"] = ", ".join(record["devices"])
+        self.rows.append(
+            _TRIAL(trial) + _RECORD(record) + _VARIANT(variant) + _MEASURES(record["measures"])
+        )
+        self.chunk.extend(map(self.epoch_values, epochs))
+        self.epoch_counts.append(len(epochs))
+        self.settings_code.append(
+            self.settings.setdefault(repr(resolved), (len(self.settings), resolved))[0]
+        )
+        if len(self.chunk) >= _ROWS_A_CHUNK:
+            self.close_chunk()
+
+    def close_chunk(self) -> None:
+        import numpy as np
+
+        # float() reads "NaN" and "Infinity", as JSON has them, and makes NaN of None.
+        self.chunks.append(np.array(self.chunk, dtype=float).reshape(-1, len(self.epoch_fields)))
+        self.chunk.clear()
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """No cyclic garbage collection: plain data has no cycles, and looking takes a fifth more."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], _Values]:
+    """The values of ``names`` in a mapping; None for those that an older record lacks."""
+    quick = operator.itemgetter(*names)
+
+    def pick(mapping: Mapping[str, Any]) -> _Values:
+        try:
+            values: _Values = quick(mapping)
+            return values
+        except KeyError:
+            return tuple(map(mapping.get, names))
+
+    return pick
+
+
+_VARIANT_TUPLES = tuple(
+    name for name in Variant.model_fields if "tuple" in str(Variant.model_fields[name].annotation)
+)
+_TRIAL = operator.itemgetter(*TRIAL_FIELDS)
+_RECORD = _picker(tuple(RECORD_FIELDS))
+_VARIANT = operator.itemgetter(*fields_of(Variant))
+_MEASURES = _picker(tuple(fields_of(Measures)))
+_NAMES = (*TRIAL_FIELDS, *RECORD_FIELDS, *fields_of(Variant), *fields_of(Measures))
+
+
+def _in_planned_order(gathered: _Gathered) -> RawRun:
+    import numpy as np
+
+    gathered.close_chunk()
+    order = _NAMES.index("order"), _NAMES.index("attempt")
+    keys = [operator.itemgetter(*order)(row) for row in gathered.rows]
+    ranked = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+    counts = np.array(gathered.epoch_counts, dtype=np.int64)
+    epochs = np.concatenate(gathered.chunks)[_epoch_order(counts, ranked)]
+    return RawRun(
+        columns=dict(zip(_NAMES, _columns(gathered.rows, ranked.tolist()), strict=True)),
+        epochs={name: epochs[:, i] for i, name in enumerate(gathered.epoch_fields)},
+        epoch_counts=counts[ranked],
+        settings_code=np.array(gathered.settings_code, dtype=np.int64)[ranked],
+        settings=tuple(settings for _, settings in gathered.settings.values()),
+    )
+
+
+def _columns(rows: list[_Values], ranked: list[int]) -> Iterator[_Values]:
+    if not rows:
+        return iter([()] * len(_NAMES))
+    return zip(*(rows[i] for i in ranked), strict=True)
+
+
+def _epoch_order(
+    counts: "np.ndarray[Any, np.dtype[np.int64]]", ranked: "np.ndarray[Any, np.dtype[np.int64]]"
+) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Where each row of epochs comes from, once the trials are in the order ``ranked``."""
+    import numpy as np
+
+    starts = np.cumsum(counts) - counts
+    kept = counts[ranked]
+    within = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
+    order: np.ndarray[Any, np.dtype[np.int64]] = np.repeat(starts[ranked], kept) + within
+    return order

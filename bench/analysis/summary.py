@@ -1,0 +1,238 @@
+"""A run in one row a variant: what a table shows, still as numbers.
+
+Usage:
+    summary = summarize("results/runs/quick-1")
+    for variant in summary.variants:
+        variant.label, variant.epoch_s.value, variant.comparisons
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.compare import Comparison, compare, moments, units
+from bench.analysis.frame import trials_frame
+from bench.analysis.paired import Estimate, estimate
+from bench.analysis.raw import RawRun, read_raw
+from bench.analysis.wall import WallTime, wall_time
+from bench.records.store import Invocation, RunFolder, RunInfo
+from bench.spec.expand import Pair
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Column:
+    """A comparison of a suite: the axis that differs, and its value in the baseline."""
+
+    axis: str
+    baseline: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Trials of a variant that ended alike, and the reason that the first of them gave."""
+
+    status: str
+    count: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSummary:
+    """What is known of a variant over its completed trials; None where nothing is."""
+
+    variant_id: str
+    label: str
+    planned: int
+    completed: int
+    epoch_s: Estimate | None
+    examples_per_s: Estimate | None
+    val_accuracy: Estimate | None
+    test_accuracy: Estimate | None
+    comparisons: tuple[Comparison | None, ...]
+    """One for each of the summary's columns."""
+    baseline_of: tuple[bool, ...]
+    """Whether it is the baseline itself, for each of the summary's columns."""
+    failures: tuple[Failures, ...]
+    examples: int | None
+    """Training examples in an epoch; None where no trial has a record."""
+    synthetic: bool
+    """Trained on synthetic data: its accuracy means nothing."""
+    throttled: int
+    """Completed trials during which the device was throttled."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run: what was asked for, what came of it, and where its time went."""
+
+    run: Path
+    name: str
+    description: str
+    blocks: int
+    trials: int
+    """Planned trials."""
+    completed: int
+    retried: int
+    """Attempts that another one replaced."""
+    sessions: int
+    """Invocations that completed a trial."""
+    invocations: tuple[Invocation, ...]
+    columns: tuple[Column, ...]
+    variants: tuple[VariantSummary, ...]
+    """In the order in which the suite names them."""
+    wall: WallTime
+
+
+_BY_SESSION = frozenset({"epoch_s", "examples_per_s"})
+
+
+def summarize(run: Path | str) -> Summary:
+    """Sum up the run folder ``run``.
+
+    Raises RunFolderError where it is no run folder or holds a damaged record.
+    """
+    folder = RunFolder.open(run)
+    info = folder.info()
+    raw = read_raw(folder, all_attempts=True)
+    attempts = trials_frame(raw).assign(settings=raw.settings_code)
+    trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
+    done = trials[trials["status"] == "completed"]
+    compared = _compared(info, trials, raw)
+    return Summary(
+        run=folder.path,
+        name=str(info.suite.get("name", folder.path.name)),
+        description=str(info.suite.get("description", "")),
+        blocks=_blocks(info),
+        trials=len(info.trial_ids),
+        completed=len(done),
+        retried=len(attempts) - len(trials),
+        sessions=int(done["invocation"].nunique()),
+        invocations=info.invocations,
+        columns=compared.columns,
+        variants=_variants(info, trials, done, compared),
+        wall=wall_time(attempts, info.invocations),
+    )
+
+
+def _variants(
+    info: RunInfo, trials: "pd.DataFrame", done: "pd.DataFrame", compared: "_Compared"
+) -> tuple[VariantSummary, ...]:
+    firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
+    labels = {**info.labels, **_by_variant(firsts["label"])}
+    epoch_s, examples_per_s, val_accuracy, test_accuracy = (
+        _estimates(done, name)
+        for name in ("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy")
+    )
+    completed = _by_variant(done["variant_id"].value_counts())
+    hot = done.loc[done["throttled"].fillna(False), "variant_id"]
+    throttled = _by_variant(hot.value_counts())
+    synthetic = _by_variant(firsts["dataset"] == "synthetic")
+    examples = _by_variant(firsts["examples"])
+    failures = _failures(trials)
+    return tuple(
+        VariantSummary(
+            variant_id=variant_id,
+            label=label,
+            planned=_blocks(info),
+            completed=completed.get(variant_id, 0),
+            epoch_s=epoch_s.get(variant_id),
+            examples_per_s=examples_per_s.get(variant_id),
+            val_accuracy=val_accuracy.get(variant_id),
+            test_accuracy=test_accuracy.get(variant_id),
+            comparisons=compared.of(variant_id),
+            baseline_of=compared.baseline_of(variant_id),
+            failures=tuple(failures.get(variant_id, ())),
+            examples=examples.get(variant_id),
+            synthetic=synthetic.get(variant_id, False),
+            throttled=throttled.get(variant_id, 0),
+        )
+        for variant_id, label in labels.items()
+    )
+
+
+@dataclass(frozen=True)
+class _Compared:
+    columns: tuple[Column, ...]
+    cells: dict[tuple[str, int], Comparison]
+    """By variant and column."""
+    baselines: frozenset[tuple[str, int]]
+
+    def of(self, variant_id: str) -> tuple[Comparison | None, ...]:
+        return tuple(self.cells.get((variant_id, i)) for i in range(len(self.columns)))
+
+    def baseline_of(self, variant_id: str) -> tuple[bool, ...]:
+        return tuple((variant_id, i) in self.baselines for i in range(len(self.columns)))
+
+
+def _compared(info: RunInfo, trials: "pd.DataFrame", raw: RawRun) -> _Compared:
+    firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
+    columns, column_of = _columns(info, firsts)
+    found = compare(trials, raw.settings, info.pairs, _blocks(info))
+    rows = list(zip(info.pairs, column_of, found, strict=True))
+    return _Compared(
+        columns=columns,
+        cells={(pair.variant_id, i): comparison for pair, i, comparison in rows},
+        baselines=frozenset((pair.baseline_id, i) for pair, i, _ in rows),
+    )
+
+
+def _blocks(info: RunInfo) -> int:
+    return int(info.suite.get("blocks", 1))
+
+
+def _by_variant(values: "pd.Series[Any]") -> dict[str, Any]:
+    """A series with variant ids as its index, as plain values."""
+    return dict(zip(values.index.tolist(), values.tolist(), strict=True))
+
+
+def _estimates(done: "pd.DataFrame", name: str) -> dict[str, Estimate]:
+    frame = units(done, "variant_id", name) if name in _BY_SESSION else done
+    found = moments(frame, "variant_id", name)
+    return {
+        variant_id: estimate(int(n), float(mean), float(deviation))
+        for variant_id, n, mean, deviation in found[found["count"] > 0].itertuples()
+    }
+
+
+def _failures(trials: "pd.DataFrame") -> dict[str, list[Failures]]:
+    failed = trials[trials["status"] != "completed"]
+    groups = failed.groupby(["variant_id", "status"], sort=False)["error"]
+    found: dict[str, list[Failures]] = {}
+    for (variant_id, status), count, reason in groups.agg(["size", "first"]).itertuples():
+        text = reason if isinstance(reason, str) else None
+        found.setdefault(variant_id, []).append(Failures(status, int(count), text))
+    return found
+
+
+def _columns(info: RunInfo, firsts: "pd.DataFrame") -> tuple[tuple[Column, ...], list[int]]:
+    """The columns of comparisons, and to which of them each pair belongs."""
+    values = {axis: _axis_values(firsts, axis) for axis in {pair.axis for pair in info.pairs}}
+    indices: dict[Column, int] = {}
+    column_of = [
+        indices.setdefault(_column(pair, values[pair.axis], info), len(indices))
+        for pair in info.pairs
+    ]
+    return tuple(indices), column_of
+
+
+def _axis_values(firsts: "pd.DataFrame", axis: str) -> dict[str, Any]:
+    if axis == "per_replica_batch_size":
+        replicas = firsts["workers"] * firsts["replicas"]
+        return _by_variant(firsts["global_batch_size"] // replicas)
+    return _by_variant(firsts[axis])
+
+
+def _column(pair: Pair, values: dict[str, Any], info: RunInfo) -> Column:
+    if pair.baseline_id in values:
+        value = values[pair.baseline_id]
+    else:  # no trial of the baseline has a record yet
+        value = next(_asked_baselines(info.suite.get("compare", ()), pair.axis), pair.baseline_id)
+    return Column(pair.axis, str(value).lower() if isinstance(value, bool) else str(value))
+
+
+def _asked_baselines(comparisons: Iterable[dict[str, Any]], axis: str) -> Iterator[Any]:
+    return (c["baseline"] for c in comparisons if c["axis"] == axis)

@@ -1,0 +1,1 @@
+"""From numbers to what people read: the only room in which a value becomes text."""

@@ -1,0 +1,60 @@
+r"""Free text (labels, reasons, descriptions) made safe for each format.
+
+Usage:
+    markdown("a|b <script>")      # r"a\|b &lt;script&gt;"
+"""
+
+import re
+import unicodedata
+
+_MARKDOWN = re.compile(r"([\\`*|~$#]|\](?=[(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "–": r"\textendash{}",
+        "−": r"\(-\)",
+        "…": r"\ldots{}",
+        "÷": r"\(\div\)",
+        "×": r"\(\times\)",
+        "∞": r"\(\infty\)",
+        "µ": r"\(\mu\)",
+    }
+)
+_BEYOND_LATIN = re.compile(r"[^\x00-\xff]")
+
+
+def plain(text: str) -> str:
+    """One line without control characters, so that no text can steer a terminal."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
+    spaced = " ".join(text.split())
+    return "".join(c for c in spaced if unicodedata.category(c)[0] != "C")
+
+
+def markdown(text: str) -> str:
+    """``text`` as it stands, in a cell of a Markdown table; no markup, no HTML."""
+    return _MARKDOWN.sub(r"\\\1", plain(text)).translate(_HTML)
+
+
+def latex(text: str) -> str:
+    """``text`` as it stands, for pdflatex; letters beyond Latin by their code point."""
+    shown = plain(text).translate(_LATEX).replace("--", "-{}-")  # hyphens, not a dash
+    return shown if shown.isascii() else _BEYOND_LATIN.sub(_code_point, shown)
+
+
+def _code_point(match: re.Match[str]) -> str:
+    return rf"\texttt{{U+{ord(match.group()):04X}}}"

@@ -1,0 +1,103 @@
+"""Footnotes: what a reader must know of a cell before believing it.
+
+Usage:
+    notes = Notes()
+    numbers = notes.of(["1 of 3 trials failed: ..."])     # (1,), the same text the same number
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from bench.analysis.compare import Comparison
+from bench.analysis.summary import Summary, VariantSummary
+from bench.report.number import plural
+
+SYNTHETIC = "Synthetic data: this accuracy means nothing."
+
+
+class Notes:
+    """Texts in the order of their first use, numbered from 1."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def of(self, texts: Iterable[str]) -> tuple[int, ...]:
+        """The numbers of ``texts``."""
+        return tuple(self._numbers.setdefault(t, len(self._numbers) + 1) for t in texts)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All texts; the first one has number 1."""
+        return tuple(self._numbers)
+
+
+def of_trials(variant: VariantSummary) -> Iterator[str]:
+    """Why fewer trials completed than were planned."""
+    planned = plural(variant.planned, "trial")
+    for failure in variant.failures:
+        reason = f": {failure.reason}" if failure.reason else ""
+        yield f"{failure.count} of {planned} {failure.status.replace('_', ' ')}{reason}"
+    missing = variant.planned - variant.completed - sum(f.count for f in variant.failures)
+    if missing > 0:
+        yield f"{missing} of {planned} without a record: run again with --resume."
+
+
+def of_times(variant: VariantSummary) -> Iterator[str]:
+    """What was amiss while its time was measured."""
+    if variant.throttled:
+        planned = plural(variant.planned, "trial")
+        yield f"The device was throttled during {variant.throttled} of {planned}."
+
+
+def of_accuracy(variant: VariantSummary) -> Iterator[str]:
+    """Whether its accuracy means anything."""
+    if variant.synthetic:
+        yield SYNTHETIC
+
+
+def of_comparison(comparison: Comparison, blocks: int) -> Iterator[str]:
+    """Blocks left out of a ratio, and what else than the compared axis differs."""
+    planned = plural(blocks, "block")
+    if comparison.dropped_blocks > 0:
+        yield f"{comparison.dropped_blocks} of {planned} left out: not both trials completed."
+    if comparison.split_blocks:
+        yield (
+            f"{comparison.split_blocks} of {planned} left out: "
+            "their trials ran in different invocations."
+        )
+    if comparison.confounds:
+        differing = "; ".join(
+            f"{c.key} is {_value(c.value)}, in the baseline {_value(c.baseline)}"
+            for c in comparison.confounds
+        )
+        yield f"Confounded, more differs than the compared axis: {differing}."
+
+
+def of_summary(summary: Summary) -> Iterator[str]:
+    """How to read the table as a whole."""
+    yield (
+        "Means over completed trials, each a fresh process, with 95 % t intervals; the epoch "
+        "time of a trial is the median of its steady epochs, throughput its examples over their "
+        "time."
+    )
+    if summary.columns:
+        yield (
+            "Ratios: within each block the epoch time over that of the baseline; the mean of "
+            "their logarithms over blocks, with its 95 % t interval. Detectable: the smallest "
+            "slow-down that so many blocks as noisy as these would find in 9 of 10 cases "
+            "(two-sided test at 5 %)."
+        )
+    if len({v.examples for v in summary.variants}) > 1 and summary.columns:
+        yield "A fixed cost per epoch draws a ratio towards 1 where an epoch has few examples."
+    if summary.sessions == 1:
+        yield "All trials ran in one invocation: intervals are for this session only."
+    elif summary.sessions > 1:
+        yield (
+            f"Trials ran in {summary.sessions} invocations: where a variant or a pair has "
+            "several, each gives one estimate of time and the interval is over those."
+        )
+
+
+def _value(value: Any) -> str:
+    return "not set" if value is None else json.dumps(value, default=str)

@@ -1,0 +1,102 @@
+"""A value as text: significant digits, SI prefixes, intervals.
+
+Usage:
+    scale = scale_of([0.0712, 0.0833], METRICS["epoch_s"])     # milliseconds
+    number(0.0712, digits=3, scale=scale)                      # "71.2"
+    interval(0.71, 0.69, 0.73, digits=2)                       # "0.71 [0.69, 0.73]"
+"""
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.records.metric import Metric
+
+UNKNOWN = "–"
+MAX_EXTRA_DECIMALS = 3
+
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What the numbers of a column are divided by, and the unit that they then have."""
+
+    divisor: float = 1.0
+    unit: str = ""
+
+
+ONE = Scale()
+
+
+def scale_of(values: Iterable[float], metric: Metric) -> Scale:
+    """The prefix that suits most of ``values``, so that a whole column has one unit.
+
+    Seconds have no prefix above them; what has no unit has no prefix.
+    """
+    sizes = [abs(v) for v in values if v and math.isfinite(v)]
+    if not metric.unit or not sizes:
+        return Scale(1.0, metric.unit)
+    middle = statistics.median_low(sizes)
+    for divisor, prefix in _PREFIXES:
+        if middle >= divisor and not (metric.unit == "s" and divisor > 1):
+            space = " " if prefix and len(metric.unit) > 2 else ""
+            return Scale(divisor, f"{prefix}{space}{metric.unit}")
+    return Scale(1.0, metric.unit)
+
+
+def number(value: float | None, digits: int, scale: Scale = ONE) -> str:
+    """``value`` with ``digits`` significant digits; a dash where it is unknown."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    scaled = value / scale.divisor
+    return f"{scaled:.{_decimals(scaled, digits)}f}"
+
+
+def interval(
+    value: float | None, low: float | None, high: float | None, digits: int, scale: Scale = ONE
+) -> str:
+    """``"0.71 [0.69, 0.73]"``, or the value alone where there is no interval.
+
+    Decimals beyond ``digits`` are shown where a narrow interval would else look like none.
+    """
+    if value is None or low is None or high is None or not math.isfinite(high - low):
+        return number(value, digits, scale)
+    scaled = [v / scale.divisor for v in (value, low, high)]
+    decimals = _decimals(scaled[0], digits)
+    half = (scaled[2] - scaled[1]) / 2
+    if half > 0:
+        needed = min(_decimals(half, 1), decimals + MAX_EXTRA_DECIMALS)
+        decimals = max(decimals, needed)
+    shown, lowest, highest = (f"{v:.{decimals}f}" for v in scaled)
+    return f"{shown} [{lowest}, {highest}]"
+
+
+def duration(seconds: float | None) -> str:
+    """A time that people wait for: ``"4.2 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 60:
+        return f"{number(seconds, 2)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def share(part: float | None) -> str:
+    """A part of 1 in percent."""
+    return UNKNOWN if part is None else f"{number(100 * part, 2)} %"
+
+
+def plural(count: int, word: str) -> str:
+    """``"1 trial"``, ``"2 trials"``."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _decimals(value: float, digits: int) -> int:
+    if value == 0:
+        return 0
+    return max(0, digits - 1 - math.floor(math.log10(abs(value))))

@@ -1,0 +1,135 @@
+"""A summary as cells of text, still without a format: one row a variant.
+
+Usage:
+    table = text_table(summary)
+    table.headers, table.rows[0][1].text, table.rows[0][1].notes, table.notes
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.analysis.compare import Comparison
+from bench.analysis.paired import Estimate
+from bench.analysis.summary import Summary, VariantSummary
+from bench.records.metric import METRICS
+from bench.report import notes as footnotes
+from bench.report.notes import Notes
+from bench.report.number import UNKNOWN, interval, number, plural, scale_of
+
+RATIO_DIGITS = 3
+DETECTABLE_DIGITS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text, and the numbers of the footnotes that belong to it."""
+
+    text: str
+    notes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headers, rows of as many cells, and the text of the footnotes, the first being 1."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...]
+
+
+_Notes = Callable[[VariantSummary], Iterator[str]]
+_METRICS: dict[str, tuple[Callable[[VariantSummary], Estimate | None], _Notes]] = {
+    "epoch_s": (lambda v: v.epoch_s, footnotes.of_times),
+    "examples_per_s": (lambda v: v.examples_per_s, footnotes.of_times),
+    "val_accuracy": (lambda v: v.val_accuracy, footnotes.of_accuracy),
+    "test_accuracy": (lambda v: v.test_accuracy, footnotes.of_accuracy),
+}
+
+
+def text_table(summary: Summary, rows: int | None = None) -> Table:
+    """The table of ``summary``, or of its first ``rows`` variants."""
+    variants = summary.variants[:rows]
+    notes = Notes()
+    columns = [
+        _label_column(variants),
+        _count_column(variants, notes),
+        *(_metric_column(name, variants, notes) for name in _METRICS),
+        *(
+            column
+            for index in range(len(summary.columns))
+            for column in _comparison_columns(summary, index, variants, notes)
+        ),
+    ]
+    return Table(
+        headers=tuple(header for header, _ in columns),
+        rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
+        notes=notes.texts,
+    )
+
+
+_Variants = Sequence[VariantSummary]
+_Column = tuple[str, list[Cell]]
+
+
+def _label_column(variants: _Variants) -> _Column:
+    return "Variant", [Cell(v.label) for v in variants]
+
+
+def _count_column(variants: _Variants, notes: Notes) -> _Column:
+    return "n", [
+        Cell(
+            str(v.completed) if v.completed == v.planned else f"{v.completed} of {v.planned}",
+            notes.of(footnotes.of_trials(v)),
+        )
+        for v in variants
+    ]
+
+
+def _metric_column(name: str, variants: _Variants, notes: Notes) -> _Column:
+    metric = METRICS[name]
+    value_of, notes_of = _METRICS[name]
+    estimates = [value_of(v) for v in variants]
+    scale = scale_of((e.value for e in estimates if e), metric)
+    cells = [
+        Cell(UNKNOWN)
+        if e is None
+        else Cell(interval(e.value, e.low, e.high, metric.digits, scale), notes.of(notes_of(v)))
+        for v, e in zip(variants, estimates, strict=True)
+    ]
+    return f"{metric.title} ({scale.unit})" if scale.unit else metric.title, cells
+
+
+def _comparison_columns(
+    summary: Summary, index: int, variants: _Variants, notes: Notes
+) -> tuple[_Column, _Column]:
+    column = summary.columns[index]
+    ratios, detectable = [], []
+    for variant in variants:
+        comparison = variant.comparisons[index]
+        if comparison is None:
+            ratios.append(Cell("1 (baseline)" if variant.baseline_of[index] else UNKNOWN))
+            detectable.append(Cell(UNKNOWN))
+        else:
+            texts = footnotes.of_comparison(comparison, summary.blocks)
+            ratios.append(Cell(_ratio_text(comparison), notes.of(texts)))
+            detectable.append(Cell(_detectable_text(comparison)))
+    return (f"Epoch time ÷ {column.axis}={column.baseline}", ratios), ("Detectable", detectable)
+
+
+def _ratio_text(comparison: Comparison) -> str:
+    ratio = comparison.ratio
+    if ratio is None:
+        return UNKNOWN
+    return interval(ratio.value, ratio.low, ratio.high, RATIO_DIGITS)
+
+
+def _detectable_text(comparison: Comparison) -> str:
+    ratio = comparison.ratio
+    if ratio is None:
+        return UNKNOWN
+    counted = plural(ratio.blocks, "block")
+    if ratio.sessions > 1:
+        counted += f", {plural(ratio.sessions, 'session')}"
+    if ratio.detectable is None:
+        return f"{UNKNOWN} ({counted})"
+    return f"{number(100 * (ratio.detectable - 1), DETECTABLE_DIGITS)} % ({counted})"

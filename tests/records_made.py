@@ -1,0 +1,114 @@
+"""Run folders made of real records without training anything.
+
+Usage:
+    folder = made_run(tmp_path / "run", NORMS, epoch_s=lambda trial, epoch: 0.5)
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.records.record import EpochRecord, Measures, TrialRecord
+from bench.records.store import Invocation, RunFolder, RunInfo
+from bench.spec.expand import expand
+from bench.spec.plan import Trial, make_plan
+from bench.spec.suite import parse_suite
+
+NORMS: dict[str, Any] = {
+    "name": "norms",
+    "description": "What batch normalisation costs",
+    "blocks": 3,
+    "seed": 7,
+    "variant": {"epochs": 3},
+    "matrix": {"norm": ["none", "bn_post", "bn_pre"]},
+    "compare": [{"axis": "norm", "baseline": "none"}],
+}
+ENVIRONMENT: dict[str, Any] = {}
+
+_EpochTime = Callable[[Trial, int], float]
+_Change = Callable[[TrialRecord], TrialRecord | None]
+
+
+def half_a_second(trial: Trial, epoch: int) -> float:
+    """Epoch times that differ a little by block and epoch."""
+    return 0.5 + 0.01 * trial.block + 0.001 * epoch
+
+
+def made_record(trial: Trial, epoch_s: _EpochTime = half_a_second) -> TrialRecord:
+    """The record of a trial that completed, with every measure of a CPU machine."""
+    variant = trial.variant
+    steps = variant.examples // variant.global_batch_size
+    epochs = tuple(
+        EpochRecord(
+            epoch=e,
+            warmup=e < variant.warmup_epochs,
+            epoch_s=epoch_s(trial, e),
+            examples=steps * variant.global_batch_size,
+            steps=steps,
+            train_loss=1 / (e + 1),
+            train_accuracy=0.8 + 0.01 * e,
+            val_loss=1.1 / (e + 1),
+            val_accuracy=0.79 + 0.01 * e + 0.001 * trial.block,
+            evaluate_s=0.02,
+        )
+        for e in range(variant.epochs)
+    )
+    return TrialRecord(
+        trial=trial,
+        status="completed",
+        started_at="2026-01-01T00:00:00Z",
+        wall_s=4.0 + sum(e.epoch_s for e in epochs),
+        node="node-1",
+        devices=("CPU:0",),
+        resolved={"xla": variant.jit != "none", "policy": variant.precision, "window_steps": 100},
+        measures=Measures(
+            parameters=266_610,
+            trainable_parameters=266_610,
+            import_s=2.0,
+            data_load_s=0.25,
+            build_s=0.25,
+            cold_start_s=1.0,
+            evaluate_s=0.1,
+            total_s=3.9,
+            test_loss=0.6,
+            test_accuracy=0.8 + 0.001 * trial.block,
+            weights_l2=12.5,
+            peak_rss_bytes=10**9,
+        ),
+        epochs=epochs,
+    )
+
+
+def made_run(
+    path: Path,
+    suite: Mapping[str, Any] = NORMS,
+    *,
+    epoch_s: _EpochTime = half_a_second,
+    change: _Change = lambda record: record,
+    invocations: int = 1,
+) -> RunFolder:
+    """A run folder of ``suite`` in which every trial has the record that ``change`` gives it.
+
+    A trial for which ``change`` gives None has no record.
+    """
+    asked = parse_suite(suite)
+    plan = make_plan(asked)
+    records = [changed for t in plan.trials if (changed := change(made_record(t, epoch_s)))]
+    call = Invocation(
+        started_at="2026-01-01T00:00:00Z",
+        command=("bench", "run", str(suite["name"])),
+        executor="simulated",
+        environment=ENVIRONMENT,
+        wall_s=sum(r.wall_s or 0.0 for r in records) / invocations + 1.0,
+    )
+    info = RunInfo(
+        suite=asked.model_dump(mode="json"),
+        pairs=plan.pairs,
+        trial_ids=tuple(t.trial_id for t in plan.trials),
+        labels={cell.variant.id: cell.label for cell in expand(asked)},
+        invocations=(call,) * invocations,
+    )
+    folder = RunFolder.create(path, info)
+    for record in records:
+        folder.write(record)
+    return folder
