@@ -1,0 +1,68 @@
+# Everything from a fresh clone: each target does the set-up it needs. `make` lists them.
+#
+#     make bench SUITE=notebook ADDRESS=auto BLOCKS=5 ARGS="--set epochs=3"
+
+SUITE ?= quick
+VENV := .venv
+BIN := $(VENV)/bin
+RUN ?= $(shell ls -td results/runs/*/ 2>/dev/null | head -n 1)
+
+# The newest suitable Python that can make environments; PYTHON=... chooses another.
+SUITABLE := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$python && break; done)
+
+# CUDA's libraries are fetched only where there is a driver to use them.
+DRIVER := $(wildcard /proc/driver/nvidia/version)$(shell command -v nvidia-smi 2>/dev/null)
+EXTRAS ?= dev$(if $(DRIVER),$(comma)gpu)
+comma := ,
+STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+
+RUN_OPTIONS = $(if $(ADDRESS),--address '$(ADDRESS)') $(if $(OUT),--out '$(OUT)') \
+	$(if $(BLOCKS),--blocks '$(BLOCKS)') $(if $(DEVICE),--device '$(DEVICE)') \
+	$(if $(RESUME),--resume) $(ARGS)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install data bench test check report perf clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP) ## make .venv with the pinned dependencies and the bench command
+
+$(STAMP): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c '$(SUITABLE)' >/dev/null 2>&1 || { echo 'make: no Python 3.11 to 3.13 that' \
+		'can make environments: apt-get install python3-venv, or set PYTHON=...' >&2; exit 1; }
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
+		--editable '.[$(EXTRAS)]'
+	@touch $@
+
+data: install
+	$(BIN)/bench data fetch
+
+bench: data ## run SUITE (quick) and end with its table; ADDRESS= OUT= BLOCKS= DEVICE= RESUME= ARGS=
+	$(BIN)/bench run '$(SUITE)' $(RUN_OPTIONS)
+
+test: data ## run the tests; ARGS= goes to pytest
+	$(BIN)/python -m pytest -m 'not perf' $(ARGS)
+
+check: install ## lint, format, types, and which room imports which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+report: install ## write the report of RUN (the latest)
+	@test -n '$(RUN)' || { echo 'make: no run in results/runs: set RUN=...' >&2; exit 2; }
+	$(BIN)/bench report '$(RUN)' $(ARGS)
+
+perf: data ## print what the harness costs and how fast training is; nothing is judged
+	$(BIN)/python -m pytest -m perf tests/perf $(ARGS)
+
+clean: ## remove the environment and all caches, never results
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+		.import_linter_cache .hypothesis .benchmarks
+	find bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
