@@ -49,11 +49,7 @@ def _fate_of(error: Exception, place: Place | None, left: Remains) -> tuple[Stat
         return "failed", _one_line(str(error.cause or error))
     if not isinstance(error, RayActorError):
         return "failed", _one_line(f"{type(error).__name__}: {text}")
-    if (
-        place
-        and None not in (left.oom_kills, place.oom_kills)
-        and left.oom_kills != place.oom_kills
-    ):
+    if place and _counted_more(place.oom_kills, left.oom_kills):
         return "out_of_memory", "the kernel ended its process at the memory limit of its group"
     if left.log_tail and any(sign in left.log_tail for sign in _LOG_SAYS_MEMORY):
         return "out_of_memory", "its process died for want of memory, as its log says"

@@ -79,6 +79,9 @@ class Lane:
             self._begin_training()
             return
         record = TrialRecord.model_validate_json(result)
+        # The news of the last epochs may be slower than the record.
+        for epoch in record.epochs[len(self.epochs) :]:
+            self.add_epoch(epoch)
         yield self._end(record.model_copy(update={"wall_s": self._elapsed_s()}))
 
     def expire(self) -> Iterator[TrialRecord]:

@@ -12,7 +12,9 @@ block at a time.
 import contextlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,19 +54,17 @@ class RayExecutor:
         # NVML and Ray count GPUs in the bus's order; CUDA does so only when told.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if self._address is None:
-            ray.init(num_cpus=usable_cores(), include_dashboard=False, **options)
-        else:
-            _check_reachable(self._address)
-            package = {"py_modules": [str(Path(bench.__file__).parent)]}
-            try:
-                ray.init(address=self._address, runtime_env=package, **options)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                raise ResourceError(f"no Ray cluster at {self._address}: {reason}") from None
-        self._check_devices()
-        self._board = ray.remote(Board).options(num_cpus=0).remote()
+        try:
+            with _own_signals():
+                self._connect()
+            self._check_devices()
+            # On this node, since a board on one that is lost would take the run with it.
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
+            board: Any = ray.remote(Board)
+            self._board = board.options(num_cpus=0, scheduling_strategy=here).remote()
+        except BaseException:
+            ray.shutdown()
+            raise
         return self
 
     def __exit__(
@@ -75,6 +75,20 @@ class RayExecutor:
     ) -> None:
         self._data.clear()
         ray.shutdown()
+
+    def _connect(self) -> None:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if self._address is None:
+            # "local", since None would join whatever cluster RAY_ADDRESS or a file names.
+            ray.init("local", num_cpus=usable_cores(), include_dashboard=False, **options)
+            return
+        _check_reachable(self._address)
+        package = {"py_modules": [str(Path(bench.__file__).parent)]}
+        try:
+            ray.init(address=self._address, runtime_env=package, **options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ResourceError(f"no Ray cluster at {self._address}: {reason}") from None
 
     @property
     def lanes(self) -> int:
@@ -162,9 +176,11 @@ class RayExecutor:
                 for node in _alive_nodes()
                 if node["Resources"].get("CPU", 0) >= 1
             ]
-        gpus = int(_total("GPU"))
-        cores = max(1.0, _total("CPU") // gpus)
-        return [{"GPU": devices, "CPU": cores * devices} for _ in range(gpus // devices)]
+        # Node by node: a head without GPUs has cores to count that no trial on one can have.
+        nodes = [node["Resources"] for node in _alive_nodes() if node["Resources"].get("GPU")]
+        cores = max(1.0, min(node.get("CPU", 1.0) // node["GPU"] for node in nodes))
+        slots = sum(int(node["GPU"]) // devices for node in nodes)
+        return [{"GPU": devices, "CPU": cores * devices} for _ in range(slots)]
 
     def _check_devices(self) -> None:
         if self._device == "gpu" and _total("GPU") < 1:
@@ -172,11 +188,14 @@ class RayExecutor:
 
     def _check_fits(self, block: Block) -> None:
         devices = _devices_of(block)
-        if self._uses_gpus() and devices > _total("GPU"):
-            raise ResourceError(
-                f"a trial asks for {devices} GPUs, the cluster has {int(_total('GPU'))}: "
-                "lower replicas or workers"
-            )
+        if self._slots(devices):
+            return
+        if not self._uses_gpus():
+            raise ResourceError("no node of the Ray cluster has a CPU core: give it --num-cpus")
+        raise ResourceError(
+            f"a trial asks for {devices} GPUs, no node has more than {_most('GPU')}: "
+            "lower replicas or workers"
+        )
 
 
 def _devices_of(block: Block) -> int:
@@ -191,17 +210,35 @@ def _total(resource: str) -> float:
     return float(sum(node["Resources"].get(resource, 0.0) for node in _alive_nodes()))
 
 
+def _most(resource: str) -> int:
+    return int(max(node["Resources"].get(resource, 0.0) for node in _alive_nodes()))
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put back the handler of SIGTERM that Ray replaces by one that exits on the spot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _check_reachable(address: str) -> None:
     """Ray itself tries an address for half a minute before it gives up."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or "/" in host or not port.isdecimal():
         raise ResourceError(f"address {address!r} is not HOST:PORT: name a Ray head's, or auto")
     try:
         with contextlib.closing(socket.create_connection((host, int(port)), _CONNECT_S)):
             pass
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise ResourceError(
             f"nothing answers at {address} ({error}): start Ray there, or correct --address"
         ) from None
