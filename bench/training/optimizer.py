@@ -1,9 +1,10 @@
 """From gradients to weights: clipping, loss scaling, the update.
 
 Usage:
-    update = Update(variant, model)
-    loss = update.scaled(loss)                 # inside the tape
-    clipped, skipped = update.apply(gradients) # int64 scalars, 1 where it acted
+    update = Update(variant, model, replicas)
+    scaled = loss * update.loss_factor()             # on each replica, inside the tape
+    prepared = update.prepare(gradients)             # on each replica, after their sum
+    skipped = update.apply(gradients, finite)        # once, over all replicas
 
 Keras clips each replica's gradient before the replicas are summed, and its loss scaling
 tests each replica on its own; here both act on the sum, so that any number of replicas
@@ -11,13 +12,14 @@ takes the same step.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.training.precision import PRECISIONS
+from bench.training.strategy import Replicas
 
 _Tensor = Any
 
@@ -55,9 +57,7 @@ def _by_value(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor]
 
 def _by_norm(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor], _Tensor]:
     norms = [tf.norm(g) for g in gradients]
-    clipped = [
-        g * _shrink(norm, threshold) for g, norm in zip(gradients, norms, strict=True)
-    ]
+    clipped = [g * _shrink(norm, threshold) for g, norm in zip(gradients, norms, strict=True)]
     return clipped, _any([norm > threshold for norm in norms])
 
 
@@ -109,14 +109,27 @@ class LossScale:
         self.calm.assign(tf.where(doubles, tf.zeros_like(calm), calm))
 
 
-class Update:
-    """The optimiser's side of a step, with its state."""
+class Prepared(NamedTuple):
+    """What a step is about to do, the same on every replica."""
 
-    def __init__(self, variant: Variant, model: keras.Model) -> None:
+    gradients: list[_Tensor]
+    clipped: _Tensor
+    """int64, 1 where clipping changed a gradient."""
+    finite: _Tensor
+    """Whether every gradient is finite; always true without loss scaling."""
+
+
+class Update:
+    """The optimiser's side of a step, with its state. Make it in the replicas' scope."""
+
+    def __init__(self, variant: Variant, model: keras.Model, replicas: Replicas) -> None:
         self._clip = (variant.clip, variant.clip_threshold)
+        self._replicas = replicas
         self._trained = model.trainable_variables
         self.optimizer = OPTIMIZERS[variant.optimizer](variant.learning_rate)
         self.optimizer.build(self._trained)
+        # The gradients are summed before they are clipped: a second sum would double them.
+        self.optimizer._all_reduce_sum_gradients = list
         scales = PRECISIONS[variant.precision].scales_loss
         self.loss_scale = LossScale() if scales else None
 
@@ -131,22 +144,31 @@ class Update:
         plain = {k: v for k, v in config.items() if isinstance(v, int | float | str | bool)}
         return {"optimizer_config": plain, "loss_scaling": self.loss_scale is not None}
 
-    def scaled(self, loss: _Tensor) -> _Tensor:
-        """The loss to differentiate."""
-        return loss if self.loss_scale is None else loss * self.loss_scale.scale
+    def loss_factor(self) -> _Tensor:
+        """What the loss is multiplied by before it is differentiated."""
+        return tf.constant(1.0) if self.loss_scale is None else self.loss_scale.scale.read_value()
 
-    def apply(self, gradients: Sequence[_Tensor]) -> tuple[_Tensor, _Tensor]:
-        """Take one step; whether clipping changed it, and whether it was skipped (0 or 1)."""
-        if self.loss_scale is None:
-            return self._step(list(gradients)), tf.constant(0, tf.int64)
-        inverse = 1.0 / self.loss_scale.scale
-        unscaled = [g * inverse for g in gradients]
-        finite = tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(g)) for g in unscaled]))
-        self.loss_scale.adapt(finite)
-        acted = tf.cond(finite, lambda: self._step(unscaled), lambda: tf.constant(0, tf.int64))
-        return acted, tf.cast(tf.logical_not(finite), tf.int64)
-
-    def _step(self, gradients: list[_Tensor]) -> _Tensor:
+    def prepare(self, gradients: Sequence[_Tensor]) -> Prepared:
+        """Undo the scaling of summed ``gradients``, test them, and clip them."""
+        finite = tf.constant(True)
+        if self.loss_scale is not None:
+            inverse = 1.0 / self.loss_scale.scale
+            gradients = [g * inverse for g in gradients]
+            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
         clipped, acted = clip_gradients(gradients, *self._clip)
-        self.optimizer.apply(clipped, self._trained)
-        return acted
+        return Prepared(clipped, tf.where(finite, acted, tf.zeros_like(acted)), finite)
+
+    def apply(self, gradients: Sequence[Any], finite: _Tensor) -> _Tensor:
+        """Take the step on every replica; int64, 1 where it was skipped as not ``finite``."""
+        if self.loss_scale is None:
+            self._step(gradients)
+            return tf.constant(0, tf.int64)
+        self.loss_scale.adapt(finite)
+        return tf.cond(finite, lambda: self._step(gradients), lambda: tf.constant(1, tf.int64))
+
+    def _step(self, gradients: Sequence[Any]) -> _Tensor:
+        self._replicas.run(self._step_of_replica, gradients)
+        return tf.constant(0, tf.int64)
+
+    def _step_of_replica(self, *gradients: _Tensor) -> None:
+        self.optimizer.apply(list(gradients), self._trained)

@@ -6,13 +6,20 @@ Usage:
         status, reason = outcome_of(error)
 """
 
+import re
+
 import tensorflow as tf
 
 from bench.records.record import Status
-from bench.training.program import CannotCompile
 
 _OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
+_HEADINGS = ("Graph execution", "Detected at", "Exception encountered", "<stack traces")
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _MAX_REASON = 500
+
+
+class CannotRun(Exception):  # noqa: N818 (it is an answer, not an error)
+    """TensorFlow refused the program; the message is its reason."""
 
 
 def outcome_of(error: BaseException) -> tuple[Status, str]:
@@ -20,7 +27,7 @@ def outcome_of(error: BaseException) -> tuple[Status, str]:
     reason = one_line(f"{type(error).__name__}: {error}")
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or _says_memory(error):
         return "out_of_memory", reason
-    if isinstance(error, CannotCompile):
+    if isinstance(error, CannotRun):
         return "unsupported", _first_reason(str(error))
     return "failed", reason
 
@@ -32,15 +39,15 @@ def one_line(text: str) -> str:
 
 
 def _first_reason(text: str) -> str:
-    """TensorFlow's reason, which it puts between a heading and the stack of each operation."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("<")]
-    reasons = [line for line in lines if not line.startswith(("Graph execution", "Detected at"))]
-    return one_line((reasons or lines or [text])[0])
+    """TensorFlow's reason, which it puts between headings and the stack of each operation."""
+    lines = [line.strip() for line in _COLOUR.sub("", text).splitlines()]
+    reasons = [line for line in lines if line and not line.startswith(_HEADINGS)]
+    return one_line((reasons or [text])[0])
 
 
 def _says_memory(error: BaseException) -> bool:
     # XLA reports memory it could not have as InternalError or InvalidArgumentError.
     text = str(error).lower()
-    return isinstance(error, CannotCompile | tf.errors.OpError) and any(
+    return isinstance(error, CannotRun | tf.errors.OpError) and any(
         phrase in text for phrase in _OUT_OF_MEMORY
     )

@@ -1,16 +1,17 @@
 """How examples reach the training step: held on the device, or through tf.data.
 
 Usage:
-    feed = make_feed(variant, arrays, seed)
-    for steps, inputs in feed.windows(epoch, window_steps):
+    feed = make_feed(variant, arrays, seed, replicas)
+    for steps, inputs in feed.windows(epoch):
         ...                                        # in a compiled loop over i < steps:
-        images, labels = feed.batch(i, *inputs)
+        taken = feed.take(i, *inputs)              #   once for all replicas
+        images, labels = feed.batch(rank, *taken)  #   on each replica, its part
 
 Both feeds give the same examples in the same order. Images are stored as bytes and become
 numbers in [0, 1] where they are used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -20,6 +21,7 @@ from bench.spec.variant import Variant
 from bench.training.augment import augmented
 from bench.training.order import Order
 from bench.training.precision import PRECISIONS
+from bench.training.strategy import Replicas
 
 _Tensor = Any
 Window = tuple[int, tuple[Any, ...]]
@@ -54,16 +56,20 @@ class Feed(Protocol):
     def windows(self, epoch: int) -> Iterator[Window]:
         """The windows of an epoch, one after another, as arguments for the compiled loop."""
 
-    def batch(self, step: _Tensor, *inputs: Any) -> tuple[_Tensor, _Tensor]:
-        """Images (batch, H, W, C) in floating point and labels (batch,), inside the loop."""
+    def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
+        """What a step's batch is made from, inside the loop, over all replicas."""
+
+    def batch(self, rank: Any, *taken: Any) -> tuple[_Tensor, _Tensor]:
+        """A replica's images (n, H, W, C) in floating point and labels (n,), inside the loop."""
 
     def rewind(self) -> None:
         """Forget what was taken, so that epoch 0 starts at its first example."""
 
 
-def make_feed(variant: Variant, arrays: Arrays, seed: int) -> Feed:
+def make_feed(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> Feed:
     """The feed that ``variant.pipeline`` names; bring the data to where it reads it."""
-    return {"device": DeviceFeed, "tfdata": TfDataFeed}[variant.pipeline](variant, arrays, seed)
+    kinds: dict[str, Callable[..., Feed]] = {"device": DeviceFeed, "tfdata": TfDataFeed}
+    return kinds[variant.pipeline](variant, arrays, seed, replicas)
 
 
 class _Source:
@@ -76,7 +82,9 @@ class _Source:
         self.augments = variant.augment == "always" or (variant.augment == "auto" and has_copies)
         self._has_copies = has_copies
 
-    def look_up(self, images: _Tensor, labels: _Tensor, indices: _Tensor) -> tuple[_Tensor, _Tensor]:
+    def look_up(
+        self, images: _Tensor, labels: _Tensor, indices: _Tensor
+    ) -> tuple[_Tensor, _Tensor]:
         rows = indices % self._originals if self._has_copies else indices
         batch = to_unit_range(tf.gather(images, rows), self._dtype)
         if self.augments:
@@ -87,17 +95,19 @@ class _Source:
 class DeviceFeed:
     """All images on the device; a window takes the indices of its examples."""
 
-    def __init__(self, variant: Variant, arrays: Arrays, seed: int) -> None:
+    def __init__(self, variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> None:
         self.order = Order(variant.examples, seed)
         self._source = _Source(variant, arrays)
         self.augments = self._source.augments
         self._batch_size = variant.global_batch_size
         self._steps = steps_per_epoch(variant)
-        self._images = tf.constant(arrays.train_images)
+        self._images = replicas.on_each_device(tf.constant(arrays.train_images))
         # int64: TensorFlow keeps int32 tensors on the host even where there is a GPU.
-        self._labels = tf.constant(arrays.train_labels, tf.int64)
+        self._labels = replicas.on_each_device(tf.constant(arrays.train_labels, tf.int64))
+        self._part = variant.per_replica_batch_size
 
     def windows(self, epoch: int) -> Iterator[Window]:
+        """Each window's indices, shuffled for this epoch."""
         shuffled = self.order.of_epoch(epoch)
         for first, steps in split(self._steps):
             count = steps * self._batch_size
@@ -105,9 +115,15 @@ class DeviceFeed:
             by_step = tf.reshape(indices, (steps, self._batch_size))
             yield steps, (self._images, self._labels, by_step)
 
-    def batch(self, step: _Tensor, *inputs: Any) -> tuple[_Tensor, _Tensor]:
+    def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
+        """The images and labels, and the step's indices."""
         images, labels, indices = inputs
-        return self._source.look_up(images, labels, indices[step])
+        return images, labels, indices[step]
+
+    def batch(self, rank: Any, *taken: Any) -> tuple[_Tensor, _Tensor]:
+        """Each replica looks up its own consecutive part of the global batch."""
+        images, labels, indices = taken
+        return self._source.look_up(images, labels, part_of(indices, rank, self._part))
 
     def rewind(self) -> None:
         """Nothing to forget: every window says its own indices."""
@@ -120,12 +136,14 @@ class TfDataFeed:
     while the one before is validated: at most the few that are prefetched.
     """
 
-    def __init__(self, variant: Variant, arrays: Arrays, seed: int) -> None:
+    def __init__(self, variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> None:
         self.order = Order(variant.examples, seed)
         self._source = _Source(variant, arrays)
         self.augments = self._source.augments
         self._batch_size = variant.global_batch_size
         self._steps = steps_per_epoch(variant)
+        self._part = variant.per_replica_batch_size
+        self._worker, self._replicas_here = replicas.worker, variant.replicas
         with tf.device("CPU:0"):
             self._images = tf.constant(arrays.train_images)
             self._labels = tf.constant(arrays.train_labels, tf.int64)
@@ -133,12 +151,20 @@ class TfDataFeed:
         self.rewind()
 
     def windows(self, epoch: int) -> Iterator[Window]:  # noqa: ARG002 (the iterator knows it)
+        """Each window takes its batches from the one iterator."""
         for _, steps in split(self._steps):
             yield steps, (self._iterator,)
 
-    def batch(self, step: _Tensor, *inputs: Any) -> tuple[_Tensor, _Tensor]:  # noqa: ARG002
+    def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:  # noqa: ARG002
+        """The next batch of all replicas of this worker."""
         images, labels = next(inputs[0])
         return images, labels
+
+    def batch(self, rank: Any, *taken: Any) -> tuple[_Tensor, _Tensor]:
+        """Each replica takes its own consecutive part of it."""
+        images, labels = taken
+        rank_here = rank % self._replicas_here
+        return part_of(images, rank_here, self._part), part_of(labels, rank_here, self._part)
 
     def rewind(self) -> None:
         """Start again at epoch 0."""
@@ -158,6 +184,8 @@ class TfDataFeed:
 
     def _look_up(self, indices: _Tensor) -> tuple[_Tensor, _Tensor]:
         indices = tf.ensure_shape(indices, (self._batch_size,))
+        # A worker prepares what its own replicas take, not the whole global batch.
+        indices = part_of(indices, self._worker, self._part * self._replicas_here)
         return self._source.look_up(self._images, self._labels, indices)
 
 
@@ -166,6 +194,13 @@ def split(steps: int) -> Iterator[tuple[int, int]]:
     size = window_steps(steps)
     for first in range(0, steps, size):
         yield first, min(size, steps - first)
+
+
+def part_of(batch: _Tensor, rank: Any, size: int) -> _Tensor:
+    """Replica ``rank``'s ``size`` consecutive entries of a global batch."""
+    if batch.shape[0] == size:
+        return batch
+    return tf.reshape(batch, (-1, size, *batch.shape[1:]))[rank]
 
 
 def to_unit_range(images: _Tensor, dtype: str) -> _Tensor:

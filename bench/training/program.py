@@ -11,6 +11,7 @@ XLA compiles: nothing, each step, or the whole window.
 """
 
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -22,15 +23,13 @@ import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.training.optimizer import Update
+from bench.training.outcome import CannotRun
 from bench.training.pipeline import Feed, Window
 from bench.training.precision import PRECISIONS
 from bench.training.state import restore, snapshot
+from bench.training.strategy import Replicas
 
 _Tensor = Any
-
-
-class CannotCompile(Exception):
-    """TensorFlow refused the program; the message is its reason."""
 
 
 @dataclass(frozen=True)
@@ -61,27 +60,37 @@ class Program:
         model: keras.Model,
         update: Update,
         feed: Feed,
+        replicas: Replicas,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._variant, self._model, self._update, self._feed = variant, model, update, feed
-        self._clock = clock
+        self._replicas, self._clock = replicas, clock
         self._dtype = PRECISIONS[variant.precision].dtype
         compiled = functools.partial(tf.function, autograph=False, jit_compile=True)
-        self._step = compiled(self._train_on) if variant.jit == "step" else self._train_on
+        by_step = variant.jit == "step"
+        alone = replicas.count == 1
+        # XLA cannot compile variables of several replicas: of their step, only the passes.
+        self._step = compiled(self._train_on) if by_step and alone else self._train_on
+        self._passes = compiled(self._pure_passes) if by_step and not alone else self._pure_passes
         self._run = tf.function(self._window, autograph=False, jit_compile=variant.jit == "epoch")
         self._traces_after_cold_start: int | None = None
 
-    def plain_step(self, shape: Sequence[int]) -> Any:
-        """One step on a given batch as a concrete function, for counting its operations."""
-        size = self._variant.global_batch_size
+    def passes_of_replica(self, shape: Sequence[int]) -> Any:
+        """One replica's passes as a concrete function, for counting their operations."""
+        size = self._variant.per_replica_batch_size
         images = tf.TensorSpec((size, *shape), self._dtype)
         labels = tf.TensorSpec((size,), tf.int64)
-        return tf.function(self._train_on, autograph=False).get_concrete_function(images, labels)
+        trained, kept = (
+            [tf.TensorSpec(v.shape, v.dtype) for v in variables]
+            for variables in (self._model.trainable_variables, self._model.non_trainable_variables)
+        )
+        passes = tf.function(self._pure_passes, autograph=False)
+        return passes.get_concrete_function(trained, kept, tf.TensorSpec(()), images, labels)
 
     def cold_start(self) -> float:
         """Seconds for the first call of each window shape; weights and state are put back.
 
-        Raises CannotCompile where TensorFlow cannot run such a program.
+        Raises CannotRun where TensorFlow cannot run such a program.
         """
         state = [*self._model.variables, *self._update.variables]
         before = snapshot(state)
@@ -90,9 +99,10 @@ class Program:
             for window in self._distinct_windows():
                 self._totals(window)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            raise CannotCompile(error.message) from error
-        except NotImplementedError as error:
-            raise CannotCompile(str(error)) from error
+            raise CannotRun(error.message) from error
+        except RuntimeError as error:
+            # So TensorFlow and Keras say that a strategy cannot do something.
+            raise CannotRun(str(error)) from error
         seconds = self._clock() - started
         restore(state, before)
         self._feed.rewind()
@@ -113,7 +123,7 @@ class Program:
         examples = steps * self._variant.global_batch_size
         return EpochResult(
             epoch_s=edges[-1] - edges[0],
-            window_s=tuple(b - a for a, b in zip(edges, edges[1:], strict=False)),
+            window_s=tuple(b - a for a, b in itertools.pairwise(edges)),
             steps=steps,
             examples=examples,
             loss=loss / steps,
@@ -147,7 +157,7 @@ class Program:
 
     def _window(self, steps: int, *inputs: Any) -> tuple[_Tensor, ...]:
         def body(step: _Tensor, *sums: _Tensor) -> tuple[_Tensor, ...]:
-            of_step = self._step(*self._feed.batch(step, *inputs))
+            of_step = self._step(*self._feed.take(step, *inputs))
             return step + 1, *(total + one for total, one in zip(sums, of_step, strict=True))
 
         zero = tf.constant(0, tf.int64)
@@ -162,16 +172,56 @@ class Program:
             )[1:]
         )
 
-    def _train_on(self, images: _Tensor, labels: _Tensor) -> tuple[_Tensor, ...]:
+    def _train_on(self, *taken: Any) -> tuple[_Tensor, ...]:
         """One step: its loss (mean over the global batch), correct, clipped and skipped."""
+        of_replicas = self._replicas.run(self._differentiate, taken)
+        gradients, *agreed = of_replicas
+        loss, correct, clipped, finite = self._replicas.first(agreed)
+        skipped = self._update.apply(gradients, finite)
+        return loss, correct, clipped, skipped
+
+    def _differentiate(self, *taken: Any) -> tuple[Any, ...]:
+        """On a replica: the step's gradients and metrics, over the whole global batch."""
+        images, labels = self._feed.batch(self._replicas.rank(), *taken)
+        trained = [v.value for v in self._model.trainable_variables]
+        kept = [v.value for v in self._model.non_trainable_variables]
+        scale = self._update.loss_factor()
+        passed, kept_after = self._passes(
+            [tf.convert_to_tensor(v) for v in trained],
+            [tf.convert_to_tensor(v) for v in kept],
+            scale,
+            images,
+            labels,
+        )
+        for variable, value in zip(self._model.non_trainable_variables, kept_after, strict=True):
+            variable.assign(value)
+        *gradients, loss, correct = self._replicas.sum_over_all(passed)
+        prepared = self._update.prepare(gradients)
+        correct = tf.cast(correct, tf.int64)
+        return prepared.gradients, loss, correct, prepared.clipped, prepared.finite
+
+    def _pure_passes(
+        self,
+        trained: Sequence[_Tensor],
+        kept: Sequence[_Tensor],
+        scale: _Tensor,
+        images: _Tensor,
+        labels: _Tensor,
+    ) -> tuple[list[_Tensor], list[_Tensor]]:
+        """Of weights as tensors: gradients, loss and correct of a part of the global batch.
+
+        And the new values of what training changes without a gradient, batch norm's averages.
+        """
         with tf.GradientTape() as tape:
-            logits = self._model(images, training=True)
+            tape.watch(trained)
+            logits, kept_after = self._model.stateless_call(trained, kept, images, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(losses) / self._variant.global_batch_size
-            scaled = self._update.scaled(loss)
-        gradients = tape.gradient(scaled, self._model.trainable_variables)
-        clipped, skipped = self._update.apply(gradients)
-        return loss, count_correct(logits, labels), clipped, skipped
+            scaled = loss * tf.cast(scale, loss.dtype)
+        gradients = tape.gradient(scaled, trained)
+        # Sums over replicas are exchanged together, so all have the loss's dtype.
+        correct = tf.cast(count_correct(logits, labels), loss.dtype)
+        return [*gradients, loss, correct], kept_after
 
 
 def count_correct(logits: _Tensor, labels: _Tensor) -> _Tensor:

@@ -27,9 +27,19 @@ def configure(variant: Variant, threads: int) -> None:
     except RuntimeError:
         if tf.config.threading.get_intra_op_parallelism_threads() != threads:
             raise
+    if variant.strategy == "mirrored" and variant.replicas > 1:
+        _split_cpu(variant.replicas)
     tf.config.experimental.enable_tensor_float_32_execution(PRECISIONS[variant.precision].tf32)
     if variant.deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def _split_cpu(parts: int) -> None:
+    """Where there is no GPU, logical CPU devices stand for as many replicas."""
+    if not tf.config.list_physical_devices("GPU"):
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        split = [tf.config.LogicalDeviceConfiguration() for _ in range(parts)]
+        tf.config.set_logical_device_configuration(cpu, split)
 
 
 def describe(variant: Variant) -> dict[str, Any]:

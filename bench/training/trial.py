@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import tensorflow as tf
-
 from bench.datasets.arrays import Arrays
 from bench.records.record import EpochRecord, Measures, Status, TrialRecord
 from bench.spec.plan import Trial
@@ -29,6 +27,7 @@ from bench.training.outcome import outcome_of
 from bench.training.pipeline import Feed, make_feed, steps_per_epoch, window_steps
 from bench.training.program import EpochResult, Program
 from bench.training.state import weights_l2
+from bench.training.strategy import Replicas, make_replicas
 
 _TRACEBACK_LINES = 20
 
@@ -82,9 +81,10 @@ class _Session:
         self.devices = runtime.device_names()
         with self._timed("data_load_s"):
             arrays = load()
-            feed = make_feed(variant, arrays, self.trial.seed)
-        with self._timed("build_s"):
-            program, evaluator, model = self._build(variant, arrays, feed)
+            replicas = make_replicas(variant)
+            feed = make_feed(variant, arrays, self.trial.seed, replicas)
+        with self._timed("build_s"), replicas.scope():
+            program, evaluator, model = self._build(variant, arrays, feed, replicas)
         self.measured["cold_start_s"] = program.cold_start()
         outcome = self._train(program, evaluator, arrays)
         if outcome[0] == "completed":
@@ -94,15 +94,15 @@ class _Session:
         return outcome
 
     def _build(
-        self, variant: Variant, arrays: Arrays, feed: Feed
+        self, variant: Variant, arrays: Arrays, feed: Feed, replicas: Replicas
     ) -> tuple[Program, Evaluator, Any]:
         shape = arrays.train_images.shape[1:]
         model = build_model(variant, shape, arrays.classes, self.trial.seed)
-        update = Update(variant, model)
-        program = Program(variant, model, update, feed)
+        update = Update(variant, model, replicas)
+        program = Program(variant, model, update, feed, replicas)
         total, trainable = count_parameters(model)
         self.measured.update(parameters=total, trainable_parameters=trainable)
-        self.measured["flops_per_step"] = flops_of(program.plain_step(shape))
+        self.measured["flops_per_step"] = flops_of(program.passes_of_replica(shape))
         self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))
         return program, Evaluator(variant, model), model
 

@@ -1,0 +1,124 @@
+"""One device, several of one process, or several processes: one program for all of them.
+
+Usage:
+    replicas = make_replicas(variant)
+    with replicas.scope():
+        model = ...
+    per_replica = replicas.run(function, args)       # in a compiled loop
+    replicas.first(per_replica)                      # what all of them agree on
+
+Every replica ends a step with the same reduced gradients, so what is computed from them
+(clipping, skipped steps, metrics) is the same on each, and any one may be read.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import tensorflow as tf
+
+from bench.spec.variant import Variant
+from bench.training.outcome import CannotRun
+
+_Tensor = Any
+
+
+class Replicas:
+    """The devices of a trial, as far as this process has them."""
+
+    def __init__(self, strategy: tf.distribute.Strategy, variant: Variant) -> None:
+        self._strategy = strategy
+        self.count = int(strategy.num_replicas_in_sync)
+        if self.count != variant.total_replicas:
+            raise CannotRun(
+                f"{type(strategy).__name__} made {self.count} replicas, "
+                f"not the {variant.total_replicas} asked for"
+            )
+
+    @property
+    def worker(self) -> int:
+        """Which worker this process is among all, from 0."""
+        resolver = self._strategy.cluster_resolver
+        return int(resolver.task_id or 0) if resolver is not None else 0
+
+    @property
+    def name(self) -> str:
+        """TensorFlow's name of the strategy, and how it reduces."""
+        return type(self._strategy).__name__
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Where variables must be made."""
+        scope: AbstractContextManager[Any] = self._strategy.scope()
+        return scope
+
+    def on_each_device(self, value: _Tensor) -> Any:
+        """A copy of ``value`` for each replica of this process, on its device."""
+        if self.count == 1:
+            return value
+        return self._strategy.experimental_distribute_values_from_function(
+            lambda _: tf.identity(value)
+        )
+
+    def run(self, function: Callable[..., Any], args: Sequence[Any] = ()) -> Any:
+        """Call ``function`` on each replica."""
+        return self._strategy.run(function, args=tuple(args))
+
+    def first(self, value: Any) -> Any:
+        """The first replica's part of what ``run`` returned."""
+        return tf.nest.map_structure(
+            lambda part: self._strategy.experimental_local_results(part)[0], value
+        )
+
+    def sum_over_all(self, tensors: Sequence[_Tensor]) -> list[_Tensor]:
+        """Inside ``run``: each tensor summed over all replicas, in one exchange."""
+        if self.count == 1:
+            return list(tensors)
+        context = tf.distribute.get_replica_context()
+        return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
+
+    def rank(self) -> Any:
+        """Inside ``run``: which replica this is among all, from 0."""
+        if self.count == 1:
+            return 0
+        return tf.distribute.get_replica_context().replica_id_in_sync_group
+
+
+def make_replicas(variant: Variant) -> Replicas:
+    """The replicas that ``variant.strategy`` stands for; CannotRun where TensorFlow has fewer.
+
+    ``multi_worker`` finds its peers through TF_CONFIG.
+    """
+    return Replicas(_STRATEGIES[variant.strategy](variant), variant)
+
+
+def device_kind() -> str:
+    """GPU where TensorFlow sees one, else CPU."""
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
+def _one_device(_: Variant) -> tf.distribute.Strategy:
+    # The default strategy adds nothing to a program, not even names.
+    return tf.distribute.get_strategy()
+
+
+def _mirrored(variant: Variant) -> tf.distribute.Strategy:
+    kind = device_kind()
+    found = tf.config.list_logical_devices(kind)
+    if len(found) < variant.replicas:
+        raise CannotRun(f"{variant.replicas} replicas need as many {kind}s, here are {len(found)}")
+    devices = [f"{kind}:{i}" for i in range(variant.replicas)]
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def _multi_worker(_: Variant) -> tf.distribute.Strategy:
+    communication = tf.distribute.experimental.CommunicationImplementation
+    kind = communication.NCCL if device_kind() == "GPU" else communication.RING
+    options = tf.distribute.experimental.CommunicationOptions(implementation=kind)
+    return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+
+
+_STRATEGIES: dict[str, Callable[[Variant], tf.distribute.Strategy]] = {
+    "one_device": _one_device,
+    "mirrored": _mirrored,
+    "multi_worker": _multi_worker,
+}
