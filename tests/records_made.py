@@ -23,15 +23,30 @@ NORMS: dict[str, Any] = {
     "matrix": {"norm": ["none", "bn_post", "bn_pre"]},
     "compare": [{"axis": "norm", "baseline": "none"}],
 }
-ENVIRONMENT: dict[str, Any] = {}
+ENVIRONMENT: dict[str, Any] = {
+    "driver": {
+        "os": {"name": "Debian GNU/Linux 12"},
+        "python": {"version": "3.11.7"},
+        "cpu": {"model": "Model 1 CPU", "logical_cores": 4, "usable_cores": 2},
+        "memory": {"total_bytes": 16 * 10**9, "limit_bytes": None},
+        "gpus": [],
+        "packages": {"tensorflow": "2.21.0", "keras": "3.15.1", "ray": "2.60.0"},
+        "source": {"commit": "0123456789abcdef0123", "dirty": True},
+        "variables": {"OMP_NUM_THREADS": "2"},
+    }
+}
 
 _EpochTime = Callable[[Trial, int], float]
-_Change = Callable[[TrialRecord], TrialRecord | None]
+Change = Callable[[TrialRecord], TrialRecord | None]
 
 
 def half_a_second(trial: Trial, epoch: int) -> float:
     """Epoch times that differ a little by block and epoch."""
     return 0.5 + 0.01 * trial.block + 0.001 * epoch
+
+
+def no_record(_record: TrialRecord) -> None:
+    """For ``change``: the trial has not run yet."""
 
 
 def made_record(trial: Trial, epoch_s: _EpochTime = half_a_second) -> TrialRecord:
@@ -84,7 +99,7 @@ def made_run(
     suite: Mapping[str, Any] = NORMS,
     *,
     epoch_s: _EpochTime = half_a_second,
-    change: _Change = lambda record: record,
+    change: Change = lambda record: record,
     invocations: int = 1,
 ) -> RunFolder:
     """A run folder of ``suite`` in which every trial has the record that ``change`` gives it.

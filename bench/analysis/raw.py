@@ -110,7 +110,10 @@ class _Gathered:
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """No cyclic garbage collection: plain data has no cycles, and looking takes a fifth more."""
+    """No cyclic garbage collection: millions of plain values have no cycles to be found.
+
+    Looking for them takes a fifth more time. Works as a decorator too.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

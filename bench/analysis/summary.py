@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.compare import Comparison, compare, moments, units
 from bench.analysis.frame import trials_frame
 from bench.analysis.paired import Estimate, estimate
-from bench.analysis.raw import RawRun, read_raw
+from bench.analysis.raw import RawRun, collector_paused, read_raw
 from bench.analysis.wall import WallTime, wall_time
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.expand import Pair
@@ -90,6 +90,7 @@ class Summary:
 _BY_SESSION = frozenset({"epoch_s", "examples_per_s"})
 
 
+@collector_paused()
 def summarize(run: Path | str) -> Summary:
     """Sum up the run folder ``run``.
 

@@ -5,23 +5,21 @@ Usage:
 """
 
 import shlex
-from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
 
 from bench.analysis.summary import Summary
 from bench.analysis.wall import WallTime
+from bench.report.machine import environment_facts
 from bench.report.number import duration, plural, share
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
     """Titles and texts, in order; what is not known is left out."""
-    environment = _environment(summary)
     found = {
         "Command": _command(summary),
         "Run": _what(summary),
         "When": _when(summary),
-        **{title: text(environment) for title, text in _OF_ENVIRONMENT.items()},
+        **environment_facts(summary.invocations[-1].environment if summary.invocations else {}),
         "Wall time": wall_text(summary.wall),
     }
     return [(title, text) for title, text in found.items() if text]
@@ -70,13 +68,3 @@ def _when(summary: Summary) -> str:
     if len(starts) > 1:
         return f"{starts[0]}, and {plural(len(starts) - 1, 'time')} more until {starts[-1]}"
     return starts[0] if starts else ""
-
-
-def _environment(summary: Summary) -> Mapping[str, Any]:
-    if not summary.invocations:
-        return {}
-    driver = summary.invocations[-1].environment.get("driver", {})
-    return driver if isinstance(driver, Mapping) else {}
-
-
-_OF_ENVIRONMENT: dict[str, Any] = {}

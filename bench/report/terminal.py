@@ -82,7 +82,11 @@ def _print_grid(console: "Console", table: Table) -> None:
 
     grid = Grid(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for i, header in enumerate(table.headers):
-        grid.add_column(Text(escape.plain(header)), justify="right" if i else "left", no_wrap=True)
+        grid.add_column(
+            Text(_encodable(escape.plain(header), console)),
+            justify="right" if i else "left",
+            no_wrap=True,
+        )
     for row in _cells(table):
         grid.add_row(*(Text(_encodable(cell, console)) for cell in row))
     console.print(grid)

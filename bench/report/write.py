@@ -21,10 +21,10 @@ def write_report(run: Path, out: Path | None = None) -> list[Path]:
 
     Raises RunFolderError where ``run`` is no run folder, StorageError where it cannot write.
     """
-    with collector_paused():
-        return write_summary(summarize(run), out or RunFolder(run).report)
+    return write_summary(summarize(run), out or RunFolder(run).report)
 
 
+@collector_paused()
 def write_summary(summary: Summary, out: Path) -> list[Path]:
     """Write ``summary`` to ``out``, in every format; the paths written."""
     try:

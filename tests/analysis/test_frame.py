@@ -15,7 +15,7 @@ from bench.records.record import EpochRecord, Measures, TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant, fill_defaults
-from tests.records_made import NORMS, made_record, made_run
+from tests.records_made import NORMS, made_record, made_run, no_record
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_counts_stay_whole_numbers_beside_nulls(tmp_path: Path) -> None:
 
 
 def test_a_run_without_records_gives_frames_without_rows(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", change=lambda record: None)
+    folder = made_run(tmp_path / "run", change=no_record)
     filled = made_run(tmp_path / "other")
     for load in (load_trials, load_epochs, load_attempts):
         empty = load(folder.path)
@@ -132,7 +132,7 @@ def test_frames_and_records_agree_on_every_definition(
     tmp_path_factory: pytest.TempPathFactory,
     made: list[tuple[list[EpochRecord], float | None]],
 ) -> None:
-    folder = made_run(tmp_path_factory.mktemp("runs") / "run", change=lambda record: None)
+    folder = made_run(tmp_path_factory.mktemp("runs") / "run", change=no_record)
     for i, (epochs, target) in enumerate(made):
         variant = Variant.model_validate({**fill_defaults({}), "target_accuracy": target})
         trial = Trial(
@@ -166,7 +166,7 @@ def test_frames_and_records_agree_on_every_definition(
 
 def test_a_target_gives_the_training_time_to_it_or_infinity(tmp_path: Path) -> None:
     suite = {**NORMS, "matrix": {"target_accuracy": [0.8, 0.99]}, "compare": []}
-    trials = load_trials(made_run(tmp_path / "run", suite, epoch_s=lambda t, e: 2.0).path)
+    trials = load_trials(made_run(tmp_path / "run", suite, epoch_s=lambda _t, _e: 2.0).path)
     times = trials.groupby("target_accuracy")["time_to_accuracy_s"].unique()
     assert times[0.8].tolist() == [4.0]
     assert times[0.99].tolist() == [np.inf]

@@ -1,0 +1,50 @@
+"""What differs between two arms beyond what is compared."""
+
+import pytest
+
+from bench.analysis.confounds import FOLLOWS, Confound, confounds
+from bench.spec.variant import AXES
+
+PLAIN = {"xla": True, "policy": "float32", "window_steps": 100, "node": "a", "devices": ["CPU:0"]}
+NORMED = {**PLAIN, "norm": {"layers": 3, "epsilon": 0.001, "momentum": 0.99}}
+
+
+def test_equal_settings_confound_nothing() -> None:
+    assert confounds({"activation"}, PLAIN, dict(PLAIN)) == ()
+
+
+def test_what_follows_from_the_compared_axis_is_no_confound() -> None:
+    assert confounds({"norm"}, NORMED, PLAIN) == ()
+    assert confounds({"norm"}, PLAIN, NORMED) == ()
+    assert confounds({"precision"}, {**PLAIN, "policy": "mixed_float16"}, PLAIN) == ()
+
+
+def test_any_other_difference_is_named_with_both_values() -> None:
+    found = confounds({"norm"}, {**NORMED, "xla": False}, PLAIN)
+    assert found == (Confound("xla", value=False, baseline=True),)
+
+
+def test_a_nested_setting_is_named_by_its_path() -> None:
+    other = {**NORMED, "norm": {**NORMED["norm"], "epsilon": 0.1}}  # type: ignore[dict-item]
+    assert confounds({"activation"}, other, NORMED) == (Confound("norm.epsilon", 0.1, 0.001),)
+
+
+def test_a_setting_that_one_arm_lacks_is_a_confound_unless_it_is_null() -> None:
+    assert confounds({"activation"}, {**PLAIN, "cuda": "12.5"}, PLAIN) == (
+        Confound("cuda", "12.5", None),
+    )
+    assert confounds({"activation"}, {**PLAIN, "cuda": None}, PLAIN) == ()
+
+
+def test_windows_and_devices_must_be_the_same() -> None:
+    other = {**PLAIN, "window_steps": 50, "node": "b"}
+    assert {c.key for c in confounds({"norm"}, other, PLAIN)} == {"window_steps", "node"}
+
+
+def test_counters_are_no_settings() -> None:
+    assert confounds({"norm"}, {**PLAIN, "tracing_count": 2}, {**PLAIN, "tracing_count": 1}) == ()
+
+
+@pytest.mark.parametrize("axis", FOLLOWS)
+def test_what_follows_is_listed_for_axes_that_there_are(axis: str) -> None:
+    assert axis in AXES

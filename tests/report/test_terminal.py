@@ -1,0 +1,85 @@
+"""The table on terminals wide and narrow, and where there is none."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.analysis.summary import Summary, summarize
+from bench.report.terminal import MAX_ROWS, show
+from tests.records_made import NORMS, made_run
+
+LABELLED = {
+    "name": "strange",
+    "blocks": 2,
+    "variants": [{"label": "[matrix] plain"}, {"label": "[bold]x[/]", "norm": "bn_post"}],
+    "compare": [{"axis": "label", "baseline": "[matrix] plain"}],
+}
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Summary:
+    return summarize(made_run(tmp_path / "run", LABELLED).path)
+
+
+def shown(summary: Summary, *, width: int, terminal: bool) -> list[str]:
+    console = Console(
+        file=io.StringIO(), force_terminal=terminal, width=width, no_color=True, color_system=None
+    )
+    show(summary, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_labels_that_look_like_markup_survive(strange: Summary) -> None:
+    for terminal, width in ((True, 200), (True, 40), (False, 80)):
+        text = "\n".join(shown(strange, width=width, terminal=terminal))
+        assert "[matrix] plain" in text
+        assert "[bold]x[/]" in text
+
+
+def test_a_wide_terminal_shows_one_line_a_variant(strange: Summary) -> None:
+    lines = shown(strange, width=200, terminal=True)
+    assert sum("1 (baseline)" in line and "[matrix] plain" in line for line in lines) == 1
+
+
+def test_a_narrow_terminal_cuts_and_wraps_no_number(strange: Summary) -> None:
+    lines = shown(strange, width=50, terminal=True)
+    assert max(map(len, lines)) <= 50
+    assert not any("…" in line for line in lines)
+    wide = shown(strange, width=200, terminal=True)
+    row = next(line for line in wide if line.startswith("[bold]"))
+    epoch_time = row.split("  ")[-1].strip()
+    assert any(epoch_time in line for line in lines)
+
+
+def test_without_a_terminal_lines_are_whole_and_aligned(strange: Summary) -> None:
+    lines = shown(strange, width=80, terminal=False)
+    header = next(line for line in lines if line.startswith("Variant"))
+    rows = [line for line in lines if line.startswith("[")]
+    end = header.index("Test accuracy") + len("Test accuracy")
+    assert all(row[end - 1] == "]" and row[end] == " " for row in rows)
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_the_share_of_measured_training_is_printed(strange: Summary) -> None:
+    assert "was measured training" in shown(strange, width=80, terminal=False)[-1]
+
+
+def test_what_an_encoding_lacks_stops_nothing(strange: Summary) -> None:
+    written = io.BytesIO()
+    file = io.TextIOWrapper(written, encoding="ascii")
+    show(strange, Console(file=file, width=200, force_terminal=True))
+    show(strange, Console(file=file))
+    file.flush()
+    assert written.getvalue().count(b"Epoch time ? label=") == 2
+
+
+def test_more_variants_than_a_screen_holds_are_left_to_the_report(tmp_path: Path) -> None:
+    rates = [0.001 * (i + 1) for i in range(MAX_ROWS + 5)]
+    suite = {**NORMS, "blocks": 1, "matrix": {"learning_rate": rates}, "compare": []}
+    summary = summarize(made_run(tmp_path / "run", suite).path)
+    lines = shown(summary, width=200, terminal=False)
+    assert sum(line.startswith("learning_rate=") for line in lines) == MAX_ROWS
+    assert "... and 5 more variants in the written report" in lines
