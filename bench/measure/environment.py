@@ -1,0 +1,166 @@
+"""What a run ran on and with: everything around the training that may change its speed.
+
+Usage:
+    environment()["cpu"]["usable_cores"]
+
+Plain data, ready for JSON; None for what could not be found out. TensorFlow's own build is
+not in it: only a process that has imported TensorFlow knows that.
+"""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.errors import ResourceError
+from bench.measure import cgroup, host
+from bench.measure.gpu import driver, gpus
+from bench.measure.source import revision
+
+PACKAGES = (
+    *("trainbench", "tensorflow", "tensorflow-cpu", "keras", "ray", "numpy", "pandas", "pyarrow"),
+    *("scipy", "pydantic", "psutil", "nvidia-ml-py", "ml_dtypes", "h5py", "protobuf"),
+    *("nvidia-cuda-runtime-cu12", "nvidia-cublas-cu12", "nvidia-cudnn-cu12", "nvidia-nccl-cu12"),
+)
+
+VARIABLES = frozenset(
+    {
+        *("CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING", "CUDA_VISIBLE_DEVICES"),
+        *("CUDA_DEVICE_MAX_CONNECTIONS", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"),
+        *("KERAS_BACKEND", "LD_PRELOAD", "MALLOC_ARENA_MAX", "MALLOC_CONF"),
+        *("NUMEXPR_NUM_THREADS", "NVIDIA_TF32_OVERRIDE", "RAY_DEDUP_LOGS"),
+        *("TF_CPU_ALLOCATOR_USE_BFC", "TF_CUDNN_DETERMINISTIC", "TF_CUDNN_USE_AUTOTUNE"),
+        *("TF_CUDNN_USE_FRONTEND", "TF_DETERMINISTIC_OPS", "TF_DISABLE_MKL"),
+        *("TF_ENABLE_AUTO_MIXED_PRECISION", "TF_ENABLE_ONEDNN_OPTS"),
+        *("TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR", "TF_GPU_THREAD_COUNT"),
+        *("TF_GPU_THREAD_MODE", "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"),
+        *("TF_USE_LEGACY_KERAS", "TF_XLA_FLAGS", "XLA_FLAGS"),
+    }
+)
+"""Variables that change speed, by name: TF_CONFIG, for one, holds addresses and stays out."""
+FAMILIES = ("DNNL_", "GOMP_", "KMP_", "MKL_", "NCCL_", "OMP_", "ONEDNN_", "OPENBLAS_")
+_SECRET = re.compile("TOKEN|SECRET|PASSWORD|KEY|CREDENTIAL")
+
+
+def environment(root: Path = Path("/")) -> dict[str, Any]:
+    """Operating system, CPU, memory, GPUs, packages, source revision and variables.
+
+    ``root`` is where the kernel's files are looked for. Never raises for a broken driver: its
+    reason stands under "gpu_error".
+    """
+    own = revision()
+    return {
+        "os": _os(),
+        "python": {"version": platform.python_version(), "kind": platform.python_implementation()},
+        "cpu": _cpu(root),
+        "memory": _memory(root),
+        "container": container(root),
+        **_devices(),
+        "packages": packages(),
+        "source": dataclasses.asdict(own) if own else None,
+        "variables": variables(dict(os.environ)),
+    }
+
+
+def packages() -> dict[str, str]:
+    """Version of each package that matters and is installed, none of them imported."""
+    found: dict[str, str] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def variables(all_set: dict[str, str]) -> dict[str, str]:
+    """Those of ``all_set`` that change speed, by an allow-list."""
+    return {
+        name: value
+        for name, value in sorted(all_set.items())
+        if name in VARIABLES or (name.startswith(FAMILIES) and not _SECRET.search(name))
+    }
+
+
+def container(root: Path = Path("/")) -> str | None:
+    """The kind of container that this process runs in; None where there is no sign of one."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return "kubernetes"
+    if {"APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"} & os.environ.keys():
+        return "apptainer"
+    if (root / ".dockerenv").exists():
+        return "docker"
+    if (root / "run/.containerenv").exists():
+        return "podman"
+    named = re.search("docker|kubepods|containerd|lxc", cgroup.read(root / "proc/1/cgroup") or "")
+    return named.group() if named else None
+
+
+def _os() -> dict[str, str | None]:
+    try:
+        name = platform.freedesktop_os_release().get("PRETTY_NAME")
+    except OSError:
+        name = None
+    return {
+        "name": name or platform.system(),
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+    }
+
+
+def _cpu(root: Path) -> dict[str, Any]:
+    cpus = root / "sys/devices/system/cpu"
+    governors = {cgroup.read(path) for path in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor")}
+    return {
+        "model": cpu_model(root),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "logical_cores": psutil.cpu_count(),
+        "usable_cores": host.usable_cores(),
+        "affinity": list(host.affinity()),
+        "quota_cores": cgroup.quota_cores(root),
+        "governor": ", ".join(sorted(g for g in governors if g)) or None,
+        "turbo": _turbo(cpus),
+        "load_average": list(os.getloadavg()),
+    }
+
+
+def cpu_model(root: Path = Path("/")) -> str | None:
+    """The CPU's name as the kernel gives it."""
+    for line in (cgroup.read(root / "proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.processor() or None
+
+
+def _turbo(cpus: Path) -> bool | None:
+    """Whether cores may run above their base frequency; None where the kernel does not say."""
+    off = cgroup.read(cpus / "intel_pstate/no_turbo")
+    on = cgroup.read(cpus / "cpufreq/boost")
+    return off == "0" if off is not None else (on == "1" if on is not None else None)
+
+
+def _memory(root: Path) -> dict[str, int | None]:
+    memory = psutil.virtual_memory()
+    return {
+        "total_bytes": int(memory.total),
+        "available_bytes": int(memory.available),
+        "limit_bytes": cgroup.memory_limit_bytes(root),
+    }
+
+
+def _devices() -> dict[str, Any]:
+    try:
+        cards, own_driver, problem = gpus(), driver(), None
+    except ResourceError as error:
+        cards, own_driver, problem = (), None, str(error)
+    return {
+        "gpus": [dataclasses.asdict(card) for card in cards],
+        "driver": dataclasses.asdict(own_driver) if own_driver else None,
+        "gpu_error": problem,
+    }

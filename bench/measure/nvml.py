@@ -1,0 +1,105 @@
+"""The NVIDIA driver's library, opened and closed, its error codes put into words once.
+
+Usage:
+    with opened() as there:
+        if there:
+            count = call(pynvml.nvmlDeviceGetCount)
+            mode = optional(pynvml.nvmlDeviceGetMigMode, handle)   # None where unsupported
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pynvml
+
+from bench.errors import ResourceError
+
+_NO_DRIVER = {
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND,
+    pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
+    pynvml.NVML_ERROR_GPU_NOT_FOUND,
+}
+_UNANSWERED = {
+    pynvml.NVML_ERROR_NOT_SUPPORTED,
+    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+    pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
+    pynvml.NVML_ERROR_NO_PERMISSION,
+    pynvml.NVML_ERROR_NO_DATA,
+    pynvml.NVML_ERROR_NOT_FOUND,
+}
+_MEANING = {
+    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: (
+        "its library and its kernel module are of different versions",
+        "reboot, or in a container use the host's driver library",
+    ),
+    pynvml.NVML_ERROR_NO_PERMISSION: (
+        "no permission",
+        "give this user access to /dev/nvidia*, or ask the scheduler for a GPU",
+    ),
+    pynvml.NVML_ERROR_OPERATING_SYSTEM: (
+        "the operating system refuses access",
+        "give this user, or the container, access to /dev/nvidia*",
+    ),
+    pynvml.NVML_ERROR_GPU_IS_LOST: (
+        "a GPU has fallen off the bus",
+        "reset it with nvidia-smi --gpu-reset, or reboot",
+    ),
+    pynvml.NVML_ERROR_RESET_REQUIRED: (
+        "a GPU needs a reset",
+        "reset it with nvidia-smi --gpu-reset, or reboot",
+    ),
+    pynvml.NVML_ERROR_IRQ_ISSUE: (
+        "the kernel does not deliver the GPU's interrupts",
+        "see dmesg, and mend the driver's installation",
+    ),
+    pynvml.NVML_ERROR_INSUFFICIENT_POWER: (
+        "a GPU's power cables are not connected",
+        "connect them",
+    ),
+}
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[bool]:
+    """Open the library for the block; False where this machine has no driver.
+
+    Raises ResourceError where there is a driver that does not work.
+    """
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        if error.value not in _NO_DRIVER:
+            raise _translated(error) from None
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``function`` answers; ResourceError in words where the driver fails."""
+    try:
+        return function(*arguments)
+    except pynvml.NVMLError as error:
+        raise _translated(error) from None
+
+
+def optional(function: Callable[..., Any], *arguments: Any) -> Any | None:
+    """What ``function`` answers; None where this card, driver or user has no answer to it."""
+    try:
+        return function(*arguments)
+    except (pynvml.NVMLLibraryMismatchError, pynvml.NVMLError) as error:
+        if isinstance(error, pynvml.NVMLError) and error.value not in _UNANSWERED:
+            raise _translated(error) from None
+        return None
+
+
+def _translated(error: Any) -> ResourceError:
+    what, remedy = _MEANING.get(
+        error.value, (str(error), "see what nvidia-smi says, and mend the driver")
+    )
+    return ResourceError(f"the NVIDIA driver: {what} (NVML error {error.value}): {remedy}")

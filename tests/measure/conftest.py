@@ -1,0 +1,55 @@
+"""The real NVML binding, driven by a library of our own in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Ask = Callable[..., Any]
+
+_PROGRAM = """
+import dataclasses, json
+from bench.errors import BenchError
+from bench.measure.environment import environment
+from bench.measure.gpu import *
+try:
+    answer = {expression}
+except BenchError as error:
+    answer = {{"error": str(error), "exit_code": error.exit_code}}
+print(json.dumps(answer, default=dataclasses.asdict))
+"""
+
+
+@pytest.fixture(scope="session")
+def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a library that answers as FAKE_NVML_* variables say."""
+    folder = tmp_path_factory.mktemp("nvml")
+    source = Path(__file__).with_name("fake_nvml.c")
+    command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", str(source)]
+    subprocess.run([*command, "-o", str(folder / "libnvidia-ml.so.1")], check=True)
+    return folder
+
+
+@pytest.fixture
+def ask(fake_nvml: Path) -> Ask:
+    """Evaluate an expression over ``bench.measure.gpu`` where FAKE_NVML_<key>=value."""
+
+    def asked(expression: str, library: bool = True, **fake: object) -> Any:
+        variables = {f"FAKE_NVML_{key.upper()}": str(value) for key, value in fake.items()}
+        path = {"LD_LIBRARY_PATH": str(fake_nvml)} if library else {}
+        run = subprocess.run(
+            [sys.executable, "-c", _PROGRAM.format(expression=expression)],
+            env={**os.environ, **path, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    return asked

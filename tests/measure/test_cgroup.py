@@ -1,0 +1,88 @@
+"""Limits read from trees of files laid out as the two versions of cgroups lay them out."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.measure.cgroup import memory_limit_bytes, oom_kills, quota_cores
+
+GIB = 2**30
+
+
+def _write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    return root
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    """A job's step in a job, limits on both."""
+    return _write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/job/step",
+            "sys/fs/cgroup/job/cpu.max": "150000 100000",
+            "sys/fs/cgroup/job/memory.max": str(4 * GIB),
+            "sys/fs/cgroup/job/memory.events": "oom 9\noom_kill 9",
+            "sys/fs/cgroup/job/step/cpu.max": "max 100000",
+            "sys/fs/cgroup/job/step/memory.max": str(8 * GIB),
+            "sys/fs/cgroup/job/step/memory.events": "low 0\nhigh 0\nmax 7\noom 3\noom_kill 2",
+        },
+    )
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Path:
+    """A container of version 1 whose path is the host's."""
+    return _write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "5:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n0::/docker/abc",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": str(2 * GIB),
+            "sys/fs/cgroup/memory/memory.oom_control": "oom_kill_disable 0\noom_kill 1",
+        },
+    )
+
+
+def test_the_tightest_limit_around_the_process_holds(second: Path) -> None:
+    assert quota_cores(second) == 1.5
+    assert memory_limit_bytes(second) == 4 * GIB
+
+
+def test_kills_are_counted_in_the_groups_own_file(second: Path) -> None:
+    assert oom_kills(second) == 2
+
+
+def test_a_container_of_version_1_is_read_at_the_top(first: Path) -> None:
+    assert quota_cores(first) == 0.5
+    assert memory_limit_bytes(first) == 2 * GIB
+    assert oom_kills(first) == 1
+
+
+def test_no_limit_is_none_in_either_versions_way_of_writing_it(first: Path, second: Path) -> None:
+    assert first == second
+    _write(
+        first,
+        {
+            "proc/self/cgroup": "5:memory:/\n3:cpu:/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
+        },
+    )
+    assert (quota_cores(first), memory_limit_bytes(first)) == (None, None)
+    _write(first, {"proc/self/cgroup": "0::/free", "sys/fs/cgroup/free/memory.max": "max"})
+    assert (quota_cores(first), memory_limit_bytes(first)) == (None, None)
+
+
+def test_outside_any_group_the_machine_counts_its_kills(tmp_path: Path) -> None:
+    root = _write(tmp_path, {"proc/vmstat": "pgfault 10\noom_kill 5"})
+    assert oom_kills(root) == 5
+
+
+def test_where_the_kernel_says_nothing_all_is_none(tmp_path: Path) -> None:
+    assert (quota_cores(tmp_path), memory_limit_bytes(tmp_path), oom_kills(tmp_path)) == (None,) * 3
