@@ -6,12 +6,14 @@ Usage:
     trials = bench.load_trials(result.path)
 """
 
+import contextlib
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bench.errors import DataError, ResourceError, UsageError
 from bench.records.record import Status
 from bench.spec.suite import Suite, load_suite
 
@@ -49,7 +51,8 @@ def run(
     """Run a suite into the folder ``out`` and return where it is and how it went.
 
     With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. Tables of
-    what was recorded are written however the run ends. Raises SuiteError, ResourceError,
+    what was recorded are written however the run ends. Raises UsageError (a SuiteError or a
+    ResourceError among them) where the run cannot start and leaves no folder behind then,
     DataError; KeyboardInterrupt passes through once everything finished is on disk.
     """
     from bench.analysis.frame import write_tables
@@ -57,19 +60,31 @@ def run(
     from bench.execution.session import open_folder, run_plan
     from bench.execution.watch import Silent
 
+    if resume and out is None:
+        raise UsageError("resuming needs the run folder: give it by --out")
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
     runner = make_executor(executor, address, device) if isinstance(executor, str) else executor
-    folder = open_folder(Path(out) if out else _new_path(suite), suite, resume=resume)
-    try:
-        outcome = run_plan(
-            folder, suite, runner, observer or Silent(), retries=retries, command=command
-        )
-    finally:
+    folder = open_folder(Path(out or new_path(suite)), suite, resume=resume)
+    with folder.locked():
+        try:
+            outcome = run_plan(
+                folder, suite, runner, observer or Silent(), retries=retries, command=command
+            )
+        except ResourceError:
+            if not resume:
+                folder.discard()
+            raise
+        except BaseException:
+            # What ended the run is what the caller must hear of, not what this runs into.
+            with contextlib.suppress(DataError):
+                write_tables(folder)
+            raise
         write_tables(folder)
     return RunResult(folder.path, outcome.statuses, outcome.succeeded)
 
 
-def _new_path(suite: Suite) -> Path:
+def new_path(suite: Suite) -> Path:
+    """A run folder's path that is not taken: the suite's name and the time."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     path = RUNS / f"{suite.name}-{now}"
     number = 2

@@ -4,6 +4,7 @@
 on purpose become one line on stderr and their exit code; a traceback comes only with --debug.
 """
 
-from bench.cli.main import app, main
+from bench.cli.exit import main
+from bench.cli.main import app
 
 __all__ = ["app", "main"]

@@ -1,4 +1,4 @@
-"""The commands, and how errors leave the program.
+"""The commands.
 
 Usage:
     bench run quick
@@ -9,17 +9,14 @@ Each command imports what it needs when it is called, so that ``bench --help`` i
 
 import contextlib
 import json
-import shlex
-import signal
 import sys
-import traceback
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import typer
 
+from bench.cli.say import complain, resume_command, say
 from bench.cli.settings import parse_settings
-from bench.errors import BenchError
 
 app = typer.Typer(
     name="bench",
@@ -43,24 +40,20 @@ Only = Annotated[
 ]
 Blocks = Annotated[int | None, typer.Option("--blocks", help="Repeats of every comparison.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
 Device = Annotated[
     Literal["auto", "cpu", "gpu"], typer.Option(help="Train on GPUs where there are any (auto).")
 ]
 
-_shows_tracebacks = [False]
-
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks of errors; anywhere on the line.")
+    ] = False,
 ) -> None:
-    _Debug.on = debug
-
-
-class _Debug:
-    on = False
+    # ``main`` takes --debug off the line before Typer sees it; here it is for --help.
+    del debug
 
 
 @app.command()
@@ -70,7 +63,7 @@ def suites(as_json: Json = False) -> None:
     from bench.spec.suite import load_suite, shipped_suites
 
     loaded = [load_suite(name) for name in shipped_suites()]
-    _say(suites_json(loaded) if as_json else suites_text(loaded))
+    say(suites_json(loaded) if as_json else suites_text(loaded))
 
 
 @app.command()
@@ -87,7 +80,7 @@ def plan(
 
     asked = _suite(suite, changes, blocks, only)
     planned = make_plan(asked)
-    _say(plan_json(asked, planned) if as_json else plan_text(asked, planned))
+    say(plan_json(asked, planned) if as_json else plan_text(asked, planned))
 
 
 @app.command()
@@ -113,36 +106,39 @@ def run(
     """Run a suite and end with its table."""
     import bench
     from bench.analysis.summary import summarize
-    from bench.errors import UsageError
+    from bench.api import new_path
     from bench.report.listing import run_json
     from bench.report.progress import progress
     from bench.report.terminal import show
 
-    if resume and out is None:
-        raise UsageError("--resume needs the run folder: give it by --out")
     asked = _suite(suite, changes, blocks, only)
-    # Ray prints what befalls its workers to stdout, which is for results.
-    with contextlib.redirect_stdout(sys.stderr), progress() as observer:
-        result = bench.run(
-            asked,
-            out,
-            resume=resume,
-            executor=executor,
-            address=address,
-            device=device,
-            retries=retries,
-            observer=observer,
-            command=["bench", *sys.argv[1:]],
-        )
+    path = out if out or resume else new_path(asked)
+    try:
+        # Ray prints what befalls its workers to stdout, which is for results.
+        with contextlib.redirect_stdout(sys.stderr), progress() as observer:
+            result = bench.run(
+                asked,
+                path,
+                resume=resume,
+                executor=executor,
+                address=address,
+                device=device,
+                retries=retries,
+                observer=observer,
+                command=["bench", *sys.argv[1:]],
+            )
+    except KeyboardInterrupt:
+        complain(f"interrupted: what had finished is kept; go on by {resume_command(path)}")
+        raise typer.Exit(130) from None
     if as_json:
-        _say(run_json(result))
+        say(run_json(result))
     else:
         show(summarize(result.path))
-        _say(f"Run folder: {result.path}")
+        say(f"Run folder: {result.path}")
     if not result.succeeded:
-        _complain(
+        complain(
             "not every trial completed (see the footnotes): mend what they name, then "
-            f"{_resume_command(result.path)}"
+            f"{resume_command(result.path)}"
         )
         raise typer.Exit(5)
 
@@ -157,17 +153,21 @@ def report(
 ) -> None:
     """Write a run's tables: Markdown, CSV and LaTeX."""
     from bench.analysis.summary import summarize
+    from bench.errors import UsageError
     from bench.report.terminal import show
     from bench.report.write import write_summary
 
+    names = [path.resolve().name for path in runs]
+    if out and len(set(names)) < len(names):
+        raise UsageError("two of the runs have the same name: report them apart, or without --out")
     written = []
-    for path in runs:
+    for path, name in zip(runs, names, strict=True):
         summary = summarize(path)
-        folder = path / "report" if out is None else out / path.name if len(runs) > 1 else out
+        folder = path / "report" if out is None else out / name if len(runs) > 1 else out
         written += write_summary(summary, folder)
         if not as_json:
             show(summary)
-    _say(json.dumps([str(p) for p in written]) if as_json else "\n".join(map(str, written)))
+    say(json.dumps([str(p) for p in written]) if as_json else "\n".join(map(str, written)))
 
 
 @app.command()
@@ -183,7 +183,7 @@ def show(
     found = [r for r in folder.raw_records(all_attempts=True) if _is_trial(r, trial)]
     if not found:
         raise UsageError(f"{run}: no trial {trial!r}: bench plan lists the ids")
-    _say(json.dumps(found, indent=2))
+    say(json.dumps(found, indent=2))
 
 
 @app.command()
@@ -196,7 +196,7 @@ def doctor(
     from bench.report.doctor import render
 
     checks = examine(address)
-    _say(json.dumps([vars(c) for c in checks], indent=2) if as_json else render(checks))
+    say(json.dumps([vars(c) for c in checks], indent=2) if as_json else render(checks))
     if any(check.state == "broken" for check in checks):
         raise typer.Exit(5)
 
@@ -209,7 +209,7 @@ def data_fetch(
     """Find Fashion-MNIST, or fetch it; print where it is."""
     from bench.datasets.fetch import fetch
 
-    _say(str(fetch(folder, force)))
+    say(str(fetch(folder, force)))
 
 
 @data.command("verify")
@@ -223,39 +223,10 @@ def data_verify(
     from bench.report.listing import files_json, files_text
 
     checks = verify(folder)
-    _say(files_json(checks) if as_json else files_text(checks))
+    say(files_json(checks) if as_json else files_text(checks))
     places = {check.place for check in checks}
     if not any(all(c.ok for c in checks if c.place == place) for place in places):
         raise DatasetError("no place holds all of Fashion-MNIST: run bench data fetch")
-
-
-def main() -> NoReturn:
-    """Run the command and exit with its code."""
-    # A cancelled job gets SIGTERM: end as cleanly as on Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(_exit_code())
-
-
-def _exit_code() -> int:
-    try:
-        code = app(standalone_mode=False)
-    except BenchError as error:
-        return _failed(str(error), error.exit_code)
-    except (typer.Abort, KeyboardInterrupt):
-        return _failed("interrupted: what had finished is kept; --resume goes on from there", 130)
-    except typer.TyperException as error:
-        return _failed(f"{error.format_message()}: see --help", 2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    return code if isinstance(code, int) else 0
-
-
-def _failed(message: str, code: int) -> int:
-    if _shows_tracebacks[0]:
-        traceback.print_exc()
-    _complain(message)
-    return code
 
 
 def _suite(name: str, changes: list[str] | None, blocks: int | None, only: list[str] | None) -> Any:
@@ -271,18 +242,3 @@ def _suite(name: str, changes: list[str] | None, blocks: int | None, only: list[
 
 def _is_trial(record: dict[str, Any], wanted: str) -> bool:
     return str(record["trial"]["trial_id"]).startswith(wanted)
-
-
-def _resume_command(path: Path) -> str:
-    words = [word for word in sys.argv[1:] if word != "--resume"]
-    if "--out" not in words:
-        words += ["--out", str(path)]
-    return shlex.join(["bench", *words, "--resume"])
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write(f"bench: {text}\n")

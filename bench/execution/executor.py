@@ -7,10 +7,11 @@ Usage:
 
 A record comes as soon as its trial ends, whatever became of it: an executor raises only
 where it cannot run anything at all. On KeyboardInterrupt it first gives the records of what
-it was running, as interrupted, and then lets the exception through.
+it was running, as interrupted, and then lets the exception through; so it does where the
+exception is thrown into it between two records.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -72,5 +73,5 @@ class Executor(Protocol):
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
-    ) -> Iterator[TrialRecord]:
+    ) -> Generator[TrialRecord, None, None]:
         """Run the trials of each block in order on one set of devices; their records."""

@@ -10,7 +10,7 @@ says that the trials shared a process. There is no time limit.
 import functools
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,7 +46,7 @@ class InProcessExecutor:
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
-    ) -> Iterator[TrialRecord]:
+    ) -> Generator[TrialRecord, None, None]:
         """Train each trial in turn; ``limits`` cannot be kept without a process of its own."""
         del limits
         for trial in (trial for block in blocks for trial in block.trials):
@@ -62,12 +62,13 @@ def _attempt(trial: Trial, on_event: OnEvent) -> Iterator[TrialRecord]:
         on_event(EpochEnded(trial.trial_id, epoch))
 
     try:
-        yield _train(trial, on_epoch)
+        record = _train(trial, on_epoch)
     except KeyboardInterrupt:
         yield TrialRecord(
             trial=trial, status="interrupted", error="interrupted", epochs=tuple(finished)
         )
         raise
+    yield record
 
 
 def _train(trial: Trial, on_epoch: Callable[[EpochRecord], None]) -> TrialRecord:

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -106,7 +106,7 @@ class RayExecutor:
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
-    ) -> Iterator[TrialRecord]:
+    ) -> Generator[TrialRecord, None, None]:
         """Keep as many blocks in flight as there are devices; give records as trials end."""
         waiting = deque(blocks)
         for block in blocks:

@@ -2,25 +2,29 @@
 
 Usage:
     folder = open_folder(path, suite, resume=False)
-    summary = run_plan(folder, suite, executor, observer=...)
+    with folder.locked():
+        outcome = run_plan(folder, suite, executor, observer)
 
 Each record is on disk before the next is waited for, so that nothing measured is lost,
 whatever ends the run.
 """
 
 import contextlib
+import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bench.errors import SuiteError
+from bench.errors import RunFolderError, StorageError, SuiteError
 from bench.execution.executor import Event, Executor, Limits
+from bench.execution.interrupt import held_back
 from bench.measure.environment import environment
 from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
+from bench.spec.expand import expand
 from bench.spec.plan import Block, Plan, make_plan
 from bench.spec.suite import Suite, first_difference, parse_suite
 
@@ -55,12 +59,7 @@ class Outcome:
 
 def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
     """A new run folder for ``suite``, or the one to go on with; SuiteError if it differs."""
-    plan = make_plan(suite)
-    info = RunInfo(
-        suite=suite.model_dump(mode="json"),
-        pairs=plan.pairs,
-        trial_ids=tuple(trial.trial_id for trial in plan.trials),
-    )
+    info = _info(suite, make_plan(suite))
     if not resume:
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)
@@ -80,18 +79,50 @@ def run_plan(
     retries: int = 1,
     command: Sequence[str] = (),
 ) -> Outcome:
-    """Run what the folder lacks and return how it stands; KeyboardInterrupt passes through."""
+    """Run what the folder lacks and return how it stands; the caller holds the folder's lock.
+
+    Raises StorageError where a record cannot be kept. KeyboardInterrupt passes through, once
+    the executor has given the records of what it was running.
+    """
+    started = time.perf_counter()
     plan = make_plan(suite)
-    with folder.locked():
-        ledger = _Ledger(folder)
-        pending = ledger.pending(plan)
-        if pending:
-            limits = Limits(suite.trial_timeout_s, retries)
-            with executor, _invocation(folder, suite, plan, executor, command) as number:
-                observer.planned(pending, executor.lanes)
-                for record in executor.run(pending, limits, observer.event):
-                    observer.recorded(ledger.keep(record, number))
+    ledger = _Ledger(folder)
+    pending = ledger.pending(plan)
+    if pending:
+        limits = Limits(suite.trial_timeout_s, retries)
+        grown = _info(suite, plan)
+        with executor, _invocation(folder, grown, executor, command, started) as number:
+            observer.planned(pending, executor.lanes)
+            _drive(
+                executor.run(pending, limits, observer.event),
+                lambda record: observer.recorded(ledger.keep(record, number)),
+            )
     return Outcome(folder, ledger.statuses, len(plan.trials))
+
+
+def _info(suite: Suite, plan: Plan) -> RunInfo:
+    return RunInfo(
+        suite=suite.model_dump(mode="json"),
+        pairs=plan.pairs,
+        trial_ids=tuple(trial.trial_id for trial in plan.trials),
+        labels={cell.id: cell.label for cell in expand(suite)},
+    )
+
+
+def _drive(
+    records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]
+) -> None:
+    """Hand each record to ``keep``. An interrupt that comes meanwhile goes to the executor."""
+    advance: Callable[[], TrialRecord] = records.__next__
+    with contextlib.closing(records), contextlib.suppress(StopIteration):
+        while True:
+            record = advance()
+            with held_back() as came:
+                keep(record)
+            if came:
+                advance = functools.partial(records.throw, KeyboardInterrupt())
+            else:
+                advance = records.__next__
 
 
 class _Ledger:
@@ -102,9 +133,14 @@ class _Ledger:
         self._attempts: dict[str, int] = {}
         self.statuses: dict[str, Status] = {}
         for raw in folder.raw_records():
-            trial_id = raw["trial"]["trial_id"]
-            self._attempts[trial_id] = raw["attempt"]
-            self.statuses[trial_id] = raw["status"]
+            try:
+                trial_id = raw["trial"]["trial_id"]
+                self._attempts[trial_id] = raw["attempt"]
+                self.statuses[trial_id] = raw["status"]
+            except (KeyError, TypeError):
+                raise RunFolderError(
+                    f"{folder.trials}: a file there is no record of a trial: remove it"
+                ) from None
 
     def pending(self, plan: Plan) -> tuple[Block, ...]:
         """The plan without its settled trials, and without the blocks that leaves empty."""
@@ -131,31 +167,29 @@ class _Ledger:
 
 @contextlib.contextmanager
 def _invocation(
-    folder: RunFolder, suite: Suite, plan: Plan, executor: Executor, command: Sequence[str]
+    folder: RunFolder, grown: RunInfo, executor: Executor, command: Sequence[str], started: float
 ) -> Iterator[int]:
-    """Enter this call into run.json, at once and again, with its wall time, when it ends."""
-    started = time.perf_counter()
+    """Enter this call into run.json, at once and again, with its wall time, when it ends.
+
+    ``grown`` is the run as it is planned now, ``started`` the reading of ``time.perf_counter``
+    at which the call began.
+    """
     call = Invocation(
         started_at=utc_now(),
         command=tuple(command),
         executor=executor.name,
         environment={"driver": environment(), **executor.environment()},
+        lanes=executor.lanes,
     )
-    before = folder.info()
-    grown = before.model_copy(
-        update={
-            "suite": suite.model_dump(mode="json"),
-            "pairs": plan.pairs,
-            "trial_ids": tuple(trial.trial_id for trial in plan.trials),
-        }
-    )
+    before = folder.info().invocations
 
     def enter(call: Invocation) -> None:
-        calls = (*before.invocations, call)
-        folder.write_info(grown.model_copy(update={"invocations": calls}))
+        folder.write_info(grown.model_copy(update={"invocations": (*before, call)}))
 
     enter(call)
     try:
-        yield len(before.invocations)
+        yield len(before)
     finally:
-        enter(call.model_copy(update={"wall_s": time.perf_counter() - started}))
+        # A disk that is full has been told of already, with what there was to save.
+        with contextlib.suppress(StorageError):
+            enter(call.model_copy(update={"wall_s": time.perf_counter() - started}))

@@ -10,7 +10,7 @@ simulated, in ``node`` and ``resolved``, and hold no accuracy.
 
 import heapq
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,7 +56,7 @@ class SimulatedExecutor:
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
-    ) -> Iterator[TrialRecord]:
+    ) -> Generator[TrialRecord, None, None]:
         """Each block on the lane that is free first, in virtual time."""
         free_at = [(0.0, lane) for lane in range(self.lanes)]
         heapq.heapify(free_at)
@@ -73,17 +73,24 @@ class SimulatedExecutor:
         self, trial: Trial, limits: Limits, on_event: OnEvent, node: str
     ) -> Iterator[TrialRecord]:
         for attempt in range(1, limits.retries + 2):
-            on_event(Started(trial, node))
-            record = self._record(trial, self._fate(trial, attempt), node)
-            for epoch in record.epochs:
-                on_event(EpochEnded(trial.trial_id, epoch))
+            record = self._record(trial, self._fate(trial, attempt), node, limits)
+            try:
+                on_event(Started(trial, node))
+                for epoch in record.epochs:
+                    on_event(EpochEnded(trial.trial_id, epoch))
+            except KeyboardInterrupt:
+                yield record.model_copy(update={"status": "interrupted", "error": "interrupted"})
+                raise
             yield record
             if record.status != "worker_lost":
                 return
 
-    def _record(self, trial: Trial, status: Status, node: str) -> TrialRecord:
+    def _record(self, trial: Trial, status: Status, node: str, limits: Limits) -> TrialRecord:
         epoch_s = self._epoch_s(trial)
         trained = trial.variant.epochs if status == "completed" else 0
+        limit_s = limits.trial_timeout_s
+        if START_S + trained * epoch_s > limit_s:
+            status, trained = "timed_out", min(trained, int(max(0.0, limit_s - START_S) / epoch_s))
         return TrialRecord(
             trial=trial,
             status=status,
@@ -93,7 +100,7 @@ class SimulatedExecutor:
             resolved={"simulated": True},
             measures=Measures(cold_start_s=START_S / 3, import_s=START_S / 3),
             epochs=tuple(_epoch(trial, number, epoch_s) for number in range(trained)),
-            wall_s=START_S + trained * epoch_s,
+            wall_s=limit_s if status == "timed_out" else START_S + trained * epoch_s,
         )
 
 

@@ -88,8 +88,14 @@ class Worker:
         }
         measures = record.measures.model_copy(update=found)
         Path(self._log).unlink(missing_ok=True)
+        seen = {"pid": os.getpid(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
         return record.model_copy(
-            update={"measures": measures, "started_at": started_at, "node": socket.gethostname()}
+            update={
+                "measures": measures,
+                "resolved": {**record.resolved, **seen},
+                "started_at": started_at,
+                "node": socket.gethostname(),
+            }
         ).model_dump_json()
 
 

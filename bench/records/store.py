@@ -127,6 +127,14 @@ class RunFolder:
         finally:
             lock.release()
 
+    def discard(self) -> None:
+        """Remove the folder if nothing was ever recorded in it, so that its name is free."""
+        with contextlib.suppress(OSError):
+            self.trials.rmdir()  # fails where there is a record
+            (self.path / "run.json").unlink()
+            (self.path / ".lock").unlink(missing_ok=True)
+            self.path.rmdir()
+
     def info(self) -> RunInfo:
         """What ``run.json`` holds."""
         path = self.path / "run.json"

@@ -14,6 +14,7 @@ from typing import Any
 from bench.api import RunResult
 from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.estimate import estimated_trial_s
+from bench.report.escape import plain
 from bench.report.number import duration, plural
 from bench.spec.expand import Cell, expand
 from bench.spec.plan import Plan
@@ -28,7 +29,7 @@ def suites_text(suites: Iterable[Suite]) -> str:
     for suite in suites:
         indent = " " * 16
         about = textwrap.fill(
-            suite.description, 96, initial_indent=indent, subsequent_indent=indent
+            plain(suite.description), 96, initial_indent=indent, subsequent_indent=indent
         )
         lines.append(f"{suite.name:<15} {about.strip()}")
     return "\n".join(lines)
@@ -43,10 +44,10 @@ def suites_json(suites: Iterable[Suite]) -> str:
 def plan_text(suite: Suite, plan: Plan) -> str:
     """A plan's variants with their ids, its comparisons, and a guess of its time."""
     trials, cells = plan.trials, expand(suite)
-    lines = [f"{suite.name}: {suite.description}", ""]
+    lines = [": ".join(filter(None, (suite.name, plain(suite.description)))), ""]
     for cell in cells[:_MAX_VARIANTS]:
         guess = duration(estimated_trial_s(cell.variant))
-        lines.append(f"  {cell.variant.id}  {suite.blocks} x {guess:<8}  {cell.label}")
+        lines.append(f"  {cell.id}  {suite.blocks} x {guess:<8}  {plain(cell.label)}")
     if len(cells) > _MAX_VARIANTS:
         lines.append(f"  ... and {len(cells) - _MAX_VARIANTS} more: --json lists all")
     seconds = sum(estimated_trial_s(trial.variant) for trial in trials)
@@ -103,4 +104,4 @@ def files_json(checks: Sequence[FileCheck]) -> str:
 
 def _variant_row(cell: Cell) -> dict[str, Any]:
     settings = cell.variant.model_dump(mode="json")
-    return {"variant_id": cell.variant.id, "label": cell.label, **settings}
+    return {"variant_id": cell.id, "label": cell.label, **settings}

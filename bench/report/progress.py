@@ -1,7 +1,7 @@
 """A run as it goes on: a live line on a terminal, a line a trial where there is none.
 
 Usage:
-    with progress(total=plan_size) as observer:
+    with progress() as observer:
         bench.run(suite, observer=observer)
 
 Written to stderr; stdout is for results.
@@ -16,7 +16,8 @@ from typing import Any
 from bench.execution.estimate import estimated_trial_s
 from bench.execution.executor import EpochEnded, Event, Started
 from bench.records.record import TrialRecord
-from bench.report.number import duration
+from bench.report.escape import plain
+from bench.report.number import duration, plural
 from bench.spec.plan import Block, Trial
 
 Show = Callable[[str], None]
@@ -32,22 +33,27 @@ class Progress:
         self._running: dict[str, str] = {}
         self._epochs: dict[str, int] = {}
         self._trials: dict[str, Trial] = {}
-        self._done = self._failed = 0
-        self._guessed_s = self._spent_s = 0.0
+        self._ended: set[str] = set()
+        self._failed: set[str] = set()
+        self._guessed_s = self._spent_s = self._left_guess_s = 0.0
         self._lanes = 1
 
     def planned(self, blocks: Sequence[Block], lanes: int) -> None:
         """Begin: what is to run."""
         self._trials = {trial.trial_id: trial for block in blocks for trial in block.trials}
-        self._lanes = max(1, lanes)
-        count = len(self._trials)
-        self._line(f"{count} trial{'s' if count != 1 else ''}, {lanes} at a time")
+        self._left_guess_s = sum(map(_guess_s, self._trials.values()))
+        self._lanes = max(1, min(lanes, len(blocks)))
+        self._line(f"{plural(len(self._trials), 'trial')}, {self._lanes} at a time")
         self._refresh()
 
     def event(self, event: Event) -> None:
         """A trial started, or an epoch ended."""
         if isinstance(event, Started):
             self._running[event.trial.trial_id] = event.where
+            if event.trial.trial_id in self._ended:  # its worker was lost: tried again
+                self._ended.discard(event.trial.trial_id)
+                self._failed.discard(event.trial.trial_id)
+                self._left_guess_s += _guess_s(event.trial)
         elif isinstance(event, EpochEnded):
             self._epochs[event.trial_id] = event.epoch.epoch + 1
         self._refresh()
@@ -57,25 +63,27 @@ class Progress:
         trial = record.trial
         self._running.pop(trial.trial_id, None)
         self._epochs.pop(trial.trial_id, None)
-        self._trials.pop(trial.trial_id, None)
-        self._done += 1
-        self._failed += record.status != "completed"
-        self._guessed_s += estimated_trial_s(trial.variant)
+        if trial.trial_id not in self._ended:
+            self._left_guess_s -= _guess_s(trial)
+        self._ended.add(trial.trial_id)
+        if record.status != "completed":
+            self._failed.add(trial.trial_id)
+        self._guessed_s += _guess_s(trial)
         self._spent_s += record.wall_s or 0.0
-        self._line(f"[{self._done}/{self._done + len(self._trials)}] {_sentence(record)}")
+        self._line(f"[{len(self._ended)}/{len(self._trials)}] {_sentence(record)}")
         self._refresh()
 
     def left_s(self) -> float:
         """Seconds left: guesses for the trials to come, corrected by those that have ended."""
         pace = self._spent_s / self._guessed_s if self._guessed_s else 1.0
-        guess = sum(estimated_trial_s(trial.variant) for trial in self._trials.values())
-        return guess * pace / self._lanes
+        return max(0.0, self._left_guess_s) * pace / self._lanes
 
     def _refresh(self) -> None:
-        parts = [f"{self._done} done", f"{len(self._trials)} left"]
+        left = len(self._trials) - len(self._ended)
+        parts = [f"{len(self._ended)} done", f"{left} left"]
         if self._failed:
-            parts.insert(1, f"{self._failed} not completed")
-        if self._trials:
+            parts.insert(1, f"{len(self._failed)} not completed")
+        if left:
             parts.append(f"about {duration(self.left_s())} to go")
         parts += [self._sign_of_life(trial_id) for trial_id in list(self._running)[:4]]
         self._status(" · ".join(parts))
@@ -85,14 +93,15 @@ class Progress:
         if trial is None:
             return trial_id
         epoch = self._epochs.get(trial_id, 0)
-        return f"{trial.label} ({epoch}/{trial.variant.epochs} epochs on {self._running[trial_id]})"
+        where = self._running[trial_id]
+        return f"{plain(trial.label)} ({epoch}/{trial.variant.epochs} epochs on {where})"
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
     """A ``Progress`` that writes to stderr in the way that suits it."""
     if not sys.stderr.isatty():
-        yield Progress(line=_print, status=lambda _: None)
+        yield Progress(line=_quiet(_print), status=lambda _: None)
         return
     from rich.console import Console
     from rich.text import Text
@@ -101,9 +110,23 @@ def progress() -> Iterator[Progress]:
     console = Console(stderr=True, highlight=False)
     with console.status(Text("starting")) as live:
         yield Progress(
-            line=lambda text: console.print(Text(text), soft_wrap=True),
-            status=lambda text: live.update(_fitting(text, console)),
+            line=_quiet(lambda text: console.print(Text(text), soft_wrap=True)),
+            status=_quiet(lambda text: live.update(_fitting(text, console))),
         )
+
+
+def _quiet(show: Show) -> Show:
+    """``show``, but for a terminal or a pipe that is gone: no run ends for want of a watcher."""
+
+    def shown(text: str) -> None:
+        with contextlib.suppress(OSError):
+            show(text)
+
+    return shown
+
+
+def _guess_s(trial: Trial) -> float:
+    return estimated_trial_s(trial.variant)
 
 
 def _fitting(text: str, console: Any) -> Any:
@@ -116,9 +139,9 @@ def _fitting(text: str, console: Any) -> Any:
 
 def _sentence(record: TrialRecord) -> str:
     trial = record.trial
-    head = f"{trial.label} (block {trial.block}): "
+    head = f"{plain(trial.label)} (block {trial.block}): "
     if record.status != "completed":
-        return f"{head}{record.status}: {record.error}"
+        return f"{head}{record.status}: {plain(record.error or 'no reason known')}"
     seconds = record.epoch_s
     return head + (f"{duration(seconds)} an epoch" if seconds is not None else "completed")
 

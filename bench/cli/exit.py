@@ -1,0 +1,71 @@
+"""How the program starts and ends: signals, errors, exit codes.
+
+Usage:
+    main()      # what the shell calls
+"""
+
+import errno
+import io
+import os
+import signal
+import sys
+import traceback
+from typing import NoReturn
+
+import typer
+
+from bench.cli.main import app
+from bench.cli.say import complain
+from bench.errors import BenchError
+
+
+def main() -> NoReturn:
+    """Run the command and exit with its code."""
+    # A cancelled job gets SIGTERM, a closed terminal SIGHUP: end as cleanly as on Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # else it is ignored, as nohup has it
+            signal.signal(number, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a letter that a terminal lacks ends nothing
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    sys.exit(_exit_code(words, debug=len(words) < len(sys.argv) - 1))
+
+
+def _exit_code(words: list[str], *, debug: bool) -> int:
+    try:
+        code = app(words, prog_name="bench", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        # The reader has seen enough (| head). Python would complain again as it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (typer.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        return 130
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say what is wrong, in a line; the exit code that it has."""
+    if isinstance(error, typer.TyperException) and error.format_message().startswith("Usage:"):
+        sys.stderr.write(error.format_message() + "\n")  # no command at all: Typer's help
+        return 2
+    message, code = _explained(error)
+    complain(message)
+    return code
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    if isinstance(error, BenchError):
+        return str(error), error.exit_code
+    if isinstance(error, typer.TyperException):
+        return f"{error.format_message().rstrip('.')}: see --help", 2
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the output cannot be written: the disk is full: free space", 5
+    reason = " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}: {reason}: add --debug, and report what it says", 5

@@ -1,0 +1,34 @@
+"""Ctrl-C held back where it would cut short what must not be lost.
+
+Usage:
+    with held_back() as came:
+        folder.write(record)
+    if came: ...                    # now end, in good order
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[list[int]]:
+    """Collect the signals that would raise KeyboardInterrupt; the caller acts on them.
+
+    Python raises it in the main thread alone: in others there is nothing to hold back.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    raising = [s for s in _SIGNALS if signal.getsignal(s) is signal.default_int_handler]
+    for number in raising:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield came
+    finally:
+        for number in raising:
+            signal.signal(number, signal.default_int_handler)
