@@ -15,8 +15,8 @@ from bench.spec.variant import Variant
 START_S = 6.0
 """Process, imports, data, compilation."""
 
-STEP_S = 1.5e-4
-FLOPS_PER_S = 3.0e10
+STEP_S = 2.0e-4
+FLOPS_PER_S = 2.0e11
 _NORM_STEP_S = 2.0e-4
 _PIXELS = 28 * 28
 
