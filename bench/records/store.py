@@ -31,7 +31,7 @@ from bench.records.disk import aside, disk_errors, rescue, write_aside
 from bench.records.migrate import migrated
 from bench.records.record import SCHEMA_VERSION, TrialRecord
 from bench.spec.expand import Pair
-from bench.spec.problem import place, requirement, shown
+from bench.spec.problem import described
 
 __all__ = ["Invocation", "RunFolder", "RunInfo", "aside"]
 
@@ -115,13 +115,14 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder; ResourceError where another driver holds it."""
         lock = FileLock(self.path / ".lock")
-        try:
-            with disk_errors(self.path):
+        with disk_errors(self.path):
+            try:
                 lock.acquire(timeout=0)
-        except Timeout:
-            raise ResourceError(
-                f"{self.path}: another bench run is working on it: wait for it, or choose --out"
-            ) from None
+            except Timeout:  # An OSError too, but no fault of the disk.
+                raise ResourceError(
+                    f"{self.path}: another bench run is working on it: "
+                    "wait for it, or choose another --out"
+                ) from None
         try:
             yield
         finally:
@@ -141,7 +142,9 @@ class RunFolder:
         try:
             return RunInfo.model_validate(_read_json(path))
         except ValidationError as error:
-            raise RunFolderError(f"{path}: {_first_problem(error)}: restore that file") from None
+            raise RunFolderError(
+                f"{path}: {described(error.errors()[0])}: restore that file"
+            ) from None
 
     def write_info(self, info: RunInfo) -> None:
         """Replace ``run.json``."""
@@ -183,14 +186,9 @@ class RunFolder:
                 trial = raw.get("trial")
                 name = trial.get("trial_id", "?") if isinstance(trial, dict) else "?"
                 raise RunFolderError(
-                    f"{self.trials}: record of trial {name}: {_first_problem(error)}: "
+                    f"{self.trials}: record of trial {name}: {described(error.errors()[0])}: "
                     "delete that file and run again with --resume"
                 ) from None
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{place(first['loc'])} cannot be {shown(first['input'])}: it {requirement(first)}"
 
 
 def _read_json(path: Path | str) -> dict[str, Any]:

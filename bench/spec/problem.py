@@ -2,8 +2,7 @@
 
 Usage:
     except ValidationError as error:
-        found = error.errors()[0]
-        f"{place(found['loc'])} cannot be {shown(found['input'])}: it {requirement(found)}"
+        described(error.errors()[0])   # "compare[0].axis cannot be 3: it should be text"
 """
 
 import datetime
@@ -34,6 +33,13 @@ _REQUIREMENTS = {
     ),
 }
 """By pydantic's type of error; the names in braces are those of its context."""
+
+
+def described(error: ErrorDetails) -> str:
+    """The place, the value and what it should be, as a sentence."""
+    if error["type"] == "missing":
+        return f"{place(error['loc'])} is missing"
+    return f"{place(error['loc'])} cannot be {shown(error['input'])}: it {requirement(error)}"
 
 
 def requirement(error: ErrorDetails) -> str:

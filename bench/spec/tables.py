@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from bench.spec.axis import check_key, check_setting, nearest
-from bench.spec.problem import place, requirement, shown
+from bench.spec.axis import check_setting, nearest
+from bench.spec.problem import described, place, shown
 from bench.spec.variant import AXES
 
 Settings = dict[str, Any]
@@ -61,7 +61,7 @@ def explain(error: ErrorDetails, known: Iterable[str]) -> str:
     location, kind, value = error["loc"], error["type"], error["input"]
     *table, key = location
     if kind == "missing":
-        return f"{place(location)} is missing: add {key} = ..."
+        return f"{described(error)}: add {key} = ..."
     if kind == "extra_forbidden":
         return f"{place(table)}: unknown key '{key}'{nearest(str(key), known)}"
     if kind == "list_type" and table == ["matrix"]:
@@ -70,11 +70,12 @@ def explain(error: ErrorDetails, known: Iterable[str]) -> str:
         return f"{key} should be a list of tables: write [[{key}]]"
     if kind == "dict_type" and not table:
         return f"{key} should be one table: write [{key}]"
-    return f"{place(location)} cannot be {shown(value)}: it {requirement(error)}"
+    return described(error)
 
 
 def _single_value(key: str, value: Any) -> str:
-    check_key(key, AXES)
+    if key not in AXES:
+        return f"unknown key '{key}'{nearest(key, AXES)}"
     return f"{key} is a single value: write {key} = [{shown(value)}], or move it to [variant]"
 
 

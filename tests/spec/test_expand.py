@@ -1,0 +1,261 @@
+"""A suite becomes its distinct variants, and each comparison finds its baselines."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import SuiteError
+from bench.spec.expand import MAX_TRIALS, Cell, expand, pair
+from bench.spec.suite import Suite, load_suite, parse_suite
+
+AGAINST_NONE = {"axis": "norm", "baseline": "none"}
+
+
+def suite(**content: Any) -> Suite:
+    return parse_suite({"name": "test", **content})
+
+
+def labels(**content: Any) -> list[str]:
+    return [cell.label for cell in expand(suite(**content))]
+
+
+def compared(**content: Any) -> list[tuple[str, str]]:
+    """Each pair as (label, baseline's label)."""
+    asked = suite(**content)
+    cells = expand(asked)
+    by_id = {cell.variant.id: cell.label for cell in cells}
+    return [(by_id[p.variant_id], by_id[p.baseline_id]) for p in pair(cells, asked)]
+
+
+def test_a_suite_without_tables_is_one_cell_of_defaults() -> None:
+    assert labels() == ["test"]
+
+
+def test_the_matrix_is_a_product_whose_last_key_turns_fastest() -> None:
+    assert labels(matrix={"norm": ["none", "layer"], "hidden": [[300, 100], [50]]}) == [
+        "norm=none, hidden=300-100",
+        "norm=none, hidden=50",
+        "norm=layer, hidden=300-100",
+        "norm=layer, hidden=50",
+    ]
+
+
+def test_the_matrix_overrides_the_variant() -> None:
+    (cell,) = expand(suite(variant={"norm": "layer", "epochs": 5}, matrix={"norm": ["none"]}))
+    assert (cell.variant.norm, cell.variant.epochs) == ("none", 5)
+
+
+def test_listed_variants_override_the_variant_and_come_after_the_matrix() -> None:
+    cells = expand(
+        suite(
+            variant={"epochs": 5},
+            matrix={"norm": ["none", "layer"]},
+            variants=[{"clip": "value", "label": "clipped"}, {"epochs": 7}],
+        )
+    )
+    assert [c.label for c in cells] == ["norm=none", "norm=layer", "clipped", "epochs=7"]
+    assert [c.variant.epochs for c in cells] == [5, 5, 5, 7]
+
+
+def test_listed_variants_alone_take_the_place_of_the_bare_variant() -> None:
+    assert labels(variants=[{"norm": "layer"}]) == ["norm=layer"]
+
+
+def test_variants_that_come_out_the_same_are_one_with_the_label_that_was_given() -> None:
+    content = {"matrix": {"norm": ["none", "layer", "none"]}}
+    assert labels(**content) == ["norm=none", "norm=layer"]
+    assert labels(**content, variants=[{"norm": "none", "label": "plain"}]) == [
+        "plain",
+        "norm=layer",
+    ]
+    # Without clipping there is no threshold, so these two train alike.
+    assert labels(matrix={"clip_threshold": [1.0, 2.0]}) == ["clip_threshold=1.0"]
+
+
+def test_exclude_drops_cells_by_defaults_as_well_as_by_what_was_asked() -> None:
+    matrix = {"norm": ["none", "layer"], "global_batch_size": [32, 8192]}
+    rule = {"norm": "layer", "global_batch_size": 8192}
+    assert "norm=layer, global_batch_size=8192" not in labels(matrix=matrix, exclude=[rule])
+    assert len(labels(matrix=matrix, exclude=[rule])) == 3
+    assert labels(
+        matrix={"norm": ["none", "layer"]}, variants=[{"jit": "none"}], exclude=[{"jit": "epoch"}]
+    ) == ["jit=none"]
+    assert labels(
+        matrix={"global_batch_size": [32, 64]}, exclude=[{"per_replica_batch_size": 32}]
+    ) == ["global_batch_size=64"]
+
+
+def test_exclude_saves_a_suite_from_its_impossible_cells() -> None:
+    content = {"variant": {"examples": 100}, "matrix": {"global_batch_size": [32, 512]}}
+    with pytest.raises(SuiteError, match=r"larger than the data.* or drop the cell by \[\[excl"):
+        expand(suite(**content))
+    assert len(expand(suite(**content, exclude=[{"global_batch_size": 512}]))) == 1
+
+
+def test_a_suite_that_excludes_everything_is_refused() -> None:
+    with pytest.raises(SuiteError, match=r"no variant is left: loosen \[\[exclude\]\]"):
+        expand(suite(exclude=[{"norm": "none"}]))
+
+
+def test_only_keeps_variants_by_the_beginning_of_their_ids() -> None:
+    content: dict[str, Any] = {"matrix": {"norm": ["none", "layer"]}, "compare": [AGAINST_NONE]}
+    plain, layer = expand(suite(**content))
+    kept = suite(**content, only=[layer.id[:6]])
+    assert [cell.id for cell in expand(kept)] == [layer.id]
+    assert pair(expand(kept), kept) == ()
+    with pytest.raises(SuiteError, match="no variant's id begins with 'xyz'"):
+        expand(suite(**content, only=[plain.id, "xyz"]))
+
+
+@pytest.mark.timeout(120)  # Expanding these would take years.
+def test_the_limit_is_checked_before_anything_is_expanded() -> None:
+    rates = [0.001 * (i + 1) for i in range(1000)]
+    matrix = {
+        "learning_rate": rates,
+        "clip_threshold": rates,
+        "target_accuracy": [rate / 10 for rate in rates],
+        "examples": list(range(55_000, 56_000)),
+    }
+    asked = suite(matrix=matrix)
+    with pytest.raises(SuiteError, match="asks for 1000000000000 trials, more than 100000"):
+        expand(asked)
+
+
+def test_the_limit_counts_blocks_and_listed_variants() -> None:
+    expand(suite(blocks=MAX_TRIALS))
+    with pytest.raises(SuiteError, match="lower blocks"):
+        expand(suite(blocks=MAX_TRIALS + 1))
+    with pytest.raises(SuiteError, match="asks for 100001 trials"):
+        expand(suite(matrix={"epochs": list(range(1, MAX_TRIALS + 1))}, variants=[{}]))
+
+
+def test_errors_of_expansion_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "other"\n[variant]\nreplicas = 2\n')
+    with pytest.raises(SuiteError) as caught:
+        expand(load_suite(path))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "[[exclude]]" not in str(caught.value)
+
+
+def test_each_cell_is_paired_with_the_baseline_alike_in_every_other_axis() -> None:
+    assert compared(
+        matrix={"norm": ["none", "layer"], "epochs": [2, 3]}, compare=[AGAINST_NONE]
+    ) == [
+        ("norm=layer, epochs=2", "norm=none, epochs=2"),
+        ("norm=layer, epochs=3", "norm=none, epochs=3"),
+    ]
+
+
+def test_a_default_counts_as_its_value() -> None:
+    listed = [{"norm": "none", "label": "plain"}, {"norm": "layer", "global_batch_size": 32}]
+    assert compared(variants=listed, compare=[AGAINST_NONE]) == [
+        ("norm=layer, global_batch_size=32", "plain")
+    ]
+
+
+def test_a_label_given_later_does_not_keep_a_cell_from_its_pair() -> None:
+    assert compared(
+        matrix={"norm": ["none", "layer"], "global_batch_size": [32, 64]},
+        variants=[{"norm": "none", "label": "plain"}],
+        compare=[AGAINST_NONE],
+    ) == [
+        ("norm=layer, global_batch_size=32", "plain"),
+        ("norm=layer, global_batch_size=64", "norm=none, global_batch_size=64"),
+    ]
+
+
+def test_a_key_without_effect_on_the_baseline_does_not_keep_cells_apart() -> None:
+    assert compared(
+        matrix={"clip": ["none", "value"], "clip_threshold": [0.5, 1.0]},
+        compare=[{"axis": "clip", "baseline": "none"}],
+    ) == [
+        ("clip=value, clip_threshold=0.5", "clip=none, clip_threshold=0.5"),
+        ("clip=value, clip_threshold=1.0", "clip=none, clip_threshold=0.5"),
+    ]
+
+
+def test_defaults_that_follow_from_the_axis_do_not_keep_cells_apart() -> None:
+    content: dict[str, Any] = {
+        "matrix": {"strategy": ["one_device", "mirrored", "multi_worker"], "norm": ["none"]},
+        "compare": [{"axis": "strategy", "baseline": "one_device"}],
+    }
+    assert {cell.variant.jit for cell in expand(suite(**content))} == {"none", "epoch"}
+    assert compared(**content) == [
+        ("strategy=mirrored, norm=none", "strategy=one_device, norm=none"),
+        ("strategy=multi_worker, norm=none", "strategy=one_device, norm=none"),
+    ]
+
+
+def test_an_exact_likeness_is_preferred_to_one_by_defaults() -> None:
+    listed = [
+        {"strategy": "one_device", "label": "compiled"},
+        {"strategy": "one_device", "jit": "none", "label": "plain"},
+        {"strategy": "mirrored", "label": "mirrored"},
+    ]
+    assert compared(variants=listed, compare=[{"axis": "strategy", "baseline": "one_device"}]) == [
+        ("mirrored", "plain")
+    ]
+
+
+@pytest.mark.parametrize("axis", ["global_batch_size", "per_replica_batch_size"])
+@pytest.mark.parametrize("given", ["global_batch_size", "per_replica_batch_size"])
+def test_batch_sizes_are_compared_however_they_were_given(axis: str, given: str) -> None:
+    assert compared(matrix={given: [32, 64]}, compare=[{"axis": axis, "baseline": 32}]) == [
+        (f"{given}=64", f"{given}=32")
+    ]
+
+
+def test_more_replicas_are_compared_at_an_equal_share_each() -> None:
+    asked = suite(
+        variant={"strategy": "mirrored"},
+        matrix={"replicas": [1, 2]},
+        compare=[{"axis": "replicas", "baseline": 1}],
+    )
+    one, two = expand(asked)
+    assert (one.variant.global_batch_size, two.variant.global_batch_size) == (32, 64)
+    assert [(p.variant_id, p.baseline_id) for p in pair((one, two), asked)] == [(two.id, one.id)]
+
+
+def test_labelled_variants_are_compared_by_label() -> None:
+    content: dict[str, Any] = {
+        "matrix": {"epochs": [4]},
+        "variants": [
+            {"label": "one", "clip": "value"},
+            {"label": "two", "norm": "layer"},
+            {"label": "base"},
+        ],
+    }
+    by_label = {"axis": "label", "baseline": "base"}
+    assert compared(**content, compare=[by_label]) == [("one", "base"), ("two", "base")]
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ([{"label": "a"}, {"label": "basse", "epochs": 1}], "did you mean 'basse'"),
+        ([{"label": "base"}, {"label": "base", "epochs": 1}], "2 variants are labelled 'base'"),
+        ([{"label": "base"}, {"epochs": 1}], "only 'base' has a label"),
+    ],
+)
+def test_a_comparison_by_label_needs_one_such_label(
+    variants: list[dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(SuiteError, match=message):
+        compared(variants=variants, compare=[{"axis": "label", "baseline": "base"}])
+
+
+def test_a_comparison_asked_for_twice_is_made_once() -> None:
+    matrix = {"norm": ["none", "layer"]}
+    assert len(compared(matrix=matrix, compare=[AGAINST_NONE, AGAINST_NONE])) == 1
+
+
+def test_a_comparison_that_finds_nothing_is_refused() -> None:
+    with pytest.raises(SuiteError, match="no two variants differ in norm alone"):
+        compared(matrix={"norm": ["layer", "bn_post"]}, compare=[AGAINST_NONE])
+
+
+def test_a_cell_keeps_what_was_asked_apart_from_defaults() -> None:
+    cells: tuple[Cell, ...] = expand(suite(variant={"epochs": 2}, matrix={"norm": ["layer"]}))
+    assert cells[0].asked == {"epochs": 2, "norm": "layer"}

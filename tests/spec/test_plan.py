@@ -1,0 +1,115 @@
+"""A plan orders trials by a seed, in balance, so that it can be made again and made longer."""
+
+import itertools
+from collections import Counter
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.spec.plan import Plan, Trial, make_plan, williams_square
+from bench.spec.suite import parse_suite
+
+NORMS = ["none", "bn_post", "bn_pre", "layer", "group"]
+
+
+def plan(arms: int = 3, *, compare: bool = True, **content: Any) -> Plan:
+    suite: dict[str, Any] = {"name": "test", "matrix": {"norm": NORMS[:arms]}, **content}
+    if compare:
+        suite["compare"] = [{"axis": "norm", "baseline": "none"}]
+    return make_plan(parse_suite(suite))
+
+
+@given(st.integers(2, 25))
+def test_in_a_williams_square_each_arm_stands_in_each_place_equally_often(arms: int) -> None:
+    square = williams_square(arms)
+    places = Counter((place, arm) for row in square for place, arm in enumerate(row))
+    assert len(places) == arms * arms
+    assert set(places.values()) == {len(square) // arms}
+
+
+@given(st.integers(2, 25))
+def test_in_a_williams_square_each_arm_follows_each_other_equally_often(arms: int) -> None:
+    square = williams_square(arms)
+    followed = Counter(pair for row in square for pair in itertools.pairwise(row))
+    assert len(followed) == arms * (arms - 1)
+    assert set(followed.values()) == {len(square) // arms}
+
+
+@given(st.integers(2, 5), st.integers(0, 2**31 - 1), st.integers(1, 3))
+def test_over_whole_cycles_a_plan_is_as_balanced_as_the_square(
+    arms: int, seed: int, cycles: int
+) -> None:
+    rows = len(williams_square(arms))
+    made = plan(arms, seed=seed, blocks=rows * cycles)
+    orders = [[t.variant_id for t in block.trials] for block in made.blocks]
+    places = Counter((place, arm) for row in orders for place, arm in enumerate(row))
+    followed = Counter(p for row in orders for p in itertools.pairwise(row))
+    assert set(places.values()) == {cycles * rows // arms}
+    assert set(followed.values()) == {cycles * rows // arms}
+    assert len(followed) == arms * (arms - 1)
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_the_same_suite_gives_the_same_plan(seed: int) -> None:
+    assert plan(seed=seed, blocks=4) == plan(seed=seed, blocks=4)
+
+
+def test_another_seed_gives_another_order() -> None:
+    def orders(seed: int) -> list[str]:
+        return [t.variant_id for t in plan(5, seed=seed, blocks=4).trials]
+
+    assert len({tuple(orders(seed)) for seed in range(20)}) == 20
+    assert all(Counter(orders(seed)) == Counter(orders(0)) for seed in range(20))
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.booleans(), st.integers(0, 1000))
+def test_more_blocks_only_append(fewer: int, more: int, compare: bool, seed: int) -> None:
+    fewer, more = sorted((fewer, more))
+    short = plan(compare=compare, seed=seed, blocks=fewer)
+    long = plan(compare=compare, seed=seed, blocks=more)
+    assert long.blocks[: len(short.blocks)] == short.blocks
+    assert long.pairs == short.pairs
+
+
+def test_a_trials_seed_is_the_suites_plus_its_block() -> None:
+    made = plan(seed=100, blocks=3)
+    assert {(t.block, t.seed) for t in made.trials} == {(0, 100), (1, 101), (2, 102)}
+
+
+def test_trials_are_numbered_in_planned_order_and_named_by_block_and_variant() -> None:
+    trials: tuple[Trial, ...] = plan(blocks=3).trials
+    assert [t.order for t in trials] == list(range(9))
+    assert all(t.trial_id == f"b{t.block:03d}-{t.variant_id}" for t in trials)
+    assert len({t.trial_id for t in trials}) == 9
+
+
+def test_what_is_compared_shares_a_block_and_the_rest_stands_alone() -> None:
+    matrix = {"norm": ["none", "layer"], "epochs": [2, 3]}
+    compared = plan(matrix=matrix, blocks=2)
+    assert [len(block.trials) for block in compared.blocks] == [2, 2, 2, 2]
+    for block in compared.blocks:
+        assert len({t.variant.epochs for t in block.trials}) == 1
+    alone = plan(matrix=matrix, blocks=2, compare=False)
+    assert [len(block.trials) for block in alone.blocks] == [1] * 8
+
+
+def test_comparisons_that_share_a_variant_share_its_block() -> None:
+    made = make_plan(
+        parse_suite(
+            {
+                "name": "test",
+                "matrix": {"norm": ["none", "layer"], "clip": ["none", "value"]},
+                "compare": [
+                    {"axis": "norm", "baseline": "none"},
+                    {"axis": "clip", "baseline": "none"},
+                ],
+            }
+        )
+    )
+    assert [len(block.trials) for block in made.blocks] == [4]
+
+
+def test_a_plan_comes_back_from_json_as_it_was() -> None:
+    made = plan(blocks=2)
+    assert Plan.model_validate_json(made.model_dump_json()) == made

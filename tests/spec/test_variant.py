@@ -1,0 +1,185 @@
+"""A variant holds one full configuration, and its id names what trains alike."""
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bench.spec.variant import Variant, fill_defaults
+
+WIDTHS = st.lists(st.integers(1, 10_000), max_size=5)
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "hidden": WIDTHS,
+        "filters": WIDTHS,
+        "workload": st.sampled_from(["mlp", "convnet"]),
+        "dataset": st.sampled_from(["fashion_mnist", "synthetic"]),
+        "norm": st.sampled_from(["none", "bn_post", "bn_pre", "layer", "group"]),
+        "clip": st.sampled_from(["none", "value", "norm", "global_norm"]),
+        "clip_threshold": st.floats(1e-6, 1e6),
+        "learning_rate": st.floats(1e-9, 1e3),
+        "synchronized": st.booleans(),
+        "global_batch_size": st.integers(1, 55_000),
+        "epochs": st.integers(1, 1000),
+        "target_accuracy": st.floats(0.01, 1.0),
+    },
+)
+
+
+def variant(**asked: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(asked))
+
+
+def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
+    assert variant().model_dump() == {
+        "workload": "mlp",
+        "hidden": (300, 100),
+        "filters": (32, 64),
+        "dataset": "fashion_mnist",
+        "shape": (28, 28, 1),
+        "classes": 10,
+        "examples": 55_000,
+        "augment": "auto",
+        "pipeline": "device",
+        "initializer": "he_normal",
+        "activation": "relu",
+        "norm": "none",
+        "synchronized": False,
+        "clip": "none",
+        "clip_threshold": 1.0,
+        "optimizer": "sgd",
+        "learning_rate": 0.001,
+        "precision": "float32",
+        "jit": "epoch",
+        "deterministic": False,
+        "strategy": "one_device",
+        "workers": 1,
+        "replicas": 1,
+        "global_batch_size": 32,
+        "epochs": 3,
+        "warmup_epochs": 1,
+        "target_accuracy": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "value"),
+    [
+        ({"strategy": "mirrored", "replicas": 2}, "jit", "none"),
+        ({"strategy": "multi_worker", "workers": 2}, "jit", "none"),
+        ({"pipeline": "tfdata"}, "jit", "step"),
+        ({"strategy": "mirrored", "replicas": 2}, "synchronized", True),
+        ({"strategy": "mirrored", "replicas": 4}, "global_batch_size", 128),
+        ({"strategy": "multi_worker", "workers": 2, "replicas": 4}, "global_batch_size", 256),
+        (
+            {"strategy": "mirrored", "replicas": 4, "per_replica_batch_size": 8},
+            "global_batch_size",
+            32,
+        ),
+        ({"epochs": 1}, "warmup_epochs", 0),
+        ({"epochs": 2}, "warmup_epochs", 1),
+    ],
+)
+def test_defaults_follow_from_what_was_asked(asked: dict[str, Any], key: str, value: Any) -> None:
+    assert getattr(variant(**asked), key) == value
+
+
+def test_the_id_is_the_same_in_every_version() -> None:
+    assert variant().id == "a03e986a2a"
+    assert variant(norm="bn_post", hidden=[100] * 20).id == "c07c422b4d"
+
+
+@given(SETTINGS)
+def test_equal_configurations_have_equal_ids_through_toml(asked: dict[str, Any]) -> None:
+    # JSON's scalars and arrays are TOML's.
+    text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in asked.items())
+    assert variant(**tomllib.loads(text)).id == variant(**asked).id
+
+
+@given(SETTINGS)
+def test_spelling_out_every_default_changes_nothing(asked: dict[str, Any]) -> None:
+    once = variant(**asked)
+    again = Variant.model_validate(fill_defaults(once.model_dump()))
+    assert again == once
+    assert again.id == once.id
+
+
+@given(SETTINGS)
+def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None:
+    once = variant(**asked)
+    assert Variant.model_validate_json(once.model_dump_json()) == once
+
+
+@pytest.mark.parametrize(
+    ("asked", "without_effect"),
+    [
+        ({}, {"synchronized": True}),
+        ({"norm": "bn_post"}, {"synchronized": True}),
+        ({"strategy": "mirrored", "replicas": 2}, {"synchronized": False}),
+        ({"strategy": "mirrored", "replicas": 2, "norm": "layer"}, {"synchronized": False}),
+        ({}, {"clip_threshold": 5.0}),
+        ({}, {"filters": [8]}),
+        ({}, {"shape": [8, 8, 3]}),
+        ({}, {"classes": 100}),
+        ({}, {"learning_rate": 1e-3}),
+        ({"learning_rate": 1}, {"learning_rate": 1.0}),
+    ],
+)
+def test_a_key_that_cannot_act_is_left_out_of_the_id(
+    asked: dict[str, Any], without_effect: dict[str, Any]
+) -> None:
+    assert variant(**asked).id == variant(**{**asked, **without_effect}).id
+
+
+@pytest.mark.parametrize(
+    ("asked", "with_effect"),
+    [
+        ({"norm": "bn_post", "strategy": "mirrored", "replicas": 2}, {"synchronized": False}),
+        ({"clip": "value"}, {"clip_threshold": 5.0}),
+        ({"workload": "convnet"}, {"filters": [8]}),
+        ({"dataset": "synthetic"}, {"shape": [8, 8, 3]}),
+        ({"dataset": "synthetic"}, {"classes": 100}),
+        ({}, {"norm": "bn_pre"}),
+        ({}, {"epochs": 4}),
+        ({}, {"hidden": []}),
+    ],
+)
+def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict[str, Any]) -> None:
+    assert variant(**asked).id != variant(**asked, **with_effect).id
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"replicas": 2}, "strategy 'one_device' has one device, not 2: set strategy"),
+        ({"strategy": "mirrored", "workers": 2}, "set strategy to 'multi_worker'"),
+        (
+            {"strategy": "mirrored", "replicas": 3, "global_batch_size": 32},
+            "use a multiple of 3",
+        ),
+        ({"examples": 100, "global_batch_size": 101}, "larger than the data (100 examples)"),
+        ({"epochs": 2, "warmup_epochs": 2}, "warmup_epochs 2 must be below epochs 2"),
+    ],
+)
+def test_an_impossible_combination_says_which_keys_to_change(
+    asked: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        variant(**asked)
+    assert words in str(caught.value)
+
+
+def test_two_batch_sizes_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ValueError, match="give one of the two"):
+        fill_defaults({"global_batch_size": 64, "per_replica_batch_size": 32})
+    assert variant(global_batch_size=32, per_replica_batch_size=32).global_batch_size == 32
+
+
+def test_a_variant_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        variant().norm = "bn_post"  # type: ignore[misc]
