@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bench.datasets.fetch import fetch
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("bench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bench")
 
 
 @pytest.fixture(scope="session")
