@@ -7,6 +7,7 @@ import pytest
 
 from bench.errors import SuiteError
 from bench.spec.change import changed
+from bench.spec.plan import make_plan
 from bench.spec.suite import Suite, first_difference, load_suite, parse_suite, shipped_suites
 
 BN_OVERHEAD = """
@@ -71,8 +72,11 @@ def test_a_suite_comes_back_from_json_as_it_was(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", shipped_suites())
-def test_every_shipped_suite_is_read_by_its_name(name: str) -> None:
-    assert load_suite(name).name == name
+def test_every_shipped_suite_is_read_by_its_name_and_can_be_planned(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.name == name
+    assert suite.description
+    assert make_plan(suite).trials
 
 
 @pytest.mark.parametrize(
