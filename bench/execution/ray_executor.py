@@ -54,6 +54,9 @@ class RayExecutor:
         # NVML and Ray count GPUs in the bus's order; CUDA does so only when told.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray would have its workers give way to whatever else runs here.
+        os.environ.setdefault("RAY_worker_niceness", "0")
+        os.environ.setdefault("RAY_COLOR_PREFIX", "0")
         try:
             with _own_signals():
                 self._connect()
