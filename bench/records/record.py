@@ -74,6 +74,8 @@ class Measures(_Record):
     trainable_parameters: int | None = None
     import_s: float | None = None
     """Importing TensorFlow and Keras in the fresh process."""
+    rendezvous_s: float | None = None
+    """Making the strategy; with several workers, until all of them have met."""
     data_load_s: float | None = None
     """Bringing the data to where training reads it."""
     build_s: float | None = None

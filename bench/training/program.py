@@ -112,7 +112,7 @@ class Program:
     def run_epoch(self, epoch: int) -> EpochResult:
         """Train one epoch. Shuffling is inside its time; nothing else but the steps is."""
         edges, totals, steps = [], [], 0
-        _synchronize()
+        self._synchronize()
         edges.append(self._clock())
         for window in self._feed.windows(epoch):
             totals.append(self._totals(window))
@@ -144,8 +144,11 @@ class Program:
         totals = self._run(steps, *inputs)
         # Reading a value back waits for the work that made it; the weights may come later.
         values = tuple(float(total) for total in totals)
-        _synchronize()
+        self._synchronize()
         return values
+
+    def _synchronize(self) -> None:
+        self._replicas.synchronize(self._model.trainable_variables[-1])
 
     def _assert_not_retraced(self) -> None:
         traces = self._run.experimental_get_tracing_count()
@@ -228,7 +231,3 @@ def count_correct(logits: _Tensor, labels: _Tensor) -> _Tensor:
     """How many of ``labels`` (n,) are where their row of ``logits`` (n, classes) is largest."""
     predicted = tf.argmax(logits, axis=-1, output_type=tf.int64)
     return tf.reduce_sum(tf.cast(tf.equal(predicted, labels), tf.int64))
-
-
-def _synchronize() -> None:
-    tf.test.experimental.sync_devices()

@@ -69,6 +69,19 @@ class Replicas:
             lambda part: self._strategy.experimental_local_results(part)[0], value
         )
 
+    def synchronize(self, variable: Any) -> None:
+        """Wait until this process's devices have done all they were given.
+
+        ``variable`` is one that the last work changes.
+        """
+        if self._strategy.cluster_resolver is None:
+            tf.test.experimental.sync_devices()
+        else:
+            # The call above would reach for the other workers' devices too. A read waits for
+            # what its device was given before.
+            for part in self._strategy.experimental_local_results(variable.value):
+                part.numpy()
+
     def sum_over_all(self, tensors: Sequence[_Tensor]) -> list[_Tensor]:
         """Inside ``run``: each tensor summed over all replicas, in one exchange."""
         if self.count == 1:

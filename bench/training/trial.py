@@ -77,11 +77,13 @@ class _Session:
     def run(self, load: Callable[[], Arrays], threads: int) -> tuple[Status, str | None]:
         variant = self.trial.variant
         runtime.configure(variant, threads)
+        # Before anything that wakes TensorFlow up: several workers must meet first.
+        with self._timed("rendezvous_s"):
+            replicas = make_replicas(variant)
         self.resolved = runtime.describe(variant)
         self.devices = runtime.device_names()
         with self._timed("data_load_s"):
             arrays = load()
-            replicas = make_replicas(variant)
             feed = make_feed(variant, arrays, self.trial.seed, replicas)
         with self._timed("build_s"), replicas.scope():
             program, evaluator, model = self._build(variant, arrays, feed, replicas)

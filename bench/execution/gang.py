@@ -1,0 +1,107 @@
+"""The workers of one trial: fresh processes, started together, ended together.
+
+Usage:
+    gang = Gang(trial, group, needs)
+    gang.pending                       # references to wait for
+    gang.settle(ready)                 # take in what is ready
+    gang.troubled / gang.placed / gang.records
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from bench.execution.worker import Place, Worker
+from bench.records.record import TrialRecord
+from bench.spec.plan import Trial
+
+_GRACE_S = 3.0
+"""How long the others are given to say what happened once one worker is in trouble."""
+
+
+class Gang:
+    """All workers of a trial, one in each bundle of a placement group."""
+
+    def __init__(self, trial: Trial, group: PlacementGroup, needs: Mapping[str, float]) -> None:
+        self.trial = trial
+        self.places: dict[int, Place] = {}
+        self.records: dict[int, TrialRecord] = {}
+        self.errors: dict[int, Exception] = {}
+        """What Ray raised in a worker's place, in the order in which it was learnt."""
+        actor_class: Any = ray.remote(Worker)
+        self._actors = [
+            actor_class.options(
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, index),
+                max_restarts=0,
+                num_cpus=needs["CPU"],
+                num_gpus=needs.get("GPU", 0),
+            ).remote()
+            for index in range(trial.variant.workers)
+        ]
+        self._asked = {actor.place.remote(): i for i, actor in enumerate(self._actors)}
+
+    @property
+    def pending(self) -> list[Any]:
+        """What the workers have still to answer."""
+        return list(self._asked)
+
+    @property
+    def placed(self) -> bool:
+        """Whether every worker has said where it is."""
+        return len(self.places) == len(self._actors)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every worker has given its record."""
+        return len(self.records) == len(self._actors)
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a worker died or its part did not complete, so that the others may hang."""
+        return bool(self.errors) or any(r.status != "completed" for r in self.records.values())
+
+    def train(self, data: Any, threads: int, board: Any) -> None:
+        """Start training on every worker, each knowing the addresses of all."""
+        trial_json = self.trial.model_dump_json()
+        peers = [self.places[index].address for index in range(len(self._actors))]
+        for index, actor in enumerate(self._actors):
+            tf_config = _tf_config(peers, index) if len(peers) > 1 else None
+            answer = actor.train.remote(trial_json, [data], threads, board, tf_config)
+            self._asked[answer] = index
+
+    def settle(self, ready: Sequence[Any]) -> None:
+        """Take in those of ``ready`` that are this gang's; after trouble, what follows it."""
+        for answer in [a for a in ready if a in self._asked]:
+            self._take(answer)
+        if self.troubled and self._asked:
+            late, _ = ray.wait(self.pending, num_returns=len(self._asked), timeout=_GRACE_S)
+            for answer in late:
+                self._take(answer)
+
+    def kill(self) -> None:
+        """End every worker's process."""
+        for actor in self._actors:
+            ray.kill(actor, no_restart=True)
+        self._asked.clear()
+
+    def _take(self, answer: Any) -> None:
+        index = self._asked.pop(answer)
+        try:
+            result = ray.get(answer)
+        except Exception as error:
+            self.errors[index] = error
+            return
+        if isinstance(result, Place):
+            self.places[index] = result
+        else:
+            self.records[index] = TrialRecord.model_validate_json(result)
+
+
+def _tf_config(peers: Sequence[str], index: int) -> str:
+    """TensorFlow's description of a cluster, as the variable TF_CONFIG holds it."""
+    task = {"type": "worker", "index": index}
+    return json.dumps({"cluster": {"worker": list(peers)}, "task": task})

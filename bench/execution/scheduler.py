@@ -1,0 +1,81 @@
+"""Which block runs next on so many devices: the largest first, smaller ones in the gaps.
+
+Usage:
+    scheduler = Scheduler(capacity=8)
+    scheduler.add(Job("a", devices=4, seconds=120.0))
+    for job in scheduler.start(now): ...
+    scheduler.finish("a")
+
+EASY backfilling (D. A. Lifka, JSSPP 1995, LNCS 949): where the largest waiting job does not
+fit yet, the time at which it will is worked out from what runs, and a smaller one starts
+early only if it ends by then or leaves that job its devices. So devices do not stand idle,
+and no large gang waits for ever behind small trials.
+"""
+
+import bisect
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that takes ``devices`` at once for about ``seconds``."""
+
+    key: str
+    devices: int
+    seconds: float
+
+
+class Scheduler:
+    """Hands out ``capacity`` devices."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = self.free = capacity
+        # By size, each sorted by time, longest last: a job is found by bisection.
+        self._waiting: dict[int, list[tuple[float, str, Job]]] = {}
+        self._running: dict[str, tuple[float, Job]] = {}
+
+    def add(self, job: Job) -> None:
+        """Queue a job; ValueError where it needs more devices than there are."""
+        if job.devices > self.capacity:
+            raise ValueError(f"job {job.key} needs {job.devices} of {self.capacity} devices")
+        bisect.insort(self._waiting.setdefault(job.devices, []), (job.seconds, job.key, job))
+
+    def start(self, now: float) -> list[Job]:
+        """The jobs to start at ``now`` (seconds on any clock), their devices taken."""
+        started = []
+        while (job := self._next(now)) is not None:
+            self.free -= job.devices
+            self._running[job.key] = (now + job.seconds, job)
+            started.append(job)
+        return started
+
+    def finish(self, key: str) -> None:
+        """Give back the devices of a job that was started."""
+        self.free += self._running.pop(key)[1].devices
+
+    def _next(self, now: float) -> Job | None:
+        sizes = sorted((size for size, jobs in self._waiting.items() if jobs), reverse=True)
+        if not sizes or not self.free:
+            return None
+        if sizes[0] <= self.free:
+            return self._waiting[sizes[0]].pop()[2]
+        starts_at, spare = self._reservation(sizes[0], now)
+        for size in sizes[1:]:
+            if size > self.free:
+                continue
+            jobs = self._waiting[size]
+            if size <= spare:
+                return jobs.pop()[2]
+            in_time = bisect.bisect_right(jobs, starts_at - now, key=lambda entry: entry[0])
+            if in_time:
+                return jobs.pop(in_time - 1)[2]
+        return None
+
+    def _reservation(self, devices: int, now: float) -> tuple[float, int]:
+        """When ``devices`` will be free, and how many more will be then."""
+        free, at = self.free, now
+        for ends_at, job in sorted(self._running.values(), key=lambda entry: entry[0]):
+            if free >= devices:
+                break
+            free, at = free + job.devices, max(at, ends_at)
+        return at, free - devices

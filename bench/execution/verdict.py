@@ -1,0 +1,106 @@
+"""One record for a gang: what its workers say put together, or why it has none.
+
+Usage:
+    record = together(gang)                      # every worker has given its record
+    record = in_trouble(gang, epochs)            # a worker died, or did not complete
+"""
+
+from collections.abc import Sequence
+
+from bench.execution.fate import Fate, fate_of, log_tails
+from bench.execution.gang import Gang
+from bench.records.record import EpochRecord, Status, TrialRecord
+
+_MOST_TELLING: tuple[Status, ...] = (
+    "out_of_memory",
+    "worker_lost",
+    "unsupported",
+    "failed",
+    "diverged",
+)
+"""Of several workers' statuses, the one that explains the others stands first."""
+
+
+def together(gang: Gang) -> TrialRecord:
+    """The chief's record; its times are the slowest worker's, its memory the largest."""
+    records = [gang.records[index] for index in sorted(gang.records)]
+    chief = records[0]
+    if len(records) == 1:
+        return chief
+    weights = {record.measures.weights_l2 for record in records}
+    if chief.status == "completed" and len(weights) > 1:
+        error = f"the workers ended with different weights (L2 norms {sorted(map(str, weights))})"
+        return chief.model_copy(update={"status": "failed", "error": error})
+    slowest = tuple(
+        max(same, key=lambda epoch: epoch.epoch_s)
+        for same in zip(*(record.epochs for record in records), strict=True)
+    )
+    memory = max((r.measures.peak_rss_bytes or 0 for r in records), default=0)
+    measures = chief.measures.model_copy(update={"peak_rss_bytes": memory or None})
+    return chief.model_copy(
+        update={
+            "epochs": slowest,
+            "measures": measures,
+            "devices": tuple(f"{r.node}/{d}" for r in records for d in r.devices),
+        }
+    )
+
+
+def in_trouble(gang: Gang, epochs: Sequence[EpochRecord]) -> TrialRecord:
+    """The record of a gang of which a worker died or did not complete.
+
+    ``error`` names the worker whose end explains the others', ``log_tail`` has all of theirs.
+    """
+    fates = _fates(gang, epochs)
+    index = min(fates, key=lambda i: (_MOST_TELLING.index(fates[i].status), i))
+    fate = fates[index]
+    own = gang.records.get(index)
+    base = own or TrialRecord(trial=gang.trial, status=fate.status, epochs=tuple(epochs))
+    several = gang.trial.variant.workers > 1
+    place = gang.places.get(index)
+    return base.model_copy(
+        update={
+            "status": fate.status,
+            "error": f"worker {index}: {fate.reason}" if several else fate.reason,
+            "log_tail": _tails(gang, own),
+            "node": base.node or (place.node if place else None),
+            "epochs": base.epochs or tuple(epochs),
+        }
+    )
+
+
+def ended(
+    gang: Gang, status: Status, reason: str, epochs: Sequence[EpochRecord]
+) -> TrialRecord:
+    """The record of a gang that the driver itself has ended."""
+    place = gang.places.get(0)
+    return TrialRecord(
+        trial=gang.trial,
+        status=status,
+        error=reason,
+        log_tail=_tails(gang, None),
+        node=place.node if place else None,
+        epochs=tuple(epochs),
+    )
+
+
+def _fates(gang: Gang, epochs: Sequence[EpochRecord]) -> dict[int, Fate]:
+    fates = {
+        index: fate_of(error, gang.places.get(index), begun=bool(epochs))
+        for index, error in gang.errors.items()
+    }
+    for index, record in gang.records.items():
+        if record.status != "completed":
+            fates[index] = Fate(record.status, record.error or record.status)
+    return fates
+
+
+def _tails(gang: Gang, own: TrialRecord | None) -> str | None:
+    tails = log_tails(gang.places)
+    for index, record in gang.records.items():
+        if record.log_tail:
+            tails[index] = record.log_tail
+    if gang.trial.variant.workers == 1:
+        return tails.get(0) or (own.log_tail if own else None)
+    named = [f"[worker {index}] {tail}" for index, tail in sorted(tails.items())]
+    return "\n".join(named) or None
