@@ -25,6 +25,8 @@ class Limits:
     """What a trial may take before it is ended, and how often a lost one is tried again."""
 
     trial_timeout_s: float
+    stall_timeout_s: float = 900.0
+    """How long a trial may go without finishing a window of steps or another stage."""
     retries: int = 1
 
 

@@ -1,96 +1,86 @@
-"""What became of a trial whose process did not live to say it.
+"""What became of a worker whose process did not live to say it.
 
 Usage:
-    record = record_of_the_dead(trial, error, place, epochs)       # what Ray raised
-    record = record_of_the_ended(trial, status, reason, place, epochs)
+    fate = fate_of(error, place, begun=False)     # what Ray raised in its place
+    tails = log_tails(places)                     # the ends of the logs, by worker
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution.worker import Place, Remains, remains
-from bench.records.record import EpochRecord, Status, TrialRecord
-from bench.spec.plan import Trial
+from bench.records.record import Status
 
 _FETCH_S = 10.0
 _RAY_SAYS_MEMORY = ("NODE_OUT_OF_MEMORY", "low on memory")
 _LOG_SAYS_MEMORY = ("bad_alloc", "Out of memory", "ResourceExhausted", "RESOURCE_EXHAUSTED")
+_TENSORFLOW_ABORTS = re.compile(r"^F\d{4} .*|.*\] Check failed: .*|^F0000 .*", re.MULTILINE)
 _MAX_REASON = 500
 
 
-def record_of_the_dead(
-    trial: Trial, error: Exception, place: Place | None, epochs: Sequence[EpochRecord]
-) -> TrialRecord:
-    """The record of a trial in whose place Ray raised ``error``."""
-    left = _fetch(place)
-    status, reason = _fate_of(error, place, left)
-    return _record(trial, status, reason, place, epochs, left)
+class Fate(NamedTuple):
+    """How a worker ended, and why, in one line."""
+
+    status: Status
+    reason: str
 
 
-def record_of_the_ended(
-    trial: Trial,
-    status: Status,
-    reason: str,
-    place: Place | None,
-    epochs: Sequence[EpochRecord],
-) -> TrialRecord:
-    """The record of a trial that the driver itself has ended."""
-    return _record(trial, status, reason, place, epochs, _fetch(place))
+def fate_of(error: Exception, place: Place | None, *, begun: bool) -> Fate:
+    """What ``error``, raised by Ray in a worker's place, stands for.
 
-
-def _fate_of(error: Exception, place: Place | None, left: Remains) -> tuple[Status, str]:
+    ``begun``: whether an epoch was finished. A process that TensorFlow itself aborts before
+    that was given a program that it cannot run.
+    """
     text = str(error)
     if isinstance(error, OutOfMemoryError) or any(sign in text for sign in _RAY_SAYS_MEMORY):
-        return "out_of_memory", "Ray ended its process since the node ran low on memory"
+        return Fate("out_of_memory", "Ray ended its process since the node ran low on memory")
     if isinstance(error, RayTaskError):
-        return "failed", _one_line(str(error.cause or error))
+        return Fate("failed", _one_line(str(error.cause or error)))
     if not isinstance(error, RayActorError):
-        return "failed", _one_line(f"{type(error).__name__}: {text}")
+        return Fate("failed", _one_line(f"{type(error).__name__}: {text}"))
+    left = fetch_remains(place)
     if place and _counted_more(place.oom_kills, left.oom_kills):
-        return "out_of_memory", "the kernel ended its process at the memory limit of its group"
-    if left.log_tail and any(sign in left.log_tail for sign in _LOG_SAYS_MEMORY):
-        return "out_of_memory", "its process died for want of memory, as its log says"
+        reason = "the kernel ended its process at the memory limit of its group"
+        return Fate("out_of_memory", reason)
+    tail = left.log_tail or ""
+    if any(sign in tail for sign in _LOG_SAYS_MEMORY):
+        return Fate("out_of_memory", "its process died for want of memory, as its log says")
+    aborted = None if begun else _TENSORFLOW_ABORTS.search(tail)
+    if aborted:
+        return Fate("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
     who = f" (pid {place.pid} on {place.node})" if place else ""
-    return "worker_lost", f"its process{who} died: killed from outside, crashed, or its node lost"
+    return Fate(
+        "worker_lost", f"its process{who} died: killed from outside, crashed, or its node lost"
+    )
+
+
+def log_tails(places: Mapping[int, Place]) -> dict[int, str]:
+    """The end of each worker's log, taken from its node; none where the node is gone too."""
+    found = {i: fetch_remains(place, forget=True).log_tail for i, place in places.items()}
+    return {index: tail for index, tail in found.items() if tail}
+
+
+def fetch_remains(place: Place | None, *, forget: bool = False) -> Remains:
+    """What a process left on its node; nothing where the node is gone too."""
+    if place is None:
+        return Remains(None, None)
+    near = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
+    task: Any = ray.remote(remains)
+    asked = task.options(num_cpus=0, scheduling_strategy=near, max_retries=0)
+    try:
+        found: Remains = ray.get(asked.remote(place.log, forget), timeout=_FETCH_S)
+    except RayError:
+        return Remains(None, None)
+    return found
 
 
 def _counted_more(before: int | None, after: int | None) -> bool:
     return before is not None and after is not None and after > before
-
-
-def _record(
-    trial: Trial,
-    status: Status,
-    reason: str,
-    place: Place | None,
-    epochs: Sequence[EpochRecord],
-    left: Remains,
-) -> TrialRecord:
-    return TrialRecord(
-        trial=trial,
-        status=status,
-        error=reason,
-        log_tail=left.log_tail,
-        node=place.node if place else None,
-        devices=tuple(f"GPU:{gpu}" for gpu in place.gpus) if place else (),
-        epochs=tuple(epochs),
-    )
-
-
-def _fetch(place: Place | None) -> Remains:
-    """What the process left on its node; nothing where the node is gone too."""
-    if place is None:
-        return Remains(None, None)
-    near = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
-    task = ray.remote(remains).options(num_cpus=0, scheduling_strategy=near)
-    try:
-        found: Remains = ray.get(task.remote(place.log), timeout=_FETCH_S)
-    except RayError:
-        return Remains(None, None)
-    return found
 
 
 def _one_line(text: str) -> str:

@@ -1,20 +1,21 @@
 """The workers of one trial: fresh processes, started together, ended together.
 
 Usage:
-    gang = Gang(trial, group, needs)
+    gang = Gang(trial, group, reservation)
     gang.pending                       # references to wait for
     gang.settle(ready)                 # take in what is ready
     gang.troubled / gang.placed / gang.records
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ray
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from bench.execution.cluster import Reservation
 from bench.execution.worker import Place, Worker
 from bench.records.record import TrialRecord
 from bench.spec.plan import Trial
@@ -26,16 +27,18 @@ _GRACE_S = 3.0
 class Gang:
     """All workers of a trial, one in each bundle of a placement group."""
 
-    def __init__(self, trial: Trial, group: PlacementGroup, needs: Mapping[str, float]) -> None:
+    def __init__(self, trial: Trial, group: PlacementGroup, reservation: Reservation) -> None:
         self.trial = trial
         self.places: dict[int, Place] = {}
         self.records: dict[int, TrialRecord] = {}
         self.errors: dict[int, Exception] = {}
         """What Ray raised in a worker's place, in the order in which it was learnt."""
         actor_class: Any = ray.remote(Worker)
+        needs, bundles = reservation.needs(trial.variant), len(reservation.bundles)
+        self._threads = max(1, int(needs["CPU"]))
         self._actors = [
             actor_class.options(
-                scheduling_strategy=PlacementGroupSchedulingStrategy(group, index),
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, index % bundles),
                 max_restarts=0,
                 num_cpus=needs["CPU"],
                 num_gpus=needs.get("GPU", 0),
@@ -64,13 +67,13 @@ class Gang:
         """Whether a worker died or its part did not complete, so that the others may hang."""
         return bool(self.errors) or any(r.status != "completed" for r in self.records.values())
 
-    def train(self, data: Any, threads: int, board: Any) -> None:
+    def train(self, data: Any, board: Any) -> None:
         """Start training on every worker, each knowing the addresses of all."""
         trial_json = self.trial.model_dump_json()
         peers = [self.places[index].address for index in range(len(self._actors))]
         for index, actor in enumerate(self._actors):
             tf_config = _tf_config(peers, index) if len(peers) > 1 else None
-            answer = actor.train.remote(trial_json, [data], threads, board, tf_config)
+            answer = actor.train.remote(trial_json, [data], self._threads, board, tf_config)
             self._asked[answer] = index
 
     def settle(self, ready: Sequence[Any]) -> None:

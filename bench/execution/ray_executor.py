@@ -15,11 +15,11 @@ import os
 import signal
 import socket
 import threading
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -27,14 +27,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import bench
 from bench.datasets.load import dataset_key, load_arrays
 from bench.errors import ResourceError
+from bench.execution.cluster import Cluster, Device
+from bench.execution.estimate import estimated_trial_s
 from bench.execution.executor import Limits, OnEvent
-from bench.execution.lane import Bundle, Lane
+from bench.execution.lane import Lane
+from bench.execution.scheduler import Job, Scheduler
 from bench.execution.worker import Board, node_environment
 from bench.measure.host import usable_cores
 from bench.records.record import EpochRecord, TrialRecord
 from bench.spec.plan import Block, Trial
-
-Device = Literal["auto", "cpu", "gpu"]
 
 _POLL_S = 1.0
 _CONNECT_S = 5.0
@@ -60,7 +61,7 @@ class RayExecutor:
         try:
             with _own_signals():
                 self._connect()
-            self._check_devices()
+            self._cluster = Cluster(self._device)
             # On this node, since a board on one that is lost would take the run with it.
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
             board: Any = ray.remote(Board)
@@ -96,7 +97,7 @@ class RayExecutor:
     @property
     def lanes(self) -> int:
         """How many blocks of one-device trials run at once."""
-        return len(self._slots(1))
+        return self._cluster.capacity
 
     def environment(self) -> dict[str, Any]:
         """Each node's, asked for on the node itself."""
@@ -110,55 +111,57 @@ class RayExecutor:
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Keep as many blocks in flight as there are devices; give records as trials end."""
-        waiting = deque(blocks)
-        for block in blocks:
-            self._check_fits(block)
-        lanes: list[Lane] = []
+        """Keep the devices busy, the largest blocks first; give records as trials end."""
+        scheduler = Scheduler(self._cluster.capacity)
+        for number, block in enumerate(blocks):
+            seconds = sum(estimated_trial_s(trial.variant) for trial in block.trials)
+            # One at a time they keep the plan's order; else the repeats keep theirs.
+            turn = number if self._cluster.capacity == 1 else block.repeat
+            scheduler.add(Job(number, self._cluster.share_of(block), seconds, turn))
+        lanes: dict[int, Lane] = {}
         try:
-            while waiting or lanes:
-                self._fill(lanes, waiting, limits, on_event)
-                yield from self._turn(lanes)
-                for lane in [lane for lane in lanes if lane.done]:
-                    lanes.remove(lane)
-                    lane.close()
+            while lanes or scheduler.waiting:
+                for job in scheduler.start(time.monotonic()):
+                    lanes[job.key] = self._open_lane(blocks[job.key], lanes, limits, on_event)
+                yield from self._turn(list(lanes.values()))
+                for number in [number for number, lane in lanes.items() if lane.done]:
+                    lanes.pop(number).close()
+                    scheduler.finish(number)
         except KeyboardInterrupt:
-            self._read_board(lanes)
-            for lane in lanes:
+            self._read_board(list(lanes.values()))
+            for lane in lanes.values():
                 yield from lane.interrupt()
             raise
         finally:
-            for lane in lanes:
+            for lane in lanes.values():
                 lane.close()
 
-    def _fill(
-        self, lanes: list[Lane], waiting: deque[Block], limits: Limits, on_event: OnEvent
-    ) -> None:
-        while waiting:
-            slots = self._slots(_devices_of(waiting[0]))
-            taken = [lane.slot for lane in lanes]
-            free = [index for index in range(len(slots)) if index not in taken]
-            if not free:
-                return
-            bundle = slots[free[0]]
-            lane = Lane(waiting.popleft(), bundle, limits, on_event, self._data_of, self._board)
-            lane.slot = free[0]
-            lanes.append(lane)
+    def _open_lane(
+        self, block: Block, lanes: Mapping[int, Lane], limits: Limits, on_event: OnEvent
+    ) -> Lane:
+        taken = {node for lane in lanes.values() for node in lane.reservation.nodes}
+        free_nodes = [node for node in self._cluster.nodes if node not in taken]
+        reservation = self._cluster.reserve(block, free_nodes)
+        return Lane(block, reservation, limits, on_event, self._data_of, self._board)
 
-    def _turn(self, lanes: list[Lane]) -> Iterator[TrialRecord]:
-        ready, _ = ray.wait([lane.waits_for for lane in lanes], timeout=_POLL_S)
+    def _turn(self, lanes: Sequence[Lane]) -> Iterator[TrialRecord]:
+        pending = [answer for lane in lanes for answer in lane.pending]
+        ready, _ = ray.wait(pending, timeout=_POLL_S)
+        if ready:
+            ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
         self._read_board(lanes)
         for lane in lanes:
-            if lane.waits_for in ready:
-                yield from lane.advance()
+            if any(answer in ready for answer in lane.pending):
+                yield from lane.advance(ready)
             else:
                 yield from lane.expire()
 
-    def _read_board(self, lanes: list[Lane]) -> None:
+    def _read_board(self, lanes: Sequence[Lane]) -> None:
         running = {lane.trial_id: lane for lane in lanes}
         for trial_id, epoch_json in ray.get(self._board.drain.remote()):
             if trial_id in running:
-                running[trial_id].add_epoch(EpochRecord.model_validate_json(epoch_json))
+                epoch = EpochRecord.model_validate_json(epoch_json) if epoch_json else None
+                running[trial_id].add_news(epoch)
 
     def _data_of(self, trial: Trial) -> Any:
         """A reference to a trial's data, which is read once and put into the object store."""
@@ -167,54 +170,9 @@ class RayExecutor:
             self._data[key] = ray.put(load_arrays(trial.variant))
         return self._data[key]
 
-    def _uses_gpus(self) -> bool:
-        return self._device != "cpu" and _total("GPU") >= 1
-
-    def _slots(self, devices: int) -> list[Bundle]:
-        """What blocks that run at once reserve, each for trials of so many devices."""
-        if not self._uses_gpus():
-            # A sliver of the node's own resource ties the bundle to it.
-            return [
-                {"CPU": node["Resources"]["CPU"], f"node:{node['NodeManagerAddress']}": 0.001}
-                for node in _alive_nodes()
-                if node["Resources"].get("CPU", 0) >= 1
-            ]
-        # Node by node: a head without GPUs has cores to count that no trial on one can have.
-        nodes = [node["Resources"] for node in _alive_nodes() if node["Resources"].get("GPU")]
-        cores = max(1.0, min(node.get("CPU", 1.0) // node["GPU"] for node in nodes))
-        slots = sum(int(node["GPU"]) // devices for node in nodes)
-        return [{"GPU": devices, "CPU": cores * devices} for _ in range(slots)]
-
-    def _check_devices(self) -> None:
-        if self._device == "gpu" and _total("GPU") < 1:
-            raise ResourceError("--device gpu, but Ray sees no GPU: use --device cpu or auto")
-
-    def _check_fits(self, block: Block) -> None:
-        devices = _devices_of(block)
-        if self._slots(devices):
-            return
-        if not self._uses_gpus():
-            raise ResourceError("no node of the Ray cluster has a CPU core: give it --num-cpus")
-        raise ResourceError(
-            f"a trial asks for {devices} GPUs, no node has more than {_most('GPU')}: "
-            "lower replicas or workers"
-        )
-
-
-def _devices_of(block: Block) -> int:
-    return max(trial.variant.total_replicas for trial in block.trials)
-
 
 def _alive_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
-
-
-def _total(resource: str) -> float:
-    return float(sum(node["Resources"].get(resource, 0.0) for node in _alive_nodes()))
-
-
-def _most(resource: str) -> int:
-    return int(max(node["Resources"].get(resource, 0.0) for node in _alive_nodes()))
 
 
 @contextlib.contextmanager

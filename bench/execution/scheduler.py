@@ -2,9 +2,9 @@
 
 Usage:
     scheduler = Scheduler(capacity=8)
-    scheduler.add(Job("a", devices=4, seconds=120.0))
+    scheduler.add(Job(1, devices=4, seconds=120.0))
     for job in scheduler.start(now): ...
-    scheduler.finish("a")
+    scheduler.finish(1)
 
 EASY backfilling (D. A. Lifka, JSSPP 1995, LNCS 949): where the largest waiting job does not
 fit yet, the time at which it will is worked out from what runs, and a smaller one starts
@@ -20,9 +20,11 @@ from dataclasses import dataclass
 class Job:
     """Something that takes ``devices`` at once for about ``seconds``."""
 
-    key: str
+    key: int
     devices: int
     seconds: float
+    turn: int = 0
+    """Of jobs of one size, those of an earlier turn start first, and then the longest."""
 
 
 class Scheduler:
@@ -30,15 +32,21 @@ class Scheduler:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = self.free = capacity
-        # By size, each sorted by time, longest last: a job is found by bisection.
-        self._waiting: dict[int, list[tuple[float, str, Job]]] = {}
-        self._running: dict[str, tuple[float, Job]] = {}
+        # By size; each list sorted so that its last job is the one to start.
+        self._waiting: dict[int, list[tuple[int, float, int, Job]]] = {}
+        self._running: dict[int, tuple[float, Job]] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a job has not been started yet."""
+        return any(self._waiting.values())
 
     def add(self, job: Job) -> None:
         """Queue a job; ValueError where it needs more devices than there are."""
         if job.devices > self.capacity:
             raise ValueError(f"job {job.key} needs {job.devices} of {self.capacity} devices")
-        bisect.insort(self._waiting.setdefault(job.devices, []), (job.seconds, job.key, job))
+        entry = (-job.turn, job.seconds, -job.key, job)
+        bisect.insort(self._waiting.setdefault(job.devices, []), entry)
 
     def start(self, now: float) -> list[Job]:
         """The jobs to start at ``now`` (seconds on any clock), their devices taken."""
@@ -49,7 +57,7 @@ class Scheduler:
             started.append(job)
         return started
 
-    def finish(self, key: str) -> None:
+    def finish(self, key: int) -> None:
         """Give back the devices of a job that was started."""
         self.free += self._running.pop(key)[1].devices
 
@@ -58,17 +66,17 @@ class Scheduler:
         if not sizes or not self.free:
             return None
         if sizes[0] <= self.free:
-            return self._waiting[sizes[0]].pop()[2]
+            return self._waiting[sizes[0]].pop()[-1]
         starts_at, spare = self._reservation(sizes[0], now)
         for size in sizes[1:]:
             if size > self.free:
                 continue
             jobs = self._waiting[size]
             if size <= spare:
-                return jobs.pop()[2]
-            in_time = bisect.bisect_right(jobs, starts_at - now, key=lambda entry: entry[0])
-            if in_time:
-                return jobs.pop(in_time - 1)[2]
+                return jobs.pop()[-1]
+            for place in reversed(range(len(jobs))):
+                if jobs[place][-1].seconds <= starts_at - now:
+                    return jobs.pop(place)[-1]
         return None
 
     def _reservation(self, devices: int, now: float) -> tuple[float, int]:

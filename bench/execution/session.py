@@ -89,7 +89,7 @@ def run_plan(
     ledger = _Ledger(folder)
     pending = ledger.pending(plan)
     if pending:
-        limits = Limits(suite.trial_timeout_s, retries)
+        limits = Limits(suite.trial_timeout_s, suite.stall_timeout_s, retries)
         grown = _info(suite, plan)
         with executor, _invocation(folder, grown, executor, command, started) as number:
             observer.planned(pending, executor.lanes)

@@ -20,6 +20,8 @@ _MOST_TELLING: tuple[Status, ...] = (
 )
 """Of several workers' statuses, the one that explains the others stands first."""
 
+_PORT_TAKEN = ("address already in use", "could not start grpc server")
+
 
 def together(gang: Gang) -> TrialRecord:
     """The chief's record; its times are the slowest worker's, its memory the largest."""
@@ -69,9 +71,14 @@ def in_trouble(gang: Gang, epochs: Sequence[EpochRecord]) -> TrialRecord:
     )
 
 
-def ended(
-    gang: Gang, status: Status, reason: str, epochs: Sequence[EpochRecord]
-) -> TrialRecord:
+def port_was_taken(record: TrialRecord) -> bool:
+    """Whether a gang failed since somebody else had taken the port that a worker had chosen."""
+    said = f"{record.error} {record.log_tail}".lower()
+    several = record.trial.variant.workers > 1
+    return several and any(sign in said for sign in _PORT_TAKEN)
+
+
+def ended(gang: Gang, status: Status, reason: str, epochs: Sequence[EpochRecord]) -> TrialRecord:
     """The record of a gang that the driver itself has ended."""
     place = gang.places.get(0)
     return TrialRecord(

@@ -4,16 +4,22 @@ Nothing here is imported by TensorFlow's side; TensorFlow is imported in ``train
 after the environment of the process is as the trial needs it.
 """
 
+import contextlib
 import os
 import socket
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 TAIL_BYTES = 4_000
+PULSE_S = 5.0
+GPU_FREE_S = 60.0
+_NO_GPU = ("", "-1", "NoDevFiles")
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,8 @@ class Place:
     node_id: str
     pid: int
     gpus: tuple[str, ...]
+    address: str
+    """IP address and a port that was free, for a worker's peers."""
     log: str
     oom_kills: int | None
     """Processes that the kernel has ended so far at this group's memory limit."""
@@ -43,6 +51,7 @@ class Worker:
     def place(self) -> Place:
         """Where this process is; from here on what it writes goes to a log of its own."""
         import ray
+        from ray.util import get_node_ip_address
 
         from bench.measure.host import cgroup_oom_kills
 
@@ -58,12 +67,18 @@ class Worker:
             node_id=context.get_node_id(),
             pid=os.getpid(),
             gpus=gpus,
+            address=f"{_bracketed(get_node_ip_address())}:{_free_port()}",
             log=self._log,
             oom_kills=cgroup_oom_kills(),
         )
 
-    def train(self, trial_json: str, arrays: list[Any], threads: int, board: Any) -> str:
-        """Train; the record as JSON. ``arrays`` holds one reference to the data."""
+    def train(
+        self, trial_json: str, arrays: list[Any], threads: int, board: Any, tf_config: str | None
+    ) -> str:
+        """Train; the record as JSON. ``arrays`` holds one reference to the data.
+
+        ``tf_config`` tells a worker of several who its peers are.
+        """
         import ray
 
         from bench.measure.host import peak_rss_bytes
@@ -72,27 +87,35 @@ class Worker:
 
         started_at, started = utc_now(), time.perf_counter()
         trial = Trial.model_validate_json(trial_json)
+        uuids = _take_over_gpus()
+        if tf_config is not None:
+            os.environ["TF_CONFIG"] = tf_config
+        import_started = time.perf_counter()
+        from bench.training.pulse import Pulse
         from bench.training.trial import train
 
-        import_s = time.perf_counter() - started
-        record = train(
-            trial,
-            load=lambda: ray.get(arrays[0]),
-            threads=threads,
-            on_epoch=lambda epoch: board.post.remote(trial.trial_id, epoch.model_dump_json()),
-        )
+        import_s = time.perf_counter() - import_started
+        pulse = Pulse()
+        with _signs_of_life(trial.trial_id, pulse, board):
+            record = train(
+                trial,
+                load=lambda: ray.get(arrays[0]),
+                threads=threads,
+                on_epoch=lambda e: board.post.remote(trial.trial_id, e.model_dump_json()),
+                pulse=pulse,
+            )
         found = {
             "import_s": import_s,
             "peak_rss_bytes": peak_rss_bytes(),
             "total_s": time.perf_counter() - started,
         }
-        measures = record.measures.model_copy(update=found)
         Path(self._log).unlink(missing_ok=True)
         seen = {"pid": os.getpid(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
         return record.model_copy(
             update={
-                "measures": measures,
+                "measures": record.measures.model_copy(update=found),
                 "resolved": {**record.resolved, **seen},
+                "devices": uuids or record.devices,
                 "started_at": started_at,
                 "node": socket.gethostname(),
             }
@@ -100,29 +123,30 @@ class Worker:
 
 
 class Board:
-    """Where workers post finished epochs, so that a death loses none of them."""
+    """Where workers post finished epochs and signs of life, so that a death loses none."""
 
     def __init__(self) -> None:
-        self._posted: list[tuple[str, str]] = []
+        self._posted: list[tuple[str, str | None]] = []
 
-    def post(self, trial_id: str, epoch_json: str) -> None:
-        """Keep one epoch until the driver asks."""
+    def post(self, trial_id: str, epoch_json: str | None) -> None:
+        """Keep one epoch, or a mere sign of life, until the driver asks."""
         self._posted.append((trial_id, epoch_json))
 
-    def drain(self) -> list[tuple[str, str]]:
+    def drain(self) -> list[tuple[str, str | None]]:
         """All that was posted since the last call, in order."""
         posted, self._posted = self._posted, []
         return posted
 
 
-def remains(log: str) -> Remains:
-    """What a dead worker left on this node. Its log is deleted: its end is in the record."""
+def remains(log: str, forget: bool) -> Remains:
+    """What a dead worker left on this node; ``forget`` deletes its log."""
     from bench.measure.host import cgroup_oom_kills
 
     path = Path(log)
     try:
         content = path.read_bytes()
-        path.unlink()
+        if forget:
+            path.unlink()
     except OSError:
         content = b""
     tail = content[-TAIL_BYTES:].decode(errors="replace").strip() or None
@@ -134,6 +158,53 @@ def node_environment() -> tuple[str, dict[str, Any]]:
     from bench.measure.environment import environment
 
     return socket.gethostname(), environment()
+
+
+def _take_over_gpus() -> tuple[str, ...]:
+    """The UUIDs of this process's GPUs, once whoever had them before has given them back.
+
+    Nothing where there is no driver: Ray's GPUs may be logical.
+    """
+    from bench.measure.gpu import gpus, resolve_visible, wait_until_free
+
+    tokens = [t for t in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if t not in _NO_GPU]
+    if not tokens or not gpus():
+        return ()
+    uuids = tuple(resolve_visible(token).uuid for token in tokens)
+    wait_until_free(uuids, GPU_FREE_S)
+    return uuids
+
+
+@contextlib.contextmanager
+def _signs_of_life(trial_id: str, pulse: Any, board: Any) -> Iterator[None]:
+    """Tell the board from a thread of its own whenever the trial has moved on."""
+    over = threading.Event()
+
+    def watch() -> None:
+        seen = -1
+        while not over.wait(PULSE_S):
+            if pulse.beats != seen:
+                seen = pulse.beats
+                board.post.remote(trial_id, None)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _free_port() -> int:
+    """A port that nobody listens on now; its taker must be ready to find it taken."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _own_log() -> str:

@@ -42,6 +42,8 @@ class Suite(BaseModel):
     description: str = ""
     blocks: Annotated[int, Field(ge=1, strict=True)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
+    stall_timeout_s: Annotated[float, Field(gt=0, strict=True)] = 900.0
+    """A trial that makes no step's worth of progress for so long is ended."""
     trial_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600.0
     variant: Settings = {}
     matrix: dict[str, list[Any]] = {}

@@ -94,6 +94,8 @@ class Variant(BaseModel):
     workers: _Count
     replicas: _Count
     """Devices per worker."""
+    placement: Literal["pack", "spread"]
+    """Workers on as few nodes as hold them, or each on a node of its own."""
     global_batch_size: _Count
     epochs: _Count
     warmup_epochs: Annotated[int, Field(ge=0, strict=True)]
@@ -138,6 +140,8 @@ def inert_keys(variant: Variant) -> frozenset[str]:
     inert = set()
     if variant.norm not in ("bn_post", "bn_pre") or variant.total_replicas == 1:
         inert.add("synchronized")
+    if variant.workers == 1:
+        inert.add("placement")
     if variant.clip == "none":
         inert.add("clip_threshold")
     if variant.workload == "mlp":
@@ -190,6 +194,7 @@ _DEFAULTS: dict[str, Any] = {
     "strategy": "one_device",
     "workers": 1,
     "replicas": 1,
+    "placement": "pack",
     "epochs": 3,
     "target_accuracy": None,
 }

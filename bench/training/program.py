@@ -26,6 +26,7 @@ from bench.training.optimizer import Update
 from bench.training.outcome import CannotRun
 from bench.training.pipeline import Feed, Window
 from bench.training.precision import PRECISIONS
+from bench.training.pulse import Pulse
 from bench.training.state import restore, snapshot
 from bench.training.strategy import Replicas
 
@@ -62,7 +63,9 @@ class Program:
         feed: Feed,
         replicas: Replicas,
         clock: Callable[[], float] = time.perf_counter,
+        pulse: Pulse | None = None,
     ) -> None:
+        self._pulse = pulse or Pulse()
         self._variant, self._model, self._update, self._feed = variant, model, update, feed
         self._replicas, self._clock = replicas, clock
         self._dtype = PRECISIONS[variant.precision].dtype
@@ -145,6 +148,7 @@ class Program:
         # Reading a value back waits for the work that made it; the weights may come later.
         values = tuple(float(total) for total in totals)
         self._synchronize()
+        self._pulse.beats += 1
         return values
 
     def _synchronize(self) -> None:

@@ -26,6 +26,7 @@ from bench.training.optimizer import Update
 from bench.training.outcome import outcome_of
 from bench.training.pipeline import Feed, make_feed, steps_per_epoch, window_steps
 from bench.training.program import EpochResult, Program
+from bench.training.pulse import Pulse
 from bench.training.state import weights_l2
 from bench.training.strategy import Replicas, make_replicas
 
@@ -37,13 +38,14 @@ def train(
     load: Callable[[], Arrays],
     threads: int,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+    pulse: Pulse | None = None,
 ) -> TrialRecord:
     """Train ``trial`` in this process and return its record; raises nothing of its own.
 
     ``load`` brings the data, ``threads`` is how many cores may be used, ``on_epoch`` is
-    called after each epoch, outside its time.
+    called after each epoch, outside its time. ``pulse`` counts windows for other threads.
     """
-    session = _Session(trial, on_epoch)
+    session = _Session(trial, on_epoch, pulse or Pulse())
     error, log_tail = None, None
     status: Status = "completed"
     try:
@@ -69,6 +71,7 @@ class _Session:
 
     trial: Trial
     on_epoch: Callable[[EpochRecord], None]
+    pulse: Pulse
     epochs: list[EpochRecord] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
     resolved: dict[str, Any] = field(default_factory=dict)
@@ -101,7 +104,7 @@ class _Session:
         shape = arrays.train_images.shape[1:]
         model = build_model(variant, shape, arrays.classes, self.trial.seed)
         update = Update(variant, model, replicas)
-        program = Program(variant, model, update, feed, replicas)
+        program = Program(variant, model, update, feed, replicas, pulse=self.pulse)
         total, trainable = count_parameters(model)
         self.measured.update(parameters=total, trainable_parameters=trainable)
         self.measured["flops_per_step"] = flops_of(program.passes_of_replica(shape))
