@@ -55,3 +55,15 @@ def peak_rss_bytes(status: Path = Path("/proc/self/status")) -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def session_pids(leader: int) -> tuple[int, ...]:
+    """Processes still in the session that ``leader`` began, whatever group they moved to."""
+    return tuple(pid for pid in psutil.pids() if _session_of(pid) == leader)
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None

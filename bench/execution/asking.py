@@ -1,0 +1,90 @@
+"""Questions put to a process of its own, so that what goes wrong there goes wrong there.
+
+Usage:
+    with asking("bench.training.probe") as answer:
+        ...                      # it works meanwhile
+        reply = answer()         # its last line, parsed; {"error": ...} where there is none
+
+The process begins a session of its own, and none of it outlives the block: Ray's helpers
+would stay for half a minute.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+from bench.measure.host import session_pids
+
+Reply = dict[str, Any]
+
+TIMEOUT_S = 180.0
+
+
+@contextlib.contextmanager
+def asking(
+    module: str, *arguments: str, timeout_s: float = TIMEOUT_S
+) -> Iterator[Callable[[], Reply]]:
+    """Start ``python -m module arguments``; gives what waits for its answer.
+
+    The answer is the JSON object on its last line. Where it ends without one, the reply holds
+    "error", and "signal" where one ended it.
+    """
+    deadline = time.monotonic() + timeout_s
+    # Files, not pipes: a helper that lives on would keep a pipe from ending.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+
+        def answer() -> Reply:
+            try:
+                code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                return {"error": f"no answer within {timeout_s:g} s"}
+            return _parsed(_last_line(out)) or _died(code, _last_line(err))
+
+        try:
+            yield answer
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # Twice, since one may start another while it is being ended.
+    for _ in range(2):
+        for pid in session_pids(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def _last_line(file: IO[str]) -> str:
+    file.seek(0)
+    lines = file.read().strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def _parsed(line: str) -> Reply | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _died(code: int, said: str) -> Reply:
+    if code < 0:
+        name = signal.Signals(-code).name
+        return {"error": f"its process was ended by {name}", "signal": name}
+    return {"error": f"its process ended with code {code}" + (f": {said}" if said else "")}

@@ -1,0 +1,222 @@
+"""From facts about a machine to what works, what does not, and how to mend it.
+
+Usage:
+    for check in tensorflow_checks(reply, environment): ...
+
+The facts come as plain data: ``bench.measure.environment`` for the machine, the replies of the
+probes for TensorFlow and Ray. ``bench.execution.doctor`` gathers them.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.datasets.fashion_mnist import FileCheck
+
+State = Literal["ok", "missing", "broken"]
+_Facts = Mapping[str, Any]
+
+_LEAST_MEMORY_BYTES = 2 * 2**30
+_LEAST_DISK_BYTES = 2**30
+_INSTALL = "make install, or pip install trainbench"
+_INSTALL_GPU = "make install, or pip install 'trainbench[gpu]'"
+_SAME_ON_ALL_NODES = ("tensorflow", "keras", "ray", "numpy", "trainbench")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what was found, and where it does not work what to do."""
+
+    name: str
+    state: State
+    found: str
+    remedy: str | None = None
+
+
+def python_checks(facts: _Facts) -> list[Check]:
+    """The interpreter, and whether the packages have a place of their own."""
+    version = f"{facts['python']['version']} ({facts['python']['kind']})"
+    right = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    apart = sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ
+    kind = "yes" if apart else f"none, in a container ({facts['container']})"
+    return [
+        Check("Python", "ok", version)
+        if right
+        else Check("Python", "broken", version, "use Python 3.11, 3.12 or 3.13"),
+        Check("Virtual environment", "ok", kind)
+        if apart or facts["container"]
+        else Check("Virtual environment", "missing", "none", "make install makes one in .venv"),
+    ]
+
+
+def machine_checks(facts: _Facts) -> list[Check]:
+    """The processor and the memory."""
+    cpu, memory = facts["cpu"], facts["memory"]
+    cores = f"{cpu['model'] or 'unknown'}, {cpu['usable_cores']} of {cpu['logical_cores']} cores"
+    held = memory["limit_bytes"] or memory["total_bytes"]
+    limit = " (the limit of its group)" if memory["limit_bytes"] else ""
+    text = f"{_gb(min(held, memory['total_bytes']))}{limit}, {_gb(memory['available_bytes'])} free"
+    enough = min(held, memory["available_bytes"]) >= _LEAST_MEMORY_BYTES
+    remedy = f"end other programs or raise the limit: training needs {_gb(_LEAST_MEMORY_BYTES)}"
+    return [
+        Check("CPU", "ok", cores),
+        Check("Memory", "ok", text) if enough else Check("Memory", "broken", text, remedy),
+    ]
+
+
+def gpu_check(facts: _Facts, on_bus: Sequence[str]) -> Check:
+    """The cards and their driver; ``on_bus`` are those that the kernel sees."""
+    cards, driver = facts["gpus"], facts["driver"]
+    if facts["gpu_error"]:
+        found, _, remedy = facts["gpu_error"].rpartition(": ")
+        return Check("GPUs", "broken", found, remedy)
+    if cards:
+        names = ", ".join(f"{card['index']} {card['name']}" for card in cards)
+        version = f"driver {driver['version']}, CUDA up to {driver['cuda']}"
+        return Check("GPUs", "ok", f"{names} ({version})")
+    if not on_bus:
+        return Check("GPUs", "ok", "none: trials run on the CPU")
+    if driver:
+        return Check(
+            "GPUs",
+            "broken",
+            f"{len(on_bus)} on the PCI bus, none given to this user by the driver",
+            "give this user access to /dev/nvidia*, or ask the scheduler for a GPU",
+        )
+    return Check(
+        "GPUs",
+        "broken",
+        f"{len(on_bus)} on the PCI bus ({', '.join(on_bus)}), but no driver",
+        "install NVIDIA's driver until nvidia-smi lists them; start a container with --gpus all",
+    )
+
+
+def tensorflow_checks(reply: _Facts, facts: _Facts) -> list[Check]:
+    """TensorFlow's build, the GPUs it sees, XLA and the strategies."""
+    if reply["error"]:
+        return [_no_tensorflow(reply)]
+    packages = facts["packages"]
+    build = f"CUDA {reply['cuda']}, cuDNN {reply['cudnn']}" if reply["cuda_build"] else "CPU only"
+    onednn = "on" if reply["onednn"] else "off"
+    found = f"{reply['tensorflow']}, Keras {reply['keras']} (build: {build}; oneDNN {onednn})"
+    own = Check("TensorFlow", "ok", found)
+    if {"tensorflow", "tensorflow-cpu"} <= packages.keys():
+        remedy = "pip uninstall tensorflow-cpu tensorflow, then make install"
+        own = Check("TensorFlow", "broken", f"{found}, and tensorflow-cpu over it", remedy)
+    elif reply["keras_backend"] != "tensorflow":
+        found = f"Keras runs on {reply['keras_backend']}, not on TensorFlow"
+        own = Check("TensorFlow", "broken", found, "unset KERAS_BACKEND, or mend ~/.keras")
+    return [own, *_seen(reply, facts), _xla(reply), _strategies(reply)]
+
+
+def data_check(files: Sequence[FileCheck]) -> Check:
+    """The first place that holds the whole data set; else what is wrong where some of it is."""
+    places: dict[str, list[FileCheck]] = {}
+    for file in files:
+        places.setdefault(file.place, []).append(file)
+    for place, held in places.items():
+        if all(file.ok for file in held):
+            return Check("Fashion-MNIST", "ok", f"{place}: {held[0].path.parent}")
+    spoilt = [file for file in files if not file.ok and file.path.is_file()]
+    if spoilt:
+        reasons = "; ".join(f"{file.path} {file.problem}" for file in spoilt)
+        return Check("Fashion-MNIST", "broken", reasons, "bench data fetch --force")
+    return Check("Fashion-MNIST", "missing", "in none of its places", "bench data fetch")
+
+
+def ray_check(reply: _Facts, address: str | None) -> Check:
+    """Whether a run could start on Ray, and whether its nodes are alike."""
+    where = f"the cluster at {address}" if address else "a local start"
+    if reply["error"]:
+        reason, _, remedy = reply["error"].rpartition(": ")
+        if not reply.get("expected"):
+            reason, remedy = reply["error"], f"{_INSTALL}; see the logs in /tmp/ray/session_latest"
+        return Check("Ray", "broken", f"{where} failed: {reason}", remedy)
+    nodes: dict[str, _Facts] = reply["nodes"]
+    cores = sum(node["cpu"]["usable_cores"] for node in nodes.values())
+    gpus = sum(len(node["gpus"]) for node in nodes.values())
+    found = f"{where} works (nodes: {len(nodes)}, cores: {cores}, GPUs: {gpus})"
+    unlike = [
+        f"{package} ({', '.join(versions)})"
+        for package in _SAME_ON_ALL_NODES
+        if len(versions := sorted({str(n["packages"].get(package)) for n in nodes.values()})) > 1
+    ]
+    if unlike:
+        found = f"{found}, but versions differ: {'; '.join(unlike)}"
+        return Check("Ray", "broken", found, "install the same versions on every node")
+    return Check("Ray", "ok", found)
+
+
+def disk_check(folder: str, free_bytes: int, writable: bool) -> Check:
+    """Room for results in ``folder``."""
+    found = f"{_gb(free_bytes)} free in {folder}"
+    if not writable:
+        remedy = "make it writable, or name another folder with --out"
+        return Check("Results", "broken", f"{folder} cannot be written", remedy)
+    if free_bytes < _LEAST_DISK_BYTES:
+        return Check("Results", "broken", found, "free some, or name another disk with --out")
+    return Check("Results", "ok", found)
+
+
+def _no_tensorflow(reply: _Facts) -> Check:
+    error = str(reply["error"])
+    if reply.get("signal") == "SIGILL":
+        remedy = "this CPU lacks instructions that its packages need (AVX): use another machine"
+        return Check("TensorFlow", "broken", error, remedy)
+    if "No module named 'tensorflow'" in error or "No module named 'keras'" in error:
+        return Check("TensorFlow", "missing", "not installed", _INSTALL)
+    return Check("TensorFlow", "broken", error, f"install it anew: {_INSTALL}")
+
+
+def _seen(reply: _Facts, facts: _Facts) -> list[Check]:
+    """Whether TensorFlow sees the cards that the driver has; nothing where there are none."""
+    cards, seen, name = facts["gpus"], len(reply["gpus"]), "GPUs in TensorFlow"
+    if not cards:
+        return []
+    visible = facts["variables"].get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        # Of a card split by MIG, CUDA takes one instance, and then no other card.
+        expected = 1 if any(card["mig"] for card in cards) else len(cards)
+    else:
+        expected = len([token for token in visible.split(",") if token.strip() not in ("", "-1")])
+    found = f"{seen} of {len(cards)}"
+    if expected == 0:
+        found = f"none: hidden by CUDA_VISIBLE_DEVICES={visible!r}"
+        return [Check(name, "missing", found, "unset CUDA_VISIBLE_DEVICES to train on them")]
+    if seen >= expected:
+        return [Check(name, "ok", found)]
+    if not reply["cuda_build"]:
+        return [Check(name, "broken", f"{found}: built without CUDA", _INSTALL_GPU)]
+    return [Check(name, "broken", found, _cuda_remedy(reply, facts["driver"]))]
+
+
+def _cuda_remedy(reply: _Facts, driver: Mapping[str, str | None] | None) -> str:
+    needs = str(reply["cuda"] or "").partition(".")[0]
+    runs = str((driver or {}).get("cuda") or "").partition(".")[0]
+    # Within a major version any driver will do.
+    if needs.isdigit() and runs.isdigit() and int(runs) < int(needs):
+        return f"update the driver: it runs CUDA {runs}, TensorFlow is built for CUDA {needs}"
+    return f"{_INSTALL_GPU}: that brings the CUDA libraries it looks for"
+
+
+def _xla(reply: _Facts) -> Check:
+    if reply["xla"] is None:
+        return Check("XLA", "ok", "compiles")
+    return Check("XLA", "broken", reply["xla"], f'use jit = "none", or {_INSTALL_GPU}')
+
+
+def _strategies(reply: _Facts) -> Check:
+    working = [name for name, reason in reply["strategies"].items() if reason is None]
+    failing = {name: reason for name, reason in reply["strategies"].items() if reason}
+    found = f"{', '.join(working) or 'none'} work"
+    if not failing:
+        return Check("Strategies", "ok", found)
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in failing.items())
+    remedy = f"leave {', '.join(failing)} out of suites, or {_INSTALL_GPU}"
+    return Check("Strategies", "broken", f"{found}; {reasons}", remedy)
+
+
+def _gb(count_bytes: int) -> str:
+    return f"{count_bytes / 1e9:.1f} GB"

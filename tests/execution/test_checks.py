@@ -1,0 +1,249 @@
+"""From facts to findings: each kind of fault is named, with what mends it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.datasets.fashion_mnist import FileCheck
+from bench.execution.checks import (
+    Check,
+    data_check,
+    disk_check,
+    gpu_check,
+    machine_checks,
+    python_checks,
+    ray_check,
+    tensorflow_checks,
+)
+
+GIB = 2**30
+
+
+def _card(index: int, mig: bool = False) -> dict[str, Any]:
+    return {"index": index, "name": "A100", "mig": mig}
+
+
+def _facts(**changed: Any) -> dict[str, Any]:
+    return {
+        "python": {"version": "3.11.7", "kind": "CPython"},
+        "cpu": {"model": "EPYC", "usable_cores": 2, "logical_cores": 4},
+        "memory": {"total_bytes": 16 * GIB, "available_bytes": 8 * GIB, "limit_bytes": None},
+        "container": None,
+        "gpus": [],
+        "driver": None,
+        "gpu_error": None,
+        "packages": {"tensorflow": "2.21.0", "keras": "3.15.1", "ray": "2.60.0"},
+        "variables": {},
+        **changed,
+    }
+
+
+def _with_cards(*cards: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    driver = {"version": "570.86.15", "cuda": "12.8"}
+    return _facts(gpus=list(cards), **{"driver": driver, **changed})
+
+
+def _reply(**changed: Any) -> dict[str, Any]:
+    return {
+        "error": None,
+        "tensorflow": "2.21.0",
+        "keras": "3.15.1",
+        "keras_backend": "tensorflow",
+        "cuda_build": True,
+        "cuda": "12.5.1",
+        "cudnn": "9",
+        "onednn": True,
+        "gpus": [],
+        "xla": None,
+        "strategies": {"one_device": None, "mirrored": None, "multi_worker": None},
+        **changed,
+    }
+
+
+def _named(checks: list[Check], name: str) -> Check:
+    (found,) = [check for check in checks if check.name == name]
+    return found
+
+
+def _seen(facts: dict[str, Any], **reply: Any) -> Check:
+    return _named(tensorflow_checks(_reply(**reply), facts), "GPUs in TensorFlow")
+
+
+def test_a_sound_machine_without_gpus_has_nothing_to_mend() -> None:
+    facts = _facts()
+    checks = [*machine_checks(facts), gpu_check(facts, ()), *tensorflow_checks(_reply(), facts)]
+    assert {check.state for check in checks} == {"ok"}
+    assert all(check.remedy is None for check in checks)
+
+
+def test_little_memory_is_a_fault_whether_free_or_allowed() -> None:
+    low = {"total_bytes": 16 * GIB, "available_bytes": GIB, "limit_bytes": None}
+    limited = {"total_bytes": 16 * GIB, "available_bytes": 8 * GIB, "limit_bytes": GIB}
+    for memory in (low, limited):
+        check = _named(machine_checks(_facts(memory=memory)), "Memory")
+        assert check.state == "broken"
+        assert check.remedy and "training needs 2.1 GB" in check.remedy
+
+
+def test_a_container_needs_no_virtual_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.prefix", "/usr")
+    monkeypatch.setattr("sys.base_prefix", "/usr")
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    states = {
+        container: _named(python_checks(_facts(container=container)), "Virtual environment").state
+        for container in (None, "docker")
+    }
+    assert states == {None: "missing", "docker": "ok"}
+
+
+def test_a_card_on_the_bus_without_a_driver_is_a_fault() -> None:
+    check = gpu_check(_facts(), ["0000:3b:00.0"])
+    assert (check.state, check.found) == (
+        "broken",
+        "1 on the PCI bus (0000:3b:00.0), but no driver",
+    )
+    assert check.remedy and check.remedy.startswith("install NVIDIA's driver")
+
+
+def test_cards_that_the_driver_gives_to_nobody_are_a_fault() -> None:
+    check = gpu_check(_with_cards(), ["0000:3b:00.0"])
+    assert check.state == "broken"
+    assert check.remedy and "/dev/nvidia*" in check.remedy
+
+
+def test_a_broken_driver_gives_its_own_remedy() -> None:
+    error = "the NVIDIA driver: its library differs (NVML error 18): reboot"
+    check = gpu_check(_facts(gpu_error=error), [])
+    assert check == Check(
+        "GPUs", "broken", "the NVIDIA driver: its library differs (NVML error 18)", "reboot"
+    )
+
+
+def test_working_cards_are_named_with_their_driver() -> None:
+    check = gpu_check(_with_cards(_card(0), _card(1)), [])
+    assert check.state == "ok"
+    assert check.found == "0 A100, 1 A100 (driver 570.86.15, CUDA up to 12.8)"
+
+
+def test_cards_that_tensorflow_does_not_see_want_its_cuda_libraries() -> None:
+    check = _seen(_with_cards(_card(0), _card(1)))
+    assert (check.state, check.found) == ("broken", "0 of 2")
+    assert check.remedy and "trainbench[gpu]" in check.remedy and "make install" in check.remedy
+
+
+def test_a_build_without_cuda_is_said_to_be_one() -> None:
+    check = _seen(_with_cards(_card(0)), cuda_build=False)
+    assert "built without CUDA" in check.found
+    assert check.remedy and "trainbench[gpu]" in check.remedy
+
+
+def test_a_driver_older_than_tensorflows_cuda_wants_an_update() -> None:
+    check = _seen(_with_cards(_card(0), driver={"version": "470.1", "cuda": "11.4"}))
+    assert check.remedy == "update the driver: it runs CUDA 11, TensorFlow is built for CUDA 12"
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen", "state"),
+    [
+        (None, 2, "ok"),
+        (None, 1, "broken"),
+        ("1", 1, "ok"),
+        ("-1", 0, "missing"),
+        ("", 0, "missing"),
+    ],
+)
+def test_how_many_cards_should_be_seen_follows_what_is_visible(
+    visible: str | None, seen: int, state: str
+) -> None:
+    variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    facts = _with_cards(_card(0), _card(1), variables=variables)
+    assert _seen(facts, gpus=[{}] * seen).state == state
+
+
+def test_of_cards_split_by_mig_one_instance_is_all_that_can_be_seen() -> None:
+    facts = _with_cards(_card(0, mig=True), _card(1, mig=True))
+    assert _seen(facts, gpus=[{}]).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("reply", "state", "words"),
+    [
+        ({"error": "ModuleNotFoundError: No module named 'tensorflow'"}, "missing", "make install"),
+        ({"error": "its process was ended by SIGILL", "signal": "SIGILL"}, "broken", "AVX"),
+        ({"error": "ImportError: libfoo.so"}, "broken", "install it anew"),
+        (_reply(keras_backend="jax"), "broken", "KERAS_BACKEND"),
+    ],
+)
+def test_a_tensorflow_that_cannot_be_used_says_why(
+    reply: dict[str, Any], state: str, words: str
+) -> None:
+    check = _named(tensorflow_checks(reply, _facts()), "TensorFlow")
+    assert check.state == state
+    assert check.remedy and words in check.remedy
+
+
+def test_two_tensorflows_over_each_other_are_a_fault() -> None:
+    packages = {"tensorflow": "2.21.0", "tensorflow-cpu": "2.21.0"}
+    check = _named(tensorflow_checks(_reply(), _facts(packages=packages)), "TensorFlow")
+    assert check.state == "broken"
+
+
+def test_what_does_not_compile_or_distribute_keeps_tensorflows_reason() -> None:
+    strategies = {"one_device": None, "mirrored": "InternalError: NCCL", "multi_worker": None}
+    checks = tensorflow_checks(_reply(xla="NotFoundError: ptxas", strategies=strategies), _facts())
+    assert _named(checks, "XLA").found == "NotFoundError: ptxas"
+    found = _named(checks, "Strategies").found
+    assert found == "one_device, multi_worker work; mirrored: InternalError: NCCL"
+
+
+def _files(folder: Path, place: str, *problems: str | None) -> list[FileCheck]:
+    return [FileCheck(folder / str(i), place, p is None, p) for i, p in enumerate(problems)]
+
+
+def test_one_whole_copy_of_the_data_is_enough(tmp_path: Path) -> None:
+    files = [*_files(tmp_path / "a", "a", "no such folder"), *_files(tmp_path, "b", None, None)]
+    assert data_check(files) == Check("Fashion-MNIST", "ok", f"b: {tmp_path}")
+
+
+def test_data_that_is_nowhere_is_missing_and_a_damaged_copy_is_broken(tmp_path: Path) -> None:
+    files = _files(tmp_path, "a", "is damaged", None)
+    assert data_check(files).state == "missing"
+    (tmp_path / "0").touch()
+    check = data_check(files)
+    assert (check.state, check.remedy) == ("broken", "bench data fetch --force")
+    assert check.found == f"{tmp_path / '0'} is damaged"
+
+
+def _node(**packages: str) -> dict[str, Any]:
+    return {"cpu": {"usable_cores": 8}, "gpus": [_card(0)], "packages": packages}
+
+
+def test_a_cluster_of_equal_nodes_is_counted() -> None:
+    nodes = {"a": _node(ray="2.60.0"), "b": _node(ray="2.60.0")}
+    check = ray_check({"error": None, "nodes": nodes}, "head:6379")
+    assert check == Check(
+        "Ray", "ok", "the cluster at head:6379 works (nodes: 2, cores: 16, GPUs: 2)"
+    )
+
+
+def test_nodes_of_different_versions_are_a_fault() -> None:
+    nodes = {"a": _node(tensorflow="2.21.0"), "b": _node(tensorflow="2.20.0")}
+    check = ray_check({"error": None, "nodes": nodes}, "head:6379")
+    assert check.state == "broken"
+    assert "tensorflow (2.20.0, 2.21.0)" in check.found
+
+
+def test_a_ray_that_fails_on_purpose_gives_its_own_remedy_and_another_the_logs() -> None:
+    expected = {"error": "nothing answers at h:1: start Ray there", "expected": True}
+    assert ray_check(expected, "h:1").remedy == "start Ray there"
+    sudden = {"error": "RuntimeError: no port: 1"}
+    check = ray_check(sudden, None)
+    assert check.found == "a local start failed: RuntimeError: no port: 1"
+    assert check.remedy and "/tmp/ray" in check.remedy
+
+
+def test_results_need_room_and_a_folder_that_can_be_written() -> None:
+    assert disk_check("r", 50 * GIB, True).state == "ok"
+    assert disk_check("r", GIB // 2, True).state == "broken"
+    assert disk_check("r", 50 * GIB, False).found == "r cannot be written"
