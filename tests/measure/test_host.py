@@ -56,3 +56,17 @@ def test_the_peak_is_none_where_the_kernel_keeps_none(tmp_path: Path) -> None:
 def test_the_count_of_kills_does_not_fall() -> None:
     before, after = host.cgroup_oom_kills(), host.cgroup_oom_kills()
     assert before is None or (after is not None and after >= before >= 0)
+
+
+def test_a_session_holds_its_leader_and_what_moved_to_another_group() -> None:
+    code = (
+        "import subprocess as s; print(s.Popen(['sleep', '60'], process_group=0).pid, flush=True)"
+    )
+    command = [sys.executable, "-c", f"{code}; input()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as leader:
+        assert leader.stdout is not None
+        child = int(leader.stdout.readline())
+        assert set(host.session_pids(leader.pid)) == {leader.pid, child}
+        psutil.Process(child).kill()
+        leader.kill()
