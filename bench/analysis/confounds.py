@@ -14,22 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 _BATCH = ("per_replica_batch_size", "steps_per_epoch", "window_steps", "examples_left_out")
-_DEVICES = ("node", "devices", "per_replica_batch_size")
+_DEVICES = ("node", "devices", "per_replica_batch_size", "norm_synchronized", "*_op_threads")
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
-    "workload": ("norm.layers",),
-    "hidden": ("norm.layers",),
-    "filters": ("norm.layers",),
-    "examples": ("steps_per_epoch", "window_steps", "examples_left_out"),
+    "workload": ("norm_layers",),
+    "hidden": ("norm_layers",),
+    "filters": ("norm_layers",),
+    "examples": ("order", "steps_per_epoch", "window_steps", "examples_left_out"),
     "augment": ("augmented",),
-    "pipeline": ("order",),
-    "norm": ("norm", "norm.*", "bn_*"),
-    "synchronized": ("norm.synchronized",),
-    "optimizer": ("optimizer", "optimizer.*"),
-    "learning_rate": ("optimizer.learning_rate",),
-    "clip": ("clip", "clip.*"),
-    "clip_threshold": ("clip.*",),
-    "precision": ("policy", "tf32", "loss_scaled"),
+    "norm": ("norm_*",),
+    "synchronized": ("norm_synchronized",),
+    "optimizer": ("optimizer_config.*",),
+    "learning_rate": ("optimizer_config.learning_rate",),
+    "precision": ("policy", "tf32", "loss_scaling"),
     "jit": ("xla",),
     "deterministic": ("deterministic",),
     "strategy": _DEVICES,
@@ -40,8 +37,8 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
 }
 """Keys of ``resolved`` (shell patterns, nested ones by dots) that an axis itself changes."""
 
-COUNTERS: tuple[str, ...] = ("tracing_count", "*_count")
-"""Keys that count what happened: no settings."""
+COUNTERS: tuple[str, ...] = ("tracing_count", "*_count", "pid", "visible_gpus")
+"""Keys that say what happened, or where: no settings."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from bench.analysis.confounds import FOLLOWS, Confound, confounds
 from bench.spec.variant import AXES
 
 PLAIN = {"xla": True, "policy": "float32", "window_steps": 100, "node": "a", "devices": ["CPU:0"]}
-NORMED = {**PLAIN, "norm": {"layers": 3, "epsilon": 0.001, "momentum": 0.99}}
+NORMED = {**PLAIN, "norm_layers": 3, "norm_epsilon": 0.001, "norm_momentum": 0.99}
+ADAM = {**PLAIN, "optimizer_config": {"name": "adam", "epsilon": 0.001}}
 
 
 def test_equal_settings_confound_nothing() -> None:
@@ -25,8 +26,10 @@ def test_any_other_difference_is_named_with_both_values() -> None:
 
 
 def test_a_nested_setting_is_named_by_its_path() -> None:
-    other = {**NORMED, "norm": {**NORMED["norm"], "epsilon": 0.1}}  # type: ignore[dict-item]
-    assert confounds({"activation"}, other, NORMED) == (Confound("norm.epsilon", 0.1, 0.001),)
+    other = {**PLAIN, "optimizer_config": {"name": "adam", "epsilon": 0.1}}
+    assert confounds({"activation"}, other, ADAM) == (
+        Confound("optimizer_config.epsilon", 0.1, 0.001),
+    )
 
 
 def test_a_setting_that_one_arm_lacks_is_a_confound_unless_it_is_null() -> None:
