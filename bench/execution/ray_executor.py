@@ -22,6 +22,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import ray
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import bench
@@ -39,6 +42,10 @@ from bench.spec.plan import Block, Trial
 
 _POLL_S = 1.0
 _CONNECT_S = 5.0
+
+_HTTP2_SETTINGS = b"\x04"
+_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _HTTP2_SETTINGS + bytes(5)
+"""What opens a gRPC connection; the answer is a frame of settings too (RFC 9113, 3.4)."""
 
 
 class RayExecutor:
@@ -87,12 +94,18 @@ class RayExecutor:
             ray.init("local", num_cpus=usable_cores(), include_dashboard=False, **options)
             return
         _check_reachable(self._address)
+        # "ray start" asks for the token that a first local Ray has left; ray.init gives none.
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
         package = {"py_modules": [str(Path(bench.__file__).parent)]}
         try:
             ray.init(address=self._address, runtime_env=package, **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise ResourceError(f"no Ray cluster at {self._address}: {reason}") from None
+            raise ResourceError(
+                f"no Ray cluster at {self._address}: {reason}: correct --address, or give this "
+                "machine the cluster's Ray version and token (~/.ray/auth_token)"
+            ) from None
 
     @property
     def lanes(self) -> int:
@@ -189,7 +202,7 @@ def _own_signals() -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself tries an address for half a minute before it gives up."""
+    """Ray itself tries an address for minutes before it gives up."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -197,9 +210,12 @@ def _check_reachable(address: str) -> None:
     if not host or "/" in host or not port.isdecimal():
         raise ResourceError(f"address {address!r} is not HOST:PORT: name a Ray head's, or auto")
     try:
-        with contextlib.closing(socket.create_connection((host, int(port)), _CONNECT_S)):
-            pass
+        with contextlib.closing(socket.create_connection((host, int(port)), _CONNECT_S)) as probe:
+            probe.sendall(_HTTP2_HELLO)
+            is_ray = probe.recv(4)[3:] == _HTTP2_SETTINGS
     except (OSError, OverflowError, UnicodeError) as error:
         raise ResourceError(
             f"nothing answers at {address} ({error}): start Ray there, or correct --address"
         ) from None
+    if not is_ray:
+        raise ResourceError(f"what answers at {address} is not Ray: correct --address")
