@@ -60,6 +60,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         "strategy": "one_device",
         "workers": 1,
         "replicas": 1,
+        "placement": "pack",
         "global_batch_size": 32,
         "epochs": 3,
         "warmup_epochs": 1,
