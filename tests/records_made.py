@@ -75,7 +75,12 @@ def made_record(trial: Trial, epoch_s: _EpochTime = half_a_second) -> TrialRecor
         wall_s=4.0 + sum(e.epoch_s for e in epochs),
         node="node-1",
         devices=("CPU:0",),
-        resolved={"xla": variant.jit != "none", "policy": variant.precision, "window_steps": 100},
+        resolved={
+            "xla": variant.jit != "none",
+            "policy": variant.precision,
+            "window_steps": 100,
+            "pid": 1000 + trial.order,
+        },
         measures=Measures(
             parameters=266_610,
             trainable_parameters=266_610,

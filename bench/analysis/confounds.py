@@ -1,7 +1,7 @@
 """Settings that differ between two arms beyond what is being compared.
 
 Usage:
-    confounds("norm", variant_settings, baseline_settings)
+    confounds({"norm"}, variant_settings, baseline_settings)
     # (Confound(key="xla", value=True, baseline=False),)
 
 A ratio between arms that TensorFlow ran differently, for a reason other than the compared
@@ -30,6 +30,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "jit": ("xla",),
     "deterministic": ("deterministic",),
     "strategy": _DEVICES,
+    "placement": _DEVICES,
     "workers": _DEVICES,
     "replicas": _DEVICES,
     "global_batch_size": _BATCH,
@@ -37,7 +38,10 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
 }
 """Keys of ``resolved`` (shell patterns, nested ones by dots) that an axis itself changes."""
 
-COUNTERS: tuple[str, ...] = ("tracing_count", "*_count", "pid", "visible_gpus")
+PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
+"""Keys that differ from process to process."""
+
+COUNTERS: tuple[str, ...] = (*PER_PROCESS, "*_count", "visible_gpus")
 """Keys that say what happened, or where: no settings."""
 
 

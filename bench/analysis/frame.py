@@ -8,6 +8,7 @@ Usage:
 What was not measured is null, never 0. Definitions agree with ``TrialRecord``'s own.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,14 +62,15 @@ def write_tables(folder: RunFolder) -> list[Path]:
     return paths
 
 
-def trials_frame(raw: RawRun) -> "pd.DataFrame":
-    """The frame of ``load_trials`` from records already read."""
+def trials_frame(raw: RawRun, names: Iterable[str] | None = None) -> "pd.DataFrame":
+    """The frame of ``load_trials``, or its columns ``names``, from records already read."""
     import pandas as pd
 
     target = _floats(raw.columns["target_accuracy"])
     values = {**raw.columns, **_of_epochs(raw, target)}
+    dtypes = trial_columns()
     return pd.DataFrame(
-        {name: _series(values[name], dtype) for name, dtype in trial_columns().items()}
+        {name: _series(values[name], dtypes[name]) for name in (dtypes if names is None else names)}
     )
 
 

@@ -15,9 +15,10 @@ from bench.analysis.compare import Comparison, compare, moments, units
 from bench.analysis.frame import trials_frame
 from bench.analysis.paired import Estimate, estimate
 from bench.analysis.raw import RawRun, collector_paused, read_raw
-from bench.analysis.wall import WallTime, wall_time
+from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.expand import Pair
+from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +88,11 @@ class Summary:
     wall: WallTime
 
 
+_NEEDED = (
+    *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
+    *("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
+    *("workers", "replicas", "global_batch_size"),
+)
 _BY_SESSION = frozenset({"epoch_s", "examples_per_s"})
 
 
@@ -99,7 +105,7 @@ def summarize(run: Path | str) -> Summary:
     folder = RunFolder.open(run)
     info = folder.info()
     raw = read_raw(folder, all_attempts=True)
-    attempts = trials_frame(raw).assign(settings=raw.settings_code)
+    attempts = trials_frame(raw, _needed(info)).assign(settings=raw.settings_code)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     done = trials[trials["status"] == "completed"]
     compared = _compared(info, trials, raw)
@@ -117,6 +123,13 @@ def summarize(run: Path | str) -> Summary:
         variants=_variants(info, trials, done, compared),
         wall=wall_time(attempts, info.invocations),
     )
+
+
+def _needed(info: RunInfo) -> tuple[str, ...]:
+    """The columns that a summary is made from: building all takes a second on large runs."""
+    axes = {pair.axis for pair in info.pairs}
+    compared = Variant.model_fields if "label" in axes else axes & Variant.model_fields.keys()
+    return tuple(dict.fromkeys((*_NEEDED, *WALL_COLUMNS, *compared)))
 
 
 def _variants(

@@ -15,6 +15,10 @@ from bench.records.store import Invocation
 if TYPE_CHECKING:
     import pandas as pd
 
+_PARTS = ("import", "data_load", "build", "cold_start", "evaluate")
+WALL_COLUMNS = ("invocation", "wall_s", "train_s", *(f"{part}_s" for part in _PARTS))
+"""The columns of attempts that it is made from."""
+
 
 @dataclass(frozen=True)
 class WallTime:
@@ -53,9 +57,6 @@ def wall_time(attempts: "pd.DataFrame", invocations: Sequence[Invocation]) -> Wa
     }
     idle = total - sum(part for part in parts.values() if part is not None)
     return WallTime(total_s=total, idle_s=idle if idle >= 0 else None, **parts)
-
-
-_PARTS = ("import", "data_load", "build", "cold_start", "evaluate")
 
 
 def _invocation_s(attempts: "pd.DataFrame", index: int, call: Invocation) -> float:
