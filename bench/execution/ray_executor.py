@@ -13,7 +13,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -22,14 +21,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import ray
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
-)
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import bench
 from bench.datasets.load import dataset_key, load_arrays
 from bench.errors import ResourceError
+from bench.execution.address import found_at
 from bench.execution.cluster import Cluster, Device
 from bench.execution.estimate import estimated_trial_s
 from bench.execution.executor import Limits, OnEvent
@@ -41,11 +38,6 @@ from bench.records.record import EpochRecord, TrialRecord
 from bench.spec.plan import Block, Trial
 
 _POLL_S = 1.0
-_CONNECT_S = 5.0
-
-_HTTP2_SETTINGS = b"\x04"
-_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _HTTP2_SETTINGS + bytes(5)
-"""What opens a gRPC connection; the answer is a frame of settings too (RFC 9113, 3.4)."""
 
 
 class RayExecutor:
@@ -93,18 +85,16 @@ class RayExecutor:
             # "local", since None would join whatever cluster RAY_ADDRESS or a file names.
             ray.init("local", num_cpus=usable_cores(), include_dashboard=False, **options)
             return
-        _check_reachable(self._address)
-        # "ray start" asks for the token that a first local Ray has left; ray.init gives none.
         logging.getLogger("ray").setLevel(logging.ERROR)
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        address = found_at(self._address)
         package = {"py_modules": [str(Path(bench.__file__).parent)]}
         try:
-            ray.init(address=self._address, runtime_env=package, **options)
+            ray.init(address=address, runtime_env=package, **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ResourceError(
-                f"no Ray cluster at {self._address}: {reason}: correct --address, or give this "
-                "machine the cluster's Ray version and token (~/.ray/auth_token)"
+                f"cannot join the Ray cluster at {address}: {reason}: give this machine its "
+                "Python, its Ray and its token (~/.ray/auth_token)"
             ) from None
 
     @property
@@ -199,23 +189,3 @@ def _own_signals() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself tries an address for minutes before it gives up."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or "/" in host or not port.isdecimal():
-        raise ResourceError(f"address {address!r} is not HOST:PORT: name a Ray head's, or auto")
-    try:
-        with contextlib.closing(socket.create_connection((host, int(port)), _CONNECT_S)) as probe:
-            probe.sendall(_HTTP2_HELLO)
-            is_ray = probe.recv(4)[3:] == _HTTP2_SETTINGS
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise ResourceError(
-            f"nothing answers at {address} ({error}): start Ray there, or correct --address"
-        ) from None
-    if not is_ray:
-        raise ResourceError(f"what answers at {address} is not Ray: correct --address")

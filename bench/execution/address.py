@@ -1,0 +1,74 @@
+"""Whether a Ray cluster answers at an address, and how it wants to be asked.
+
+Usage:
+    address = found_at("head:6379")        # ResourceError where no Ray answers there
+
+Ray itself tries for minutes before it gives up, and says nothing of a token that is missing.
+"""
+
+import os
+
+import grpc
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
+from ray._private.services import get_ray_address_from_environment
+
+from bench.errors import ResourceError
+
+_ANSWER_S = 5.0
+_ASKS_FOR_IDENTITY = "/ray.rpc.NodeInfoGcsService/GetClusterId"
+"""What a Ray client asks first of all."""
+
+
+def found_at(address: str) -> str:
+    """HOST:PORT of the cluster that ``address`` means, once it has answered.
+
+    "auto" is the cluster of RAY_ADDRESS, else the one of this machine. Where the cluster asks
+    for a token, this process is set up to send the one that it has.
+    """
+    if address == "auto":
+        address = _of_this_machine()
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise ResourceError(f"address {address!r} is not HOST:PORT: name a Ray head's, or auto")
+    status, details = _ask(address)
+    if status is grpc.StatusCode.UNAUTHENTICATED:
+        _send_token(address)
+    elif status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        raise ResourceError(
+            f"no Ray answers at {address} ({details}): start it there, or correct --address"
+        )
+    elif status is not None:
+        raise ResourceError(f"what answers at {address} is not Ray's head: correct --address")
+    return address
+
+
+def _of_this_machine() -> str:
+    try:
+        return str(get_ray_address_from_environment("auto", None))
+    except ConnectionError:
+        raise ResourceError(
+            "no Ray runs on this machine: start one (ray start --head), or leave --address out"
+        ) from None
+
+
+def _ask(address: str) -> "tuple[grpc.StatusCode | None, str]":
+    """How the first question is answered: None where all is well, and words on it."""
+    if os.environ.get("RAY_USE_TLS", "0") == "1":
+        return None, ""  # Ray has the certificates; it may ask by itself.
+    with grpc.insecure_channel(address) as channel:
+        try:
+            channel.unary_unary(_ASKS_FOR_IDENTITY)(b"", timeout=_ANSWER_S)
+        except grpc.RpcError as error:
+            return error.code(), str(error.details()).rpartition(": ")[2]
+    return None, ""
+
+
+def _send_token(address: str) -> None:
+    # A first local Ray leaves a token, which "ray start" then asks for and ray.init omits.
+    if not maybe_enable_token_auth_if_token_available(warn_if_disabled=False):
+        raise ResourceError(
+            f"the Ray cluster at {address} asks for a token: copy its ~/.ray/auth_token here, "
+            "and set RAY_AUTH_MODE=token"
+        )
