@@ -9,6 +9,7 @@ of the summary where there is one already.
 """
 
 import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ def latex(summary: Summary, table: Table | None = None) -> str:
     ]
     return _LATEX.format(
         title=escape.latex(summary.name),
+        width=_paper_cm(table),
         description=escape.latex(summary.description),
         columns="l" + "r" * (len(table.headers) - 1),
         headers=" & ".join(map(escape.latex, table.headers)),
@@ -145,13 +147,21 @@ def _latex_row(row: Sequence[Cell]) -> str:
     return guard + " & ".join(cells) + r" \\"
 
 
+def _paper_cm(table: Table) -> int:
+    """How wide the paper has to be for the widest cell of each column to fit."""
+    rows = [map(len, table.headers), *([len(c.text) + len(c.notes) for c in r] for r in table.rows)]
+    characters = sum(map(max, zip(*rows, strict=True)))
+    points = 3.8 * characters + 6 * len(table.headers)
+    return max(21, math.ceil(points / 28.45 + 2))
+
+
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 _LATEX = r"""\documentclass[10pt]{{article}}
 \usepackage[T1]{{fontenc}}
 \usepackage[utf8]{{inputenc}}
 \usepackage{{booktabs,longtable}}
-\usepackage[landscape,margin=1cm]{{geometry}}
+\usepackage[paperwidth={width}cm,paperheight=21cm,margin=1cm]{{geometry}}
 \setlength{{\parindent}}{{0pt}}
 \begin{{document}}
 \section*{{{title}}}

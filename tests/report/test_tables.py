@@ -164,3 +164,4 @@ def test_latex_compiles(strange: Summary, norms: Summary, tmp_path: Path) -> Non
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
+        assert "Overfull" not in done.stdout
