@@ -158,6 +158,17 @@ class Update:
         clipped, acted = clip_gradients(gradients, *self._clip)
         return Prepared(clipped, tf.where(finite, acted, tf.zeros_like(acted)), finite)
 
+    def keep(
+        self,
+        variables: Sequence[Any],
+        before: Sequence[_Tensor],
+        after: Sequence[_Tensor],
+        finite: _Tensor,
+    ) -> None:
+        """On a replica: what changes without a gradient, unless the step is to be skipped."""
+        for variable, old, new in zip(variables, before, after, strict=True):
+            variable.assign(new if self.loss_scale is None else tf.where(finite, new, old))
+
     def apply(self, gradients: Sequence[Any], finite: _Tensor) -> _Tensor:
         """Take the step on every replica; int64, 1 where it was skipped as not ``finite``."""
         if self.loss_scale is None:

@@ -190,20 +190,13 @@ class Program:
     def _differentiate(self, *taken: Any) -> tuple[Any, ...]:
         """On a replica: the step's gradients and metrics, over the whole global batch."""
         images, labels = self._feed.batch(self._replicas.rank(), *taken)
-        trained = [v.value for v in self._model.trainable_variables]
-        kept = [v.value for v in self._model.non_trainable_variables]
+        trained = [tf.convert_to_tensor(v.value) for v in self._model.trainable_variables]
+        kept = [tf.convert_to_tensor(v.value) for v in self._model.non_trainable_variables]
         scale = self._update.loss_factor()
-        passed, kept_after = self._passes(
-            [tf.convert_to_tensor(v) for v in trained],
-            [tf.convert_to_tensor(v) for v in kept],
-            scale,
-            images,
-            labels,
-        )
-        for variable, value in zip(self._model.non_trainable_variables, kept_after, strict=True):
-            variable.assign(value)
+        passed, kept_after = self._passes(trained, kept, scale, images, labels)
         *gradients, loss, correct = self._replicas.sum_over_all(passed)
         prepared = self._update.prepare(gradients)
+        self._update.keep(self._model.non_trainable_variables, kept, kept_after, prepared.finite)
         correct = tf.cast(correct, tf.int64)
         return prepared.gradients, loss, correct, prepared.clipped, prepared.finite
 
