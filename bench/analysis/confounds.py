@@ -41,7 +41,12 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
 PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
 """Keys that differ from process to process."""
 
-COUNTERS: tuple[str, ...] = (*PER_PROCESS, "*_count", "visible_gpus")
+COUNTERS: tuple[str, ...] = (
+    *PER_PROCESS,
+    "*_count",
+    "visible_gpus",
+    "optimizer_config.name",  # Keras counts: the second SGD of a process is "sgd_1"
+)
 """Keys that say what happened, or where: no settings."""
 
 

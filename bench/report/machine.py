@@ -49,7 +49,7 @@ def _machine(node: _Environment) -> str:
         f"{usable} of {plural(cores, 'core')}" if usable and cores else None,
         f"{_bytes(size)} memory" if size else None,
         (node.get("os") or {}).get("name"),
-        node.get("container"),
+        f"in {node['container']}" if node.get("container") else None,
     ]
     return ", ".join(str(part) for part in parts if part)
 

@@ -77,9 +77,8 @@ def of_comparison(comparison: Comparison, blocks: int) -> Iterator[str]:
 def of_summary(summary: Summary) -> Iterator[str]:
     """How to read the table as a whole."""
     yield (
-        "Means over completed trials, each a fresh process, with 95 % t intervals; the epoch "
-        "time of a trial is the median of its steady epochs, throughput its examples over their "
-        "time."
+        "Means over completed trials, with 95 % t intervals; the epoch time of a trial is the "
+        "median of its steady epochs, throughput its examples over their time."
     )
     if summary.columns:
         yield (
@@ -90,7 +89,9 @@ def of_summary(summary: Summary) -> Iterator[str]:
         )
     if len({v.examples for v in summary.variants}) > 1 and summary.columns:
         yield "A fixed cost per epoch draws a ratio towards 1 where an epoch has few examples."
-    if summary.sessions == 1:
+    if summary.blocks == 1:
+        yield "A single block has no intervals: raise blocks to get them."
+    elif summary.sessions == 1:
         yield "All trials ran in one invocation: intervals are for this session only."
     elif summary.sessions > 1:
         yield (

@@ -149,8 +149,9 @@ def _latex_row(row: Sequence[Cell]) -> str:
 
 def _paper_cm(table: Table) -> int:
     """How wide the paper has to be for the widest cell of each column to fit."""
-    rows = [map(len, table.headers), *([len(c.text) + len(c.notes) for c in r] for r in table.rows)]
-    characters = sum(map(max, zip(*rows, strict=True)))
+    rows = [[len(c.text) + len(c.notes) for c in row] for row in table.rows]
+    widths = zip(map(len, table.headers), *rows, strict=True)
+    characters: int = sum(max(column) for column in widths)
     points = 3.8 * characters + 6 * len(table.headers)
     return max(21, math.ceil(points / 28.45 + 2))
 

@@ -115,6 +115,12 @@ def test_a_sweep_over_sizes_says_that_a_fixed_cost_dilutes_its_ratios(tmp_path: 
     assert "A fixed cost per epoch" in markdown(summarize(made_run(tmp_path / "r", suite).path))
 
 
+def test_a_single_block_is_said_to_have_no_intervals(tmp_path: Path) -> None:
+    text = markdown(summarize(made_run(tmp_path / "run", {**NORMS, "blocks": 1}).path))
+    assert "A single block has no intervals" in text
+    assert "[" not in "".join(rows_of(text)[2])
+
+
 def test_strange_labels_survive_in_markdown(strange: Summary) -> None:
     rows = rows_of(markdown(strange))
     assert {len(row) for row in rows} == {8}
