@@ -14,6 +14,8 @@ import tensorflow as tf
 from bench.spec.variant import Variant
 from bench.training.precision import PRECISIONS
 
+_PLAIN = (bool, str, list)
+
 
 def configure(variant: Variant, threads: int) -> None:
     """Set threads, TF32 and determinism; ``threads`` is how many cores a trial may use.
@@ -58,6 +60,7 @@ def describe(variant: Variant) -> dict[str, Any]:
         "keras": keras.__version__,
         "cuda": build.get("cuda_version"),
         "cudnn": build.get("cudnn_version"),
+        "build": {key: value for key, value in build.items() if isinstance(value, _PLAIN)},
         "per_replica_batch_size": variant.per_replica_batch_size,
     }
 
