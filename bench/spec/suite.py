@@ -111,12 +111,13 @@ def parse_suite(content: Mapping[str, Any], source: str = "") -> Suite:
 def first_difference(here: Suite, there: Suite) -> str | None:
     """The first key in which a suite differs from the one that a run folder was made of.
 
-    None where ``here`` may go on with that run: it is the same, but for its description or
-    for more blocks, by which the run is extended.
+    None where ``here`` may go on with that run: it is the same, but for its description, for
+    its time limits, which no measured value hangs on, or for more blocks, by which the run is
+    extended.
     """
     if here.blocks < there.blocks:
         return f"blocks: {here.blocks} here, {there.blocks} in the run folder"
-    free = {"description", "blocks"}
+    free = {"description", "blocks", "trial_timeout_s", "stall_timeout_s"}
     return next(_differences(here.model_dump(exclude=free), there.model_dump(exclude=free)), None)
 
 

@@ -1,0 +1,27 @@
+"""One Ray for all tests of this room that train in it: starting it takes seconds."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.execution.observed import Log, observe
+from tests.suites_made import TINY, suite_of
+
+if TYPE_CHECKING:
+    from bench.execution.ray_executor import RayExecutor
+
+
+@pytest.fixture(scope="session")
+def ray_executor() -> "Iterator[RayExecutor]":
+    """A Ray of this machine, on CPU cores."""
+    from bench.execution.ray_executor import RayExecutor
+
+    with RayExecutor(device="cpu") as executor:
+        yield executor
+
+
+@pytest.fixture(scope="session")
+def ray_log(ray_executor: "RayExecutor") -> Log:
+    """What Ray did with the tiny suite."""
+    return observe(ray_executor, suite_of(TINY))

@@ -1,0 +1,30 @@
+"""Executors by name."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.errors import UsageError
+from bench.execution.executors import make_executor
+
+
+@pytest.mark.parametrize("name", ["ray", "inprocess", "simulated"])
+def test_an_executor_is_made_by_its_name(name: str) -> None:
+    assert make_executor(name).name == name
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match="no executor 'slurm': use ray, inprocess or simulated"):
+        make_executor("slurm")
+
+
+def test_only_the_executor_that_is_asked_for_is_imported() -> None:
+    script = (
+        "import sys; from bench.execution.executors import make_executor; "
+        "make_executor('simulated'); print({'ray', 'tensorflow'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"

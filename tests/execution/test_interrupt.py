@@ -1,0 +1,66 @@
+"""Signals that wait until what must not be cut short is done."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bench.execution.interrupt import held_back
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def raising(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that raises KeyboardInterrupt, as the command sets it up."""
+    before = signal.signal(request.param, signal.default_int_handler)
+    yield request.param
+    signal.signal(request.param, before)
+
+
+def test_a_signal_waits_and_is_told_of_afterwards(raising: signal.Signals) -> None:
+    finished = False
+    with held_back() as came:
+        os.kill(os.getpid(), raising)
+        finished = True
+    assert finished
+    assert came == [raising]
+
+
+def test_a_signal_raises_again_once_nothing_is_held_back(raising: signal.Signals) -> None:
+    with held_back() as came:
+        pass
+    assert came == []
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), raising)
+
+
+def test_an_error_inside_passes_through_and_leaves_the_signals_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(OSError, match="full"), held_back():
+        raise OSError("full")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_that_does_something_else_is_left_alone() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with held_back() as came:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert (came, heard) == ([], [signal.SIGTERM])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_outside_the_main_thread_there_is_nothing_to_hold_back() -> None:
+    seen: list[object] = []
+
+    def inside() -> None:
+        with held_back() as came:
+            seen.append(came)
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert seen == [[]]

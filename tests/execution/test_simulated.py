@@ -1,0 +1,118 @@
+"""Simulated runs: laws of lanes and time, statuses, tries."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.execution.estimate import START_S
+from bench.execution.executor import Limits
+from bench.execution.simulated import SimulatedExecutor
+from bench.records.record import STATUSES, Status
+from bench.spec.plan import Block, Trial, make_plan
+from tests.execution.observed import LIMITS, observe
+from tests.suites_made import TINY, suite_of
+
+_WIDTHS = [[4], [8], [16], [32], [64]]
+
+
+def _blocks(arms: int, repeats: int, *, compared: bool) -> list[Block]:
+    content: dict[str, Any] = {
+        **TINY,
+        "blocks": repeats,
+        "matrix": {"hidden": _WIDTHS[:arms]},
+        "compare": [{"axis": "hidden", "baseline": [4]}] if compared and arms > 1 else [],
+    }
+    return list(make_plan(suite_of(content)).blocks)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> list[Block]:
+    arms, repeats = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    return _blocks(arms, repeats, compared=draw(st.booleans()))
+
+
+def seconds(trial: Trial) -> float:
+    """An epoch's time that differs from trial to trial."""
+    return float(1 + trial.variant.hidden[0] + trial.block)
+
+
+@given(plans(), st.integers(1, 6))
+def test_the_whole_takes_no_less_than_its_longest_block_nor_than_the_work_shared_evenly(
+    blocks: list[Block], lanes: int
+) -> None:
+    executor = SimulatedExecutor(lanes, seconds)
+    records = observe(executor, blocks).records
+    wall = {r.trial.trial_id: r.wall_s or 0.0 for r in records}
+    of_blocks = [sum(wall[trial.trial_id] for trial in block.trials) for block in blocks]
+    assert executor.makespan_s >= max(of_blocks) * (1 - 1e-9)
+    assert executor.makespan_s >= sum(of_blocks) / lanes * (1 - 1e-9)
+    # R. L. Graham's bound for list scheduling (SIAM J. Appl. Math. 17, 1969, 416-429).
+    longest = max(of_blocks)
+    assert executor.makespan_s <= (sum(of_blocks) / lanes + longest * (1 - 1 / lanes)) * (1 + 1e-9)
+
+
+@given(plans())
+def test_one_lane_takes_as_long_as_all_trials_together(blocks: list[Block]) -> None:
+    executor = SimulatedExecutor(1, seconds)
+    records = observe(executor, blocks).records
+    assert executor.makespan_s == pytest.approx(sum(r.wall_s or 0.0 for r in records))
+
+
+@given(plans(), st.integers(1, 6))
+def test_a_block_stays_on_one_lane_and_no_more_lanes_are_used_than_there_are(
+    blocks: list[Block], lanes: int
+) -> None:
+    records = observe(SimulatedExecutor(lanes), blocks).records
+    node_of = {r.trial.trial_id: r.node for r in records}
+    for block in blocks:
+        assert len({node_of[trial.trial_id] for trial in block.trials}) == 1
+    assert len(set(node_of.values())) <= min(lanes, len(blocks))
+
+
+@given(plans(), st.randoms(use_true_random=False), st.integers(0, 3))
+def test_only_a_lost_worker_is_tried_again_and_at_most_as_often_as_allowed(
+    blocks: list[Block], random: Any, retries: int
+) -> None:
+    fates: dict[tuple[str, int], Status] = {}
+
+    def fate(trial: Trial, attempt: int) -> Status:
+        fates[trial.trial_id, attempt] = random.choice(STATUSES)
+        return fates[trial.trial_id, attempt]
+
+    limits = Limits(LIMITS.trial_timeout_s, retries=retries)
+    log = observe(SimulatedExecutor(2, fate=fate), blocks, limits)
+    for trial in (trial for block in blocks for trial in block.trials):
+        statuses = [r.status for r in log.records if r.trial == trial]
+        assert statuses == [fates[trial.trial_id, n] for n in range(1, len(statuses) + 1)]
+        assert set(statuses[:-1]) <= {"worker_lost"}
+        assert statuses[-1] != "worker_lost" or len(statuses) == retries + 1
+
+
+@given(plans(), st.floats(START_S, 500))
+def test_no_trial_lasts_beyond_its_time_limit_and_one_that_would_keeps_its_epochs(
+    blocks: list[Block], limit_s: float
+) -> None:
+    executor = SimulatedExecutor(1, seconds)
+    for record in observe(executor, blocks, Limits(limit_s)).records:
+        epoch_s, wanted = seconds(record.trial), record.trial.variant.epochs
+        assert (record.wall_s or 0.0) <= limit_s
+        assert (record.status == "timed_out") == (START_S + wanted * epoch_s > limit_s)
+        if record.status == "timed_out":
+            assert len(record.epochs) == int((limit_s - START_S) / epoch_s)
+        else:
+            assert len(record.epochs) == wanted
+
+
+def test_a_simulated_record_says_that_it_is_one_and_claims_no_accuracy() -> None:
+    (record, *_) = observe(SimulatedExecutor(), _blocks(1, 1, compared=False)).records
+    assert record.resolved["simulated"] is True
+    assert record.measures.test_accuracy is None
+    assert all(epoch.val_accuracy is None for epoch in record.epochs)
+
+
+def test_the_same_plan_gives_the_same_records_every_time() -> None:
+    blocks = _blocks(3, 2, compared=True)
+    first, second = (observe(SimulatedExecutor(2), blocks).records for _ in range(2))
+    assert first == second
