@@ -1,6 +1,7 @@
 """One Ray for all tests of this room that train in it: starting it takes seconds."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,3 +26,9 @@ def ray_executor() -> "Iterator[RayExecutor]":
 def ray_log(ray_executor: "RayExecutor") -> Log:
     """What Ray did with the tiny suite."""
     return observe(ray_executor, suite_of(TINY))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where a run folder is to be."""
+    return tmp_path / "run"

@@ -44,7 +44,7 @@ def test_an_error_inside_passes_through_and_leaves_the_signals_as_they_were() ->
 
 def test_a_signal_that_does_something_else_is_left_alone() -> None:
     heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
     try:
         with held_back() as came:
             os.kill(os.getpid(), signal.SIGTERM)
