@@ -15,6 +15,9 @@ and no large gang waits for ever behind small trials.
 import bisect
 from dataclasses import dataclass
 
+from bench.execution.estimate import estimated_trial_s
+from bench.spec.plan import Block
+
 
 @dataclass(frozen=True)
 class Job:
@@ -25,6 +28,12 @@ class Job:
     seconds: float
     turn: int = 0
     """Of jobs of one size, those of an earlier turn start first, and then the longest."""
+
+
+def job_of(key: int, block: Block, devices: int, capacity: int) -> Job:
+    """A block as a job. Its turn is its repeat; where blocks run one at a time, the plan's."""
+    seconds = sum(estimated_trial_s(trial.variant) for trial in block.trials)
+    return Job(key, devices, seconds, key if capacity == 1 else block.repeat)
 
 
 class Scheduler:
@@ -61,9 +70,19 @@ class Scheduler:
         """Give back the devices of a job that was started."""
         self.free += self._running.pop(key)[1].devices
 
+    def shrink(self, capacity: int) -> list[Job]:
+        """Go on with fewer devices; the waiting jobs that can never fit now, taken out.
+
+        Until jobs finish, more devices may be out than there are: ``free`` is negative then.
+        """
+        self.free -= self.capacity - capacity
+        self.capacity = capacity
+        too_large = [size for size in self._waiting if size > capacity]
+        return [entry[-1] for size in too_large for entry in self._waiting.pop(size)]
+
     def _next(self, now: float) -> Job | None:
         sizes = sorted((size for size, jobs in self._waiting.items() if jobs), reverse=True)
-        if not sizes or not self.free:
+        if not sizes or self.free < 1:
             return None
         if sizes[0] <= self.free:
             return self._waiting[sizes[0]].pop()[-1]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.errors import ResourceError
 from bench.execution.estimate import START_S
 from bench.execution.executor import Limits
 from bench.execution.simulated import SimulatedExecutor
@@ -61,14 +62,36 @@ def test_one_lane_takes_as_long_as_all_trials_together(blocks: list[Block]) -> N
 
 
 @given(plans(), st.integers(1, 6))
-def test_a_block_stays_on_one_lane_and_no_more_lanes_are_used_than_there_are(
-    blocks: list[Block], lanes: int
+def test_a_block_stays_on_one_device_and_no_more_are_used_than_there_are(
+    blocks: list[Block], devices: int
 ) -> None:
-    records = observe(SimulatedExecutor(lanes), blocks).records
-    node_of = {r.trial.trial_id: r.node for r in records}
+    records = observe(SimulatedExecutor(devices), blocks).records
+    devices_of = {r.trial.trial_id: r.devices for r in records}
     for block in blocks:
-        assert len({node_of[trial.trial_id] for trial in block.trials}) == 1
-    assert len(set(node_of.values())) <= min(lanes, len(blocks))
+        assert len({devices_of[trial.trial_id] for trial in block.trials}) == 1
+    assert len(set(devices_of.values())) <= min(devices, len(blocks))
+
+
+def test_a_block_takes_as_many_devices_as_its_largest_trial_has_replicas() -> None:
+    content = {
+        **TINY,
+        "variant": {**TINY["variant"], "strategy": "mirrored", "global_batch_size": 64},
+        "matrix": {"replicas": [1, 4]},
+        "compare": [{"axis": "replicas", "baseline": 1}],
+    }
+    blocks = list(make_plan(suite_of(content)).blocks)
+    executor = SimulatedExecutor(8)
+    assert {len(r.devices) for r in observe(executor, blocks).records} == {1, 4}
+    assert executor.makespan_s * 2 == pytest.approx(
+        sum(r.wall_s or 0.0 for r in observe(executor, blocks).records), rel=0.1
+    )
+
+
+def test_a_trial_that_no_device_is_left_for_is_refused() -> None:
+    content = {**TINY, "matrix": {}, "compare": []}
+    asked = suite_of(content, strategy="mirrored", replicas=4)
+    with pytest.raises(ResourceError, match="lower replicas or workers"):
+        observe(SimulatedExecutor(2), asked)
 
 
 @given(plans(), st.randoms(use_true_random=False), st.integers(0, 3))

@@ -1,0 +1,203 @@
+"""The scheduler: laws that hold for any jobs, and how well it fills a large cluster."""
+
+import heapq
+import math
+import random
+import tracemalloc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.execution.scheduler import Job, Scheduler
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A job on its devices."""
+
+    starts_at: float
+    ends_at: float
+    job: Job
+
+
+def as_guessed(job: Job) -> float:
+    """A job's real time where its guess was right."""
+    return job.seconds
+
+
+def simulate(
+    jobs: Sequence[Job], capacity: int, real_s: Callable[[Job], float] = as_guessed
+) -> list[Stay]:
+    """All jobs' stays, under a virtual clock."""
+    scheduler = Scheduler(capacity)
+    for job in jobs:
+        scheduler.add(job)
+    now, stays, running = 0.0, list[Stay](), list[tuple[float, int]]()
+    while scheduler.waiting or running:
+        for job in scheduler.start(now):
+            stays.append(Stay(now, now + real_s(job), job))
+            heapq.heappush(running, (stays[-1].ends_at, job.key))
+        now = running[0][0]
+        while running and running[0][0] == now:
+            scheduler.finish(heapq.heappop(running)[1])
+    return stays
+
+
+def makespan_s(stays: Sequence[Stay]) -> float:
+    return max(stay.ends_at for stay in stays)
+
+
+def at_least_s(jobs: Sequence[Job], capacity: int, real_s: Callable[[Job], float]) -> float:
+    """What no schedule can beat: the work shared evenly, the longest job."""
+    work = sum(job.devices * real_s(job) for job in jobs)
+    return max(work / capacity, max(map(real_s, jobs)))
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> tuple[list[Job], int]:
+    """Jobs that fit, and how many devices there are."""
+    capacity = draw(st.integers(1, 16))
+    shapes = st.tuples(st.integers(1, capacity), st.floats(0.1, 100), st.integers(0, 3))
+    asked = draw(st.lists(shapes, min_size=1, max_size=30))
+    return [Job(key, *shape) for key, shape in enumerate(asked)], capacity
+
+
+@given(clusters(), st.randoms(use_true_random=False))
+def test_never_are_more_devices_out_than_there_are_whatever_the_guesses_are_worth(
+    cluster: tuple[list[Job], int], rng: random.Random
+) -> None:
+    jobs, capacity = cluster
+    wrong = {job.key: rng.uniform(0.1, 10.0) for job in jobs}
+    stays = simulate(jobs, capacity, lambda job: job.seconds * wrong[job.key])
+    for moment in (stay.starts_at for stay in stays):
+        there = [s.job.devices for s in stays if s.starts_at <= moment < s.ends_at]
+        assert sum(there) <= capacity
+
+
+@given(clusters())
+def test_every_job_runs_once(cluster: tuple[list[Job], int]) -> None:
+    stays = simulate(*cluster)
+    assert sorted(stay.job.key for stay in stays) == [job.key for job in cluster[0]]
+
+
+@given(clusters())
+def test_the_largest_job_waits_for_no_job_that_is_started_into_its_devices(
+    cluster: tuple[list[Job], int],
+) -> None:
+    jobs, capacity = cluster
+    largest = max(jobs, key=lambda job: (job.devices, -job.turn, job.seconds, -job.key))
+    (stay,) = [stay for stay in simulate(jobs, capacity) if stay.job == largest]
+    assert stay.starts_at == 0.0
+
+
+def test_a_large_job_does_not_starve_behind_small_ones_that_keep_coming() -> None:
+    scheduler = Scheduler(4)
+    scheduler.add(Job(0, 1, 10.0))
+    assert [job.key for job in scheduler.start(0.0)] == [0]
+    scheduler.add(Job(1, 4, 10.0))
+    scheduler.add(Job(2, 1, 5.0))
+    scheduler.add(Job(3, 1, 100.0))
+    # The short one ends before the large one could start; the long one would be in its way.
+    assert [job.key for job in scheduler.start(0.0)] == [2]
+    scheduler.add(Job(4, 1, 100.0))
+    scheduler.finish(2)
+    assert scheduler.start(5.0) == []
+    scheduler.finish(0)
+    assert [job.key for job in scheduler.start(10.0)] == [1]
+
+
+def test_a_small_job_may_stay_long_beside_a_large_one_that_leaves_it_room() -> None:
+    scheduler = Scheduler(4)
+    scheduler.add(Job(0, 2, 10.0))
+    scheduler.start(0.0)
+    scheduler.add(Job(1, 3, 10.0))
+    scheduler.add(Job(2, 1, 1000.0))
+    assert [job.key for job in scheduler.start(0.0)] == [2]
+
+
+@given(st.integers(1, 100), st.integers(1, 100))
+def test_a_job_that_can_never_fit_is_refused(capacity: int, excess: int) -> None:
+    scheduler = Scheduler(capacity)
+    with pytest.raises(ValueError, match=f"{capacity + excess} of {capacity} devices"):
+        scheduler.add(Job(1, capacity + excess, 1.0))
+    assert not scheduler.waiting
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 100), st.integers(0, 3)), min_size=1, max_size=30))
+def test_jobs_of_one_size_start_turn_by_turn_and_then_the_longest_first(
+    asked: list[tuple[float, int]],
+) -> None:
+    jobs = [Job(key, 2, seconds, turn) for key, (seconds, turn) in enumerate(asked)]
+    started = [stay.job for stay in simulate(jobs, 3)]
+    assert started == sorted(jobs, key=lambda job: (job.turn, -job.seconds, job.key))
+
+
+@given(clusters(), st.data())
+def test_devices_that_are_lost_are_not_handed_out_again(
+    cluster: tuple[list[Job], int], data: st.DataObject
+) -> None:
+    jobs, capacity = cluster
+    scheduler = Scheduler(capacity)
+    for job in jobs:
+        scheduler.add(job)
+    out = {job.key: job for job in scheduler.start(0.0)}
+    left = data.draw(st.integers(0, capacity))
+    dropped = scheduler.shrink(left)
+    assert all(job.devices > left for job in dropped)
+    done = {job.key for job in dropped}
+    while out or scheduler.waiting:
+        key = next(iter(out))
+        done.add(key)
+        out.pop(key)
+        scheduler.finish(key)
+        out |= {job.key: job for job in scheduler.start(1.0)}
+        assert scheduler.free >= 0 or not scheduler.start(1.0)
+    assert done == {job.key for job in jobs}
+    assert scheduler.free == left
+
+
+SIZES: dict[str, Callable[[random.Random], int]] = {
+    "any": lambda rng: rng.randint(1, 512),
+    "powers of two": lambda rng: 2 ** rng.randint(0, 9),
+    "mostly small": lambda rng: int(2 ** rng.uniform(0, 9)),
+}
+TIMES: dict[str, Callable[[random.Random], float]] = {
+    "even": lambda rng: rng.uniform(10, 1000),
+    "a few long": lambda rng: min(7200.0, rng.lognormvariate(5, 1)),
+}
+
+
+def large_load(size: str, seconds: str) -> list[Job]:
+    """10,000 jobs in 100 turns."""
+    rng = random.Random(1)
+    return [Job(i, SIZES[size](rng), TIMES[seconds](rng), i // 100) for i in range(10_000)]
+
+
+@pytest.mark.parametrize("guess", ["right", "wrong"])
+@pytest.mark.parametrize("seconds", TIMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_10_000_jobs_on_1_000_devices_take_at_most_5_percent_more_than_they_must(
+    size: str, seconds: str, guess: str
+) -> None:
+    jobs, rng = large_load(size, seconds), random.Random(2)
+    wrong = [math.exp(rng.gauss(0, 0.3)) if guess == "wrong" else 1.0 for _ in jobs]
+
+    def real_s(job: Job) -> float:
+        return job.seconds * wrong[job.key]
+
+    stays = simulate(jobs, 1000, real_s)
+    assert makespan_s(stays) <= 1.05 * at_least_s(jobs, 1000, real_s)
+
+
+def test_what_the_scheduler_holds_grows_with_the_jobs_alone() -> None:
+    jobs = large_load("any", "even")
+    tracemalloc.start()
+    try:
+        simulate(jobs, 1000)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < 1000 * len(jobs)
