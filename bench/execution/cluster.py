@@ -1,17 +1,17 @@
 """What a Ray cluster has, and what a block of trials takes of it.
 
 Usage:
-    cluster = Cluster(device="auto")
+    cluster = Cluster(ray.nodes(), device="auto")
     cluster.capacity                             # devices, or nodes where there are no GPUs
     cluster.share_of(block)                      # how many of them it takes
-    cluster.reserve(block, free_nodes)           # the placement group to ask for
+    cluster.reserve(block, taken)                # the placement group to ask for
+
+Nodes are told apart by Ray's own ids: two of them may share an address.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-import ray
+from typing import Any, Literal
 
 from bench.errors import ResourceError
 from bench.spec.plan import Block
@@ -23,46 +23,59 @@ Bundle = dict[str, float]
 
 @dataclass(frozen=True)
 class Reservation:
-    """What to ask Ray for: all of its bundles, or none."""
+    """What to ask Ray for: all of its bundles, which are alike but for their nodes, or none."""
 
     bundles: tuple[Bundle, ...]
     strategy: str
     nodes: tuple[str, ...] = ()
-    """Addresses of the nodes that it takes whole, where there are no GPUs."""
+    """The nodes that it takes whole, a bundle on each, where there are no GPUs."""
+
+    @property
+    def selectors(self) -> list[dict[str, str]] | None:
+        """The label that each bundle's node must have."""
+        return [{"ray.io/node-id": node} for node in self.nodes] or None
+
+    def bundle_of(self, variant: Variant, worker: int) -> int:
+        """Which bundle a worker goes to: one of its own, or the first that has room."""
+        return worker if _is_spread(variant) else worker // self._workers_a_bundle(variant)
 
     def needs(self, variant: Variant) -> Bundle:
         """What each worker of ``variant`` asks for in its bundle: cores, and its GPUs."""
-        sharing = -(-variant.workers // len(self.bundles))
+        together = 1 if _is_spread(variant) else self._workers_a_bundle(variant)
+        sharing = min(variant.workers, together)
         cores = min(bundle["CPU"] for bundle in self.bundles) / sharing
         needs = {"CPU": float(int(cores)) if cores >= 1 else cores}
         if "GPU" in self.bundles[0]:
             needs["GPU"] = float(variant.replicas)
         return needs
 
+    def _workers_a_bundle(self, variant: Variant) -> int:
+        if "GPU" not in self.bundles[0]:
+            return variant.workers
+        return int(self.bundles[0]["GPU"]) // variant.replicas
+
 
 class Cluster:
-    """The nodes that were alive when the run began. ResourceError where they do not do."""
+    """Those of ``nodes``, as ``ray.nodes()`` gives them, that are alive and can run trials.
 
-    def __init__(self, device: Device) -> None:
-        alive = [node for node in ray.nodes() if node["Alive"]]
-        self._resources: dict[str, dict[str, float]] = {
-            node["NodeManagerAddress"]: node["Resources"] for node in alive
-        }
-        with_gpus = {a: r for a, r in self._resources.items() if r.get("GPU", 0) >= 1}
+    ResourceError where there is none.
+    """
+
+    def __init__(self, nodes: Iterable[Mapping[str, Any]], device: Device) -> None:
+        alive = {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
+        with_gpus = {n: r for n, r in alive.items() if r.get("GPU", 0) >= 1}
         if device == "gpu" and not with_gpus:
             raise ResourceError("--device gpu, but Ray sees no GPU: use --device cpu or auto")
         self.has_gpus = bool(with_gpus) and device != "cpu"
         # A head without GPUs has cores to count that no trial on one can have.
-        self._nodes = with_gpus if self.has_gpus else self._with_cores()
+        with_cores = {n: r for n, r in alive.items() if r.get("CPU", 0) >= 1}
+        self._nodes: dict[str, Mapping[str, float]] = with_gpus if self.has_gpus else with_cores
         if not self._nodes:
             raise ResourceError("no node of the Ray cluster has a CPU core: give it --num-cpus")
 
-    def _with_cores(self) -> dict[str, dict[str, float]]:
-        return {a: r for a, r in self._resources.items() if r.get("CPU", 0) >= 1}
-
     @property
     def nodes(self) -> tuple[str, ...]:
-        """Addresses of the nodes that trials can run on."""
+        """Ids of the nodes that trials can run on."""
         return tuple(self._nodes)
 
     @property
@@ -70,53 +83,57 @@ class Cluster:
         """GPUs of all nodes; nodes where there are no GPUs, as a trial has all of a node."""
         if not self.has_gpus:
             return len(self._nodes)
-        return int(sum(resources["GPU"] for resources in self._nodes.values()))
+        return sum(int(resources["GPU"]) for resources in self._nodes.values())
 
     def share_of(self, block: Block) -> int:
         """How much of ``capacity`` a block takes; ResourceError where it can never have it."""
-        variant = _largest(block)
-        if self.has_gpus:
-            self._check_gpus(variant)
-            return variant.total_replicas
-        if variant.placement == "spread" and variant.workers > len(self._nodes):
+        count, gpus = self._shape(block)
+        if not self.has_gpus:
+            if count > len(self._nodes):
+                raise ResourceError(
+                    f"{count} workers, each on a node of its own, are more than the cluster's "
+                    f"nodes ({len(self._nodes)}): lower workers, or set placement = 'pack'"
+                )
+            return count
+        here = [int(resources["GPU"]) for resources in self._nodes.values()]
+        rooms = [had // gpus for had in here]
+        if (sum(room > 0 for room in rooms) if _any_spread(block) else sum(rooms)) < count:
             raise ResourceError(
-                f"{variant.workers} workers, each on its own node, are more than the "
-                f"{len(self._nodes)} nodes of the cluster: lower workers, or set placement = 'pack'"
+                f"a block of trials asks for {count} x {gpus} GPUs, the nodes have "
+                f"{', '.join(map(str, here))}: lower replicas or workers"
             )
-        return variant.workers if variant.placement == "spread" else 1
+        return count * gpus
 
-    def reserve(self, block: Block, free_nodes: Sequence[str]) -> Reservation:
-        """What a block asks for; on CPUs, whole nodes out of ``free_nodes``."""
-        variant = _largest(block)
-        spread = variant.placement == "spread" and variant.workers > 1
+    def reserve(self, block: Block, taken: Collection[str]) -> Reservation:
+        """What a block asks for; on CPUs, whole nodes that are not among those ``taken``."""
+        count, gpus = self._shape(block)
         if self.has_gpus:
-            return self._reserve_gpus(variant, spread)
-        # A sliver of a node's own resource ties the bundle to it.
-        nodes = tuple(free_nodes[: self.share_of(block)])
-        bundles = ({"CPU": self._nodes[n]["CPU"], f"node:{n}": 0.001} for n in nodes)
-        return Reservation(tuple(bundles), "PACK", nodes)
+            bundle = {"GPU": float(gpus), "CPU": self._cores_a_gpu() * gpus}
+            strategy = "STRICT_SPREAD" if _any_spread(block) else "PACK"
+            return Reservation((bundle,) * count, strategy)
+        nodes = tuple(node for node in self._nodes if node not in taken)[:count]
+        bundles = tuple({"CPU": float(self._nodes[node]["CPU"])} for node in nodes)
+        return Reservation(bundles, "PACK", nodes)
 
-    def _reserve_gpus(self, variant: Variant, spread: bool) -> Reservation:
-        fits_one_node = variant.total_replicas <= max(r["GPU"] for r in self._nodes.values())
-        parts = 1 if fits_one_node and not spread else variant.workers
-        gpus = variant.total_replicas // parts
-        bundle = {"GPU": float(gpus), "CPU": self._cores_a_gpu() * gpus}
-        return Reservation((bundle,) * parts, "STRICT_SPREAD" if spread else "PACK")
+    def _shape(self, block: Block) -> tuple[int, int]:
+        """Bundles in which each trial of ``block`` finds room, and the GPUs of each."""
+        variants = [trial.variant for trial in block.trials]
+        apart = max((v.workers for v in variants if _is_spread(v)), default=1)
+        if not self.has_gpus:
+            return apart, 0
+        most = max(int(resources["GPU"]) for resources in self._nodes.values())
+        packed = [v for v in variants if not _is_spread(v)]
+        on_one_node = [v.total_replicas for v in packed if v.total_replicas <= most]
+        gpus = max([v.replicas for v in variants] + on_one_node)
+        return max([apart] + [-(-v.workers // (gpus // v.replicas)) for v in packed]), gpus
 
     def _cores_a_gpu(self) -> float:
         return max(1.0, min(r.get("CPU", 1.0) // r["GPU"] for r in self._nodes.values()))
 
-    def _check_gpus(self, variant: Variant) -> None:
-        here = [int(resources["GPU"]) for resources in self._nodes.values()]
-        fitting = [gpus // variant.replicas for gpus in here]
-        room = len([n for n in fitting if n]) if variant.placement == "spread" else sum(fitting)
-        if room < variant.workers:
-            raise ResourceError(
-                f"a trial asks for {variant.workers} x {variant.replicas} GPUs, the nodes have "
-                f"{', '.join(map(str, here))}: lower replicas or workers"
-            )
+
+def _is_spread(variant: Variant) -> bool:
+    return variant.placement == "spread" and variant.workers > 1
 
 
-def _largest(block: Block) -> Variant:
-    variants = [trial.variant for trial in block.trials]
-    return max(variants, key=lambda v: (v.total_replicas, v.workers))
+def _any_spread(block: Block) -> bool:
+    return any(_is_spread(trial.variant) for trial in block.trials)

@@ -34,11 +34,13 @@ class Gang:
         self.errors: dict[int, Exception] = {}
         """What Ray raised in a worker's place, in the order in which it was learnt."""
         actor_class: Any = ray.remote(Worker)
-        needs, bundles = reservation.needs(trial.variant), len(reservation.bundles)
+        needs = reservation.needs(trial.variant)
         self._threads = max(1, int(needs["CPU"]))
         self._actors = [
             actor_class.options(
-                scheduling_strategy=PlacementGroupSchedulingStrategy(group, index % bundles),
+                scheduling_strategy=PlacementGroupSchedulingStrategy(
+                    group, reservation.bundle_of(trial.variant, index)
+                ),
                 max_restarts=0,
                 num_cpus=needs["CPU"],
                 num_gpus=needs.get("GPU", 0),

@@ -39,7 +39,9 @@ class Lane:
         self._limits, self._on_event = limits, on_event
         self._data_of, self._board = data_of, board
         self._group: PlacementGroup = placement_group(
-            list(reservation.bundles), strategy=reservation.strategy
+            list(reservation.bundles),
+            strategy=reservation.strategy,
+            bundle_label_selector=reservation.selectors,
         )
         self._reserved: Any = self._group.ready()
         self._gang: Gang | None = None

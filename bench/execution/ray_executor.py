@@ -28,10 +28,9 @@ from bench.datasets.load import dataset_key, load_arrays
 from bench.errors import ResourceError
 from bench.execution.address import found_at
 from bench.execution.cluster import Cluster, Device
-from bench.execution.estimate import estimated_trial_s
 from bench.execution.executor import Limits, OnEvent
 from bench.execution.lane import Lane
-from bench.execution.scheduler import Job, Scheduler
+from bench.execution.scheduler import Scheduler, job_of
 from bench.execution.worker import Board, node_environment
 from bench.measure.host import usable_cores
 from bench.records.record import EpochRecord, TrialRecord
@@ -60,7 +59,7 @@ class RayExecutor:
         try:
             with _own_signals():
                 self._connect()
-            self._cluster = Cluster(self._device)
+            self._cluster = Cluster(ray.nodes(), self._device)
             # On this node, since a board on one that is lost would take the run with it.
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
             board: Any = ray.remote(Board)
@@ -117,10 +116,8 @@ class RayExecutor:
         """Keep the devices busy, the largest blocks first; give records as trials end."""
         scheduler = Scheduler(self._cluster.capacity)
         for number, block in enumerate(blocks):
-            seconds = sum(estimated_trial_s(trial.variant) for trial in block.trials)
-            # One at a time they keep the plan's order; else the repeats keep theirs.
-            turn = number if self._cluster.capacity == 1 else block.repeat
-            scheduler.add(Job(number, self._cluster.share_of(block), seconds, turn))
+            share = self._cluster.share_of(block)
+            scheduler.add(job_of(number, block, share, self._cluster.capacity))
         lanes: dict[int, Lane] = {}
         try:
             while lanes or scheduler.waiting:
@@ -143,8 +140,7 @@ class RayExecutor:
         self, block: Block, lanes: Mapping[int, Lane], limits: Limits, on_event: OnEvent
     ) -> Lane:
         taken = {node for lane in lanes.values() for node in lane.reservation.nodes}
-        free_nodes = [node for node in self._cluster.nodes if node not in taken]
-        reservation = self._cluster.reserve(block, free_nodes)
+        reservation = self._cluster.reserve(block, taken)
         return Lane(block, reservation, limits, on_event, self._data_of, self._board)
 
     def _turn(self, lanes: Sequence[Lane]) -> Iterator[TrialRecord]:

@@ -1,0 +1,181 @@
+"""What a block asks of a cluster, on nodes that are made up."""
+
+from typing import Any
+
+import pytest
+
+from bench.errors import ResourceError
+from bench.execution.cluster import Cluster, Reservation
+from bench.spec.plan import Block, Trial
+from bench.spec.variant import Variant, fill_defaults
+
+
+def node(name: str, cpus: float = 8, gpus: float = 0, *, alive: bool = True) -> dict[str, Any]:
+    """A node as Ray describes it."""
+    resources = {"CPU": cpus, "memory": 1e10, **({"GPU": gpus} if gpus else {})}
+    return {"NodeID": name, "Alive": alive, "Resources": resources}
+
+
+def variant_of(**asked: Any) -> Variant:
+    """The notebook's variant, with what is ``asked`` for."""
+    return Variant.model_validate(fill_defaults(asked))
+
+
+def block(*asked: dict[str, Any]) -> Block:
+    """Trials that are compared with each other."""
+    trials = [
+        Trial(
+            trial_id=f"b000-{order}",
+            variant_id=str(order),
+            label="made",
+            block=0,
+            order=order,
+            seed=1,
+            variant=variant_of(**settings),
+        )
+        for order, settings in enumerate(asked)
+    ]
+    return Block(repeat=0, trials=tuple(trials))
+
+
+def gang(workers: int, replicas: int = 1, placement: str = "pack") -> dict[str, Any]:
+    """A multi-worker variant's settings."""
+    return {
+        "strategy": "multi_worker",
+        "workers": workers,
+        "replicas": replicas,
+        "placement": placement,
+    }
+
+
+TWO_NODES = (node("a"), node("b"))
+GPU_NODES = (node("head", cpus=4), node("a", cpus=16, gpus=4), node("b", cpus=16, gpus=4))
+
+
+def places(reservation: Reservation, asked: dict[str, Any]) -> list[int]:
+    """The bundle of each worker."""
+    variant = variant_of(**asked)
+    return [reservation.bundle_of(variant, worker) for worker in range(variant.workers)]
+
+
+def test_without_gpus_a_trial_has_all_cores_of_a_node() -> None:
+    cluster = Cluster(TWO_NODES, "auto")
+    assert cluster.capacity == 2
+    assert cluster.share_of(block({})) == 1
+    reservation = cluster.reserve(block({}), taken=())
+    assert reservation.bundles == ({"CPU": 8.0},)
+    assert reservation.selectors == [{"ray.io/node-id": "a"}]
+    assert reservation.needs(variant_of()) == {"CPU": 8.0}
+
+
+def test_a_node_that_is_taken_is_not_reserved_again() -> None:
+    assert Cluster(TWO_NODES, "auto").reserve(block({}), taken={"a"}).nodes == ("b",)
+
+
+def test_workers_packed_on_one_node_share_its_cores() -> None:
+    cluster = Cluster(TWO_NODES, "auto")
+    reservation = cluster.reserve(block(gang(4)), taken=())
+    assert cluster.share_of(block(gang(4))) == 1
+    assert places(reservation, gang(4)) == [0, 0, 0, 0]
+    assert reservation.needs(variant_of(**gang(4))) == {"CPU": 2.0}
+    assert reservation.needs(variant_of(**gang(16))) == {"CPU": 0.5}
+
+
+def test_workers_that_are_spread_have_a_node_each_and_all_of_its_cores() -> None:
+    asked = gang(2, placement="spread")
+    cluster = Cluster(TWO_NODES, "auto")
+    reservation = cluster.reserve(block(asked), taken=())
+    assert cluster.share_of(block(asked)) == 2
+    assert reservation.nodes == ("a", "b")
+    assert places(reservation, asked) == [0, 1]
+    assert reservation.needs(variant_of(**asked)) == {"CPU": 8.0}
+
+
+def test_spread_and_packed_trials_of_one_block_are_spread_and_packed() -> None:
+    asked: list[dict[str, Any]] = [gang(2), gang(2, placement="spread"), {}]
+    for cluster in (Cluster(TWO_NODES, "auto"), Cluster(GPU_NODES, "auto")):
+        reservation = cluster.reserve(block(*asked), taken=())
+        assert [places(reservation, settings) for settings in asked] == [[0, 0], [0, 1], [0]]
+
+
+def test_more_spread_workers_than_nodes_are_refused() -> None:
+    with pytest.raises(ResourceError, match=r"3 workers.*nodes \(2\): lower workers"):
+        Cluster(TWO_NODES, "auto").share_of(block(gang(3, placement="spread")))
+
+
+def test_with_gpus_a_block_takes_as_many_as_its_largest_trial_has_replicas() -> None:
+    cluster = Cluster(GPU_NODES, "auto")
+    assert cluster.capacity == 8
+    assert cluster.nodes == ("a", "b")
+    pair = block({}, {"strategy": "mirrored", "replicas": 4})
+    assert cluster.share_of(pair) == 4
+    reservation = cluster.reserve(pair, taken=())
+    assert reservation.bundles == ({"GPU": 4.0, "CPU": 16.0},)
+    assert reservation.needs(variant_of()) == {"CPU": 16.0, "GPU": 1.0}
+
+
+def test_a_gang_that_fits_one_node_stays_on_one() -> None:
+    reservation = Cluster(GPU_NODES, "auto").reserve(block(gang(2, 2)), taken=())
+    assert len(reservation.bundles) == 1
+    assert places(reservation, gang(2, 2)) == [0, 0]
+    assert reservation.needs(variant_of(**gang(2, 2))) == {"CPU": 8.0, "GPU": 2.0}
+
+
+def test_a_gang_larger_than_a_node_has_a_bundle_for_each_worker() -> None:
+    cluster = Cluster(GPU_NODES, "auto")
+    assert cluster.share_of(block(gang(4, 2))) == 8
+    reservation = cluster.reserve(block(gang(4, 2)), taken=())
+    assert reservation.bundles == ({"GPU": 2.0, "CPU": 8.0},) * 4
+    assert reservation.strategy == "PACK"
+    assert places(reservation, gang(4, 2)) == [0, 1, 2, 3]
+
+
+def test_a_gang_shares_its_block_with_one_process_that_needs_a_whole_node() -> None:
+    asked = gang(4, 2), {"strategy": "mirrored", "replicas": 4}
+    cluster = Cluster(GPU_NODES, "auto")
+    assert cluster.share_of(block(*asked)) == 8
+    reservation = cluster.reserve(block(*asked), taken=())
+    assert [places(reservation, settings) for settings in asked] == [[0, 0, 1, 1], [0]]
+
+
+def test_spread_gangs_on_gpus_are_kept_strictly_apart() -> None:
+    asked = gang(2, 4, "spread")
+    reservation = Cluster(GPU_NODES, "auto").reserve(block(asked), taken=())
+    assert (reservation.strategy, len(reservation.bundles)) == ("STRICT_SPREAD", 2)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"strategy": "mirrored", "replicas": 8},
+        gang(3, 4),
+        gang(3, placement="spread"),
+        gang(16),
+    ],
+)
+def test_gpus_that_no_node_has_are_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(ResourceError, match=r"the nodes have 4, 4: lower replicas or workers"):
+        Cluster(GPU_NODES, "auto").share_of(block(asked))
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_refused() -> None:
+    with pytest.raises(ResourceError, match="use --device cpu or auto"):
+        Cluster(TWO_NODES, "gpu")
+
+
+def test_on_request_gpus_are_left_alone() -> None:
+    cluster = Cluster(GPU_NODES, "cpu")
+    assert cluster.capacity == 3
+    assert "GPU" not in cluster.reserve(block({}), taken=()).bundles[0]
+
+
+def test_dead_nodes_and_nodes_without_cores_do_not_count() -> None:
+    nodes = (node("a"), node("gone", alive=False), node("empty", cpus=0))
+    assert Cluster(nodes, "auto").nodes == ("a",)
+    with pytest.raises(ResourceError, match="give it --num-cpus"):
+        Cluster(nodes[1:], "auto")
+
+
+def test_nodes_are_told_apart_though_they_share_an_address() -> None:
+    shared = {"NodeManagerAddress": "127.0.0.1"}
+    assert Cluster([{**n, **shared} for n in TWO_NODES], "auto").capacity == 2
