@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import NoReturn
 
 import typer
@@ -28,11 +29,13 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a letter that a terminal lacks ends nothing
-    words = [word for word in sys.argv[1:] if word != "--debug"]
-    sys.exit(_exit_code(words, debug=len(words) < len(sys.argv) - 1))
+    sys.exit(exit_code(sys.argv[1:]))
 
 
-def _exit_code(words: list[str], *, debug: bool) -> int:
+def exit_code(words: Sequence[str]) -> int:
+    """Run a command line and return its exit code; "--debug" may stand anywhere in it."""
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
     try:
         code = app(words, prog_name="bench", standalone_mode=False)
         sys.stdout.flush()

@@ -173,7 +173,7 @@ def report(
 @app.command()
 def show(
     run: RunPath,
-    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial id, or its beginning.")],
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial's id or its variant's.")],
 ) -> None:
     """Print everything known of one trial, its log's end included, as JSON."""
     from bench.errors import UsageError
@@ -182,7 +182,7 @@ def show(
     folder = RunFolder.open(run)
     found = [r for r in folder.raw_records(all_attempts=True) if _is_trial(r, trial)]
     if not found:
-        raise UsageError(f"{run}: no trial {trial!r}: bench plan lists the ids")
+        raise UsageError(f"{run}: no trial's id begins with '{trial}': trials.csv has them all")
     say(json.dumps(found, indent=2))
 
 
@@ -241,4 +241,5 @@ def _suite(name: str, changes: list[str] | None, blocks: int | None, only: list[
 
 
 def _is_trial(record: dict[str, Any], wanted: str) -> bool:
-    return str(record["trial"]["trial_id"]).startswith(wanted)
+    trial = record["trial"]
+    return any(str(trial[key]).startswith(wanted) for key in ("trial_id", "variant_id"))

@@ -88,10 +88,16 @@ def run_json(result: RunResult) -> str:
 def files_text(checks: Sequence[FileCheck]) -> str:
     """A line a file: where, and whether it is what it should be."""
     return "\n".join(
-        f"{'ok ' if check.ok else 'BAD'}  {check.place:<14}  {check.path}"
+        f"{_mark(check)}  {check.place:<16}  {check.path}"
         + (f"  ({check.problem})" if check.problem else "")
         for check in checks
     )
+
+
+def _mark(check: FileCheck) -> str:
+    if check.ok:
+        return "ok  "
+    return "none" if check.problem == "no such folder" else "BAD "
 
 
 def files_json(checks: Sequence[FileCheck]) -> str:
