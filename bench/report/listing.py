@@ -9,16 +9,18 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.api import RunResult
-from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.estimate import estimated_trial_s
 from bench.report.escape import plain
 from bench.report.number import duration, plural
 from bench.spec.expand import Cell, expand
 from bench.spec.plan import Plan
 from bench.spec.suite import Suite
+
+if TYPE_CHECKING:
+    from bench.datasets.fashion_mnist import FileCheck
 
 _MAX_VARIANTS = 200
 
@@ -85,7 +87,7 @@ def run_json(result: RunResult) -> str:
     return json.dumps(content, indent=2)
 
 
-def files_text(checks: Sequence[FileCheck]) -> str:
+def files_text(checks: "Sequence[FileCheck]") -> str:
     """A line a file: where, and whether it is what it should be."""
     return "\n".join(
         f"{_mark(check)}  {check.place:<16}  {check.path}"
@@ -94,13 +96,13 @@ def files_text(checks: Sequence[FileCheck]) -> str:
     )
 
 
-def _mark(check: FileCheck) -> str:
+def _mark(check: "FileCheck") -> str:
     if check.ok:
         return "ok  "
     return "none" if check.problem == "no such folder" else "BAD "
 
 
-def files_json(checks: Sequence[FileCheck]) -> str:
+def files_json(checks: "Sequence[FileCheck]") -> str:
     """The same for programs."""
     rows = [
         {"path": str(c.path), "place": c.place, "ok": c.ok, "problem": c.problem} for c in checks

@@ -4,7 +4,7 @@ Usage:
     content = changed(tomllib.loads(text), "global_batch_size", [32, 512])
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from bench.spec.axis import check_key
@@ -21,7 +21,7 @@ def changed(
 
     A key of the suite itself is replaced. Any other is an axis, by its bare name or behind
     "variant." or "matrix.": a list becomes that axis of the matrix, a single value holds for
-    every variant. ValueError for a key that is neither.
+    every variant, and leaves nothing to compare along it. ValueError for a key that is neither.
     """
     keys = [k for k in suite_keys if k not in ("variant", "matrix")]
     if key in keys:
@@ -34,10 +34,18 @@ def changed(
     variants = content.get("variants", [])
     if isinstance(variants, list):
         variants = [_without(listed, dropped) for listed in variants]
-    target = tables["matrix" if _is_axis_of_values(axis, value) else "variant"]
+    varies = _is_axis_of_values(axis, value)
+    target = tables["matrix" if varies else "variant"]
     if isinstance(target, dict):
         target[axis] = value
-    return {**content, **tables, "variants": variants}
+    compare = content.get("compare", [])
+    if isinstance(compare, list) and not varies:
+        compare = [one for one in compare if not _is_along(one, dropped)]
+    return {**content, **tables, "variants": variants, "compare": compare}
+
+
+def _is_along(comparison: Any, axes: Collection[str]) -> bool:
+    return isinstance(comparison, dict) and comparison.get("axis") in axes
 
 
 def _is_axis_of_values(axis: str, value: Any) -> bool:

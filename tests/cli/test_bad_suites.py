@@ -1,0 +1,79 @@
+"""Suites that cannot be: one line on stderr, exit code 2, nothing started."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Command, complaint
+from tests.suites_made import TINY, written
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_suite_that_is_not_there_is_named_with_the_nearest_shipped_one(
+    command: Command, verb: str
+) -> None:
+    reason = complaint(command(verb, "quikc"), 2)
+    assert reason == "no suite 'quikc', shipped or as a file: did you mean 'quick'?"
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_directory_is_no_suite(command: Command, tmp_path: Path, verb: str) -> None:
+    (tmp_path / "folder").mkdir()
+    assert complaint(command(verb, "folder"), 2) == "folder: is a directory: name a TOML file"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"name = ", "not valid TOML"),
+        (b"[" * 100_000, "not valid TOML"),
+        (b"\x00", "not valid TOML"),
+        (b"", "name is missing: add name = ..."),
+    ],
+)
+def test_a_file_that_is_no_suite_is_refused_by_name(
+    command: Command, tmp_path: Path, content: bytes, reason: str
+) -> None:
+    (tmp_path / "bad.toml").write_bytes(content)
+    said = complaint(command("plan", "bad.toml"), 2)
+    assert said.startswith("bad.toml: ")
+    assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"nmae": "x"}, "unknown key 'nmae': did you mean 'name'?"),
+        ({"name": "a/b"}, "name"),
+        ({"blocks": "3"}, "blocks"),
+        ({"variant": {"epoch": 2}}, "unknown key 'epoch': did you mean 'epochs'?"),
+        ({"variant": {"activation": "rleu"}}, "did you mean 'relu'?"),
+        ({"variant": {"hidden": [0]}}, "hidden"),
+        ({"variant": {"global_batch_size": -1}}, "global_batch_size"),
+        ({"variant": {"global_batch_size": 300, "examples": 256}}, "is larger than the data"),
+        ({"variant": {"epochs": 1, "warmup_epochs": 1}}, "warmup_epochs"),
+        ({"matrix": {"norm": []}}, "norm is an empty list"),
+        ({"matrix": {"norm": "none"}}, "write norm = ["),
+        ({"matrix": {"examples": list(range(1, 60_001))}}, "more than 100000"),
+        ({"exclude": [{"dataset": "synthetic"}]}, "no variant is left"),
+        ({"compare": [{"axis": "norm", "baseline": "group"}]}, "norm"),
+        ({"compare": [{"axis": "nrom", "baseline": "none"}]}, "did you mean 'norm'?"),
+        ({"compare": [{"axis": "norm"}]}, "baseline is missing"),
+    ],
+)
+def test_an_impossible_suite_is_refused_with_the_file_and_what_to_write(
+    command: Command, tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    written(tmp_path / "bad.toml", {**TINY, **change})
+    said = complaint(command("plan", "bad.toml"), 2)
+    assert said.startswith("bad.toml: ")
+    assert reason in said
+
+
+def test_a_bad_suite_leaves_no_run_folder(command: Command, tmp_path: Path) -> None:
+    written(tmp_path / "bad.toml", {**TINY, "variant": {"epochs": 0}})
+    complaint(command("run", "bad.toml", "--out", "made"), 2)
+    complaint(command("run", "bad.toml"), 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]

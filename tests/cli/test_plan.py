@@ -1,0 +1,159 @@
+"""The shipped suites and what a plan shows, with every way of changing a suite."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.spec.suite import shipped_suites
+from tests.cli.conftest import Command, complaint
+from tests.suites_made import TINY, written
+
+
+def planned(command: Command, *words: str | Path) -> dict[str, Any]:
+    done = command("plan", *words, "--json")
+    assert (done.code, done.stderr) == (0, "")
+    content: dict[str, Any] = json.loads(done.stdout)
+    return content
+
+
+def axis(content: dict[str, Any], key: str) -> list[Any]:
+    return [variant[key] for variant in content["variants"]]
+
+
+def test_every_shipped_suite_is_listed_with_what_it_is_for(command: Command) -> None:
+    done = command("suites")
+    assert (done.code, done.stderr) == (0, "")
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line[0] != " "]
+    assert listed == shipped_suites()
+    assert {"quick", "notebook", "smoke"} <= set(listed)
+
+
+def test_the_list_is_there_for_programs_too(command: Command) -> None:
+    rows = json.loads(command("suites", "--json").stdout)
+    assert [row["name"] for row in rows] == shipped_suites()
+    assert all(row["description"] and row["blocks"] >= 1 for row in rows)
+
+
+@pytest.mark.parametrize("name", shipped_suites())
+def test_every_shipped_suite_can_be_planned(command: Command, name: str) -> None:
+    done = command("plan", name)
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{name}: ")
+
+
+def test_a_plan_shows_variants_with_their_ids_counts_and_a_guess_of_the_time(
+    command: Command, tiny: Path
+) -> None:
+    shown = command("plan", tiny).stdout
+    content = planned(command, tiny)
+    for variant in content["variants"]:
+        assert f"  {variant['variant_id']}  2 x " in shown
+    assert "norm=none" in shown
+    assert "norm=bn_post" in shown
+    assert "2 variants, 2 blocks, 4 trials, 1 comparison a block" in shown
+    assert "About 24 s" in shown
+
+
+def test_a_plan_for_programs_holds_suite_variants_trials_and_pairs(
+    command: Command, tiny: Path
+) -> None:
+    content = planned(command, tiny)
+    ids = {variant["variant_id"] for variant in content["variants"]}
+    assert content["suite"]["name"] == "tiny"
+    assert len(content["trials"]) == 4
+    assert {trial["variant_id"] for trial in content["trials"]} == ids
+    assert [trial["order"] for trial in content["trials"]] == [0, 1, 2, 3]
+    (pair,) = content["pairs"]
+    assert {pair["variant_id"], pair["baseline_id"]} == ids
+    assert content["estimated_s"] > 0
+
+
+def test_the_same_suite_has_the_same_plan_every_time(command: Command, tiny: Path) -> None:
+    assert planned(command, tiny) == planned(command, tiny)
+
+
+def test_set_replaces_a_value_of_the_variant(command: Command, tiny: Path) -> None:
+    assert axis(planned(command, tiny, "--set", "epochs=7"), "epochs") == [7, 7]
+
+
+def test_set_with_a_list_makes_an_axis(command: Command, tiny: Path) -> None:
+    content = planned(command, tiny, "--set", "activation=relu,elu")
+    assert axis(content, "activation") == ["relu", "elu", "relu", "elu"]
+
+
+def test_set_with_a_single_value_takes_an_axis_away(command: Command, tiny: Path) -> None:
+    content = planned(command, tiny, "--set", "norm=none")
+    assert axis(content, "norm") == ["none"]
+    assert content["pairs"] == []
+
+
+def test_set_replaces_a_key_of_the_suite(command: Command, tiny: Path) -> None:
+    content = planned(command, tiny, "--set", "blocks=5", "--set", "name=mine")
+    assert content["suite"]["blocks"] == 5
+    assert content["suite"]["name"] == "mine"
+    assert len(content["trials"]) == 10
+
+
+@pytest.mark.parametrize("key", ["variant.hidden", "matrix.hidden", "hidden"])
+def test_an_axis_of_lists_can_be_set_by_any_of_its_names(
+    command: Command, tiny: Path, key: str
+) -> None:
+    assert axis(planned(command, tiny, "--set", f"{key}=[8, 4]"), "hidden") == [[8, 4], [8, 4]]
+    both = planned(command, tiny, "--set", f"{key}=[[8], [4]]", "--set", "norm=none")
+    assert axis(both, "hidden") == [[8], [4]]
+
+
+def test_blocks_repeats_every_comparison(command: Command, tiny: Path) -> None:
+    content = planned(command, tiny, "--blocks", "3")
+    assert [trial["block"] for trial in content["trials"]] == [0, 0, 1, 1, 2, 2]
+
+
+def test_only_keeps_the_variants_with_those_ids(command: Command, tiny: Path) -> None:
+    ids = axis(planned(command, tiny), "variant_id")
+    assert axis(planned(command, tiny, "--only", ids[1]), "variant_id") == [ids[1]]
+    assert axis(planned(command, tiny, "--only", ids[1][:4]), "variant_id") == [ids[1]]
+    both = planned(command, tiny, "--only", ids[1], "--only", ids[0])
+    assert axis(both, "variant_id") == ids
+
+
+def test_a_shortened_plan_tells_how_many_variants_it_leaves_out(
+    command: Command, tiny: Path
+) -> None:
+    widths = ",".join(f"[{width}]" for width in range(1, 151))
+    shown = command("plan", tiny, "--set", f"hidden=[{widths}]").stdout
+    assert "... and 100 more: --json lists all" in shown
+    assert "300 variants" in shown
+
+
+def test_control_characters_in_a_suite_do_not_reach_the_terminal(
+    command: Command, tmp_path: Path
+) -> None:
+    nasty = {**TINY, "description": "a\u001b[31mb\rc", "matrix": {}, "compare": []}
+    nasty["variants"] = [{"norm": "none", "label": "x\u001b]0;title\u0007y"}]
+    shown = command("plan", written(tmp_path / "nasty.toml", nasty)).stdout
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "\r" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("--set epoch=2", "unknown key 'epoch': did you mean 'epochs'?"),
+        ("--set norm=bn_pots", "norm cannot be 'bn_pots': did you mean 'bn_post'?"),
+        ("--set norm=[]", "norm is an empty list"),
+        ("--set epochs", "--set epochs: not KEY=VALUE"),
+        ("--set global_batch_size=0", "global_batch_size cannot be 0"),
+        ("--set hidden=[-1]", "hidden"),
+        ("--set global_batch_size=257", "is larger than the data (256 examples)"),
+        ("--blocks 0", "blocks cannot be 0"),
+        ("--blocks 60000", "asks for 120000 trials, more than 100000"),
+        ("--only zz", "no variant's id begins with 'zz'"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused(
+    command: Command, tiny: Path, words: str, reason: str
+) -> None:
+    assert reason in complaint(command("plan", tiny, *words.split()), 2)
