@@ -40,12 +40,12 @@ def exit_code(words: Sequence[str]) -> int:
         code = app(words, prog_name="bench", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except BrokenPipeError:
-        # The reader has seen enough (| head). Python would complain again as it exits.
+    except (BrokenPipeError, SystemExit):
+        # The reader has seen enough (| head), which Rich tells by SystemExit. Python would
+        # complain again as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (typer.Abort, KeyboardInterrupt):
-        complain("interrupted")
         return 130
     except Exception as error:
         if debug:

@@ -1,0 +1,190 @@
+"""How a real process of the command starts and ends: codes, streams, pipes, signals, terminals."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import COMMAND, bench
+from tests.suites_made import TINY, written
+
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return written(tmp_path / "tiny.toml", TINY)
+
+
+def shell(line: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """A line of bash, which fails where any part of a pipe does; "bench" is ours."""
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line.replace("bench ", f"{COMMAND} ")],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_finished_command_exits_0_and_is_silent_on_stderr(tiny: Path) -> None:
+    done = bench("plan", tiny)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_a_refused_command_exits_2_with_one_line_on_stderr_and_nothing_on_stdout() -> None:
+    done = bench("plan", "nowhere.toml")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("bench: no suite 'nowhere.toml'")
+
+
+@pytest.mark.parametrize(
+    "words", [("--debug", "plan", "nowhere.toml"), ("plan", "nowhere.toml", "--debug")]
+)
+def test_debug_shows_the_traceback_and_the_line_after_it(words: tuple[str, ...]) -> None:
+    done = bench(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Traceback (most recent call last):")
+    assert done.stderr.splitlines()[-1].startswith("bench: no suite 'nowhere.toml'")
+
+
+def test_an_error_nobody_foresaw_is_one_line_too_and_never_taken_for_a_regression() -> None:
+    script = (
+        "import bench.spec.suite, bench.cli.exit\n"
+        "bench.spec.suite.shipped_suites = lambda: 1 / 0\n"
+        "bench.cli.exit.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "suites"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5
+    assert done.stderr == (
+        "bench: unexpected ZeroDivisionError: division by zero: "
+        "add --debug, and report what it says\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "bench plan tiny.toml | head -1",
+        "bench plan tiny.toml --json --blocks 9000 | head -1",
+        "bench run tiny.toml --executor simulated | head -1",
+    ],
+)
+def test_a_reader_that_has_seen_enough_is_no_error(tiny: Path, line: str) -> None:
+    done = shell(line, tiny.parent)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1
+    assert "Broken" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_goes_on_when_nobody_reads_its_progress_any_more(tiny: Path) -> None:
+    shell("bench run tiny.toml --executor simulated --out made 2>&1 >/dev/null | true", tiny.parent)
+    assert len(list((tiny.parent / "made" / "trials").iterdir())) == 4
+
+
+def test_output_that_finds_no_room_is_said_in_one_line(tiny: Path) -> None:
+    done = shell("bench plan tiny.toml > /dev/full", tiny.parent)
+    assert done.returncode == 5
+    assert done.stderr == "bench: the output cannot be written: the disk is full: free space\n"
+
+
+def test_without_a_terminal_there_are_no_control_characters(tiny: Path) -> None:
+    done = bench("run", tiny, "--executor", "simulated", "--out", tiny.parent / "made")
+    assert done.returncode == 0
+    assert not CONTROL.search(done.stdout)
+    assert not CONTROL.search(done.stderr)
+
+
+def test_letters_that_the_terminal_lacks_end_nothing(tiny: Path) -> None:
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    out = tiny.parent / "made"
+    done = bench("run", tiny, "--executor", "simulated", "--out", out, env=ascii_only)
+    assert (done.returncode, done.stdout.isascii()) == (0, True)
+
+
+_SLOW = """
+import os, signal, sys, time
+import bench.report.listing
+from bench.cli.exit import main
+def slowly(*_):
+    print("ready", file=sys.stderr, flush=True)
+    time.sleep(60)
+bench.report.listing.plan_text = slowly
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_command_with_130(tiny: Path, number: signal.Signals) -> None:
+    slow = [sys.executable, "-c", _SLOW, "plan", str(tiny)]
+    with subprocess.Popen(slow, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.stderr.read() == ""
+        assert process.wait(20) == 130
+
+
+def test_under_nohup_the_end_of_the_terminal_is_ignored(tiny: Path) -> None:
+    slow = ["nohup", sys.executable, "-c", _SLOW, "plan", str(tiny)]
+    with subprocess.Popen(
+        slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while process.stderr.readline() != "ready\n":
+            pass
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 130
+
+
+def on_a_terminal(words: list[str], cwd: Path) -> tuple[int, str]:
+    """Run on a pseudo-terminal of 100 columns; the exit code, and all that was written to it."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(cwd)
+        os.execvpe(COMMAND, [COMMAND, *words], {**os.environ, "TERM": "xterm", "COLUMNS": "100"})
+    written_to = b""
+    while True:
+        select.select([terminal], [], [], 60)
+        try:
+            chunk = os.read(terminal, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            break
+        if not chunk:
+            break
+        written_to += chunk
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), written_to.decode()
+
+
+def test_on_a_terminal_progress_is_live_and_the_cursor_comes_back(tiny: Path) -> None:
+    code, screen = on_a_terminal(["run", "tiny.toml", "--executor", "simulated"], tiny.parent)
+    assert code == 0
+    assert "done" in screen
+    assert "left" in screen
+    assert "[4/4]" in screen
+    assert screen.count("\x1b[?25l") == screen.count("\x1b[?25h") > 0
+    assert screen.rindex("\x1b[?25h") < screen.index("Run folder: results/runs/tiny-")
+
+
+def test_on_a_terminal_an_error_is_one_plain_line(tmp_path: Path) -> None:
+    code, screen = on_a_terminal(["plan", "nowhere.toml"], tmp_path)
+    assert code == 2
+    assert screen.startswith("bench: no suite 'nowhere.toml'")
+    assert "\x1b" not in screen
+    assert len(screen.splitlines()) == 1

@@ -1,0 +1,123 @@
+"""The commands that read a run: report and show."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command, complaint
+
+NAMES = ["summary.csv", "summary.md", "summary.tex"]
+
+
+def test_report_writes_markdown_csv_and_latex_and_names_the_files(
+    command: Command, made: Path
+) -> None:
+    done = command("report", made)
+    assert (done.code, done.stderr) == (0, "")
+    assert sorted(path.name for path in (made / "report").iterdir()) == NAMES
+    listed = done.stdout.splitlines()[-3:]
+    assert sorted(listed) == [str(made / "report" / name) for name in NAMES]
+    assert "norm=bn_post" in (made / "report" / "summary.md").read_text()
+
+
+def test_report_for_programs_prints_the_paths_alone(command: Command, made: Path) -> None:
+    done = command("report", made, "--json")
+    assert sorted(json.loads(done.stdout)) == [str(made / "report" / name) for name in NAMES]
+
+
+def test_report_goes_where_it_is_told(command: Command, made: Path, tmp_path: Path) -> None:
+    assert command("report", made, "--out", "elsewhere").code == 0
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == NAMES
+    assert not (made / "report").exists()
+
+
+def test_several_runs_are_reported_each_in_its_own_folder(
+    command: Command, made: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    assert command("run", "tiny.toml", "--executor", "simulated", "--out", other).code == 0
+    assert command("report", made, other, "--out", "both").code == 0
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["made", "other"]
+    assert command("report", made, other).code == 0
+    assert (made / "report" / "summary.md").exists()
+    assert (other / "report" / "summary.md").exists()
+
+
+def test_two_runs_of_one_name_would_overwrite_each_other(command: Command, made: Path) -> None:
+    done = command("report", made, made.parent / "." / "made", "--out", "both")
+    assert "the same name" in complaint(done, 2)
+
+
+def test_reporting_twice_replaces_the_first_report(command: Command, made: Path) -> None:
+    assert command("report", made).code == 0
+    before = (made / "report" / "summary.md").read_text()
+    assert command("report", made).code == 0
+    assert (made / "report" / "summary.md").read_text() == before
+
+
+@pytest.mark.parametrize("verb", [("report",), ("show", "b000")])
+@pytest.mark.parametrize("place", ["nowhere", "tiny.toml", "."])
+def test_what_is_no_run_folder_is_refused(
+    command: Command, tiny: Path, verb: tuple[str, ...], place: str
+) -> None:
+    assert tiny.exists()
+    assert "run folder" in complaint(command(verb[0], place, *verb[1:]), 5)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}', "\x00", "null"])
+def test_a_half_written_run_is_refused_by_the_file_s_name(
+    command: Command, made: Path, content: str
+) -> None:
+    (made / "run.json").write_text(content)
+    assert str(made / "run.json") in complaint(command("report", made), 5)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}'])
+def test_a_half_written_record_is_refused_by_its_name(
+    command: Command, made: Path, content: str
+) -> None:
+    record = next((made / "trials").iterdir())
+    record.write_text(content)
+    assert str(record.parent) in complaint(command("report", made), 5)
+
+
+def test_a_run_from_a_newer_schema_asks_for_a_newer_bench(command: Command, made: Path) -> None:
+    info = made / "run.json"
+    info.write_text(info.read_text().replace('"schema_version": 1', '"schema_version": 99', 1))
+    assert "install a newer trainbench" in complaint(command("report", made), 5)
+
+
+def test_a_run_without_a_single_record_can_be_reported(command: Command, made: Path) -> None:
+    for record in (made / "trials").iterdir():
+        record.unlink()
+    done = command("report", made)
+    assert (done.code, done.stderr) == (0, "")
+
+
+def test_a_report_that_cannot_be_written_is_a_matter_of_the_disk(
+    command: Command, made: Path
+) -> None:
+    done = command("report", made, "--out", "tiny.toml")
+    assert done.code == 5
+    assert "tiny.toml" in done.stderr
+
+
+def test_show_prints_everything_known_of_a_trial(command: Command, made: Path) -> None:
+    trial_id = sorted((made / "trials").iterdir())[0].stem
+    (record,) = json.loads(command("show", made, trial_id).stdout)
+    assert record["trial"]["trial_id"] == trial_id
+    assert record["status"] == "completed"
+
+
+def test_show_finds_trials_by_the_beginning_of_their_id_or_their_variant_s(
+    command: Command, made: Path
+) -> None:
+    trial_id = sorted((made / "trials").iterdir())[0].stem
+    assert len(json.loads(command("show", made, "b000").stdout)) == 2
+    assert len(json.loads(command("show", made, trial_id.partition("-")[2]).stdout)) == 2
+
+
+def test_show_says_where_the_ids_are(command: Command, made: Path) -> None:
+    said = complaint(command("show", made, "zz"), 2)
+    assert said == f"{made}: no trial's id begins with 'zz': trials.csv has them all"
