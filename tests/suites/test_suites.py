@@ -1,0 +1,165 @@
+"""The shipped suites: each can be planned, and says what it is for."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from bench.spec.expand import Cell, expand
+from bench.spec.plan import make_plan
+from bench.spec.suite import load_suite, shipped_suites
+from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES, Activation, Initializer
+from bench.training.models import build_model, count_parameters
+from bench.training.pipeline import steps_per_epoch
+
+SUITES = (
+    "activations",
+    "clipping",
+    "initializers",
+    "norm",
+    "notebook",
+    "precision",
+    "quick",
+    "smoke",
+)
+MAX_EXAMPLES_TRAINED = 60_000_000
+"""Over a whole suite: about half an hour at the speed of two cores."""
+
+
+def cells_of(name: str) -> dict[str, Cell]:
+    return {cell.label: cell for cell in expand(load_suite(name))}
+
+
+def test_the_promised_suites_are_shipped() -> None:
+    assert set(SUITES) <= set(shipped_suites())
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_is_named_as_its_file_and_tells_its_reader_what_it_is_for(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.name == name
+    assert suite.description.endswith(".")
+    assert len(suite.description.split()) >= 8
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_compares_every_variant_and_has_blocks_for_an_interval(name: str) -> None:
+    suite = load_suite(name)
+    plan = make_plan(suite)
+    compared = {i for p in plan.pairs for i in (p.variant_id, p.baseline_id)}
+    assert {cell.id for cell in expand(suite)} == compared
+    # Two repeats give an interval of one degree of freedom, which says next to nothing.
+    assert suite.blocks >= 3 or name == "smoke"
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_ends_within_the_hour_and_each_variant_has_steady_epochs(name: str) -> None:
+    trials = make_plan(load_suite(name)).trials
+    total = sum(t.variant.examples * t.variant.epochs for t in trials)
+    assert total <= MAX_EXAMPLES_TRAINED
+    for trial in trials:
+        assert trial.variant.epochs - trial.variant.warmup_epochs >= 1
+        assert steps_per_epoch(trial.variant) >= 1
+
+
+@pytest.mark.parametrize("name", sorted(set(SUITES) - {"smoke"}))
+def test_a_suite_trains_on_all_of_the_real_data_on_one_device(name: str) -> None:
+    for cell in expand(load_suite(name)):
+        variant = cell.variant
+        assert (variant.dataset, variant.examples) == (
+            "fashion_mnist",
+            FASHION_MNIST_TRAIN_EXAMPLES,
+        )
+        assert variant.total_replicas == 1
+
+
+def test_quick_is_small_and_smoke_is_tiny() -> None:
+    def seconds(name: str, per_trial_s: float, examples_per_s: float) -> float:
+        trials = make_plan(load_suite(name)).trials
+        trained = sum(t.variant.examples * t.variant.epochs for t in trials)
+        return len(trials) * per_trial_s + trained / examples_per_s
+
+    # Starting a process takes about 8 s on two cores; batch norm at batch 32 is the slowest.
+    assert seconds("quick", 8, 38_000) < 270
+    assert seconds("smoke", 8, 38_000) < 20
+
+
+NOTEBOOK: dict[str, Any] = {
+    "workload": "mlp",
+    "hidden": (300, 100),
+    "dataset": "fashion_mnist",
+    "examples": 55_000,
+    "epochs": 10,
+    "global_batch_size": 32,
+    "optimizer": "sgd",
+    "learning_rate": 1e-3,
+    "precision": "float32",
+}
+PLAIN = {
+    "initializer": "he_normal",
+    "activation": "relu",
+    "norm": "none",
+    "clip": "none",
+    "clip_threshold": 1.0,
+}
+
+
+def test_notebook_holds_exactly_its_experiments_settings() -> None:
+    changes = []
+    for cell in cells_of("notebook").values():
+        dumped = cell.variant.model_dump()
+        assert {key: dumped[key] for key in NOTEBOOK} == NOTEBOOK
+        changes.append({k: dumped[k] for k, plain in PLAIN.items() if dumped[k] != plain})
+    initializers = {"initializer": [i for i in get_args(Initializer) if i != "he_normal"]}
+    activations = {"activation": [a for a in get_args(Activation) if a != "relu"]}
+    others = {"norm": ["bn_post", "bn_pre"], "clip": ["value", "norm", "global_norm"]}
+    expected = [
+        {axis: value}
+        for axis, values in {**initializers, **activations, **others}.items()
+        for value in values
+    ]
+    assert sorted(map(str, changes)) == sorted(map(str, [{}, *expected]))
+
+
+@pytest.mark.parametrize(
+    ("beginning", "parameters", "fixed"),
+    [("E3", 266_610, 0), ("E4", 271_346, 2_368), ("E5", 270_946, 2_368)],
+)
+def test_notebook_models_have_the_published_parameter_counts(
+    beginning: str, parameters: int, fixed: int
+) -> None:
+    ((_, cell),) = [(k, c) for k, c in cells_of("notebook").items() if k.startswith(beginning)]
+    model = build_model(cell.variant, (28, 28, 1), 10, seed=1)
+    assert count_parameters(model) == (parameters, parameters - fixed)
+
+
+def test_notebook_variants_are_labelled_with_their_experiment() -> None:
+    labels = cells_of("notebook")
+    for cell in labels.values():
+        assert "label" in cell.asked
+    assert {label.split()[0] for label in labels} == {"plain,", "E1", "E2", "E3", "E4", "E5", "E7"}
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "values"),
+    [
+        ("initializers", "initializer", get_args(Initializer)),
+        ("activations", "activation", get_args(Activation)),
+        ("norm", "norm", ("none", "bn_post", "bn_pre", "layer", "group")),
+        ("clipping", "clip", ("none", "value", "norm", "global_norm")),
+        ("quick", "norm", ("none", "bn_post", "bn_pre")),
+    ],
+)
+def test_a_suite_has_every_value_of_its_axis_against_a_baseline(
+    name: str, axis: str, values: tuple[str, ...]
+) -> None:
+    suite = load_suite(name)
+    assert {getattr(c.variant, axis) for c in expand(suite)} == set(values)
+    assert [c.axis for c in suite.compare] == [axis]
+
+
+def test_a_suite_is_a_file_of_the_package() -> None:
+    import bench
+
+    folder = Path(bench.__file__).parent / "suites"
+    assert sorted(path.stem for path in folder.glob("*.toml")) == shipped_suites()

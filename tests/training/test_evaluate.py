@@ -1,0 +1,45 @@
+"""The score on data that training does not see."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bench.training.evaluate import BATCH_SIZE, Evaluator
+from bench.training.models import build_model
+from bench.training.state import snapshot
+from tests.training_made import small
+
+
+@pytest.mark.parametrize("count", [1, BATCH_SIZE - 1, BATCH_SIZE, 2 * BATCH_SIZE + 7])
+@pytest.mark.parametrize("jit", ["none", "epoch"])
+def test_the_score_is_that_of_all_examples_at_once(jit: str, count: int) -> None:
+    variant = small(norm="bn_post", jit=jit)
+    model = build_model(variant, (4, 4, 1), 5, seed=1)
+    generator = np.random.default_rng(count)
+    images = generator.integers(0, 256, (count, 4, 4, 1), dtype=np.uint8)
+    labels = generator.integers(0, 5, count).astype(np.int32)
+    score = Evaluator(variant, model).score(images, labels)
+    logits = model(images.astype(np.float32) / 255.0, training=False)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits).numpy()
+    assert score.loss == pytest.approx(losses.mean(), rel=1e-5)
+    assert score.accuracy == (np.argmax(logits, 1) == labels).mean()
+
+
+def test_scoring_changes_no_variable() -> None:
+    variant = small(norm="bn_post")
+    model = build_model(variant, (4, 4, 1), 5, seed=1)
+    before = snapshot(model.variables)
+    images = np.full((9, 4, 4, 1), 200, np.uint8)
+    Evaluator(variant, model).score(images, np.zeros(9, np.int32))
+    for old, new in zip(before, snapshot(model.variables), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_score_follows_the_weights() -> None:
+    variant = small()
+    model = build_model(variant, (4, 4, 1), 5, seed=1)
+    evaluator = Evaluator(variant, model)
+    images, labels = np.full((9, 4, 4, 1), 200, np.uint8), np.zeros(9, np.int32)
+    for label in (0, 3):
+        model.layers[-1].bias.assign(1e6 * np.eye(5, dtype=np.float32)[label])
+        assert evaluator.score(images, labels).accuracy == float(label == 0)

@@ -1,0 +1,140 @@
+"""Short runs of our loop and of Keras ``fit`` from the same weights on the same real data.
+
+Given the examples in the same order, both end at the same weights. Each with its own order,
+they end at the same accuracy and loss, by this rule: over four seeds, the 99 % t-interval of
+the paired differences holds 0, and is narrow enough to tell a learning rate that is a fifth
+off, as the last test shows.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.datasets.arrays import Arrays
+from bench.datasets.load import load_arrays
+from bench.spec.variant import Variant
+from bench.training.evaluate import Evaluator, Score
+from bench.training.models import build_model
+from bench.training.optimizer import Update
+from bench.training.pipeline import Feed, make_feed
+from bench.training.precision import PRECISIONS
+from bench.training.program import Program
+from bench.training.strategy import make_replicas
+from tests.training_made import variant_of
+
+SEEDS = (1, 2, 3, 4)
+LEARNING_RATE = 0.001
+EXAMPLES = 6_144
+WIDEST = {"accuracy": 0.06, "loss": 0.03}
+"""How wide an interval may be, or agreement would mean nothing."""
+
+Loop = Callable[[Variant, Arrays, int], Score]
+
+
+@pytest.fixture(scope="module")
+def arrays(fashion_mnist_dir: Path) -> Arrays:
+    """The real training and validation images, the first of the former."""
+    whole = load_arrays(variant_of(), fashion_mnist_dir)
+    first = {
+        "train_images": whole.train_images[:EXAMPLES],
+        "train_labels": whole.train_labels[:EXAMPLES],
+    }
+    return Arrays(**{**vars(whole), **first})
+
+
+@pytest.mark.parametrize("norm", ["none", "bn_post", "bn_pre"])
+def test_in_the_same_order_fit_ends_at_the_same_weights(norm: str, arrays: Arrays) -> None:
+    # In float64, since batch norm amplifies rounding where a unit hardly varies.
+    variant = _variant(norm).model_copy(update={"precision": "float64"})
+    ours, losses, feed = _trained(variant, arrays, seed=1)
+    theirs, their_losses = _compiled(variant, arrays, seed=1), []
+    for epoch in range(variant.epochs):
+        order = feed.order.window(feed.order.of_epoch(epoch), 0, EXAMPLES).numpy()
+        images, labels = _pixels(arrays)[order], arrays.train_labels[order]
+        history = theirs.fit(images, labels, batch_size=32, shuffle=False, verbose=0)
+        their_losses += history.history["loss"]
+    np.testing.assert_allclose(losses, their_losses, rtol=1e-6)
+    for mine, other in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), atol=1e-9)
+
+
+@pytest.mark.parametrize("norm", ["none", "bn_post"])
+def test_our_loop_ends_where_fit_ends(norm: str, arrays: Arrays) -> None:
+    ours, theirs = _scores(_ours, _variant(norm), arrays), _scores(_fit, _variant(norm), arrays)
+    assert min(score.accuracy for score in ours) > 0.4
+    for name, widest in WIDEST.items():
+        low, high = _interval(ours, theirs, name)
+        assert low <= 0 <= high
+        assert high - low < widest
+
+
+def test_the_rule_tells_a_learning_rate_a_fifth_off(arrays: Arrays) -> None:
+    right = _variant("none")
+    wrong = right.model_copy(update={"learning_rate": 0.8 * LEARNING_RATE})
+    low, _ = _interval(_scores(_ours, wrong, arrays), _scores(_ours, right, arrays), "loss")
+    assert low > 0
+
+
+def _scores(
+    loop: Loop, variant: Variant, arrays: Arrays, seeds: Sequence[int] = SEEDS
+) -> list[Score]:
+    return [loop(variant, arrays, seed) for seed in seeds]
+
+
+def _interval(ours: Sequence[Score], theirs: Sequence[Score], name: str) -> tuple[float, float]:
+    """Of the mean paired difference, at 99 %."""
+    pairs = zip(ours, theirs, strict=True)
+    differences = np.array([getattr(a, name) - getattr(b, name) for a, b in pairs])
+    error = differences.std(ddof=1) / math.sqrt(len(SEEDS))
+    reach = float(stats.t.ppf(0.995, len(SEEDS) - 1) * error)
+    middle = float(differences.mean())
+    return middle - reach, middle + reach
+
+
+def _variant(norm: str) -> Variant:
+    return variant_of(norm=norm, examples=EXAMPLES, learning_rate=LEARNING_RATE, epochs=2)
+
+
+@functools.cache
+def _ours(variant: Variant, arrays: Arrays, seed: int) -> Score:
+    return _score(variant, _trained(variant, arrays, seed)[0], arrays)
+
+
+def _fit(variant: Variant, arrays: Arrays, seed: int) -> Score:
+    model = _compiled(variant, arrays, seed)
+    for epoch in range(variant.epochs):
+        # Seeded once for all epochs, Keras would take each of them in the same order.
+        keras.utils.set_random_seed(100 * seed + epoch)
+        model.fit(_pixels(arrays), arrays.train_labels, batch_size=32, verbose=0)
+    return _score(variant, model, arrays)
+
+
+def _trained(variant: Variant, arrays: Arrays, seed: int) -> tuple[keras.Model, list[float], Feed]:
+    replicas = make_replicas(variant)
+    feed = make_feed(variant, arrays, seed, replicas)
+    model = build_model(variant, arrays.shape, arrays.classes, seed)
+    program = Program(variant, model, Update(variant, model, replicas), feed, replicas)
+    losses = [program.run_epoch(epoch).loss for epoch in range(variant.epochs)]
+    return model, losses, feed
+
+
+def _compiled(variant: Variant, arrays: Arrays, seed: int) -> keras.Model:
+    model = build_model(variant, arrays.shape, arrays.classes, seed)
+    kind = PRECISIONS[variant.precision]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=kind.dtype)
+    model.compile(keras.optimizers.SGD(variant.learning_rate), loss, metrics=["accuracy"])
+    return model
+
+
+def _pixels(arrays: Arrays) -> np.ndarray:
+    return arrays.train_images / 255.0
+
+
+def _score(variant: Variant, model: keras.Model, arrays: Arrays) -> Score:
+    return Evaluator(variant, model).score(arrays.val_images, arrays.val_labels)

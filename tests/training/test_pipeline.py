@@ -1,0 +1,192 @@
+"""Two pipelines, one sequence of batches; windows that cover an epoch."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.datasets.arrays import Arrays
+from bench.spec.variant import Variant
+from bench.training.pipeline import (
+    WINDOW_STEPS,
+    make_feed,
+    part_of,
+    split,
+    steps_per_epoch,
+    to_unit_range,
+    window_steps,
+)
+from bench.training.strategy import make_replicas
+from tests.training_made import arrays_of, small
+
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+def numbered(variant: Variant) -> Arrays:
+    """Arrays whose labels are the examples' own numbers, so that each can be told."""
+    arrays = arrays_of(variant)
+    count = len(arrays.train_images)
+    return Arrays(**{**vars(arrays), "train_labels": np.arange(count, dtype=np.int32)})
+
+
+def batches(variant: Variant, epochs: range, arrays: Arrays | None = None) -> list[Batch]:
+    """Every batch of these epochs, in order, as the training loop would take them."""
+    feed = make_feed(variant, arrays or numbered(variant), 5, make_replicas(variant))
+    found = []
+    for epoch in epochs:
+        for steps, inputs in feed.windows(epoch):
+            for step in range(steps):
+                images, labels = feed.batch(0, *feed.take(tf.constant(step), *inputs))
+                found.append((images.numpy(), labels.numpy()))
+    return found
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"augment": "always"},
+        {"precision": "float64"},
+        {"examples": 1500},
+        {"examples": 60},
+    ],
+    ids=["plain", "augmented", "float64", "more examples than are stored", "one step"],
+)
+def test_both_pipelines_give_exactly_the_same_batches(asked: dict[str, Any]) -> None:
+    arrays = numbered(small())
+    on_device = batches(small(**asked), range(3), arrays)
+    through_tfdata = batches(small(**asked, pipeline="tfdata"), range(3), arrays)
+    assert len(on_device) == 3 * steps_per_epoch(small(**asked))
+    for (mine, my_labels), (theirs, their_labels) in zip(on_device, through_tfdata, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+        np.testing.assert_array_equal(my_labels, their_labels)
+
+
+@pytest.mark.parametrize("pipeline", ["device", "tfdata"])
+def test_each_example_comes_once_an_epoch_and_the_rest_is_left_out(pipeline: str) -> None:
+    variant = small(pipeline=pipeline)
+    assert (variant.examples, variant.global_batch_size) == (700, 32)
+    for epoch in range(2):
+        taken = np.concatenate([labels for _, labels in batches(variant, range(epoch + 1))[-21:]])
+        assert len(taken) == len(set(taken.tolist())) == 21 * 32
+
+
+def test_what_is_left_out_differs_from_epoch_to_epoch() -> None:
+    variant = small()
+    labels = np.array([y for _, y in batches(variant, range(4))]).reshape(4, -1)
+    left_out = [frozenset(range(700)) - set(epoch.tolist()) for epoch in labels]
+    assert {len(left) for left in left_out} == {28}
+    assert len(set(left_out)) == 4
+
+
+def test_images_are_bytes_over_255_and_belong_to_their_labels() -> None:
+    variant = small()
+    arrays = numbered(variant)
+    for images, labels in batches(variant, range(1), arrays):
+        assert images.dtype == np.float32
+        np.testing.assert_allclose(images, arrays.train_images[labels] / 255.0, rtol=1e-6)
+
+
+def test_further_examples_are_copies_and_come_as_often_as_originals() -> None:
+    variant = small(examples=700, global_batch_size=100, augment="never")
+    arrays = _first(numbered(variant), 100)
+    taken = Counter(np.concatenate([y for _, y in batches(variant, range(1), arrays)]).tolist())
+    assert taken == dict.fromkeys(range(100), 7)
+
+
+@pytest.mark.parametrize("pipeline", ["device", "tfdata"])
+def test_auto_augments_copies_alone_and_never_augments_none(pipeline: str) -> None:
+    def differing(augment: str, stored: int) -> int:
+        variant = small(augment=augment, pipeline=pipeline, examples=640)
+        arrays = _first(numbered(variant), stored)
+        found = batches(variant, range(1), arrays)
+        images, labels = (np.concatenate(part) for part in zip(*found, strict=True))
+        same = np.isclose(images, arrays.train_images[labels] / 255.0).all((1, 2, 3))
+        return int((~same).sum())
+
+    assert differing("auto", 640) == 0
+    assert differing("never", 64) == 0
+    assert differing("always", 640) == 0
+    # An unflipped, unshifted copy with hardly a change of contrast is rare.
+    assert 570 < differing("auto", 64) <= 576
+    assert differing("always", 64) == differing("auto", 64)
+
+
+def test_fewer_examples_than_are_stored_are_the_first_ones() -> None:
+    variant = small(examples=64)
+    arrays = numbered(small(examples=700))
+    taken = np.concatenate([y for _, y in batches(variant, range(1), arrays)])
+    assert sorted(taken.tolist()) == list(range(64))
+
+
+@pytest.mark.parametrize("pipeline", ["device", "tfdata"])
+def test_rewinding_starts_again_at_the_first_epoch(pipeline: str) -> None:
+    variant = small(pipeline=pipeline)
+    feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
+
+    def first_labels() -> list[int]:
+        _, inputs = next(iter(feed.windows(0)))
+        _, labels = feed.batch(0, *feed.take(tf.constant(0), *inputs))
+        return [int(label) for label in labels]
+
+    before = first_labels()
+    feed.rewind()
+    assert first_labels() == before
+
+
+def test_labels_are_int64_for_a_gpu_keeps_them_on_the_device() -> None:
+    for pipeline in ("device", "tfdata"):
+        assert {y.dtype.name for _, y in batches(small(pipeline=pipeline), range(1))} == {"int64"}
+
+
+@given(st.integers(1, 10_000_000))
+def test_windows_cover_every_step_once_in_at_most_two_sizes(steps: int) -> None:
+    steps = min(steps, 200_000)
+    windows = list(split(steps))
+    starts = [first for first, _ in windows]
+    ends = [first + count for first, count in windows]
+    assert starts == [0, *ends[:-1]]
+    assert ends[-1] == steps
+    sizes = [count for _, count in windows]
+    assert set(sizes[:-1]) <= {window_steps(steps)}
+    assert sizes[-1] <= window_steps(steps)
+
+
+@given(st.integers(1, 10_000_000))
+def test_a_window_is_an_eighth_of_an_epoch_within_bounds(steps: int) -> None:
+    low, high = WINDOW_STEPS
+    size = window_steps(steps)
+    assert size <= high
+    assert size == steps or size >= low
+    if 8 * low < steps <= 8 * high:
+        assert -(-steps // size) == 8 or size == -(-steps // 8)
+
+
+def test_the_notebooks_epoch_has_eight_windows() -> None:
+    assert window_steps(55_000 // 32) == 215
+    assert [count for _, count in split(1718)] == [215] * 7 + [213]
+
+
+@given(st.integers(1, 8), st.integers(1, 5))
+def test_replicas_take_consecutive_parts_that_make_up_the_batch(replicas: int, size: int) -> None:
+    batch = tf.range(replicas * size, dtype=tf.int64)
+    parts = [part_of(batch, tf.constant(rank), size).numpy() for rank in range(replicas)]
+    np.testing.assert_array_equal(np.concatenate(parts), batch.numpy())
+
+
+def test_bytes_become_numbers_from_zero_to_one() -> None:
+    found = to_unit_range(tf.constant([[0, 51, 255]], tf.uint8), "float64").numpy()
+    np.testing.assert_allclose(found, [[0.0, 0.2, 1.0]], rtol=1e-15)
+
+
+def _first(arrays: Arrays, count: int) -> Arrays:
+    """The same, with fewer training examples stored."""
+    kept = {
+        "train_images": arrays.train_images[:count],
+        "train_labels": arrays.train_labels[:count],
+    }
+    return Arrays(**{**vars(arrays), **kept})

@@ -1,0 +1,261 @@
+"""The compiled epoch: what it computes, what it counts, and what its time covers."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bench.spec.variant import Variant
+from bench.training.models import build_model
+from bench.training.optimizer import OPTIMIZERS
+from bench.training.outcome import CannotRun
+from bench.training.pipeline import Window, steps_per_epoch
+from bench.training.program import Program, count_correct
+from bench.training.state import snapshot, weights_l2
+from tests.training_made import SMALL, Made, make_program, small, train_fresh, variant_of
+
+TEN_STEPS = {"examples": 320}
+TOLERANCE = {"float32": 1e-6, "float64": 1e-13, "mixed_bfloat16": 5e-4, "mixed_float16": 5e-4}
+"""Largest difference of a weight after ten steps, in which some move by more than 0.01."""
+
+
+def trained(variant: Variant, epochs: int = 1) -> Made:
+    made = make_program(variant)
+    made.program.cold_start()
+    for epoch in range(epochs):
+        made.program.run_epoch(epoch)
+    return made
+
+
+def difference(mine: list[np.ndarray], theirs: list[np.ndarray]) -> float:
+    """The largest over all tensors."""
+    return max(float(np.abs(a - b).max()) for a, b in zip(mine, theirs, strict=True))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"norm": "bn_post"},
+        {"norm": "bn_pre"},
+        {"optimizer": "adam"},
+        {"norm": "layer", "optimizer": "momentum"},
+        {"workload": "convnet", "norm": "group"},
+        {"clip": "value", "clip_threshold": 0.02},
+        {"clip": "norm", "clip_threshold": 0.3},
+        {"clip": "global_norm", "clip_threshold": 0.5},
+    ],
+    ids=str,
+)
+def test_ten_steps_are_those_of_a_plain_keras_loop(asked: dict[str, Any]) -> None:
+    variant = small(**TEN_STEPS, **asked, precision="float64")
+    made = make_program(variant)
+    result = made.program.run_epoch(0)
+    reference, losses, correct = _plain_loop(variant, make_program(variant))
+    assert difference(snapshot(made.model.variables), snapshot(reference.variables)) < 1e-12
+    assert result.loss == pytest.approx(np.mean(losses), rel=1e-10)
+    assert result.accuracy == pytest.approx(correct / 320)
+
+
+def _plain_loop(variant: Variant, source: Made) -> tuple[keras.Model, list[float], int]:
+    """The same batches through Keras's own layers, loss, clipping and optimiser, eagerly."""
+    model = build_model(variant, variant.shape, variant.classes, seed=1)
+    optimizer = OPTIMIZERS[variant.optimizer](variant.learning_rate)
+    names = {"value": "clipvalue", "norm": "clipnorm", "global_norm": "global_clipnorm"}
+    if variant.clip != "none":
+        setattr(optimizer, names[variant.clip], variant.clip_threshold)
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float64")
+    losses, correct = [], 0
+    for steps, inputs in source.feed.windows(0):
+        for step in range(steps):
+            images, labels = source.feed.batch(0, *source.feed.take(tf.constant(step), *inputs))
+            with tf.GradientTape() as tape:
+                logits = model(images, training=True)
+                loss = loss_of(labels, logits)
+            optimizer.apply(tape.gradient(loss, model.trainable_weights), model.trainable_weights)
+            losses.append(float(loss))
+            correct += int((np.argmax(logits, 1) == labels.numpy()).sum())
+    return model, losses, correct
+
+
+@pytest.mark.parametrize("precision", TOLERANCE)
+@pytest.mark.parametrize("norm", ["none", "bn_post"])
+def test_jit_changes_no_weight_beyond_rounding(precision: str, norm: str) -> None:
+    asked = {**SMALL, **TEN_STEPS, "precision": precision, "norm": norm, "learning_rate": 0.01}
+    start = snapshot(make_program(variant_of(**asked)).model.trainable_variables)
+    plain, *compiled = (
+        snapshot(trained(variant_of(**asked, jit=jit)).model.trainable_variables)
+        for jit in ("none", "step", "epoch")
+    )
+    assert difference(plain, start) > 0.01
+    for weights in compiled:
+        assert difference(weights, plain) < TOLERANCE[precision]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"norm": "bn_post", "optimizer": "adam"},
+        {"precision": "mixed_float16", "optimizer": "momentum"},
+        {"pipeline": "tfdata"},
+        {"jit": "none"},
+    ],
+    ids=str,
+)
+def test_the_cold_start_changes_nothing(asked: dict[str, Any]) -> None:
+    warm, cold = make_program(small(**asked)), make_program(small(**asked))
+    before = snapshot(warm.state)
+    assert warm.program.cold_start() > 0
+    for old, new in zip(before, snapshot(warm.state), strict=True):
+        np.testing.assert_array_equal(old, new)
+    for epoch in range(2):
+        after_warm, after_cold = (p.program.run_epoch(epoch) for p in (warm, cold))
+        assert after_warm.loss == after_cold.loss
+    for mine, theirs in zip(snapshot(warm.state), snapshot(cold.state), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("jit", ["none", "step", "epoch"])
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(jit: str) -> None:
+    def fingerprint(seed: int) -> float:
+        made = make_program(small(jit=jit, norm="bn_post"), seed)
+        made.program.cold_start()
+        made.program.run_epoch(0)
+        return weights_l2(made.model.trainable_variables)
+
+    assert fingerprint(1) == fingerprint(1) != fingerprint(2)
+
+
+def test_the_same_seed_gives_the_same_weights_in_another_process() -> None:
+    plain = small(norm="bn_post", epochs=2)
+    deterministic = plain.model_copy(update={"deterministic": True})
+    with ThreadPoolExecutor() as pool:
+        records = list(pool.map(train_fresh, [plain, plain, deterministic]))
+    first, second, third = (record.measures.weights_l2 for record in records)
+    assert first is not None
+    assert first == second
+    # Determinism asked for holds as well, and runs.
+    assert records[2].resolved["deterministic"] is True
+    assert third == pytest.approx(first, rel=1e-6)
+
+
+def test_both_pipelines_train_the_same_weights() -> None:
+    device, tfdata = (
+        snapshot(trained(small(pipeline=pipeline, jit="step"), epochs=2).model.variables)
+        for pipeline in ("device", "tfdata")
+    )
+    assert difference(device, tfdata) < 1e-6
+
+
+def test_an_epoch_counts_its_steps_and_the_examples_it_used() -> None:
+    result = trained(small()).program.run_epoch(1)
+    assert (result.steps, result.examples) == (21, 21 * 32)
+    assert 0 <= result.accuracy <= 1
+    assert (result.clipped_steps, result.skipped_steps) == (0, 0)
+    assert not result.diverged
+
+
+def test_steps_in_which_clipping_acted_are_counted() -> None:
+    always = trained(small(clip="global_norm", clip_threshold=1e-6)).program.run_epoch(1)
+    never = trained(small(clip="global_norm", clip_threshold=1e6)).program.run_epoch(1)
+    assert (always.clipped_steps, never.clipped_steps) == (21, 0)
+
+
+@pytest.mark.parametrize("jit", ["none", "step", "epoch"])
+def test_steps_skipped_for_a_non_finite_gradient_are_counted(jit: str) -> None:
+    made = make_program(small(precision="mixed_float16", jit=jit))
+    made.program.cold_start()
+    assert made.update.loss_scale is not None
+    # Too much for float16 at first: the scale comes down by half at each step.
+    made.update.loss_scale.scale.assign(2.0**24)
+    result = made.program.run_epoch(0)
+    assert 0 < result.skipped_steps < 21
+    assert float(made.update.loss_scale.scale) == 2.0 ** (24 - result.skipped_steps)
+    assert np.isfinite(weights_l2(made.model.trainable_variables))
+
+
+@pytest.mark.parametrize("jit", ["none", "step", "epoch"])
+def test_skipped_steps_leave_everything_but_the_scale_as_it_was(jit: str) -> None:
+    made = make_program(small(precision="mixed_float16", norm="bn_post", clip="norm", jit=jit))
+    made.program.cold_start()
+    assert made.update.loss_scale is not None
+    made.update.loss_scale.scale.assign(2.0**60)
+    kept = [*made.model.variables, *made.update.optimizer.variables]
+    before = snapshot(kept)
+    result = made.program.run_epoch(0)
+    assert (result.skipped_steps, result.clipped_steps) == (21, 0)
+    for old, new in zip(before, snapshot(kept), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_loss_that_is_no_number_is_divergence() -> None:
+    result = trained(small(learning_rate=1e30)).program.run_epoch(1)
+    assert result.diverged
+
+
+class Ticks:
+    """A clock that moves on by a second at each look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return float(self.looks)
+
+
+def test_an_epoch_is_timed_from_before_its_first_window_to_after_its_last() -> None:
+    made = make_program(small(examples=6400, global_batch_size=8), clock=Ticks())
+    assert made.program.cold_start() == 1.0
+    result = made.program.run_epoch(0)
+    assert result.window_s == (1.0,) * 8
+    assert result.epoch_s == 8.0
+
+
+class ChangesItsWindows:
+    """A feed that splits its second epoch differently from its first."""
+
+    def __init__(self, made: Made, variant: Variant) -> None:
+        self._feed, self._steps = made.feed, steps_per_epoch(variant)
+        self.order, self.augments = made.feed.order, made.feed.augments
+        self.take, self.batch, self.rewind = made.feed.take, made.feed.batch, made.feed.rewind
+
+    def windows(self, epoch: int) -> Iterator[Window]:
+        for steps, (*data, by_step) in self._feed.windows(epoch):
+            kept = steps - epoch
+            yield kept, (*data, by_step[:kept])
+
+
+def test_tracing_again_inside_an_epoch_is_an_error() -> None:
+    variant = small()
+    made = make_program(variant)
+    feed = ChangesItsWindows(made, variant)
+    program = Program(variant, made.model, made.update, feed, made.replicas)
+    program.cold_start()
+    program.run_epoch(0)
+    with pytest.raises(RuntimeError, match="traced again inside an epoch"):
+        program.run_epoch(1)
+
+
+def test_what_tensorflow_cannot_compile_is_refused_with_its_reason() -> None:
+    made = make_program(small(pipeline="tfdata", jit="epoch"))
+    with pytest.raises(CannotRun, match="Iterator"):
+        made.program.cold_start()
+
+
+def test_a_whole_epoch_is_traced_once_for_each_window_size() -> None:
+    made = make_program(small(examples=6464, global_batch_size=8))
+    made.program.cold_start()
+    for epoch in range(3):
+        made.program.run_epoch(epoch)
+    assert [steps for steps, _ in made.feed.windows(0)] == [101] * 8
+    assert made.program._run.experimental_get_tracing_count() == 1
+
+
+def test_correct_answers_are_counted_at_the_largest_logit() -> None:
+    logits = tf.constant([[0.0, 2.0, 1.0], [3.0, 2.0, 1.0], [0.0, 0.0, 1.0]])
+    assert int(count_correct(logits, tf.constant([1, 1, 2], tf.int64))) == 2

@@ -1,0 +1,43 @@
+"""What training changes, read out and put back, and its fingerprint."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.training.state import restore, snapshot, weights_l2
+
+VALUES = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=8)
+
+
+@given(VALUES, VALUES)
+def test_restoring_puts_back_what_was_there(first: list[float], second: list[float]) -> None:
+    variables = [tf.Variable(first), keras.Variable(second), tf.Variable(3, dtype=tf.int64)]
+    before = snapshot(variables)
+    for variable in variables:
+        variable.assign(variable.value() + 1 if isinstance(variable, tf.Variable) else 0 * variable)
+    restore(variables, before)
+    for old, new in zip(before, snapshot(variables), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_snapshot_does_not_follow_its_variable() -> None:
+    variable = tf.Variable([1.0, 2.0])
+    (before,) = snapshot([variable])
+    variable.assign([5.0, 6.0])
+    assert before.tolist() == [1.0, 2.0]
+
+
+@given(VALUES, VALUES)
+def test_the_fingerprint_is_the_norm_over_all_variables(
+    first: list[float], second: list[float]
+) -> None:
+    found = weights_l2([tf.Variable(first), tf.Variable(second)])
+    assert math.isclose(found, math.hypot(*first, *second), rel_tol=1e-12)
+
+
+def test_a_broken_weight_breaks_the_fingerprint() -> None:
+    assert math.isnan(weights_l2([tf.Variable([1.0, math.nan])]))

@@ -1,0 +1,206 @@
+"""One trial: its record when all goes well, and each way in which it may not."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bench.datasets.arrays import Arrays
+from bench.measure.host import usable_cores
+from bench.records.record import EpochRecord, TrialRecord
+from bench.spec.variant import Variant
+from bench.training import trial as trial_module
+from bench.training.evaluate import Evaluator, Score
+from bench.training.outcome import outcome_of
+from bench.training.program import EpochResult, Program
+from bench.training.trial import train
+from tests.training_made import arrays_of, small, trial_of
+
+
+def record_of(variant: Variant, **options: Any) -> TrialRecord:
+    options = {"load": lambda: arrays_of(variant), **options}
+    return train(trial_of(variant), threads=usable_cores(), **options)
+
+
+def test_a_completed_trial_has_every_measure() -> None:
+    seen: list[EpochRecord] = []
+    record = record_of(small(epochs=3, norm="bn_post"), on_epoch=seen.append)
+    assert (record.status, record.error, record.log_tail) == ("completed", None, None)
+    assert [e.warmup for e in record.epochs] == [True, False, False]
+    assert tuple(seen) == record.epochs
+    measures = record.measures
+    assert measures.parameters is not None
+    assert measures.parameters - (measures.trainable_parameters or 0) == 2 * (16 + 16 + 8)
+    for name in ("data_load_s", "build_s", "cold_start_s", "evaluate_s", "test_loss"):
+        assert getattr(measures, name) > 0, name
+    assert measures.weights_l2 is not None
+    assert 0 <= (measures.test_accuracy or -1) <= 1
+    assert record.devices == ("CPU:0",)
+    # Unknown on a CPU: null, never 0.
+    assert measures.peak_device_memory_bytes is None
+
+
+def test_training_learns() -> None:
+    record = record_of(small(epochs=12, examples=2000))
+    first, last = record.epochs[0], record.epochs[-1]
+    assert last.train_loss < 0.5 * first.train_loss
+    assert (last.val_accuracy or 0) > 0.8
+    assert (record.measures.test_accuracy or 0) > 0.8
+
+
+def test_what_holds_in_the_end_is_resolved() -> None:
+    record = record_of(small(epochs=1, norm="bn_pre", precision="mixed_float16", jit="step"))
+    found = record.resolved
+    expected = {
+        "intra_op_threads": usable_cores(),
+        "xla": True,
+        "policy": "mixed_float16",
+        "tf32": False,
+        "loss_scaling": True,
+        "order": "permutation",
+        "augmented": False,
+        "steps_per_epoch": 21,
+        "window_steps": 21,
+        "examples_left_out": 28,
+        "norm_layers": 3,
+        "norm_momentum": 0.99,
+        "tensorflow": tf.__version__,
+        "per_replica_batch_size": 32,
+    }
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_counts_are_null_where_they_have_no_meaning() -> None:
+    plain = record_of(small(epochs=1)).epochs[0]
+    assert (plain.clipped_steps, plain.skipped_steps) == (None, None)
+    both = record_of(
+        small(epochs=1, clip="value", clip_threshold=1e-9, precision="mixed_float16")
+    ).epochs[0]
+    assert both.skipped_steps is not None
+    assert both.clipped_steps == 21 - both.skipped_steps
+
+
+def test_an_exploding_trial_diverges_and_keeps_its_epochs() -> None:
+    record = record_of(small(epochs=5, learning_rate=1e30))
+    assert record.status == "diverged"
+    assert record.error == "the training loss was nan in epoch 0"
+    assert [e.epoch for e in record.epochs] == [0]
+    assert record.measures.test_accuracy is None
+    assert TrialRecord.model_validate_json(record.model_dump_json()).status == "diverged"
+
+
+def test_what_tensorflow_cannot_run_is_unsupported_with_a_reason_in_one_line() -> None:
+    record = record_of(small(pipeline="tfdata", jit="epoch"))
+    assert record.status == "unsupported"
+    assert record.error
+    assert "\n" not in record.error
+    assert "Iterator" in record.error
+    assert record.epochs == ()
+    assert record.measures.cold_start_s is None
+    assert record.measures.weights_l2 is None
+    assert record.epoch_s is None
+    assert record.examples_per_s is None
+
+
+def test_a_tensor_that_fits_nowhere_is_out_of_memory() -> None:
+    def load() -> Arrays:
+        # A petabyte: TensorFlow asks for it and is refused.
+        tf.zeros([2**25, 2**25], tf.uint8)
+        raise AssertionError("had a petabyte")
+
+    record = record_of(small(), load=load)
+    assert record.status == "out_of_memory"
+    assert "OOM when allocating" in str(record.error)
+    assert record.epochs == ()
+
+
+def test_memory_that_python_cannot_have_is_out_of_memory() -> None:
+    def load() -> Arrays:
+        np.zeros(2**50, np.uint8)
+        raise AssertionError("had a petabyte")
+
+    assert record_of(small(), load=load).status == "out_of_memory"
+
+
+def test_any_other_error_is_a_failure_with_its_traceback() -> None:
+    def load() -> Arrays:
+        raise OSError("the disk\nis gone")
+
+    record = record_of(small(), load=load)
+    assert (record.status, record.error) == ("failed", "OSError: the disk is gone")
+    assert "in load" in str(record.log_tail)
+
+
+def test_epochs_finished_before_a_failure_are_kept() -> None:
+    def on_epoch(epoch: EpochRecord) -> None:
+        if epoch.epoch == 1:
+            raise RuntimeError("in the middle")
+
+    record = record_of(small(epochs=4), on_epoch=on_epoch)
+    assert (record.status, record.error) == ("failed", "RuntimeError: in the middle")
+    assert [e.epoch for e in record.epochs] == [0, 1]
+    assert record.epoch_s == record.epochs[1].epoch_s
+    assert record.measures.parameters is not None
+    assert record.measures.test_accuracy is None
+
+
+class Clock:
+    """Moves on by one second at each look, and by a hundred in each validation."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock, score = Clock(), Evaluator.score
+
+    def slow_score(self: Evaluator, *data: np.ndarray) -> Score:
+        clock.now += 100.0
+        return score(self, *data)
+
+    monkeypatch.setattr(Evaluator, "score", slow_score)
+    monkeypatch.setattr(trial_module, "Program", functools.partial(Program, clock=clock))
+    yield clock
+
+
+def test_validation_is_outside_the_time_of_an_epoch(clock: Clock) -> None:
+    record = record_of(small(epochs=3))
+    assert [e.epoch_s for e in record.epochs] == [1.0, 1.0, 1.0]
+    assert record.measures.cold_start_s == 1.0
+    assert clock.now > 400
+
+
+def test_a_divergence_is_told_by_the_loss_alone() -> None:
+    def result(loss: float) -> EpochResult:
+        return EpochResult(1.0, (1.0,), 1, 32, loss, 0.5, 0, 0)
+
+    assert [result(x).diverged for x in (1.0, float("inf"), float("nan"))] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MemoryError(), "out_of_memory"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out_of_memory"),
+        (tf.errors.InternalError(None, None, "Out of memory allocating 8 bytes"), "out_of_memory"),
+        (tf.errors.InternalError(None, None, "something else"), "failed"),
+        (ValueError("out of memory, says a bystander"), "failed"),
+    ],
+    ids=str,
+)
+def test_an_error_means_a_status(error: Exception, status: str) -> None:
+    assert outcome_of(error)[0] == status
+
+
+def test_a_reason_is_one_line_of_bounded_length() -> None:
+    _, reason = outcome_of(ValueError("a\n" * 10_000))
+    assert "\n" not in reason
+    assert len(reason) == 500
