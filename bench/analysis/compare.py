@@ -47,7 +47,8 @@ def compare(
         return []
     both = _blocks_with_both(trials, pairs)
     split = both["invocation"] != both["invocation_b"]
-    used = both[~split].assign(log=np.log(both["epoch_s"] / both["epoch_s_b"]))
+    used = both[~split]
+    used = used.assign(log=np.log(used["epoch_s"] / used["epoch_s_b"]))
     n_used = used.groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
     n_split = both[split].groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
     ratios = _ratios(used, n_used)

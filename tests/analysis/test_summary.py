@@ -106,6 +106,16 @@ def test_a_block_whose_arms_ran_in_different_invocations_is_left_out(tmp_path: P
     assert (comparison.ratio.blocks, comparison.ratio.sessions) == (2, 1)
 
 
+def test_where_every_block_is_left_out_there_is_no_ratio(tmp_path: Path) -> None:
+    def resumed(record: TrialRecord) -> TrialRecord:
+        return record.model_copy(update={"invocation": int(record.trial.variant.norm != "none")})
+
+    folder = made_run(tmp_path / "run", {**NORMS, "blocks": 1}, change=resumed, invocations=2)
+    comparison = of(summarize(folder.path), "norm=bn_pre").comparisons[0]
+    assert comparison is not None
+    assert (comparison.ratio, comparison.split_blocks) == (None, 1)
+
+
 def test_blocks_of_several_sessions_count_as_one_estimate_a_session(tmp_path: Path) -> None:
     def second_session(record: TrialRecord) -> TrialRecord:
         return record.model_copy(update={"invocation": int(record.trial.block == 2)})
