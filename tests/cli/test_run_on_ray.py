@@ -1,0 +1,124 @@
+"""Real runs, cut short from outside, and gone on with: nothing lost, nothing run twice."""
+
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import bench as api
+from bench.records.record import TrialRecord
+from bench.records.store import RunFolder
+from tests.processes import bench, gone_within, started
+from tests.suites_made import ENDLESS, SINGLE, TINY, written
+
+RAYS_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+"""Two processes of Ray that outlive a killed driver by about two minutes, idle."""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return written(tmp_path / "tiny.toml", {**TINY, "blocks": 1})
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Path:
+    return written(tmp_path / "single.toml", SINGLE)
+
+
+def attempts(run: Path) -> Sequence[TrialRecord]:
+    """All attempts in the order in which they were made."""
+    found = list(RunFolder.open(run).records(all_attempts=True))
+    return sorted(found, key=lambda r: (r.invocation, r.started_at is None, r.attempt))
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_run_can_be_gone_on_with(
+    tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with started("run", tiny, "--out", out) as run:
+        run.wait_for("[1/2]")
+        first = run.wait_for_training()
+        began = time.monotonic()
+        assert run.interrupt() == 130
+        assert time.monotonic() - began < 20  # not a speed, but no half-minute of waiting
+        assert gone_within(5, run.process.pid) == []
+        assert not first.is_running()
+        last = run.stderr.splitlines()[-1]
+    assert last == (
+        "bench: interrupted: what had finished is kept; "
+        f"go on by bench run {tiny} --out {out} --resume"
+    )
+    assert [r.status for r in attempts(out)] == ["completed", "interrupted"]
+    assert (out / "trials.csv").read_text().count("completed") == 1
+
+    done = bench("run", tiny, "--out", out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert [(r.status, r.invocation) for r in attempts(out)] == [
+        ("completed", 0),
+        ("interrupted", 0),
+        ("completed", 1),
+    ]
+    assert list(api.load_trials(out).status) == ["completed", "completed"]
+
+
+def test_a_second_driver_is_refused_and_sigterm_ends_the_first_as_ctrl_c_does(
+    tmp_path: Path,
+) -> None:
+    endless, out = written(tmp_path / "endless.toml", ENDLESS), tmp_path / "run"
+    with started("run", endless, "--out", out) as run:
+        run.wait_for_training()
+        second = bench("run", endless, "--out", out, "--resume")
+        assert second.returncode == 2
+        assert "another bench run is working on it" in second.stderr
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(60) == 130
+        assert gone_within(5, run.process.pid) == []
+    assert [r.status for r in attempts(out)] == ["interrupted"]
+
+
+def test_a_killed_driver_takes_its_workers_with_it_and_the_run_can_be_gone_on_with(
+    tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with started("run", tiny, "--out", out) as run:
+        run.wait_for("[1/2]")
+        run.wait_for_training()
+        run.process.kill()
+        run.process.wait()
+        assert gone_within(20, run.process.pid, *RAYS_AGENTS) == []
+    assert [r.status for r in attempts(out)] == ["completed"]
+
+    done = bench("run", tiny, "--out", out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert [(r.status, r.invocation) for r in attempts(out)] == [("completed", 0), ("completed", 1)]
+    calls = RunFolder.open(out).info().invocations
+    assert calls[0].wall_s is None
+    assert calls[1].wall_s is not None
+
+
+def test_a_killed_training_process_without_a_further_try_fails_the_run_until_it_is_resumed(
+    single: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with started("run", single, "--out", out, "--retries", "0") as run:
+        run.wait_for_training().kill()
+        assert run.process.wait(60) == 5
+        assert "worker_lost: its process" in run.stderr
+        assert run.stderr.splitlines()[-1].endswith("--resume")
+    assert [r.status for r in attempts(out)] == ["worker_lost"]
+
+    done = bench("run", single, "--out", out, "--retries", "0", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert [r.status for r in attempts(out)] == ["worker_lost", "completed"]
+
+
+def test_a_gpu_where_there_is_none_is_refused_in_one_line(single: Path, tmp_path: Path) -> None:
+    if list(Path("/dev").glob("nvidia[0-9]")):
+        pytest.skip("there is a GPU here")
+    done = bench("run", single, "--out", tmp_path / "run", "--device", "gpu")
+    assert done.returncode == 2
+    assert done.stderr == "bench: --device gpu, but Ray sees no GPU: use --device cpu or auto\n"
+    assert done.stdout == ""
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,137 @@
+"""Trials on a real Ray: what is recorded, and what becomes of those that do not end well."""
+
+import os
+import signal
+from typing import cast
+
+import pytest
+
+from bench.errors import ResourceError
+from bench.execution.executor import EpochEnded, Event, Limits
+from bench.execution.ray_executor import RayExecutor
+from bench.spec.plan import Block, make_plan
+from tests.execution.observed import LIMITS, Log, observe
+from tests.processes import workers_below
+from tests.suites_made import ENDLESS, SINGLE, suite_of
+
+
+def test_a_completed_trial_says_what_it_took_and_where_it_ran(ray_log: Log) -> None:
+    for record in ray_log.records:
+        measures = record.measures
+        assert measures.import_s is not None
+        assert measures.cold_start_s is not None
+        assert measures.peak_rss_bytes is not None
+        assert 0 < measures.import_s < (record.wall_s or 0.0)
+        assert 0 < measures.cold_start_s < (record.wall_s or 0.0)
+        assert measures.peak_rss_bytes > 100 * 2**20  # TensorFlow alone
+        assert (measures.total_s or 0.0) <= (record.wall_s or 0.0)
+        assert record.node == os.uname().nodename
+        assert record.devices == ("CPU:0",)
+        assert record.resolved["intra_op_threads"] == len(os.sched_getaffinity(0))
+        assert record.started_at is not None
+        assert record.log_tail is None
+
+
+def test_every_trial_has_a_process_of_its_own(ray_log: Log) -> None:
+    pids = [record.resolved["pid"] for record in ray_log.records]
+    assert len(set(pids)) == len(pids)
+    assert os.getpid() not in pids
+
+
+def test_a_trial_on_the_cpu_sees_no_gpu(ray_log: Log) -> None:
+    assert {record.resolved["visible_gpus"] for record in ray_log.records} == {"-1"}
+
+
+def test_the_same_trial_gives_the_same_weights_whatever_ran_before_it(
+    ray_log: Log, ray_executor: RayExecutor
+) -> None:
+    last = ray_log.records[-1]
+    by_itself = Block(repeat=last.trial.block, trials=(last.trial,))
+    (alone,) = observe(ray_executor, [by_itself]).records
+    assert alone.measures.weights_l2 == last.measures.weights_l2
+
+
+def test_each_node_s_environment_is_told(ray_executor: RayExecutor) -> None:
+    assert list(ray_executor.environment()) == [os.uname().nodename]
+
+
+def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(
+    ray_executor: RayExecutor,
+) -> None:
+    endless = make_plan(suite_of(ENDLESS)).blocks
+    after = make_plan(suite_of(SINGLE)).blocks
+    killed: list[int] = []
+
+    def kill_in_mid_trial(event: Event) -> None:
+        if isinstance(event, EpochEnded) and event.trial_id == endless[0].trials[0].trial_id:
+            # News comes in heaps: some of it is of a process that is dead by now.
+            for worker in workers_below(os.getpid()):
+                if worker.pid not in killed:
+                    killed.append(worker.pid)
+                    worker.send_signal(signal.SIGKILL)
+
+    both = endless[0].model_copy(update={"trials": (*endless[0].trials, *after[0].trials)})
+    log = observe(ray_executor, [both], LIMITS, kill_in_mid_trial)
+    lost, lost_again, completed = log.records
+    assert (lost.status, lost_again.status) == ("worker_lost", "worker_lost")
+    assert completed.status == "completed"
+    assert len(killed) == 2
+    for record, pid in zip((lost, lost_again), killed, strict=True):
+        assert f"pid {pid} on {os.uname().nodename}" in (record.error or "")
+        assert record.epochs[0].epoch == 0
+        assert record.log_tail  # TensorFlow greets
+        assert (record.wall_s or 0.0) > 0
+        assert record.node == os.uname().nodename
+
+
+class _UntilTheFirstEpoch:
+    """Limits that let a trial begin, however slow the machine is, and then end it."""
+
+    retries = 1
+
+    def __init__(self, limit: str) -> None:
+        self.trial_timeout_s = self.stall_timeout_s = 3600.0
+        self._limit = limit
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            setattr(self, self._limit, 0.0)
+
+
+@pytest.mark.parametrize("limit", ["trial_timeout_s", "stall_timeout_s"])
+def test_a_trial_that_is_over_a_limit_is_ended_and_keeps_its_epochs(
+    ray_executor: RayExecutor, limit: str
+) -> None:
+    limits = _UntilTheFirstEpoch(limit)
+    log = observe(ray_executor, suite_of(ENDLESS), cast(Limits, limits), limits)
+    (record,) = log.records
+    assert record.status == "timed_out"
+    assert f"raise {limit}" in (record.error or "")
+    assert len(record.epochs) >= 1
+    assert workers_below(os.getpid()) == []
+
+
+def test_an_exception_in_training_is_a_failed_trial_with_its_traceback(
+    ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.execution.ray_executor.load_arrays", lambda _variant: "no arrays")
+    (record,) = observe(ray_executor, suite_of(SINGLE, shape=[5, 5, 1])).records
+    assert record.status == "failed"
+    assert "AttributeError" in (record.error or "")
+    assert "Traceback" in (record.log_tail or "")
+    assert record.epochs == ()
+
+
+def test_memory_that_cannot_be_had_is_out_of_memory(ray_executor: RayExecutor) -> None:
+    (record,) = observe(
+        ray_executor, suite_of(SINGLE, hidden=[1_000_000, 1_000_000], initializer="zeros")
+    ).records
+    assert record.status == "out_of_memory"
+
+
+def test_more_nodes_than_there_are_is_refused_before_anything_starts(
+    ray_executor: RayExecutor,
+) -> None:
+    spread = suite_of(SINGLE, strategy="multi_worker", workers=2, placement="spread")
+    with pytest.raises(ResourceError, match="lower workers"):
+        observe(ray_executor, spread)
