@@ -20,7 +20,7 @@ from bench.execution.worker import Place, Worker
 from bench.records.record import TrialRecord
 from bench.spec.plan import Trial
 
-_GRACE_S = 3.0
+GRACE_S = 3.0
 """How long the others are given to say what happened once one worker is in trouble."""
 
 
@@ -83,7 +83,7 @@ class Gang:
         for answer in [a for a in ready if a in self._asked]:
             self._take(answer)
         if self.troubled and self._asked:
-            late, _ = ray.wait(self.pending, num_returns=len(self._asked), timeout=_GRACE_S)
+            late, _ = ray.wait(self.pending, num_returns=len(self._asked), timeout=GRACE_S)
             for answer in late:
                 self._take(answer)
 

@@ -7,14 +7,20 @@ processes in it.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+import ray
+from ray.util.placement_group import (
+    PlacementGroup,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 
 from bench.execution.cluster import Reservation
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
-from bench.execution.gang import Gang
+from bench.execution.gang import GRACE_S, Gang
 from bench.execution.verdict import ended, in_trouble, port_was_taken, together
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block, Trial
@@ -23,7 +29,10 @@ _PORT_TRIES = 3
 
 
 class Lane:
-    """A block in flight. ``pending`` is what must be ready before ``advance`` can do more."""
+    """A block in flight. ``pending`` is what must be ready before ``advance`` can do more.
+
+    ``attempts`` counts, for all lanes of a run, how often each trial has begun.
+    """
 
     def __init__(
         self,
@@ -33,8 +42,11 @@ class Lane:
         on_event: OnEvent,
         data_of: Callable[[Trial], Any],
         board: Any,
+        attempts: dict[str, int],
     ) -> None:
         self.reservation = reservation
+        self._nodes: set[str] | None = set(reservation.nodes) or None
+        self._repeat = block.repeat
         self._queue = deque(block.trials)
         self._limits, self._on_event = limits, on_event
         self._data_of, self._board = data_of, board
@@ -45,7 +57,7 @@ class Lane:
         )
         self._reserved: Any = self._group.ready()
         self._gang: Gang | None = None
-        self._attempts: dict[str, int] = {}
+        self._attempts = attempts
         self._port_tries = 0
         self._started = self._news_at = 0.0
         self.epochs: list[EpochRecord] = []
@@ -66,6 +78,15 @@ class Lane:
         if self._gang is not None:
             return self._gang.pending
         return [self._reserved] if self._queue else []
+
+    @property
+    def rest(self) -> Block | None:
+        """The trials that have not begun."""
+        return Block(repeat=self._repeat, trials=tuple(self._queue)) if self._queue else None
+
+    def stands_on(self, nodes: Collection[str]) -> bool:
+        """Whether all its devices are on these nodes; False before it has any."""
+        return self._nodes is not None and self._nodes.issubset(nodes)
 
     def add_news(self, epoch: EpochRecord | None) -> None:
         """The running trial has come further, maybe by an epoch (told by each worker)."""
@@ -111,6 +132,25 @@ class Lane:
         if self._gang is not None:
             yield self._end(self._ended(self._gang, "interrupted", "the run was interrupted"))
 
+    def lose(self) -> Iterator[TrialRecord]:
+        """End the running trial since a node of its is gone; to be tried again, if it may be."""
+        gang = self._gang
+        if gang is None:
+            return
+        if not gang.placed and not gang.troubled:
+            # It was never there.
+            gang.kill()
+            self._gang = None
+            self._attempts[gang.trial.trial_id] -= 1
+            self._queue.appendleft(gang.trial)
+            return
+        ready, _ = ray.wait(gang.pending, num_returns=len(gang.pending), timeout=GRACE_S)
+        gang.settle(ready)
+        if gang.troubled:
+            yield from self._trouble(gang)
+        else:
+            yield self._retried(self._ended(gang, "worker_lost", "a node of its was lost"))
+
     def close(self) -> None:
         """Give the devices back."""
         if self._gang is not None:
@@ -120,6 +160,9 @@ class Lane:
 
     def _start_next(self) -> None:
         trial = self._queue.popleft()
+        if self._nodes is None:
+            table = placement_group_table(self._group)
+            self._nodes = set(table["bundles_to_node_id"].values())
         self._attempts[trial.trial_id] = self._attempts.get(trial.trial_id, 0) + 1
         self.epochs = []
         self._started = self._news_at = time.perf_counter()
@@ -133,10 +176,13 @@ class Lane:
             self._port_tries += 1
             self._gang = Gang(gang.trial, self._group, self.reservation)
             return
+        yield self._retried(record)
+
+    def _retried(self, record: TrialRecord) -> TrialRecord:
         lost = record.status == "worker_lost"
-        if lost and self._attempts[gang.trial.trial_id] <= self._limits.retries:
-            self._queue.appendleft(gang.trial)
-        yield self._end(record)
+        if lost and self._attempts[record.trial.trial_id] <= self._limits.retries:
+            self._queue.appendleft(record.trial)
+        return self._end(record)
 
     def _ended(self, gang: Gang, status: Status, reason: str) -> TrialRecord:
         gang.kill()

@@ -14,8 +14,7 @@ import logging
 import os
 import signal
 import threading
-import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,10 +26,10 @@ import bench
 from bench.datasets.load import dataset_key, load_arrays
 from bench.errors import ResourceError
 from bench.execution.address import found_at
-from bench.execution.cluster import Cluster, Device
+from bench.execution.cluster import Cluster, Device, Reservation
 from bench.execution.executor import Limits, OnEvent
+from bench.execution.fleet import Fleet
 from bench.execution.lane import Lane
-from bench.execution.scheduler import Scheduler, job_of
 from bench.execution.worker import Board, node_environment
 from bench.measure.host import usable_cores
 from bench.records.record import EpochRecord, TrialRecord
@@ -114,46 +113,51 @@ class RayExecutor:
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
         """Keep the devices busy, the largest blocks first; give records as trials end."""
-        scheduler = Scheduler(self._cluster.capacity)
-        for number, block in enumerate(blocks):
-            share = self._cluster.share_of(block)
-            scheduler.add(job_of(number, block, share, self._cluster.capacity))
-        lanes: dict[int, Lane] = {}
+        attempts: dict[str, int] = {}
+
+        def open_lane(block: Block, reservation: Reservation) -> Lane:
+            data_of, board = self._data_of, self._board
+            return Lane(block, reservation, limits, on_event, data_of, board, attempts)
+
+        fleet = Fleet(self._cluster, blocks, open_lane)
         try:
-            while lanes or scheduler.waiting:
-                for job in scheduler.start(time.monotonic()):
-                    lanes[job.key] = self._open_lane(blocks[job.key], lanes, limits, on_event)
-                yield from self._turn(list(lanes.values()))
-                for number in [number for number, lane in lanes.items() if lane.done]:
-                    lanes.pop(number).close()
-                    scheduler.finish(number)
+            while fleet.busy:
+                yield from fleet.start()
+                yield from self._turn(fleet)
+                fleet.close_done()
         except KeyboardInterrupt:
-            self._read_board(list(lanes.values()))
-            for lane in lanes.values():
+            self._read_board(fleet.lanes)
+            for lane in fleet.lanes:
                 yield from lane.interrupt()
             raise
         finally:
-            for lane in lanes.values():
-                lane.close()
+            fleet.close()
 
-    def _open_lane(
-        self, block: Block, lanes: Mapping[int, Lane], limits: Limits, on_event: OnEvent
-    ) -> Lane:
-        taken = {node for lane in lanes.values() for node in lane.reservation.nodes}
-        reservation = self._cluster.reserve(block, taken)
-        return Lane(block, reservation, limits, on_event, self._data_of, self._board)
-
-    def _turn(self, lanes: Sequence[Lane]) -> Iterator[TrialRecord]:
-        pending = [answer for lane in lanes for answer in lane.pending]
+    def _turn(self, fleet: Fleet) -> Iterator[TrialRecord]:
+        pending = [answer for lane in fleet.lanes for answer in lane.pending]
+        if not pending:
+            return
         ready, _ = ray.wait(pending, timeout=_POLL_S)
         if ready:
             ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
-        self._read_board(lanes)
-        for lane in lanes:
+        self._read_board(fleet.lanes)
+        yield from self._lost_nodes(fleet)
+        for lane in fleet.lanes:
             if any(answer in ready for answer in lane.pending):
                 yield from lane.advance(ready)
             else:
                 yield from lane.expire()
+
+    def _lost_nodes(self, fleet: Fleet) -> Iterator[TrialRecord]:
+        left = [node for node in _alive_nodes() if node["NodeID"] in self._cluster.nodes]
+        if len(left) == len(self._cluster.nodes):
+            return
+        try:
+            self._cluster = Cluster(left, self._device)
+        except ResourceError:
+            yield from fleet.go_on_with(None)
+        else:
+            yield from fleet.go_on_with(self._cluster)
 
     def _read_board(self, lanes: Sequence[Lane]) -> None:
         running = {lane.trial_id: lane for lane in lanes}

@@ -5,6 +5,7 @@ Usage:
     record = in_trouble(gang, epochs)            # a worker died, or did not complete
 """
 
+import re
 from collections.abc import Sequence
 
 from bench.execution.fate import Fate, fate_of, log_tails
@@ -19,6 +20,9 @@ _MOST_TELLING: tuple[Status, ...] = (
     "diverged",
 )
 """Of several workers' statuses, the one that explains the others stands first."""
+
+_SILENT = re.compile(r"stopped sending heartbeats\)?:\s*/job:worker/replica:0/task:(\d+)")
+"""What the others say of a worker that TensorFlow hears nothing of any more."""
 
 _PORT_TAKEN = ("address already in use", "could not start grpc server")
 
@@ -43,7 +47,7 @@ def together(gang: Gang) -> TrialRecord:
         update={
             "epochs": slowest,
             "measures": measures,
-            "devices": tuple(f"{r.node}/{d}" for r in records for d in r.devices),
+            "devices": tuple(d for worker, r in enumerate(records) for d in _own(worker, r)),
         }
     )
 
@@ -54,7 +58,8 @@ def in_trouble(gang: Gang, epochs: Sequence[EpochRecord]) -> TrialRecord:
     ``error`` names the worker whose end explains the others', ``log_tail`` has all of theirs.
     """
     fates = _fates(gang, epochs)
-    index = min(fates, key=lambda i: (_MOST_TELLING.index(fates[i].status), i))
+    # Of equals the first, in the order in which they were learnt.
+    index = min(fates, key=lambda i: _MOST_TELLING.index(fates[i].status))
     fate = fates[index]
     own = gang.records.get(index)
     base = own or TrialRecord(trial=gang.trial, status=fate.status, epochs=tuple(epochs))
@@ -91,13 +96,24 @@ def ended(gang: Gang, status: Status, reason: str, epochs: Sequence[EpochRecord]
     )
 
 
+def _own(worker: int, record: TrialRecord) -> list[str]:
+    """The devices of one worker; TensorFlow's names of them know those of its peers too."""
+    task = f"/task:{worker}/"
+    own = [d for d in record.devices if task in d or "/task:" not in d]
+    return [f"{record.node}/worker:{worker}/{d.rpartition('/device:')[2]}" for d in own]
+
+
 def _fates(gang: Gang, epochs: Sequence[EpochRecord]) -> dict[int, Fate]:
     fates = {
         index: fate_of(error, gang.places.get(index), begun=bool(epochs))
         for index, error in gang.errors.items()
     }
     for index, record in gang.records.items():
-        if record.status != "completed":
+        silent = _SILENT.search(record.log_tail or "")
+        if silent:
+            reason = "its peers heard nothing of it any more: it was stopped, or its network cut"
+            fates.setdefault(int(silent.group(1)), Fate("worker_lost", reason))
+        elif record.status != "completed":
             fates[index] = Fate(record.status, record.error or record.status)
     return fates
 
