@@ -1,0 +1,167 @@
+"""A cluster that is already there: two logical GPUs, and a token that it asks for."""
+
+import datetime
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.records.record import TrialRecord
+from bench.records.store import RunFolder
+from tests.processes import PATIENCE_S, bench, session_of
+from tests.suites_made import SINGLE, TINY, written
+
+RAY = str(Path(sys.executable).with_name("ray"))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where it is, and what its users have in their environment."""
+
+    address: str
+    token: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    token = {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    words = "start --head --block --num-cpus 4 --num-gpus 2 --port 0 --include-dashboard false"
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        said = Path(folder, "said")
+        with said.open("w") as log:
+            head = subprocess.Popen(
+                [RAY, *words.split(), "--temp-dir", folder, "--disable-usage-stats"],
+                env={**os.environ, **token, "RAY_AUTH_MODE": "token"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            yield Cluster(_address(head, said), token)
+        finally:
+            head.terminate()
+            psutil.wait_procs(session_of(head.pid), timeout=10)
+            for left in session_of(head.pid):
+                left.kill()
+            head.wait()
+
+
+def _address(head: "subprocess.Popen[bytes]", said: Path) -> str:
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
+        assert head.poll() is None, said.read_text()
+        found = re.search(r"--address='([^']+)'", said.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.1)
+    raise AssertionError(said.read_text())
+
+
+@pytest.fixture(scope="module")
+def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of two blocks on the cluster."""
+    place = tmp_path_factory.mktemp("cluster")
+    suite = written(place / "tiny.toml", TINY)
+    words = ("run", suite, "--out", place / "run", "--address", cluster.address)
+    done = bench(*words, env=cluster.token)
+    assert done.returncode == 0, done.stderr
+    return RunFolder.open(place / "run")
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Path:
+    return written(tmp_path / "single.toml", SINGLE)
+
+
+def of_block(folder: RunFolder, block: int) -> list[TrialRecord]:
+    """A block's records in the order in which they ran."""
+    found = (record for record in folder.records() if record.trial.block == block)
+    return sorted(found, key=lambda record: record.trial.order)
+
+
+def gpus(records: list[TrialRecord]) -> set[str]:
+    return {record.resolved["visible_gpus"] for record in records}
+
+
+def began(record: TrialRecord) -> float:
+    return datetime.datetime.fromisoformat(record.started_at or "").timestamp()
+
+
+def test_every_trial_completes_and_two_run_at_a_time(folder: RunFolder) -> None:
+    assert [record.status for record in folder.records()] == ["completed"] * 4
+    assert folder.info().invocations[0].lanes == 2
+
+
+def test_a_block_stays_on_one_gpu_and_no_gpu_is_shared(folder: RunFolder) -> None:
+    first, second = (gpus(of_block(folder, block)) for block in (0, 1))
+    assert len(first) == len(second) == 1
+    assert first | second == {"0", "1"}
+
+
+def test_blocks_run_at_once_and_a_block_s_trials_one_after_another(folder: RunFolder) -> None:
+    first, second = (of_block(folder, block) for block in (0, 1))
+    for block, other in ((first, second), (second, first)):
+        assert began(block[0]) < began(other[1])  # the other's first still ran, or just had
+        total_s = block[0].measures.total_s or 0.0
+        assert began(block[1]) >= began(block[0]) + total_s - 1  # times are whole seconds
+
+
+def test_each_gpu_s_trials_have_half_of_the_cores(folder: RunFolder) -> None:
+    assert {record.resolved["intra_op_threads"] for record in folder.records()} == {2}
+
+
+def test_the_environment_of_the_cluster_s_node_is_recorded(folder: RunFolder) -> None:
+    assert os.uname().nodename in folder.info().invocations[0].environment
+
+
+def test_the_cluster_is_left_without_a_process_of_ours(folder: RunFolder) -> None:
+    pids = {record.resolved["pid"] for record in folder.records()}
+    assert len(pids) == 4
+    assert not pids & set(psutil.pids())
+
+
+def test_a_trial_on_the_cpu_of_a_node_with_gpus_sees_none(
+    cluster: Cluster, single: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    words = ("run", single, "--out", out, "--address", cluster.address, "--device", "cpu")
+    done = bench(*words, env=cluster.token)
+    assert done.returncode == 0, done.stderr
+    (record,) = RunFolder.open(out).records()
+    assert record.resolved["visible_gpus"] == "-1"
+    assert record.devices == ("CPU:0",)
+
+
+def test_more_gpus_than_there_are_are_refused(
+    cluster: Cluster, single: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    words = ("run", single, "--out", out, "--address", cluster.address)
+    wish = ("--set", "strategy=mirrored", "--set", "replicas=3")
+    done = bench(*words, *wish, env=cluster.token)
+    assert (done.returncode, done.stdout) == (2, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("bench: ")
+    assert last.endswith("lower replicas or workers")
+    assert not out.exists()
+
+
+def test_a_token_that_is_missing_is_asked_for(
+    cluster: Cluster, single: Path, tmp_path: Path
+) -> None:
+    words = ("run", single, "--out", tmp_path / "run", "--address", cluster.address)
+    done = bench(*words, env={"HOME": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"bench: the Ray cluster at {cluster.address} asks for a token: "
+        "copy its ~/.ray/auth_token here, and set RAY_AUTH_MODE=token\n"
+    )

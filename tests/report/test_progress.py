@@ -1,0 +1,147 @@
+"""A run as it goes on: counts, what runs, and the time that is left."""
+
+import io
+import sys
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.execution.estimate import estimated_trial_s
+from bench.execution.executor import EpochEnded, Limits, Started
+from bench.execution.simulated import SimulatedExecutor
+from bench.records.record import STATUSES, Status, TrialRecord
+from bench.report.progress import Progress, progress
+from bench.spec.plan import Block, Trial, make_plan
+from tests.records_made import made_record
+from tests.suites_made import TINY, suite_of
+
+BLOCKS = make_plan(suite_of(TINY)).blocks
+TRIALS = [trial for block in BLOCKS for trial in block.trials]
+
+
+class Screen:
+    """What a progress shows."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.status = ""
+        self.progress = Progress(self.lines.append, self._show)
+
+    def _show(self, text: str) -> None:
+        self.status = text
+
+    def start(self, trial: Trial, epochs: int = 0) -> None:
+        """A trial starts and finishes some epochs."""
+        self.progress.event(Started(trial, "node-1"))
+        for epoch in made_record(trial).epochs[:epochs]:
+            self.progress.event(EpochEnded(trial.trial_id, epoch))
+
+    def end(self, trial: Trial, status: Status = "completed", error: str | None = None) -> None:
+        """A trial ends."""
+        update = {"status": status, "error": error, "wall_s": estimated_trial_s(trial.variant)}
+        self.progress.recorded(made_record(trial).model_copy(update=update))
+
+
+@pytest.fixture
+def screen() -> Screen:
+    made = Screen()
+    made.progress.planned(BLOCKS, 1)
+    return made
+
+
+def test_it_begins_with_how_many_trials_there_are_and_how_many_run_at_once(screen: Screen) -> None:
+    assert screen.lines == ["4 trials, 1 at a time"]
+    assert screen.status == "0 done · 4 left · about 24 s to go"
+
+
+def test_no_more_run_at_once_than_there_are_blocks() -> None:
+    screen = Screen()
+    screen.progress.planned(BLOCKS, 64)
+    assert screen.lines == ["4 trials, 2 at a time"]
+
+
+def test_a_running_trial_is_shown_with_its_epochs_and_its_node(screen: Screen) -> None:
+    screen.start(TRIALS[0], epochs=1)
+    assert screen.status.endswith(f"{TRIALS[0].label} (1/2 epochs on node-1)")
+
+
+def test_a_finished_trial_is_a_line_with_its_epoch_s_time(screen: Screen) -> None:
+    screen.start(TRIALS[0])
+    screen.end(TRIALS[0])
+    assert screen.lines[-1] == f"[1/4] {TRIALS[0].label} (block 0): 0.50 s an epoch"
+    assert screen.status.startswith("1 done · 3 left · about 18 s to go")
+    assert "node-1" not in screen.status
+
+
+def test_a_trial_that_did_not_complete_is_a_line_with_its_reason(screen: Screen) -> None:
+    screen.end(TRIALS[0], "failed", "ValueError: no")
+    assert screen.lines[-1] == f"[1/4] {TRIALS[0].label} (block 0): failed: ValueError: no"
+    assert screen.status.startswith("1 done · 1 not completed · 3 left")
+
+
+def test_a_lost_trial_that_is_tried_again_counts_once(screen: Screen) -> None:
+    screen.end(TRIALS[0], "worker_lost", "died")
+    assert screen.status.startswith("1 done · 1 not completed · 3 left · about 18 s")
+    screen.start(TRIALS[0])
+    assert screen.status.startswith("0 done · 4 left · about 24 s")
+    screen.end(TRIALS[0])
+    assert screen.lines[-1].startswith("[1/4] ")
+    assert screen.status.startswith("1 done · 3 left · about 18 s")
+
+
+def test_the_time_left_follows_the_pace_of_what_has_ended(screen: Screen) -> None:
+    trial = TRIALS[0]
+    slow = made_record(trial).model_copy(update={"wall_s": 10 * estimated_trial_s(trial.variant)})
+    screen.progress.recorded(slow)
+    left_s = 10 * sum(estimated_trial_s(other.variant) for other in TRIALS[1:])
+    assert screen.progress.left_s() == pytest.approx(left_s)
+
+
+def test_control_characters_and_markup_in_a_label_or_a_reason_stay_text(screen: Screen) -> None:
+    nasty = TRIALS[0].model_copy(update={"label": "[red]\x1b[31mx\r"})
+    screen.progress.planned([Block(repeat=0, trials=(nasty,))], 1)
+    screen.start(nasty)
+    assert "[red]" in screen.status
+    screen.end(nasty, "failed", "line one\nline \x1b[2Jtwo")
+    for shown in (screen.status, *screen.lines):
+        assert not any(ord(letter) < 32 for letter in shown)
+
+
+@given(st.integers(1, 5), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_whatever_happens_the_counts_add_up_and_end_at_all_done(
+    lanes: int, retries: int, random: "object"
+) -> None:
+    screen, outcomes = Screen(), list(STATUSES)
+    choose = getattr(random, "choice")  # noqa: B009
+    executor = SimulatedExecutor(lanes, fate=lambda _trial, _attempt: choose(outcomes))
+    screen.progress.planned(BLOCKS, lanes)
+    for record in executor.run(BLOCKS, Limits(3600.0, retries=retries), screen.progress.event):
+        screen.progress.recorded(record)
+        done, left = (int(part.split()[0]) for part in _counts(screen.status))
+        assert done + left == len(TRIALS)
+    assert screen.status.startswith("4 done")
+    assert screen.progress.left_s() == pytest.approx(0.0, abs=1e-6)
+
+
+def _counts(status: str) -> Sequence[str]:
+    parts = [part for part in status.split(" · ") if part.endswith((" done", " left"))]
+    assert len(parts) == 2
+    return parts
+
+
+class Gone(io.StringIO):
+    """A stream whose reader is gone."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(f"nobody reads {text!r}")
+
+
+def test_a_run_s_watcher_that_is_gone_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with progress() as observer:
+        observer.planned(BLOCKS, 1)
+        record: TrialRecord = made_record(TRIALS[0])
+        observer.recorded(record)
+    assert observer.left_s() < 24
