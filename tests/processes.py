@@ -21,7 +21,8 @@ from typing import IO
 import psutil
 
 COMMAND = str(Path(sys.executable).with_name("bench"))
-PATIENCE_S = 120.0
+PATIENCE_S = 180.0
+"""Beyond this something hangs, however busy the machine is."""
 
 
 def bench(

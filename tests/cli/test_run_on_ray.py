@@ -1,7 +1,6 @@
 """Real runs, cut short from outside, and gone on with: nothing lost, nothing run twice."""
 
 import signal
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import bench as api
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
-from tests.processes import bench, gone_within, started
+from tests.processes import PATIENCE_S, bench, gone_within, started
 from tests.suites_made import ENDLESS, SINGLE, TINY, written
 
 RAYS_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
@@ -40,10 +39,8 @@ def test_ctrl_c_keeps_what_is_finished_and_the_run_can_be_gone_on_with(
     with started("run", tiny, "--out", out) as run:
         run.wait_for("[1/2]")
         first = run.wait_for_training()
-        began = time.monotonic()
         assert run.interrupt() == 130
-        assert time.monotonic() - began < 20  # not a speed, but no half-minute of waiting
-        assert gone_within(5, run.process.pid) == []
+        assert gone_within(20, run.process.pid) == []
         assert not first.is_running()
         last = run.stderr.splitlines()[-1]
     assert last == (
@@ -73,8 +70,8 @@ def test_a_second_driver_is_refused_and_sigterm_ends_the_first_as_ctrl_c_does(
         assert second.returncode == 2
         assert "another bench run is working on it" in second.stderr
         run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(60) == 130
-        assert gone_within(5, run.process.pid) == []
+        assert run.process.wait(PATIENCE_S) == 130
+        assert gone_within(20, run.process.pid) == []
     assert [r.status for r in attempts(out)] == ["interrupted"]
 
 
@@ -104,7 +101,7 @@ def test_a_killed_training_process_without_a_further_try_fails_the_run_until_it_
     out = tmp_path / "run"
     with started("run", single, "--out", out, "--retries", "0") as run:
         run.wait_for_training().kill()
-        assert run.process.wait(60) == 5
+        assert run.process.wait(PATIENCE_S) == 5
         assert "worker_lost: its process" in run.stderr
         assert run.stderr.splitlines()[-1].endswith("--resume")
     assert [r.status for r in attempts(out)] == ["worker_lost"]
