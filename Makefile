@@ -24,10 +24,10 @@ RUN_OPTIONS = $(if $(ADDRESS),--address '$(ADDRESS)') $(if $(OUT),--out '$(OUT)'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data bench test check report perf clean
+.PHONY: help install data bench test test-cluster cluster-packages check report perf clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
 
 install: $(STAMP) ## make .venv with the pinned dependencies and the bench command
 
@@ -47,7 +47,15 @@ bench: data ## run SUITE (quick) and end with its table; ADDRESS= OUT= BLOCKS= D
 	$(BIN)/bench run '$(SUITE)' $(RUN_OPTIONS)
 
 test: data ## run the tests; ARGS= goes to pytest
-	$(BIN)/python -m pytest -m 'not perf' $(ARGS)
+	$(BIN)/python -m pytest -m 'not perf and not cluster' $(ARGS)
+
+test-cluster: data cluster-packages ## run the tests on real nodes in network namespaces, as root
+	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
+
+cluster-packages: ## install what those tests need from Debian (tests/cluster/packages.txt)
+	@for package in $$(cat tests/cluster/packages.txt); do \
+		dpkg-query --show "$$package" >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -qq -y $$missing; fi
 
 check: install ## lint, format, types, and which room imports which
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@
     ├── UsageError        2    the command line, or a value in it
     │   ├── SuiteError    2    a suite file: missing, malformed, impossible
     │   └── ResourceError 2    GPUs, an address or a folder that cannot be had
+    ├── ClusterLostError  5    the Ray cluster that a run was on is gone
     └── DataError         5    data that is missing, damaged or unreadable
         ├── DatasetError  5    a data set
         ├── RunFolderError 5   a run folder
@@ -32,6 +33,12 @@ class SuiteError(UsageError):
 
 class ResourceError(UsageError):
     """A device, an address or a folder that was asked for cannot be had."""
+
+
+class ClusterLostError(BenchError):
+    """The Ray cluster that a run was on is gone in mid-run."""
+
+    exit_code = 5
 
 
 class DataError(BenchError):

@@ -7,6 +7,7 @@ Ray itself tries for minutes before it gives up, and says nothing of a token tha
 """
 
 import os
+import time
 
 import grpc
 from ray._private.authentication.authentication_token_setup import (
@@ -17,8 +18,10 @@ from ray._private.services import get_ray_address_from_environment
 from bench.errors import ResourceError
 
 _ANSWER_S = 5.0
+_TRIES = 3
 _ASKS_FOR_IDENTITY = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 """What a Ray client asks first of all."""
+_SILENCE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def found_at(address: str) -> str:
@@ -35,13 +38,22 @@ def found_at(address: str) -> str:
     status, details = _ask(address)
     if status is grpc.StatusCode.UNAUTHENTICATED:
         _send_token(address)
-    elif status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+    elif status in _SILENCE:
         raise ResourceError(
             f"no Ray answers at {address} ({details}): start it there, or correct --address"
         )
     elif status is not None:
         raise ResourceError(f"what answers at {address} is not Ray's head: correct --address")
     return address
+
+
+def answers(address: str) -> bool:
+    """Whether anything still speaks there; asked more than once, as a head may be busy."""
+    for attempt in range(_TRIES):
+        time.sleep(attempt)
+        if _ask(address)[0] not in _SILENCE:
+            return True
+    return False
 
 
 def _of_this_machine() -> str:

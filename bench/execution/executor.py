@@ -20,14 +20,20 @@ from bench.records.record import EpochRecord, TrialRecord
 from bench.spec.plan import Block, Trial
 
 
+def _never(_trial: Trial) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What a trial may take before it is ended, and how often a lost one is tried again."""
+    """What a trial may take before it is ended, how often it is tried, whether it is at all."""
 
     trial_timeout_s: float
     stall_timeout_s: float = 900.0
     """How long a trial may go without finishing a window of steps or another stage."""
     retries: int = 1
+    needless: Callable[[Trial], str | None] = _never
+    """Why a trial would be out of memory, asked as its turn comes; it is not started then."""
 
 
 @dataclass(frozen=True)

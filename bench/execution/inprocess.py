@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from bench.datasets.load import load_arrays
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
+from bench.execution.prune import not_run
 from bench.measure.environment import environment
 from bench.measure.host import peak_rss_bytes, usable_cores
 from bench.records.clock import utc_now
@@ -47,9 +48,11 @@ class InProcessExecutor:
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Train each trial in turn; ``limits`` cannot be kept without a process of its own."""
-        del limits
+        """Train each trial in turn; time limits cannot be kept without a process of its own."""
         for trial in (trial for block in blocks for trial in block.trials):
+            if reason := limits.needless(trial):
+                yield not_run(trial, reason)
+                continue
             on_event(Started(trial, "this process"))
             yield from _attempt(trial, on_event)
 

@@ -21,6 +21,7 @@ from ray.util.placement_group import (
 from bench.execution.cluster import Reservation
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
 from bench.execution.gang import GRACE_S, Gang
+from bench.execution.prune import not_run
 from bench.execution.verdict import ended, in_trouble, port_was_taken, together
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block, Trial
@@ -98,7 +99,10 @@ class Lane:
     def advance(self, ready: Sequence[Any]) -> Iterator[TrialRecord]:
         """Take the next step now that some of ``pending`` are ready; a record at a trial's end."""
         if self._gang is None:
-            self._start_next()
+            if self._queue and (reason := self._limits.needless(self._queue[0])):
+                yield not_run(self._queue.popleft(), reason)
+            else:
+                self._start_next()
             return
         self._gang.settle(ready)
         if self._gang.troubled:
@@ -131,6 +135,17 @@ class Lane:
         """End the running trial since the run is being ended."""
         if self._gang is not None:
             yield self._end(self._ended(self._gang, "interrupted", "the run was interrupted"))
+
+    def abandon(self) -> Iterator[TrialRecord]:
+        """The running trial's record where Ray itself is gone and answers nothing."""
+        if self._gang is not None:
+            yield TrialRecord(
+                trial=self._gang.trial,
+                status="worker_lost",
+                error="Ray's head was lost",
+                epochs=tuple(self.epochs),
+                wall_s=time.perf_counter() - self._started,
+            )
 
     def lose(self) -> Iterator[TrialRecord]:
         """End the running trial since a node of its is gone; to be tried again, if it may be."""

@@ -24,18 +24,21 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import bench
 from bench.datasets.load import dataset_key, load_arrays
-from bench.errors import ResourceError
-from bench.execution.address import found_at
+from bench.errors import ClusterLostError, ResourceError
+from bench.execution.address import answers, found_at
 from bench.execution.cluster import Cluster, Device, Reservation
 from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
 from bench.execution.lane import Lane
+from bench.execution.versions import check_versions
 from bench.execution.worker import Board, node_environment
+from bench.measure.environment import environment
 from bench.measure.host import usable_cores
 from bench.records.record import EpochRecord, TrialRecord
 from bench.spec.plan import Block, Trial
 
 _POLL_S = 1.0
+_BOARD_S = 60.0
 
 
 class RayExecutor:
@@ -47,6 +50,7 @@ class RayExecutor:
         self._address, self._device = address, device
         self._data: dict[Any, Any] = {}
         self._board: Any = None
+        self._environments: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         # NVML and Ray count GPUs in the bus's order; CUDA does so only when told.
@@ -59,6 +63,9 @@ class RayExecutor:
             with _own_signals():
                 self._connect()
             self._cluster = Cluster(ray.nodes(), self._device)
+            self._head = ray.get_runtime_context().gcs_address
+            if self._address is not None:
+                check_versions(environment(), self.environment())
             # On this node, since a board on one that is lost would take the run with it.
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
             board: Any = ray.remote(Board)
@@ -75,6 +82,7 @@ class RayExecutor:
         trace: TracebackType | None,
     ) -> None:
         self._data.clear()
+        self._environments = {}
         ray.shutdown()
 
     def _connect(self) -> None:
@@ -101,13 +109,14 @@ class RayExecutor:
         return self._cluster.capacity
 
     def environment(self) -> dict[str, Any]:
-        """Each node's, asked for on the node itself."""
-        asked = []
-        for node in _alive_nodes():
-            near = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = ray.remote(node_environment).options(num_cpus=0, scheduling_strategy=near)
-            asked.append(task.remote())
-        return dict(ray.get(asked))
+        """Each node's, asked on the node itself, by its name (and address, where two share it)."""
+        if not self._environments:
+            nodes = _alive_nodes()
+            for node, (name, found) in zip(nodes, ray.get(_ask_nodes(nodes)), strict=True):
+                taken = name in self._environments
+                unique = f"{name} ({node['NodeManagerAddress']})" if taken else name
+                self._environments[unique] = found
+        return self._environments
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
@@ -119,7 +128,7 @@ class RayExecutor:
             data_of, board = self._data_of, self._board
             return Lane(block, reservation, limits, on_event, data_of, board, attempts)
 
-        fleet = Fleet(self._cluster, blocks, open_lane)
+        fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         try:
             while fleet.busy:
                 yield from fleet.start()
@@ -130,8 +139,19 @@ class RayExecutor:
             for lane in fleet.lanes:
                 yield from lane.interrupt()
             raise
+        except Exception:
+            head_lost = not answers(self._head)
+            if not head_lost:
+                raise
+            for lane in fleet.lanes:
+                yield from lane.abandon()
+            raise ClusterLostError(
+                f"Ray's head at {self._head} is gone: start it again, then go on with --resume"
+            ) from None
         finally:
-            fleet.close()
+            # Whatever is asked of a Ray without a head may wait for ever.
+            if not head_lost:
+                fleet.close()
 
     def _turn(self, fleet: Fleet) -> Iterator[TrialRecord]:
         pending = [answer for lane in fleet.lanes for answer in lane.pending]
@@ -140,6 +160,8 @@ class RayExecutor:
         ready, _ = ray.wait(pending, timeout=_POLL_S)
         if ready:
             ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
+        if not answers(self._head):
+            raise ConnectionError("Ray's head does not answer")
         self._read_board(fleet.lanes)
         yield from self._lost_nodes(fleet)
         for lane in fleet.lanes:
@@ -161,7 +183,7 @@ class RayExecutor:
 
     def _read_board(self, lanes: Sequence[Lane]) -> None:
         running = {lane.trial_id: lane for lane in lanes}
-        for trial_id, epoch_json in ray.get(self._board.drain.remote()):
+        for trial_id, epoch_json in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
             if trial_id in running:
                 epoch = EpochRecord.model_validate_json(epoch_json) if epoch_json else None
                 running[trial_id].add_news(epoch)
@@ -172,6 +194,15 @@ class RayExecutor:
         if key not in self._data:
             self._data[key] = ray.put(load_arrays(trial.variant))
         return self._data[key]
+
+
+def _ask_nodes(nodes: Sequence[dict[str, Any]]) -> list[Any]:
+    asked = []
+    for node in nodes:
+        near = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        task = ray.remote(node_environment).options(num_cpus=0, scheduling_strategy=near)
+        asked.append(task.remote())
+    return asked
 
 
 def _alive_nodes() -> list[dict[str, Any]]:

@@ -20,13 +20,15 @@ from typing import Protocol
 from bench.errors import RunFolderError, StorageError, SuiteError
 from bench.execution.executor import Event, Executor, Limits
 from bench.execution.interrupt import held_back
+from bench.execution.prune import Pruning
 from bench.measure.environment import environment
 from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.expand import expand
-from bench.spec.plan import Block, Plan, make_plan
+from bench.spec.plan import Block, Plan, Trial, make_plan
 from bench.spec.suite import Suite, first_difference, parse_suite
+from bench.spec.variant import Variant
 
 
 class Observer(Protocol):
@@ -77,10 +79,12 @@ def run_plan(
     observer: Observer,
     *,
     retries: int = 1,
+    prune_oom: bool = False,
     command: Sequence[str] = (),
 ) -> Outcome:
     """Run what the folder lacks and return how it stands; the caller holds the folder's lock.
 
+    With ``prune_oom``, batches larger than one that was out of memory are not tried.
     Raises StorageError where a record cannot be kept. KeyboardInterrupt passes through, once
     the executor has given the records of what it was running.
     """
@@ -89,7 +93,8 @@ def run_plan(
     ledger = _Ledger(folder)
     pending = ledger.pending(plan)
     if pending:
-        limits = Limits(suite.trial_timeout_s, suite.stall_timeout_s, retries)
+        needless = ledger.pruning.reason if prune_oom else _always_worth_it
+        limits = Limits(suite.trial_timeout_s, suite.stall_timeout_s, retries, needless)
         grown = _info(suite, plan)
         with executor, _invocation(folder, grown, executor, command, started) as number:
             observer.planned(pending, executor.lanes)
@@ -98,6 +103,10 @@ def run_plan(
                 lambda record: observer.recorded(ledger.keep(record, number)),
             )
     return Outcome(folder, ledger.statuses, len(plan.trials))
+
+
+def _always_worth_it(_trial: Trial) -> None:
+    return None
 
 
 def _info(suite: Suite, plan: Plan) -> RunInfo:
@@ -132,12 +141,15 @@ class _Ledger:
         self._folder = folder
         self._attempts: dict[str, int] = {}
         self.statuses: dict[str, Status] = {}
+        self.pruning = Pruning()
         for raw in folder.raw_records():
             try:
                 trial_id = raw["trial"]["trial_id"]
                 self._attempts[trial_id] = raw["attempt"]
                 self.statuses[trial_id] = raw["status"]
-            except (KeyError, TypeError):
+                if raw["status"] == "out_of_memory":
+                    self.pruning.learn(Variant.model_validate(raw["trial"]["variant"]))
+            except (KeyError, TypeError, ValueError):
                 raise RunFolderError(
                     f"{folder.trials}: a file there is no record of a trial: remove it"
                 ) from None
@@ -162,6 +174,8 @@ class _Ledger:
         self._folder.write(numbered)
         self._attempts[trial_id] = attempt
         self.statuses[trial_id] = record.status
+        if record.status == "out_of_memory":
+            self.pruning.learn(record.trial.variant)
         return numbered
 
 

@@ -18,6 +18,7 @@ from typing import Any, Self
 from bench.errors import ResourceError
 from bench.execution.estimate import START_S, estimated_epoch_s
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
+from bench.execution.prune import not_run
 from bench.execution.scheduler import Scheduler, job_of
 from bench.records.record import EpochRecord, Measures, Status, TrialRecord
 from bench.spec.plan import Block, Trial
@@ -97,6 +98,9 @@ class SimulatedExecutor:
         self.makespan_s = now
 
     def _attempts(self, trial: Trial, limits: Limits, on_event: OnEvent) -> Iterator[TrialRecord]:
+        if reason := limits.needless(trial):
+            yield not_run(trial, reason)
+            return
         for attempt in range(1, limits.retries + 2):
             record = self._record(trial, self._fate(trial, attempt), limits)
             try:

@@ -1,0 +1,170 @@
+"""Two Ray nodes, each in a network namespace of its own, joined by a cable that can be cut.
+
+Usage:
+    with cable() as (head, other), started_node(head), started_node(other):
+        head.bench("run", suite, "--address", head.ray)
+
+Needs root and iproute2. Everything that runs in a namespace is ended before it is deleted.
+"""
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+BIN = Path(sys.executable).parent
+PATIENCE_S = 240.0
+_PORT = 6379
+_ABOVE_RAY = 20_000
+_NUMBERS = itertools.count()
+SETTINGS = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "5",
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""A node that is silent for about fifteen seconds counts as lost; tokens are asked for."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A namespace with an address, and a folder for what Ray keeps there."""
+
+    name: str
+    address: str
+    head: str
+    folder: Path
+    begun: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+
+    @property
+    def ray(self) -> str:
+        """The address of the cluster's head."""
+        return f"{self.head}:{_PORT}"
+
+    def start(self, *words: str | Path, log: Path) -> "subprocess.Popen[bytes]":
+        """A program of this environment, started in the namespace, away from the checkout."""
+        command = ["ip", "netns", "exec", self.name, str(BIN / words[0]), *map(str, words[1:])]
+        outside = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        token = {"RAY_AUTH_TOKEN_PATH": str(self.folder.parent / "token")}
+        with log.open("ab") as written:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**outside, **SETTINGS, **token},
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=written,
+                start_new_session=True,
+            )
+        self.begun.append(process)
+        return process
+
+    def processes(self, name: str = "") -> list[psutil.Process]:
+        """What runs in the namespace; with ``name``, what has it in its command line."""
+        found = []
+        for pid in _ip("netns", "pids", self.name).split():
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(int(pid))
+                if name in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def kill(self) -> None:
+        """End everything that runs in the namespace, at once."""
+        while left := [p for p in self.processes() if p.status() != psutil.STATUS_ZOMBIE]:
+            for running in left:
+                with contextlib.suppress(psutil.Error):
+                    running.send_signal(signal.SIGKILL)
+            time.sleep(0.1)
+        for process in self.begun:
+            process.wait()
+
+    def plug(self, state: str) -> None:
+        """Set the node's end of the cable "up" or "down"."""
+        _ip("-n", self.name, "link", "set", "cable", state)
+
+    def serves(self) -> bool:
+        """Whether a worker here listens for its peers: TensorFlow has started."""
+        listening = _ip("netns", "exec", self.name, "ss", "-Hltnp").splitlines()
+        # Ray's own ports are below.
+        ports = [int(line.split()[3].rpartition(":")[2]) for line in listening if "Worker" in line]
+        return any(port >= _ABOVE_RAY for port in ports)
+
+
+def why_not() -> str | None:
+    """Why there can be no namespaces here; None where there can."""
+    if shutil.which("ip") is None:
+        return "no iproute2: make cluster-packages"
+    name = f"bench{os.getpid()}"
+    try:
+        _ip("netns", "add", name)
+    except subprocess.CalledProcessError as error:
+        return f"no network namespaces: {error.stderr.strip()}"
+    _ip("netns", "delete", name)
+    return None
+
+
+@contextlib.contextmanager
+def cable(folder: Path) -> Iterator[tuple[Node, Node]]:
+    """Two namespaces, joined; deleted in the end, with all that runs in them."""
+    number = next(_NUMBERS)
+    nodes = []
+    try:
+        for side, address in (("a", "10.77.0.1"), ("b", "10.77.0.2")):
+            name = f"bench{os.getpid()}{side}{number}"
+            _ip("netns", "add", name)
+            (folder / side).mkdir()
+            nodes.append(Node(name, address, "10.77.0.1", folder / side))
+        (folder / "token").write_text("0123456789abcdef" * 4)
+        first, second = nodes
+        ends = ("cable", "netns", first.name), ("cable", "netns", second.name)
+        _ip("link", "add", *ends[0], "type", "veth", "peer", "name", *ends[1])
+        for node in nodes:
+            _ip("-n", node.name, "address", "add", f"{node.address}/24", "dev", "cable")
+            _ip("-n", node.name, "link", "set", "lo", "up")
+            node.plug("up")
+        yield first, second
+    finally:
+        for node in nodes:
+            node.kill()
+            _ip("netns", "delete", node.name)
+
+
+def start_ray(node: Node) -> "subprocess.Popen[bytes]":
+    """Ray on a node with one core; returns once it is up."""
+    place = f"--port={_PORT}" if node.address == node.head else f"--address={node.ray}"
+    role = ["--head", "--include-dashboard=false"] if node.address == node.head else []
+    log = node.folder / "ray.log"
+    log.write_text("")
+    process = node.start(
+        *("ray", "start", "--block", place, *role, f"--node-ip-address={node.address}"),
+        *("--num-cpus=1", f"--temp-dir={node.folder}", "--disable-usage-stats"),
+        log=log,
+    )
+    wait_until(lambda: "Ray runtime started" in log.read_text(), process, log)
+    return process
+
+
+def wait_until(happened: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait while ``process`` lives, which writes to ``log``."""
+    ends = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < ends, log.read_text()
+        time.sleep(0.2)
+
+
+def _ip(*words: str) -> str:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=True)
+    return done.stdout

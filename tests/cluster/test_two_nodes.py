@@ -1,0 +1,188 @@
+"""A cluster of two nodes with addresses of their own: whole, cut in two, and robbed of one."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import bench
+from tests.cluster.nodes import Node, cable, start_ray, wait_until, why_not
+from tests.suites_made import SINGLE, written
+
+_REASON = why_not()
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
+    pytest.mark.timeout(600),
+]
+
+NOTICED_WITHIN_S = 60.0
+"""A lost node: fifteen seconds of Ray's health checks, what TensorFlow waits, and the grace."""
+
+SPREAD: dict[str, Any] = {
+    "label": "spread",
+    "strategy": "multi_worker",
+    "workers": 2,
+    "placement": "spread",
+    "epochs": 1000,
+}
+SUITE: dict[str, Any] = {
+    **SINGLE,
+    "name": "two-nodes",
+    "variant": {**SINGLE["variant"], "global_batch_size": 64},
+    "variants": [SPREAD, {"label": "alone"}, {"label": "other", "norm": "layer"}],
+}
+
+
+@pytest.fixture
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node]]:
+    """A head and another node, without Ray."""
+    # A socket's path has at most 107 letters.
+    with cable(tmp_path_factory.mktemp("n")) as joined:
+        yield joined
+
+
+class Run:
+    """``bench run`` on the head's node."""
+
+    def __init__(self, head: Node, suite: dict[str, Any], name: str = "run") -> None:
+        self._head, self.out = head, head.folder.parent / name
+        self._suite = written(head.folder.parent / f"{name}.toml", suite)
+        self.log = head.folder.parent / f"{name}.log"
+
+    def start(self, *options: str) -> "subprocess.Popen[bytes]":
+        words: list[str | Path] = [
+            "run",
+            self._suite,
+            "--out",
+            self.out,
+            "--address",
+            self._head.ray,
+            *options,
+        ]
+        self.log.write_text("")
+        return self._head.start("bench", *words, log=self.log)
+
+    def statuses(self) -> dict[str, list[str]]:
+        """Each label's, attempt by attempt."""
+        found: dict[str, list[str]] = {}
+        for _, row in bench.load_attempts(self.out).sort_values("attempt").iterrows():
+            found.setdefault(row["label"], []).append(row["status"])
+        return found
+
+
+def ended(process: "subprocess.Popen[bytes]") -> int:
+    return process.wait(400)
+
+
+def test_workers_on_two_nodes_train_as_one_with_the_driver_s_own_package(
+    nodes: tuple[Node, Node],
+) -> None:
+    head, other = nodes
+    start_ray(head)
+    start_ray(other)
+    run = Run(head, SUITE)
+    process = run.start()
+    wait_until(lambda: head.serves() and other.serves(), process, run.log)
+    (worker,) = other.processes("ray::Worker.train")
+    assert any("py_modules" in part for part in worker.environ()["PYTHONPATH"].split(":"))
+    assert ended(process) == 0, run.log.read_text()
+    assert run.statuses() == {
+        "spread": ["completed"],
+        "alone": ["completed"],
+        "other": ["completed"],
+    }
+    environments = json.loads((run.out / "run.json").read_text())["invocations"][0]["environment"]
+    assert len(environments) == 3  # the driver, two nodes
+
+
+def cut(node: Node) -> None:
+    node.plug("down")
+
+
+def kill(node: Node) -> None:
+    node.kill()
+
+
+@pytest.mark.parametrize("lose", [cut, kill])
+def test_a_node_that_is_lost_ends_its_trial_alone_and_a_resumed_run_fills_the_hole(
+    nodes: tuple[Node, Node], lose: Callable[[Node], None]
+) -> None:
+    head, other = nodes
+    start_ray(head)
+    start_ray(other)
+    run = Run(head, SUITE)
+    process = run.start()
+    wait_until(lambda: head.serves() and other.serves(), process, run.log)
+    time.sleep(5)  # so that some epochs are done
+    lose(other)
+    lost_at = time.monotonic()
+    wait_until(lambda: any((run.out / "trials").glob("*.json")), process, run.log)
+    noticed_s = time.monotonic() - lost_at
+    assert noticed_s < NOTICED_WITHIN_S
+    assert ended(process) == 5, run.log.read_text()
+    assert run.statuses() == {
+        "spread": ["worker_lost", "worker_lost"],
+        "alone": ["completed"],
+        "other": ["completed"],
+    }
+    attempts = bench.load_attempts(run.out).sort_values("attempt")
+    first, second = attempts.loc[attempts["label"] == "spread", "error"]
+    assert "worker 1: " in first
+    assert "nodes of the cluster were lost: too few are left" in second
+
+    other.kill()
+    other.plug("up")
+    start_ray(other)
+    assert ended(run.start("--resume")) == 0, run.log.read_text()
+    assert run.statuses()["spread"] == ["worker_lost", "worker_lost", "completed"]
+
+
+def test_a_run_whose_head_is_lost_says_so_and_goes_on_once_there_is_one(
+    nodes: tuple[Node, Node],
+) -> None:
+    head, _ = nodes
+    ray = start_ray(head)
+    run = Run(head, {**SUITE, "variants": [{"label": "alone"}, {"label": "long", "epochs": 3000}]})
+    process = run.start()
+    wait_until(lambda: "[1/2]" in run.log.read_text(), process, run.log)
+    wait_until(lambda: bool(head.processes("ray::Worker.train")), process, run.log)
+    for server in head.processes("gcs_server"):
+        server.kill()
+    assert ended(process) == 5
+    said = run.log.read_text().splitlines()
+    assert "is gone: start it again, then go on with --resume" in said[-1]
+    assert not any("Traceback" in line for line in said)
+    kept = run.statuses()
+    assert sorted(status for statuses in kept.values() for status in statuses) == [
+        "completed",
+        "worker_lost",
+    ]
+
+    ray.wait(60)
+    head.kill()
+    start_ray(head)
+    assert ended(run.start("--resume")) == 0, run.log.read_text()
+    assert {statuses[-1] for statuses in run.statuses().values()} == {"completed"}
+
+
+def test_two_drivers_on_one_cluster_wait_for_each_other_s_devices(
+    nodes: tuple[Node, Node],
+) -> None:
+    head, _ = nodes
+    start_ray(head)
+    runs = [Run(head, {**SUITE, "variants": []}, name) for name in ("one", "two")]
+    drivers = [run.start() for run in runs]
+    at_once = 0
+    while any(driver.poll() is None for driver in drivers):
+        at_once = max(at_once, len(head.processes("ray::Worker.train")))
+        time.sleep(0.2)
+    assert [ended(driver) for driver in drivers] == [0, 0], [r.log.read_text() for r in runs]
+    assert at_once == 1
+    assert [run.statuses() for run in runs] == [{"two-nodes": ["completed"]}] * 2
+    assert not [p for p in head.processes("ray::Worker") if p.status() != psutil.STATUS_ZOMBIE]
