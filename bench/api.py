@@ -45,6 +45,7 @@ def run(
     address: str | None = None,
     device: Literal["auto", "cpu", "gpu"] = "auto",
     retries: int = 1,
+    prune_oom: bool = False,
     observer: "Observer | None" = None,
     command: Sequence[str] = (),
 ) -> RunResult:
@@ -68,7 +69,13 @@ def run(
     with folder.locked():
         try:
             outcome = run_plan(
-                folder, suite, runner, observer or Silent(), retries=retries, command=command
+                folder,
+                suite,
+                runner,
+                observer or Silent(),
+                retries=retries,
+                prune_oom=prune_oom,
+                command=command,
             )
         except ResourceError:
             if not resume:

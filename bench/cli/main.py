@@ -99,6 +99,9 @@ def run(
     ] = "ray",
     blocks: Blocks = None,
     retries: Annotated[int, typer.Option(min=0, help="Further tries for a lost worker.")] = 1,
+    prune_oom: Annotated[
+        bool, typer.Option("--prune-oom", help="Skip larger batches once one is out of memory.")
+    ] = False,
     changes: Set = None,
     only: Only = None,
     as_json: Json = False,
@@ -124,6 +127,7 @@ def run(
                 address=address,
                 device=device,
                 retries=retries,
+                prune_oom=prune_oom,
                 observer=observer,
                 command=["bench", *sys.argv[1:]],
             )
