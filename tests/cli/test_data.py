@@ -71,3 +71,12 @@ def test_fetch_finds_what_is_there_and_prints_where(
     done = command("data", "fetch")
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout == f"{copied}\n"
+
+
+def test_fetch_into_what_is_no_folder_names_every_place_that_it_tried(
+    command: Command, tiny: Path
+) -> None:
+    done = command("data", "fetch", "--folder", tiny)
+    assert (done.code, done.stdout) == (5, "")
+    assert f"tried the given folder {tiny} (not a folder)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
