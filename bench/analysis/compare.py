@@ -34,6 +34,9 @@ class Comparison:
     confounds: tuple[Confound, ...]
 
 
+SCALING = ("strategy", "workers", "replicas", "global_batch_size")
+"""The axes in which a variant and what its scaling is measured against differ."""
+
 _Settings = Sequence[Mapping[str, Any]]
 
 
@@ -128,6 +131,8 @@ def _confounds(
 
 def _compared_axes(pair: Pair, asked: "pd.DataFrame") -> set[str]:
     """The axes that a comparison is about: of listed variants, all in which they differ."""
+    if pair.axis == "scaling":
+        return set(SCALING)
     if pair.axis != "label":
         return {pair.axis}
     ours, theirs = asked.loc[pair.variant_id], asked.loc[pair.baseline_id]

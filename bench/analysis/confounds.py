@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 _BATCH = ("per_replica_batch_size", "steps_per_epoch", "window_steps", "examples_left_out")
-_DEVICES = ("node", "devices", "per_replica_batch_size", "norm_synchronized", "*_op_threads")
+_DEVICES = (
+    *("node", "devices", "per_replica_batch_size", "norm_synchronized", "*_op_threads"),
+    *("tensorflow_strategy", "reduction"),
+)
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
     "workload": ("norm_layers",),
@@ -31,6 +34,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "deterministic": ("deterministic",),
     "strategy": _DEVICES,
     "placement": _DEVICES,
+    "communication": ("reduction", "norm_synchronized"),
     "workers": _DEVICES,
     "replicas": _DEVICES,
     "global_batch_size": _BATCH,

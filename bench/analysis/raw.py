@@ -87,6 +87,8 @@ class _Gathered:
     def add(self, record: dict[str, Any]) -> None:
         trial, epochs = record["trial"], record["epochs"]
         variant = trial["variant"]
+        for name, value in _VARIANT_DEFAULTS.items():
+            variant.setdefault(name, value)
         for name in _VARIANT_TUPLES:
             variant[name] = str(variant[name])
         for name in PER_PROCESS:
@@ -168,6 +170,10 @@ def _rows_picker(names: Sequence[str]) -> Callable[[list[dict[str, Any]]], list[
 _VARIANT_TUPLES = tuple(
     name for name in Variant.model_fields if "tuple" in str(Variant.model_fields[name].annotation)
 )
+_VARIANT_DEFAULTS = {
+    name: field.default for name, field in Variant.model_fields.items() if not field.is_required()
+}
+"""What older records lack."""
 _TRIAL = operator.itemgetter(*TRIAL_FIELDS)
 _RECORD = _picker(tuple(RECORD_FIELDS))
 _VARIANT = operator.itemgetter(*fields_of(Variant))

@@ -15,6 +15,7 @@ from bench.analysis.compare import Comparison, compare, moments, units
 from bench.analysis.frame import trials_frame
 from bench.analysis.paired import Estimate, estimate
 from bench.analysis.raw import RawRun, collector_paused, read_raw
+from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
 from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.expand import Pair
@@ -57,11 +58,17 @@ class VariantSummary:
     """One for each of the summary's columns."""
     baseline_of: tuple[bool, ...]
     """Whether it is the baseline itself, for each of the summary's columns."""
+    replicas: int | None
+    """Devices of all workers; None where no trial has a record."""
+    scaling: Scaling | None
+    """Efficiencies; None where nothing in the run has several replicas."""
     failures: tuple[Failures, ...]
     examples: int | None
     """Training examples in an epoch; None where no trial has a record."""
     synthetic: bool
     """Trained on synthetic data: its accuracy means nothing."""
+    silent: bool
+    """Trained by replicas that did not communicate: its accuracy means nothing."""
     throttled: int
     """Completed trials during which the device was throttled."""
 
@@ -83,6 +90,8 @@ class Summary:
     """Invocations that completed a trial."""
     invocations: tuple[Invocation, ...]
     columns: tuple[Column, ...]
+    scaling_columns: tuple[str, ...]
+    """Those of ``scaling.COLUMNS`` in which something is known."""
     variants: tuple[VariantSummary, ...]
     """In the order in which the suite names them."""
     wall: WallTime
@@ -91,7 +100,7 @@ class Summary:
 _NEEDED = (
     *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
     *("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
-    *("workers", "replicas", "global_batch_size"),
+    *("workers", "replicas", "global_batch_size", "communication"),
 )
 _BY_SESSION = frozenset({"epoch_s", "examples_per_s"})
 
@@ -105,10 +114,11 @@ def summarize(run: Path | str) -> Summary:
     folder = RunFolder.open(run)
     info = folder.info()
     raw = read_raw(folder, all_attempts=True)
-    attempts = trials_frame(raw, _needed(info)).assign(settings=raw.settings_code)
+    attempts = trials_frame(raw, _needed(info, raw)).assign(settings=raw.settings_code)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     done = trials[trials["status"] == "completed"]
     compared = _compared(info, trials, raw)
+    scaled = scaling(trials, raw.settings, _blocks(info))
     return Summary(
         run=folder.path,
         name=str(info.suite.get("name", folder.path.name)),
@@ -120,20 +130,28 @@ def summarize(run: Path | str) -> Summary:
         sessions=int(done["invocation"].nunique()),
         invocations=info.invocations,
         columns=compared.columns,
-        variants=_variants(info, trials, done, compared),
+        scaling_columns=tuple(
+            c for c in COLUMNS if any(c in each.shares for each in scaled.values())
+        ),
+        variants=_variants(info, trials, done, compared, scaled),
         wall=wall_time(attempts, info.invocations),
     )
 
 
-def _needed(info: RunInfo) -> tuple[str, ...]:
+def _needed(info: RunInfo, raw: RawRun) -> tuple[str, ...]:
     """The columns that a summary is made from: building all takes a second on large runs."""
     axes = {pair.axis for pair in info.pairs}
-    compared = Variant.model_fields if "label" in axes else axes & Variant.model_fields.keys()
+    every = "label" in axes or varies_replicas(raw.columns["workers"], raw.columns["replicas"])
+    compared = Variant.model_fields if every else axes & Variant.model_fields.keys()
     return tuple(dict.fromkeys((*_NEEDED, *WALL_COLUMNS, *compared)))
 
 
 def _variants(
-    info: RunInfo, trials: "pd.DataFrame", done: "pd.DataFrame", compared: "_Compared"
+    info: RunInfo,
+    trials: "pd.DataFrame",
+    done: "pd.DataFrame",
+    compared: "_Compared",
+    scaled: dict[str, Scaling],
 ) -> tuple[VariantSummary, ...]:
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **_by_variant(firsts["label"])}
@@ -146,6 +164,8 @@ def _variants(
     throttled = _by_variant(hot.value_counts())
     synthetic = _by_variant(firsts["dataset"] == "synthetic")
     examples = _by_variant(firsts["examples"])
+    replicas = _by_variant(firsts["workers"] * firsts["replicas"])
+    silent = _by_variant(firsts["communication"] == "none")
     failures = _failures(trials)
     return tuple(
         VariantSummary(
@@ -159,9 +179,12 @@ def _variants(
             test_accuracy=test_accuracy.get(variant_id),
             comparisons=compared.of(variant_id),
             baseline_of=compared.baseline_of(variant_id),
+            replicas=replicas.get(variant_id),
+            scaling=scaled.get(variant_id),
             failures=tuple(failures.get(variant_id, ())),
             examples=examples.get(variant_id),
             synthetic=synthetic.get(variant_id, False),
+            silent=silent.get(variant_id, False) and replicas[variant_id] > 1,
             throttled=throttled.get(variant_id, 0),
         )
         for variant_id, label in labels.items()

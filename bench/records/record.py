@@ -95,6 +95,8 @@ class Measures(_Record):
     mean_power_w: float | None = None
     throttled: bool | None = None
     flops_per_step: int | None = None
+    reduced_bytes_per_step: int | None = None
+    """What a replica gives to be summed over all in a step: gradients, metrics, statistics."""
     mfu: float | None = None
 
 

@@ -14,6 +14,7 @@ from bench.analysis.summary import Summary, VariantSummary
 from bench.report.number import plural
 
 SYNTHETIC = "Synthetic data: this accuracy means nothing."
+SILENT = "Replicas that do not communicate drift apart: this accuracy means nothing."
 
 
 class Notes:
@@ -54,6 +55,8 @@ def of_accuracy(variant: VariantSummary) -> Iterator[str]:
     """Whether its accuracy means anything."""
     if variant.synthetic:
         yield SYNTHETIC
+    if variant.silent:
+        yield SILENT
 
 
 def of_comparison(comparison: Comparison, blocks: int) -> Iterator[str]:
@@ -86,6 +89,13 @@ def of_summary(summary: Summary) -> Iterator[str]:
             "their logarithms over blocks, with its 95 % t interval. Detectable: the smallest "
             "slow-down that so many blocks as noisy as these would find in 9 of 10 cases "
             "(two-sided test at 5 %)."
+        )
+    if summary.scaling_columns:
+        yield (
+            "Efficiency: within each block the throughput over N times that of one device, N "
+            "being all replicas; strong against the same global batch, weak against the same "
+            "batch per replica. Communication: the share of the epoch time that goes away where "
+            "replicas exchange nothing."
         )
     if len({v.examples for v in summary.variants}) > 1 and summary.columns:
         yield "A fixed cost per epoch draws a ratio towards 1 where an epoch has few examples."

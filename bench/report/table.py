@@ -13,19 +13,13 @@ from bench.analysis.paired import Estimate
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
 from bench.report import notes as footnotes
+from bench.report.cell import Cell
 from bench.report.notes import Notes
 from bench.report.number import UNKNOWN, interval, number, plural, scale_of
+from bench.report.scaling import scaling_columns
 
 RATIO_DIGITS = 3
 DETECTABLE_DIGITS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Text, and the numbers of the footnotes that belong to it."""
-
-    text: str
-    notes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +48,7 @@ def text_table(summary: Summary, rows: int | None = None) -> Table:
         _label_column(variants),
         _count_column(variants, notes),
         *(_metric_column(name, variants, notes) for name in _METRICS),
+        *scaling_columns(summary, variants, notes),
         *(
             column
             for index in range(len(summary.columns))

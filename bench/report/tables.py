@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.paired import Estimate
 from bench.analysis.summary import Column, Summary
 from bench.report import escape, notes
+from bench.report.cell import Cell
 from bench.report.header import facts
-from bench.report.table import Cell, Table, text_table
+from bench.report.scaling import per_device
+from bench.report.table import Table, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,6 +100,11 @@ def summary_frame(summary: Summary, table: Table) -> "pd.DataFrame":
     }
     for index, column in enumerate(summary.columns):
         data |= _ratios(summary, index, column)
+    if summary.scaling_columns:
+        data["replicas"] = [v.replicas for v in variants]
+        data |= _estimates("examples_per_s_per_device", [per_device(v) for v in variants])
+    for name in summary.scaling_columns:
+        data |= _shares(summary, name)
     data["synthetic"] = [v.synthetic for v in variants]
     data["notes"] = _notes(table)
     return pd.DataFrame(data)
@@ -124,6 +131,16 @@ def _ratios(summary: Summary, index: int, column: Column) -> dict[str, list[Any]
         f"{name}_blocks": [r.blocks if r else 0 for r in ratios],
         f"{name}_sessions": [r.sessions if r else 0 for r in ratios],
         f"{name}_detectable": [r and r.detectable for r in ratios],
+    }
+
+
+def _shares(summary: Summary, name: str) -> dict[str, list[Any]]:
+    found = [v.scaling.shares.get(name) if v.scaling else None for v in summary.variants]
+    full_name = f"{name}_share" if name == "communication" else f"efficiency_{name}"
+    return {
+        full_name: [s and s.value for s in found],
+        f"{full_name}_low": [s and s.low for s in found],
+        f"{full_name}_high": [s and s.high for s in found],
     }
 
 

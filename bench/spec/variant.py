@@ -96,6 +96,9 @@ class Variant(BaseModel):
     """Devices per worker."""
     placement: Literal["pack", "spread"]
     """Workers on as few nodes as hold them, or each on a node of its own."""
+    communication: Literal["full", "none"] = "full"
+    """none: nothing is exchanged between replicas, which drift apart. Its time shows what
+    communication costs; what it learns means nothing."""
     global_batch_size: _Count
     epochs: _Count
     warmup_epochs: Annotated[int, Field(ge=0, strict=True)]
@@ -138,8 +141,11 @@ BATCH_SIZES = frozenset({"global_batch_size", "per_replica_batch_size"})
 def inert_keys(variant: Variant) -> frozenset[str]:
     """Keys of ``variant`` that have no effect on its training."""
     inert = set()
-    if variant.norm not in ("bn_post", "bn_pre") or variant.total_replicas == 1:
+    silent = variant.total_replicas == 1 or variant.communication == "none"
+    if variant.norm not in ("bn_post", "bn_pre") or silent:
         inert.add("synchronized")
+    if variant.total_replicas == 1:
+        inert.add("communication")
     if variant.workers == 1:
         inert.add("placement")
     if variant.clip == "none":
@@ -195,6 +201,7 @@ _DEFAULTS: dict[str, Any] = {
     "workers": 1,
     "replicas": 1,
     "placement": "pack",
+    "communication": "full",
     "epochs": 3,
     "target_accuracy": None,
 }

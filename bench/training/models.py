@@ -145,7 +145,7 @@ class _Layers:
     def norm(self, channels: int) -> Iterator[_Layer]:
         kind, policy = self.variant.norm, self.kind.policy
         if kind in ("bn_post", "bn_pre"):
-            synchronized = self.variant.synchronized
+            synchronized = self.variant.synchronized and self.variant.communication == "full"
             yield keras.layers.BatchNormalization(synchronized=synchronized, dtype=policy)
         elif kind == "layer":
             yield keras.layers.LayerNormalization(dtype=policy)

@@ -28,6 +28,7 @@ class Replicas:
 
     def __init__(self, strategy: tf.distribute.Strategy, variant: Variant) -> None:
         self._strategy = strategy
+        self._exchanges = variant.communication == "full"
         self.count = int(strategy.num_replicas_in_sync)
         if self.count != variant.total_replicas:
             raise CannotRun(
@@ -41,10 +42,21 @@ class Replicas:
         resolver = self._strategy.cluster_resolver
         return int(resolver.task_id or 0) if resolver is not None else 0
 
-    @property
-    def name(self) -> str:
-        """TensorFlow's name of the strategy, and how it reduces."""
-        return type(self._strategy).__name__
+    def settings(self) -> dict[str, Any]:
+        """TensorFlow's name of the strategy and of what sums over replicas, in plain data."""
+        return {
+            "tensorflow_strategy": type(self._strategy).__name__,
+            "reduction": self._reduction() if self.count > 1 and self._exchanges else None,
+        }
+
+    def _reduction(self) -> str:
+        extended = self._strategy.extended
+        # Private: chosen for the devices, and said nowhere else.
+        chosen = getattr(extended, "_inferred_cross_device_ops", None) or extended._cross_device_ops
+        name = type(chosen).__name__
+        if self._strategy.cluster_resolver is None:
+            return name
+        return f"{name} {extended._communication_options.implementation.value}"
 
     def scope(self) -> AbstractContextManager[Any]:
         """Where variables must be made."""
@@ -83,8 +95,11 @@ class Replicas:
                 part.numpy()
 
     def sum_over_all(self, tensors: Sequence[_Tensor]) -> list[_Tensor]:
-        """Inside ``run``: each tensor summed over all replicas, in one exchange."""
-        if self.count == 1:
+        """Inside ``run``: each tensor summed over all replicas, in one exchange.
+
+        Each as it is where the variant leaves communication out.
+        """
+        if self.count == 1 or not self._exchanges:
             return list(tensors)
         context = tf.distribute.get_replica_context()
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))

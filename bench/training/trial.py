@@ -27,6 +27,7 @@ from bench.training.outcome import outcome_of
 from bench.training.pipeline import Feed, make_feed, steps_per_epoch, window_steps
 from bench.training.program import EpochResult, Program
 from bench.training.pulse import Pulse
+from bench.training.reduction import reduced_bytes_per_step
 from bench.training.state import weights_l2
 from bench.training.strategy import Replicas, make_replicas
 
@@ -83,7 +84,7 @@ class _Session:
         # Before anything that wakes TensorFlow up: several workers must meet first.
         with self._timed("rendezvous_s"):
             replicas = make_replicas(variant)
-        self.resolved = runtime.describe(variant)
+        self.resolved = {**runtime.describe(variant), **replicas.settings()}
         self.devices = runtime.device_names()
         with self._timed("data_load_s"):
             arrays = load()
@@ -108,6 +109,7 @@ class _Session:
         total, trainable = count_parameters(model)
         self.measured.update(parameters=total, trainable_parameters=trainable)
         self.measured["flops_per_step"] = flops_of(program.passes_of_replica(shape))
+        self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
         self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))
         return program, Evaluator(variant, model), model
 

@@ -61,6 +61,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         "workers": 1,
         "replicas": 1,
         "placement": "pack",
+        "communication": "full",
         "global_batch_size": 32,
         "epochs": 3,
         "warmup_epochs": 1,
@@ -123,6 +124,11 @@ def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None
         ({"norm": "bn_post"}, {"synchronized": True}),
         ({"strategy": "mirrored", "replicas": 2}, {"synchronized": False}),
         ({"strategy": "mirrored", "replicas": 2, "norm": "layer"}, {"synchronized": False}),
+        ({}, {"communication": "none"}),
+        (
+            {"norm": "bn_post", "workers": 2, "strategy": "multi_worker", "communication": "none"},
+            {"synchronized": False},
+        ),
         ({}, {"clip_threshold": 5.0}),
         ({}, {"filters": [8]}),
         ({}, {"shape": [8, 8, 3]}),
@@ -141,6 +147,7 @@ def test_a_key_that_cannot_act_is_left_out_of_the_id(
     ("asked", "with_effect"),
     [
         ({"norm": "bn_post", "strategy": "mirrored", "replicas": 2}, {"synchronized": False}),
+        ({"strategy": "mirrored", "replicas": 2}, {"communication": "none"}),
         ({"clip": "value"}, {"clip_threshold": 5.0}),
         ({"workload": "convnet"}, {"filters": [8]}),
         ({"dataset": "synthetic"}, {"shape": [8, 8, 3]}),
