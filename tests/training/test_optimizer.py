@@ -206,3 +206,23 @@ def test_settings_name_the_constants_in_plain_data() -> None:
     assert found["optimizer_config"]["momentum"] == 0.9
     assert found["optimizer_config"]["nesterov"] is True
     assert found["optimizer_config"]["learning_rate"] == pytest.approx(0.05)
+
+
+def test_keras_asks_for_a_sum_over_replicas_once_a_step_and_gets_none() -> None:
+    # Private in Keras: were it renamed, summed gradients would be summed once more.
+    for name in OPTIMIZERS:
+        update, model = update_of(small(optimizer=name))
+        assert callable(type(update.optimizer)._all_reduce_sum_gradients)
+        gradients = gradients_of(model, 0.5)
+        asked: list[Any] = []
+        ours = update.optimizer._all_reduce_sum_gradients
+
+        def noted(pairs: Any, ours: Any = ours, asked: list[Any] = asked) -> Any:
+            asked.append(ours(pairs))
+            return asked[-1]
+
+        update.optimizer._all_reduce_sum_gradients = noted
+        take_step(update, gradients)
+        (given,) = asked
+        for (kept, _), gradient in zip(given, gradients, strict=True):
+            assert kept is gradient or (kept.numpy() == gradient.numpy()).all()
