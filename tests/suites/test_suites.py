@@ -20,6 +20,7 @@ SUITES = (
     "notebook",
     "precision",
     "quick",
+    "scaling",
     "smoke",
 )
 MAX_EXAMPLES_TRAINED = 60_000_000
@@ -62,7 +63,7 @@ def test_a_suite_ends_within_the_hour_and_each_variant_has_steady_epochs(name: s
         assert steps_per_epoch(trial.variant) >= 1
 
 
-@pytest.mark.parametrize("name", sorted(set(SUITES) - {"smoke"}))
+@pytest.mark.parametrize("name", sorted(set(SUITES) - {"smoke", "scaling"}))
 def test_a_suite_trains_on_all_of_the_real_data_on_one_device(name: str) -> None:
     for cell in expand(load_suite(name)):
         variant = cell.variant
@@ -82,6 +83,19 @@ def test_quick_is_small_and_smoke_is_tiny() -> None:
     # Starting a process takes about 8 s on two cores; batch norm at batch 32 is the slowest.
     assert seconds("quick", 8, 38_000) < 270
     assert seconds("smoke", 8, 38_000) < 20
+
+
+def test_scaling_has_both_baselines_of_strong_and_of_weak_scaling_for_each_strategy() -> None:
+    variants = [cell.variant for cell in cells_of("scaling").values()]
+    asked = {(v.strategy, v.total_replicas, v.global_batch_size, v.communication) for v in variants}
+    for strategy, n, batch, communication in asked:
+        assert (strategy, 1, 512, "full") in asked
+        assert batch in (512, 512 * n)
+        assert communication == "full" or (strategy, n, batch, "full") in asked
+    assert ("one_device", 1, 512, "full") in asked
+    assert {v.strategy for v in variants} == {"one_device", "mirrored", "multi_worker"}
+    # A difference in compilation would pass for one in strategy.
+    assert {v.jit for v in variants} == {"none"}
 
 
 NOTEBOOK: dict[str, Any] = {

@@ -1,0 +1,155 @@
+"""The process of ``tests.replicas``: does the jobs of a folder as one worker of them.
+
+python -m tests.replicas_at_work FOLDER INDEX
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bench.datasets.arrays import Arrays
+from bench.spec.variant import Variant
+from bench.training import runtime
+from bench.training.models import build_model, norm_settings
+from bench.training.optimizer import Update
+from bench.training.outcome import outcome_of
+from bench.training.pipeline import make_feed
+from bench.training.program import Program
+from bench.training.reduction import reduced_bytes_per_step
+from bench.training.strategy import Replicas, make_replicas
+from tests.replicas import TRAIN
+from tests.training_made import arrays_of, variant_of
+
+_SEED = 3
+Arrays_ = dict[str, Any]
+
+
+def main(folder: Path, index: int) -> None:
+    """Do all jobs, one after another, and write down what each ended with."""
+    asked = json.loads((folder / "jobs.json").read_text())
+    arrangement = asked["arrangement"]
+    first = variant_of(**{**TRAIN, **arrangement})
+    runtime.configure(first, threads=1)
+    with make_replicas(first).scope():
+        strategy = tf.distribute.get_strategy()
+    for job in asked["jobs"]:
+        variant = variant_of(**{**TRAIN, **job["settings"], **arrangement})
+        replicas = Replicas(strategy, variant)
+        does = {"train": _train, "look": _look, "refuse": _refuse}[job["does"]]
+        arrays, facts = does(job, variant, replicas)
+        np.savez(folder / f"{job['name']}-{index}.npz", **arrays)
+        facts = {"variables": 0, "trainable": 0, **replicas.settings(), **facts}
+        (folder / f"{job['name']}-{index}.json").write_text(json.dumps(facts))
+
+
+def _refuse(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
+    try:
+        _train(job, variant, replicas)
+    except Exception as error:
+        status, reason = outcome_of(error)
+        return {"taken": np.zeros((1, 1, 1))}, {"status": status, "reason": reason}
+    raise AssertionError(f"TensorFlow ran {job['name']}")
+
+
+def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
+    arrays = _one_bright(arrays_of(variant)) if job["one_bright"] else arrays_of(variant)
+    feed = make_feed(variant, arrays, _SEED, replicas)
+    with replicas.scope():
+        model = build_model(variant, arrays.shape, arrays.classes, _SEED)
+        update = Update(variant, model, replicas)
+        program = Program(variant, model, update, feed, replicas)
+        with _Counted() as counted:
+            program.cold_start()
+        result = program.run_epoch(0)
+        variables = [*model.trainable_variables, *model.non_trainable_variables]
+        weights = {f"weights_{i}": _on_replicas(v) for i, v in enumerate(variables)}
+    facts = {
+        **norm_settings(model),
+        **dataclasses.asdict(result),
+        "variables": len(variables),
+        "trainable": len(model.trainable_variables),
+        "reduced_bytes": reduced_bytes_per_step(variant, model),
+        "bytes_seen_reduced": counted.bytes,
+    }
+    return {**weights, "taken": np.zeros((1, 1, 1))}, facts
+
+
+def _on_replicas(variable: Any) -> np.ndarray:
+    strategy = tf.distribute.get_strategy()
+    return np.stack([p.numpy() for p in strategy.experimental_local_results(variable.value)])
+
+
+def _one_bright(arrays: Arrays) -> Arrays:
+    images = np.zeros_like(arrays.train_images)
+    images[len(images) // 2] = 255
+    return dataclasses.replace(arrays, train_images=images)
+
+
+class _Counted:
+    """Counts what TensorFlow is asked to reduce while a step is traced, on replica 0."""
+
+    def __enter__(self) -> "_Counted":
+        self.bytes, self._own = 0, tf.distribute.ReplicaContext.all_reduce
+        counted = self
+
+        def all_reduce(context: Any, how: Any, value: Any, options: Any = None) -> Any:
+            if int(tf.get_static_value(context.replica_id_in_sync_group) or 0) == 0:
+                sizes = [t.dtype.size * t.shape.num_elements() for t in tf.nest.flatten(value)]
+                counted.bytes += sum(sizes)
+            return counted._own(context, how, value, options)
+
+        tf.distribute.ReplicaContext.all_reduce = all_reduce
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        tf.distribute.ReplicaContext.all_reduce = self._own
+
+
+def _look(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
+    """Which example each replica is given at each step of two epochs: images that say so."""
+    del job
+    arrays = _numbered(arrays_of(variant))
+    feed = make_feed(variant, arrays, _SEED, replicas)
+
+    def of_step(step: Any, *inputs: Any) -> Any:
+        taken = feed.take(step, *inputs)
+        return replicas.run(lambda *t: _numbers(feed.batch(replicas.rank(), *t)[0]), taken)
+
+    with replicas.scope():
+        strategy = tf.distribute.get_strategy()
+        compiled = tf.function(of_step, autograph=False)
+        epochs = [
+            [
+                np.stack([r.numpy() for r in strategy.experimental_local_results(given)])
+                for steps, inputs in feed.windows(epoch)
+                for given in (compiled(tf.constant(i), *inputs) for i in range(steps))
+            ]
+            for epoch in range(2)
+        ]
+    return {"taken": np.array(epochs)}, {}
+
+
+def _numbered(arrays: Arrays) -> Arrays:
+    """Images whose first two pixels say which they are."""
+    images = np.zeros_like(arrays.train_images)
+    number = np.arange(len(images))
+    images[:, 0, 0, 0], images[:, 0, 1, 0] = number % 256, number // 256
+    return dataclasses.replace(arrays, train_images=images)
+
+
+def _numbers(images: Any) -> Any:
+    low, high = (tf.cast(tf.round(images[:, 0, i, 0] * 255.0), tf.int64) for i in (0, 1))
+    return low + 256 * high
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
+    sys.stdout.flush()
+    # A worker of several may hang where TensorFlow is taken apart.
+    os._exit(0)

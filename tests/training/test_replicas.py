@@ -1,0 +1,244 @@
+"""Training computes the same thing on 1, 2 and 4 replicas of a process and on 2 workers.
+
+In float64 all weights agree to rounding after 128 steps; in other precisions to their own
+tolerance after ten, since rounding grows from step to step. Every arrangement trains for
+real, in fresh processes: mirrored on logical CPUs, workers with each other over loopback.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.replicas import Found, Job, run_jobs
+
+ARRANGEMENTS: dict[str, dict[str, Any]] = {
+    "one device": {},
+    "mirrored 2": {"strategy": "mirrored", "replicas": 2},
+    "mirrored 4": {"strategy": "mirrored", "replicas": 4},
+    "two workers": {"strategy": "multi_worker", "workers": 2},
+}
+SEVERAL = tuple(ARRANGEMENTS)[1:]
+
+LONG: dict[str, Any] = {"precision": "float64", "norm": "bn_post", "optimizer": "momentum"}
+TEN_STEPS: dict[str, Any] = {"examples": 80, "norm": "bn_post"}
+
+AGREE: dict[str, tuple[dict[str, Any], float]] = {
+    "plain": (LONG, 1e-12),
+    "value": ({**LONG, "clip": "value", "clip_threshold": 0.05}, 1e-12),
+    "norm": ({**LONG, "clip": "norm", "clip_threshold": 0.2}, 1e-12),
+    "global_norm": ({**LONG, "clip": "global_norm", "clip_threshold": 0.5}, 1e-12),
+    "tfdata": ({**LONG, "norm": "bn_pre", "pipeline": "tfdata"}, 1e-12),
+    "compiled": ({**LONG, "norm": "layer", "jit": "step"}, 1e-12),
+    "float32": ({**TEN_STEPS, "precision": "float32"}, 1e-6),
+    "bfloat16": ({**TEN_STEPS, "precision": "mixed_bfloat16"}, 5e-4),
+    "float16": ({**TEN_STEPS, "precision": "mixed_float16", "clip": "norm"}, 5e-4),
+}
+"""Settings, and how far each tensor may be from one device's: ``distance`` in float64, in
+other precisions ``gap``, since there a bias next to 0 is mostly rounding."""
+
+OVERFLOWS: dict[str, Any] = {"precision": "mixed_float16", "initializer": "ones", "examples": 512}
+"""The white image alone overflows: its units of 784 meet a gradient scaled by 2**15."""
+
+ONE_STEP: dict[str, Any] = {"precision": "float64", "norm": "bn_post", "examples": 8}
+
+JOBS = [
+    *(Job(name, settings) for name, (settings, _) in AGREE.items()),
+    Job("overflows", OVERFLOWS, one_bright=True),
+    Job("all statistics", {**ONE_STEP, "synchronized": True}),
+    Job("own statistics", {**ONE_STEP, "synchronized": False}),
+    Job("silent", {**LONG, "examples": 80, "communication": "none"}),
+    Job("look, device", {"examples": 103, "pipeline": "device"}, does="look"),
+    Job("look, tfdata", {"examples": 103, "pipeline": "tfdata"}, does="look"),
+    Job("all compiled", {"jit": "epoch"}, does="refuse"),
+    Job("sum inside", {"jit": "step", "norm": "bn_post"}, does="refuse"),
+]
+FOR_FOUR = ("global_norm", "float16", "overflows", "all statistics", "look, device")
+"""What is tried on four replicas too: each traces every job."""
+
+CASES = {
+    (arrangement, job.name)
+    for arrangement in ARRANGEMENTS
+    for job in JOBS
+    if (arrangement != "mirrored 4" or job.name in FOR_FOUR)
+    and (arrangement != "one device" or job.does != "refuse")
+}
+
+
+def cases(names: Iterable[str], arrangements: Iterable[str] = SEVERAL) -> pytest.MarkDecorator:
+    """Parameters ``arrangement`` and ``name`` for all of these that are tried."""
+    pairs = [(a, n) for n in names for a in arrangements if (a, n) in CASES]
+    return pytest.mark.parametrize(("arrangement", "name"), pairs)
+
+
+Run = Callable[[str, str], Found]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """What a job ended with on an arrangement; all jobs of one are done at once."""
+    done: dict[str, dict[str, Found]] = {}
+
+    def found(arrangement: str, name: str) -> Found:
+        if arrangement not in done:
+            folder = tmp_path_factory.mktemp("replicas") / "jobs"
+            jobs = [job for job in JOBS if (arrangement, job.name) in CASES]
+            done[arrangement] = run_jobs(ARRANGEMENTS[arrangement], jobs, folder)
+        return done[arrangement][name]
+
+    return found
+
+
+def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Of two tensors, relative to the norm of the second."""
+    size = max(float(np.linalg.norm(theirs)), 1e-3)
+    return float(np.linalg.norm(ours - theirs)) / size
+
+
+def gap(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest difference of two weights of a tensor, relative to its largest, or to 1."""
+    return float(np.abs(ours - theirs).max()) / max(1.0, float(np.abs(theirs).max()))
+
+
+@cases(AGREE)
+def test_any_number_of_replicas_ends_with_one_devices_weights(
+    arrangement: str, name: str, run: Run
+) -> None:
+    settings, tolerance = AGREE[name]
+    apart = distance if settings["precision"] == "float64" else gap
+    several, alone = run(arrangement, name), run("one device", name)
+    assert len(several.weights) == len(alone.weights) > 0
+    for ours, (theirs,) in zip(several.weights, alone.weights, strict=True):
+        for of_replica in ours:
+            assert apart(of_replica, theirs) <= tolerance
+    assert several.facts["loss"] == pytest.approx(alone.facts["loss"], rel=tolerance)
+    for counted in ("accuracy", "clipped_steps", "skipped_steps"):
+        assert several.facts[counted] == alone.facts[counted]
+
+
+@cases(AGREE)
+def test_replicas_hold_the_same_trained_weights_to_the_last_bit(
+    arrangement: str, name: str, run: Run
+) -> None:
+    found = run(arrangement, name)
+    for of_replicas in found.weights[: found.trainable]:
+        assert len(of_replicas) == (4 if arrangement == "mirrored 4" else 2)
+        for of_replica in of_replicas[1:]:
+            np.testing.assert_array_equal(of_replica, of_replicas[0])
+
+
+@pytest.mark.parametrize("kind", ["value", "norm", "global_norm"])
+def test_clipping_acts_in_some_steps_of_these_runs_and_changes_them(kind: str, run: Run) -> None:
+    clipped, plain = run("one device", kind), run("one device", "plain")
+    assert 10 < clipped.facts["clipped_steps"] <= 128
+    assert distance(clipped.weights[0], plain.weights[0]) > 1e-3
+
+
+@cases(["overflows"], ARRANGEMENTS)
+def test_an_overflow_on_one_replica_alone_skips_that_step_on_all(
+    arrangement: str, name: str, run: Run
+) -> None:
+    found, alone = run(arrangement, name), run("one device", name)
+    assert (found.facts["steps"], found.facts["skipped_steps"]) == (64, 1)
+    for ours, (theirs,) in zip(found.weights, alone.weights, strict=True):
+        for of_replica in ours:
+            assert np.isfinite(of_replica).all()
+            assert gap(of_replica, theirs) <= 1e-6
+
+
+@cases(["all statistics"])
+def test_synchronized_batch_norm_has_the_statistics_of_the_global_batch(
+    arrangement: str, name: str, run: Run
+) -> None:
+    found, alone = run(arrangement, name), run("one device", name)
+    assert found.facts["norm_synchronized"] is True
+    for ours, (theirs,) in zip(
+        found.weights[found.trainable :], alone.weights[alone.trainable :], strict=True
+    ):
+        for of_replica in ours:
+            np.testing.assert_allclose(of_replica, theirs, rtol=1e-12, atol=1e-15)
+
+
+@cases(["own statistics"])
+def test_batch_norm_not_synchronized_has_each_replicas_own_and_says_so(
+    arrangement: str, name: str, run: Run
+) -> None:
+    found, alone = run(arrangement, name), run("one device", "all statistics")
+    assert found.facts["norm_synchronized"] is False
+    means = found.weights[found.trainable]  # of the norm on the input
+    assert all(distance(mean, means[0]) > 1e-2 for mean in means[1:])
+    # Of parts of equal size the mean of the means is the mean.
+    (of_all,) = alone.weights[alone.trainable]
+    np.testing.assert_allclose(means.mean(axis=0), of_all, rtol=1e-12, atol=1e-15)
+
+
+@cases(["look, device", "look, tfdata"], ARRANGEMENTS)
+def test_an_epoch_takes_each_example_once_in_all_and_leaves_others_out_each_time(
+    arrangement: str, name: str, run: Run
+) -> None:
+    taken = run(arrangement, name).taken
+    left_out = []
+    for epoch in taken:
+        assert len(set(epoch.flat)) == epoch.size == 96
+        left_out.append(set(range(103)) - set(epoch.flat))
+    assert left_out[0] != left_out[1]
+
+
+@cases(["look, device", "look, tfdata"], ARRANGEMENTS)
+def test_replicas_take_consecutive_parts_of_one_devices_batches(
+    arrangement: str, name: str, run: Run
+) -> None:
+    taken = run(arrangement, name).taken
+    alone = run("one device", "look, device").taken
+    np.testing.assert_array_equal(taken.reshape(alone.shape), alone)
+
+
+@cases([*AGREE, "own statistics", "silent"], ARRANGEMENTS)
+def test_the_bytes_reported_as_reduced_are_those_that_tensorflow_is_given(
+    arrangement: str, name: str, run: Run
+) -> None:
+    facts = run(arrangement, name).facts
+    assert facts["reduced_bytes"] == facts["bytes_seen_reduced"]
+    assert (facts["reduced_bytes"] > 0) == (arrangement != "one device" and name != "silent")
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "strategy", "reduction"),
+    [
+        ("one device", "_DefaultDistributionStrategy", None),
+        ("mirrored 2", "MirroredStrategy", "CollectiveAllReduce"),
+        ("two workers", "CollectiveAllReduceStrategy", "CollectiveAllReduce RING"),
+    ],
+)
+def test_what_reduces_is_named(
+    arrangement: str, strategy: str, reduction: str | None, run: Run
+) -> None:
+    facts = run(arrangement, "plain").facts
+    assert (facts["tensorflow_strategy"], facts["reduction"]) == (strategy, reduction)
+
+
+@cases(["silent"])
+def test_without_communication_replicas_drift_apart(arrangement: str, name: str, run: Run) -> None:
+    found = run(arrangement, name)
+    assert (found.facts["reduction"], found.facts["norm_synchronized"]) == (None, False)
+    for of_replicas in found.weights[: found.trainable : 4]:
+        assert distance(of_replicas[1], of_replicas[0]) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "name", "reason"),
+    [
+        ("mirrored 2", "all compiled", "Trying to access resource"),
+        ("mirrored 2", "sum inside", "`merge_call` called while defining"),
+        ("two workers", "all compiled", "Only compiling NCCL/auto collective is supported"),
+        ("two workers", "sum inside", "`merge_call` called while defining"),
+    ],
+)
+def test_what_xla_cannot_compile_on_several_is_unsupported_for_tensorflows_own_reason(
+    arrangement: str, name: str, reason: str, run: Run
+) -> None:
+    facts = run(arrangement, name).facts
+    assert facts["status"] == "unsupported"
+    assert facts["reason"].startswith(reason)
+    assert "\n" not in facts["reason"]
