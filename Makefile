@@ -1,6 +1,7 @@
 # Everything from a fresh clone: each target does the set-up it needs. `make` lists them.
 #
 #     make bench SUITE=notebook ADDRESS=auto BLOCKS=5 ARGS="--set epochs=3"
+#     make bench SUITE=notebook CLUSTER=clusters/onprem.yaml
 
 SUITE ?= quick
 VENV := .venv
@@ -18,8 +19,8 @@ EXTRAS ?= dev$(if $(DRIVER),$(comma)gpu)
 comma := ,
 STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-RUN_OPTIONS = $(if $(ADDRESS),--address '$(ADDRESS)') $(if $(OUT),--out '$(OUT)') \
-	$(if $(BLOCKS),--blocks '$(BLOCKS)') $(if $(DEVICE),--device '$(DEVICE)') \
+RUN_OPTIONS = $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(ADDRESS),--address '$(ADDRESS)') \
+	$(if $(OUT),--out '$(OUT)') $(if $(BLOCKS),--blocks '$(BLOCKS)') $(if $(DEVICE),--device '$(DEVICE)') \
 	$(if $(RESUME),--resume) $(ARGS)
 
 .DEFAULT_GOAL := help
@@ -43,14 +44,15 @@ $(STAMP): pyproject.toml constraints.txt
 data: install
 	$(BIN)/bench data fetch
 
-bench: data ## run SUITE (quick) and end with its table; ADDRESS= OUT= BLOCKS= DEVICE= RESUME= ARGS=
+# A cluster's head gets the data for itself.
+bench: $(if $(CLUSTER),install,data) ## run SUITE (quick), end with its table; CLUSTER= ADDRESS= OUT= BLOCKS= RESUME= ARGS=
 	$(BIN)/bench run '$(SUITE)' $(RUN_OPTIONS)
 
 test: data ## run the tests; ARGS= goes to pytest
 	$(BIN)/python -m pytest -m 'not perf and not cluster' $(ARGS)
 
 test-cluster: data cluster-packages ## run the tests on real nodes in network namespaces, as root
-	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
+	$(BIN)/python -m pytest -m cluster tests/cluster tests/clusters $(ARGS)
 
 cluster-packages: ## install what those tests need from Debian (tests/cluster/packages.txt)
 	@for package in $$(cat tests/cluster/packages.txt); do \

@@ -90,6 +90,36 @@ def run(
     return RunResult(folder.path, outcome.statuses, outcome.succeeded)
 
 
+def run_on_cluster(
+    cluster: Path,
+    suite: str,
+    out: Path | None,
+    options: Sequence[str] = (),
+    *,
+    resume: bool = False,
+) -> RunResult:
+    """Start the cluster of a launcher's file, run a suite there, bring its folder to ``out``.
+
+    ``suite`` is a shipped name or a file, ``options`` are further ones of ``bench run``. Raises
+    UsageError where the cluster cannot be had, DataError where nothing comes back. The cluster
+    is left running.
+    """
+    from bench.execution.launch import launch
+    from bench.records.store import RunFolder
+
+    if out is None:
+        raise UsageError("resuming needs the run folder: give it by --out")
+    if resume:
+        RunFolder.open(out)
+        options = [*options, "--resume"]
+    elif out.exists():
+        raise ResourceError(f"{out}: already exists: choose another --out")
+    code = launch(cluster, suite, out, options)
+    records = RunFolder.open(out).raw_records()
+    statuses = {record["trial"]["trial_id"]: record["status"] for record in records}
+    return RunResult(out, statuses, succeeded=code == 0)
+
+
 def new_path(suite: Suite) -> Path:
     """A run folder's path that is not taken: the suite's name and the time."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")

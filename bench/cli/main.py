@@ -93,6 +93,10 @@ def run(
     address: Annotated[
         str | None, typer.Option("--address", help="A running Ray cluster: HOST:PORT, or auto.")
     ] = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option("--cluster", help="Start this cluster (clusters/*.yaml), and run there."),
+    ] = None,
     device: Device = "auto",
     executor: Annotated[
         Literal["ray", "inprocess", "simulated"], typer.Option(help="What runs the trials.")
@@ -109,7 +113,8 @@ def run(
     """Run a suite and end with its table."""
     import bench
     from bench.analysis.summary import summarize
-    from bench.api import new_path
+    from bench.api import new_path, run_on_cluster
+    from bench.errors import UsageError
     from bench.report.listing import run_json
     from bench.report.progress import progress
     from bench.report.terminal import show
@@ -117,20 +122,30 @@ def run(
     asked = _suite(suite, changes, blocks, only)
     path = out if out or resume else new_path(asked)
     try:
-        # Ray prints what befalls its workers to stdout, which is for results.
-        with contextlib.redirect_stdout(sys.stderr), progress() as observer:
-            result = bench.run(
-                asked,
-                path,
-                resume=resume,
-                executor=executor,
-                address=address,
-                device=device,
-                retries=retries,
-                prune_oom=prune_oom,
-                observer=observer,
-                command=["bench", *sys.argv[1:]],
-            )
+        if cluster:
+            if address or executor != "ray":
+                raise UsageError("--cluster starts a Ray of its own: leave --address, --executor")
+            options = [f"--set={change}" for change in changes or []]
+            options += [f"--only={variant}" for variant in only or []]
+            options += [] if blocks is None else [f"--blocks={blocks}"]
+            options += [f"--device={device}", f"--retries={retries}"]
+            options += ["--prune-oom"] if prune_oom else []
+            result = run_on_cluster(cluster, suite, path, options, resume=resume)
+        else:
+            # Ray prints what befalls its workers to stdout, which is for results.
+            with contextlib.redirect_stdout(sys.stderr), progress() as observer:
+                result = bench.run(
+                    asked,
+                    path,
+                    resume=resume,
+                    executor=executor,
+                    address=address,
+                    device=device,
+                    retries=retries,
+                    prune_oom=prune_oom,
+                    observer=observer,
+                    command=["bench", *sys.argv[1:]],
+                )
     except KeyboardInterrupt:
         complain(f"interrupted: what had finished is kept; go on by {resume_command(path)}")
         raise typer.Exit(130) from None

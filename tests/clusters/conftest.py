@@ -1,0 +1,18 @@
+"""A laptop and two machines with ssh servers, once for all tests that use them."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from tests.clusters.machines import Machine, machines, what_is_missing
+
+Site = tuple[Machine, Sequence[Machine]]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A laptop, and two machines that it reaches by ssh."""
+    if reason := what_is_missing():
+        pytest.skip(reason)
+    with machines(tmp_path_factory.mktemp("site"), 2) as made:
+        yield made

@@ -1,0 +1,160 @@
+"""Machines on this one, with a network, processes, a name and a /tmp of their own, and ssh.
+
+Usage:
+    with machines(tmp_path, 2) as (laptop, (head, worker)):
+        laptop.run("ssh", ..., head.address, "true")
+
+Each is a set of Linux namespaces. Everything in one ends with its first process, so that
+nothing is left behind, and `ray stop`, which ends all of Ray that it sees, sees only its own.
+They share the file system, and in it the empty folder /srv, but for /tmp, /run and /mnt, where
+their homes are.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+ROOT = Path(__file__).parents[2]
+HOME = Path("/mnt/home")
+KEY = Path("/mnt/key")
+_NEEDED = ("unshare", "nsenter", "ip", "ssh", "rsync", "ssh-keygen")
+_SSHD = Path("/usr/sbin/sshd")
+_BOOT = """
+hostname "$3" && mount -t proc proc /proc && mount --bind "$2" /srv &&
+mount --bind "$1" /mnt && mount --bind /mnt/tmp /tmp && mount --bind /mnt/passwd /etc/passwd &&
+mount -t tmpfs tmpfs /run && mkdir /run/sshd && ip link set lo up && touch /mnt/booted &&
+if test -e /mnt/sshd_config; then exec /usr/sbin/sshd -D -f /mnt/sshd_config -E /mnt/sshd.log
+else exec sleep infinity; fi
+"""
+_PASSWD = f"root:x:0:0::{HOME}:/bin/bash\nsshd:x:100:65534::/:/bin/false\n"
+"""Since ssh reads ~ from there, whatever HOME says."""
+_SSHD_CONFIG = """\
+HostKey /mnt/host_key
+AuthorizedKeysFile /mnt/key.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PidFile none
+SetEnv PIP_NO_INDEX=1 BENCH_CACHE_DIR=/mnt/cache
+"""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine's address, its folder (seen as /mnt from inside) and its first process."""
+
+    address: str
+    folder: Path
+    pid: int
+
+    def run(
+        self, *words: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 240
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command there, from the top of the source, with the machine's own home."""
+        enter = ["nsenter", f"--target={self.pid}", "--net", "--pid", "--mount", "--uts"]
+        return subprocess.run(
+            [*enter, f"--wd={ROOT}", *map(str, words)],
+            env={**os.environ, "HOME": str(HOME), "RAY_TMPDIR": "/tmp", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+
+def what_is_missing() -> str:
+    """Why machines cannot be made here, or nothing."""
+    path = [*os.environ.get("PATH", os.defpath).split(":"), "/usr/sbin", "/sbin"]
+    missing = [n for n in _NEEDED if not any(Path(folder, n).exists() for folder in path)]
+    missing += [] if _SSHD.exists() else ["sshd"]
+    if missing:
+        return f"{', '.join(missing)} not installed: make cluster-packages"
+    return "" if os.geteuid() == 0 else "namespaces with an ssh server in them need root"
+
+
+@contextlib.contextmanager
+def machines(folder: Path, count: int) -> Iterator[tuple[Machine, Sequence[Machine]]]:
+    """A laptop, and ``count`` machines with ssh servers that let it in by ``KEY``."""
+    with contextlib.ExitStack() as stack:
+        laptop = stack.enter_context(_machine(folder / "laptop", "10.99.0.254"))
+        _ip(laptop, "link", "add", "lan", "type", "bridge")
+        _ip(laptop, "address", "add", f"{laptop.address}/24", "dev", "lan")
+        _ip(laptop, "link", "set", "lan", "up")
+        _keygen(laptop.folder / "key")
+        key = (laptop.folder / "key.pub").read_text()
+        nodes = []
+        for number in range(1, count + 1):
+            place = folder / f"node{number}"
+            nodes.append(stack.enter_context(_machine(place, f"10.99.0.{number}", key)))
+            _connect(laptop, nodes[-1], f"port{number}")
+        yield laptop, nodes
+
+
+@contextlib.contextmanager
+def _machine(folder: Path, address: str, key: str = "") -> Iterator[Machine]:
+    for place in (folder / "home", folder / "tmp", folder.parent / "shared"):
+        place.mkdir(parents=True, exist_ok=True)
+    (folder / "home/.bashrc").touch()
+    (folder / "passwd").write_text(_PASSWD)
+    if key:
+        _keygen(folder / "host_key")
+        (folder / "key.pub").write_text(key)
+        (folder / "sshd_config").write_text(_SSHD_CONFIG)
+    apart = ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child"]
+    boot = ["sh", "-c", _BOOT, "boot", folder, folder.parent / "shared", folder.name]
+    first = subprocess.Popen([*apart, *boot], stdin=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while not (folder / "booted").exists():
+            assert first.poll() is None and time.monotonic() < deadline, "it did not boot"
+            time.sleep(0.05)
+        inner = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
+        yield Machine(address, folder, int(inner[0]))
+    finally:
+        first.kill()
+        first.wait()
+
+
+def _connect(laptop: Machine, node: Machine, port: str) -> None:
+    _ip(laptop, "link", "add", port, "type", "veth", "peer", "name", f"{port}x")
+    outside = ["nsenter", f"--target={laptop.pid}", "--net"]
+    move = ["ip", "link", "set", f"{port}x", "netns", str(node.pid)]
+    subprocess.run([*outside, *move], check=True)
+    _ip(laptop, "link", "set", port, "master", "lan", "up")
+    _ip(node, "link", "set", f"{port}x", "name", "eth0")
+    _ip(node, "address", "add", f"{node.address}/24", "dev", "eth0")
+    _ip(node, "link", "set", "eth0", "up")
+    _ip(node, "route", "add", "default", "via", laptop.address)
+
+
+def _ip(machine: Machine, *words: str) -> None:
+    done = machine.run("ip", *words)
+    assert done.returncode == 0, done.stderr
+
+
+def _keygen(file: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
+
+
+def give_environment(machine: Machine) -> None:
+    """An environment in its home where all that the package needs is found, as if installed.
+
+    So that the setup of a file in clusters/ has nothing left to fetch, and installs the package.
+    """
+    folder = machine.folder / "home/trainbench/.venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (own,) = folder.glob("lib/python3*/site-packages")
+    here = Path(ray.__file__).parents[1]
+    (own / "here.pth").write_text(f"{here}\n")
+    for name, module in (("pip", "pip"), ("ray", "ray.scripts.scripts")):
+        script = folder / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec {HOME}/trainbench/.venv/bin/python -m {module} "$@"\n')
+        script.chmod(0o755)

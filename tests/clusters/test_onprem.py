@@ -1,0 +1,114 @@
+"""clusters/onprem.yaml on two machines with ssh servers, from a laptop, by the Makefile."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+
+import bench
+from tests.clusters.conftest import Site
+from tests.clusters.machines import KEY, ROOT, Machine, give_environment
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+MakeBench = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def config(site: Site) -> Path:
+    """The file as a user edits it, in the laptop's folder."""
+    laptop, (head, worker) = site
+    for machine in (head, worker):
+        give_environment(machine)
+    return _written(laptop, "onprem.yaml", _edited(head, worker))
+
+
+@pytest.fixture(scope="module")
+def make_bench(site: Site, config: Path) -> MakeBench:
+    """Call it with make's variables; its OUT is a folder of the laptop."""
+
+    def call(*variables: str, cluster: Path = config) -> CompletedProcess[str]:
+        words = ["make", "-o", "install", "-o", "data", "bench", f"VENV={sys.prefix}"]
+        return site[0].run(*words, f"CLUSTER={cluster}", *variables, timeout_s=400)
+
+    return call
+
+
+def test_the_run_folder_comes_back_from_a_cluster_that_was_started_over_ssh(
+    site: Site, make_bench: MakeBench
+) -> None:
+    laptop, nodes = site
+    done = make_bench("SUITE=smoke", "OUT=/mnt/results/smoke", "ARGS=--set epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert "end it by: ray down -y /mnt/onprem.yaml" in done.stderr
+    assert "Run folder: /mnt/results/smoke" in done.stdout
+    run = laptop.folder / "results/smoke"
+    assert set(bench.load_trials(run)["status"]) == {"completed"}
+    (invocation,) = json.loads((run / "run.json").read_text())["invocations"]
+    assert set(invocation["environment"]) == {"driver", *(node.folder.name for node in nodes)}
+    tokens = {m.folder: (m.folder / "home/.ray/auth_token").read_text() for m in (laptop, *nodes)}
+    assert len(set(tokens.values())) == 1
+
+
+def test_without_the_token_nobody_is_let_in(site: Site) -> None:
+    _, (head, _) = site
+    code = "import sys; from bench.execution.address import found_at; found_at(sys.argv[1])"
+    words = [sys.executable, "-c", code, f"{head.address}:6379"]
+    refused = head.run(*words, env={"HOME": "/mnt/tmp"})
+    assert "asks for a token" in refused.stderr
+    assert head.run(*words).returncode == 0
+
+
+def test_a_cluster_that_stays_too_small_is_told_of(site: Site) -> None:
+    wait = [sys.executable, "-m", "bench.execution.gathered", "3", "--timeout-s", "1"]
+    done = site[1][0].run(*wait)
+    assert done.returncode == 2
+    assert "2 of 3 nodes joined the Ray cluster" in done.stderr.splitlines()[-1]
+
+
+def test_results_come_back_when_trials_failed_too(site: Site, make_bench: MakeBench) -> None:
+    laptop, _ = site
+    hasty = (ROOT / "bench/suites/smoke.toml").read_text()
+    file = laptop.folder / "hasty.toml"
+    file.write_text("trial_timeout_s = 0.5\n" + hasty.replace('"smoke"', '"hasty"'))
+    done = make_bench("SUITE=/mnt/hasty.toml", "OUT=/mnt/results/hasty")
+    assert done.returncode == 2, done.stderr  # make's own code for whatever failed
+    assert "Error 5" in done.stderr
+    assert set(bench.load_trials(laptop.folder / "results/hasty")["status"]) == {"timed_out"}
+
+
+def test_a_setup_that_fails_ends_with_one_line_and_code_2(
+    site: Site, make_bench: MakeBench
+) -> None:
+    laptop, (head, worker) = site
+    broken = _edited(head, worker) | {"cluster_name": "broken", "setup_commands": ["false"]}
+    file = _written(laptop, "broken.yaml", broken)
+    done = make_bench("SUITE=smoke", "OUT=/mnt/results/broken", cluster=file)
+    assert "Error 2" in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("bench: ")]
+    assert "it did not start (ray up ended with code 1)" in line
+    assert not (laptop.folder / "results/broken").exists()
+
+
+def test_what_the_launcher_says_takes_the_cluster_down(site: Site, config: Path) -> None:
+    laptop, (head, _) = site
+    laptop.run(Path(sys.prefix) / "bin/ray", "down", "-y", config)
+    # The worker's Ray ends by itself once it has missed the head for a minute.
+    assert "raylet" not in head.run("ps", "-A", "-o", "comm").stdout
+
+
+def _edited(head: Machine, worker: Machine) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "clusters/onprem.yaml").read_text())
+    content["provider"] |= {"head_ip": head.address, "worker_ips": [worker.address]}
+    content["auth"] = {"ssh_user": "root", "ssh_private_key": str(KEY)}
+    return content
+
+
+def _written(laptop: Machine, name: str, content: dict[str, Any]) -> Path:
+    (laptop.folder / name).write_text(yaml.safe_dump(content))
+    return Path("/mnt") / name

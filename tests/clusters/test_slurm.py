@@ -1,0 +1,55 @@
+"""clusters/slurm.sbatch under a real Slurm of two nodes."""
+
+import json
+import sys
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+import bench
+from tests.clusters.conftest import Site
+from tests.clusters.machines import ROOT, Machine
+from tests.clusters.slurm import SLURM, start_slurm
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def shared(site: Site) -> Path:
+    """The folder that all machines see as /srv, where jobs are submitted."""
+    laptop, nodes = site
+    start_slurm(laptop, nodes)
+    return laptop.folder.parent / "shared"
+
+
+def test_the_run_folder_lands_where_the_job_was_submitted(site: Site, shared: Path) -> None:
+    laptop, nodes = site
+    done = _sbatch(laptop, "smoke", "--set", "epochs=1")
+    assert done.returncode == 0, _log(shared)
+    (run,) = (shared / "results/runs").iterdir()
+    assert set(bench.load_trials(run)["status"]) == {"completed"}
+    (invocation,) = json.loads((run / "run.json").read_text())["invocations"]
+    assert set(invocation["environment"]) == {"driver", *(node.folder.name for node in nodes)}
+
+
+def test_the_job_leaves_no_token_and_no_ray_behind(site: Site, shared: Path) -> None:
+    assert not list(shared.glob(".ray-token*"))
+    for node in site[1]:
+        assert "raylet" not in node.run("ps", "-A", "-o", "comm").stdout
+
+
+def test_the_job_s_exit_code_is_that_of_the_run(site: Site, shared: Path) -> None:
+    done = _sbatch(site[0], "no-such-suite")
+    assert done.returncode == 2, _log(shared)
+    assert "no-such-suite" in _log(shared)
+
+
+def _sbatch(laptop: Machine, *words: str) -> CompletedProcess[str]:
+    script = f'cd /srv && exec sbatch --wait {ROOT}/clusters/slurm.sbatch "$@"'
+    environment = {**SLURM, "VENV": sys.prefix}
+    return laptop.run("sh", "-c", script, "sh", *words, env=environment, timeout_s=300)
+
+
+def _log(shared: Path) -> str:
+    return max(shared.glob("trainbench-*.log"), key=lambda file: file.stat().st_mtime).read_text()
