@@ -109,7 +109,7 @@ def _machine(folder: Path, address: str, key: str = "") -> Iterator[Machine]:
         (folder / "key.pub").write_text(key)
         (folder / "sshd_config").write_text(_SSHD_CONFIG)
     apart = ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child"]
-    boot = ["sh", "-c", _BOOT, "boot", folder, folder.parent / "shared", folder.name]
+    boot = ["sh", "-c", _BOOT, "boot", str(folder), str(folder.parent / "shared"), folder.name]
     first = subprocess.Popen([*apart, *boot], stdin=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
