@@ -123,13 +123,6 @@ def test_an_exception_in_training_is_a_failed_trial_with_its_traceback(
     assert record.epochs == ()
 
 
-def test_memory_that_cannot_be_had_is_out_of_memory(ray_executor: RayExecutor) -> None:
-    (record,) = observe(
-        ray_executor, suite_of(SINGLE, hidden=[1_000_000, 1_000_000], initializer="zeros")
-    ).records
-    assert record.status == "out_of_memory"
-
-
 def test_more_nodes_than_there_are_is_refused_before_anything_starts(
     ray_executor: RayExecutor,
 ) -> None:
