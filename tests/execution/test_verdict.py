@@ -1,37 +1,131 @@
-"""What several workers say, put together: when are they in agreement?"""
+"""One record for a gang, from what its workers say and from what Ray says of them."""
 
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
+from ray.exceptions import OutOfMemoryError, RayActorError
 
-from bench.execution.verdict import together
-from bench.records.record import TrialRecord
-from bench.spec.plan import make_plan
+from bench.execution.gang import Gang
+from bench.execution.verdict import ended, in_trouble, port_was_taken, together
+from bench.records.record import EpochRecord, Measures, Status, TrialRecord
+from bench.spec.plan import Trial, make_plan
+from tests.execution.gangs import gang_suite
 from tests.records_made import made_record
 from tests.suites_made import SINGLE, suite_of
 
-
-def record_of(weights_l2: float, **settings: Any) -> TrialRecord:
-    suite = suite_of(SINGLE, strategy="multi_worker", workers=2, **settings)
-    record = made_record(make_plan(suite).trials[0])
-    measures = record.measures.model_copy(update={"weights_l2": weights_l2})
-    return record.model_copy(update={"measures": measures})
+TRIAL = make_plan(gang_suite()).trials[0]
+ALONE = make_plan(suite_of(SINGLE)).trials[0]
 
 
-def said(*records: TrialRecord) -> TrialRecord:
-    gang: Any = SimpleNamespace(records=dict(enumerate(records)))
-    return together(gang)
+@dataclass
+class Ended:
+    """What a gang has gathered by its end; its processes are gone."""
+
+    trial: Trial = TRIAL
+    records: dict[int, TrialRecord] = field(default_factory=dict)
+    errors: dict[int, Exception] = field(default_factory=dict)
+    places: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def gang(self) -> Gang:
+        return cast(Gang, self)
+
+
+def said(status: Status = "completed", trial: Trial = TRIAL, **fields: Any) -> TrialRecord:
+    """What a worker says."""
+    return made_record(trial).model_copy(update={"status": status, **fields})
+
+
+def of_weights(l2: float, peak: int | None = 10) -> Measures:
+    return Measures(weights_l2=l2, peak_rss_bytes=peak)
+
+
+def timed(epoch_s: float) -> tuple[EpochRecord, ...]:
+    return tuple(e.model_copy(update={"epoch_s": epoch_s}) for e in made_record(TRIAL).epochs)
+
+
+def test_a_lone_worker_s_record_is_the_gang_s() -> None:
+    record = said(trial=ALONE)
+    assert together(Ended(ALONE, {0: record}).gang) == record
+
+
+def test_an_epoch_takes_as_long_as_the_slowest_worker_whoever_answered_first() -> None:
+    first, second = timed(1.0), timed(3.0)
+    chief = (first[0], second[1])
+    other = (second[0], first[1])
+    records = {1: said(epochs=other), 0: said(epochs=chief)}
+    assert [e.epoch_s for e in together(Ended(records=records).gang).epochs] == [3.0, 3.0]
+
+
+def test_memory_is_the_largest_worker_s_and_null_where_none_could_measure_it() -> None:
+    for peaks, expected in (((10, 30), 30), ((10, None), 10), ((None, None), None)):
+        records = {i: said(measures=of_weights(1.0, peak)) for i, peak in enumerate(peaks)}
+        assert together(Ended(records=records).gang).measures.peak_rss_bytes == expected
+
+
+def test_each_worker_s_own_devices_are_named_once() -> None:
+    known = tuple(f"/job:worker/replica:0/task:{i}/device:CPU:0" for i in (0, 1))
+    records = {i: said(devices=known, node=f"node-{i}") for i in (0, 1)}
+    assert together(Ended(records=records).gang).devices == (
+        "node-0/worker:0/CPU:0",
+        "node-1/worker:1/CPU:0",
+    )
 
 
 def test_workers_that_end_with_different_weights_have_failed() -> None:
-    found = said(record_of(12.5), record_of(12.75))
-    assert found.status == "failed"
-    assert found.error is not None
-    assert "12.5" in found.error and "12.75" in found.error
+    records = {i: said(measures=of_weights(1.0 + i)) for i in (0, 1)}
+    record = together(Ended(records=records).gang)
+    assert record.status == "failed"
+    assert "different weights (L2 norms ['1.0', '2.0'])" in (record.error or "")
 
 
-@pytest.mark.parametrize("second", [12.5, 12.75])
-def test_workers_that_do_not_communicate_may_drift_apart(second: float) -> None:
-    found = said(record_of(12.5, communication="none"), record_of(second, communication="none"))
-    assert (found.status, found.measures.weights_l2) == ("completed", 12.5)
+def test_the_worker_whose_end_explains_the_others_is_named() -> None:
+    records = {0: said("failed", error="Connection reset by peer")}
+    gang = Ended(records=records, errors={1: RayActorError()})
+    record = in_trouble(gang.gang, [])
+    assert record.status == "worker_lost"
+    assert (record.error or "").startswith("worker 1: its process died")
+
+
+def test_of_two_that_died_the_first_is_named() -> None:
+    gang = Ended(errors={1: RayActorError(), 0: RayActorError()})
+    assert (in_trouble(gang.gang, []).error or "").startswith("worker 1: ")
+
+
+def test_memory_explains_a_lost_worker() -> None:
+    gang = Ended(errors={0: RayActorError(), 1: OutOfMemoryError("")})
+    record = in_trouble(gang.gang, [])
+    assert record.status == "out_of_memory"
+    assert (record.error or "").startswith("worker 1: ")
+
+
+def test_a_worker_that_its_peers_hear_nothing_of_is_lost_not_they() -> None:
+    tail = (
+        "Collective ops is aborted by: The following tasks are unhealthy (stopped sending "
+        "heartbeats):\n/job:worker/replica:0/task:1\nThe tasks have crashed."
+    )
+    record = in_trouble(Ended(records={0: said("failed", log_tail=tail)}).gang, [])
+    assert record.status == "worker_lost"
+    assert (record.error or "").startswith("worker 1: its peers heard nothing")
+    assert (record.log_tail or "").startswith("[worker 0] Collective ops")
+
+
+def test_the_epochs_that_were_told_of_outlive_every_worker() -> None:
+    epochs = timed(1.0)
+    record = in_trouble(Ended(errors={0: RayActorError()}).gang, epochs)
+    assert record.epochs == epochs
+    assert ended(Ended().gang, "timed_out", "too slow", epochs).epochs == epochs
+
+
+@pytest.mark.parametrize(
+    ("trial", "error", "taken"),
+    [
+        (TRIAL, "worker 1: Could not start gRPC server", True),
+        (TRIAL, "worker 0: bind: Address already in use", True),
+        (TRIAL, "worker 0: Connection refused", False),
+        (ALONE, "Address already in use", False),
+    ],
+)
+def test_a_taken_port_is_told_by_a_gang_s_words(trial: Trial, error: str, taken: bool) -> None:
+    assert port_was_taken(said("failed", trial, error=error)) is taken
