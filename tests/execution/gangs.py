@@ -7,7 +7,6 @@ Usage:
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -49,7 +48,6 @@ def nothing_left(gangs: Sequence[Gang]) -> Iterator[None]:
     """What runs inside leaves no process, listening port, log or placement group behind."""
     from ray.util import placement_group_table
 
-    logs = _logs()
     yield
     places = [place for gang in gangs for place in gang.places.values()]
     assert places
@@ -57,7 +55,7 @@ def nothing_left(gangs: Sequence[Gang]) -> Iterator[None]:
     _until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
     assert workers_below(os.getpid()) == []
     assert {int(place.address.rpartition(":")[2]) for place in places}.isdisjoint(_listening())
-    assert _logs() <= logs
+    assert [place.log for place in places if Path(place.log).exists()] == []
     assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
 
 
@@ -66,10 +64,6 @@ def _until(happened: Callable[[], bool], seconds: float = 10.0) -> None:
     while not happened():
         assert time.monotonic() < ends
         time.sleep(0.1)
-
-
-def _logs() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("bench-worker-*.log"))
 
 
 def _listening() -> set[int]:
