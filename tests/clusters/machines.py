@@ -28,7 +28,8 @@ _NEEDED = ("unshare", "nsenter", "ip", "ssh", "rsync", "ssh-keygen")
 _SSHD = Path("/usr/sbin/sshd")
 _BOOT = """
 hostname "$3" && mount -t proc proc /proc && mount --bind "$2" /srv &&
-mount --bind "$1" /mnt && mount --bind /mnt/tmp /tmp && mount --bind /mnt/passwd /etc/passwd &&
+mount --bind "$1" /mnt && mount --bind /mnt/tmp /tmp &&
+for file in hosts passwd resolv.conf; do mount --bind "/mnt/$file" "/etc/$file" || exit; done &&
 mount -t tmpfs tmpfs /run && mkdir /run/sshd && ip link set lo up && touch /mnt/booted &&
 if test -e /mnt/sshd_config; then exec /usr/sbin/sshd -D -f /mnt/sshd_config -E /mnt/sshd.log
 else exec sleep infinity; fi
@@ -104,6 +105,8 @@ def _machine(folder: Path, address: str, key: str = "") -> Iterator[Machine]:
         place.mkdir(parents=True, exist_ok=True)
     (folder / "home/.bashrc").touch()
     (folder / "passwd").write_text(_PASSWD)
+    (folder / "hosts").write_text(f"127.0.0.1 localhost\n{address} {folder.name}\n")
+    (folder / "resolv.conf").touch()  # or each look-up of a name would wait for an answer
     if key:
         _keygen(folder / "host_key")
         (folder / "key.pub").write_text(key)

@@ -48,8 +48,8 @@ def start_slurm(laptop: Machine, nodes: Sequence[Machine]) -> None:
         (machine.folder / "munge.key").write_bytes(key)
         (machine.folder / "munge.key").chmod(0o600)
         _do(machine, "mkdir", "-m", "755", "/run/munge")
-        _do(machine, "munged", "--force", "--key-file=/mnt/munge.key", "--log-file=/mnt/munge.log",
-            "--seed-file=/mnt/munge.seed")  # fmt: skip
+        files = [f"--{name}-file=/mnt/munge.{name}" for name in ("key", "log", "seed")]
+        _do(machine, "munged", "--force", *files)
     _do(laptop, "slurmctld")
     for node in nodes:
         _do(node, "slurmd")

@@ -28,6 +28,7 @@ def test_the_run_folder_lands_where_the_job_was_submitted(site: Site, shared: Pa
     done = _sbatch(laptop, "smoke", "--set", "epochs=1")
     assert done.returncode == 0, _log(shared)
     (run,) = (shared / "results/runs").iterdir()
+    assert run.name == "smoke-1"
     assert set(bench.load_trials(run)["status"]) == {"completed"}
     (invocation,) = json.loads((run / "run.json").read_text())["invocations"]
     assert set(invocation["environment"]) == {"driver", *(node.folder.name for node in nodes)}
@@ -40,14 +41,23 @@ def test_the_job_leaves_no_token_and_no_ray_behind(site: Site, shared: Path) -> 
 
 
 def test_the_job_s_exit_code_is_that_of_the_run(site: Site, shared: Path) -> None:
+    hasty = (ROOT / "bench/suites/smoke.toml").read_text().replace('"smoke"', '"hasty"')
+    (shared / "hasty.toml").write_text("trial_timeout_s = 0.5\n" + hasty)
+    done = _sbatch(site[0], "hasty.toml", out="there")
+    assert done.returncode == 5, _log(shared)
+    assert set(bench.load_trials(shared / "there")["status"]) == {"timed_out"}
+
+
+def test_a_suite_that_cannot_be_ends_the_job_before_it_starts_ray(site: Site, shared: Path) -> None:
     done = _sbatch(site[0], "no-such-suite")
-    assert done.returncode == 2, _log(shared)
-    assert "no-such-suite" in _log(shared)
+    assert done.returncode == 2
+    assert "bench: " in _log(shared)
+    assert not (shared / "ray-3.log").exists()
 
 
-def _sbatch(laptop: Machine, *words: str) -> CompletedProcess[str]:
+def _sbatch(laptop: Machine, *words: str, out: str = "") -> CompletedProcess[str]:
     script = f'cd /srv && exec sbatch --wait {ROOT}/clusters/slurm.sbatch "$@"'
-    environment = {**SLURM, "VENV": sys.prefix}
+    environment = {**SLURM, "VENV": sys.prefix, "OUT": out}
     return laptop.run("sh", "-c", script, "sh", *words, env=environment, timeout_s=300)
 
 
