@@ -43,7 +43,7 @@ class Job:
     does: str = "train"
     """train; look: what each replica is given in two epochs; refuse: what TensorFlow cannot."""
     one_bright: bool = False
-    """All images black but one, which is white: one replica alone sees it."""
+    """All images black but one, which is white: the last replica alone sees it."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from bench.spec.variant import Variant
 from bench.training import runtime
 from bench.training.models import build_model, norm_settings
 from bench.training.optimizer import Update
+from bench.training.order import Order
 from bench.training.outcome import outcome_of
 from bench.training.pipeline import make_feed
 from bench.training.program import Program
@@ -58,7 +59,9 @@ def _refuse(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[
 
 
 def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
-    arrays = _one_bright(arrays_of(variant)) if job["one_bright"] else arrays_of(variant)
+    arrays = arrays_of(variant)
+    if job["one_bright"]:
+        arrays = _one_bright(arrays, variant)
     feed = make_feed(variant, arrays, _SEED, replicas)
     with replicas.scope():
         model = build_model(variant, arrays.shape, arrays.classes, _SEED)
@@ -85,9 +88,12 @@ def _on_replicas(variable: Any) -> np.ndarray:
     return np.stack([p.numpy() for p in strategy.experimental_local_results(variable.value)])
 
 
-def _one_bright(arrays: Arrays) -> Arrays:
+def _one_bright(arrays: Arrays, variant: Variant) -> Arrays:
+    """The last example of the first step, which the last replica takes."""
+    order = Order(variant.examples, _SEED)
+    first = order.window(order.of_epoch(0), 0, variant.global_batch_size)
     images = np.zeros_like(arrays.train_images)
-    images[len(images) // 2] = 255
+    images[int(first[-1])] = 255
     return dataclasses.replace(arrays, train_images=images)
 
 
