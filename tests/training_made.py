@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from hypothesis import settings
 
 from bench.datasets.arrays import Arrays
 from bench.datasets.synthetic import make_synthetic
@@ -35,6 +36,9 @@ SMALL: dict[str, Any] = {
     "learning_rate": 0.05,
 }
 """A variant that trains in no time: 21 steps an epoch, 28 examples left out."""
+
+FEW = settings(max_examples=30, deadline=None)
+"""For laws whose every example goes through TensorFlow: its first call of a shape is slow."""
 
 
 def variant_of(**asked: Any) -> Variant:

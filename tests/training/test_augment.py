@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.training.augment import CONTRAST, MAX_SHIFT, augmented
+from tests.training_made import FEW
 
 ORIGINALS = 10
 SIDE = 8
@@ -25,13 +26,14 @@ def random_images(count: int, channels: int = 1) -> np.ndarray:
     return generator.uniform(0.1, 1.0, (count, SIDE, SIDE, channels)).astype(np.float32)
 
 
+@FEW
 @given(st.lists(st.integers(0, ORIGINALS - 1), min_size=1, max_size=12))
 def test_originals_are_unchanged(indices: list[int]) -> None:
     images = random_images(len(indices))
     np.testing.assert_array_equal(shown(images, indices), images)
 
 
-@settings(deadline=None)
+@FEW
 @given(INDICES)
 def test_a_copy_hangs_on_its_index_alone(indices: list[int]) -> None:
     image = random_images(1)
@@ -40,7 +42,7 @@ def test_a_copy_hangs_on_its_index_alone(indices: list[int]) -> None:
         np.testing.assert_array_equal(shown(image, [index])[0], one)
 
 
-@settings(deadline=None)
+@FEW
 @given(st.lists(st.integers(ORIGINALS, 2**40), min_size=1, max_size=12))
 def test_a_copy_is_its_image_shifted_flipped_and_scaled_within_bounds(indices: list[int]) -> None:
     image = random_images(1, channels=2)

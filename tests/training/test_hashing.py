@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.training.hashing import hash32, high_bits
+from tests.training_made import FEW
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -23,11 +24,13 @@ def in_plain_integers(value: int) -> int:
     return x ^ x >> 15
 
 
+@FEW
 @given(st.lists(INT64, min_size=1, max_size=20))
 def test_it_is_the_published_hash_of_the_low_32_bits(values: list[int]) -> None:
     assert hashes(np.array(values)).tolist() == [in_plain_integers(v) for v in values]
 
 
+@FEW
 @given(st.lists(st.integers(0, 2**32 - 1), unique=True, min_size=2, max_size=200))
 def test_different_values_have_different_hashes(values: list[int]) -> None:
     found = hashes(np.array(values))
@@ -44,6 +47,7 @@ def test_a_flipped_bit_flips_half_of_the_hash() -> None:
         assert np.abs(flips - 0.5).max() < 6 * 0.5 / np.sqrt(len(values)) + 0.01
 
 
+@FEW
 @given(INT64)
 def test_high_bits_and_low_bits_make_up_the_value(value: int) -> None:
     high = int(high_bits(tf.constant(value, tf.int64)))

@@ -8,7 +8,7 @@ off, as the last test shows.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -25,6 +25,7 @@ from bench.training.optimizer import Update
 from bench.training.pipeline import Feed, make_feed
 from bench.training.precision import PRECISIONS
 from bench.training.program import Program
+from bench.training.state import restore, snapshot
 from bench.training.strategy import make_replicas
 from tests.training_made import variant_of
 
@@ -33,8 +34,6 @@ LEARNING_RATE = 0.001
 EXAMPLES = 6_144
 WIDEST = {"accuracy": 0.06, "loss": 0.03}
 """How wide an interval may be, or agreement would mean nothing."""
-
-Loop = Callable[[Variant, Arrays, int], Score]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,8 @@ def arrays(fashion_mnist_dir: Path) -> Arrays:
 def test_in_the_same_order_fit_ends_at_the_same_weights(norm: str, arrays: Arrays) -> None:
     # In float64, since batch norm amplifies rounding where a unit hardly varies.
     variant = _variant(norm).model_copy(update={"precision": "float64"})
-    ours, losses, feed = _trained(variant, arrays, seed=1)
+    program, ours, feed = _program(variant, arrays, seed=1)
+    losses = [program.run_epoch(epoch).loss for epoch in range(variant.epochs)]
     theirs, their_losses = _compiled(variant, arrays, seed=1), []
     for epoch in range(variant.epochs):
         order = feed.order.window(feed.order.of_epoch(epoch), 0, EXAMPLES).numpy()
@@ -66,7 +66,7 @@ def test_in_the_same_order_fit_ends_at_the_same_weights(norm: str, arrays: Array
 
 @pytest.mark.parametrize("norm", ["none", "bn_post"])
 def test_our_loop_ends_where_fit_ends(norm: str, arrays: Arrays) -> None:
-    ours, theirs = _scores(_ours, _variant(norm), arrays), _scores(_fit, _variant(norm), arrays)
+    ours, theirs = _ours(_variant(norm), arrays), _fit(_variant(norm), arrays)
     assert min(score.accuracy for score in ours) > 0.4
     for name, widest in WIDEST.items():
         low, high = _interval(ours, theirs, name)
@@ -77,14 +77,8 @@ def test_our_loop_ends_where_fit_ends(norm: str, arrays: Arrays) -> None:
 def test_the_rule_tells_a_learning_rate_a_fifth_off(arrays: Arrays) -> None:
     right = _variant("none")
     wrong = right.model_copy(update={"learning_rate": 0.8 * LEARNING_RATE})
-    low, _ = _interval(_scores(_ours, wrong, arrays), _scores(_ours, right, arrays), "loss")
+    low, _ = _interval(_ours(wrong, arrays), _ours(right, arrays), "loss")
     assert low > 0
-
-
-def _scores(
-    loop: Loop, variant: Variant, arrays: Arrays, seeds: Sequence[int] = SEEDS
-) -> list[Score]:
-    return [loop(variant, arrays, seed) for seed in seeds]
 
 
 def _interval(ours: Sequence[Score], theirs: Sequence[Score], name: str) -> tuple[float, float]:
@@ -102,26 +96,43 @@ def _variant(norm: str) -> Variant:
 
 
 @functools.cache
-def _ours(variant: Variant, arrays: Arrays, seed: int) -> Score:
-    return _score(variant, _trained(variant, arrays, seed)[0], arrays)
+def _ours(variant: Variant, arrays: Arrays) -> list[Score]:
+    """Scores by seed: of its own first weights, and of an order of its own."""
+    program, model, _ = _program(variant, arrays, seed=0)
+    evaluator, scores = Evaluator(variant, model), []
+    for seed in SEEDS:
+        _start_again(model, variant, arrays, seed)
+        for epoch in range(variant.epochs):
+            program.run_epoch(seed * variant.epochs + epoch)
+        scores.append(evaluator.score(arrays.val_images, arrays.val_labels))
+    return scores
 
 
-def _fit(variant: Variant, arrays: Arrays, seed: int) -> Score:
-    model = _compiled(variant, arrays, seed)
-    for epoch in range(variant.epochs):
-        # Seeded once for all epochs, Keras would take each of them in the same order.
-        keras.utils.set_random_seed(100 * seed + epoch)
-        model.fit(_pixels(arrays), arrays.train_labels, batch_size=32, verbose=0)
-    return _score(variant, model, arrays)
+def _fit(variant: Variant, arrays: Arrays) -> list[Score]:
+    """The same by ``fit``, from the same first weights."""
+    model = _compiled(variant, arrays, seed=0)
+    evaluator, scores = Evaluator(variant, model), []
+    for seed in SEEDS:
+        _start_again(model, variant, arrays, seed)
+        for epoch in range(variant.epochs):
+            # Seeded once for all epochs, Keras would take each of them in the same order.
+            keras.utils.set_random_seed(100 * seed + epoch)
+            model.fit(_pixels(arrays), arrays.train_labels, batch_size=32, verbose=0)
+        scores.append(evaluator.score(arrays.val_images, arrays.val_labels))
+    return scores
 
 
-def _trained(variant: Variant, arrays: Arrays, seed: int) -> tuple[keras.Model, list[float], Feed]:
+def _start_again(model: keras.Model, variant: Variant, arrays: Arrays, seed: int) -> None:
+    fresh = build_model(variant, arrays.shape, arrays.classes, seed)
+    restore(model.variables, snapshot(fresh.variables))
+
+
+def _program(variant: Variant, arrays: Arrays, seed: int) -> tuple[Program, keras.Model, Feed]:
     replicas = make_replicas(variant)
     feed = make_feed(variant, arrays, seed, replicas)
     model = build_model(variant, arrays.shape, arrays.classes, seed)
-    program = Program(variant, model, Update(variant, model, replicas), feed, replicas)
-    losses = [program.run_epoch(epoch).loss for epoch in range(variant.epochs)]
-    return model, losses, feed
+    update = Update(variant, model, replicas)
+    return Program(variant, model, update, feed, replicas), model, feed
 
 
 def _compiled(variant: Variant, arrays: Arrays, seed: int) -> keras.Model:
@@ -134,7 +145,3 @@ def _compiled(variant: Variant, arrays: Arrays, seed: int) -> keras.Model:
 
 def _pixels(arrays: Arrays) -> np.ndarray:
     return arrays.train_images / 255.0
-
-
-def _score(variant: Variant, model: keras.Model, arrays: Arrays) -> Score:
-    return Evaluator(variant, model).score(arrays.val_images, arrays.val_labels)

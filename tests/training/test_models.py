@@ -17,7 +17,7 @@ from bench.training.models import (
     group_count,
     norm_settings,
 )
-from tests.training_made import small, variant_of
+from tests.training_made import FEW, small, variant_of
 
 FASHION = (28, 28, 1)
 
@@ -176,6 +176,7 @@ def test_prelu_learns_a_slope_for_each_unit_or_each_channel() -> None:
     assert slopes == [(1, 1, 3), (1, 1, 5), (16,), (8,)]
 
 
+@FEW
 @given(st.integers(1, 5000))
 def test_group_count_is_the_largest_divisor_up_to_32(channels: int) -> None:
     groups = group_count(channels)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.spec.variant import Variant
@@ -15,7 +15,7 @@ from bench.training.models import build_model
 from bench.training.optimizer import OPTIMIZERS, LossScale, Update, clip_gradients
 from bench.training.state import snapshot
 from bench.training.strategy import make_replicas
-from tests.training_made import small
+from tests.training_made import FEW, small
 
 KINDS = ("value", "norm", "global_norm")
 NUMBERS = st.floats(-1e6, 1e6, width=32)
@@ -53,6 +53,7 @@ def test_global_norm_takes_all_tensors_together_and_norm_each_alone() -> None:
     np.testing.assert_allclose(np.concatenate(clipped(pair, "global_norm")[0]), [0.6, 0.8])
 
 
+@FEW
 @given(TENSORS, THRESHOLDS)
 def test_clip_by_value_bounds_each_element_and_leaves_those_inside(
     gradients: list[list[float]], threshold: float
@@ -63,6 +64,7 @@ def test_clip_by_value_bounds_each_element_and_leaves_those_inside(
     assert acted == int((np.abs(before) > threshold).any())
 
 
+@FEW
 @given(TENSORS, THRESHOLDS)
 def test_clip_by_norm_bounds_each_norm_and_keeps_its_direction(
     gradients: list[list[float]], threshold: float
@@ -75,6 +77,7 @@ def test_clip_by_norm_bounds_each_norm_and_keeps_its_direction(
     assert acted == int(max(norms) > threshold)
 
 
+@FEW
 @given(TENSORS, THRESHOLDS)
 def test_clip_by_global_norm_bounds_it_with_one_factor(
     gradients: list[list[float]], threshold: float
@@ -89,6 +92,7 @@ def test_clip_by_global_norm_bounds_it_with_one_factor(
     assert acted == int(norm > threshold)
 
 
+@FEW
 @given(TENSORS, st.sampled_from(KINDS))
 def test_gradients_below_the_threshold_are_untouched(
     gradients: list[list[float]], kind: str
@@ -169,7 +173,7 @@ def test_an_overflow_ends_a_calm_spell() -> None:
     assert (float(scale.scale), int(scale.calm)) == (LossScale.START / 2, 0)
 
 
-@settings(max_examples=20)
+@FEW
 @given(st.lists(st.booleans(), max_size=60))
 def test_the_scale_stays_a_power_of_two_of_at_least_one(steps: list[bool]) -> None:
     scale = LossScale()

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from bench.training.order import MAX_PERMUTATION, Order, swap_or_not
+from tests.training_made import FEW
 
 SEEDS = st.integers(0, 2**31 - 1)
 METHODS = {"permutation": MAX_PERMUTATION, "bijection": 0}
@@ -36,7 +37,7 @@ def test_ten_million_examples_are_permuted_and_more_are_bijected() -> None:
     assert Order(MAX_PERMUTATION + 1, 1).method == "bijection"
 
 
-@settings(max_examples=50, deadline=None)
+@FEW
 @given(st.integers(1, 3000), SEEDS, st.integers(0, 1000))
 def test_the_bijection_has_every_example_once_for_any_size(
     size: int, seed: int, epoch: int
@@ -44,7 +45,7 @@ def test_the_bijection_has_every_example_once_for_any_size(
     assert sorted(bijected(size, seed, epoch).tolist()) == list(range(size))
 
 
-@settings(max_examples=50, deadline=None)
+@FEW
 @given(st.integers(1, 3000), SEEDS, st.integers(0, 1000))
 def test_the_permutation_has_every_example_once_for_any_size(
     size: int, seed: int, epoch: int
@@ -84,7 +85,7 @@ def test_windows_one_after_another_make_up_the_epoch(method: str) -> None:
     np.testing.assert_array_equal(np.concatenate(parts), whole(order, 1000, 4))
 
 
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(st.integers(2**32, 2**50), SEEDS, st.data())
 def test_sizes_beyond_32_bits_stay_in_range_and_do_not_collide(
     size: int, seed: int, data: st.DataObject
@@ -105,7 +106,7 @@ def test_beyond_32_bits_neighbours_are_scattered_over_everything() -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("size", [7, 64])
 def test_each_example_comes_at_each_place_equally_often(method: str, size: int) -> None:
-    epochs = 60 * size
+    epochs = 30 * size
     order = order_of(method, size, seed=3)
     found = np.stack([whole(order, size, epoch) for epoch in range(epochs)])
     counts = np.stack([np.bincount(column, minlength=size) for column in found.T])

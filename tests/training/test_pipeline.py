@@ -21,7 +21,7 @@ from bench.training.pipeline import (
     window_steps,
 )
 from bench.training.strategy import make_replicas
-from tests.training_made import arrays_of, small
+from tests.training_made import FEW, arrays_of, small
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -143,6 +143,7 @@ def test_labels_are_int64_for_a_gpu_keeps_them_on_the_device() -> None:
         assert {y.dtype.name for _, y in batches(small(pipeline=pipeline), range(1))} == {"int64"}
 
 
+@FEW
 @given(st.integers(1, 10_000_000))
 def test_windows_cover_every_step_once_in_at_most_two_sizes(steps: int) -> None:
     steps = min(steps, 200_000)
@@ -156,6 +157,7 @@ def test_windows_cover_every_step_once_in_at_most_two_sizes(steps: int) -> None:
     assert sizes[-1] <= window_steps(steps)
 
 
+@FEW
 @given(st.integers(1, 10_000_000))
 def test_a_window_is_an_eighth_of_an_epoch_within_bounds(steps: int) -> None:
     low, high = WINDOW_STEPS
@@ -171,6 +173,7 @@ def test_the_notebooks_epoch_has_eight_windows() -> None:
     assert [count for _, count in split(1718)] == [215] * 7 + [213]
 
 
+@FEW
 @given(st.integers(1, 8), st.integers(1, 5))
 def test_replicas_take_consecutive_parts_that_make_up_the_batch(replicas: int, size: int) -> None:
     batch = tf.range(replicas * size, dtype=tf.int64)

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.training.state import restore, snapshot, weights_l2
+from tests.training_made import FEW
 
 VALUES = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=8)
 
 
+@FEW
 @given(VALUES, VALUES)
 def test_restoring_puts_back_what_was_there(first: list[float], second: list[float]) -> None:
     variables = [tf.Variable(first), keras.Variable(second), tf.Variable(3, dtype=tf.int64)]
@@ -31,6 +33,7 @@ def test_a_snapshot_does_not_follow_its_variable() -> None:
     assert before.tolist() == [1.0, 2.0]
 
 
+@FEW
 @given(VALUES, VALUES)
 def test_the_fingerprint_is_the_norm_over_all_variables(
     first: list[float], second: list[float]
