@@ -8,6 +8,8 @@ Each step is one command of Ray's own, with Ray's words on stderr. The run happe
 resumed on the same cluster or, as its folder is sent along, on a new one.
 """
 
+import contextlib
+import io
 import shlex
 import subprocess
 import sys
@@ -71,7 +73,9 @@ def planned_nodes(config: Path) -> int:
     try:
         content = yaml.safe_load(config.read_text())
         missing = [p for p in content.get("file_mounts", {}).values() if _is_missing(p)]
-        prepared: dict[str, Any] = prepare_config(content)
+        # Ray prints warnings, which it will repeat; stdout is for results.
+        with contextlib.redirect_stdout(io.StringIO()):
+            prepared: dict[str, Any] = prepare_config(content)
         validate_config(prepared)
     except OSError as error:
         raise UsageError(f"{config}: {error.strerror}: name a file, say one of clusters/") from None

@@ -1,0 +1,204 @@
+"""What can be said of the files in clusters/ without the clusters that they are for.
+
+Launcher files go through Ray's own loader. kuberay.yaml is held against the fields of KubeRay's
+API reference for ray.io/v1 (RayJobSpec, RayClusterSpec, HeadGroupSpec, WorkerGroupSpec,
+AuthOptions; KubeRay 1.5) and of Kubernetes' API reference for v1 (PodSpec, Container and what
+they hold), as far as the file uses them. No schema of theirs is kept here.
+"""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CLUSTERS = Path(__file__).parents[2] / "clusters"
+LAUNCHER = ("local", "onprem", "aws", "gcp")
+
+RAY_JOB = {"entrypoint", "shutdownAfterJobFinishes", "backoffLimit", "submissionMode"}
+RAY_JOB |= {"submitterConfig", "rayClusterSpec", "ttlSecondsAfterFinished", "runtimeEnvYAML"}
+RAY_CLUSTER = {"rayVersion", "authOptions", "headGroupSpec", "workerGroupSpecs"}
+HEAD_GROUP = {"rayStartParams", "template", "serviceType", "resources", "labels"}
+WORKER_GROUP = HEAD_GROUP - {"serviceType"} | {"groupName", "replicas", "minReplicas"}
+WORKER_GROUP |= {"maxReplicas", "numOfHosts"}
+POD = {"containers", "volumes", "securityContext", "nodeSelector", "tolerations"}
+CONTAINER = {"name", "image", "workingDir", "env", "resources", "volumeMounts"}
+
+
+@pytest.fixture(scope="module")
+def pinned() -> dict[str, str]:
+    """constraints.txt: versions by package."""
+    lines = (CLUSTERS.parent / "constraints.txt").read_text().splitlines()
+    pairs = (line.partition("==") for line in lines if "==" in line)
+    return {name.lower(): version for name, _, version in pairs}
+
+
+@pytest.fixture(scope="module")
+def job() -> dict[str, Any]:
+    """The RayJob of kuberay.yaml."""
+    _, job = yaml.safe_load_all((CLUSTERS / "kuberay.yaml").read_text())
+    assert isinstance(job, dict)
+    return job
+
+
+def launcher_file(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((CLUSTERS / f"{name}.yaml").read_text())
+    return content
+
+
+@pytest.mark.parametrize("name", LAUNCHER)
+def test_ray_s_own_loader_takes_the_launcher_s_files(name: str) -> None:
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    validate_config(prepare_config(launcher_file(name)))
+
+
+@pytest.mark.parametrize("name", LAUNCHER)
+def test_nodes_are_set_up_alike_wherever_they_are(name: str) -> None:
+    here, first = launcher_file(name), launcher_file("onprem")
+    assert here["file_mounts"] == first["file_mounts"]
+    assert here["setup_commands"][-4:] == first["setup_commands"]
+    assert here["head_start_ray_commands"][0] == first["head_start_ray_commands"][0]
+    if name != "local":
+        assert here["worker_start_ray_commands"] == first["worker_start_ray_commands"]
+
+
+@pytest.mark.parametrize("name", LAUNCHER)
+def test_every_ray_asks_for_the_token_and_counts_gpus_as_nvml_does(name: str) -> None:
+    content = launcher_file(name)
+    assert content["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    for kind in ("head", "worker"):
+        for command in content[f"{kind}_start_ray_commands"]:
+            if "ray start" in command:
+                before = command.partition("ray start")[0]
+                assert "RAY_AUTH_MODE=token" in before
+                assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in before
+                assert "unset OMP_NUM_THREADS" in before
+
+
+@pytest.mark.parametrize("name", LAUNCHER)
+def test_every_command_is_a_whole_one_to_the_shell(name: str) -> None:
+    content = launcher_file(name)
+    commands = [c for key, value in content.items() if key.endswith("commands") for c in value]
+    for command in commands:
+        assert subprocess.run(["bash", "-n", "-c", command], check=False).returncode == 0, command
+
+
+@pytest.mark.parametrize("name", ["local", "onprem"])
+def test_machines_of_one_s_own_use_the_autoscaler_that_knows_them(name: str) -> None:
+    (_, start) = launcher_file(name)["head_start_ray_commands"]
+    assert "RAY_enable_autoscaler_v2=0" in start
+
+
+@pytest.mark.parametrize("name", ["aws", "gcp"])
+def test_clouds_start_all_of_the_workers_that_they_may(name: str) -> None:
+    content = launcher_file(name)
+    workers = content["available_node_types"]["gpu"]
+    assert workers["min_workers"] == workers["max_workers"] == content["max_workers"]
+
+
+def test_the_job_is_a_ray_job_with_fields_that_kuberay_knows(job: dict[str, Any]) -> None:
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    assert set(job["spec"]) <= RAY_JOB
+    assert job["spec"]["submissionMode"] in {"K8sJobMode", "HTTPMode", "SidecarMode"}
+    assert set(job["spec"]["submitterConfig"]) == {"backoffLimit"}
+    assert set(cluster) <= RAY_CLUSTER
+    assert cluster["authOptions"] == {"mode": "token"}
+    assert set(cluster["headGroupSpec"]) <= HEAD_GROUP
+    for group in cluster["workerGroupSpecs"]:
+        assert set(group) <= WORKER_GROUP
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    for group in groups(job):
+        # A map of strings: YAML's bare 0 or false would be refused.
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+
+
+def test_its_pods_have_fields_that_kubernetes_knows(job: dict[str, Any]) -> None:
+    for group in groups(job):
+        assert set(group["template"]) == {"spec"}
+        spec = group["template"]["spec"]
+        assert set(spec) <= POD
+        volumes = {volume["name"] for volume in spec["volumes"]}
+        for container in spec["containers"]:
+            assert set(container) <= CONTAINER
+            assert re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", container["name"])
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+            assert all(isinstance(entry["value"], str) for entry in container["env"])
+            assert container["resources"]["requests"] == container["resources"]["limits"]
+
+
+def test_the_driver_s_results_go_to_the_volume_that_is_claimed(job: dict[str, Any]) -> None:
+    claim, _ = yaml.safe_load_all((CLUSTERS / "kuberay.yaml").read_text())
+    spec = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
+    names = {volume["name"]: volume.get("persistentVolumeClaim") for volume in spec["volumes"]}
+    (container,) = spec["containers"]
+    (mount,) = [m for m in container["volumeMounts"] if names[m["name"]]]
+    assert names[mount["name"]] == {"claimName": claim["metadata"]["name"]}
+    assert mount["mountPath"] == f"{container['workingDir']}/results"
+
+
+def test_every_pod_has_the_same_image_and_environment(job: dict[str, Any]) -> None:
+    containers = [group["template"]["spec"]["containers"][0] for group in groups(job)]
+    assert len({container["image"] for container in containers}) == 1
+    environments = [{e["name"]: e["value"] for e in c["env"]} for c in containers]
+    assert all(env == environments[0] for env in environments)
+    assert environments[0]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+def test_kuberay_is_told_of_the_ray_that_is_installed(
+    job: dict[str, Any], pinned: dict[str, str]
+) -> None:
+    assert job["spec"]["rayClusterSpec"]["rayVersion"] == pinned["ray"]
+
+
+def test_the_image_installs_the_pinned_versions_and_what_it_copies_exists() -> None:
+    steps = dockerfile()
+    (base,) = [rest for step, rest in steps if step == "FROM"]
+    assert re.fullmatch(r"python:3\.1[123]-slim", base)
+    for step, rest in steps:
+        if step == "COPY":
+            for source in rest.split()[:-1]:
+                assert (CLUSTERS.parent / source).exists(), source
+    installs = [rest for step, rest in steps if step == "RUN" and "pip install" in rest]
+    for command in "&&".join(installs).split("&&"):
+        assert "--constraint constraints.txt" in command
+        # Versions stand in one place.
+        assert "==" not in command
+
+
+def test_the_image_s_version_is_the_package_s(job: dict[str, Any]) -> None:
+    text = (CLUSTERS.parent / "pyproject.toml").read_text()
+    (version,) = re.findall(r'(?m)^version = "(.*)"', text)
+    (head, *_) = groups(job)
+    assert head["template"]["spec"]["containers"][0]["image"].endswith(f":{version}")
+    assert f"trainbench:{version} ." in (CLUSTERS / "Dockerfile").read_text()
+
+
+def test_the_slurm_script_is_whole_and_asks_for_whole_nodes() -> None:
+    script = CLUSTERS / "slurm.sbatch"
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    asked = [line for line in script.read_text().splitlines() if line.startswith("#SBATCH ")]
+    options = {word.partition("=")[0] for line in asked for word in shlex.split(line)[1:]}
+    assert {"--nodes", "--exclusive", "--time", "--signal"} <= options
+
+
+@pytest.mark.parametrize("name", [*LAUNCHER, "kuberay"])
+def test_the_readme_tells_of_every_file(name: str) -> None:
+    assert f"`{name}.yaml`" in (CLUSTERS / "README.md").read_text()
+
+
+def groups(job: dict[str, Any]) -> list[dict[str, Any]]:
+    cluster = job["spec"]["rayClusterSpec"]
+    return [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    """The image's steps: instruction, and the rest with its lines joined."""
+    text = (CLUSTERS / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    steps = [line.partition(" ") for line in lines]
+    return [(step, " ".join(rest.split())) for step, _, rest in steps]

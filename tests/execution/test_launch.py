@@ -1,0 +1,103 @@
+"""A suite on a launcher's cluster: what is asked of Ray and of the head, and what is refused."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.execution.launch import planned_nodes, remote_command
+
+CLUSTERS = Path(__file__).parents[2] / "clusters"
+
+
+@pytest.fixture
+def in_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of clusters/ name what they send by paths from the top of the source."""
+    monkeypatch.chdir(CLUSTERS.parent)
+
+
+@pytest.mark.usefixtures("in_source")
+@pytest.mark.parametrize(("name", "nodes"), [("local", 1), ("onprem", 3), ("aws", 3), ("gcp", 3)])
+def test_the_nodes_that_a_run_waits_for_are_the_head_and_the_least_workers(
+    capsys: pytest.CaptureFixture[str], name: str, nodes: int
+) -> None:
+    assert planned_nodes(CLUSTERS / f"{name}.yaml") == nodes
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.yaml: No such file"):
+        planned_nodes(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.usefixtures("in_source")
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "cluster_name: x", "kind: RayJob"])
+def test_a_file_that_is_not_for_the_launcher_is_refused_in_one_line(
+    tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"odd\.yaml: not a file for Ray's launcher") as refused:
+        planned_nodes(file)
+    assert "\n" not in str(refused.value)
+
+
+def test_elsewhere_than_in_the_source_what_would_not_be_sent_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"pyproject\.toml, which is to be sent .* is not here"):
+        planned_nodes(CLUSTERS / "onprem.yaml")
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Path:
+    """The home of a head whose environment writes down what it is called with."""
+    programs = tmp_path / "trainbench/.venv/bin"
+    programs.mkdir(parents=True)
+    (tmp_path / "trainbench/runs").mkdir()
+    for name in ("python", "bench"):
+        script = programs / name
+        script.write_text(
+            f'#!/bin/sh\nfor word in {name} "$@"; do echo "$word" >> calls; done\n'
+            f"echo the table\nexit $(cat {name}.code 2> /dev/null || echo 0)\n"
+        )
+        script.chmod(0o755)
+    return tmp_path
+
+
+def _called(head: Path, *words: str) -> tuple[str, list[str]]:
+    """What a head prints when it runs ``words`` on three nodes, and what it called."""
+    done = subprocess.run(
+        ["bash", "-c", remote_command(words, "mine", 3)],
+        env={**os.environ, "HOME": str(head)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout, (head / "trainbench/calls").read_text().splitlines()
+
+
+def test_the_head_waits_for_its_nodes_and_then_runs_the_suite(head: Path) -> None:
+    _, calls = _called(head, "smoke", "--set=norm=none,layer norm", "--resume")
+    assert calls[:4] == ["python", "-m", "bench.execution.gathered", "3"]
+    assert calls[calls.index("bench") :] == [
+        *["bench", "run", "smoke", "--set=norm=none,layer norm", "--resume"],
+        *["--address=auto", "--out=runs/mine"],
+    ]
+
+
+@pytest.mark.parametrize("code", [0, 2, 5, 130])
+def test_how_the_run_ended_is_left_beside_its_folder(head: Path, code: int) -> None:
+    (head / "trainbench/bench.code").write_text(str(code))
+    _called(head, "smoke")
+    assert int((head / "trainbench/runs/mine.code").read_text()) == code
+
+
+def test_nothing_runs_where_nodes_are_missing(head: Path) -> None:
+    (head / "trainbench/python.code").write_text("2")
+    _, calls = _called(head, "smoke")
+    assert "bench" not in calls
+    assert int((head / "trainbench/runs/mine.code").read_text()) == 2
