@@ -16,3 +16,14 @@ settings.load_profile("bench")
 def fashion_mnist_dir() -> Path:
     """A folder with the real, checked data set; got once, by the project's own fetch."""
     return fetch()
+
+
+@pytest.fixture(scope="session")
+def configured_tensorflow() -> None:
+    """TensorFlow set up as a trial would, before anything in this process makes it run."""
+    from bench.measure.host import usable_cores
+    from bench.training import runtime
+    from tests.training_made import variant_of
+
+    # Threads cannot change once TensorFlow has run something.
+    runtime.configure(variant_of(), usable_cores())

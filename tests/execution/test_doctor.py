@@ -80,7 +80,7 @@ def test_an_address_where_nothing_answers_says_what_to_correct() -> None:
     with asking("bench.execution.ray_probe", "127.0.0.1:1") as answer:
         reply = answer()
     assert reply["expected"]
-    assert reply["error"].startswith("nothing answers at 127.0.0.1:1")
+    assert reply["error"].startswith("no Ray answers at 127.0.0.1:1")
 
 
 def test_a_damaged_tensorflow_is_an_answer_too(

@@ -135,6 +135,7 @@ def test_notebook_holds_exactly_its_experiments_settings() -> None:
     assert sorted(map(str, changes)) == sorted(map(str, [{}, *expected]))
 
 
+@pytest.mark.usefixtures("configured_tensorflow")
 @pytest.mark.parametrize(
     ("beginning", "parameters", "fixed"),
     [("E3", 266_610, 0), ("E4", 271_346, 2_368), ("E5", 270_946, 2_368)],
