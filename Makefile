@@ -44,8 +44,7 @@ $(STAMP): pyproject.toml constraints.txt
 data: install
 	$(BIN)/bench data fetch
 
-# A cluster's head gets the data for itself.
-bench: $(if $(CLUSTER),install,data) ## run SUITE (quick), end with its table; CLUSTER= ADDRESS= OUT= BLOCKS= RESUME= ARGS=
+bench: install ## run SUITE (quick), end with its table; CLUSTER= ADDRESS= OUT= BLOCKS= RESUME= ARGS=
 	$(BIN)/bench run '$(SUITE)' $(RUN_OPTIONS)
 
 test: data ## run the tests; ARGS= goes to pytest
@@ -69,7 +68,8 @@ report: install ## write the report of RUN (the latest)
 	@test -n '$(RUN)' || { echo 'make: no run in results/runs: set RUN=...' >&2; exit 2; }
 	$(BIN)/bench report '$(RUN)' $(ARGS)
 
-perf: data ## print what the harness costs and how fast training is; nothing is judged
+perf: ## print what the harness costs and how fast training is; nothing is judged
+	@$(MAKE) --no-print-directory data EXTRAS='$(EXTRAS),perf'
 	$(BIN)/python -m pytest -m perf tests/perf $(ARGS)
 
 clean: ## remove the environment and all caches, never results

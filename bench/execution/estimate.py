@@ -12,7 +12,7 @@ import math
 
 from bench.spec.variant import Variant
 
-START_S = 6.0
+START_S = 9.0
 """Process, imports, data, compilation."""
 
 STEP_S = 2.0e-4
