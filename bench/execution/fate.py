@@ -30,11 +30,11 @@ class Fate(NamedTuple):
     reason: str
 
 
-def fate_of(error: Exception, place: Place | None, *, begun: bool) -> Fate:
+def fate_of(error: Exception, place: Place | None, *, refusable: bool) -> Fate:
     """What ``error``, raised by Ray in a worker's place, stands for.
 
-    ``begun``: whether an epoch was finished. A process that TensorFlow itself aborts before
-    that was given a program that it cannot run.
+    ``refusable``: whether TensorFlow may refuse the trial's program, and has finished no epoch
+    of it. A process that TensorFlow itself aborts was then given what it cannot run.
     """
     text = str(error)
     if isinstance(error, OutOfMemoryError) or any(sign in text for sign in _RAY_SAYS_MEMORY):
@@ -50,7 +50,7 @@ def fate_of(error: Exception, place: Place | None, *, begun: bool) -> Fate:
     tail = left.log_tail or ""
     if any(sign in tail for sign in _LOG_SAYS_MEMORY):
         return Fate("out_of_memory", "its process died for want of memory, as its log says")
-    aborted = None if begun else _TENSORFLOW_ABORTS.search(tail)
+    aborted = _TENSORFLOW_ABORTS.search(tail) if refusable else None
     if aborted:
         return Fate("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
     who = f" (pid {place.pid} on {place.node})" if place else ""

@@ -105,8 +105,9 @@ def _own(worker: int, record: TrialRecord) -> list[str]:
 
 
 def _fates(gang: Gang, epochs: Sequence[EpochRecord]) -> dict[int, Fate]:
+    refusable = gang.trial.variant.may_be_refused and not epochs
     fates = {
-        index: fate_of(error, gang.places.get(index), begun=bool(epochs))
+        index: fate_of(error, gang.places.get(index), refusable=refusable)
         for index, error in gang.errors.items()
     }
     for index, record in gang.records.items():

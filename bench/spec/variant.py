@@ -121,6 +121,15 @@ class Variant(BaseModel):
         return self.global_batch_size // self.total_replicas
 
     @property
+    def may_be_refused(self) -> bool:
+        """Whether it asks TensorFlow for anything but plain float32 steps on one device.
+
+        Where it does not, a program that TensorFlow will not run is a fault, not an answer.
+        """
+        plain = self.jit == "none" and self.precision in ("float32", "float32_strict")
+        return not plain or self.total_replicas > 1 or self.deterministic
+
+    @property
     def id(self) -> str:
         """Ten hex digits, equal for configurations that train alike.
 

@@ -24,7 +24,8 @@ class CannotRun(Exception):  # noqa: N818 (it is an answer, not an error)
 
 def outcome_of(error: BaseException) -> tuple[Status, str]:
     """The status of a trial that ``error`` ended, and the reason in one line."""
-    reason = one_line(f"{type(error).__name__}: {error}")
+    said = _first_reason(str(error)) if isinstance(error, tf.errors.OpError) else str(error)
+    reason = one_line(f"{type(error).__name__}: {said}")
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or _says_memory(error):
         return "out_of_memory", reason
     if isinstance(error, CannotRun):
@@ -40,8 +41,9 @@ def one_line(text: str) -> str:
 
 def _first_reason(text: str) -> str:
     """TensorFlow's reason, which it puts between headings and the stack of each operation."""
-    lines = [line.strip() for line in _COLOUR.sub("", text).splitlines()]
-    reasons = [line for line in lines if line and not line.startswith(_HEADINGS)]
+    lines = [line for line in _COLOUR.sub("", text).splitlines() if line.strip()]
+    # What is indented are the places in the stack.
+    reasons = [line for line in lines if not line.startswith((*_HEADINGS, " ", "\t"))]
     return one_line((reasons or [text])[0])
 
 

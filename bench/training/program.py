@@ -32,6 +32,9 @@ from bench.training.strategy import Replicas
 
 _Tensor = Any
 
+_REFUSALS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, RuntimeError)
+"""How TensorFlow and Keras say that they cannot do something; a mistake may be told so too."""
+
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -93,7 +96,7 @@ class Program:
     def cold_start(self) -> float:
         """Seconds for the first call of each window shape; weights and state are put back.
 
-        Raises CannotRun where TensorFlow cannot run such a program.
+        Raises CannotRun where TensorFlow cannot run a program that it may refuse.
         """
         state = [*self._model.variables, *self._update.variables]
         before = snapshot(state)
@@ -101,11 +104,10 @@ class Program:
         try:
             for window in self._distinct_windows():
                 self._totals(window)
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            raise CannotRun(error.message) from error
-        except RuntimeError as error:
-            # So TensorFlow and Keras say that a strategy cannot do something.
-            raise CannotRun(str(error)) from error
+        except _REFUSALS as error:
+            if not self._variant.may_be_refused:
+                raise
+            raise CannotRun(getattr(error, "message", str(error))) from error
         seconds = self._clock() - started
         restore(state, before)
         self._feed.rewind()

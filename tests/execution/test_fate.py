@@ -29,7 +29,7 @@ def left(ray_executor: RayExecutor, tmp_path: Path) -> MakePlace:
 
 
 def test_a_process_that_left_no_reason_is_lost_and_named(left: MakePlace) -> None:
-    fate = fate_of(RayActorError(), left("all is well"), begun=True)
+    fate = fate_of(RayActorError(), left("all is well"), refusable=False)
     assert fate.status == "worker_lost"
     assert "its process (pid 4711 on here) died" in fate.reason
 
@@ -38,25 +38,25 @@ def test_a_process_that_left_no_reason_is_lost_and_named(left: MakePlace) -> Non
     "words", ["terminate called after throwing std::bad_alloc", "RESOURCE_EXHAUSTED: out of it"]
 )
 def test_a_log_that_speaks_of_memory_is_believed(left: MakePlace, words: str) -> None:
-    assert fate_of(RayActorError(), left(words), begun=True).status == "out_of_memory"
+    assert fate_of(RayActorError(), left(words), refusable=False).status == "out_of_memory"
 
 
 def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(left: MakePlace) -> None:
     counted = fetch_remains(left("")).oom_kills
     assert counted is not None
     before = left("", counted - 1)
-    assert fate_of(RayActorError(), before, begun=True).status == "out_of_memory"
-    assert fate_of(RayActorError(), left("", counted), begun=True).status == "worker_lost"
+    assert fate_of(RayActorError(), before, refusable=False).status == "out_of_memory"
+    assert fate_of(RayActorError(), left("", counted), refusable=False).status == "worker_lost"
 
 
-@pytest.mark.parametrize(("begun", "status"), [(False, "unsupported"), (True, "worker_lost")])
-def test_an_abort_of_tensorflow_is_an_answer_only_before_the_first_epoch(
-    left: MakePlace, begun: bool, status: str
+@pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
+def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
+    left: MakePlace, refusable: bool, status: str
 ) -> None:
     words = "F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)\n"
-    fate = fate_of(RayActorError(), left(words), begun=begun)
+    fate = fate_of(RayActorError(), left(words), refusable=refusable)
     assert fate.status == status
-    if not begun:
+    if refusable:
         assert "Check failed: replicas == 1" in fate.reason
 
 
@@ -64,11 +64,11 @@ def test_an_abort_of_tensorflow_is_an_answer_only_before_the_first_epoch(
     "error", [OutOfMemoryError("node"), RaySystemError("NODE_OUT_OF_MEMORY: ended")]
 )
 def test_ray_s_own_word_on_memory_needs_no_log(error: Exception) -> None:
-    assert fate_of(error, None, begun=False).status == "out_of_memory"
+    assert fate_of(error, None, refusable=True).status == "out_of_memory"
 
 
 def test_any_other_fault_of_ray_s_is_a_failure_in_one_line() -> None:
-    fate = fate_of(RaySystemError("first\n  second"), None, begun=False)
+    fate = fate_of(RaySystemError("first\n  second"), None, refusable=True)
     assert fate.status == "failed"
     assert "\n" not in fate.reason
 

@@ -8,6 +8,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 
 from bench.execution.gang import Gang
 from bench.execution.verdict import ended, in_trouble, port_was_taken, together
+from bench.execution.worker import Remains
 from bench.records.record import EpochRecord, Measures, Status, TrialRecord
 from bench.spec.plan import Trial, make_plan
 from tests.execution.gangs import gang_suite
@@ -109,6 +110,27 @@ def test_a_worker_that_its_peers_hear_nothing_of_is_lost_not_they() -> None:
     assert record.status == "worker_lost"
     assert (record.error or "").startswith("worker 1: its peers heard nothing")
     assert (record.log_tail or "").startswith("[worker 0] Collective ops")
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs", "status"),
+    [
+        ({"jit": "step"}, (), "unsupported"),
+        ({"jit": "step"}, timed(1.0), "worker_lost"),
+        ({"jit": "none"}, (), "worker_lost"),
+    ],
+)
+def test_an_abort_of_tensorflow_is_an_answer_only_of_what_it_may_refuse_and_has_not_begun(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    epochs: tuple[EpochRecord, ...],
+    status: Status,
+) -> None:
+    said = Remains("F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)", None)
+    monkeypatch.setattr("bench.execution.fate.fetch_remains", lambda *_, **__: said)
+    trial = make_plan(suite_of(SINGLE, **settings)).trials[0]
+    gang = Ended(trial, errors={0: RayActorError()})
+    assert in_trouble(gang.gang, epochs).status == status
 
 
 def test_the_epochs_that_were_told_of_outlive_every_worker() -> None:

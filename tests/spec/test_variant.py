@@ -191,3 +191,22 @@ def test_two_batch_sizes_that_contradict_each_other_are_refused() -> None:
 def test_a_variant_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         variant().norm = "bn_post"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("asked", "may_be"),
+    [
+        ({}, False),
+        ({"precision": "float32_strict", "pipeline": "tfdata", "norm": "bn_post"}, False),
+        ({"jit": "step"}, True),
+        ({"precision": "float64"}, True),
+        ({"deterministic": True}, True),
+        ({"strategy": "mirrored", "replicas": 2}, True),
+        ({"strategy": "multi_worker", "workers": 2}, True),
+    ],
+    ids=str,
+)
+def test_tensorflow_may_refuse_anything_but_plain_steps_on_one_device(
+    asked: dict[str, Any], may_be: bool
+) -> None:
+    assert variant(**{"jit": "none", **asked}).may_be_refused is may_be

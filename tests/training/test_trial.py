@@ -105,6 +105,26 @@ def test_what_tensorflow_cannot_run_is_unsupported_with_a_reason_in_one_line() -
     assert record.examples_per_s is None
 
 
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"jit": "none"}, "failed"),
+        ({"jit": "none", "precision": "float64"}, "unsupported"),
+    ],
+    ids=str,
+)
+def test_plain_steps_that_tensorflow_refuses_are_a_failure(
+    asked: dict[str, Any], status: str
+) -> None:
+    variant = small(**asked)
+    arrays = arrays_of(variant)
+    beyond = Arrays(**{**vars(arrays), "train_labels": arrays.train_labels + arrays.classes})
+    record = record_of(variant, load=lambda: beyond)
+    assert record.status == status
+    assert "label value" in str(record.error)
+    assert ("InvalidArgumentError" in str(record.error)) == (status == "failed")
+
+
 def test_a_tensor_that_fits_nowhere_is_out_of_memory() -> None:
     def load() -> Arrays:
         # A petabyte: TensorFlow asks for it and is refused.
