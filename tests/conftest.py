@@ -1,5 +1,6 @@
 """What several rooms' tests need."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from bench.datasets.fetch import fetch
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("bench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bench")
+
+# A shell has what it runs in the background ignore Ctrl-C, which every child then inherits.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -46,8 +46,7 @@ class Running:
     def __init__(self, words: tuple[str, ...], log: IO[str], env: Mapping[str, str]) -> None:
         self._log = Path(log.name)
         self.process = subprocess.Popen(
-            # A test run in the background is told to ignore Ctrl-C, and would pass that on.
-            ["env", "--default-signal=INT", COMMAND, *words],
+            [COMMAND, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
