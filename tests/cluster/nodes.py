@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,7 +52,9 @@ class Node:
         """The address of the cluster's head."""
         return f"{self.head}:{_PORT}"
 
-    def start(self, *words: str | Path, log: Path) -> "subprocess.Popen[bytes]":
+    def start(
+        self, *words: str | Path, log: Path, env: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[bytes]":
         """A program of this environment, started in the namespace, away from the checkout."""
         command = ["ip", "netns", "exec", self.name, str(BIN / words[0]), *map(str, words[1:])]
         outside = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
@@ -61,7 +63,7 @@ class Node:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env={**outside, **SETTINGS, **token},
+                env={**outside, **SETTINGS, **token, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=written,
@@ -141,8 +143,8 @@ def cable(folder: Path) -> Iterator[tuple[Node, Node]]:
             _ip("netns", "delete", node.name)
 
 
-def start_ray(node: Node) -> "subprocess.Popen[bytes]":
-    """Ray on a node with one core; returns once it is up."""
+def start_ray(node: Node, env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
+    """Ray on a node with one core, and ``env`` beside its settings; returns once it is up."""
     place = f"--port={_PORT}" if node.address == node.head else f"--address={node.ray}"
     role = ["--head", "--include-dashboard=false"] if node.address == node.head else []
     log = node.folder / "ray.log"
@@ -151,6 +153,7 @@ def start_ray(node: Node) -> "subprocess.Popen[bytes]":
         *("ray", "start", "--block", place, *role, f"--node-ip-address={node.address}"),
         *("--num-cpus=1", f"--temp-dir={node.folder}", "--disable-usage-stats"),
         log=log,
+        env=env,
     )
     wait_until(lambda: "Ray runtime started" in log.read_text(), process, log)
     return process

@@ -1,6 +1,8 @@
 """A cluster of two nodes with addresses of their own: whole, cut in two, and robbed of one."""
 
+import importlib.metadata
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -99,6 +101,49 @@ def test_workers_on_two_nodes_train_as_one_with_the_driver_s_own_package(
     }
     environments = json.loads((run.out / "run.json").read_text())["invocations"][0]["environment"]
     assert len(environments) == 3  # the driver, two nodes
+
+
+WITHOUT_BENCH = """
+import importlib.util, sys
+sys.meta_path = [f for f in sys.meta_path if "__editable__" not in getattr(f, "__module__", "")]
+assert importlib.util.find_spec("bench") is None, "still there"
+"""
+"""Run as a Python starts up, this makes a checkout that was installed to be edited unfindable."""
+
+
+def test_a_node_needs_neither_the_package_nor_a_good_copy_of_the_data(
+    nodes: tuple[Node, Node], fashion_mnist_dir: Path
+) -> None:
+    head, other = nodes
+    start_ray(head, {"BENCH_DATA_DIR": str(fashion_mnist_dir)})
+    startup, damaged = other.folder / "startup", other.folder / "damaged"
+    shutil.copytree(fashion_mnist_dir, damaged)
+    for file in damaged.iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    startup.mkdir()
+    (startup / "sitecustomize.py").write_text(WITHOUT_BENCH)
+    bare = {"PYTHONPATH": str(startup), "BENCH_DATA_DIR": str(damaged)}
+    start_ray(other, {**bare, "BENCH_CACHE_DIR": str(other.folder), "KERAS_HOME": str(startup)})
+    real = {"dataset": "fashion_mnist", "examples": 640, "epochs": 2}
+    run = Run(head, {**SUITE, "variants": [{**SPREAD, **real}]})
+    assert ended(run.start()) == 0, run.log.read_text()
+    assert run.statuses() == {"spread": ["completed"]}
+
+
+def test_a_node_with_another_keras_is_refused_and_both_versions_are_named(
+    nodes: tuple[Node, Node],
+) -> None:
+    head, other = nodes
+    start_ray(head)
+    installed = other.folder / "packages" / "keras-3.0.1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: keras\nVersion: 3.0.1\n")
+    start_ray(other, {"PYTHONPATH": str(installed.parent)})
+    run = Run(head, SUITE)
+    assert ended(run.start()) == 2
+    (said,) = run.log.read_text().splitlines()
+    assert f"Keras is {importlib.metadata.version('keras')} here and 3.0.1 on node" in said
+    assert not run.out.exists()
 
 
 def cut(node: Node) -> None:

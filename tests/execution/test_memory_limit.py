@@ -48,16 +48,21 @@ def limited_group() -> Iterator[Path]:
         group.rmdir()
 
 
-def test_a_gang_that_the_kernel_ends_at_a_memory_limit_is_out_of_memory(
+def test_a_gang_that_the_kernel_ends_at_a_memory_limit_is_out_of_memory_and_spares_larger_ones(
     limited_group: Path, tmp_path: Path
 ) -> None:
-    variants = [{"label": "fits"}, {"label": "does not", "hidden": [20_000, 20_000]}]
+    large = {"hidden": [20_000, 20_000]}
+    variants = [
+        {"label": "fits"},
+        {"label": "does not", **large},
+        {"label": "larger still", **large, "global_batch_size": 128},
+    ]
     variant = {**SINGLE["variant"], **GANG}
     suite = written(tmp_path / "s.toml", {**SINGLE, "variant": variant, "variants": variants})
     out = tmp_path / "run"
     inside = f'echo $$ > {limited_group}/cgroup.procs && exec "$0" "$@"'
     done = subprocess.run(
-        ["sh", "-c", inside, COMMAND, "run", str(suite), "--out", str(out)],
+        ["sh", "-c", inside, COMMAND, "run", str(suite), "--out", str(out), "--prune-oom"],
         capture_output=True,
         text=True,
         check=False,
@@ -69,3 +74,7 @@ def test_a_gang_that_the_kernel_ends_at_a_memory_limit_is_out_of_memory(
     assert records["does not"].status == "out_of_memory", records["does not"].error
     assert records["does not"].attempt == 1
     assert (records["does not"].error or "").startswith("worker ")
+    assert records["larger still"].status == "out_of_memory"
+    assert records["larger still"].error == (
+        "not run: global_batch_size 64 of the same variant was out of memory"
+    )
