@@ -85,9 +85,11 @@ class Made:
         return [*self.model.variables, *self.update.variables]
 
 
-def make_program(variant: Variant, seed: int = 1, **options: Any) -> Made:
-    """A program on one device; ``options`` are those of ``Program``."""
-    arrays = arrays_of(variant)
+def make_program(
+    variant: Variant, seed: int = 1, arrays: Arrays | None = None, **options: Any
+) -> Made:
+    """A program on one device, on synthetic data if no other; ``options`` are ``Program``'s."""
+    arrays = arrays or arrays_of(variant)
     replicas = make_replicas(variant)
     feed = make_feed(variant, arrays, seed, replicas)
     model = build_model(variant, arrays.shape, arrays.classes, seed)

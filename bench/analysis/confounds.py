@@ -30,7 +30,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "optimizer": ("optimizer_config.*",),
     "learning_rate": ("optimizer_config.learning_rate",),
     "precision": ("policy", "tf32", "loss_scaling"),
-    "jit": ("xla",),
+    "jit": ("xla", "jit"),
     "deterministic": ("deterministic",),
     "strategy": _DEVICES,
     "placement": _DEVICES,

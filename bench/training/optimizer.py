@@ -169,6 +169,12 @@ class Update:
         for variable, old, new in zip(variables, before, after, strict=True):
             variable.assign(new if self.loss_scale is None else tf.where(finite, new, old))
 
+    def counted(self, metrics: Sequence[_Tensor], finite: _Tensor) -> tuple[_Tensor, ...]:
+        """A step's ``metrics``, or zeros where it was skipped as not ``finite``."""
+        if self.loss_scale is None:
+            return tuple(metrics)
+        return tuple(tf.where(finite, metric, tf.zeros_like(metric)) for metric in metrics)
+
     def apply(self, gradients: Sequence[Any], finite: _Tensor) -> _Tensor:
         """Take the step on every replica; int64, 1 where it was skipped as not ``finite``."""
         if self.loss_scale is None:

@@ -62,9 +62,6 @@ class Feed(Protocol):
     def batch(self, rank: Any, *taken: Any) -> tuple[_Tensor, _Tensor]:
         """A replica's images (n, H, W, C) in floating point and labels (n,), inside the loop."""
 
-    def rewind(self) -> None:
-        """Forget what was taken, so that epoch 0 starts at its first example."""
-
 
 def make_feed(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> Feed:
     """The feed that ``variant.pipeline`` names; bring the data to where it reads it."""
@@ -125,15 +122,12 @@ class DeviceFeed:
         images, labels, indices = taken
         return self._source.look_up(images, labels, part_of(indices, rank, self._part))
 
-    def rewind(self) -> None:
-        """Nothing to forget: every window says its own indices."""
-
 
 class TfDataFeed:
     """A tf.data pipeline on the host: parallel look-up and augmentation, prefetched.
 
-    It runs on from one epoch into the next, so the first batches of an epoch may be prepared
-    while the one before is validated: at most the few that are prefetched.
+    Each epoch has an iterator of its own, made inside its time and ending with it: no
+    part of an epoch is prepared while the one before is trained or validated.
     """
 
     def __init__(self, variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> None:
@@ -147,13 +141,15 @@ class TfDataFeed:
         with tf.device("CPU:0"):
             self._images = tf.constant(arrays.train_images)
             self._labels = tf.constant(arrays.train_labels, tf.int64)
-            self._dataset = self._make_dataset()
-        self.rewind()
+        # Traced once: made anew for each epoch, its functions would be traced in each.
+        self._epoch_dataset = tf.function(self._make_dataset, autograph=False)
 
-    def windows(self, epoch: int) -> Iterator[Window]:  # noqa: ARG002 (the iterator knows it)
-        """Each window takes its batches from the one iterator."""
+    def windows(self, epoch: int) -> Iterator[Window]:
+        """Each window takes its batches from the epoch's iterator."""
+        with tf.device("CPU:0"):
+            iterator = iter(self._epoch_dataset(tf.constant(epoch, tf.int64)))
         for _, steps in split(self._steps):
-            yield steps, (self._iterator,)
+            yield steps, (iterator,)
 
     def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:  # noqa: ARG002
         """The next batch of all replicas of this worker."""
@@ -166,13 +162,8 @@ class TfDataFeed:
         rank_here = rank % self._replicas_here
         return part_of(images, rank_here, self._part), part_of(labels, rank_here, self._part)
 
-    def rewind(self) -> None:
-        """Start again at epoch 0."""
-        self._iterator = iter(self._dataset)
-
-    def _make_dataset(self) -> tf.data.Dataset:
-        epochs = tf.data.Dataset.counter()
-        batches = epochs.flat_map(self._batches_of_epoch)
+    def _make_dataset(self, epoch: _Tensor) -> tf.data.Dataset:
+        batches = self._batches_of_epoch(epoch)
         examples = batches.map(self._look_up, num_parallel_calls=tf.data.AUTOTUNE)
         return examples.prefetch(tf.data.AUTOTUNE)
 

@@ -38,7 +38,11 @@ _REFUSALS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, Runti
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch gave. Sums are over its steps and examples."""
+    """What one epoch gave. Sums are over its steps and examples.
+
+    ``loss`` is the mean over the steps that were taken, ``accuracy`` that over their examples:
+    a step that loss scaling skips belongs to neither, but to the time. NaN where all were.
+    """
 
     epoch_s: float
     window_s: tuple[float, ...]
@@ -110,7 +114,6 @@ class Program:
             raise CannotRun(getattr(error, "message", str(error))) from error
         seconds = self._clock() - started
         restore(state, before)
-        self._feed.rewind()
         self._traces_after_cold_start = self._run.experimental_get_tracing_count()
         return seconds
 
@@ -125,14 +128,14 @@ class Program:
             edges.append(self._clock())
         self._assert_not_retraced()
         loss, correct, clipped, skipped = (sum(column) for column in zip(*totals, strict=True))
-        examples = steps * self._variant.global_batch_size
+        size, taken = self._variant.global_batch_size, steps - int(skipped)
         return EpochResult(
             epoch_s=edges[-1] - edges[0],
             window_s=tuple(b - a for a, b in itertools.pairwise(edges)),
             steps=steps,
-            examples=examples,
-            loss=loss / steps,
-            accuracy=correct / examples,
+            examples=steps * size,
+            loss=loss / taken if taken else math.nan,
+            accuracy=correct / (taken * size) if taken else math.nan,
             clipped_steps=int(clipped),
             skipped_steps=int(skipped),
         )
@@ -182,12 +185,15 @@ class Program:
         )
 
     def _train_on(self, *taken: Any) -> tuple[_Tensor, ...]:
-        """One step: its loss (mean over the global batch), correct, clipped and skipped."""
+        """One step: its loss (mean over the global batch), correct, clipped and skipped.
+
+        Loss and correct are 0 where the step was skipped.
+        """
         of_replicas = self._replicas.run(self._differentiate, taken)
         gradients, *agreed = of_replicas
         loss, correct, clipped, finite = self._replicas.first(agreed)
         skipped = self._update.apply(gradients, finite)
-        return loss, correct, clipped, skipped
+        return *self._update.counted((loss, correct), finite), clipped, skipped
 
     def _differentiate(self, *taken: Any) -> tuple[Any, ...]:
         """On a replica: the step's gradients and metrics, over the whole global batch."""

@@ -52,6 +52,7 @@ def describe(variant: Variant) -> dict[str, Any]:
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
         "xla": variant.jit != "none",
+        "jit": variant.jit,
         "policy": kind.policy,
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled() and bool(_gpus()),
         "deterministic": variant.deterministic,

@@ -7,6 +7,7 @@ Whatever goes wrong inside becomes the record's status, with the epochs that wer
 The stages are timed apart: data, build, cold start, epochs, evaluation.
 """
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -93,9 +94,12 @@ class _Session:
             program, evaluator, model = self._build(variant, arrays, feed, replicas)
         self.measured["cold_start_s"] = program.cold_start()
         outcome = self._train(program, evaluator, arrays)
+        norm = self.measured["weights_l2"] = weights_l2(model.trainable_variables)
+        if outcome[0] == "completed" and not math.isfinite(norm):
+            # The last step's loss was that of the weights before it.
+            outcome = "diverged", f"the weights' L2 norm was {norm} after the last epoch"
         if outcome[0] == "completed":
             self._test(evaluator, arrays)
-        self.measured["weights_l2"] = weights_l2(model.trainable_variables)
         self.measured["peak_device_memory_bytes"] = runtime.peak_device_memory_bytes()
         return outcome
 

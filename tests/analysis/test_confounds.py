@@ -24,6 +24,12 @@ def test_any_other_difference_is_named_with_both_values() -> None:
     assert found == (Confound("xla", value=False, baseline=True),)
 
 
+def test_what_xla_compiles_is_a_confound_of_pipelines_but_not_of_jit() -> None:
+    device, tfdata = {**PLAIN, "jit": "epoch"}, {**PLAIN, "jit": "step"}
+    assert confounds({"pipeline"}, tfdata, device) == (Confound("jit", "step", "epoch"),)
+    assert confounds({"jit"}, tfdata, device) == ()
+
+
 def test_a_nested_setting_is_named_by_its_path() -> None:
     ours = {**PLAIN, "optimizer_config": {"name": "SGD", "learning_rate": 0.1}}
     theirs = {**PLAIN, "optimizer_config": {"name": "SGD", "learning_rate": 0.01}}

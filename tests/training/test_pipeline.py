@@ -1,5 +1,6 @@
 """Two pipelines, one sequence of batches; windows that cover an epoch."""
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
+from bench.training.order import Order
 from bench.training.pipeline import (
     WINDOW_STEPS,
     make_feed,
@@ -124,18 +126,56 @@ def test_fewer_examples_than_are_stored_are_the_first_ones() -> None:
 
 
 @pytest.mark.parametrize("pipeline", ["device", "tfdata"])
-def test_rewinding_starts_again_at_the_first_epoch(pipeline: str) -> None:
+def test_an_epoch_that_is_asked_for_again_or_out_of_turn_starts_at_its_first_example(
+    pipeline: str,
+) -> None:
     variant = small(pipeline=pipeline)
     feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
 
-    def first_labels() -> list[int]:
-        _, inputs = next(iter(feed.windows(0)))
+    def first_labels(epoch: int) -> list[int]:
+        _, inputs = next(iter(feed.windows(epoch)))
         _, labels = feed.batch(0, *feed.take(tf.constant(0), *inputs))
         return [int(label) for label in labels]
 
-    before = first_labels()
-    feed.rewind()
-    assert first_labels() == before
+    in_turn = [labels.tolist() for _, labels in batches(variant, range(3))[::21]]
+    assert [first_labels(epoch) for epoch in (2, 0, 0)] == [in_turn[2], in_turn[0], in_turn[0]]
+
+
+def test_tfdata_prepares_nothing_of_the_next_epoch_while_one_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shuffled, of_epoch = [], Order.of_epoch
+
+    def noted(order: Order, epoch: Any) -> Any:
+        note = tf.py_function(lambda e: shuffled.append(int(e)), [epoch], [])
+        with tf.control_dependencies([note]):
+            return of_epoch(order, tf.identity(epoch))
+
+    monkeypatch.setattr(Order, "of_epoch", noted)
+    variant = small(pipeline="tfdata")
+    feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
+    taken = 0
+    for steps, (iterator,) in feed.windows(0):
+        taken += sum(1 for _ in itertools.islice(iterator, steps))
+    assert (taken, shuffled) == (21, [0])
+    # And it ends there: what is left of it cannot run on.
+    assert list(iterator) == []
+
+
+def test_the_pipeline_is_traced_once_for_all_epochs() -> None:
+    traces, of_epoch = [], Order.of_epoch
+    variant = small(pipeline="tfdata")
+    feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
+
+    def noted(order: Order, epoch: Any) -> Any:
+        traces.append(epoch)
+        return of_epoch(order, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Order, "of_epoch", noted)
+        for epoch in range(3):
+            next(iter(feed.windows(epoch)))
+    assert len(traces) == 1
 
 
 def test_labels_are_int64_for_a_gpu_keeps_them_on_the_device() -> None:

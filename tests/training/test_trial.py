@@ -57,6 +57,7 @@ def test_what_holds_in_the_end_is_resolved() -> None:
     expected = {
         "intra_op_threads": usable_cores(),
         "xla": True,
+        "jit": "step",
         "policy": "mixed_float16",
         "tf32": False,
         "loss_scaling": True,
@@ -103,6 +104,15 @@ def test_what_tensorflow_cannot_run_is_unsupported_with_a_reason_in_one_line() -
     assert record.measures.weights_l2 is None
     assert record.epoch_s is None
     assert record.examples_per_s is None
+
+
+def test_weights_that_the_very_last_update_breaks_are_divergence_too() -> None:
+    variant = small(epochs=1, examples=32, learning_rate=3e38, initializer="standard_normal")
+    record = record_of(variant)
+    assert np.isfinite(record.epochs[0].train_loss)
+    assert record.status == "diverged"
+    assert "the weights' L2 norm was" in str(record.error)
+    assert record.measures.test_accuracy is None
 
 
 @pytest.mark.parametrize(
