@@ -7,7 +7,7 @@ Usage:
 Each is a set of Linux namespaces. Everything in one ends with its first process, so that
 nothing is left behind, and `ray stop`, which ends all of Ray that it sees, sees only its own.
 They share the file system, and in it the empty folder /srv, but for /tmp, /run and /mnt, where
-their homes are.
+their homes are; the source is at its own path wherever it is.
 """
 
 import contextlib
@@ -27,8 +27,10 @@ KEY = Path("/mnt/key")
 _NEEDED = ("unshare", "nsenter", "ip", "ssh", "rsync", "ssh-keygen")
 _SSHD = Path("/usr/sbin/sshd")
 _BOOT = """
-hostname "$3" && mount -t proc proc /proc && mount --bind "$2" /srv &&
+hostname "$3" && cd "$4" && mount -t proc proc /proc && mount --bind "$2" /srv &&
 mount --bind "$1" /mnt && mount --bind /mnt/tmp /tmp &&
+{ test -e "$4/pyproject.toml" ||
+  { mkdir -p "$4" && mount --no-canonicalize --bind /proc/self/cwd "$4"; } } &&
 for file in hosts passwd resolv.conf; do mount --bind "/mnt/$file" "/etc/$file" || exit; done &&
 mount -t tmpfs tmpfs /run && mkdir /run/sshd && ip link set lo up && touch /mnt/booted &&
 if test -e /mnt/sshd_config; then exec /usr/sbin/sshd -D -f /mnt/sshd_config -E /mnt/sshd.log
@@ -112,8 +114,9 @@ def _machine(folder: Path, address: str, key: str = "") -> Iterator[Machine]:
         (folder / "key.pub").write_text(key)
         (folder / "sshd_config").write_text(_SSHD_CONFIG)
     apart = ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child"]
-    boot = ["sh", "-c", _BOOT, "boot", str(folder), str(folder.parent / "shared"), folder.name]
-    first = subprocess.Popen([*apart, *boot], stdin=subprocess.DEVNULL)
+    seen = [str(folder), str(folder.parent / "shared"), folder.name, str(ROOT)]
+    boot = [*apart, "sh", "-c", _BOOT, "boot", *seen]
+    first = subprocess.Popen(boot, stdin=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
         while not (folder / "booted").exists():

@@ -33,7 +33,7 @@ def make_bench(site: Site, config: Path) -> MakeBench:
     """Call it with make's variables; its OUT is a folder of the laptop."""
 
     def call(*variables: str, cluster: Path = config) -> CompletedProcess[str]:
-        words = ["make", "-o", "install", "-o", "data", "bench", f"VENV={sys.prefix}"]
+        words = ["make", "-o", "install", "bench", f"VENV={sys.prefix}"]
         return site[0].run(*words, f"CLUSTER={cluster}", *variables, timeout_s=400)
 
     return call
@@ -55,6 +55,15 @@ def test_the_run_folder_comes_back_from_a_cluster_that_was_started_over_ssh(
     assert len(set(tokens.values())) == 1
 
 
+def test_a_run_is_gone_on_with_where_it_ended(site: Site, make_bench: MakeBench) -> None:
+    further = "ARGS=--set epochs=1"
+    done = make_bench("SUITE=smoke", "OUT=/mnt/results/smoke", "RESUME=1", "BLOCKS=2", further)
+    assert done.returncode == 0, done.stderr
+    trials = bench.load_attempts(site[0].folder / "results/smoke")
+    assert list(trials.sort_values("block")["block"]) == [0, 0, 1, 1]
+    assert list(trials.sort_values("block")["invocation"]) == [0, 0, 1, 1]
+
+
 def test_without_the_token_nobody_is_let_in(site: Site) -> None:
     _, (head, _) = site
     code = "import sys; from bench.execution.address import found_at; found_at(sys.argv[1])"
@@ -71,15 +80,20 @@ def test_a_cluster_that_stays_too_small_is_told_of(site: Site) -> None:
     assert "2 of 3 nodes joined the Ray cluster" in done.stderr.splitlines()[-1]
 
 
-def test_results_come_back_from_one_machine_too_when_trials_failed(
+def test_results_come_back_from_one_machine_behind_a_gateway_too_when_trials_failed(
     site: Site, make_bench: MakeBench
 ) -> None:
-    laptop, (head, _) = site
-    file = _written(laptop, "local", _edited("local", head))
+    laptop, (head, gateway) = site
+    content = _edited("local", head)
+    ssh = f"ssh -i {KEY} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    content["auth"]["ssh_proxy_command"] = f"{ssh} -W %h:%p root@{gateway.address}"
+    file = _written(laptop, "local", content)
     suite = (ROOT / "bench/suites/smoke.toml").read_text().replace('"smoke"', '"hasty"')
     (laptop.folder / "hasty.toml").write_text("trial_timeout_s = 0.5\n" + suite)
     done = make_bench("SUITE=/mnt/hasty.toml", "OUT=/mnt/results/hasty", cluster=file)
     assert "Error 5" in done.stderr  # as make puts it
+    entered = (head.folder / "sshd.log").read_text()
+    assert f"Accepted publickey for root from {gateway.address}" in entered
     assert set(bench.load_trials(laptop.folder / "results/hasty")["status"]) == {"timed_out"}
 
 

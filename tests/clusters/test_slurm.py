@@ -2,6 +2,9 @@
 
 import json
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -11,6 +14,7 @@ import bench
 from tests.clusters.conftest import Site
 from tests.clusters.machines import ROOT, Machine
 from tests.clusters.slurm import SLURM, start_slurm
+from tests.suites_made import ENDLESS, written
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -48,17 +52,41 @@ def test_the_job_s_exit_code_is_that_of_the_run(site: Site, shared: Path) -> Non
     assert set(bench.load_trials(shared / "there")["status"]) == {"timed_out"}
 
 
+def test_what_slurm_sends_before_the_time_is_up_closes_the_run_in_good_order(
+    site: Site, shared: Path
+) -> None:
+    laptop, _ = site
+    written(shared / "endless.toml", {**ENDLESS, "blocks": 2})
+    with ThreadPoolExecutor() as beside:
+        job = beside.submit(_sbatch, laptop, "endless.toml", out="cut")
+        _wait_for(lambda: any((shared / "cut").glob("run.json")))
+        time.sleep(20)  # so that an epoch is done
+        # As --signal=B:TERM@120 has it sent, which cannot be had in less than three minutes.
+        (number,) = laptop.run("squeue", "--noheader", "--format=%A", env=SLURM).stdout.split()
+        laptop.run("scancel", "--batch", "--signal=TERM", number, env=SLURM)
+        assert job.result().returncode == 130, _log(shared)
+    assert set(bench.load_trials(shared / "cut")["status"]) == {"interrupted"}
+    assert bench.load_epochs(shared / "cut")["epoch_s"].gt(0).any()
+
+
 def test_a_suite_that_cannot_be_ends_the_job_before_it_starts_ray(site: Site, shared: Path) -> None:
     done = _sbatch(site[0], "no-such-suite")
     assert done.returncode == 2
     assert "bench: " in _log(shared)
-    assert not (shared / "ray-3.log").exists()
+    assert not (shared / "ray-4.log").exists()
 
 
 def _sbatch(laptop: Machine, *words: str, out: str = "") -> CompletedProcess[str]:
     script = f'cd /srv && exec sbatch --wait {ROOT}/clusters/slurm.sbatch "$@"'
     environment = {**SLURM, "VENV": sys.prefix, "OUT": out}
     return laptop.run("sh", "-c", script, "sh", *words, env=environment, timeout_s=300)
+
+
+def _wait_for(happened: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < ends
+        time.sleep(0.5)
 
 
 def _log(shared: Path) -> str:
