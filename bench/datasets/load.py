@@ -5,6 +5,7 @@ Usage:
     arrays = {key: load_arrays(v) for key, v in by_key.items()}
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.datasets.arrays import Arrays
@@ -24,6 +25,12 @@ def load_arrays(variant: Variant, folder: Path | None = None) -> Arrays:
     if variant.dataset == "synthetic":
         return make_synthetic(variant.shape, variant.classes, variant.examples)
     return split(obtain(folder))
+
+
+def real_variants(variants: Iterable[Variant]) -> list[Variant]:
+    """One of ``variants`` for each real data set that they need."""
+    by_key = {v.dataset: v for v in variants if v.dataset != "synthetic"}
+    return list(by_key.values())
 
 
 def dataset_key(variant: Variant) -> str:

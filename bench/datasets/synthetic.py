@@ -28,10 +28,12 @@ _EXAMPLE_BYTES = POOL_BYTES // 8
 def make_synthetic(shape: tuple[int, ...], classes: int, examples: int) -> Arrays:
     """Arrays of ``shape`` (height, width, channels), uint8, ``classes`` as equal as may be.
 
-    ``pool_sizes`` says how many. Raises DatasetError where one example takes more than 32 MiB.
+    ``pool_sizes`` says how many. Raises DatasetError where one example, or the patterns of all
+    classes, take more than 32 MiB.
     """
+    _check(shape, classes)
     train, held_out = pool_sizes(shape, examples)
-    labels = (np.arange(train + 2 * held_out) % classes).astype(np.int32)
+    labels = np.arange(train + 2 * held_out, dtype=np.int32) % np.int32(classes)
     images = _images(shape, classes, labels)
     val, test = train, train + held_out
     return Arrays(
@@ -49,24 +51,39 @@ def make_synthetic(shape: tuple[int, ...], classes: int, examples: int) -> Array
 def pool_sizes(shape: tuple[int, ...], examples: int) -> tuple[int, int]:
     """Training examples held for these arguments, and those of validation and test each.
 
-    The first is ``examples``, or as many as 192 MiB hold; the second a tenth of that, between
-    1 and 1,000. Raises DatasetError where one example takes more than 32 MiB.
+    The first is ``examples``, or as many as 192 MiB hold, but one at least; the second a tenth
+    of that, between 1 and 1,000.
     """
-    example_bytes = math.prod(shape)
+    train = max(1, min(examples, _TRAIN_BYTES // math.prod(shape)))
+    return train, max(1, min(1_000, train // 10))
+
+
+def _check(shape: tuple[int, ...], classes: int) -> None:
+    """Refuse by arithmetic what would take this machine's memory, and its driver's process."""
+    example_bytes, pattern_bytes = math.prod(shape), classes * math.prod(_coarse(shape))
     if example_bytes > _EXAMPLE_BYTES:
         raise DatasetError(
             f"one synthetic example of shape {list(shape)} takes {example_bytes} bytes, "
             f"more than {_EXAMPLE_BYTES}: lower shape"
         )
-    train = min(examples, _TRAIN_BYTES // example_bytes)
-    return train, max(1, min(1_000, train // 10))
+    if pattern_bytes > _EXAMPLE_BYTES:
+        raise DatasetError(
+            f"the patterns of {classes} synthetic classes take {pattern_bytes} bytes, "
+            f"more than {_EXAMPLE_BYTES}: lower classes or shape"
+        )
+
+
+def _coarse(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Rows, columns and channels of a class's pattern."""
+    height, width, channels = shape
+    return min(height, _GRID), min(width, _GRID), channels
 
 
 def _images(shape: tuple[int, ...], classes: int, labels: Labels) -> Images:
     """Half the range is the pattern of the label, half is noise: their sum cannot overflow."""
     generator = np.random.Generator(np.random.PCG64(_SEED))
-    height, width, channels = shape
-    rows, columns = min(height, _GRID), min(width, _GRID)
+    height, width, _ = shape
+    rows, columns, channels = _coarse(shape)
     patterns = generator.integers(0, 128, (classes, rows, columns, channels), dtype=np.uint8)
     images = np.empty((len(labels), *shape), np.uint8)
     of_row, of_column = np.arange(height) * rows // height, np.arange(width) * columns // width

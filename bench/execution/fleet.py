@@ -20,7 +20,7 @@ from bench.execution.cluster import Cluster, Reservation
 from bench.execution.lane import Lane
 from bench.execution.scheduler import Scheduler, job_of
 from bench.records.record import TrialRecord
-from bench.spec.plan import Block
+from bench.spec.plan import Block, Trial
 
 
 class Fleet:
@@ -49,6 +49,11 @@ class Fleet:
         """The blocks that have their devices, or are about to get them."""
         return list(self._lanes.values())
 
+    @property
+    def trials(self) -> Iterator[Trial]:
+        """Those of all blocks that have not ended."""
+        return (trial for block in self._blocks.values() for trial in block.trials)
+
     def start(self) -> Iterator[TrialRecord]:
         """Open lanes for the blocks that fit now."""
         for job in self._scheduler.start(time.monotonic()):
@@ -57,16 +62,20 @@ class Fleet:
                 self._cluster.share_of(block)
             except ResourceError as error:
                 self._scheduler.finish(job.key)
+                del self._blocks[job.key]
                 yield from _not_run(block, str(error))
                 continue
             taken = {node for lane in self.lanes for node in lane.reservation.nodes}
             reservation = self._cluster.reserve(block, taken)
             self._lanes[job.key] = self._open_lane(block, reservation)
 
-    def close_done(self) -> None:
-        """Give back the devices of blocks that have ended."""
-        for number in [number for number, lane in self._lanes.items() if lane.done]:
+    def close_done(self) -> bool:
+        """Give back the devices of blocks that have ended; whether there were any."""
+        done = [number for number, lane in self._lanes.items() if lane.done]
+        for number in done:
             self._close(number)
+            del self._blocks[number]
+        return bool(done)
 
     def close(self) -> None:
         """Give back all devices, whatever runs on them."""
@@ -83,16 +92,18 @@ class Fleet:
             if lane.rest:
                 self._blocks[number] = lane.rest
                 moving.append(number)
+            else:
+                del self._blocks[number]
             self._close(number)
         if smaller:
             self._cluster = smaller
         for job in self._scheduler.shrink(smaller.capacity if smaller else 0):
-            yield from _not_run(self._blocks[job.key], "too few are left")
+            yield from _not_run(self._blocks.pop(job.key), "too few are left")
         for number in moving:
             try:
                 self._queue(number)
             except (ResourceError, ValueError):
-                yield from _not_run(self._blocks[number], "too few are left")
+                yield from _not_run(self._blocks.pop(number), "too few are left")
 
     def _queue(self, number: int) -> None:
         block = self._blocks[number]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from bench.datasets.load import load_arrays
+from bench.datasets.load import load_arrays, real_variants
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
 from bench.execution.prune import not_run
 from bench.measure.environment import environment
@@ -48,8 +48,14 @@ class InProcessExecutor:
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Train each trial in turn; time limits cannot be kept without a process of its own."""
-        for trial in (trial for block in blocks for trial in block.trials):
+        """Train each trial in turn; time limits cannot be kept without a process of its own.
+
+        DatasetError, before the first, where real data cannot be had.
+        """
+        trials = [trial for block in blocks for trial in block.trials]
+        for variant in real_variants(trial.variant for trial in trials):
+            load_arrays(variant)
+        for trial in trials:
             if reason := limits.needless(trial):
                 yield not_run(trial, reason)
                 continue

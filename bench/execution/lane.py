@@ -22,6 +22,7 @@ from bench.execution.cluster import Reservation
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
 from bench.execution.gang import GRACE_S, Gang
 from bench.execution.prune import not_run
+from bench.execution.shelf import NoData
 from bench.execution.verdict import ended, in_trouble, port_was_taken, together
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block, Trial
@@ -115,7 +116,12 @@ class Lane:
             yield self._end(record)
         elif self._gang.placed and not self._gang.pending:
             self._on_event(Started(self._gang.trial, self._gang.places[0].node))
-            self._gang.train(self._data_of(self._gang.trial), self._board)
+            try:
+                data = self._data_of(self._gang.trial)
+            except NoData as error:
+                yield self._end(self._ended(self._gang, error.status, str(error)))
+            else:
+                self._gang.train(data, self._board)
 
     def expire(self) -> Iterator[TrialRecord]:
         """End the running trial where its time is over, or where it has stopped moving."""

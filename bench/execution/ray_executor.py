@@ -23,19 +23,19 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import bench
-from bench.datasets.load import dataset_key, load_arrays
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.address import answers, found_at
 from bench.execution.cluster import Cluster, Device, Reservation
 from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
 from bench.execution.lane import Lane
+from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions
 from bench.execution.worker import Board, node_environment
 from bench.measure.environment import environment
 from bench.measure.host import usable_cores
 from bench.records.record import EpochRecord, TrialRecord
-from bench.spec.plan import Block, Trial
+from bench.spec.plan import Block
 
 _POLL_S = 1.0
 _BOARD_S = 60.0
@@ -48,7 +48,7 @@ class RayExecutor:
 
     def __init__(self, address: str | None = None, device: Device = "auto") -> None:
         self._address, self._device = address, device
-        self._data: dict[Any, Any] = {}
+        self._shelf = Shelf()
         self._board: Any = None
         self._environments: dict[str, Any] = {}
 
@@ -81,7 +81,7 @@ class RayExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._data.clear()
+        self._shelf.clear()
         self._environments = {}
         ray.shutdown()
 
@@ -121,19 +121,24 @@ class RayExecutor:
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Keep the devices busy, the largest blocks first; give records as trials end."""
+        """Keep the devices busy, the largest blocks first; give records as trials end.
+
+        DatasetError, before anything starts, where real data cannot be had.
+        """
         attempts: dict[str, int] = {}
 
         def open_lane(block: Block, reservation: Reservation) -> Lane:
-            data_of, board = self._data_of, self._board
+            data_of, board = self._shelf.reference, self._board
             return Lane(block, reservation, limits, on_event, data_of, board, attempts)
 
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
+        self._shelf.stock(fleet.trials)
         try:
             while fleet.busy:
                 yield from fleet.start()
                 yield from self._turn(fleet)
-                fleet.close_done()
+                if fleet.close_done():
+                    self._shelf.keep_only(fleet.trials)
         except KeyboardInterrupt:
             self._read_board(fleet.lanes)
             for lane in fleet.lanes:
@@ -187,13 +192,6 @@ class RayExecutor:
             if trial_id in running:
                 epoch = EpochRecord.model_validate_json(epoch_json) if epoch_json else None
                 running[trial_id].add_news(epoch)
-
-    def _data_of(self, trial: Trial) -> Any:
-        """A reference to a trial's data, which is read once and put into the object store."""
-        key = dataset_key(trial.variant)
-        if key not in self._data:
-            self._data[key] = ray.put(load_arrays(trial.variant))
-        return self._data[key]
 
 
 def _ask_nodes(nodes: Sequence[dict[str, Any]]) -> list[Any]:

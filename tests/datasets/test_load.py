@@ -1,10 +1,12 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.datasets.load import dataset_key, load_arrays
+from bench.datasets.load import dataset_key, load_arrays, real_variants
+from bench.errors import DatasetError
 from bench.spec.variant import Variant, fill_defaults
 
 
@@ -19,6 +21,20 @@ def test_variants_of_real_data_share_one_load_whatever_they_train() -> None:
         dataset_key(_variant(examples=100, shape=(8, 8, 3))),
     }
     assert keys == {"fashion_mnist"}
+
+
+def test_real_data_is_named_once_and_made_data_never() -> None:
+    real, made = _variant(norm="bn_pre"), _variant(dataset="synthetic")
+    assert [v.dataset for v in real_variants([made, real, _variant(), made])] == ["fashion_mnist"]
+    assert real_variants([made]) == []
+
+
+def test_a_key_can_be_had_of_data_that_cannot() -> None:
+    shape = (10_000, 10_000, 3)
+    huge = _variant(dataset="synthetic", shape=shape)
+    assert "10000x10000x3" in dataset_key(huge)
+    with pytest.raises(DatasetError):
+        load_arrays(huge)
 
 
 def test_synthetic_variants_past_the_pool_share_one_load() -> None:

@@ -70,14 +70,20 @@ def test_the_bytes_are_the_same_on_every_machine() -> None:
 
 @given(any_shapes, st.integers(1, 10**9))
 def test_memory_is_bounded_for_any_request(shape: tuple[int, int, int], examples: int) -> None:
-    if math.prod(shape) > 32 * 2**20:
-        with pytest.raises(DatasetError, match=r"lower shape$"):
-            pool_sizes(shape, examples)
-        return
     train, held_out = pool_sizes(shape, examples)
     assert 1 <= train <= examples
     assert 1 <= held_out <= 1_000
+    if math.prod(shape) > 32 * 2**20:
+        with pytest.raises(DatasetError, match=r"lower shape$"):
+            make_synthetic(shape, 2, examples)
+        return
     assert (train + 2 * held_out) * math.prod(shape) <= POOL_BYTES
+
+
+@pytest.mark.parametrize("classes", [10**9, 10**18])
+def test_classes_whose_patterns_fit_nowhere_are_refused_by_arithmetic(classes: int) -> None:
+    with pytest.raises(DatasetError, match=rf"^the patterns of {classes} .*lower classes"):
+        make_synthetic((8, 8, 1), classes, 10)
 
 
 def test_an_imagenet_shaped_pool_keeps_to_its_bound() -> None:

@@ -103,7 +103,7 @@ def test_a_worker_that_hangs_is_ended_with_its_gang_by_the_time_without_progress
     ray_executor: RayExecutor, gangs: list[Gang], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "bench.execution.ray_executor.load_arrays",
+        "bench.execution.shelf.load_arrays",
         lambda variant: HangsOnWorkerOne(load_arrays(variant)),
     )
     # Longer than a start takes: the first sign of life comes once TensorFlow is there.

@@ -115,7 +115,7 @@ def test_a_trial_that_is_over_a_limit_is_ended_and_keeps_its_epochs(
 def test_an_exception_in_training_is_a_failed_trial_with_its_traceback(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.execution.ray_executor.load_arrays", lambda _variant: "no arrays")
+    monkeypatch.setattr("bench.execution.shelf.load_arrays", lambda _variant: "no arrays")
     (record,) = observe(ray_executor, suite_of(SINGLE, shape=[5, 5, 1])).records
     assert record.status == "failed"
     assert "AttributeError" in (record.error or "")
