@@ -16,7 +16,7 @@ from typing import Any
 _BATCH = ("per_replica_batch_size", "steps_per_epoch", "window_steps", "examples_left_out")
 _DEVICES = (
     *("node", "devices", "per_replica_batch_size", "norm_synchronized", "*_op_threads"),
-    *("tensorflow_strategy", "reduction"),
+    *("tensorflow_strategy", "reduction", "variables.OMP_NUM_THREADS"),
 )
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
@@ -48,7 +48,7 @@ PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
 COUNTERS: tuple[str, ...] = (
     *PER_PROCESS,
     "*_count",
-    "visible_gpus",
+    *("visible_gpus", "variables.CUDA_VISIBLE_DEVICES"),
     "optimizer_config.name",  # Keras counts: the second SGD of a process is "sgd_1"
 )
 """Keys that say what happened, or where: no settings."""

@@ -85,6 +85,12 @@ class Cluster:
             return len(self._nodes)
         return sum(int(resources["GPU"]) for resources in self._nodes.values())
 
+    def cores_of(self, node: str) -> float:
+        """The cores that a trial of one device has on a node; 0 where none runs there."""
+        if node not in self._nodes:
+            return 0.0
+        return self._cores_a_gpu() if self.has_gpus else float(self._nodes[node]["CPU"])
+
     def share_of(self, block: Block) -> int:
         """How much of ``capacity`` a block takes; ResourceError where it can never have it."""
         count, gpus = self._shape(block)

@@ -8,6 +8,7 @@ says that the trials shared a process. There is no time limit.
 """
 
 import functools
+import os
 import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import Any, Self
 from bench.datasets.load import load_arrays, real_variants
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
 from bench.execution.prune import not_run
-from bench.measure.environment import environment
+from bench.measure.environment import environment, variables
 from bench.measure.host import peak_rss_bytes, usable_cores
 from bench.records.clock import utc_now
 from bench.records.record import EpochRecord, TrialRecord
@@ -55,15 +56,17 @@ class InProcessExecutor:
         trials = [trial for block in blocks for trial in block.trials]
         for variant in real_variants(trial.variant for trial in trials):
             load_arrays(variant)
+        # What TensorFlow finds as it is imported, by the first of them.
+        given = variables(dict(os.environ))
         for trial in trials:
             if reason := limits.needless(trial):
                 yield not_run(trial, reason)
                 continue
             on_event(Started(trial, "this process"))
-            yield from _attempt(trial, on_event)
+            yield from _attempt(trial, on_event, given)
 
 
-def _attempt(trial: Trial, on_event: OnEvent) -> Iterator[TrialRecord]:
+def _attempt(trial: Trial, on_event: OnEvent, given: dict[str, str]) -> Iterator[TrialRecord]:
     finished: list[EpochRecord] = []
 
     def on_epoch(epoch: EpochRecord) -> None:
@@ -72,6 +75,7 @@ def _attempt(trial: Trial, on_event: OnEvent) -> Iterator[TrialRecord]:
 
     try:
         record = _train(trial, on_epoch)
+        record = record.model_copy(update={"resolved": {**record.resolved, "variables": given}})
     except KeyboardInterrupt:
         yield TrialRecord(
             trial=trial, status="interrupted", error="interrupted", epochs=tuple(finished)

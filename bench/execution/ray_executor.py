@@ -39,6 +39,8 @@ from bench.spec.plan import Block
 
 _POLL_S = 1.0
 _BOARD_S = 60.0
+_ENVIRONMENT_S = 30.0
+"""How long a node's cores are waited for; a cluster may be busy with somebody else's work."""
 
 
 class RayExecutor:
@@ -109,10 +111,16 @@ class RayExecutor:
         return self._cluster.capacity
 
     def environment(self) -> dict[str, Any]:
-        """Each node's, asked on the node itself, by its name (and address, where two share it)."""
+        """Each node's, asked on the node itself, by its name (and address, where two share it).
+
+        Asked with the cores of a trial, after which Ray sets variables such as OMP_NUM_THREADS.
+        """
         if not self._environments:
             nodes = _alive_nodes()
-            for node, (name, found) in zip(nodes, ray.get(_ask_nodes(nodes)), strict=True):
+            answers = [self._ask(node) for node in nodes]
+            ray.wait(answers, num_returns=len(answers), timeout=_ENVIRONMENT_S)
+            for node, answer in zip(nodes, answers, strict=True):
+                name, found = self._answer(node, answer)
                 taken = name in self._environments
                 unique = f"{name} ({node['NodeManagerAddress']})" if taken else name
                 self._environments[unique] = found
@@ -193,14 +201,21 @@ class RayExecutor:
                 epoch = EpochRecord.model_validate_json(epoch_json) if epoch_json else None
                 running[trial_id].add_news(epoch)
 
-
-def _ask_nodes(nodes: Sequence[dict[str, Any]]) -> list[Any]:
-    asked = []
-    for node in nodes:
+    def _ask(self, node: dict[str, Any], cores: float | None = None) -> Any:
         near = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        task = ray.remote(node_environment).options(num_cpus=0, scheduling_strategy=near)
-        asked.append(task.remote())
-    return asked
+        cores = self._cluster.cores_of(node["NodeID"]) if cores is None else cores
+        task: Any = ray.remote(node_environment)
+        return task.options(num_cpus=cores, scheduling_strategy=near).remote()
+
+    def _answer(self, node: dict[str, Any], asked: Any) -> tuple[str, dict[str, Any]]:
+        """A node's name and environment; without variables where its cores are taken."""
+        ready, _ = ray.wait([asked], timeout=0)
+        if ready:
+            answer: tuple[str, dict[str, Any]] = ray.get(asked)
+            return answer
+        ray.cancel(asked)
+        name, found = ray.get(self._ask(node, cores=0))
+        return name, {**found, "variables": None}
 
 
 def _alive_nodes() -> list[dict[str, Any]]:

@@ -61,7 +61,9 @@ class Worker:
         if not gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        self._log = _own_log()
+        # Ray's own folder of logs: where nobody is left to delete it, it goes with Ray's.
+        logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
+        self._log = _own_log(logs if logs.is_dir() else None)
         return Place(
             node=socket.gethostname(),
             node_id=context.get_node_id(),
@@ -81,6 +83,7 @@ class Worker:
         """
         import ray
 
+        from bench.measure.environment import variables
         from bench.measure.host import peak_rss_bytes
         from bench.records.clock import utc_now
         from bench.spec.plan import Trial
@@ -90,6 +93,7 @@ class Worker:
         uuids = _take_over_gpus()
         if tf_config is not None:
             os.environ["TF_CONFIG"] = tf_config
+        given = variables(dict(os.environ))
         import_started = time.perf_counter()
         from bench.training.pulse import Pulse
         from bench.training.trial import train
@@ -103,6 +107,7 @@ class Worker:
                 threads=threads,
                 on_epoch=lambda e: board.post.remote(trial.trial_id, e.model_dump_json()),
                 pulse=pulse,
+                gpus=uuids,
             )
         found = {
             "import_s": import_s,
@@ -110,7 +115,11 @@ class Worker:
             "total_s": time.perf_counter() - started,
         }
         Path(self._log).unlink(missing_ok=True)
-        seen = {"pid": os.getpid(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
+        seen = {
+            "pid": os.getpid(),
+            "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "variables": given,
+        }
         return record.model_copy(
             update={
                 "measures": record.measures.model_copy(update=found),
@@ -207,9 +216,12 @@ def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _own_log() -> str:
-    """Send this process's output, that of its C++ code included, to a file of its own."""
-    handle, path = tempfile.mkstemp(prefix="bench-worker-", suffix=".log")
+def _own_log(folder: Path | None) -> str:
+    """Send this process's output, that of its C++ code included, to a file of its own.
+
+    In ``folder``, or the system's for temporary files.
+    """
+    handle, path = tempfile.mkstemp(prefix="bench-worker-", suffix=".log", dir=folder)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os.dup2(handle, 1)

@@ -6,11 +6,13 @@ Usage:
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from bench.errors import ResourceError
 from bench.spec.variant import Variant
 from bench.training.precision import PRECISIONS
 
@@ -34,6 +36,19 @@ def configure(variant: Variant, threads: int) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(PRECISIONS[variant.precision].tf32)
     if variant.deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def check_gpus(given: Sequence[str]) -> None:
+    """Raise ResourceError where TensorFlow sees fewer GPUs than this process was ``given``.
+
+    It would train on the CPU without a word.
+    """
+    seen = len(tf.config.list_physical_devices("GPU"))
+    if seen < len(given):
+        raise ResourceError(
+            f"Ray gave GPU {', '.join(given)}, but this TensorFlow sees {seen or 'none'}: "
+            "install trainbench[gpu], and look at bench doctor"
+        )
 
 
 def _split_cpu(parts: int) -> None:

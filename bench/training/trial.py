@@ -10,7 +10,7 @@ The stages are timed apart: data, build, cold start, epochs, evaluation.
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,13 +41,15 @@ def train(
     threads: int,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     pulse: Pulse | None = None,
+    gpus: Sequence[str] = (),
 ) -> TrialRecord:
     """Train ``trial`` in this process and return its record; raises nothing of its own.
 
     ``load`` brings the data, ``threads`` is how many cores may be used, ``on_epoch`` is
     called after each epoch, outside its time. ``pulse`` counts windows for other threads.
+    ``gpus`` are those that this process was given: a trial fails where TensorFlow lacks one.
     """
-    session = _Session(trial, on_epoch, pulse or Pulse())
+    session = _Session(trial, on_epoch, pulse or Pulse(), gpus)
     error, log_tail = None, None
     status: Status = "completed"
     try:
@@ -74,6 +76,7 @@ class _Session:
     trial: Trial
     on_epoch: Callable[[EpochRecord], None]
     pulse: Pulse
+    gpus: Sequence[str]
     epochs: list[EpochRecord] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
     resolved: dict[str, Any] = field(default_factory=dict)
@@ -82,6 +85,7 @@ class _Session:
     def run(self, load: Callable[[], Arrays], threads: int) -> tuple[Status, str | None]:
         variant = self.trial.variant
         runtime.configure(variant, threads)
+        runtime.check_gpus(self.gpus)
         # Before anything that wakes TensorFlow up: several workers must meet first.
         with self._timed("rendezvous_s"):
             replicas = make_replicas(variant)

@@ -30,6 +30,17 @@ def test_what_xla_compiles_is_a_confound_of_pipelines_but_not_of_jit() -> None:
     assert confounds({"jit"}, tfdata, device) == ()
 
 
+def test_variables_confound_unless_they_say_which_devices_a_trial_had() -> None:
+    def given(**variables: str) -> dict[str, object]:
+        return {**PLAIN, "variables": variables}
+
+    cards = given(CUDA_VISIBLE_DEVICES="0"), given(CUDA_VISIBLE_DEVICES="1")
+    assert confounds({"norm"}, *cards) == ()
+    threads = given(OMP_NUM_THREADS="2"), given(OMP_NUM_THREADS="1")
+    assert confounds({"norm"}, *threads) == (Confound("variables.OMP_NUM_THREADS", "2", "1"),)
+    assert confounds({"workers"}, *threads) == ()
+
+
 def test_a_nested_setting_is_named_by_its_path() -> None:
     ours = {**PLAIN, "optimizer_config": {"name": "SGD", "learning_rate": 0.1}}
     theirs = {**PLAIN, "optimizer_config": {"name": "SGD", "learning_rate": 0.01}}

@@ -8,7 +8,7 @@ from bench.execution.executor import Executor
 from bench.execution.executors import make_executor
 from bench.spec.plan import make_plan
 from tests.execution.observed import LIMITS, InterruptAt, Log, observe, observe_apart
-from tests.suites_made import ENDLESS, TINY, suite_of
+from tests.suites_made import ENDLESS, SINGLE, TINY, suite_of
 
 NAMES = ("simulated", "inprocess", "ray")
 PLAN = make_plan(suite_of(TINY))
@@ -61,6 +61,14 @@ def test_a_completed_trial_has_every_epoch_and_says_where_it_ran(log: Log) -> No
         assert record.devices
         assert record.wall_s is not None
         assert record.wall_s > 0
+
+
+def test_a_trial_says_which_variables_tensorflow_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    (record,) = observe_apart("inprocess", SINGLE).records
+    assert record.resolved["variables"]["OMP_NUM_THREADS"] == "3"
 
 
 def test_events_come_in_order_started_then_each_epoch_then_the_record(log: Log) -> None:

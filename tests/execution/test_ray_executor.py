@@ -2,9 +2,11 @@
 
 import os
 import signal
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import ray
 
 from bench.errors import ResourceError
 from bench.execution.executor import EpochEnded, Event, Limits
@@ -51,8 +53,53 @@ def test_the_same_trial_gives_the_same_weights_whatever_ran_before_it(
     assert alone.measures.weights_l2 == last.measures.weights_l2
 
 
-def test_each_node_s_environment_is_told(ray_executor: RayExecutor) -> None:
-    assert list(ray_executor.environment()) == [os.uname().nodename]
+def test_each_node_s_environment_is_told_with_the_variables_that_trials_have(
+    ray_executor: RayExecutor, ray_log: Log
+) -> None:
+    (name,) = ray_executor.environment()
+    assert name == os.uname().nodename
+    told = ray_executor.environment()[name]["variables"]
+    assert told["OMP_NUM_THREADS"] == str(len(os.sched_getaffinity(0)))
+    for record in ray_log.records:
+        assert record.resolved["variables"] == {**told, "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+def test_a_node_whose_cores_are_taken_tells_all_but_its_variables(
+    ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Busy:
+        """Somebody else's actor, on all cores."""
+
+        def here(self) -> bool:
+            return True
+
+    monkeypatch.setattr("bench.execution.ray_executor._ENVIRONMENT_S", 0.5)
+    before = ray_executor.environment()
+    monkeypatch.setattr(ray_executor, "_environments", {})
+    actor: Any = ray.remote(Busy)
+    busy = actor.options(num_cpus=len(os.sched_getaffinity(0))).remote()
+    try:
+        assert ray.get(busy.here.remote())
+        (found,) = ray_executor.environment().values()
+    finally:
+        ray.kill(busy)
+    assert found["variables"] is None
+    assert found["packages"] == next(iter(before.values()))["packages"]
+
+
+def test_what_a_worker_writes_lies_among_ray_s_own_logs(ray_executor: RayExecutor) -> None:
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+    limits = _UntilTheFirstEpoch("trial_timeout_s")
+    found: list[Path] = []
+
+    def look(event: Event) -> None:
+        limits(event)
+        found.extend(logs.glob("bench-worker-*.log"))
+
+    observe(ray_executor, suite_of(ENDLESS), cast(Limits, limits), look)
+    assert found
+    assert list(logs.glob("bench-worker-*.log")) == []
 
 
 def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(
