@@ -1,6 +1,8 @@
 """From older schemas to today's, one small function a step.
 
-``STEPS[n]`` turns a document of schema version n into one of version n + 1.
+``STEPS[n]`` turns a document of schema version n into one of version n + 1. An axis that is
+added needs no step if its default is what the code did before: it stands on the axis's field in
+``bench.spec.variant``, and is what a record without that axis is read with.
 """
 
 from collections.abc import Callable

@@ -8,9 +8,9 @@ A record is immutable. What could not be measured is None, never 0.
 """
 
 import statistics
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from bench.spec.plan import Trial
 
@@ -100,6 +100,18 @@ class Measures(_Record):
     mfu: float | None = None
 
 
+_NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def _with_numbers(value: Any) -> Any:
+    """``value`` from JSON, its texts for numbers that are not finite as those numbers."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(inner) for inner in value]
+    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+
+
 class TrialRecord(_Record):
     """One attempt at a trial, whatever became of it."""
 
@@ -119,8 +131,11 @@ class TrialRecord(_Record):
     """From its dispatch to its end as the driver saw it: what the trial cost."""
     node: str | None = None
     devices: tuple[str, ...] = ()
-    resolved: dict[str, Any] = {}
-    """What TensorFlow chose in the end."""
+    resolved: Annotated[dict[str, Any], BeforeValidator(_with_numbers)] = {}
+    """What TensorFlow was given and chose in the end, in plain data.
+
+    Its texts "NaN", "Infinity" and "-Infinity" are numbers: JSON has no other way to write them.
+    """
     measures: Measures = Measures()
     epochs: tuple[EpochRecord, ...] = ()
 

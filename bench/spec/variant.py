@@ -58,7 +58,11 @@ _Switch = Annotated[bool, Field(strict=True)]
 
 
 class Variant(BaseModel):
-    """One training configuration. ``fill_defaults`` gives it the values left unsaid."""
+    """One training configuration. ``fill_defaults`` gives it the values left unsaid.
+
+    Fields with a default here were added later: records without them are read with it. It must
+    be what the code did before; where it cannot be, the schema's version changes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -94,7 +98,7 @@ class Variant(BaseModel):
     workers: _Count
     replicas: _Count
     """Devices per worker."""
-    placement: Literal["pack", "spread"]
+    placement: Literal["pack", "spread"] = "pack"
     """Workers on as few nodes as hold them, or each on a node of its own."""
     communication: Literal["full", "none"] = "full"
     """none: nothing is exchanged between replicas, which drift apart. Its time shows what
@@ -140,6 +144,11 @@ class Variant(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+ADDED: dict[str, Any] = {
+    name: field.default for name, field in Variant.model_fields.items() if not field.is_required()
+}
+"""Axes that records of this schema may lack, and what held before there was a choice."""
+
 AXES: tuple[str, ...] = (*Variant.model_fields, "per_replica_batch_size")
 """Every key that a suite may set on a variant."""
 
@@ -171,7 +180,7 @@ def fill_defaults(asked: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ValueError where two ways of giving the batch size contradict each other.
     """
-    settings: dict[str, Any] = {**_DEFAULTS, **asked}
+    settings: dict[str, Any] = {**ADDED, **_DEFAULTS, **asked}
     total = settings["workers"] * settings["replicas"]
     settings.setdefault("synchronized", total > 1)
     settings.setdefault("jit", _default_jit(settings["strategy"], settings["pipeline"]))
@@ -209,8 +218,6 @@ _DEFAULTS: dict[str, Any] = {
     "strategy": "one_device",
     "workers": 1,
     "replicas": 1,
-    "placement": "pack",
-    "communication": "full",
     "epochs": 3,
     "target_accuracy": None,
 }

@@ -34,6 +34,20 @@ MEASURES = st.builds(
     energy_j=st.none() | ANY_FLOAT,
     throttled=st.none() | st.booleans(),
 )
+TEXTS = st.text(st.characters(codec="utf-8"))
+RESOLVED = st.dictionaries(
+    TEXTS,
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(10**12), 10**12)
+        | ANY_FLOAT
+        | TEXTS.filter(lambda text: text not in ("NaN", "Infinity", "-Infinity")),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=4,
+)
 
 
 def trial(**variant: Any) -> Trial:
@@ -63,15 +77,29 @@ def record(*epochs: EpochRecord, **more: Any) -> TrialRecord:
     st.lists(EPOCHS, max_size=3).map(tuple),
     MEASURES,
     st.sampled_from(STATUSES),
-    st.none() | st.text(st.characters(codec="utf-8")),
+    st.none() | TEXTS,
+    RESOLVED,
 )
 def test_a_record_comes_back_from_json_as_it_was(
-    epochs: tuple[EpochRecord, ...], measures: Measures, status: Any, error: str | None
+    epochs: tuple[EpochRecord, ...],
+    measures: Measures,
+    status: Any,
+    error: str | None,
+    resolved: dict[str, Any],
 ) -> None:
-    once = record(*epochs, measures=measures, status=status, error=error, resolved={"xla": True})
+    once = record(*epochs, measures=measures, status=status, error=error, resolved=resolved)
     again = TrialRecord.model_validate_json(once.model_dump_json())
     # NaN is not equal to itself, but is written alike.
     assert repr(again) == repr(once)
+
+
+def test_settings_that_are_not_finite_come_back_as_numbers() -> None:
+    once = record(
+        resolved={"epsilon": math.inf, "config": {"momentum": -math.inf, "a": [math.nan]}}
+    )
+    again = TrialRecord.model_validate_json(once.model_dump_json()).resolved
+    assert (again["epsilon"], again["config"]["momentum"]) == (math.inf, -math.inf)
+    assert math.isnan(again["config"]["a"][0])
 
 
 def test_the_epoch_time_is_the_median_of_the_steady_epochs() -> None:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.raw import read_raw
 from bench.errors import BenchError, ResourceError, RunFolderError, StorageError
 from bench.records import migrate
 from bench.records.record import SCHEMA_VERSION, TrialRecord
 from bench.records.store import RunFolder, RunInfo, aside
 from bench.spec.plan import Plan, make_plan
 from bench.spec.suite import parse_suite
+from bench.spec.variant import ADDED
 
 SUITE = {
     "name": "test",
@@ -52,6 +54,28 @@ def refusal(error: type[BenchError], action: Callable[[], object]) -> str:
         action()
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+@pytest.mark.parametrize("axis", sorted(ADDED))
+def test_a_record_from_before_an_axis_was_added_is_read_with_what_held_then(
+    folder: RunFolder, axis: str
+) -> None:
+    folder.write(record())
+    older = json.loads(file_of(folder).read_text())
+    del older["trial"]["variant"][axis]
+    file_of(folder).write_text(json.dumps(older))
+    (read,) = folder.records()
+    assert read == record()
+    assert getattr(read.trial.variant, axis) == ADDED[axis]
+    assert list(read_raw(folder, all_attempts=False).columns[axis]) == [ADDED[axis]]
+
+
+def test_a_record_without_an_axis_that_always_was_is_refused(folder: RunFolder) -> None:
+    folder.write(record())
+    damaged = json.loads(file_of(folder).read_text())
+    del damaged["trial"]["variant"]["norm"]
+    file_of(folder).write_text(json.dumps(damaged))
+    assert "norm is missing" in refusal(RunFolderError, lambda: list(folder.records()))
 
 
 def test_a_new_folder_says_what_was_asked_for(folder: RunFolder) -> None:
