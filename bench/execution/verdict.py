@@ -24,6 +24,9 @@ _MOST_TELLING: tuple[Status, ...] = (
 _SILENT = re.compile(r"stopped sending heartbeats\)?:\s*/job:worker/replica:0/task:(\d+)")
 """What the others say of a worker that TensorFlow hears nothing of any more."""
 
+_LEADER_SILENT = "RPC: /tensorflow.CoordinationService/"
+"""What they say where it is worker 0, which is asked who else is alive."""
+
 _PORT_TAKEN = ("address already in use", "could not start grpc server")
 
 
@@ -111,13 +114,19 @@ def _fates(gang: Gang, epochs: Sequence[EpochRecord]) -> dict[int, Fate]:
         for index, error in gang.errors.items()
     }
     for index, record in gang.records.items():
-        silent = _SILENT.search(record.log_tail or "")
-        if silent:
+        silent = _silent_peer(record.log_tail or "")
+        if silent is not None:
             reason = "its peers heard nothing of it any more: it was stopped, or its network cut"
-            fates.setdefault(int(silent.group(1)), Fate("worker_lost", reason))
+            fates.setdefault(silent, Fate("worker_lost", reason))
         elif record.status != "completed":
             fates[index] = Fate(record.status, record.error or record.status)
     return fates
+
+
+def _silent_peer(tail: str) -> int | None:
+    if named := _SILENT.search(tail):
+        return int(named.group(1))
+    return 0 if _LEADER_SILENT in tail else None
 
 
 def _tails(gang: Gang, own: TrialRecord | None) -> str | None:

@@ -112,6 +112,16 @@ def test_a_worker_that_its_peers_hear_nothing_of_is_lost_not_they() -> None:
     assert (record.log_tail or "").startswith("[worker 0] Collective ops")
 
 
+def test_the_worker_that_its_peers_ask_who_is_alive_is_lost_when_it_does_not_answer() -> None:
+    tail = (
+        "Collective ops is aborted by: Deadline Exceeded\n\n"
+        "RPC: /tensorflow.CoordinationService/Heartbeat"
+    )
+    record = in_trouble(Ended(records={1: said("failed", log_tail=tail)}).gang, [])
+    assert record.status == "worker_lost"
+    assert (record.error or "").startswith("worker 0: its peers heard nothing")
+
+
 @pytest.mark.parametrize(
     ("settings", "epochs", "status"),
     [
