@@ -25,7 +25,7 @@ RUN_OPTIONS = $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(ADDRESS),--address 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data bench test test-cluster cluster-packages check report perf clean
+.PHONY: help install data bench test test-cluster cluster-packages check report publish perf clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -58,15 +58,20 @@ cluster-packages: ## install what those tests need from Debian (tests/cluster/pa
 		dpkg-query --show "$$package" >/dev/null 2>&1 || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -qq -y $$missing; fi
 
-check: install ## lint, format, types, and which room imports which
+check: install ## lint, format, types, which room imports which, published tables
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bench verify-published
 
 report: install ## write the report of RUN (the latest)
 	@test -n '$(RUN)' || { echo 'make: no run in results/runs: set RUN=...' >&2; exit 2; }
 	$(BIN)/bench report '$(RUN)' $(ARGS)
+
+publish: install ## put RUN (the latest) into results/published/NAME
+	@test -n '$(RUN)' -a -n '$(NAME)' || { echo 'make: publish needs NAME=..., and a RUN' >&2; exit 2; }
+	$(BIN)/bench publish '$(RUN)' '$(NAME)' --replace $(ARGS)
 
 perf: ## print what the harness costs and how fast training is; nothing is judged
 	@$(MAKE) --no-print-directory data EXTRAS='$(EXTRAS),perf'

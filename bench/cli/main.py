@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from bench.cli.published import publish, verify_published
 from bench.cli.say import complain, resume_command, say
 from bench.cli.settings import parse_settings
 
@@ -28,6 +29,8 @@ app = typer.Typer(
 )
 data = typer.Typer(help="The data sets that suites train on.", no_args_is_help=True)
 app.add_typer(data, name="data")
+app.command("publish")(publish)
+app.command("verify-published")(verify_published)
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite, or a file.")]
 Set = Annotated[

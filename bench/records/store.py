@@ -6,6 +6,7 @@
     <run>/trials.csv ... epochs.parquet    the same as tables, made from the records
     <run>/report/                          what ``bench report`` writes
     <run>/.lock                            held by the one driver that may write
+    <run>/records.jsonl                    in trials' place where a run was published
 
 Usage:
     folder = RunFolder.create(path, info)  # or RunFolder.open(path)
@@ -103,6 +104,11 @@ class RunFolder:
         return self.path / "trials"
 
     @property
+    def published(self) -> Path:
+        """All attempts in one file, a line each, the last at a trial after the earlier ones."""
+        return self.path / "records.jsonl"
+
+    @property
     def report(self) -> Path:
         """Where the report goes."""
         return self.path / "report"
@@ -171,6 +177,7 @@ class RunFolder:
         """
         trials = self.trials
         if not trials.is_dir():
+            yield from _published(self.published, all_attempts)
             return
         # Plain strings: 100,000 files as Path objects would take seconds more.
         for name in sorted(entry.name for entry in os.scandir(trials)):
@@ -194,11 +201,17 @@ class RunFolder:
 def _read_json(path: Path | str) -> dict[str, Any]:
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            content = from_json(file.read())
+            content = file.read()
     except OSError as error:
         raise RunFolderError(
             f"{path}: {error.strerror or error}: make that file readable"
         ) from None
+    return _checked(content, path)
+
+
+def _checked(text: bytes, path: Path | str) -> dict[str, Any]:
+    try:
+        content = from_json(text)
     except ValueError as error:
         raise RunFolderError(
             f"{path}: damaged ({error}): restore it, or delete it and run again with --resume"
@@ -206,6 +219,14 @@ def _read_json(path: Path | str) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
         raise RunFolderError(f"{path}: not a file of bench run: restore it, or delete it")
     return migrated(content, path)
+
+
+def _published(path: Path, all_attempts: bool) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        return
+    records = [_checked(line, path) for line in path.read_bytes().splitlines()]
+    last = {record["trial"]["trial_id"]: record for record in records}
+    yield from records if all_attempts else last.values()
 
 
 def _keep_earlier(path: Path) -> None:

@@ -1,0 +1,47 @@
+"""The commands for results that others are to read and to check."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.say import complain, say
+
+Place = Annotated[Path, typer.Option("--into", help="Where published runs are.")]
+PUBLISHED = Path("results/published")
+
+
+def publish(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name among the published.")],
+    into: Place = PUBLISHED,
+    replace: Annotated[bool, typer.Option("--replace", help="In place of one so called.")] = False,
+) -> None:
+    """Write a run's records and report where others can read and check them."""
+    from bench.report.publish import publish as written
+
+    say(str(written(run, name, into, replace=replace)))
+
+
+def verify_published(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FOLDER...]", help="Some alone.")
+    ] = None,
+    into: Place = PUBLISHED,
+) -> None:
+    """Make every published table anew from its records, and compare."""
+    from bench.errors import UsageError
+    from bench.report.publish import differences, index, published
+
+    chosen = folders or published(into)
+    if not chosen:
+        raise UsageError(f"{into}: no published run: bench publish RUN NAME makes one")
+    found = [line for folder in chosen for line in differences(folder)]
+    listing = into / "README.md"
+    if not folders and (not listing.is_file() or listing.read_text() != index(into)):
+        found.append(f"{listing}: not the list of what is there: publish again")
+    for line in found:
+        complain(line)
+    if found:
+        raise typer.Exit(5)
+    say(f"{len(chosen)} published runs are what their records give")

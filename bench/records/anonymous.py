@@ -1,0 +1,53 @@
+"""A run's records without the names of its machines, its users' folders and its addresses.
+
+Usage:
+    rename = renamer(info, records)
+    public = rename(record)              # plain data in, plain data out
+
+For results that are published: hosts become node-1, node-2 ... and the driver, an absolute path
+keeps its last part, an IP address is left out of what processes said. Nothing measured changes.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+_ABSOLUTE = re.compile(r"(?<![\w.:/>~-])~?/(?:[\w.+@-]+/)+(?=[\w.+@-])")
+_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{1,4}\b")
+_SAID = ("error", "log_tail")
+"""Fields of a record that a process wrote: elsewhere four numbers with dots are a version."""
+
+Renamer = Callable[[Any], Any]
+
+
+def renamer(info: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> Renamer:
+    """What makes plain data of this run public; hosts are numbered as the run named them."""
+    hosts = dict.fromkeys(
+        name.partition(" (")[0]
+        for invocation in info["invocations"]
+        for name in invocation["environment"]
+        if name != "driver"
+    )
+    hosts |= dict.fromkeys(record["node"] for record in records if record.get("node"))
+    named = {host: f"node-{number}" for number, host in enumerate(hosts, start=1)}
+    ordered = sorted(named, key=len, reverse=True)
+    found = re.compile("|".join(rf"(?<![\w-]){re.escape(host)}(?![\w-])" for host in ordered))
+
+    def text(value: str, said: bool) -> str:
+        value = _ABSOLUTE.sub("", value)
+        value = found.sub(lambda match: named[match.group()], value) if named else value
+        return _ADDRESS.sub("ADDRESS", value) if said else value
+
+    def rename(value: Any, said: bool = False) -> Any:
+        if isinstance(value, str):
+            return text(value, said)
+        if isinstance(value, Mapping):
+            return {
+                text(key, said=" (" in key): rename(inner, said or key in _SAID)
+                for key, inner in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [rename(inner, said) for inner in value]
+        return value
+
+    return rename

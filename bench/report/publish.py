@@ -1,0 +1,148 @@
+"""A run as others may read it: its tables, and all that they are recomputed from.
+
+Usage:
+    folder = publish(Path("results/runs/quick-1"), "quick", Path("results/published"))
+    differences(folder)          # () where every file is what the records give
+
+A published folder is a run folder without its machines' names: ``run.json``, the records in one
+file, the suite, tables and report. What is made from records is never edited: ``differences``
+makes all of it anew.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from bench.analysis.frame import write_tables
+from bench.errors import ResourceError, RunFolderError
+from bench.records.anonymous import renamer
+from bench.records.disk import disk_errors, write_aside
+from bench.records.store import RunFolder
+from bench.report.write import write_report
+
+GIVEN = ("run.json", "records.jsonl")
+"""What the rest is made from."""
+
+
+def publish(run: Path, name: str, place: Path, *, replace: bool = False) -> Path:
+    """Write ``run`` to ``place/name`` and return that folder.
+
+    Raises RunFolderError where ``run`` is no finished run, ResourceError where the name is taken
+    and not to be replaced, StorageError where the disk is full or not writable.
+    """
+    source, target = RunFolder.open(run), place / name
+    if target.exists() and not replace:
+        raise ResourceError(f"{target}: already there: choose another name, or give --replace")
+    records = list(source.raw_records(all_attempts=True))
+    _refuse_unfinished(source, records)
+    public = renamer(info := source.info().model_dump(mode="json"), records)
+    # Last attempts after earlier ones, in planned order, whatever the files were called.
+    order = {trial_id: number for number, trial_id in enumerate(info["trial_ids"])}
+    records.sort(
+        key=lambda r: (order.get(r["trial"]["trial_id"], len(order)), r["invocation"], r["attempt"])
+    )
+    with disk_errors(target):
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place, prefix=f".{name}-") as staging:
+            fresh = Path(staging)
+            write_aside(fresh / "run.json", json.dumps(public(info), indent=1) + "\n")
+            lines = (json.dumps(public(record), sort_keys=True) + "\n" for record in records)
+            write_aside(fresh / "records.jsonl", "".join(lines))
+            made_from(fresh)
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(fresh, target)
+        write_aside(place / "README.md", index(place))
+    return target
+
+
+def made_from(folder: Path) -> list[Path]:
+    """Write into ``folder`` all that its run.json and records.jsonl give; the paths written."""
+    suite = folder / "suite.toml"
+    write_aside(suite, tomli_w.dumps(_without_nothing(RunFolder.open(folder).info().suite)))
+    tables = write_tables(RunFolder.open(folder))
+    for path in tables:
+        if path.suffix == ".parquet":  # the same again, and not the same bytes everywhere
+            path.unlink()
+    kept = [path for path in tables if path.suffix != ".parquet"]
+    return [suite, *kept, *write_report(folder, folder)]
+
+
+def differences(folder: Path) -> tuple[str, ...]:
+    """Where ``folder`` is not what its records give: the file, and its first line that differs.
+
+    Raises RunFolderError where it is no published run.
+    """
+    missing = [name for name in GIVEN if not (folder / name).is_file()]
+    if missing:
+        raise RunFolderError(f"{folder}: no {missing[0]}: publish the run again")
+    with tempfile.TemporaryDirectory() as place:
+        # Under the same name, since a report may say it.
+        fresh = Path(place) / folder.name
+        fresh.mkdir()
+        for name in GIVEN:
+            shutil.copyfile(folder / name, fresh / name)
+        made = [path.relative_to(fresh) for path in made_from(fresh)]
+        found = [_difference(folder / name, fresh / name) for name in made]
+    return tuple(line for line in found if line)
+
+
+def published(place: Path) -> list[Path]:
+    """The published folders of ``place``, by name."""
+    return sorted(path.parent for path in place.glob("*/run.json"))
+
+
+def index(place: Path) -> str:
+    """What ``place`` holds, as Markdown."""
+    rows = []
+    for folder in published(place):
+        info = RunFolder.open(folder).info()
+        description = " ".join(info.suite.get("description", "").split())
+        when = info.invocations[0].started_at[:10] if info.invocations else "?"
+        cell = description.replace("|", "\\|")
+        rows.append(f"| [{folder.name}]({folder.name}/summary.md) | {cell} | {when} |")
+    return "\n".join([_INDEX, *rows, ""])
+
+
+_INDEX = """\
+# Published runs
+
+Each folder holds `run.json` and `records.jsonl`, and what is made from these two alone: the
+report (`summary.md`, `.csv`, `.tex`), all trials and epochs, the suite. `bench verify-published`
+makes it all anew and compares. `bench report FOLDER --out ...` and pandas read a folder as they
+read any run. This page is made by `bench publish`.
+
+| run | what it asks | taken on |
+|---|---|---|"""
+
+
+def _without_nothing(value: Any) -> Any:
+    """TOML has no null; what is empty is what is not said."""
+    if isinstance(value, dict):
+        inner = {key: _without_nothing(v) for key, v in value.items()}
+        return {key: v for key, v in inner.items() if v not in (None, [], {})}
+    return [_without_nothing(v) for v in value] if isinstance(value, list) else value
+
+
+def _refuse_unfinished(source: RunFolder, records: list[dict[str, Any]]) -> None:
+    ended = {r["trial"]["trial_id"] for r in records if r["status"] != "interrupted"}
+    planned = source.info().trial_ids
+    left = [trial_id for trial_id in planned if trial_id not in ended]
+    if left:
+        raise RunFolderError(
+            f"{source.path}: {len(left)} of {len(planned)} trials have not ended: "
+            "finish the run by --resume, then publish it"
+        )
+
+
+def _difference(ours: Path, fresh: Path) -> str | None:
+    if not ours.is_file():
+        return f"{ours}: missing"
+    here, there = ours.read_text().splitlines(), fresh.read_text().splitlines()
+    for number, (a, b) in enumerate(zip(here, there, strict=False), start=1):
+        if a != b:
+            return f"{ours}:{number}: not what the records give"
+    return None if len(here) == len(there) else f"{ours}: lines are missing, or too many"
