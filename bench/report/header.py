@@ -5,10 +5,12 @@ Usage:
 """
 
 import shlex
+from collections.abc import Iterable
 from pathlib import PurePath
 
 from bench.analysis.summary import Summary
 from bench.analysis.wall import WallTime
+from bench.records.store import Invocation
 from bench.report.machine import environment_facts
 from bench.report.number import duration, plural, share
 
@@ -16,13 +18,19 @@ from bench.report.number import duration, plural, share
 def facts(summary: Summary) -> list[tuple[str, str]]:
     """Titles and texts, in order; what is not known is left out."""
     found = {
-        "Command": _command(summary),
+        "Command": _each(_command(call) for call in summary.invocations),
         "Run": _what(summary),
         "When": _when(summary),
-        **environment_facts(summary.invocations[-1].environment if summary.invocations else {}),
+        **{title: _each(texts) for title, texts in _environments(summary).items()},
         "Wall time": wall_text(summary.wall),
     }
     return [(title, text) for title, text in found.items() if text]
+
+
+def changed(summary: Summary) -> tuple[str, ...]:
+    """Titles of what invocations ran on or with, where that is not the same for all of them."""
+    found = _environments(summary)
+    return tuple(title for title, texts in found.items() if len(set(texts)) > 1)
 
 
 def wall_text(wall: WallTime) -> str:
@@ -45,10 +53,29 @@ def wall_text(wall: WallTime) -> str:
     return f"{duration(wall.total_s)}{measured} ({listed})" if listed else duration(wall.total_s)
 
 
-def _command(summary: Summary) -> str:
-    if not summary.invocations or not summary.invocations[0].command:
+def _environments(summary: Summary) -> dict[str, list[str]]:
+    """The text of each invocation under each title."""
+    found = [environment_facts(call.environment) for call in summary.invocations]
+    return {title: [facts[title] for facts in found] for title in found[0]} if found else {}
+
+
+def _each(texts: Iterable[str]) -> str:
+    """One text where all are the same, else each with the invocations, from 1, that have it."""
+    calls: dict[str, list[str]] = {}
+    for number, text in enumerate(texts, start=1):
+        calls.setdefault(text, []).append(str(number))
+    if len(calls) < 2:
+        return next(iter(calls), "")
+    return "; ".join(
+        f"{text or 'unknown'} (invocation{'s' if len(numbers) > 1 else ''} {', '.join(numbers)})"
+        for text, numbers in calls.items()
+    )
+
+
+def _command(call: Invocation) -> str:
+    if not call.command:
         return ""
-    program, *arguments = summary.invocations[0].command
+    program, *arguments = call.command
     return shlex.join([PurePath(program).name, *arguments])
 
 

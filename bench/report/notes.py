@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.analysis.compare import Comparison
 from bench.analysis.summary import Summary, VariantSummary
+from bench.report.header import changed
 from bench.report.number import plural
 
 SYNTHETIC = "Synthetic data: this accuracy means nothing."
@@ -96,6 +97,11 @@ def of_summary(summary: Summary) -> Iterator[str]:
             "being all replicas; strong against the same global batch, weak against the same "
             "batch per replica. Communication: the share of the epoch time that goes away where "
             "replicas exchange nothing."
+        )
+    if titles := changed(summary):
+        yield (
+            f"Invocations differ in {', '.join(titles)}: summary.md lists what "
+            "each ran on. Times of one row may come from several."
         )
     if len({v.examples for v in summary.variants}) > 1 and summary.columns:
         yield "A fixed cost per epoch draws a ratio towards 1 where an epoch has few examples."
