@@ -1,7 +1,8 @@
 """How far a mean, or a ratio of times, can be trusted: Student's t over trials and blocks.
 
 Usage:
-    mean_interval([0.71, 0.73, 0.70])          # Estimate(value=0.713, low=..., high=..., n=3)
+    mean_interval([0.81, 0.83, 0.80])          # Estimate(value=0.813, low=..., high=..., n=3)
+    geometric_interval([0.71, 0.73, 0.70])     # the same on logarithms: of times and rates
     paired_ratio([1.4, 1.5], [0.7, 0.8])       # Ratio(value=1.94, ..., blocks=2, ...)
 
 The unit is a block: one trial of each arm, run close together on the same devices. Epochs
@@ -21,7 +22,10 @@ POWER = 0.90
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over ``n`` trials and its 95 % interval, None where n is 1."""
+    """A mean over ``n`` trials or sessions and its 95 % interval, None where n is 1.
+
+    Of what cannot be below 0 the mean is geometric, and the interval above 0.
+    """
 
     value: float
     low: float | None
@@ -47,6 +51,16 @@ class Ratio:
 def mean_interval(values: Sequence[float]) -> Estimate:
     """The mean of ``values``, one a trial, and its t interval. ValueError where it is empty."""
     return estimate(len(values), statistics.fmean(values), _deviation(values))
+
+
+def geometric_interval(values: Sequence[float]) -> Estimate:
+    """The geometric mean of positive ``values``, and the t interval of their logarithms.
+
+    The mean of rates is then the inverse of the mean of times. ValueError where ``values`` is
+    empty or holds one that is not positive.
+    """
+    logs = [math.log(value) for value in values]
+    return geometric_estimate(len(logs), statistics.fmean(logs), _deviation(logs))
 
 
 def paired_ratio(
@@ -79,15 +93,20 @@ def estimate(n: int, mean: float, deviation: float) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n)
 
 
+def geometric_estimate(n: int, mean: float, deviation: float) -> Estimate:
+    """An estimate from the number, mean and standard deviation of the logarithms."""
+    logs = estimate(n, mean, deviation)
+    low, high = (None if end is None else _exp(end) for end in (logs.low, logs.high))
+    return Estimate(_exp(logs.value), low, high, n)
+
+
 def ratio(n: int, mean: float, deviation: float, blocks: int, sessions: int) -> Ratio:
     """A ratio from the number, mean and standard deviation of its log ratios."""
-    if n < 2:
-        return Ratio(math.exp(mean), None, None, n, blocks, sessions, None)
-    half = _t_quantile(n) * deviation / math.sqrt(n)
+    found = geometric_estimate(n, mean, deviation)
     return Ratio(
-        value=math.exp(mean),
-        low=math.exp(mean - half),
-        high=math.exp(mean + half),
+        value=found.value,
+        low=found.low,
+        high=found.high,
         n=n,
         blocks=blocks,
         sessions=sessions,
@@ -123,6 +142,13 @@ def _noncentrality(n: int) -> float:
     from scipy import special
 
     return float(special.nctdtrinc(n - 1, 1 - POWER, _t_quantile(n)))
+
+
+def _exp(exponent: float) -> float:
+    try:
+        return math.exp(exponent)
+    except OverflowError:  # so few values say nothing of how large it may be
+        return math.inf
 
 
 def _deviation(values: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.compare import Comparison, compare, moments, units
 from bench.analysis.frame import trials_frame
-from bench.analysis.paired import Estimate, estimate
+from bench.analysis.paired import Estimate, estimate, geometric_estimate
 from bench.analysis.raw import RawRun, collector_paused, read_raw
 from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
 from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time
@@ -102,7 +102,8 @@ _NEEDED = (
     *("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
     *("workers", "replicas", "global_batch_size", "communication"),
 )
-_BY_SESSION = frozenset({"epoch_s", "examples_per_s"})
+_OF_TIME = frozenset({"epoch_s", "examples_per_s"})
+"""What is above 0 and hangs on a session's conditions: means of logarithms, one a session."""
 
 
 @collector_paused()
@@ -227,10 +228,15 @@ def _by_variant(values: "pd.Series[Any]") -> dict[str, Any]:
 
 
 def _estimates(done: "pd.DataFrame", name: str) -> dict[str, Estimate]:
-    frame = units(done, "variant_id", name) if name in _BY_SESSION else done
+    import numpy as np
+
+    frame, of_moments = done, estimate
+    if name in _OF_TIME:
+        logs = done[done[name] > 0].assign(**{name: lambda rows: np.log(rows[name])})
+        frame, of_moments = units(logs, "variant_id", name), geometric_estimate
     found = moments(frame, "variant_id", name)
     return {
-        variant_id: estimate(int(n), float(mean), float(deviation))
+        variant_id: of_moments(int(n), float(mean), float(deviation))
         for variant_id, n, mean, deviation in found[found["count"] > 0].itertuples()
     }
 

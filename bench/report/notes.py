@@ -81,8 +81,10 @@ def of_comparison(comparison: Comparison, blocks: int) -> Iterator[str]:
 def of_summary(summary: Summary) -> Iterator[str]:
     """How to read the table as a whole."""
     yield (
-        "Means over completed trials, with 95 % t intervals; the epoch time of a trial is the "
-        "median of its steady epochs, throughput its examples over their time."
+        "Over completed trials, with 95 % t intervals: of times and throughput the geometric "
+        "mean and the interval of the logarithms, of accuracy the arithmetic mean. The epoch "
+        "time of a trial is the median of its steady epochs, throughput its examples over "
+        "their time."
     )
     if summary.columns:
         yield (

@@ -10,6 +10,7 @@ from scipy import stats
 
 from bench.analysis.paired import (
     estimate,
+    geometric_interval,
     mean_interval,
     paired_ratio,
     ratio,
@@ -40,6 +41,30 @@ def test_the_interval_is_that_of_a_paired_t_test_on_logarithms(
     assert found.low is not None and found.high is not None
     ends = [math.log(found.low), math.log(found.high)]
     assert ends == pytest.approx([logs.mean() - half, logs.mean() + half], abs=1e-9)
+
+
+@given(st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=9))
+def test_the_mean_of_rates_is_the_inverse_of_that_of_times(times: list[float]) -> None:
+    found, rates = geometric_interval(times), geometric_interval([1 / t for t in times])
+    assert found.value == pytest.approx(stats.gmean(times))
+    assert found.low is not None and rates.high is not None
+    assert 0 <= found.low <= found.value * (1 + 1e-9)
+    if found.low > 1e-300:
+        assert found.low * rates.high == pytest.approx(1)
+
+
+def test_the_interval_of_a_time_is_that_of_its_logarithm() -> None:
+    found = geometric_interval([1.0, 2.0, 4.0])
+    half = stats.t.ppf(0.975, 2) * math.log(2) / math.sqrt(3)
+    assert found.value == pytest.approx(2)
+    assert found.n == 3
+    assert found.low == pytest.approx(2 * math.exp(-half))
+    assert found.high == pytest.approx(2 * math.exp(half))
+
+
+def test_a_bound_beyond_all_floats_is_infinite() -> None:
+    assert geometric_interval([1e-300, 1e300]).high == math.inf
+    assert paired_ratio([1e-300, 1.0], [1.0, 1e-300]).high == math.inf
 
 
 @given(TIMES)

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from bench.analysis.frame import load_trials
-from bench.analysis.paired import Estimate, Ratio, mean_interval, paired_ratio
+from bench.analysis.paired import (
+    Estimate,
+    Ratio,
+    geometric_interval,
+    mean_interval,
+    paired_ratio,
+)
 from bench.analysis.summary import Column, Failures, Summary, VariantSummary, summarize
 from bench.records.record import TrialRecord
 from bench.spec.plan import Trial
@@ -51,13 +57,24 @@ def test_every_number_can_be_recomputed_from_the_trials(tmp_path: Path) -> None:
     times = {norm: rows["epoch_s"].tolist() for norm, rows in trials.groupby("norm")}
     speeds = trials.query("norm == 'bn_pre'")["examples_per_s"].tolist()
     row = of(summarize(folder.path), "norm=bn_pre")
-    assert agree(row.epoch_s, mean_interval(times["bn_pre"]))
-    assert agree(row.examples_per_s, mean_interval(speeds))
+    assert agree(row.epoch_s, geometric_interval(times["bn_pre"]))
+    assert agree(row.examples_per_s, geometric_interval(speeds))
+    accuracies = trials.query("norm == 'bn_pre'")["val_accuracy"].tolist()
+    assert agree(row.val_accuracy, mean_interval(accuracies))
     comparison = row.comparisons[0]
     assert comparison is not None and comparison.ratio is not None
     expected = paired_ratio(times["bn_pre"], times["none"])
     assert agree(comparison.ratio, expected)
     assert (comparison.dropped_blocks, comparison.split_blocks) == (0, 0)
+
+
+def test_no_interval_of_a_time_or_a_rate_goes_below_zero(tmp_path: Path) -> None:
+    folder = made_run(tmp_path / "run", epoch_s=lambda trial, _: 10.0**trial.block)
+    for row in summarize(folder.path).variants:
+        for found in (row.epoch_s, row.examples_per_s):
+            assert found is not None and found.low is not None and found.high is not None
+            assert 0 < found.low < found.value < found.high
+        assert row.epoch_s is not None and row.epoch_s.value == pytest.approx(10)
 
 
 def test_rows_come_in_the_suites_order_and_columns_name_the_baseline(tmp_path: Path) -> None:
@@ -79,7 +96,7 @@ def test_a_trial_that_did_not_complete_enters_no_mean_and_its_block_no_ratio(
     theirs = trials.query("norm == 'none'")["epoch_s"].tolist()
     assert (row.completed, row.planned) == (2, 3)
     assert row.failures == (Failures("diverged", 1, "the loss was nan"),)
-    assert agree(row.epoch_s, mean_interval(ours))
+    assert agree(row.epoch_s, geometric_interval(ours))
     comparison = row.comparisons[0]
     assert comparison is not None
     assert comparison.dropped_blocks == 1
@@ -130,8 +147,8 @@ def test_blocks_of_several_sessions_count_as_one_estimate_a_session(tmp_path: Pa
     assert row.comparisons[0] is not None
     expected = paired_ratio(ours, theirs, sessions=[0, 0, 1])
     assert agree(row.comparisons[0].ratio, expected)
-    means = [(ours[0] + ours[1]) / 2, ours[2]]
-    assert agree(row.epoch_s, mean_interval(means))
+    means = [math.sqrt(ours[0] * ours[1]), ours[2]]
+    assert agree(row.epoch_s, geometric_interval(means))
     # Accuracy does not hang on a session's clocks: every trial counts.
     assert row.val_accuracy is not None
     assert row.val_accuracy.n == 3
