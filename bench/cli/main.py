@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bench.cli.published import publish, verify_published
-from bench.cli.say import complain, resume_command, say
+from bench.cli.say import complain, remedy, resume_command, say
 from bench.cli.settings import parse_settings
 
 app = typer.Typer(
@@ -150,7 +150,9 @@ def run(
                     command=["bench", *sys.argv[1:]],
                 )
     except KeyboardInterrupt:
-        complain(f"interrupted: what had finished is kept; go on by {resume_command(path)}")
+        kept = path is not None and path.exists()
+        going_on = f"what had finished is kept; go on by {resume_command(path)}"
+        complain(f"interrupted: {going_on if kept else 'nothing had been run'}")
         raise typer.Exit(130) from None
     if as_json:
         say(run_json(result))
@@ -158,10 +160,7 @@ def run(
         show(summarize(result.path))
         say(f"Run folder: {result.path}")
     if not result.succeeded:
-        complain(
-            "not every trial completed (see the footnotes): mend what they name, then "
-            f"{resume_command(result.path)}"
-        )
+        complain(remedy(result.path, set(result.statuses.values())))
         raise typer.Exit(5)
 
 

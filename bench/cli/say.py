@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 
@@ -11,6 +12,19 @@ def resume_command(path: Path | None) -> str:
     if path and not any(word == "--out" or word.startswith("--out=") for word in words):
         words += ["--out", str(path)]
     return shlex.join(["bench", *words, "--resume"])
+
+
+def remedy(path: Path, statuses: Collection[str]) -> str:
+    """What to do about trials of the run at ``path`` that gave no answer."""
+    from bench.records.record import SETTLED
+
+    lacking = "not every trial completed (see the footnotes): "
+    if not set(statuses) <= SETTLED:
+        return f"{lacking}mend what they name, then {resume_command(path)}"
+    return (
+        f"{lacking}what was out of memory stays so when resumed: lower the batch or the model, "
+        f"or delete those trials' files in {path / 'trials'} and go on by {resume_command(path)}"
+    )
 
 
 def say(text: str) -> None:

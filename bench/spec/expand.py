@@ -67,6 +67,7 @@ def expand(suite: Suite) -> tuple[Cell, ...]:
         cells = _kept(cells, suite)
     if not cells:
         raise SuiteError(f"{suite.source}: no variant is left: loosen [[exclude]]")
+    _check_labels(cells.values(), suite)
     return tuple(cells.values())
 
 
@@ -94,6 +95,17 @@ def _check_size(suite: Suite) -> None:
 def _cells_before_exclusion(suite: Suite) -> int:
     product = math.prod(len(values) for values in suite.matrix.values())
     return (product if _has_matrix_cells(suite) else 0) + len(suite.variants)
+
+
+def _check_labels(cells: Iterable[Cell], suite: Suite) -> None:
+    """What a table calls two variants alike would read as one."""
+    seen: dict[str, str] = {}
+    for cell in cells:
+        if "label" in cell.asked and seen.setdefault(cell.label, cell.id) != cell.id:
+            raise SuiteError(
+                f"{suite.source}: variants {seen[cell.label]} and {cell.id} are both labelled "
+                f"{cell.label!r}: give each its own label"
+            )
 
 
 def _has_matrix_cells(suite: Suite) -> bool:
@@ -193,13 +205,9 @@ def _labelled_pairs(cells: tuple[Cell, ...], label: str, suite: Suite) -> list[P
     baselines = [cell.id for cell in labelled if cell.label == label]
     if suite.only and not baselines:
         return []
-    if len(baselines) != 1:
+    if not baselines:
         hint = nearest(label, [cell.label for cell in labelled])
-        count = "no variant is" if not baselines else f"{len(baselines)} variants are"
-        raise SuiteError(
-            f"{suite.source}: compare: {count} labelled {label!r}"
-            + (": give each its own label" if baselines else hint)
-        )
+        raise SuiteError(f"{suite.source}: compare: no variant is labelled {label!r}{hint}")
     others = [cell.id for cell in labelled if cell.id != baselines[0]]
     if not others and not suite.only:
         raise SuiteError(f"{suite.source}: compare: only {label!r} has a label: label the others")

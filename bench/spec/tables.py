@@ -23,6 +23,8 @@ _REPEATED = ("variants", "exclude", "compare")
 
 def checked_settings(settings: Mapping[str, Any], where: str) -> Settings:
     """One table of axis settings."""
+    if "label" in settings:
+        raise ValueError(f"{where}: a label names one variant: give it in [[variants]]")
     try:
         return {key: check_setting(key, value) for key, value in settings.items()}
     except ValueError as error:

@@ -235,7 +235,6 @@ def test_labelled_variants_are_compared_by_label() -> None:
     ("variants", "message"),
     [
         ([{"label": "a"}, {"label": "basse", "epochs": 1}], "did you mean 'basse'"),
-        ([{"label": "base"}, {"label": "base", "epochs": 1}], "2 variants are labelled 'base'"),
         ([{"label": "base"}, {"epochs": 1}], "only 'base' has a label"),
     ],
 )
@@ -244,6 +243,17 @@ def test_a_comparison_by_label_needs_one_such_label(
 ) -> None:
     with pytest.raises(SuiteError, match=message):
         compared(variants=variants, compare=[{"axis": "label", "baseline": "base"}])
+
+
+def test_two_variants_that_are_called_the_same_are_refused_and_both_are_named() -> None:
+    listed = [{"label": "same"}, {"label": "same", "epochs": 1}]
+    ids = [expand(suite(variants=[each]))[0].id for each in listed]
+    with pytest.raises(SuiteError, match=f"variants {ids[0]} and {ids[1]} are both labelled"):
+        labels(variants=listed)
+
+
+def test_a_variant_that_is_listed_twice_under_one_label_is_one() -> None:
+    assert labels(variants=[{"label": "same"}, {"label": "same"}]) == ["same"]
 
 
 def test_a_comparison_asked_for_twice_is_made_once() -> None:

@@ -100,6 +100,7 @@ def test_every_shipped_suite_is_read_by_its_name_and_can_be_planned(name: str) -
         ('name = "a"\n[variant]\nnorm = 2026-01-01', "variant: norm cannot be the date or time 2"),
         ('name = "a"\n[variant]\nhidden = []\n[variant.norm]\na = 1', "variant: norm cannot be a"),
         ('name = "a"\n[matrix]\nnorm = "none"', "matrix: norm is a single value: write norm = ['"),
+        ('name = "a"\n[variant]\nlabel = "b"', "variant: a label names one variant"),
         ('name = "a"\n[matrix]\nnrm = "none"', "matrix: unknown key 'nrm': did you mean 'norm'?"),
         ('name = "a"\n[matrix]\nnorm = []', "matrix: norm is an empty list: give it values"),
         ('name = "a"\n[matrix]\nhidden = [300]', "matrix: hidden cannot be 300: it should be a l"),

@@ -1,0 +1,30 @@
+"""What the command advises once a run has ended."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.cli.say import remedy, resume_command
+
+RUN = Path("runs/one")
+
+
+@pytest.fixture(autouse=True)
+def _line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", "run", "quick", "--set", "epochs=2"])
+
+
+def test_a_run_is_gone_on_with_by_the_same_line() -> None:
+    assert resume_command(RUN) == "bench run quick --set epochs=2 --out runs/one --resume"
+
+
+def test_what_failed_can_be_tried_again() -> None:
+    said = remedy(RUN, {"completed", "failed", "out_of_memory"})
+    assert said.endswith(f"mend what they name, then {resume_command(RUN)}")
+
+
+def test_resuming_alone_does_nothing_about_memory() -> None:
+    said = remedy(RUN, {"completed", "out_of_memory"})
+    assert "stays so when resumed" in said
+    assert "delete those trials' files in runs/one/trials" in said
