@@ -1,7 +1,7 @@
 """Every comparison that a suite asks for, made within blocks, all of them at once.
 
 Usage:
-    trials = load_trials(run).assign(settings=...)        # which of ``settings`` each ran with
+    trials = with_sessions(load_trials(run), calls).assign(settings=...)  # which it ran with
     comparisons = compare(trials, settings, pairs, blocks=5)   # one a pair, in their order
 
 A block counts where both trials completed in the same invocation. Of a block with one of
@@ -37,6 +37,7 @@ class Comparison:
 SCALING = ("strategy", "workers", "replicas", "global_batch_size")
 """The axes in which a variant and what its scaling is measured against differ."""
 
+_ARM = ["variant_id", "block", "invocation", "session", "epoch_s", "settings"]
 _Settings = Sequence[Mapping[str, Any]]
 
 
@@ -70,15 +71,15 @@ def compare(
 def units(frame: "pd.DataFrame", key: str, column: str) -> "pd.DataFrame":
     """The values over which an interval of ``column`` is taken, for each ``key``.
 
-    One a row; where the rows of a key come from several sessions (invocations), one a
-    session: rows of a session share its conditions, and are not independent of each other.
+    One a row; where the rows of a key come from several sessions, one a session: rows of a
+    session share its conditions, and are not independent of each other.
     """
     import pandas as pd
 
-    rows = frame[[key, "invocation", column]].dropna(subset=[column])
-    if rows["invocation"].nunique() < 2:
+    rows = frame[[key, "session", column]].dropna(subset=[column])
+    if rows["session"].nunique() < 2:
         return rows
-    means = rows.groupby([key, "invocation"], sort=False)[column].mean().reset_index()
+    means = rows.groupby([key, "session"], sort=False)[column].mean().reset_index()
     several = means[means[key].duplicated(keep=False)]
     return pd.concat([rows[~rows[key].isin(several[key])], several])
 
@@ -93,7 +94,7 @@ def _blocks_with_both(trials: "pd.DataFrame", pairs: Sequence[Pair]) -> "pd.Data
     import pandas as pd
 
     known = (trials["status"] == "completed") & (trials["epoch_s"] > 0)
-    arms = trials.loc[known, ["variant_id", "block", "invocation", "epoch_s", "settings"]]
+    arms = trials.loc[known, _ARM]
     asked = pd.DataFrame(
         {
             "pair": range(len(pairs)),
@@ -108,7 +109,7 @@ def _blocks_with_both(trials: "pd.DataFrame", pairs: Sequence[Pair]) -> "pd.Data
 
 
 def _ratios(used: "pd.DataFrame", n_used: list[int]) -> dict[int, Ratio]:
-    sessions = used.groupby("pair")["invocation"].nunique().to_dict()
+    sessions = used.groupby("pair")["session"].nunique().to_dict()
     found = moments(units(used, "pair", "log"), "pair", "log")
     return {
         int(pair): ratio(int(n), float(mean), float(deviation), n_used[pair], sessions[pair])

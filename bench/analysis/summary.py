@@ -16,6 +16,7 @@ from bench.analysis.frame import trials_frame
 from bench.analysis.paired import Estimate, estimate, geometric_estimate
 from bench.analysis.raw import RawRun, collector_paused, read_raw
 from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
+from bench.analysis.session import SESSION_COLUMNS, with_sessions
 from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.expand import Pair
@@ -87,7 +88,7 @@ class Summary:
     retried: int
     """Attempts that another one replaced."""
     sessions: int
-    """Invocations that completed a trial."""
+    """Sessions in which a trial completed."""
     invocations: tuple[Invocation, ...]
     columns: tuple[Column, ...]
     scaling_columns: tuple[str, ...]
@@ -116,6 +117,7 @@ def summarize(run: Path | str) -> Summary:
     info = folder.info()
     raw = read_raw(folder, all_attempts=True)
     attempts = trials_frame(raw, _needed(info, raw)).assign(settings=raw.settings_code)
+    attempts = with_sessions(attempts, info.invocations)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     done = trials[trials["status"] == "completed"]
     compared = _compared(info, trials, raw)
@@ -128,7 +130,7 @@ def summarize(run: Path | str) -> Summary:
         trials=len(info.trial_ids),
         completed=len(done),
         retried=len(attempts) - len(trials),
-        sessions=int(done["invocation"].nunique()),
+        sessions=int(done["session"].nunique()),
         invocations=info.invocations,
         columns=compared.columns,
         scaling_columns=tuple(
@@ -144,7 +146,7 @@ def _needed(info: RunInfo, raw: RawRun) -> tuple[str, ...]:
     axes = {pair.axis for pair in info.pairs}
     every = "label" in axes or varies_replicas(raw.columns["workers"], raw.columns["replicas"])
     compared = Variant.model_fields if every else axes & Variant.model_fields.keys()
-    return tuple(dict.fromkeys((*_NEEDED, *WALL_COLUMNS, *compared)))
+    return tuple(dict.fromkeys((*_NEEDED, *WALL_COLUMNS, *SESSION_COLUMNS, *compared)))
 
 
 def _variants(

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bench.analysis.compare import Comparison
+from bench.analysis.session import GAP_S
 from bench.analysis.summary import Summary, VariantSummary
 from bench.report.header import changed
-from bench.report.number import plural
+from bench.report.number import duration, plural
 
 SYNTHETIC = "Synthetic data: this accuracy means nothing."
 SILENT = "Replicas that do not communicate drift apart: this accuracy means nothing."
@@ -110,11 +111,13 @@ def of_summary(summary: Summary) -> Iterator[str]:
     if summary.blocks == 1:
         yield "A single block has no intervals: raise blocks to get them."
     elif summary.sessions == 1:
-        yield "All trials ran in one invocation: intervals are for this session only."
+        yield "All trials ran in one session: intervals are for this session only."
     elif summary.sessions > 1:
         yield (
-            f"Trials ran in {summary.sessions} invocations: where a variant or a pair has "
-            "several, each gives one estimate of time and the interval is over those."
+            f"Trials ran in {summary.sessions} sessions: an invocation begins a new one where the "
+            "machines, the software or the source are not those of the one before, or where more "
+            f"than {duration(GAP_S)} has passed. Where a variant or a pair has several, each gives "
+            "one estimate of time and the interval is over those."
         )
 
 

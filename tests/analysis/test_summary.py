@@ -1,6 +1,7 @@
 """A run in one row a variant: estimates, comparisons, failures, and what is left out."""
 
 import dataclasses
+import datetime
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from bench.analysis.paired import (
 )
 from bench.analysis.summary import Column, Failures, Summary, VariantSummary, summarize
 from bench.records.record import TrialRecord
+from bench.records.store import RunFolder
 from bench.spec.plan import Trial
 from tests.records_made import NORMS, made_record, made_run, no_record
 
@@ -45,6 +47,15 @@ def agree(found: Estimate | Ratio | None, expected: Estimate | Ratio) -> bool:
     """Equal but for rounding."""
     assert type(found) is type(expected)
     return bool(dataclasses.asdict(found) == pytest.approx(dataclasses.asdict(expected)))
+
+
+def resumed_after(folder: RunFolder, hours: float) -> None:
+    """Have the second of two invocations start so much later than the first."""
+    info = folder.info()
+    first, second = info.invocations
+    start = datetime.datetime.fromisoformat(first.started_at) + datetime.timedelta(hours=hours)
+    second = second.model_copy(update={"started_at": start.isoformat()})
+    folder.write_info(info.model_copy(update={"invocations": (first, second)}))
 
 
 def of(summary: Summary, label: str) -> VariantSummary:
@@ -134,10 +145,7 @@ def test_where_every_block_is_left_out_there_is_no_ratio(tmp_path: Path) -> None
 
 
 def test_blocks_of_several_sessions_count_as_one_estimate_a_session(tmp_path: Path) -> None:
-    def second_session(record: TrialRecord) -> TrialRecord:
-        return record.model_copy(update={"invocation": int(record.trial.block == 2)})
-
-    folder = made_run(tmp_path / "run", epoch_s=noisy, change=second_session, invocations=2)
+    folder = resumed_after(tmp_path / "run", "2026-01-02T00:00:00Z")
     trials = load_trials(folder.path).sort_values("block")
     ours = trials.query("norm == 'bn_pre'")["epoch_s"].tolist()
     theirs = trials.query("norm == 'none'")["epoch_s"].tolist()
@@ -152,6 +160,33 @@ def test_blocks_of_several_sessions_count_as_one_estimate_a_session(tmp_path: Pa
     # Accuracy does not hang on a session's clocks: every trial counts.
     assert row.val_accuracy is not None
     assert row.val_accuracy.n == 3
+
+
+def test_a_run_resumed_soon_is_one_session_and_every_block_counts(tmp_path: Path) -> None:
+    folder = resumed_after(tmp_path / "run", "2026-01-01T00:10:00Z")
+    trials = load_trials(folder.path).sort_values("block")
+    ours = trials.query("norm == 'bn_pre'")["epoch_s"].tolist()
+    theirs = trials.query("norm == 'none'")["epoch_s"].tolist()
+    summary = summarize(folder.path)
+    row = of(summary, "norm=bn_pre")
+    assert summary.sessions == 1
+    assert row.comparisons[0] is not None
+    assert agree(row.comparisons[0].ratio, paired_ratio(ours, theirs))
+    assert agree(row.epoch_s, geometric_interval(ours))
+
+
+def resumed_after(path: Path, started_at: str) -> RunFolder:
+    """A run whose last block ran in a second invocation, begun then."""
+
+    def second(record: TrialRecord) -> TrialRecord:
+        return record.model_copy(update={"invocation": int(record.trial.block == 2)})
+
+    folder = made_run(path, epoch_s=noisy, change=second, invocations=2)
+    info = folder.info()
+    first, last = info.invocations
+    calls = (first, last.model_copy(update={"started_at": started_at}))
+    folder.write_info(info.model_copy(update={"invocations": calls}))
+    return folder
 
 
 def test_another_resolved_setting_is_flagged_where_it_was_used(tmp_path: Path) -> None:
