@@ -1,7 +1,6 @@
 """A run in one row a variant: estimates, comparisons, failures, and what is left out."""
 
 import dataclasses
-import datetime
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -47,15 +46,6 @@ def agree(found: Estimate | Ratio | None, expected: Estimate | Ratio) -> bool:
     """Equal but for rounding."""
     assert type(found) is type(expected)
     return bool(dataclasses.asdict(found) == pytest.approx(dataclasses.asdict(expected)))
-
-
-def resumed_after(folder: RunFolder, hours: float) -> None:
-    """Have the second of two invocations start so much later than the first."""
-    info = folder.info()
-    first, second = info.invocations
-    start = datetime.datetime.fromisoformat(first.started_at) + datetime.timedelta(hours=hours)
-    second = second.model_copy(update={"started_at": start.isoformat()})
-    folder.write_info(info.model_copy(update={"invocations": (first, second)}))
 
 
 def of(summary: Summary, label: str) -> VariantSummary:
