@@ -43,15 +43,23 @@ class EpochRecord(_Record):
     """One epoch of training, timed from sync to sync around exactly its steps."""
 
     epoch: int
+    """From 0."""
     warmup: bool
+    """Whether it is left out of every figure of its trial."""
     epoch_s: float
+    """From sync to sync; shuffling is inside, validation is not."""
     examples: int
     """Examples trained on: the remainder that fills no batch is left out."""
     steps: int
+    """Updates asked for, skipped ones included."""
     train_loss: float
+    """Mean over the steps taken; a step that was skipped has none."""
     train_accuracy: float
+    """Over the same examples, as the weights were at each step."""
     val_loss: float | None = None
+    """After the epoch, on the 5,000 images kept for validation."""
     val_accuracy: float | None = None
+    """After the epoch, on the same images."""
     evaluate_s: float | None = None
     """Time of the validation after the epoch, outside ``epoch_s``."""
     window_s: tuple[float, ...] = ()
@@ -71,7 +79,9 @@ class Measures(_Record):
     """What was measured on a trial as a whole, in SI units."""
 
     parameters: int | None = None
+    """All of the model's, those that training does not change included."""
     trainable_parameters: int | None = None
+    """Those that gradients change."""
     import_s: float | None = None
     """Importing TensorFlow and Keras in the fresh process."""
     rendezvous_s: float | None = None
@@ -87,17 +97,27 @@ class Measures(_Record):
     total_s: float | None = None
     """The trial from its process's first line to its record."""
     test_loss: float | None = None
+    """On the test images, after the last epoch."""
     test_accuracy: float | None = None
+    """On the test images, after the last epoch."""
     weights_l2: float | None = None
+    """Norm of all trained weights at the end: equal where a trial repeats another."""
     peak_rss_bytes: int | None = None
+    """Largest resident memory of the process; of several workers, the largest."""
     peak_device_memory_bytes: int | None = None
+    """As TensorFlow's allocator counts; null on a CPU."""
     energy_j: float | None = None
+    """Not measured yet."""
     mean_power_w: float | None = None
+    """Not measured yet."""
     throttled: bool | None = None
+    """Not measured yet."""
     flops_per_step: int | None = None
+    """Floating-point operations of one replica's passes, counted from its graph."""
     reduced_bytes_per_step: int | None = None
     """What a replica gives to be summed over all in a step: gradients, metrics, statistics."""
     mfu: float | None = None
+    """Not measured yet."""
 
 
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -118,9 +138,11 @@ class TrialRecord(_Record):
     schema_version: int = SCHEMA_VERSION
     trial: Trial
     attempt: int = 1
+    """From 1; a trial whose worker was lost is tried again."""
     invocation: int = 0
     """Which call of ``bench run`` on this folder made the attempt, from 0."""
     status: Status
+    """How it ended."""
     error: str | None = None
     """Why it did not complete, in one line."""
     log_tail: str | None = None
@@ -130,7 +152,9 @@ class TrialRecord(_Record):
     wall_s: float | None = None
     """From its dispatch to its end as the driver saw it: what the trial cost."""
     node: str | None = None
+    """The host that trained; of several workers, the first's."""
     devices: tuple[str, ...] = ()
+    """GPUs by UUID, or TensorFlow's names of the devices."""
     resolved: Annotated[dict[str, Any], BeforeValidator(_with_numbers)] = {}
     """What TensorFlow was given and chose in the end, in plain data.
 

@@ -39,17 +39,27 @@ class Suite(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    """Part of the run folder's name."""
     description: str = ""
+    """The question that it asks."""
     blocks: Annotated[int, Field(ge=1, strict=True)] = 1
+    """Repeats of every comparison; an interval needs two."""
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
+    """Order of trials, weights and shuffles come from it."""
     stall_timeout_s: Annotated[float, Field(gt=0, strict=True)] = 900.0
     """A trial that makes no step's worth of progress for so long is ended."""
     trial_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600.0
+    """A trial that takes longer is ended."""
     variant: Settings = {}
+    """Settings that hold in every variant."""
     matrix: dict[str, list[Any]] = {}
+    """Lists of values, of which every combination is a variant."""
     variants: list[Settings] = []
+    """Further variants, one table each, with a label if wanted."""
     exclude: list[Settings] = []
+    """Combinations of the matrix to leave out."""
     compare: list[Comparison] = []
+    """Which variants' times are divided: an axis, and its baseline's value."""
     only: list[str] = []
     """Ids, or their beginnings, of the variants to keep; all where it is empty."""
 

@@ -67,11 +67,13 @@ class Variant(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workload: Literal["mlp", "convnet"]
+    """The kind of network."""
     hidden: tuple[_Count, ...]
     """Width of each hidden dense layer, input side first; may be empty."""
     filters: tuple[_Count, ...]
     """Channels of each convolution of ``convnet``; without effect on ``mlp``."""
     dataset: Literal["fashion_mnist", "synthetic"]
+    """Where examples come from; synthetic ones can be learnt, and mean nothing."""
     shape: Annotated[tuple[_Count, ...], Field(min_length=3, max_length=3)]
     """Height, width and channels of a synthetic example."""
     classes: Annotated[int, Field(ge=2, strict=True)]
@@ -82,20 +84,33 @@ class Variant(BaseModel):
     """auto: augment copies where there are any; always: the same computation at every
     size, so that cost does not change with it; never: copies are plain repeats."""
     pipeline: Literal["device", "tfdata"]
+    """Data held on the device, or streamed from the host by tf.data."""
     initializer: Initializer
+    """Of the weights of each layer but normalisation, as Keras names them."""
     activation: Activation
+    """After each hidden layer, as Keras names them."""
     norm: Norm
+    """Normalisation: batch norm after (bn_post) or before (bn_pre) the activation, layer, group."""
     synchronized: _Switch
     """Batch norm's statistics are taken over all replicas, not over each one's own part."""
     clip: Clip
+    """Of gradients: each value, each tensor's norm, or the norm over all tensors."""
     clip_threshold: _Positive
+    """What clipping lets through at most."""
     optimizer: OptimizerName
+    """As Keras names them; momentum and nesterov are kinds of SGD."""
     learning_rate: _Positive
+    """Constant over the training."""
     precision: Precision
+    """Of computation; float32 allows TF32 on GPUs, float32_strict does not."""
     jit: Literal["none", "step", "epoch"]
+    """What XLA compiles: nothing, each step, or all steps of a window in one program."""
     deterministic: _Switch
+    """Ask TensorFlow for kernels that give the same bits each time."""
     strategy: Literal["one_device", "mirrored", "multi_worker"]
+    """No strategy, several devices of one process, or several processes."""
     workers: _Count
+    """Processes, each with its own devices."""
     replicas: _Count
     """Devices per worker."""
     placement: Literal["pack", "spread"] = "pack"
@@ -104,9 +119,13 @@ class Variant(BaseModel):
     """none: nothing is exchanged between replicas, which drift apart. Its time shows what
     communication costs; what it learns means nothing."""
     global_batch_size: _Count
+    """Examples of one step over all replicas."""
     epochs: _Count
+    """Passes over the examples."""
     warmup_epochs: Annotated[int, Field(ge=0, strict=True)]
+    """First epochs that are recorded and left out of every figure."""
     target_accuracy: Annotated[float, Field(gt=0, le=1, strict=True)] | None
+    """Validation accuracy whose time is told as time_to_accuracy_s."""
 
     @model_validator(mode="after")
     def _possible(self) -> "Variant":

@@ -1,0 +1,185 @@
+"""docs/reference.md: every key, column, status and exit code, from the code itself.
+
+Usage:
+    make reference              # python -m bench.report.reference > docs/reference.md
+
+What a name means is its docstring in the model that has it; what is made from others is told here.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+
+from bench.analysis.columns import epoch_columns, trial_columns
+from bench.records.record import FINE, SETTLED, STATUSES, EpochRecord, Measures, TrialRecord
+from bench.spec.plan import Trial
+from bench.spec.suite import Suite
+from bench.spec.variant import AXES, Variant, fill_defaults
+
+_FOLLOWS = {
+    "jit": "epoch; step with tfdata; none with a strategy",
+    "synchronized": "true with several replicas",
+    "warmup_epochs": "1, or 0 where epochs is 1",
+    "global_batch_size": "32 times the replicas",
+    "per_replica_batch_size": "32",
+    "target_accuracy": "none",
+}
+"""Defaults that hang on other settings."""
+
+_MADE: dict[str, str] = {
+    "per_replica_batch_size": "Examples of a step on each replica: another way to say the global.",
+    "trial_id": "Block and variant: unique in a run.",
+    "variant_id": "Ten hex digits, equal for settings that train alike.",
+    "label": "What tables call the variant.",
+    "block": "Repeat of the comparison, from 0; its trials ran close together on the same devices.",
+    "order": "Place in its block's random order.",
+    "seed": "Of weights and shuffles; arms of a block share it.",
+    "examples_per_s": "Examples over time, of the steady epochs.",
+    "epoch_s": "Median of the steady epochs.",
+    "train_loss": "Of the last epoch.",
+    "val_accuracy": "Of the last epoch.",
+    "time_to_accuracy_s": "Training time until target_accuracy was reached, else infinite.",
+    "train_s": "Time of all epochs, warm-up included.",
+    "steady": "Whether the epochs had settled; not judged yet.",
+}
+_STATUS = {
+    "completed": "all epochs were trained",
+    "diverged": "the loss, or a weight at the end, was no longer a number",
+    "unsupported": "TensorFlow refused the program, for the reason that is told",
+    "out_of_memory": "of the device, the process or the node",
+    "timed_out": "over `trial_timeout_s`, or without progress for `stall_timeout_s`",
+    "worker_lost": "its process or node is gone; tried again (`--retries`)",
+    "failed": "anything else that went wrong, with its traceback",
+    "interrupted": "ended by Ctrl-C or a signal",
+}
+_RESUMING = """\
+An answer counts as success. `--resume` leaves what stands as it is, and runs the rest and what has
+no record; with more `--blocks` than before it extends the run. It is refused where the suite is
+another one."""
+_EXIT_CODES = {
+    0: "done; every trial is completed, diverged or unsupported",
+    1: "a fault of this program",
+    2: "the command line, the suite, or the resources asked for",
+    5: "trials without an answer; or data, run folders, the disk, a lost cluster",
+    130: "interrupted; what had finished is kept",
+}
+
+
+def reference() -> str:
+    """The whole page as Markdown."""
+    defaults = fill_defaults({})
+    variant, suite = meanings(Variant), meanings(Suite)
+    measures = {**meanings(TrialRecord), **meanings(Trial), **meanings(Measures)}
+    parts = [
+        "# Reference",
+        "Made from the code by `make reference`: do not edit. A null is what was not measured.",
+        "## Suites",
+        _table(("key", "default", "meaning"), _keys(Suite, suite)),
+        "## Axes",
+        "Keys of `[variant]`, `[matrix]`, `[[variants]]` and `[[exclude]]`, and of `--set`.",
+        _table(
+            ("axis", "values", "default", "meaning"),
+            (
+                (f"`{a}`", _values(a), _FOLLOWS.get(a) or _shown(defaults[a]), _meaning(a, variant))
+                for a in AXES
+            ),
+        ),
+        "## Columns of trials",
+        "`bench.load_trials`, `trials.csv`: a row a trial, its last attempt. Times in seconds.",
+        _columns(trial_columns(), {**variant, **measures, **_MADE}),
+        "## Columns of epochs",
+        "`bench.load_epochs`, `epochs.csv`: a row an epoch.",
+        _columns(epoch_columns(), {**_MADE, **meanings(EpochRecord)}),
+        "## Statuses",
+        _RESUMING,
+        _table(
+            ("status", "what happened", "an answer", "stands"),
+            ((f"`{s}`", _STATUS[s], _yes(s in FINE), _yes(s in SETTLED)) for s in STATUSES),
+        ),
+        "## Exit codes",
+        _table(("code", "meaning"), ((str(c), text) for c, text in _EXIT_CODES.items())),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def meanings(model: type[BaseModel]) -> dict[str, str]:
+    """The docstring below each field of ``model``, on one line."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, below in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            match below:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    found[field.target.id] = " ".join(text.split()).replace("``", "`")
+    return found
+
+
+def _keys(model: type[BaseModel], known: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        default = "needed" if field.is_required() else _shown(field.default)
+        yield f"`{name}`", default, known[name]
+
+
+def _columns(columns: Mapping[str, str], known: Mapping[str, str]) -> str:
+    return _table(
+        ("column", "type", "meaning"),
+        ((f"`{name}`", dtype, _meaning(name, known)) for name, dtype in columns.items()),
+    )
+
+
+def _meaning(name: str, known: Mapping[str, str]) -> str:
+    return known.get(name) or _MADE[name]
+
+
+def _values(axis: str) -> str:
+    if axis not in Variant.model_fields:
+        return "1 or more"
+    annotation = get_type_hints(Variant, include_extras=True)[axis]
+    choices = _choices(annotation)
+    return ", ".join(map(_shown, choices)) if choices else _KINDS.get(axis, "1 or more")
+
+
+_KINDS = {
+    "hidden": "list of numbers",
+    "filters": "list of numbers",
+    "shape": "three numbers",
+    "synchronized": "true, false",
+    "deterministic": "true, false",
+    "clip_threshold": "above 0",
+    "learning_rate": "above 0",
+    "target_accuracy": "above 0, to 1",
+    "classes": "2 or more",
+    "warmup_epochs": "0 or more, below epochs",
+}
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value in ("", None) or value in ([], {}):
+        return "none"
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
