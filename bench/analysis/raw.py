@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 _Values = tuple[Any, ...]
 ALL_EPOCH_FIELDS = tuple(name for name in epoch_columns() if name in EpochRecord.model_fields)
-TRIAL_EPOCH_FIELDS = ("warmup", "epoch_s", "examples", "train_loss", "val_accuracy")
+TRIAL_EPOCH_FIELDS = (
+    *("warmup", "epoch_s", "examples", "train_loss", "val_accuracy"),
+    *("steps", "clipped_steps", "skipped_steps"),
+)
 """What a row of a trial is made from: the other fields of an epoch need not be read for it."""
 _ROWS_A_CHUNK = 20_000
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.compare import Comparison, compare, moments, units
+from bench.analysis.compare import Comparison, compare
+from bench.analysis.estimates import estimates
 from bench.analysis.frame import trials_frame
-from bench.analysis.paired import Estimate, estimate, geometric_estimate
+from bench.analysis.measured import MEASURED_COLUMNS, NOTHING, Measured, measured, with_steps
+from bench.analysis.paired import Estimate
 from bench.analysis.raw import RawRun, collector_paused, read_raw
 from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
 from bench.analysis.session import SESSION_COLUMNS, with_sessions
@@ -72,6 +74,8 @@ class VariantSummary:
     """Trained by replicas that did not communicate: its accuracy means nothing."""
     throttled: int
     """Completed trials during which the device was throttled."""
+    measured: Measured
+    """Sizes, clipping, cold start, a target reached."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,6 @@ _NEEDED = (
     *("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
     *("workers", "replicas", "global_batch_size", "communication"),
 )
-_OF_TIME = frozenset({"epoch_s", "examples_per_s"})
-"""What is above 0 and hangs on a session's conditions: means of logarithms, one a session."""
 
 
 @collector_paused()
@@ -117,7 +119,7 @@ def summarize(run: Path | str) -> Summary:
     info = folder.info()
     raw = read_raw(folder, all_attempts=True)
     attempts = trials_frame(raw, _needed(info, raw)).assign(settings=raw.settings_code)
-    attempts = with_sessions(attempts, info.invocations)
+    attempts = with_sessions(with_steps(attempts, raw), info.invocations)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     done = trials[trials["status"] == "completed"]
     compared = _compared(info, trials, raw)
@@ -146,7 +148,8 @@ def _needed(info: RunInfo, raw: RawRun) -> tuple[str, ...]:
     axes = {pair.axis for pair in info.pairs}
     every = "label" in axes or varies_replicas(raw.columns["workers"], raw.columns["replicas"])
     compared = Variant.model_fields if every else axes & Variant.model_fields.keys()
-    return tuple(dict.fromkeys((*_NEEDED, *WALL_COLUMNS, *SESSION_COLUMNS, *compared)))
+    needed = (*_NEEDED, *WALL_COLUMNS, *SESSION_COLUMNS, *MEASURED_COLUMNS, *compared)
+    return tuple(dict.fromkeys(needed))
 
 
 def _variants(
@@ -159,7 +162,7 @@ def _variants(
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **_by_variant(firsts["label"])}
     epoch_s, examples_per_s, val_accuracy, test_accuracy = (
-        _estimates(done, name)
+        estimates(done, name)
         for name in ("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy")
     )
     completed = _by_variant(done["variant_id"].value_counts())
@@ -169,7 +172,7 @@ def _variants(
     examples = _by_variant(firsts["examples"])
     replicas = _by_variant(firsts["workers"] * firsts["replicas"])
     silent = _by_variant(firsts["communication"] == "none")
-    failures = _failures(trials)
+    failures, others = _failures(trials), measured(done)
     return tuple(
         VariantSummary(
             variant_id=variant_id,
@@ -189,6 +192,7 @@ def _variants(
             synthetic=synthetic.get(variant_id, False),
             silent=silent.get(variant_id, False) and replicas[variant_id] > 1,
             throttled=throttled.get(variant_id, 0),
+            measured=others.get(variant_id, NOTHING),
         )
         for variant_id, label in labels.items()
     )
@@ -227,20 +231,6 @@ def _blocks(info: RunInfo) -> int:
 def _by_variant(values: "pd.Series[Any]") -> dict[str, Any]:
     """A series with variant ids as its index, as plain values."""
     return dict(zip(values.index.tolist(), values.tolist(), strict=True))
-
-
-def _estimates(done: "pd.DataFrame", name: str) -> dict[str, Estimate]:
-    import numpy as np
-
-    frame, of_moments = done, estimate
-    if name in _OF_TIME:
-        logs = done[done[name] > 0].assign(**{name: lambda rows: np.log(rows[name])})
-        frame, of_moments = units(logs, "variant_id", name), geometric_estimate
-    found = moments(frame, "variant_id", name)
-    return {
-        variant_id: of_moments(int(n), float(mean), float(deviation))
-        for variant_id, n, mean, deviation in found[found["count"] > 0].itertuples()
-    }
 
 
 def _failures(trials: "pd.DataFrame") -> dict[str, list[Failures]]:

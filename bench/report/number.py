@@ -38,7 +38,7 @@ def scale_of(values: Iterable[float], metric: Metric) -> Scale:
     sizes = [abs(v) for v in values if v and math.isfinite(v)]
     if not metric.unit or not sizes:
         return Scale(1.0, metric.unit)
-    middle = statistics.median_low(sizes)
+    middle = statistics.median_low(sizes) * (1 + 1e-9)  # 1 GB by logarithms is not 1000 MB
     for divisor, prefix in _PREFIXES:
         if middle >= divisor and not (metric.unit == "s" and divisor > 1):
             space = " " if prefix and len(metric.unit) > 2 else ""

@@ -10,8 +10,9 @@ from bench.analysis.raw import collector_paused
 from bench.analysis.summary import Summary, summarize
 from bench.errors import StorageError
 from bench.records.store import RunFolder, aside
+from bench.report.latex import latex
 from bench.report.table import text_table
-from bench.report.tables import csv, latex, markdown
+from bench.report.tables import csv, markdown
 
 FORMATS = {"md": markdown, "csv": csv, "tex": latex}
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from bench.analysis.summary import Summary, summarize
 from bench.report.header import facts
+from bench.report.latex import latex
 from bench.report.notes import of_summary
-from bench.report.tables import latex, markdown
+from bench.report.tables import markdown
 from tests.records_made import ENVIRONMENT, made_run
 
 

@@ -96,3 +96,8 @@ def test_durations_read_as_people_say_them(seconds: float | None, text: str) -> 
 
 def test_shares_are_in_percent() -> None:
     assert (share(0.4567), share(None), share(1.0)) == ("46 %", "–", "100 %")
+
+
+def test_rounding_makes_no_smaller_prefix() -> None:
+    assert scale_of([math.exp(math.log(1e9))], METRICS["peak_rss_bytes"]).unit == "GB"
+    assert scale_of([0.999e9], METRICS["peak_rss_bytes"]).unit == "MB"

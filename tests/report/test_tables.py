@@ -12,7 +12,8 @@ import pytest
 
 from bench.analysis.summary import Summary, summarize
 from bench.records.record import TrialRecord
-from bench.report.tables import csv, latex, markdown
+from bench.report.latex import latex
+from bench.report.tables import csv, markdown
 from tests.records_made import NORMS, made_run
 
 STRANGE = "a|b & 5% _x_ <script> [matrix] \\ {z} 中\n\x1b[31m"
@@ -48,7 +49,8 @@ def strange(tmp_path: Path) -> Summary:
 
 
 def rows_of(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.startswith("|")]
+    first = text.split("\n## ")[0]
+    lines = [line for line in first.splitlines() if line.startswith("|")]
     return [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
 
 

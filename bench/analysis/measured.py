@@ -1,0 +1,139 @@
+"""What else is known of a variant than time and accuracy: sizes, clipping, targets reached.
+
+Usage:
+    done = with_steps(attempts, raw)
+    found = measured(done)                # of completed trials, by variant id
+    found[variant_id].counts["parameters"], found[variant_id].target.reached
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.estimates import estimates
+from bench.analysis.paired import Estimate
+from bench.analysis.raw import RawRun
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+COUNTS = ("parameters", "steps_per_epoch", "flops_per_step")
+"""What is the same in every trial of a variant."""
+MEANS = (
+    *("cold_start_s", "clipped_share", "skipped_steps", "peak_rss_bytes"),
+    *("peak_device_memory_bytes", "energy_j", "mean_power_w", "mfu"),
+)
+MEASURED_COLUMNS = (
+    *("parameters", "flops_per_step", "cold_start_s", "peak_rss_bytes"),
+    *("peak_device_memory_bytes", "energy_j", "mean_power_w", "mfu"),
+    *("target_accuracy", "time_to_accuracy_s"),
+)
+"""The columns of attempts that are needed, besides those of ``with_steps``."""
+_MOST = {"clipped_share": 1.0, "skipped_steps": float("inf")}
+"""What lies between 0 and this: no interval goes beyond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The validation accuracy that was asked for, and how many of the trials reached it."""
+
+    accuracy: float
+    reached: int
+    trials: int
+    time_s: Estimate | None
+    """Training time until then; None unless all did, since the slowest would be left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is known of one variant; what is not in it was not measured."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """By names of ``COUNTS``."""
+    means: Mapping[str, Estimate] = field(default_factory=dict)
+    """By names of ``MEANS``."""
+    target: Target | None = None
+    """None where there is none, or no trial completed."""
+
+
+NOTHING = Measured()
+
+
+def with_steps(attempts: "pd.DataFrame", raw: RawRun) -> "pd.DataFrame":
+    """``attempts``, a row for each of ``raw``, with what their epochs say of steps.
+
+    Columns: steps_per_epoch; clipped_share, the part of all steps, warm-up included, in which
+    clipping changed a gradient; skipped_steps, those that loss scaling did not apply.
+    """
+    import numpy as np
+
+    counts = raw.epoch_counts
+    n = len(counts)
+    trial = np.repeat(np.arange(n), counts)
+
+    def total(name: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
+        sums = np.bincount(trial, weights=raw.epochs[name], minlength=n)
+        return np.where(counts > 0, sums, np.nan)
+
+    steps = total("steps")
+    return attempts.assign(
+        steps_per_epoch=steps / np.maximum(counts, 1),
+        clipped_share=total("clipped_steps") / np.maximum(steps, 1),
+        skipped_steps=total("skipped_steps"),
+    )
+
+
+def measured(done: "pd.DataFrame") -> dict[str, Measured]:
+    """What the completed trials ``done`` come to, by variant id."""
+    counts = {name: _counts(done, name) for name in COUNTS}
+    means = {name: _means(done, name) for name in MEANS}
+    targets = _targets(done)
+    return {
+        variant_id: Measured(
+            counts={name: of[variant_id] for name, of in counts.items() if variant_id in of},
+            means={name: of[variant_id] for name, of in means.items() if variant_id in of},
+            target=targets.get(variant_id),
+        )
+        for variant_id in done["variant_id"].unique().tolist()
+    }
+
+
+def _counts(done: "pd.DataFrame", name: str) -> dict[str, int]:
+    known = done[["variant_id", name]].dropna().drop_duplicates("variant_id")
+    return {
+        variant_id: round(value) for variant_id, value in known.itertuples(index=False, name=None)
+    }
+
+
+def _means(done: "pd.DataFrame", name: str) -> dict[str, Estimate]:
+    found = estimates(done, name)
+    most = _MOST.get(name)
+    return found if most is None else {v: _between(e, most) for v, e in found.items()}
+
+
+def _between(found: Estimate, most: float) -> Estimate:
+    if found.low is None or found.high is None:
+        return found
+    return dataclasses.replace(found, low=max(found.low, 0.0), high=min(found.high, most))
+
+
+def _targets(done: "pd.DataFrame") -> dict[str, Target]:
+    import numpy as np
+
+    asked = done[done["target_accuracy"].notna()]
+    if asked.empty:
+        return {}
+    asked = asked.assign(reached=np.isfinite(asked["time_to_accuracy_s"]))
+    groups = asked.groupby("variant_id", sort=False)
+    rows = groups.agg(
+        accuracy=("target_accuracy", "first"), reached=("reached", "sum"), n=("reached", "size")
+    )
+    times = estimates(asked[asked["reached"]], "time_to_accuracy_s")
+    return {
+        variant_id: Target(
+            accuracy, int(reached), int(n), times.get(variant_id) if reached == n else None
+        )
+        for variant_id, accuracy, reached, n in rows.itertuples()
+    }

@@ -1,0 +1,143 @@
+"""The second table of a report: what else was measured, in columns that hold something.
+
+Usage:
+    table = measured_table(summary)           # None where nothing else was measured
+    data |= measured_columns(summary)         # raw, for the CSV
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bench.analysis.measured import COUNTS, MEANS, Target
+from bench.analysis.paired import Estimate
+from bench.analysis.summary import Summary, VariantSummary
+from bench.records.metric import METRICS, Metric
+from bench.report.cell import Cell
+from bench.report.number import UNKNOWN, Scale, interval, scale_of
+from bench.report.table import Table
+
+TITLE = "What else was measured"
+NOT_REACHED = "not reached"
+PERCENT = Scale(0.01, "%")
+
+_METRICS = {
+    **METRICS,
+    "steps_per_epoch": Metric("steps_per_epoch", "Steps an epoch", "", "neither", 3),
+    "clipped_share": Metric("clipped_share", "Clipped steps", "", "neither", 3),
+    "skipped_steps": Metric("skipped_steps", "Skipped steps", "", "lower", 3),
+}
+_NOTES = {
+    "cold_start_s": "Cold start: the first call of everything compiled, apart from epochs.",
+    "clipped_share": (
+        "Clipped steps: of all steps, warm-up included, those in which clipping changed a gradient."
+    ),
+    "skipped_steps": (
+        "Skipped steps: those of a trial that loss scaling did not apply, its gradient not finite."
+    ),
+}
+_OF_TARGET = (
+    "Time to accuracy: training time, without cold start and validation, until the validation "
+    "accuracy reached the target; a mean only where it was reached in every completed trial."
+)
+_Variants = Sequence[VariantSummary]
+_Column = tuple[str, list[Cell]]
+
+
+def measured_table(summary: Summary) -> Table | None:
+    """A row a variant; below it what the columns mean."""
+    variants = summary.variants
+    columns = [*_count_columns(variants), *_target_columns(variants), *_mean_columns(variants)]
+    if not columns:
+        return None
+    columns.insert(0, ("Variant", [Cell(v.label) for v in variants]))
+    return Table(
+        headers=tuple(header for header, _ in columns),
+        rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
+        notes=(),
+    )
+
+
+def measured_notes(summary: Summary) -> Iterator[str]:
+    """What is not said by a header of the table."""
+    if any(v.measured.target for v in summary.variants):
+        yield _OF_TARGET
+    yield from (text for name, text in _NOTES.items() if _known(summary.variants, name))
+
+
+def measured_columns(summary: Summary) -> dict[str, list[Any]]:
+    """Columns of raw numbers in SI units, only those in which something is known."""
+    variants = summary.variants
+    data: dict[str, list[Any]] = {}
+    for name in COUNTS:
+        counts = [v.measured.counts.get(name) for v in variants]
+        if any(count is not None for count in counts):
+            data[name] = counts
+    targets = [v.measured.target for v in variants]
+    if any(targets):
+        data["target_accuracy"] = [t and t.accuracy for t in targets]
+        data["target_reached"] = [t and t.reached for t in targets]
+        data |= estimate_columns("time_to_accuracy_s", _times(targets))
+    for name in MEANS:
+        if _known(variants, name):
+            data |= estimate_columns(name, [v.measured.means.get(name) for v in variants])
+    return data
+
+
+def estimate_columns(name: str, found: Sequence[Estimate | None]) -> dict[str, list[Any]]:
+    """Value, interval and number of values, each a column."""
+    return {
+        name: [e and e.value for e in found],
+        f"{name}_low": [e and e.low for e in found],
+        f"{name}_high": [e and e.high for e in found],
+        f"{name}_n": [e.n if e else 0 for e in found],
+    }
+
+
+def _known(variants: _Variants, name: str) -> bool:
+    return any(name in v.measured.means for v in variants)
+
+
+def _count_columns(variants: _Variants) -> Iterator[_Column]:
+    for name in COUNTS:
+        counts = [v.measured.counts.get(name) for v in variants]
+        if any(count is not None for count in counts):
+            cells = [Cell(UNKNOWN if count is None else str(count)) for count in counts]
+            yield _METRICS[name].title, cells
+
+
+def _mean_columns(variants: _Variants) -> Iterator[_Column]:
+    for name in MEANS:
+        found = [v.measured.means.get(name) for v in variants]
+        if any(found):
+            yield _column(_METRICS[name], found, PERCENT if name == "clipped_share" else None)
+
+
+def _target_columns(variants: _Variants) -> Iterator[_Column]:
+    targets = [v.measured.target for v in variants]
+    if not any(targets):
+        return
+    yield "Target accuracy", [Cell(f"{t.accuracy:g}" if t else UNKNOWN) for t in targets]
+    header, cells = _column(METRICS["time_to_accuracy_s"], _times(targets))
+    yield header, [_missed(t) or cell for t, cell in zip(targets, cells, strict=True)]
+
+
+def _times(targets: Sequence[Target | None]) -> list[Estimate | None]:
+    return [t.time_s if t else None for t in targets]
+
+
+def _missed(target: Target | None) -> Cell | None:
+    if target is None or target.reached == target.trials:
+        return None
+    if not target.reached:
+        return Cell(NOT_REACHED)
+    return Cell(f"reached in {target.reached} of {target.trials}")
+
+
+def _column(
+    metric: Metric, found: Sequence[Estimate | None], scale: Scale | None = None
+) -> _Column:
+    scale = scale or scale_of((e.value for e in found if e), metric)
+    return f"{metric.title} ({scale.unit})" if scale.unit else metric.title, [
+        Cell(interval(e.value, e.low, e.high, metric.digits, scale) if e else UNKNOWN)
+        for e in found
+    ]
