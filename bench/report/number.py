@@ -99,4 +99,5 @@ def plural(count: int, word: str) -> str:
 def _decimals(value: float, digits: int) -> int:
     if value == 0:
         return 0
-    return max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = float(f"{abs(value):.{max(0, digits - 1)}e}")  # 9.998 is 10.0, not 10.00
+    return max(0, digits - 1 - math.floor(math.log10(rounded)))

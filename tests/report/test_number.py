@@ -15,6 +15,8 @@ from bench.report.number import ONE, Scale, duration, interval, number, scale_of
     ("value", "digits", "text"),
     [
         (0.71234, 3, "0.712"),
+        (9.998, 3, "10.0"),
+        (0.9999999999, 3, "1.00"),
         (1.005, 3, "1.00"),
         (12.34, 3, "12.3"),
         (1234.5, 3, "1234"),

@@ -53,7 +53,7 @@ def screen() -> Screen:
 
 def test_it_begins_with_how_many_trials_there_are_and_how_many_run_at_once(screen: Screen) -> None:
     assert screen.lines == ["4 trials, 1 at a time"]
-    assert screen.status == "0 done · 4 left · about 24 s to go"
+    assert screen.status == "0 done · 4 left · about 36 s to go"
 
 
 def test_no_more_run_at_once_than_there_are_blocks() -> None:
@@ -71,7 +71,7 @@ def test_a_finished_trial_is_a_line_with_its_epoch_s_time(screen: Screen) -> Non
     screen.start(TRIALS[0])
     screen.end(TRIALS[0])
     assert screen.lines[-1] == f"[1/4] {TRIALS[0].label} (block 0): 0.50 s an epoch"
-    assert screen.status.startswith("1 done · 3 left · about 18 s to go")
+    assert screen.status.startswith("1 done · 3 left · about 27 s to go")
     assert "node-1" not in screen.status
 
 
@@ -83,12 +83,12 @@ def test_a_trial_that_did_not_complete_is_a_line_with_its_reason(screen: Screen)
 
 def test_a_lost_trial_that_is_tried_again_counts_once(screen: Screen) -> None:
     screen.end(TRIALS[0], "worker_lost", "died")
-    assert screen.status.startswith("1 done · 1 not completed · 3 left · about 18 s")
+    assert screen.status.startswith("1 done · 1 not completed · 3 left · about 27 s")
     screen.start(TRIALS[0])
-    assert screen.status.startswith("0 done · 4 left · about 24 s")
+    assert screen.status.startswith("0 done · 4 left · about 36 s")
     screen.end(TRIALS[0])
     assert screen.lines[-1].startswith("[1/4] ")
-    assert screen.status.startswith("1 done · 3 left · about 18 s")
+    assert screen.status.startswith("1 done · 3 left · about 27 s")
 
 
 def test_the_time_left_follows_the_pace_of_what_has_ended(screen: Screen) -> None:
