@@ -56,4 +56,6 @@ def _explain(key: str, value: Any, error: ValidationError) -> str:
     if choices:
         hint = nearest(value, choices) if isinstance(value, str) else nearest("", choices)
         return f"{key} cannot be {shown(value)}{hint}"
-    return f"{key} cannot be {shown(value)}: it {requirement(error.errors()[0])}"
+    problem = error.errors()[0]
+    example = " of whole numbers, such as [300, 100]" if problem["type"] == "tuple_type" else ""
+    return f"{key} cannot be {shown(value)}: it {requirement(problem)}{example}"

@@ -16,7 +16,11 @@ _REQUIREMENTS = {
     "float_type": "should be a number",
     "bool_type": "should be true or false",
     "string_type": "should be text",
-    "tuple_type": "should be a list of whole numbers, such as [300, 100]",
+    "int_parsing": "should be a whole number",
+    "float_parsing": "should be a number",
+    "bool_parsing": "should be true or false",
+    "extra_forbidden": "should not be there",
+    "tuple_type": "should be a list",
     "list_type": "should be a list",
     "dict_type": "should be a table",
     "model_type": "should be a table",
@@ -39,6 +43,8 @@ def described(error: ErrorDetails) -> str:
     """The place, the value and what it should be, as a sentence."""
     if error["type"] == "missing":
         return f"{place(error['loc'])} is missing"
+    if error["type"] == "value_error":  # a sentence of its own, on several keys together
+        return f"{place(error['loc'])}: {requirement(error)}"
     return f"{place(error['loc'])} cannot be {shown(error['input'])}: it {requirement(error)}"
 
 
