@@ -1,0 +1,134 @@
+"""Suites, plans, runs and checked files, for people and for programs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.api import RunResult
+from bench.datasets.fashion_mnist import FileCheck
+from bench.execution.estimate import estimated_trial_s
+from bench.report.listing import (
+    files_json,
+    files_text,
+    plan_json,
+    plan_text,
+    run_json,
+    suites_json,
+    suites_text,
+)
+from bench.report.number import duration
+from bench.spec.expand import expand
+from bench.spec.plan import make_plan
+from bench.spec.suite import Suite, load_suite, parse_suite, shipped_suites
+from tests.suites_made import SINGLE, TINY, suite_of
+
+CHECKS = [
+    FileCheck(Path("a/train.gz"), "cache", ok=True),
+    FileCheck(Path("a/test.gz"), "cache", ok=False, problem="is too short"),
+    FileCheck(Path("b"), "Keras", ok=False, problem="no such folder"),
+]
+
+
+def test_suites_stand_in_a_column_of_names_and_one_of_what_they_are_for() -> None:
+    long = suite_of({**TINY, "description": "word " * 40})
+    lines = suites_text([suite_of(TINY), long]).splitlines()
+    assert lines[0] == "tiny            Does it run?"
+    assert lines[1].startswith("tiny            word word")
+    assert len(lines) > 2
+    assert all(line.startswith(" " * 16 + "word") for line in lines[2:])
+    assert max(map(len, lines)) <= 96
+
+
+def test_no_shipped_suite_s_name_runs_into_its_description() -> None:
+    for name in shipped_suites():
+        assert suites_text([load_suite(name)])[len(name) : 16].isspace()
+
+
+def test_programs_get_each_suite_s_name_description_and_blocks() -> None:
+    assert json.loads(suites_json([suite_of(TINY)])) == [
+        {"name": "tiny", "description": "Does it run?", "blocks": 2}
+    ]
+
+
+def test_a_plan_lists_its_variants_and_counts_what_it_will_run() -> None:
+    suite = suite_of(TINY)
+    text = plan_text(suite, make_plan(suite))
+    head, empty, *variants = text.splitlines()[:4]
+    assert (head, empty) == ("tiny: Does it run?", "")
+    for line, cell in zip(variants, expand(suite), strict=True):
+        guess = duration(estimated_trial_s(cell.variant))
+        assert line.split() == [cell.id, "2", "x", *guess.split(), cell.label]
+    assert "2 variants, 2 blocks, 4 trials, 1 comparison a block" in text
+
+
+def test_a_plan_s_time_is_that_of_all_its_trials() -> None:
+    suite = suite_of(TINY)
+    plan = make_plan(suite)
+    total = sum(estimated_trial_s(trial.variant) for trial in plan.trials)
+    assert f"About {duration(total)} one after another" in plan_text(suite, plan)
+    assert json.loads(plan_json(suite, plan))["estimated_s"] == pytest.approx(total)
+
+
+def test_one_of_each_is_written_in_the_singular() -> None:
+    suite = suite_of(SINGLE)
+    assert "1 variant, 1 block, 1 trial, 0 comparisons" in plan_text(suite, make_plan(suite))
+
+
+def with_variants(count: int) -> Suite:
+    rates = [0.001 * (i + 1) for i in range(count)]
+    return parse_suite({**TINY, "matrix": {"learning_rate": rates}, "compare": []})
+
+
+@pytest.mark.parametrize(("count", "hidden"), [(200, 0), (201, 1), (230, 30)])
+def test_a_plan_of_many_variants_is_shortened_for_people_alone(count: int, hidden: int) -> None:
+    suite = with_variants(count)
+    plan = make_plan(suite)
+    text = plan_text(suite, plan)
+    assert text.count("learning_rate=") == count - hidden
+    assert (f"... and {hidden} more: --json lists all" in text) == bool(hidden)
+    assert len(json.loads(plan_json(suite, plan))["variants"]) == count
+
+
+def test_a_description_is_shown_without_what_would_steer_a_terminal() -> None:
+    suite = suite_of({**TINY, "description": "a\x1b[31mred\nline"})
+    for text in (plan_text(suite, make_plan(suite)), suites_text([suite])):
+        assert "\x1b" not in text
+        assert "red line" in " ".join(text.split())
+
+
+def test_a_plan_for_programs_gives_trials_whose_variant_is_listed_once() -> None:
+    suite = suite_of(TINY)
+    content = json.loads(plan_json(suite, make_plan(suite)))
+    by_id = {row["variant_id"]: row for row in content["variants"]}
+    assert [row["norm"] for row in by_id.values()] == ["none", "bn_post"]
+    assert {trial["variant_id"] for trial in content["trials"]} == set(by_id)
+    assert all("variant" not in trial for trial in content["trials"])
+    assert [pair["axis"] for pair in content["pairs"]] == ["norm"]
+    assert parse_suite(content["suite"]) == suite
+
+
+def test_a_run_s_statuses_are_counted() -> None:
+    result = RunResult(Path("runs/a"), {"x": "completed", "y": "failed", "z": "completed"}, False)
+    expected: dict[str, Any] = {
+        "run": "runs/a",
+        "succeeded": False,
+        "statuses": {"completed": 2, "failed": 1},
+        "trials": {"x": "completed", "y": "failed", "z": "completed"},
+    }
+    assert json.loads(run_json(result)) == expected
+
+
+def test_a_file_that_is_wrong_stands_out_and_says_why() -> None:
+    good, bad, missing = files_text(CHECKS).splitlines()
+    assert good.split() == ["ok", "cache", "a/train.gz"]
+    assert bad.startswith("BAD ") and bad.endswith("a/test.gz  (is too short)")
+    assert missing.startswith("none") and missing.endswith("(no such folder)")
+    assert good.index("a/train") == bad.index("a/test") == missing.index("b  (")
+
+
+def test_programs_get_the_same_of_each_file() -> None:
+    good, bad, _ = json.loads(files_json(CHECKS))
+    assert good == {"path": "a/train.gz", "place": "cache", "ok": True, "problem": None}
+    assert (bad["ok"], bad["problem"]) == (False, "is too short")
