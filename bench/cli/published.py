@@ -31,6 +31,7 @@ def verify_published(
 ) -> None:
     """Make every published table anew from its records, and compare."""
     from bench.errors import UsageError
+    from bench.report.number import plural
     from bench.report.publish import differences, index, published
 
     chosen = folders or published(into)
@@ -44,4 +45,4 @@ def verify_published(
         complain(line)
     if found:
         raise typer.Exit(5)
-    say(f"{len(chosen)} published runs are what their records give")
+    say(f"checked {plural(len(chosen), 'published run')}: every table is what its records give")

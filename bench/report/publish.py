@@ -9,7 +9,9 @@ file, the suite, tables and report. What is made from records is never edited: `
 makes all of it anew.
 """
 
+import csv
 import json
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,6 +28,8 @@ from bench.report.write import write_report
 
 GIVEN = ("run.json", "records.jsonl")
 """What the rest is made from."""
+ROUNDING = 1e-9
+"""How far a raw number, of which all digits are kept, may be from what it is elsewhere."""
 
 
 def publish(run: Path, name: str, place: Path, *, replace: bool = False) -> Path:
@@ -48,13 +52,14 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False) -> Path
     with disk_errors(target):
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place, prefix=f".{name}-") as staging:
-            fresh = Path(staging)
+            fresh = Path(staging) / name  # a folder inside: the temporary one is its owner's alone
+            fresh.mkdir()
             write_aside(fresh / "run.json", json.dumps(public(info), indent=1) + "\n")
             lines = (json.dumps(public(record), sort_keys=True) + "\n" for record in records)
             write_aside(fresh / "records.jsonl", "".join(lines))
             made_from(fresh)
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(fresh, target)
+            fresh.rename(target)
         write_aside(place / "README.md", index(place))
     return target
 
@@ -142,7 +147,23 @@ def _difference(ours: Path, fresh: Path) -> str | None:
     if not ours.is_file():
         return f"{ours}: missing"
     here, there = ours.read_text().splitlines(), fresh.read_text().splitlines()
+    alike = _same_cells if ours.suffix == ".csv" else str.__eq__
     for number, (a, b) in enumerate(zip(here, there, strict=False), start=1):
-        if a != b:
+        if not alike(a, b):
             return f"{ours}:{number}: not what the records give"
     return None if len(here) == len(there) else f"{ours}: lines are missing, or too many"
+
+
+def _same_cells(ours: str, fresh: str) -> bool:
+    """Equal, but that numbers may differ as they do from one machine's logarithm to another's."""
+    if ours == fresh:
+        return True
+    here, there = next(csv.reader([ours])), next(csv.reader([fresh]))
+    return len(here) == len(there) and all(map(_same_cell, here, there))
+
+
+def _same_cell(ours: str, fresh: str) -> bool:
+    try:
+        return ours == fresh or math.isclose(float(ours), float(fresh), rel_tol=ROUNDING)
+    except ValueError:
+        return False

@@ -1,5 +1,6 @@
 """What is published can be read as a run, is made from its records alone, and is checked so."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bench.report.write import write_report
 from bench.spec.plan import Trial
 from tests.suites_made import TINY, suite_of
 
+ROOT = Path(__file__).parents[2]
 MADE = ("summary.md", "summary.csv", "summary.tex", "trials.csv", "epochs.csv", "suite.toml")
 
 
@@ -67,9 +69,35 @@ def test_an_edited_cell_is_found(run: Path, place: Path, name: str) -> None:
     assert differences(folder) == ()
     path = folder / name
     lines = path.read_text().splitlines()
-    lines[-1] += "0"
+    lines[-1] += "x"
     path.write_text("\n".join(lines) + "\n")
     assert differences(folder) == (f"{path}:{len(lines)}: not what the records give",)
+
+
+@pytest.mark.parametrize(("factor", "same"), [(1 + 1e-13, True), (1 + 1e-6, False)])
+def test_a_raw_number_may_differ_in_its_last_digits_alone(
+    run: Path, place: Path, factor: float, same: bool
+) -> None:
+    folder = publish(run, "tiny", place)
+    path = folder / "summary.csv"
+    head, *rows = csv.reader(path.read_text().splitlines())
+    value = rows[0][head.index("epoch_s")]
+    path.write_text(path.read_text().replace(value, repr(float(value) * factor)))
+    assert value not in path.read_text()
+    assert (differences(folder) == ()) == same
+
+
+def test_others_may_read_the_folder(run: Path, place: Path) -> None:
+    folder = publish(run, "tiny", place)
+    assert folder.stat().st_mode == place.stat().st_mode
+
+
+def test_the_readme_s_table_is_the_published_one() -> None:
+    ours, theirs = (
+        [line for line in (ROOT / name).read_text().splitlines() if line.startswith("| global_")]
+        for name in ("README.md", "results/published/quick/summary.md")
+    )
+    assert ours == theirs[: len(ours)] != []
 
 
 def test_a_file_that_is_gone_or_cut_short_is_found(run: Path, place: Path) -> None:
