@@ -36,7 +36,7 @@ _MADE: dict[str, str] = {
     "variant_id": "Ten hex digits, equal for settings that train alike.",
     "label": "What tables call the variant.",
     "block": "Repeat of the comparison, from 0; its trials ran close together on the same devices.",
-    "order": "Place in its block's random order.",
+    "order": "Place in the order of the whole plan, which the suite's seed decides, from 0.",
     "seed": "Of weights and shuffles; arms of a block share it.",
     "examples_per_s": "Examples over time, of the steady epochs.",
     "epoch_s": "Median of the steady epochs.",
@@ -58,13 +58,25 @@ _STATUS = {
 }
 _RESUMING = """\
 An answer counts as success. `--resume` leaves what stands as it is, and runs the rest and what has
-no record; with more `--blocks` than before it extends the run. It is refused where the suite is
-another one."""
+no record; with more `--blocks` than before it extends the run. A suite that differs from the run
+folder's in more than that, its description or its time limits is refused. What ran in different
+calls is not compared within a block. To try again what stands, delete its file in `trials`."""
+_EPOCH = {"examples_per_s": "Examples over time, of this epoch."}
+_UNITS = {
+    "examples_per_s": "examples/s",
+    "bytes_per_step": "B",
+    "flops_per_step": "FLOP",
+    "_s": "s",
+    "_bytes": "B",
+    "_j": "J",
+    "_w": "W",
+}
+"""By the end of a column's name; what is not here is a plain number."""
 _EXIT_CODES = {
     0: "done; every trial is completed, diverged or unsupported",
-    1: "a fault of this program",
     2: "the command line, the suite, or the resources asked for",
-    5: "trials without an answer; or data, run folders, the disk, a lost cluster",
+    5: "trials without an answer; data, run folders, the disk, a lost cluster; published tables "
+    "that are not what their records give; a fault of this program",
     130: "interrupted; what had finished is kept",
 }
 
@@ -80,7 +92,9 @@ def reference() -> str:
         "## Suites",
         _table(("key", "default", "meaning"), _keys(Suite, suite)),
         "## Axes",
-        "Keys of `[variant]`, `[matrix]`, `[[variants]]` and `[[exclude]]`, and of `--set`.",
+        "Keys of `[variant]`, `[matrix]`, `[[variants]]` and `[[exclude]]`, and of `--set`. One "
+        "that cannot act, such as `clip_threshold` where `clip` is none, is accepted and is no "
+        "part of the variant's id.",
         _table(
             ("axis", "values", "default", "meaning"),
             (
@@ -89,11 +103,11 @@ def reference() -> str:
             ),
         ),
         "## Columns of trials",
-        "`bench.load_trials`, `trials.csv`: a row a trial, its last attempt. Times in seconds.",
+        "`bench.load_trials`, `trials.csv`: a row a trial, its last attempt.",
         _columns(trial_columns(), {**variant, **measures, **_MADE}),
         "## Columns of epochs",
         "`bench.load_epochs`, `epochs.csv`: a row an epoch.",
-        _columns(epoch_columns(), {**_MADE, **meanings(EpochRecord)}),
+        _columns(epoch_columns(), {**_MADE, **_EPOCH, **meanings(EpochRecord)}),
         "## Statuses",
         _RESUMING,
         _table(
@@ -127,9 +141,18 @@ def _keys(model: type[BaseModel], known: Mapping[str, str]) -> Iterator[tuple[st
 
 def _columns(columns: Mapping[str, str], known: Mapping[str, str]) -> str:
     return _table(
-        ("column", "type", "meaning"),
-        ((f"`{name}`", dtype, _meaning(name, known)) for name, dtype in columns.items()),
+        ("column", "type", "unit", "meaning"),
+        (
+            (f"`{name}`", dtype, _unit(name, dtype), _meaning(name, known))
+            for name, dtype in columns.items()
+        ),
     )
+
+
+def _unit(name: str, dtype: str) -> str:
+    """Of a number, from the end of its name."""
+    found = (unit for end, unit in _UNITS.items() if name.endswith(end))
+    return next(found, "") if dtype.lower() in ("float64", "int64") else ""
 
 
 def _meaning(name: str, known: Mapping[str, str]) -> str:

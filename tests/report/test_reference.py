@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from bench.analysis.columns import trial_columns
+from bench.records.metric import METRICS
 from bench.report.reference import meanings, reference
 from bench.spec.variant import AXES, Variant
 
@@ -18,3 +20,18 @@ def test_every_axis_has_a_meaning() -> None:
 
 def test_a_meaning_is_the_docstring_below_the_field() -> None:
     assert meanings(Variant)["replicas"] == "Devices per worker."
+
+
+def test_every_column_of_a_metric_has_that_metric_s_unit() -> None:
+    page = reference().split("## Columns of trials")[1]
+    units = {row[1].strip(" `"): row[3].strip() for row in map(cells, page.splitlines()) if row}
+    columns = [name for name in METRICS if name in trial_columns()]
+    assert columns
+    for name in columns:
+        assert METRICS[name].unit in ("", units[name]), name
+    assert units["wall_s"] == "s"
+    assert units["steps"] == ""
+
+
+def cells(line: str) -> list[str]:
+    return line.split("|") if line.startswith("| `") else []
