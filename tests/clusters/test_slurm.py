@@ -13,7 +13,7 @@ import pytest
 import bench
 from tests.clusters.conftest import Site
 from tests.clusters.machines import ROOT, Machine
-from tests.clusters.slurm import SLURM, start_slurm
+from tests.clusters.slurm import DAEMONS, SLURM, start_slurm
 from tests.suites_made import ENDLESS, written
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def shared(site: Site) -> Path:
     """The folder that all machines see as /srv, where jobs are submitted."""
+    if missing := [name for name in DAEMONS if not Path("/usr/sbin", name).exists()]:
+        pytest.skip(f"{', '.join(missing)} not installed: make cluster-packages")
     laptop, nodes = site
     start_slurm(laptop, nodes)
     return laptop.folder.parent / "shared"
