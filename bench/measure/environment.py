@@ -55,7 +55,7 @@ def environment(root: Path = Path("/")) -> dict[str, Any]:
     """
     own = revision()
     return {
-        "os": _os(),
+        "os": _os(root),
         "python": {"version": platform.python_version(), "kind": platform.python_implementation()},
         "cpu": _cpu(root),
         "memory": _memory(root),
@@ -101,7 +101,7 @@ def container(root: Path = Path("/")) -> str | None:
     return named.group() if named else None
 
 
-def _os() -> dict[str, str | None]:
+def _os(root: Path) -> dict[str, str | None]:
     try:
         name = platform.freedesktop_os_release().get("PRETTY_NAME")
     except OSError:
@@ -110,6 +110,8 @@ def _os() -> dict[str, str | None]:
         "name": name or platform.system(),
         "kernel": platform.release(),
         "architecture": platform.machine(),
+        # New with each start of the machine, which begins a new session.
+        "boot": cgroup.read(root / "proc/sys/kernel/random/boot_id"),
     }
 
 

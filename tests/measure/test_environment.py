@@ -36,6 +36,7 @@ def test_the_environment_survives_json_unchanged() -> None:
 def test_it_names_the_system_the_processor_and_the_memory() -> None:
     found = environment()
     assert found["os"]["kernel"]
+    assert found["os"]["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert found["cpu"]["logical_cores"] >= found["cpu"]["usable_cores"] >= 1
     assert found["memory"]["total_bytes"] > 0
 
