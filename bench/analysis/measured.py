@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COUNTS = ("parameters", "steps_per_epoch", "flops_per_step")
 """What is the same in every trial of a variant."""
 MEANS = (
-    *("cold_start_s", "clipped_share", "skipped_steps", "peak_rss_bytes"),
+    *("cold_start_s", "clipped_share", "skipped_share", "peak_rss_bytes"),
     *("peak_device_memory_bytes", "energy_j", "mean_power_w", "mfu"),
 )
 MEASURED_COLUMNS = (
@@ -31,8 +31,8 @@ MEASURED_COLUMNS = (
     *("target_accuracy", "time_to_accuracy_s"),
 )
 """The columns of attempts that are needed, besides those of ``with_steps``."""
-_MOST = {"clipped_share": 1.0, "skipped_steps": float("inf")}
-"""What lies between 0 and this: no interval goes beyond."""
+SHARES = frozenset({"clipped_share", "skipped_share"})
+"""Parts of 1: no interval goes beyond 0 or 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ NOTHING = Measured()
 def with_steps(attempts: "pd.DataFrame", raw: RawRun) -> "pd.DataFrame":
     """``attempts``, a row for each of ``raw``, with what their epochs say of steps.
 
-    Columns: steps_per_epoch; clipped_share, the part of all steps, warm-up included, in which
-    clipping changed a gradient; skipped_steps, those that loss scaling did not apply.
+    Columns: steps_per_epoch; of all steps, warm-up included, clipped_share, the part in which
+    clipping changed a gradient, and skipped_share, the part that loss scaling did not apply.
     """
     import numpy as np
 
@@ -81,7 +81,7 @@ def with_steps(attempts: "pd.DataFrame", raw: RawRun) -> "pd.DataFrame":
     return attempts.assign(
         steps_per_epoch=steps / np.maximum(counts, 1),
         clipped_share=total("clipped_steps") / np.maximum(steps, 1),
-        skipped_steps=total("skipped_steps"),
+        skipped_share=total("skipped_steps") / np.maximum(steps, 1),
     )
 
 
@@ -109,14 +109,13 @@ def _counts(done: "pd.DataFrame", name: str) -> dict[str, int]:
 
 def _means(done: "pd.DataFrame", name: str) -> dict[str, Estimate]:
     found = estimates(done, name)
-    most = _MOST.get(name)
-    return found if most is None else {v: _between(e, most) for v, e in found.items()}
+    return {v: _part_of_one(e) for v, e in found.items()} if name in SHARES else found
 
 
-def _between(found: Estimate, most: float) -> Estimate:
+def _part_of_one(found: Estimate) -> Estimate:
     if found.low is None or found.high is None:
         return found
-    return dataclasses.replace(found, low=max(found.low, 0.0), high=min(found.high, most))
+    return dataclasses.replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 
 def _targets(done: "pd.DataFrame") -> dict[str, Target]:

@@ -8,7 +8,7 @@ Usage:
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.analysis.measured import COUNTS, MEANS, Target
+from bench.analysis.measured import COUNTS, MEANS, SHARES, Target
 from bench.analysis.paired import Estimate
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS, Metric
@@ -24,15 +24,16 @@ _METRICS = {
     **METRICS,
     "steps_per_epoch": Metric("steps_per_epoch", "Steps an epoch", "", "neither", 3),
     "clipped_share": Metric("clipped_share", "Clipped steps", "", "neither", 3),
-    "skipped_steps": Metric("skipped_steps", "Skipped steps", "", "lower", 3),
+    "skipped_share": Metric("skipped_share", "Skipped steps", "", "lower", 3),
 }
 _NOTES = {
     "cold_start_s": "Cold start: the first call of everything compiled, apart from epochs.",
     "clipped_share": (
         "Clipped steps: of all steps, warm-up included, those in which clipping changed a gradient."
     ),
-    "skipped_steps": (
-        "Skipped steps: those of a trial that loss scaling did not apply, its gradient not finite."
+    "skipped_share": (
+        "Skipped steps: of all steps, those that loss scaling did not apply, their gradient not "
+        "finite."
     ),
 }
 _OF_TARGET = (
@@ -109,7 +110,7 @@ def _mean_columns(variants: _Variants) -> Iterator[_Column]:
     for name in MEANS:
         found = [v.measured.means.get(name) for v in variants]
         if any(found):
-            yield _column(_METRICS[name], found, PERCENT if name == "clipped_share" else None)
+            yield _column(_METRICS[name], found, PERCENT if name in SHARES else None)
 
 
 def _target_columns(variants: _Variants) -> Iterator[_Column]:

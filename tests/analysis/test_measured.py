@@ -67,10 +67,10 @@ def test_a_share_is_at_most_all(tmp_path: Path) -> None:
     assert of_one(tmp_path / "run", change=clipped).means["clipped_share"].high == 1
 
 
-def test_skipped_steps_are_summed_over_the_epochs_of_a_trial(tmp_path: Path) -> None:
+def test_so_are_those_that_loss_scaling_skipped(tmp_path: Path) -> None:
     skipped = epochs_with(lambda _, e: {"skipped_steps": 2 if e.epoch == 0 else 1})
-    found = of_one(tmp_path / "run", change=skipped).means["skipped_steps"]
-    assert (found.value, found.low, found.high) == (4, 4, 4)
+    found = of_one(tmp_path / "run", change=skipped).means["skipped_share"]
+    assert (found.value, found.low, found.high) == pytest.approx((4 / (3 * STEPS),) * 3)
 
 
 def test_what_was_not_measured_is_not_there(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ TARGET = {
 def clipped(record: TrialRecord) -> TrialRecord:
     if record.trial.variant.clip == "none":
         return record
-    epochs = tuple(e.model_copy(update={"clipped_steps": e.steps // 2}) for e in record.epochs)
+    steps = {"clipped_steps": 859, "skipped_steps": 2}
+    epochs = tuple(e.model_copy(update=steps) for e in record.epochs)
     return record.model_copy(update={"epochs": epochs})
 
 
@@ -64,13 +65,15 @@ def test_it_has_a_row_a_variant_and_the_columns_that_hold_something(summary: Sum
         "Time to accuracy (s)",
         "Cold start (s)",
         "Clipped steps (%)",
+        "Skipped steps (%)",
         "Peak memory (GB)",
     )
     assert [cell.text for cell in table.rows[0]] == [
         *("clip=none", "266610", "1718", "0.8", "1.02 [0.97, 1.07]"),
-        *("1.00 [1.00, 1.00]", "–", "1.00 [1.00, 1.00]"),
+        *("1.00 [1.00, 1.00]", "–", "–", "1.00 [1.00, 1.00]"),
     ]
     assert column(summary, "Clipped steps (%)") == ["–", "50.0 [50.0, 50.0]"]
+    assert column(summary, "Skipped steps (%)") == ["–", "0.116 [0.116, 0.116]"]
 
 
 def test_without_a_target_or_clipping_there_are_no_columns_of_them(tmp_path: Path) -> None:
@@ -80,7 +83,9 @@ def test_without_a_target_or_clipping_there_are_no_columns_of_them(tmp_path: Pat
     assert table.headers == (
         *("Variant", "Parameters", "Steps an epoch", "Cold start (s)", "Peak memory (GB)"),
     )
-    assert all("Clipped" not in text and "accuracy" not in text for text in measured_notes(found))
+    assert all(
+        "pped steps" not in text and "accuracy" not in text for text in measured_notes(found)
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +125,7 @@ def test_csv_has_raw_numbers_and_leaves_empty_what_is_not_known(summary: Summary
     assert float(norm["clipped_share"]) == of_norm.means["clipped_share"].value
     assert float(norm["time_to_accuracy_s_low"]) == of_norm.target.time_s.low
     assert (plain["clipped_share"], plain["clipped_share_n"]) == ("", "0")
-    assert "skipped_steps" not in plain
+    assert float(norm["skipped_share"]) == pytest.approx(2 / 1718)
 
 
 def test_a_run_that_has_only_begun_has_none(tmp_path: Path) -> None:
