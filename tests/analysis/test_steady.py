@@ -1,0 +1,118 @@
+"""Verdicts on series whose shape is known; what is flat is hardly ever called anything else."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis.levels import levels
+from bench.analysis.matched import EXCLUDED
+from bench.analysis.steady import verdicts, with_verdicts
+
+NOISE = 0.005
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def epochs_of(logs: Floats, warmup: int = 1, steps: int = 100) -> pd.DataFrame:
+    trials, n = logs.shape
+    return pd.DataFrame(
+        {
+            "trial_id": np.repeat([f"t{i}" for i in range(trials)], n),
+            "epoch": np.tile(np.arange(n), trials),
+            "warmup": np.tile(np.arange(n) < warmup, trials),
+            "epoch_s": np.exp(logs).ravel(),
+            "steps": steps,
+        }
+    )
+
+
+def noisy(shape: Floats, trials: int = 400) -> Floats:
+    rng = np.random.default_rng(11)
+    return shape + rng.normal(0, NOISE, (trials, len(shape)))
+
+
+def shares(logs: Floats) -> dict[str, float]:
+    found = verdicts(epochs_of(logs))["verdict"].value_counts(normalize=True)
+    return {str(name): float(share) for name, share in found.items()}
+
+
+@pytest.mark.parametrize("n", [10, 20, 50])
+def test_noise_alone_is_flat(n: int) -> None:
+    found = shares(noisy(np.zeros(n)))
+    assert found.get("flat", 0) > 0.95
+    assert sum(found.get(v, 0) for v in EXCLUDED) < 0.02
+
+
+@pytest.mark.parametrize("n", [10, 20, 50])
+def test_lone_spikes_change_nothing(n: int) -> None:
+    logs = noisy(np.zeros(n))
+    logs[np.arange(400), np.random.default_rng(2).integers(2, n - 1, 400)] += 0.1
+    assert shares(logs).get("flat", 0) > 0.94
+
+
+@pytest.mark.parametrize("n", [10, 20, 50])
+def test_slow_first_epochs_are_a_warm_up(n: int) -> None:
+    shape = np.zeros(n)
+    shape[:2] = 0.3
+    assert shares(noisy(shape)).get("warm_up", 0) > 0.95
+
+
+@pytest.mark.parametrize("n", [10, 20, 50])
+def test_a_steady_climb_is_a_drift(n: int) -> None:
+    assert shares(noisy(np.linspace(0, 0.2, n))).get("drifting", 0) > 0.95
+
+
+def test_levels_that_come_and_go_are_unsettled() -> None:
+    shape = np.array([0.0] * 6 + [0.2] * 6 + [0.0] * 6 + [0.2] * 6)
+    found = shares(noisy(shape))
+    assert found.get("unsettled", 0) > 0.95
+
+
+def test_levels_within_the_tolerance_are_one() -> None:
+    shape = np.array([0.0] * 15 + [0.008] * 15)
+    logs = shape + np.random.default_rng(1).normal(0, 0.0005, (100, 30))
+    assert set(verdicts(epochs_of(logs))["verdict"]) == {"flat"}
+
+
+def test_short_trials_are_not_judged() -> None:
+    few = verdicts(epochs_of(noisy(np.zeros(9), 2)))
+    assert few["verdict"].tolist() == ["unclassified"] * 2
+    short = verdicts(epochs_of(noisy(np.zeros(10), 2), steps=19))
+    assert short["verdict"].tolist() == ["unclassified"] * 2
+
+
+def test_the_verdict_does_not_hang_on_how_long_an_epoch_takes() -> None:
+    logs = np.concatenate([noisy(np.zeros(12), 50), noisy(np.linspace(0, 0.1, 12), 50)])
+    there, slower = verdicts(epochs_of(logs)), verdicts(epochs_of(logs + 5))
+    assert there["verdict"].tolist() == slower["verdict"].tolist()
+
+
+def test_levels_are_the_best_of_all_partitions() -> None:
+    logs = np.random.default_rng(4).normal(0, 1, (20, 7)) + (np.arange(7) > 3) * 4
+    noise = np.full(20, 0.6)
+    penalty = 5.0 * np.log(7) * 0.36
+    for row, found in zip(logs, levels(logs, noise), strict=True):
+        costs = []
+        for mask in range(2**6):
+            cuts = [0, *(i + 1 for i in range(6) if mask >> i & 1), 7]
+            parts = [row[a:b] for a, b in itertools.pairwise(cuts)]
+            if min(map(len, parts)) >= 2:
+                squares = sum(((p - p.mean()) ** 2).sum() for p in parts)
+                costs.append(squares + penalty * (len(parts) - 1))
+        changes = int((np.diff(found) != 0).sum())
+        assert ((row - found) ** 2).sum() + penalty * changes == pytest.approx(min(costs))
+
+
+def test_trials_of_any_length_are_judged_together_and_get_their_column() -> None:
+    epochs = pd.concat(
+        [
+            epochs_of(noisy(np.zeros(20), 1)).assign(trial_id="a"),
+            epochs_of(noisy(np.zeros(3), 1)).assign(trial_id="b"),
+            epochs_of(noisy(np.linspace(0, 0.5, 12), 1)).assign(trial_id="c"),
+        ],
+        ignore_index=True,
+    )
+    trials = with_verdicts(pd.DataFrame({"trial_id": ["c", "lost", "a", "b"]}), epochs)
+    assert trials["steady"].tolist() == ["drifting", "unclassified", "flat", "unclassified"]
