@@ -115,6 +115,18 @@ def by_setting(
         yield _named(names, values), rows
 
 
+def whole_blocks(pairs: "pd.DataFrame", along: str) -> "pd.DataFrame":
+    """The used rows of ``pairs`` in blocks that hold every size, for lines over sizes.
+
+    A size that less than half of the blocks hold is left out first, lest all blocks go.
+    """
+    used = pairs[pairs["used"]]
+    held = used.groupby(along)["block"].nunique()
+    sizes = held.index[held * 2 >= used["block"].nunique()]
+    used = used[used[along].isin(sizes)]
+    return used[used.groupby("block")[along].transform("nunique") == len(sizes)]
+
+
 def _named(names: list[str], values: Hashable) -> dict[str, str]:
     listed: Any = values
     return dict(zip(names, map(str, listed), strict=True))

@@ -33,7 +33,8 @@ def verdicts(epochs: "pd.DataFrame") -> "pd.DataFrame":
     """What is found, by trial id.
 
     Columns: ``verdict``; ``level_from``, the epoch at which the last level begins; ``levels``,
-    their number; ``drift``, the last level over the first. ``epochs`` is a frame of ``load_epochs``: epochs of a trial are together and in order.
+    their number; ``drift``, the last level over the first.
+    ``epochs`` is a frame of ``load_epochs``: epochs of a trial are together and in order.
     """
     import numpy as np
     import pandas as pd
