@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.report import escape
 from bench.report.escape import latex, markdown, plain
 
 
@@ -66,3 +67,10 @@ def test_no_text_is_a_command_of_latex(text: str) -> None:
         shown = shown.replace(known, "")
     assert not set("%&$#_~^") & set(shown)
     assert max(map(ord, shown), default=0) < 0x100
+
+
+@given(st.text(r"ab_]([:`*|~$#&<>\\ ", max_size=8))
+def test_what_the_quick_look_lets_through_needs_no_escape(text: str) -> None:
+    shown = plain(text)
+    slowly = escape._MARKDOWN.sub(r"\\\1", shown).translate(escape._HTML)
+    assert markdown(text) == slowly
