@@ -89,7 +89,7 @@ def test_a_wrong_yes_is_rare_at_the_edge_of_the_margin() -> None:
         edge = times(fixed_s=0.3, marginal=1.05, noise=0.01)
         trials = made_trials(MATRIX, blocks=5, seconds=edge, seed=seed)
         wrong += does_ratio_fall(trials, "norm", "none")[0].answer == "yes"
-    assert wrong <= 4  # 2.5 % are expected; more than 4 of 30 come once in 900 times
+    assert wrong <= 4  # 2.5 % are expected; more than 4 of 30 come once in 1,200 times
 
 
 def epochs_of(trials: pd.DataFrame, at: Callable[[str, int], int | None]) -> pd.DataFrame:
