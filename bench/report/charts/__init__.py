@@ -1,0 +1,1 @@
+"""Charts of a run: one Altair specification each, for files and for the interactive page."""

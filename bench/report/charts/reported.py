@@ -1,0 +1,87 @@
+"""What a report is made from: a run's summary, its attempts, trials and epochs.
+
+Usage:
+    run = read_run(Path("results/runs/quick-1"))
+    run.variants["norm"]          # one row a variant, in the suite's order
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.summary import Summary
+from bench.records.store import RunFolder
+from bench.spec.expand import Pair
+from bench.spec.variant import Variant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_AXES = frozenset({"target_accuracy", "epochs", "warmup_epochs"})
+"""Settings that say how long a variant runs, not what it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReportedRun:
+    """A run as frames. ``name`` tells it from the other runs of the same page."""
+
+    name: str
+    summary: Summary
+    attempts: "pd.DataFrame"
+    trials: "pd.DataFrame"
+    """The last attempt at each trial."""
+    epochs: "pd.DataFrame"
+    pairs: tuple[Pair, ...]
+    """What the suite compares with what."""
+    suite: dict[str, Any]
+    """As it was run, in plain data."""
+
+    @cached_property
+    def variants(self) -> "pd.DataFrame":
+        """One row a variant that has a record: its label and settings, by its id."""
+        firsts = self.trials.drop_duplicates("variant_id").set_index("variant_id")
+        firsts = firsts[["label", *Variant.model_fields]].copy()
+        firsts["replicas"] = firsts["workers"] * firsts["replicas"]
+        order = [v.variant_id for v in self.summary.variants if v.variant_id in firsts.index]
+        return firsts.loc[order]
+
+    @cached_property
+    def axes(self) -> tuple[str, ...]:
+        """The settings that differ between its variants; ``replicas`` are those of all workers."""
+        frame = self.variants.drop(columns=["label", "workers"])
+        return tuple(
+            name
+            for name in frame.columns
+            if name not in NO_AXES and frame[name].astype(str).nunique() > 1
+        )
+
+    @cached_property
+    def epochs_of_variants(self) -> "pd.DataFrame":
+        """The epochs of completed trials, with ``variant_id`` and ``label``."""
+        known = self.trials.loc[
+            self.trials["status"] == "completed", ["trial_id", "variant_id", "label"]
+        ]
+        return self.epochs.merge(known, on="trial_id")
+
+
+def read_run(path: Path, name: str | None = None, summary: Summary | None = None) -> ReportedRun:
+    """Read the run folder ``path``.
+
+    Raises RunFolderError where it is no run folder or holds a damaged record.
+    """
+    from bench.analysis.frame import load_attempts, load_epochs
+    from bench.analysis.session import with_sessions
+    from bench.analysis.summary import summarize
+
+    info = RunFolder.open(path).info()
+    attempts = with_sessions(load_attempts(path), info.invocations)
+    return ReportedRun(
+        name=name or path.resolve().name,
+        summary=summary or summarize(path),
+        attempts=attempts,
+        trials=attempts[~attempts["trial_id"].duplicated(keep="last")],
+        epochs=load_epochs(path),
+        pairs=info.pairs,
+        suite=info.suite,
+    )

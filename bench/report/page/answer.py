@@ -1,0 +1,119 @@
+"""The answer of a run in one paragraph, with its numbers, made from the analysis alone.
+
+Usage:
+    " ".join(answer(run))
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from bench.analysis.paired import Ratio
+from bench.analysis.summary import Column, Summary, VariantSummary
+from bench.records.metric import METRICS
+from bench.report.charts.ratios import DIGITS
+from bench.report.charts.reported import ReportedRun
+from bench.report.number import interval, plural
+
+_Compared = tuple[VariantSummary, Ratio]
+
+
+def answer(run: ReportedRun) -> Iterator[str]:
+    """Sentences. Where nothing is compared they say what ran."""
+    summary = run.summary
+    compared = [_compared(summary, i) for i in range(len(summary.columns))]
+    for column, found in zip(summary.columns, compared, strict=True):
+        if found:
+            yield from _of_column(column, found)
+        else:
+            yield (
+                f"Nothing can be said against {column.axis}={column.baseline} yet: no block "
+                "holds both completed trials."
+            )
+    if not summary.columns:
+        yield (
+            f"{plural(len(summary.variants), 'variant')} ran in {plural(summary.blocks, 'block')}; "
+            "the suite compares none with another."
+        )
+    yield from _best(summary)
+    yield f"{summary.completed} of {plural(summary.trials, 'trial')} completed."
+    if any(compared):
+        yield from _reach(summary, [r for found in compared for _, r in found])
+
+
+def ratio_text(ratio: Ratio) -> str:
+    """``"1.47 [1.26, 1.71]"``."""
+    return interval(ratio.value, ratio.low, ratio.high, DIGITS)
+
+
+def _compared(summary: Summary, index: int) -> list[_Compared]:
+    found = []
+    for variant in summary.variants:
+        comparison = variant.comparisons[index]
+        if comparison is not None and comparison.ratio is not None:
+            found.append((variant, comparison.ratio))
+    return found
+
+
+def _of_column(column: Column, found: list[_Compared]) -> Iterator[str]:
+    against = f"{column.axis}={column.baseline}"
+    if len(found) <= 2:
+        for variant, ratio in found:
+            yield (
+                f"An epoch of {variant.label} takes {ratio_text(ratio)} times as long as with "
+                f"{against} ({_counted(ratio)}): {_meaning(ratio)}."
+            )
+        return
+    ranked = sorted(found, key=lambda each: each[1].value)
+    (least, low), (most, high) = ranked[0], ranked[-1]
+    yield (
+        f"Of {len(found)} variants compared with {against}, {_tally([r for _, r in found])}. The "
+        f"ratio of epoch times goes from {ratio_text(low)} ({least.label}) to "
+        f"{ratio_text(high)} ({most.label})."
+    )
+
+
+def _tally(ratios: Sequence[Ratio]) -> str:
+    counts = Counter(map(_meaning, ratios))
+    parts = [f"{count} {_VERBS[meaning]}" for meaning, count in counts.most_common()]
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+
+
+def _counted(ratio: Ratio) -> str:
+    blocks = plural(ratio.blocks, "block")
+    return f"{blocks}, {plural(ratio.sessions, 'session')}" if ratio.sessions > 1 else blocks
+
+
+def _meaning(ratio: Ratio) -> str:
+    if ratio.low is None or ratio.high is None:
+        return _ALONE
+    if ratio.low > 1:
+        return "slower"
+    return "faster" if ratio.high < 1 else "not told apart"
+
+
+_ALONE = "a single value has no interval"
+_VERBS = {
+    "slower": "take longer an epoch",
+    "faster": "take less",
+    "not told apart": "cannot be told apart from it",
+    _ALONE: "have a single value and no interval",
+}
+
+
+def _best(summary: Summary) -> Iterator[str]:
+    real = [v for v in summary.variants if v.test_accuracy and not v.synthetic and not v.silent]
+    if len(real) > 1:
+        best = max(real, key=lambda v: v.test_accuracy.value if v.test_accuracy else 0.0)
+        e = best.test_accuracy
+        if e is not None:
+            text = interval(e.value, e.low, e.high, METRICS["test_accuracy"].digits)
+            yield f"The highest mean test accuracy is {text}, of {best.label}."
+
+
+def _reach(summary: Summary, ratios: Sequence[Ratio]) -> Iterator[str]:
+    if all(ratio.low is None for ratio in ratios):
+        yield "A single block has no intervals: raise blocks to get them."
+        return
+    each = "Brackets are 95 % intervals" + (", each by itself" if len(ratios) > 1 else "")
+    session = ", for this session only" if summary.sessions == 1 else ""
+    yield f"{each}{session}."

@@ -1,0 +1,49 @@
+"""The page itself: its template filled in, with all that it needs inside.
+
+Usage:
+    html = build(content(runs))
+"""
+
+import functools
+from typing import TYPE_CHECKING
+
+from bench.report.page import embed
+from bench.report.page.content import Content
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+SCRIPTS = ("grid.js", "trial.js", "charts.js", "page.js")
+"""In this order, in one function of their own."""
+
+
+def build(content: Content) -> str:
+    """One HTML file: no address in it is ever asked for anything."""
+    script = '(() => {\n"use strict";\n' + "\n".join(map(embed.asset, SCRIPTS)) + "})();"
+    vega = embed.vega_script()
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            content=content,
+            style=embed.asset("page.css"),
+            script=script,
+            vega=vega,
+            policy=embed.policy([script, vega]),
+            data=embed.json_text(content.data()),
+            specs=embed.json_text(content.specs()),
+        )
+    )
+
+
+@functools.cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("bench.report.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,137 @@
+"""What the page says, section by section, ready for its template.
+
+Usage:
+    content(runs)          # Content(title=..., runs=(RunContent(...), ...), trials=..., ...)
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report import notes
+from bench.report.charts.figure import Figure
+from bench.report.charts.figures import figures
+from bench.report.charts.render import svg
+from bench.report.charts.reported import ReportedRun
+from bench.report.charts.trial import trial_spec
+from bench.report.header import facts
+from bench.report.measured import TITLE, measured_notes, measured_table
+from bench.report.page import failures
+from bench.report.page.answer import answer
+from bench.report.page.failures import Failure
+from bench.report.page.grid import Grid, of_table
+from bench.report.page.sides import side_by_side
+from bench.report.page.trials import Trials
+from bench.report.table import text_table
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of a run and its drawing; ``key`` is its own in the whole page."""
+
+    key: str
+    figure: Figure
+    svg: str
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """One run's part of each section."""
+
+    key: str
+    name: str
+    title: str
+    description: str
+    answer: str
+    grids: tuple[Grid, ...]
+    notes: tuple[str, ...]
+    figures: tuple[Drawn, ...]
+    failures: tuple[Failure, ...]
+    failures_left_out: str
+    facts: tuple[tuple[str, str], ...]
+    suite: str
+    """As JSON."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """The page."""
+
+    title: str
+    runs: tuple[RunContent, ...]
+    sides: Grid | None
+    trials: Grid
+    trials_left_out: str
+    details: dict[str, Any]
+
+    def grids(self) -> list[Grid]:
+        """All tables that the script looks after."""
+        own = [grid for run in self.runs for grid in run.grids]
+        return [*own, *([self.sides] if self.sides else []), self.trials]
+
+    def figure_rows(self) -> list[list[tuple[str, Drawn]]]:
+        """The same figure of each run beside each other, with the run's name."""
+        names = dict.fromkeys(d.figure.name for run in self.runs for d in run.figures)
+        return [
+            [(run.name, d) for run in self.runs for d in run.figures if d.figure.name == name]
+            for name in names
+        ]
+
+    def data(self) -> dict[str, Any]:
+        """What the script reads, but for the charts."""
+        return {"grids": {g.name: g.data() for g in self.grids()}, "trials": self.details}
+
+    def specs(self) -> dict[str, Any]:
+        """The specification of every chart, by its key."""
+        own = {d.key: d.figure.spec() for run in self.runs for d in run.figures}
+        return {**own, "trial": trial_spec()}
+
+
+def content(
+    runs: Sequence[ReportedRun], drawn: Sequence[Sequence[Figure]] | None = None
+) -> Content:
+    """Everything on the page of ``runs``; ``drawn`` are their figures where there are already."""
+    several = len(runs) > 1
+    drawn = drawn or [figures(run) for run in runs]
+    trials = Trials(runs)
+    return Content(
+        title=" and ".join(dict.fromkeys(run.summary.name for run in runs)),
+        runs=tuple(
+            _run(run, f"run{i}", found, several)
+            for i, (run, found) in enumerate(zip(runs, drawn, strict=True), start=1)
+        ),
+        sides=side_by_side(runs) if several else None,
+        trials=trials.grid(),
+        trials_left_out=trials.left_out(),
+        details=trials.details(),
+    )
+
+
+def _run(run: ReportedRun, key: str, drawn: Sequence[Figure], several: bool) -> RunContent:
+    summary = run.summary
+    return RunContent(
+        key=key,
+        name=run.name,
+        title=f"{summary.name} ({run.name})" if several else summary.name,
+        description=summary.description,
+        answer=" ".join(answer(run)),
+        grids=tuple(_grids(run, key, several)),
+        notes=(*notes.of_summary(summary), *measured_notes(summary)),
+        figures=tuple(Drawn(f"{key}-{f.name}", f, svg(f)) for f in drawn),
+        failures=tuple(failures.failures(run)),
+        failures_left_out=failures.left_out(run),
+        facts=tuple(facts(summary)),
+        suite=json.dumps(run.suite, indent=1, ensure_ascii=False),
+    )
+
+
+def _grids(run: ReportedRun, key: str, several: bool) -> list[Grid]:
+    summary = run.summary
+    ids = [v.variant_id for v in summary.variants]
+    keys = [f"{run.name}/{i}" for i in ids] if several else ids
+    first = text_table(summary)
+    grids = [of_table(f"{key}-overview", "Every variant", first, "variant", keys)]
+    if (second := measured_table(summary)) is not None:
+        grids.append(of_table(f"{key}-measured", TITLE, second, "variant", keys))
+    return grids

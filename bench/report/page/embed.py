@@ -1,0 +1,69 @@
+"""What goes into the page besides text: scripts, styles and data, safe where they stand.
+
+Usage:
+    embed.json_text({"label": "</script>"})      # for <script type="application/json">
+    embed.asset("page.css")
+    embed.policy([script, ...])                   # a content security policy for just these
+"""
+
+import base64
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from importlib import resources
+from typing import Any
+
+_UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def json_text(value: Any) -> str:
+    """``value`` as JSON that no HTML parser can leave; NaN is null, infinity a text.
+
+    JSON has these characters only inside of strings, where an escape is the same.
+    """
+    text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character, escape in _UNSAFE.items():
+        text = text.replace(character, escape)
+    return text
+
+
+@functools.cache
+def asset(name: str) -> str:
+    """A file of the folder ``static``."""
+    return (resources.files(__package__) / "static" / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def vega_script() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script, as vl-convert carries them."""
+    import vl_convert
+
+    from bench.report.charts.render import vega_lite_version
+
+    text = str(vl_convert.javascript_bundle(vl_version=vega_lite_version()))  # type: ignore[call-arg]
+    if "</script" in text.lower():
+        raise AssertionError("the script of Vega would end its element")
+    return text
+
+
+def policy(scripts: Iterable[str]) -> str:
+    """A content security policy: no request at all, no script but ``scripts``.
+
+    Even a label that came through unescaped could not run.
+    """
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(d).decode()}'" for d in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value

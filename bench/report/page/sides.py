@@ -1,0 +1,52 @@
+"""Several runs side by side: what a variant took and reached in each of them.
+
+Usage:
+    grid = side_by_side(runs)          # None where no two runs share a variant
+"""
+
+from collections.abc import Sequence
+
+from bench.records.metric import METRICS
+from bench.report.charts.reported import ReportedRun
+from bench.report.number import UNKNOWN, interval, scale_of
+from bench.report.page.grid import Column, Grid
+
+SHOWN = ("epoch_s", "test_accuracy")
+
+
+def side_by_side(runs: Sequence[ReportedRun]) -> Grid | None:
+    """A row a variant that at least two runs have, a column for each of them."""
+    labels: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for run in runs:
+        for v in run.summary.variants:
+            labels.setdefault(v.variant_id, v.label)
+            counts[v.variant_id] = counts.get(v.variant_id, 0) + 1
+    shared = [variant_id for variant_id, count in counts.items() if count > 1]
+    if not shared:
+        return None
+    columns = [Column("Variant", [labels[v] for v in shared])]
+    for name in SHOWN:
+        columns += _columns(name, runs, shared)
+    return Grid("side-by-side", "The same variants in each run", tuple(columns))
+
+
+def _columns(name: str, runs: Sequence[ReportedRun], shared: list[str]) -> list[Column]:
+    metric = METRICS[name]
+    found = [{v.variant_id: getattr(v, name) for v in run.summary.variants} for run in runs]
+    scale = scale_of((e.value for each in found for e in each.values() if e), metric)
+    unit = f" ({scale.unit})" if scale.unit else ""
+    return [
+        Column(
+            f"{metric.title}{unit}, {run.name}",
+            [
+                interval(e.value, e.low, e.high, metric.digits, scale)
+                if (e := each.get(variant_id))
+                else UNKNOWN
+                for variant_id in shared
+            ],
+            numeric=True,
+        )
+        for run, each in zip(runs, found, strict=True)
+        if any(each.values())
+    ]

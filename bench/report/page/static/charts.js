@@ -1,0 +1,71 @@
+// Drawings become interactive when they come near the window; the same specification made both.
+
+const PANEL = 340; // px: what a panel takes with its axes, and what of that is not its width
+const AXIS = 55;
+const GAP = 24;
+const NARROW = 520;
+
+class Charts {
+  constructor(specs) {
+    this.specs = specs;
+    this.drawn = new Map();
+    this.observer = new IntersectionObserver((entries) => this.near(entries), { rootMargin: "400px" });
+  }
+
+  watch() {
+    document.querySelectorAll("[data-chart]").forEach((place) => this.observer.observe(place));
+    let timer;
+    window.addEventListener("resize", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => this.resized(), 250);
+    });
+  }
+
+  near(entries) {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting && !this.drawn.has(target)) this.draw(target, target.dataset.chart);
+    }
+  }
+
+  resized() {
+    for (const [place, { key, width, datasets }] of [...this.drawn]) {
+      if (!place.isConnected) this.drawn.delete(place);
+      else if (Math.abs(place.clientWidth - width) > 8) this.draw(place, key, datasets);
+    }
+  }
+
+  // Beside the old drawing, then in its place: nothing flickers, and what fails leaves it there.
+  async draw(place, key, datasets) {
+    const width = place.clientWidth;
+    const before = this.drawn.get(place);
+    this.drawn.set(place, { key, width, datasets });
+    const fresh = element("div", { ariaHidden: "true" });
+    const { finalize } = await vegaEmbed(fresh, this.fitted(this.specs[key], width, datasets), {
+      renderer: "svg",
+      ast: true,
+      actions: false,
+      defaultStyle: false,
+      tooltip: { disableDefaultStyle: true },
+    });
+    before?.finalize?.();
+    place.replaceChildren(fresh);
+    this.drawn.set(place, { key, width, datasets, finalize });
+  }
+
+  fitted(original, width, datasets) {
+    const spec = structuredClone(original);
+    if (datasets) spec.datasets = { ...spec.datasets, ...datasets };
+    if (spec.facet) {
+      spec.columns = Math.max(1, Math.floor(width / PANEL));
+      spec.spec.width = Math.max(180, (width - AXIS) / spec.columns - GAP);
+    } else {
+      spec.width = Math.max(280, width);
+      spec.autosize = { type: "fit-x", contains: "padding" };
+    }
+    if (width < NARROW) {
+      spec.config.axisY = { ...spec.config.axisY, labelLimit: 120, labelFontSize: 10 };
+      spec.config.legend = { ...spec.config.legend, columns: 2, labelLimit: 130 };
+    }
+    return spec;
+  }
+}

@@ -1,0 +1,16 @@
+// Where it all begins. Vega's script comes after this one, so charts wait for the page's load.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const charts = new Charts(JSON.parse(document.getElementById("specs").textContent));
+const details = new Details(data.trials, data.grids.trials, charts);
+const grids = [...document.querySelectorAll("[data-grid]")].map(
+  (root) => new Grid(root, data.grids[root.dataset.grid], (kind, key) => details.open(kind, key)),
+);
+
+window.addEventListener("beforeprint", () => grids.forEach((grid) => grid.print(true)));
+window.addEventListener("afterprint", () => grids.forEach((grid) => grid.print(false)));
+window.addEventListener("hashchange", () => details.fromAddress());
+window.addEventListener("load", () => {
+  charts.watch();
+  details.fromAddress();
+});
