@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bench.cli.published import publish, verify_published
-from bench.cli.say import complain, remedy, resume_command, say
+from bench.cli.say import complain, interruption, remedy, say
 from bench.cli.settings import parse_settings
 
 app = typer.Typer(
@@ -150,9 +150,7 @@ def run(
                     command=["bench", *sys.argv[1:]],
                 )
     except KeyboardInterrupt:
-        kept = path is not None and path.exists()
-        going_on = f"what had finished is kept; go on by {resume_command(path)}"
-        complain(f"interrupted: {going_on if kept else 'nothing had been run'}")
+        complain(interruption(path))
         raise typer.Exit(130) from None
     if as_json:
         say(run_json(result))

@@ -14,6 +14,18 @@ def resume_command(path: Path | None) -> str:
     return shlex.join(["bench", *words, "--resume"])
 
 
+def interruption(path: Path | None) -> str:
+    """What an interrupted run, whose folder was to be ``path``, has left behind."""
+    from bench.errors import RunFolderError
+    from bench.records.store import RunFolder
+
+    try:
+        RunFolder.open(path or Path())
+    except RunFolderError:  # it had not come so far, or its folder is still on a cluster
+        return "interrupted: no run folder was made here: call it again"
+    return f"interrupted: what had finished is kept; go on by {resume_command(path)}"
+
+
 def remedy(path: Path, statuses: Collection[str]) -> str:
     """What to do about trials of the run at ``path`` that gave no answer."""
     from bench.records.record import SETTLED
