@@ -97,9 +97,7 @@ def _chart(drawn: "pd.DataFrame", grouped: Grouped, panels: list[str], title: st
         detail="variant_id:N",
     )
     y = alt.Y("mean:Q", title=title, scale=scale)
-    dash = alt.StrokeDash(
-        "series:N", scale=dashes(names, grouped.baseline), sort=names, legend=None
-    )
+    dash = alt.StrokeDash("series:N", scale=dashes(names, grouped.baseline), **key)
     shape = alt.Shape("series:N", scale=shapes(names, grouped.baseline), **key)
     numbers = drawn[["mean", "low", "high"]].itertuples(index=False)
     text = [interval(mean, low, high, 4) for mean, low, high in numbers]

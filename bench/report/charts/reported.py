@@ -72,16 +72,19 @@ def read_run(path: Path, name: str | None = None, summary: Summary | None = None
     """
     from bench.analysis.frame import load_attempts, load_epochs
     from bench.analysis.session import with_sessions
+    from bench.analysis.steady import with_verdicts
     from bench.analysis.summary import summarize
 
     info = RunFolder.open(path).info()
     attempts = with_sessions(load_attempts(path), info.invocations)
+    trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
+    epochs = load_epochs(path)
     return ReportedRun(
         name=name or path.resolve().name,
         summary=summary or summarize(path),
         attempts=attempts,
-        trials=attempts[~attempts["trial_id"].duplicated(keep="last")],
-        epochs=load_epochs(path),
+        trials=with_verdicts(trials, epochs),
+        epochs=epochs,
         pairs=info.pairs,
         suite=info.suite,
     )

@@ -12,14 +12,18 @@ from bench.analysis.summary import Column, Summary, VariantSummary
 from bench.records.metric import METRICS
 from bench.report.charts.ratios import DIGITS
 from bench.report.charts.reported import ReportedRun
+from bench.report.charts.series import shortened
 from bench.report.number import interval, plural
+from bench.report.page.claims import Claim, sentences
 
 _Compared = tuple[VariantSummary, Ratio]
 
 
-def answer(run: ReportedRun) -> Iterator[str]:
+def answer(run: ReportedRun, found_claims: Sequence[Claim] = ()) -> Iterator[str]:
     """Sentences. Where nothing is compared they say what ran."""
     summary = run.summary
+    if any(call.executor == "simulated" for call in summary.invocations):
+        yield "These times are simulated, not measured."
     compared = [_compared(summary, i) for i in range(len(summary.columns))]
     for column, found in zip(summary.columns, compared, strict=True):
         if found:
@@ -34,6 +38,7 @@ def answer(run: ReportedRun) -> Iterator[str]:
             f"{plural(len(summary.variants), 'variant')} ran in {plural(summary.blocks, 'block')}; "
             "the suite compares none with another."
         )
+    yield from sentences(found_claims)
     yield from _best(summary)
     yield f"{summary.completed} of {plural(summary.trials, 'trial')} completed."
     if any(compared):
@@ -59,22 +64,23 @@ def _of_column(column: Column, found: list[_Compared]) -> Iterator[str]:
     if len(found) <= 2:
         for variant, ratio in found:
             yield (
-                f"An epoch of {variant.label} takes {ratio_text(ratio)} times as long as with "
-                f"{against} ({_counted(ratio)}): {_meaning(ratio)}."
+                f"An epoch of {shortened(variant.label)} takes {ratio_text(ratio)} times as long "
+                f"as with {against} ({_counted(ratio)}): {_meaning(ratio)}."
             )
         return
     ranked = sorted(found, key=lambda each: each[1].value)
     (least, low), (most, high) = ranked[0], ranked[-1]
     yield (
         f"Of {len(found)} variants compared with {against}, {_tally([r for _, r in found])}. The "
-        f"ratio of epoch times goes from {ratio_text(low)} ({least.label}) to "
-        f"{ratio_text(high)} ({most.label})."
+        f"ratio of epoch times goes from {ratio_text(low)} ({shortened(least.label)}) to "
+        f"{ratio_text(high)} ({shortened(most.label)})."
     )
 
 
 def _tally(ratios: Sequence[Ratio]) -> str:
     counts = Counter(map(_meaning, ratios))
-    parts = [f"{count} {_VERBS[meaning]}" for meaning, count in counts.most_common()]
+    all_alike = "all " if len(counts) == 1 else ""
+    parts = [f"{all_alike}{count} {_VERBS[meaning]}" for meaning, count in counts.most_common()]
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
 
 
@@ -107,7 +113,7 @@ def _best(summary: Summary) -> Iterator[str]:
         e = best.test_accuracy
         if e is not None:
             text = interval(e.value, e.low, e.high, METRICS["test_accuracy"].digits)
-            yield f"The highest mean test accuracy is {text}, of {best.label}."
+            yield f"The highest mean test accuracy is {text}, of {shortened(best.label)}."
 
 
 def _reach(summary: Summary, ratios: Sequence[Ratio]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from bench.report.header import facts
 from bench.report.measured import TITLE, measured_notes, measured_table
 from bench.report.page import failures
 from bench.report.page.answer import answer
+from bench.report.page.claims import claims, claims_grid
 from bench.report.page.failures import Failure
 from bench.report.page.grid import Grid, of_table
 from bench.report.page.sides import side_by_side
@@ -44,6 +45,7 @@ class RunContent:
     title: str
     description: str
     answer: str
+    claims: Grid | None
     grids: tuple[Grid, ...]
     notes: tuple[str, ...]
     figures: tuple[Drawn, ...]
@@ -67,8 +69,8 @@ class Content:
 
     def grids(self) -> list[Grid]:
         """All tables that the script looks after."""
-        own = [grid for run in self.runs for grid in run.grids]
-        return [*own, *([self.sides] if self.sides else []), self.trials]
+        own = [grid for run in self.runs for grid in (run.claims, *run.grids)]
+        return [grid for grid in (*own, self.sides, self.trials) if grid is not None]
 
     def figure_rows(self) -> list[list[tuple[str, Drawn]]]:
         """The same figure of each run beside each other, with the run's name."""
@@ -109,13 +111,14 @@ def content(
 
 
 def _run(run: ReportedRun, key: str, drawn: Sequence[Figure], several: bool) -> RunContent:
-    summary = run.summary
+    summary, found = run.summary, claims(run)
     return RunContent(
         key=key,
         name=run.name,
-        title=f"{summary.name} ({run.name})" if several else summary.name,
+        title=summary.name if run.name == summary.name else f"{summary.name} ({run.name})",
         description=summary.description,
-        answer=" ".join(answer(run)),
+        answer=" ".join(answer(run, found)),
+        claims=claims_grid(f"{key}-claims", found) if found else None,
         grids=tuple(_grids(run, key, several)),
         notes=(*notes.of_summary(summary), *measured_notes(summary)),
         figures=tuple(Drawn(f"{key}-{f.name}", f, svg(f)) for f in drawn),
