@@ -170,22 +170,28 @@ def report(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run's tables: Markdown, CSV and LaTeX."""
+    """Write a run's tables (Markdown, CSV, LaTeX), its charts, and one page of all of it."""
     from bench.analysis.summary import summarize
     from bench.errors import UsageError
+    from bench.report.page.write import write_page
     from bench.report.terminal import show
     from bench.report.write import write_summary
 
     names = [path.resolve().name for path in runs]
     if out and len(set(names)) < len(names):
         raise UsageError("two of the runs have the same name: report them apart, or without --out")
-    written = []
+    written, summaries = [], {}
     for path, name in zip(runs, names, strict=True):
         summary = summarize(path)
         folder = path / "report" if out is None else out / name if len(runs) > 1 else out
         written += write_summary(summary, folder)
+        summaries[name] = summary
+        if out is None:
+            written += write_page({name: path}, folder, {name: summary})
         if not as_json:
             show(summary)
+    if out is not None:
+        written += write_page(dict(zip(names, runs, strict=True)), out, summaries)
     say(json.dumps([str(p) for p in written]) if as_json else "\n".join(map(str, written)))
 
 

@@ -5,6 +5,7 @@ Usage:
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,12 +28,13 @@ class Figure:
     left_out: str = ""
     """What was too much to show, and where it is; "" where all is shown."""
 
+    @cached_property
     def spec(self) -> dict[str, Any]:
-        """The Vega-Lite specification, data included."""
+        """The Vega-Lite specification, data included; checking it takes a while."""
         import altair as alt
 
         with alt.data_transformers.enable(max_rows=None):
-            return dict(self.chart.to_dict(context={"pre_transform": False}))
+            return dict(self.chart.to_dict())
 
 
 def left_out(found: int, shown: int, what: str) -> str:

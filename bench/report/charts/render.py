@@ -1,29 +1,42 @@
 """Figures as SVG and PNG, by vl-convert, in this process: no browser, no network.
 
 Usage:
-    text = svg(figure)
-    paths = write_charts(figures, Path("report/charts"))
+    drawings = [draw(figure) for figure in figures]
+    paths = write_charts(drawings, Path("report/charts"))
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.records.disk import disk_errors
 from bench.records.store import aside
 from bench.report.charts.figure import Figure
 
 PNG_SCALE = 2
+_WHITE = '<rect width="100%" height="100%" fill="white"/>'
 _IDS = re.compile(r'(id="|url\(#)([A-Za-z-]+)(\d+)')
 
 
-def svg(figure: Figure) -> str:
-    """``figure`` drawn, transparent, in ``currentColor``; equal figures give equal text."""
-    return _svg(figure.spec(), figure.name)
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, drawn."""
+
+    figure: Figure
+    svg: str
+    """Transparent, in ``currentColor``; equal figures give equal text."""
 
 
-def write_charts(figures: Sequence[Figure], out: Path) -> list[Path]:
+def draw(figure: Figure) -> Drawing:
+    """``figure`` as SVG."""
+    import vl_convert
+
+    text = str(vl_convert.vegalite_to_svg(figure.spec, vl_version=vega_lite_version()))
+    return Drawing(figure, _with_own_ids(text, figure.name))
+
+
+def write_charts(drawings: Sequence[Drawing], out: Path) -> list[Path]:
     """Write ``NAME.svg`` and ``NAME.png``, on white; the paths written.
 
     Raises StorageError where ``out`` cannot be written.
@@ -33,24 +46,15 @@ def write_charts(figures: Sequence[Figure], out: Path) -> list[Path]:
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     paths = []
-    for figure in figures:
-        spec = figure.spec()
-        spec["config"]["background"] = "white"
-        text = _svg(spec, figure.name)
+    for drawing in drawings:
+        text = drawing.svg.replace(">", f">{_WHITE}", 1)
         picture = vl_convert.svg_to_png(text, scale=PNG_SCALE)
         for suffix, content in (("svg", text.encode()), ("png", picture)):
-            path = out / f"{figure.name}.{suffix}"
+            path = out / f"{drawing.figure.name}.{suffix}"
             with aside(path) as temporary:
                 temporary.write_bytes(content)
             paths.append(path)
     return paths
-
-
-def _svg(spec: dict[str, Any], name: str) -> str:
-    import vl_convert
-
-    text = str(vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version()))
-    return _with_own_ids(text, name)
 
 
 def vega_lite_version() -> str:

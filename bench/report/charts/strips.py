@@ -28,7 +28,7 @@ def epoch_strips(run: ReportedRun) -> Figure | None:
     if epochs.empty:
         return None
     names = labels(run).map(wrapped)
-    kept = [v for v in names.index if v in set(epochs["variant_id"])]
+    kept = names.index[names.index.isin(epochs["variant_id"])].tolist()
     scale = scale_of(epochs["epoch_s"].tolist(), METRICS["epoch_s"])
     frame = epochs.assign(
         time=epochs["epoch_s"] / scale.divisor,

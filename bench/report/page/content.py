@@ -11,8 +11,7 @@ from typing import Any
 
 from bench.report import notes
 from bench.report.charts.figure import Figure
-from bench.report.charts.figures import figures
-from bench.report.charts.render import svg
+from bench.report.charts.render import Drawing
 from bench.report.charts.reported import ReportedRun
 from bench.report.charts.trial import trial_spec
 from bench.report.header import facts
@@ -29,7 +28,7 @@ from bench.report.table import text_table
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure of a run and its drawing; ``key`` is its own in the whole page."""
+    """A drawing of a run; ``key`` is its own in the whole page."""
 
     key: str
     figure: Figure
@@ -86,22 +85,19 @@ class Content:
 
     def specs(self) -> dict[str, Any]:
         """The specification of every chart, by its key."""
-        own = {d.key: d.figure.spec() for run in self.runs for d in run.figures}
+        own = {d.key: d.figure.spec for run in self.runs for d in run.figures}
         return {**own, "trial": trial_spec()}
 
 
-def content(
-    runs: Sequence[ReportedRun], drawn: Sequence[Sequence[Figure]] | None = None
-) -> Content:
-    """Everything on the page of ``runs``; ``drawn`` are their figures where there are already."""
+def content(runs: Sequence[ReportedRun], drawings: Sequence[Sequence[Drawing]]) -> Content:
+    """Everything on the page of ``runs``, each with its drawings."""
     several = len(runs) > 1
-    drawn = drawn or [figures(run) for run in runs]
     trials = Trials(runs)
     return Content(
         title=" and ".join(dict.fromkeys(run.summary.name for run in runs)),
         runs=tuple(
             _run(run, f"run{i}", found, several)
-            for i, (run, found) in enumerate(zip(runs, drawn, strict=True), start=1)
+            for i, (run, found) in enumerate(zip(runs, drawings, strict=True), start=1)
         ),
         sides=side_by_side(runs) if several else None,
         trials=trials.grid(),
@@ -110,7 +106,7 @@ def content(
     )
 
 
-def _run(run: ReportedRun, key: str, drawn: Sequence[Figure], several: bool) -> RunContent:
+def _run(run: ReportedRun, key: str, drawn: Sequence[Drawing], several: bool) -> RunContent:
     summary, found = run.summary, claims(run)
     return RunContent(
         key=key,
@@ -121,7 +117,7 @@ def _run(run: ReportedRun, key: str, drawn: Sequence[Figure], several: bool) -> 
         claims=claims_grid(f"{key}-claims", found) if found else None,
         grids=tuple(_grids(run, key, several)),
         notes=(*notes.of_summary(summary), *measured_notes(summary)),
-        figures=tuple(Drawn(f"{key}-{f.name}", f, svg(f)) for f in drawn),
+        figures=tuple(Drawn(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawn),
         failures=tuple(failures.failures(run)),
         failures_left_out=failures.left_out(run),
         facts=tuple(facts(summary)),
