@@ -7,7 +7,8 @@ import pytest
 
 from tests.cli.conftest import Command, complaint
 
-NAMES = ["summary.csv", "summary.md", "summary.tex"]
+TABLES = ["summary.csv", "summary.md", "summary.tex"]
+NAMES = ["charts", "index.html", *TABLES]
 
 
 def test_report_writes_markdown_csv_and_latex_and_names_the_files(
@@ -16,14 +17,15 @@ def test_report_writes_markdown_csv_and_latex_and_names_the_files(
     done = command("report", made)
     assert (done.code, done.stderr) == (0, "")
     assert sorted(path.name for path in (made / "report").iterdir()) == NAMES
-    listed = done.stdout.splitlines()[-3:]
-    assert sorted(listed) == [str(made / "report" / name) for name in NAMES]
+    listed = {Path(line) for line in done.stdout.splitlines() if line.startswith(str(made))}
+    assert listed == {path for path in (made / "report").rglob("*") if path.is_file()}
     assert "norm=bn_post" in (made / "report" / "summary.md").read_text()
 
 
 def test_report_for_programs_prints_the_paths_alone(command: Command, made: Path) -> None:
     done = command("report", made, "--json")
-    assert sorted(json.loads(done.stdout)) == [str(made / "report" / name) for name in NAMES]
+    written = {path for path in (made / "report").rglob("*") if path.is_file()}
+    assert set(map(Path, json.loads(done.stdout))) == written
 
 
 def test_report_goes_where_it_is_told(command: Command, made: Path, tmp_path: Path) -> None:
@@ -38,7 +40,14 @@ def test_several_runs_are_reported_each_in_its_own_folder(
     other = tmp_path / "other"
     assert command("run", "tiny.toml", "--executor", "simulated", "--out", other).code == 0
     assert command("report", made, other, "--out", "both").code == 0
-    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["made", "other"]
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == [
+        "index.html",
+        "made",
+        "other",
+    ]
+    for name in ("made", "other"):
+        own = sorted(path.name for path in (tmp_path / "both" / name).iterdir())
+        assert own == ["charts", *TABLES]
     assert command("report", made, other).code == 0
     assert (made / "report" / "summary.md").exists()
     assert (other / "report" / "summary.md").exists()

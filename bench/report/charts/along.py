@@ -43,7 +43,7 @@ def size_figures(run: ReportedRun) -> Iterator[Figure]:
     for index, column in enumerate(run.summary.columns):
         for size in SIZES:
             if size in run.axes and column.axis in run.axes and column.axis != size:
-                curves = overhead(run.trials, column.axis, column.baseline, size)
+                curves = overhead(run.trials, column.axis, run.baseline(column), size)
                 frame = _frame(curves)
                 if len(frame):
                     yield _figure(frame, index, curves[0])

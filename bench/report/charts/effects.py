@@ -28,7 +28,7 @@ def effects_figure(run: ReportedRun) -> Figure | None:
     if not run.suite.get("matrix") or not 2 <= len(factors) <= MAX_FACTORS or levels > MAX_LEVELS:
         return None
     compared = [c for c in run.summary.columns if c.axis in factors]
-    found = effects(run.trials, factors, {c.axis: c.baseline for c in compared})
+    found = effects(run.trials, factors, {c.axis: run.baseline(c) for c in compared})
     asked = {c.axis for c in compared} or set(factors)
     known = [e for e in found.effects if e.ratio is not None and e.factor in asked]
     if not known:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.summary import Summary
+from bench.analysis.summary import Column, Summary
 from bench.records.store import RunFolder
 from bench.spec.expand import Pair
 from bench.spec.variant import Variant
@@ -63,6 +63,11 @@ class ReportedRun:
             self.trials["status"] == "completed", ["trial_id", "variant_id", "label"]
         ]
         return self.epochs.merge(known, on="trial_id")
+
+    def baseline(self, column: Column) -> str:
+        """The baseline of a comparison as the frames' values read: "False" for "false"."""
+        values = self.variants[column.axis].astype(str)
+        return next((v for v in values if v.lower() == column.baseline), column.baseline)
 
 
 def read_run(path: Path, name: str | None = None, summary: Summary | None = None) -> ReportedRun:

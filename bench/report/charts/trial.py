@@ -15,13 +15,14 @@ def trial_spec() -> dict[str, Any]:
     import altair as alt
 
     kinds = list(KINDS)
+    whole = alt.Axis(labelExpr="datum.value % 1 ? '' : datum.label", format="d")
     colour = alt.Scale(domain=kinds, range=[BLUE, VERMILLION])
     shape = alt.Scale(domain=kinds, range=["circle", "triangle-up"])
     chart = (
         alt.Chart(alt.NamedData("epochs"))
         .mark_point(size=50, filled=True, opacity=1)
         .encode(
-            x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d")),
+            x=alt.X("epoch:Q", title="Epoch", axis=whole),
             y=alt.Y("time:Q", title="Epoch time (s)", scale=alt.Scale(zero=False)),
             color=alt.Color("kind:N", title="epoch", sort=kinds, scale=colour),
             shape=alt.Shape("kind:N", title="epoch", sort=kinds, scale=shape),

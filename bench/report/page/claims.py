@@ -36,12 +36,13 @@ def claims(run: ReportedRun) -> tuple[Claim, ...]:
     for column in run.summary.columns:
         if column.axis not in run.axes:
             continue
+        baseline = run.baseline(column)
         if "examples" in run.axes and column.axis != "examples":
-            falls = does_ratio_fall(run.trials, column.axis, column.baseline)
+            falls = does_ratio_fall(run.trials, column.axis, baseline)
             found += [_falls(each) for each in falls]
         if len(targets) == 1:
             target = float(targets[0])
-            sooner = is_target_sooner(run.trials, run.epochs, column.axis, column.baseline, target)
+            sooner = is_target_sooner(run.trials, run.epochs, column.axis, baseline, target)
             found += [_sooner(each) for each in sooner]
     return tuple(found)
 

@@ -49,6 +49,7 @@ class Charts {
     });
     before?.finalize?.();
     place.replaceChildren(fresh);
+    place.classList.add("interactive");
     this.drawn.set(place, { key, width, datasets, finalize });
   }
 

@@ -1,0 +1,75 @@
+"""Real headless Chromium, Debian's, in which pages are opened from files.
+
+Whatever a page tells its console as an error, and whatever it asks of a network, fails the
+test that opened it.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from bench.report.page.write import write_page
+from tests.report.pages_made import hostile_run, sweep_run
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One process for all tests."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium: apt-get install chromium")
+    with sync_playwright() as driver:
+        # Chromium's sandbox refuses to run as root, which containers are.
+        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Open]:
+    """Open a file in a window of its own; at the end nothing must have gone wrong in it."""
+    contexts, faults = [], []
+
+    def open_file(path: Path, fragment: str = "", **settings: Any) -> Page:
+        context = browser.new_context(**settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda message: faults.append(message.text) if message.type == "error" else None,
+        )
+        page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: faults.append(request.url) if _leaves(request) else None)
+        page.goto(f"{path.as_uri()}{fragment}")
+        return page
+
+    yield open_file
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def _leaves(request: Any) -> bool:
+    return not request.url.startswith(("file:", "data:"))
+
+
+@pytest.fixture(scope="session")
+def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with sizes, a target and failures."""
+    place = tmp_path_factory.mktemp("sweep")
+    return write_page({"sweep": sweep_run(place / "run").path}, place / "out")[0]
+
+
+@pytest.fixture(scope="session")
+def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs side by side, one of which wants to be script."""
+    place = tmp_path_factory.mktemp("hostile")
+    runs = {"hostile": hostile_run(place / "a").path, "other": hostile_run(place / "b").path}
+    return write_page(runs, place / "out")[0]

@@ -1,0 +1,205 @@
+"""The page in a browser: it works by mouse and by keyboard, for every reader, offline."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Open
+from tests.report.pages_made import HARMFUL
+
+pytestmark = pytest.mark.browser
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 360, "height": 740}
+
+
+def grid(page: Page, name: str) -> Locator:
+    return page.locator(f"[data-grid='{name}']")
+
+
+def column(table: Locator, index: int) -> list[str]:
+    texts: list[str] = table.locator("tbody tr").evaluate_all(
+        "(rows, index) => rows.map((row) => row.children[index].innerText.trim())", index
+    )
+    return texts
+
+
+def epoch_times(table: Locator) -> list[float]:
+    return [float(text.split(" ")[0]) for text in column(table, 2)]
+
+
+def see_everything(page: Page) -> None:
+    """Scroll past every chart, so that each is drawn."""
+    for place in page.locator("main [data-chart]").all():
+        place.scroll_into_view_if_needed()
+        expect(place.locator(".vega-embed, .marks").first).to_be_visible()
+
+
+def serious(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {each['nodes'][0]['html'][:120]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def test_a_header_sorts_by_mouse_up_and_down(opened: Open, sweep_page: Path) -> None:
+    table = grid(opened(sweep_page), "run1-overview")
+    header = table.locator("thead th").nth(2)
+    before = epoch_times(table)
+    assert before != sorted(before)
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    assert epoch_times(table) == sorted(before)
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "descending")
+    assert epoch_times(table) == sorted(before, reverse=True)
+    table.locator("thead th").first.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "none")
+
+
+def test_a_header_sorts_by_keyboard(opened: Open, sweep_page: Path) -> None:
+    page = opened(sweep_page)
+    table = grid(page, "run1-overview")
+    table.locator("input[type=search]").focus()
+    for _ in range(4):  # the scrolling region, then the headers
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText").startswith("Epoch time")
+    page.keyboard.press("Enter")
+    assert epoch_times(table) == sorted(epoch_times(table))
+    page.keyboard.press("Space")
+    assert epoch_times(table) == sorted(epoch_times(table), reverse=True)
+
+
+def test_unknown_values_are_last_either_way(opened: Open, sweep_page: Path) -> None:
+    table = grid(opened(sweep_page), "trials")
+    titles = table.locator("thead th").all_inner_texts()
+    index = next(i for i, title in enumerate(titles) if title.startswith("Epoch time"))
+    for _ in range(2):
+        table.locator("thead th").nth(index).get_by_role("button").click()
+        assert column(table, index)[-1] == "–"
+        assert column(table, index)[0] != "–"
+
+
+def test_a_filter_keeps_rows_with_all_its_words(opened: Open, sweep_page: Path) -> None:
+    page = opened(sweep_page)
+    table = grid(page, "run1-overview")
+    table.get_by_label("Filter").focus()
+    page.keyboard.type("bn_post size=32")
+    expect(table.locator(".count")).to_have_text("2 of 12 rows")
+    assert all("bn_post" in text and "=32," in text for text in column(table, 0))
+    page.keyboard.type(" nowhere")
+    expect(table.locator(".count")).to_have_text("0 of 12 rows")
+
+
+def test_a_choice_keeps_one_status(opened: Open, sweep_page: Path) -> None:
+    table = grid(opened(sweep_page), "trials")
+    table.get_by_label("Status").select_option("failed")
+    expect(table.locator(".count")).to_have_text("1 of 48 rows")
+    table.get_by_label("Status").select_option("")
+    expect(table.locator(".count")).to_have_text("48 rows")
+
+
+def test_a_trial_opens_by_mouse_with_its_log_and_closes(opened: Open, sweep_page: Path) -> None:
+    page = opened(sweep_page)
+    table = grid(page, "trials")
+    table.get_by_label("Status").select_option("failed")
+    table.locator("button.open").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("first line")
+    expect(dialog.get_by_role("table")).to_contain_text("warm-up")
+    expect(dialog.locator(".chart svg.marks")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_a_variant_opens_by_keyboard_leads_to_a_trial_and_back(
+    opened: Open, sweep_page: Path
+) -> None:
+    page = opened(sweep_page)
+    first = grid(page, "run1-overview").locator("button.open").first
+    first.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", level=2)).to_contain_text("norm=none")
+    page.keyboard.press("Tab")  # to the button that closes
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("heading", level=2)).to_contain_text("Trial b000-")
+    assert page.evaluate("location.hash").startswith("#trial=b000-")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(first).to_be_focused()
+
+
+def test_an_address_opens_its_trial(opened: Open, sweep_page: Path) -> None:
+    page = opened(sweep_page)
+    grid(page, "trials").locator("button.open").nth(3).click()
+    fragment, title = page.evaluate(
+        "[location.hash, document.getElementById('details-title').innerText]"
+    )
+    again = opened(sweep_page, fragment)
+    expect(again.get_by_role("dialog").get_by_role("heading", level=2)).to_have_text(title)
+
+
+def test_every_chart_becomes_interactive(opened: Open, sweep_page: Path) -> None:
+    page = opened(sweep_page, viewport=DESKTOP)
+    see_everything(page)
+    drawn = page.locator("main .chart.interactive")
+    expect(drawn).to_have_count(page.locator("main [data-chart]").count())
+    point = page.locator("#run1-ratios-1 .mark-symbol path").first
+    point.hover()
+    expect(page.locator("#vg-tooltip-element")).to_contain_text("ratio")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["sweep_page", "hostile_page"])
+def test_axe_finds_nothing_serious(
+    opened: Open, name: str, scheme: str, request: pytest.FixtureRequest
+) -> None:
+    page = opened(request.getfixturevalue(name), color_scheme=scheme, viewport=DESKTOP)
+    see_everything(page)
+    for closed in page.locator("main details").all():
+        closed.evaluate("(element) => { element.open = true; }")
+    assert serious(page) == []
+    grid(page, "trials").locator("button.open").first.click()
+    assert serious(page) == []
+
+
+def test_a_phone_never_scrolls_the_page_sideways(opened: Open, sweep_page: Path) -> None:
+    page = opened(sweep_page, viewport=PHONE)
+    see_everything(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    grid(page, "trials").locator("button.open").first.click()
+    box = page.get_by_role("dialog").bounding_box()
+    assert box is not None and box["width"] <= PHONE["width"]
+
+
+def test_names_that_mean_harm_are_shown_and_do_nothing(opened: Open, hostile_page: Path) -> None:
+    page = opened(hostile_page)
+    see_everything(page)
+    table = grid(page, "run1-overview")
+    shown = [" ".join(text.split()) for text in column(table, 0)]
+    assert shown == [" ".join(label.split()) for label in HARMFUL]
+    for button in range(len(HARMFUL)):
+        table.locator("button.open").nth(button).click()
+        title = page.get_by_role("dialog").get_by_role("heading", level=2)
+        expect(title).to_contain_text(HARMFUL[button][:20])
+        page.keyboard.press("Escape")
+    page.locator("#run1-ratios-1 .mark-symbol path").nth(1).hover()
+    expect(page.locator("#vg-tooltip-element")).to_be_visible()
+    assert page.locator("main img, main iframe, main script, dialog script").count() == 0
+
+
+def test_paper_has_every_row_and_no_controls(opened: Open, sweep_page: Path) -> None:
+    page = opened(sweep_page)
+    table = grid(page, "trials")
+    table.locator("thead th").first.get_by_role("button").click()
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert table.locator("tbody tr").count() == 48
+    expect(table.get_by_label("Filter")).to_be_hidden()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

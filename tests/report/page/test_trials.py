@@ -1,0 +1,58 @@
+"""What the page holds of each trial: compact, aligned, bounded."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.report.page import trials
+from bench.report.page.trials import Trials
+from tests.report.pages_made import LOG, hostile_run, read, sweep_run
+
+
+def test_each_trial_has_a_row_and_its_epochs_in_order(tmp_path: Path) -> None:
+    run = read(sweep_run(tmp_path / "run"))
+    held = Trials([run])
+    grid, details = held.grid(), held.details()
+    assert list(grid.keys) == run.trials["trial_id"].tolist()
+    assert sum(details["epochCounts"]) == len(run.epochs) == len(details["epochs"]["epoch_s"])
+    start = sum(details["epochCounts"][:5])
+    own = run.epochs[run.epochs["trial_id"] == grid.keys[5]]
+    shown = details["epochs"]["epoch_s"][start : start + details["epochCounts"][5]]
+    assert shown == pytest.approx(own["epoch_s"].tolist(), rel=1e-4)
+    assert details["variants"]["values"].keys() == set(details["variantKeys"])
+
+
+def test_only_a_trial_that_failed_has_a_log(tmp_path: Path) -> None:
+    run = read(sweep_run(tmp_path / "run"))
+    logs = Trials([run]).details()["logs"]
+    assert list(logs.values()) == [LOG]
+    assert run.trials["status"].iloc[int(next(iter(logs)))] == "failed"
+
+
+def test_trials_of_several_runs_are_told_apart(tmp_path: Path) -> None:
+    runs = [read(sweep_run(tmp_path / "a")), read(hostile_run(tmp_path / "b"))]
+    keys = Trials(runs).keys()
+    assert len(set(keys)) == len(keys)
+    assert {key.split("/")[0] for key in keys} == {"a", "b"}
+
+
+def test_too_many_trials_leave_out_completed_ones_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = read(sweep_run(tmp_path / "run"))
+    monkeypatch.setattr(trials, "MAX_TRIALS", 10)
+    held = Trials([run])
+    statuses = held.frame["status"].tolist()
+    assert len(statuses) == 10
+    assert {"failed", "out_of_memory"} <= set(statuses)
+    assert held.left_out() == "10 of 48 trials are in this page; trials.csv has all."
+    assert sum(held.details()["epochCounts"]) <= len(run.epochs)
+
+
+def test_too_many_epochs_are_cut_and_the_counts_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = read(sweep_run(tmp_path / "run"))
+    monkeypatch.setattr(trials, "MAX_EPOCHS", 20)
+    details = Trials([run]).details()
+    assert len(details["epochs"]["epoch"]) == sum(details["epochCounts"]) == 20
