@@ -130,7 +130,8 @@ def _panels(chart: Any, panels: list[str]) -> Any:
     if len(panels) == 1:
         return chart.properties(width=WIDTH_PX - 100, height=PANEL_HEIGHT_PX + 80)
     sized = chart.properties(width=PANEL_PX, height=PANEL_HEIGHT_PX)
-    return sized.facet(facet=alt.Facet("panel:N", sort=panels), columns=2)
+    facets = sized.facet(facet=alt.Facet("panel:N", sort=panels), columns=2)
+    return facets.resolve_axis(x="independent")  # else a short last row has its axis far below
 
 
 def _rows(frame: "pd.DataFrame") -> Iterator[tuple[str, ...]]:

@@ -128,7 +128,10 @@ def _chart(drawn: "pd.DataFrame", grouped: Grouped, panels: list[str], title: st
         width=PANEL_PX if many else WIDTH_PX - 100,
         height=PANEL_HEIGHT_PX if many else PANEL_HEIGHT_PX + 80,
     )
-    return chart.facet(facet=alt.Facet("panel:N", sort=panels), columns=2) if many else chart
+    if not many:
+        return chart
+    facets = chart.facet(facet=alt.Facet("panel:N", sort=panels), columns=2)
+    return facets.resolve_axis(x="independent")
 
 
 def _rows(means: "pd.DataFrame", run: ReportedRun) -> tuple[tuple[str, ...], ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.report.table import Table
 
-PAGE_ROWS = 50
+PAGE_ROWS, SENTENCE = 50, 30
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,14 @@ class Column:
     numeric: bool = False
     choices: bool = False
     """Few values, which a reader may choose from."""
+
+    @property
+    def style(self) -> str:
+        """The class of its cells: numbers to the right, sentences with room."""
+        if self.numeric:
+            return "number"
+        longest = max((len(str(cell)) for cell in self.cells), default=0)
+        return "wide" if longest > SENTENCE else ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Grid:
             "pageRows": PAGE_ROWS,
             "titles": [column.title for column in self.columns],
             "numeric": [column.numeric for column in self.columns],
+            "styles": [column.style for column in self.columns],
             "cells": [list(column.cells) for column in self.columns],
             "choices": [i for i, column in enumerate(self.columns) if column.choices],
             "marks": marks,

@@ -121,7 +121,7 @@ class Grid {
     this.data.cells.forEach((cells, column) => {
       const text = cells[row] === null ? UNKNOWN : String(cells[row]);
       const cell = element(column ? "td" : "th");
-      if (column) cell.className = this.data.numeric[column] ? "number" : "";
+      if (column) cell.className = this.data.styles[column];
       else cell.scope = "row";
       if (column === 0 && this.data.opens) {
         const button = element("button", { type: "button", className: "open" }, text);
