@@ -48,7 +48,7 @@ bench: install ## run SUITE (quick), end with its table; CLUSTER= ADDRESS= OUT= 
 	$(BIN)/bench run '$(SUITE)' $(RUN_OPTIONS)
 
 test: data ## run the tests; ARGS= goes to pytest
-	$(BIN)/python -m pytest -m 'not perf and not cluster' $(ARGS)
+	$(BIN)/python -m pytest -m 'not perf and not cluster and not browser' $(ARGS)
 
 test-cluster: data cluster-packages ## run the tests on real nodes in network namespaces, as root
 	$(BIN)/python -m pytest -m cluster tests/cluster tests/clusters $(ARGS)
