@@ -52,7 +52,7 @@ def no_record(_record: TrialRecord) -> None:
 def made_record(trial: Trial, epoch_s: _EpochTime = half_a_second) -> TrialRecord:
     """The record of a trial that completed, with every measure of a CPU machine."""
     variant = trial.variant
-    steps = variant.examples // variant.global_batch_size
+    steps = variant.steps_per_epoch
     epochs = tuple(
         EpochRecord(
             epoch=e,

@@ -62,6 +62,7 @@ DERIVED = {
     "time_to_accuracy_s": "float64",
     "train_s": "float64",
     "steady": "str",
+    "extrapolated": "bool",
 }
 """Made from a trial's epochs; ``train_s`` is the time of all its epochs, warm-up included."""
 

@@ -4,8 +4,8 @@ Usage:
     trials = with_sessions(load_trials(run), calls).assign(settings=...)  # which it ran with
     comparisons = compare(trials, settings, pairs, blocks=5)   # one a pair, in their order
 
-A block counts where both trials completed in the same invocation. Of a block with one of
-the two missing neither is used.
+A block counts where both trials completed, and settled, in the same invocation. Of a block
+with one of the two missing neither is used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.confounds import Confound, confounds
+from bench.analysis.matched import settled
 from bench.analysis.paired import Ratio, ratio
 from bench.spec.expand import Pair
 from bench.spec.variant import Variant
@@ -31,13 +32,15 @@ class Comparison:
     """Blocks of which one trial, or both, did not complete."""
     split_blocks: int
     """Blocks whose trials ran in different invocations: left out too."""
+    unsettled_blocks: int
+    """Blocks of which a trial completed but has no one time: left out too. See ``steady``."""
     confounds: tuple[Confound, ...]
 
 
 SCALING = ("strategy", "workers", "replicas", "global_batch_size")
 """The axes in which a variant and what its scaling is measured against differ."""
 
-_ARM = ["variant_id", "block", "invocation", "session", "epoch_s", "settings"]
+_ARM = ["variant_id", "block", "invocation", "session", "epoch_s", "settings", "settled"]
 _Settings = Sequence[Mapping[str, Any]]
 
 
@@ -50,18 +53,22 @@ def compare(
     if not pairs:
         return []
     both = _blocks_with_both(trials, pairs)
-    split = both["invocation"] != both["invocation_b"]
-    used = both[~split]
+    timed = both["settled"] & both["settled_b"]
+    split = timed & (both["invocation"] != both["invocation_b"])
+    used = both[timed & ~split]
     used = used.assign(log=np.log(used["epoch_s"] / used["epoch_s_b"]))
-    n_used = used.groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
-    n_split = both[split].groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
+    n_used, n_split, n_unsettled = (
+        rows.groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
+        for rows in (used, both[split], both[~timed])
+    )
     ratios = _ratios(used, n_used)
     flagged = _confounds(trials, settings, pairs, used)
     return [
         Comparison(
             ratio=ratios.get(i),
-            dropped_blocks=blocks - n_used[i] - n_split[i],
+            dropped_blocks=blocks - n_used[i] - n_split[i] - n_unsettled[i],
             split_blocks=n_split[i],
+            unsettled_blocks=n_unsettled[i],
             confounds=flagged.get(i, ()),
         )
         for i in range(len(pairs))
@@ -93,8 +100,7 @@ def _blocks_with_both(trials: "pd.DataFrame", pairs: Sequence[Pair]) -> "pd.Data
     """One row for each pair and block in which both arms completed; ``_b`` is the baseline."""
     import pandas as pd
 
-    known = (trials["status"] == "completed") & (trials["epoch_s"] > 0)
-    arms = trials.loc[known, _ARM]
+    arms = trials.assign(settled=settled(trials)).loc[trials["status"] == "completed", _ARM]
     asked = pd.DataFrame(
         {
             "pair": range(len(pairs)),

@@ -13,7 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_BATCH = ("per_replica_batch_size", "steps_per_epoch", "window_steps", "examples_left_out")
+_STEPS = ("steps_per_epoch", "whole_epoch_steps", "window_steps", "examples_left_out")
+_BATCH = ("per_replica_batch_size", *_STEPS)
 _DEVICES = (
     *("node", "devices", "per_replica_batch_size", "norm_synchronized", "*_op_threads"),
     *("tensorflow_strategy", "reduction", "variables.OMP_NUM_THREADS"),
@@ -23,7 +24,8 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "workload": ("norm_layers",),
     "hidden": ("norm_layers",),
     "filters": ("norm_layers",),
-    "examples": ("order", "steps_per_epoch", "window_steps", "examples_left_out"),
+    "examples": ("order", *_STEPS),
+    "max_steps": _STEPS,
     "augment": ("augmented",),
     "norm": ("norm_*",),
     "synchronized": ("norm_synchronized",),

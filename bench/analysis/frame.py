@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.capped import whole_epochs
 from bench.analysis.columns import epoch_columns, trial_columns
 from bench.analysis.raw import ALL_EPOCH_FIELDS, RawRun, read_raw
+from bench.analysis.steady import verdicts
 from bench.records.store import RunFolder, aside
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def load_attempts(run: Path | str) -> "pd.DataFrame":
 def load_epochs(run: Path | str) -> "pd.DataFrame":
     """One row an epoch of the last attempt at each trial; errors of ``load_trials``."""
     folder = RunFolder.open(run)
-    return _epochs_frame(read_raw(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS))
+    return epochs_frame(read_raw(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS))
 
 
 def write_tables(folder: RunFolder) -> list[Path]:
@@ -52,7 +54,7 @@ def write_tables(folder: RunFolder) -> list[Path]:
 
     raw = read_raw(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS)
     paths = []
-    for name, frame in (("trials", trials_frame(raw)), ("epochs", _epochs_frame(raw))):
+    for name, frame in (("trials", trials_frame(raw)), ("epochs", epochs_frame(raw))):
         table = pyarrow.Table.from_pandas(frame, preserve_index=False)
         for suffix, write in (("csv", csv.write_csv), ("parquet", parquet.write_table)):
             path = folder.table(name, suffix)
@@ -74,7 +76,8 @@ def trials_frame(raw: RawRun, names: Iterable[str] | None = None) -> "pd.DataFra
     )
 
 
-def _epochs_frame(raw: RawRun) -> "pd.DataFrame":
+def epochs_frame(raw: RawRun) -> "pd.DataFrame":
+    """The frame of ``load_epochs`` from records already read, of every attempt among them."""
     import numpy as np
     import pandas as pd
 
@@ -119,14 +122,25 @@ def _of_epochs(raw: RawRun, target: "_Array") -> "dict[str, Any]":
     steady = frame[epochs["warmup"] == 0].groupby(trial[epochs["warmup"] == 0])
     total = steady.sum().reindex(range(n))
     last = np.cumsum(counts)[counts > 0] - 1
+    epoch_s = steady["epoch_s"].median().reindex(range(n)).to_numpy(copy=True)
+    examples_per_s = (total["examples"] / total["epoch_s"]).to_numpy(copy=True)
+    steps, warmup = (
+        np.bincount(trial, weights=epochs[name], minlength=n) for name in ("steps", "warmup")
+    )
+    verdict = verdicts(counts, epochs["epoch_s"], steps, warmup.astype(int)).verdict
+    capped = whole_epochs(raw, epoch_s)
+    epoch_s[capped.rows] = capped.epoch_s
+    examples_per_s[capped.rows] = capped.examples / capped.epoch_s
+    verdict[capped.rows] = capped.verdict
     return {
-        "epoch_s": steady["epoch_s"].median().reindex(range(n)).to_numpy(),
-        "examples_per_s": (total["examples"] / total["epoch_s"]).to_numpy(),
+        "epoch_s": epoch_s,
+        "examples_per_s": examples_per_s,
+        "extrapolated": np.isin(np.arange(n), capped.rows),
         "train_loss": _where(counts > 0, epochs["train_loss"][last]),
         "val_accuracy": _where(counts > 0, epochs["val_accuracy"][last]),
         "time_to_accuracy_s": _time_to_accuracy_s(raw, trial, target),
         "train_s": frame["epoch_s"].groupby(trial).sum().reindex(range(n)).to_numpy(),
-        "steady": ("unclassified",) * n,
+        "steady": verdict,
     }
 
 

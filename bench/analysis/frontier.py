@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.analysis.estimates import estimates
-from bench.analysis.matched import EXCLUDED
 from bench.analysis.paired import Estimate
+from bench.analysis.steady import EXCLUDED
 
 if TYPE_CHECKING:
     import pandas as pd

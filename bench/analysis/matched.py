@@ -15,14 +15,13 @@ from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.steady import EXCLUDED
 from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS: tuple[str, ...] = tuple(Variant.model_fields)
-EXCLUDED = frozenset({"drifting", "unsettled"})
-"""Verdicts of trials that enter no mean of times: they have no one time. See ``steady``."""
 FOLLOWS_SIZE = ("epochs", "warmup_epochs", "target_accuracy")
 """Settings that a suite may set by size without making another experiment of it."""
 FOLLOWS_REPLICAS = ("strategy", "jit", "synchronized", "global_batch_size")

@@ -49,6 +49,8 @@ class RawRun:
     """Which of ``settings`` each trial ran with."""
     settings: tuple[dict[str, Any], ...]
     """The different ``resolved`` settings, with ``node`` and ``devices``."""
+    windows: dict[int, tuple[Sequence[float], ...]]
+    """Times of the windows of each counted epoch, of trials that ``max_steps`` may have capped."""
 
 
 def read_raw(
@@ -83,6 +85,7 @@ class _Gathered:
     chunks: "list[np.ndarray[Any, np.dtype[np.float64]]]" = field(default_factory=list)
     settings_code: list[int] = field(default_factory=list)
     settings: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    windows: dict[int, tuple[Sequence[float], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.epoch_values = _rows_picker(self.epoch_fields)
@@ -96,6 +99,9 @@ class _Gathered:
             variant[name] = str(variant[name])
         for name in PER_PROCESS:
             record["resolved"].pop(name, None)
+        if variant["max_steps"] is not None:
+            counted = (epoch for epoch in epochs if not epoch["warmup"])
+            self.windows[len(self.rows)] = tuple(epoch["window_s"] for epoch in counted)
         settings = record["resolved"], record["node"], record["devices"]
         record["devices"] = ", ".join(record["devices"])
         self.rows.append(
@@ -195,12 +201,14 @@ def _in_planned_order(gathered: _Gathered) -> RawRun:
     ranked = np.lexsort((attempt, order))
     counts = np.array(gathered.epoch_counts, dtype=np.int64)
     epochs = np.concatenate(gathered.chunks)[_epoch_order(counts, ranked)]
+    place = np.argsort(ranked)
     return RawRun(
         columns=dict(zip(_NAMES, _columns(gathered.rows, ranked.tolist()), strict=True)),
         epochs={name: epochs[:, i] for i, name in enumerate(gathered.epoch_fields)},
         epoch_counts=counts[ranked],
         settings_code=np.array(gathered.settings_code, dtype=np.int64)[ranked],
         settings=tuple(settings for _, settings in gathered.settings.values()),
+        windows={int(place[row]): of_epochs for row, of_epochs in gathered.windows.items()},
     )
 
 

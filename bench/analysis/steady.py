@@ -1,7 +1,7 @@
 """Whether a trial's epoch times settle, by their change points; those that do not are marked.
 
 Usage:
-    trials = with_verdicts(load_trials(run), load_epochs(run))    # column "steady" filled in
+    found = classified(counts, seconds, steps, warmup)     # found["verdict"], one a trial
 
 The rule, fixed before any run: a trial's time is the median of its counted epochs, so it has
 one where its last level holds more than half of those. Trials of which none does (drifting,
@@ -9,13 +9,13 @@ unsettled) enter no mean of times, and are counted. Shape alone decides, never h
 epoch takes. ``levels`` says how levels are found.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.analysis.levels import TOLERANCE, levels, line_explains_more, noise_of, without_spikes
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
     _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -23,48 +23,51 @@ Verdict = Literal["flat", "warm_up", "drifting", "unsettled", "unclassified"]
 """flat: one level; warm_up: others, then one that lasts; drifting: a line explains more than
 levels do, or none lasts and all changes go one way; unsettled: none lasts; unclassified: short."""
 
+SETTLED: tuple[Verdict, ...] = ("flat", "warm_up")
+"""Verdicts of trials that are known to have one time."""
+EXCLUDED: frozenset[Verdict] = frozenset({"drifting", "unsettled"})
+"""Verdicts of trials that enter no mean of times: they are known to have no one time."""
 MIN_STEPS = 200
 MIN_EPOCHS = 10
 """Of fewer steps, or fewer epochs, nothing is said."""
 _CELLS_AT_ONCE = 4_000_000
 
 
-def verdicts(epochs: "pd.DataFrame") -> "pd.DataFrame":
-    """What is found, by trial id.
+@dataclass(frozen=True)
+class Verdicts:
+    """What is found of each trial; all arrays have their number as length."""
 
-    Columns: ``verdict``; ``level_from``, the epoch at which the last level begins; ``levels``,
-    their number; ``drift``, the last level over the first.
-    ``epochs`` is a frame of ``load_epochs``: epochs of a trial are together and in order.
+    verdict: "_Array"
+    level_from: "_Array"
+    """The epoch at which the last level begins; -1 where nothing is said."""
+    levels: "_Array"
+    drift: "_Array"
+    """The last level over the first."""
+
+
+def verdicts(counts: "_Array", seconds: "_Array", steps: "_Array", warmup: "_Array") -> Verdicts:
+    """Of trials that have ``counts`` epochs each, one after another in ``seconds``.
+
+    ``steps`` are those of all epochs of a trial, ``warmup`` the number of its warm-up epochs.
     """
     import numpy as np
-    import pandas as pd
 
-    code, trial_ids = pd.factorize(epochs["trial_id"])
-    counts = np.bincount(code, minlength=len(trial_ids))
+    n_trials = len(counts)
     starts = np.cumsum(counts) - counts
-    steps = np.bincount(code, weights=epochs["steps"], minlength=len(trial_ids))
-    warm = np.bincount(code, weights=epochs["warmup"], minlength=len(trial_ids)).astype(int)
-    seconds = epochs["epoch_s"].to_numpy(dtype=float)
-    found = {
-        "verdict": np.full(len(trial_ids), "unclassified"),
-        "level_from": np.full(len(trial_ids), -1),
-        "levels": np.zeros(len(trial_ids), dtype=int),
-        "drift": np.full(len(trial_ids), np.nan),
-    }
+    found = Verdicts(
+        verdict=np.full(n_trials, "unclassified"),
+        level_from=np.full(n_trials, -1),
+        levels=np.zeros(n_trials, dtype=int),
+        drift=np.full(n_trials, np.nan),
+    )
     long = (counts >= MIN_EPOCHS) & (steps >= MIN_STEPS)
     for n in np.unique(counts[long]):
         rows = np.flatnonzero(long & (counts == n))
         for part in np.array_split(rows, 1 + len(rows) * int(n) // _CELLS_AT_ONCE):
             logs = np.log(seconds[starts[part][:, None] + np.arange(n)])
-            for name, values in _classified(logs, warm[part]).items():
-                found[name][part] = values
-    return pd.DataFrame(found, index=pd.Index(trial_ids, name="trial_id"))
-
-
-def with_verdicts(trials: "pd.DataFrame", epochs: "pd.DataFrame") -> "pd.DataFrame":
-    """``trials`` with the verdict on each in the column "steady"."""
-    verdict = trials["trial_id"].map(verdicts(epochs)["verdict"])
-    return trials.assign(steady=verdict.fillna("unclassified").astype("str"))
+            for name, values in _classified(logs, warmup[part]).items():
+                getattr(found, name)[part] = values
+    return found
 
 
 def _classified(logs: "_Array", warm: "_Array") -> "dict[str, _Array]":

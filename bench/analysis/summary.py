@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.compare import Comparison, compare
 from bench.analysis.estimates import estimates
 from bench.analysis.frame import trials_frame
+from bench.analysis.matched import settled
 from bench.analysis.measured import MEASURED_COLUMNS, NOTHING, Measured, measured, with_steps
 from bench.analysis.paired import Estimate
 from bench.analysis.raw import RawRun, collector_paused, read_raw
@@ -74,6 +75,10 @@ class VariantSummary:
     """Trained by replicas that did not communicate: its accuracy means nothing."""
     throttled: int
     """Completed trials during which the device was throttled."""
+    unsettled: int
+    """Completed trials without a time, since their epochs or windows never settled."""
+    capped_steps: tuple[int, int] | None
+    """Steps that were run of an epoch, and those of a whole one; None where all were run."""
     measured: Measured
     """Sizes, clipping, cold start, a target reached."""
 
@@ -105,7 +110,7 @@ class Summary:
 _NEEDED = (
     *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
     *("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
-    *("workers", "replicas", "global_batch_size", "communication"),
+    *("workers", "replicas", "global_batch_size", "communication", "max_steps", "steady"),
 )
 
 
@@ -116,12 +121,17 @@ def summarize(run: Path | str) -> Summary:
     Raises RunFolderError where it is no run folder or holds a damaged record.
     """
     folder = RunFolder.open(run)
+    return summary_of(folder, read_raw(folder, all_attempts=True))
+
+
+def summary_of(folder: RunFolder, raw: RawRun) -> Summary:
+    """The summary of a run whose records, all attempts, have been read."""
     info = folder.info()
-    raw = read_raw(folder, all_attempts=True)
     attempts = trials_frame(raw, _needed(info, raw)).assign(settings=raw.settings_code)
     attempts = with_sessions(with_steps(attempts, raw), info.invocations)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     done = trials[trials["status"] == "completed"]
+    timed = done[settled(done)]
     compared = _compared(info, trials, raw)
     scaled = scaling(trials, raw.settings, _blocks(info))
     return Summary(
@@ -138,7 +148,7 @@ def summarize(run: Path | str) -> Summary:
         scaling_columns=tuple(
             c for c in COLUMNS if any(c in each.shares for each in scaled.values())
         ),
-        variants=_variants(info, trials, done, compared, scaled),
+        variants=_variants(info, trials, done, timed, compared, scaled),
         wall=wall_time(attempts, info.invocations),
     )
 
@@ -156,15 +166,14 @@ def _variants(
     info: RunInfo,
     trials: "pd.DataFrame",
     done: "pd.DataFrame",
+    timed: "pd.DataFrame",
     compared: "_Compared",
     scaled: dict[str, Scaling],
 ) -> tuple[VariantSummary, ...]:
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **_by_variant(firsts["label"])}
-    epoch_s, examples_per_s, val_accuracy, test_accuracy = (
-        estimates(done, name)
-        for name in ("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy")
-    )
+    epoch_s, examples_per_s = (estimates(timed, n) for n in ("epoch_s", "examples_per_s"))
+    val_accuracy, test_accuracy = (estimates(done, n) for n in ("val_accuracy", "test_accuracy"))
     completed = _by_variant(done["variant_id"].value_counts())
     hot = done.loc[done["throttled"].fillna(False), "variant_id"]
     throttled = _by_variant(hot.value_counts())
@@ -172,7 +181,8 @@ def _variants(
     examples = _by_variant(firsts["examples"])
     replicas = _by_variant(firsts["workers"] * firsts["replicas"])
     silent = _by_variant(firsts["communication"] == "none")
-    failures, others = _failures(trials), measured(done)
+    unsettled = _by_variant(done.loc[~settled(done), "variant_id"].value_counts())
+    failures, others, capped = _failures(trials), measured(done), _capped(firsts)
     return tuple(
         VariantSummary(
             variant_id=variant_id,
@@ -192,10 +202,20 @@ def _variants(
             synthetic=synthetic.get(variant_id, False),
             silent=silent.get(variant_id, False) and replicas[variant_id] > 1,
             throttled=throttled.get(variant_id, 0),
+            unsettled=unsettled.get(variant_id, 0),
+            capped_steps=capped.get(variant_id),
             measured=others.get(variant_id, NOTHING),
         )
         for variant_id, label in labels.items()
     )
+
+
+def _capped(firsts: "pd.DataFrame") -> dict[str, tuple[int, int]]:
+    """By variant id, for those whose epochs leave out steps for ``max_steps``."""
+    whole = firsts["examples"] // firsts["global_batch_size"]
+    fewer = (firsts["max_steps"] < whole).fillna(False)
+    run = firsts.loc[fewer, "max_steps"].astype(int)
+    return {v: (s, of) for v, s, of in zip(run.index, run, whole[fewer], strict=True)}
 
 
 @dataclass(frozen=True)

@@ -171,8 +171,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write a run's tables (Markdown, CSV, LaTeX), its charts, and one page of all of it."""
-    from bench.analysis.summary import summarize
     from bench.errors import UsageError
+    from bench.report.charts.reported import read_run
     from bench.report.page.write import write_page
     from bench.report.terminal import show
     from bench.report.write import write_summary
@@ -180,18 +180,19 @@ def report(
     names = [path.resolve().name for path in runs]
     if out and len(set(names)) < len(names):
         raise UsageError("two of the runs have the same name: report them apart, or without --out")
-    written, summaries = [], {}
+    written, read = [], []
     for path, name in zip(runs, names, strict=True):
-        summary = summarize(path)
+        run = read_run(path, name)
         folder = path / "report" if out is None else out / name if len(runs) > 1 else out
-        written += write_summary(summary, folder)
-        summaries[name] = summary
+        written += write_summary(run.summary, folder)
         if out is None:
-            written += write_page({name: path}, folder, {name: summary})
+            written += write_page([run], folder)
+        else:
+            read.append(run)
         if not as_json:
-            show(summary)
+            show(run.summary)
     if out is not None:
-        written += write_page(dict(zip(names, runs, strict=True)), out, summaries)
+        written += write_page(read, out)
     say(json.dumps([str(p) for p in written]) if as_json else "\n".join(map(str, written)))
 
 

@@ -27,13 +27,14 @@ def estimated_trial_s(variant: Variant) -> float:
 
 
 def estimated_epoch_s(variant: Variant) -> float:
-    """Seconds of one epoch of training."""
-    steps = variant.examples // variant.global_batch_size
+    """Seconds of one epoch of training, as it is run."""
+    steps = variant.steps_per_epoch
     layers = len(variant.hidden) + 1
     norms = 0 if variant.norm == "none" else layers
     overhead_s = steps * (STEP_S + norms * _NORM_STEP_S / layers)
     # Forward, and backward for weights and for inputs: three products, two operations each.
-    flops = 6 * _products(variant) * variant.examples / variant.total_replicas
+    examples = steps * variant.per_replica_batch_size
+    flops = 6 * _products(variant) * examples
     return overhead_s + flops / FLOPS_PER_S
 
 

@@ -47,10 +47,26 @@ def of_trials(variant: VariantSummary) -> Iterator[str]:
 
 
 def of_times(variant: VariantSummary) -> Iterator[str]:
-    """What was amiss while its time was measured."""
+    """What was amiss while its time was measured, or that it was not measured whole."""
     if variant.throttled:
         planned = plural(variant.planned, "trial")
         yield f"The device was throttled during {variant.throttled} of {planned}."
+    if variant.unsettled:
+        planned = plural(variant.planned, "trial")
+        why = (
+            "windows never settled, or were too few"
+            if variant.capped_steps
+            else "epochs never settled"
+        )
+        yield f"Of {variant.unsettled} of {planned} no time is used: their {why}."
+    yield from extrapolated(variant)
+
+
+def extrapolated(variant: VariantSummary) -> Iterator[str]:
+    """That its epochs were cut short."""
+    if variant.capped_steps:
+        run, whole = variant.capped_steps
+        yield f"Extrapolated: {run:,} of the {whole:,} steps of an epoch were run (max_steps)."
 
 
 def of_accuracy(variant: VariantSummary) -> Iterator[str]:
@@ -71,6 +87,8 @@ def of_comparison(comparison: Comparison, blocks: int) -> Iterator[str]:
             f"{comparison.split_blocks} of {planned} left out: "
             "their trials ran in different invocations."
         )
+    if comparison.unsettled_blocks:
+        yield f"{comparison.unsettled_blocks} of {planned} left out: not both trials settled."
     if comparison.confounds:
         differing = "; ".join(
             f"{c.key} is {_value(c.value)}, in the baseline {_value(c.baseline)}"

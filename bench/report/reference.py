@@ -39,12 +39,13 @@ _MADE: dict[str, str] = {
     "order": "Place in the order of the whole plan, which the suite's seed decides, from 0.",
     "seed": "Of weights and shuffles; arms of a block share it.",
     "examples_per_s": "Examples over time, of the steady epochs.",
-    "epoch_s": "Median of the steady epochs.",
+    "epoch_s": "Median of the steady epochs; of capped ones (`max_steps`), of a whole epoch.",
     "train_loss": "Of the last epoch.",
     "val_accuracy": "Of the last epoch.",
     "time_to_accuracy_s": "Training time until target_accuracy was reached, else infinite.",
     "train_s": "Time of all epochs, warm-up included.",
-    "steady": "Whether the epochs had settled; not judged yet.",
+    "steady": "Whether its times settled: flat, warm_up, drifting, unsettled or unclassified.",
+    "extrapolated": "Whether an epoch had more steps than were run, for `max_steps`.",
 }
 _STATUS = {
     "completed": "all epochs were trained",

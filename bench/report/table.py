@@ -86,9 +86,10 @@ def _metric_column(name: str, variants: _Variants, notes: Notes) -> _Column:
     estimates = [value_of(v) for v in variants]
     scale = scale_of((e.value for e in estimates if e), metric)
     cells = [
-        Cell(UNKNOWN)
-        if e is None
-        else Cell(interval(e.value, e.low, e.high, metric.digits, scale), notes.of(notes_of(v)))
+        Cell(
+            interval(e.value, e.low, e.high, metric.digits, scale) if e else UNKNOWN,
+            notes.of(notes_of(v)) if v.completed else (),
+        )
         for v, e in zip(variants, estimates, strict=True)
     ]
     return f"{metric.title} ({scale.unit})" if scale.unit else metric.title, cells
@@ -105,7 +106,10 @@ def _comparison_columns(
             ratios.append(Cell("1 (baseline)" if variant.baseline_of[index] else UNKNOWN))
             detectable.append(Cell(UNKNOWN))
         else:
-            texts = footnotes.of_comparison(comparison, summary.blocks)
+            texts = [
+                *footnotes.of_comparison(comparison, summary.blocks),
+                *footnotes.extrapolated(variant),
+            ]
             ratios.append(Cell(_ratio_text(comparison), notes.of(texts)))
             detectable.append(Cell(_detectable_text(comparison)))
     return (f"Epoch time ÷ {column.axis}={column.baseline}", ratios), ("Detectable", detectable)

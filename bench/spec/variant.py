@@ -120,6 +120,9 @@ class Variant(BaseModel):
     communication costs; what it learns means nothing."""
     global_batch_size: _Count
     """Examples of one step over all replicas."""
+    max_steps: _Count | None = None
+    """Most steps of an epoch. Where it has more, they are left out, and the time of a whole
+    epoch is extrapolated; None leaves out none."""
     epochs: _Count
     """Passes over the examples."""
     warmup_epochs: Annotated[int, Field(ge=0, strict=True)]
@@ -142,6 +145,21 @@ class Variant(BaseModel):
     def per_replica_batch_size(self) -> int:
         """Examples that each device sees in a step."""
         return self.global_batch_size // self.total_replicas
+
+    @property
+    def whole_epoch_steps(self) -> int:
+        """Whole batches in the examples; those that fill no batch are left out."""
+        return self.examples // self.global_batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch as it is run: ``max_steps`` where that is less than a whole one."""
+        return min(self.whole_epoch_steps, self.max_steps or self.whole_epoch_steps)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether an epoch leaves out steps for ``max_steps``."""
+        return self.steps_per_epoch < self.whole_epoch_steps
 
     @property
     def may_be_refused(self) -> bool:
@@ -185,6 +203,8 @@ def inert_keys(variant: Variant) -> frozenset[str]:
         inert.add("communication")
     if variant.workers == 1:
         inert.add("placement")
+    if not variant.is_capped:
+        inert.add("max_steps")
     if variant.clip == "none":
         inert.add("clip_threshold")
     if variant.workload == "mlp":

@@ -32,11 +32,6 @@ WINDOW_STEPS = (64, 512)
 """Fewest and most steps of a window."""
 
 
-def steps_per_epoch(variant: Variant) -> int:
-    """Whole batches in an epoch; the examples that fill no batch are left out of it."""
-    return variant.examples // variant.global_batch_size
-
-
 def window_steps(steps: int) -> int:
     """Steps of a compiled window: an eighth of an epoch within bounds, all where it is short.
 
@@ -97,7 +92,7 @@ class DeviceFeed:
         self._source = _Source(variant, arrays)
         self.augments = self._source.augments
         self._batch_size = variant.global_batch_size
-        self._steps = steps_per_epoch(variant)
+        self._steps = variant.steps_per_epoch
         self._images = replicas.on_each_device(tf.constant(arrays.train_images))
         # int64: TensorFlow keeps int32 tensors on the host even where there is a GPU.
         self._labels = replicas.on_each_device(tf.constant(arrays.train_labels, tf.int64))
@@ -135,7 +130,7 @@ class TfDataFeed:
         self._source = _Source(variant, arrays)
         self.augments = self._source.augments
         self._batch_size = variant.global_batch_size
-        self._steps = steps_per_epoch(variant)
+        self._steps = variant.steps_per_epoch
         self._part = variant.per_replica_batch_size
         self._worker, self._replicas_here = replicas.worker, variant.replicas
         with tf.device("CPU:0"):

@@ -25,7 +25,7 @@ from bench.training.flops import flops_of
 from bench.training.models import build_model, count_parameters, norm_settings
 from bench.training.optimizer import Update
 from bench.training.outcome import outcome_of
-from bench.training.pipeline import Feed, make_feed, steps_per_epoch, window_steps
+from bench.training.pipeline import Feed, make_feed, window_steps
 from bench.training.program import EpochResult, Program
 from bench.training.pulse import Pulse
 from bench.training.reduction import reduced_bytes_per_step
@@ -169,11 +169,12 @@ class _Session:
 
 def _of_epochs(variant: Variant, feed: Feed) -> dict[str, Any]:
     """How an epoch is made up: its order, its steps, what it leaves out."""
-    steps = steps_per_epoch(variant)
+    steps = variant.steps_per_epoch
     return {
         "order": feed.order.method,
         "augmented": feed.augments,
         "steps_per_epoch": steps,
         "window_steps": window_steps(steps),
+        "whole_epoch_steps": variant.whole_epoch_steps,
         "examples_left_out": variant.examples - steps * variant.global_batch_size,
     }

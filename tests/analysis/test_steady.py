@@ -1,31 +1,27 @@
 """Verdicts on series whose shape is known; what is flat is hardly ever called anything else."""
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from bench.analysis.levels import levels
-from bench.analysis.matched import EXCLUDED
-from bench.analysis.steady import verdicts, with_verdicts
+from bench.analysis.steady import EXCLUDED, verdicts
 
 NOISE = 0.005
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def epochs_of(logs: Floats, warmup: int = 1, steps: int = 100) -> pd.DataFrame:
-    trials, n = logs.shape
-    return pd.DataFrame(
-        {
-            "trial_id": np.repeat([f"t{i}" for i in range(trials)], n),
-            "epoch": np.tile(np.arange(n), trials),
-            "warmup": np.tile(np.arange(n) < warmup, trials),
-            "epoch_s": np.exp(logs).ravel(),
-            "steps": steps,
-        }
-    )
+def judged(*groups: Floats, warmup: int = 1, steps: int = 100) -> list[str]:
+    """The verdict on each trial, a row of logarithms of epoch times in one of ``groups``."""
+    rows = [row for logs in groups for row in logs]
+    counts = np.array([len(row) for row in rows])
+    seconds = np.exp(np.concatenate(rows))
+    warm = np.full(len(rows), warmup)
+    found: list[str] = verdicts(counts, seconds, counts * steps, warm).verdict.tolist()
+    return found
 
 
 def noisy(shape: Floats, trials: int = 400) -> Floats:
@@ -34,8 +30,7 @@ def noisy(shape: Floats, trials: int = 400) -> Floats:
 
 
 def shares(logs: Floats) -> dict[str, float]:
-    found = verdicts(epochs_of(logs))["verdict"].value_counts(normalize=True)
-    return {str(name): float(share) for name, share in found.items()}
+    return {name: n / len(logs) for name, n in Counter(judged(logs)).items()}
 
 
 @pytest.mark.parametrize("n", [10, 20, 50])
@@ -73,20 +68,17 @@ def test_levels_that_come_and_go_are_unsettled() -> None:
 def test_levels_within_the_tolerance_are_one() -> None:
     shape = np.array([0.0] * 15 + [0.008] * 15)
     logs = shape + np.random.default_rng(1).normal(0, 0.0005, (100, 30))
-    assert set(verdicts(epochs_of(logs))["verdict"]) == {"flat"}
+    assert set(judged(logs)) == {"flat"}
 
 
 def test_short_trials_are_not_judged() -> None:
-    few = verdicts(epochs_of(noisy(np.zeros(9), 2)))
-    assert few["verdict"].tolist() == ["unclassified"] * 2
-    short = verdicts(epochs_of(noisy(np.zeros(10), 2), steps=19))
-    assert short["verdict"].tolist() == ["unclassified"] * 2
+    assert judged(noisy(np.zeros(9), 2)) == ["unclassified"] * 2
+    assert judged(noisy(np.zeros(10), 2), steps=19) == ["unclassified"] * 2
 
 
 def test_the_verdict_does_not_hang_on_how_long_an_epoch_takes() -> None:
     logs = np.concatenate([noisy(np.zeros(12), 50), noisy(np.linspace(0, 0.1, 12), 50)])
-    there, slower = verdicts(epochs_of(logs)), verdicts(epochs_of(logs + 5))
-    assert there["verdict"].tolist() == slower["verdict"].tolist()
+    assert judged(logs) == judged(logs + 5)
 
 
 def test_levels_are_the_best_of_all_partitions() -> None:
@@ -105,14 +97,8 @@ def test_levels_are_the_best_of_all_partitions() -> None:
         assert ((row - found) ** 2).sum() + penalty * changes == pytest.approx(min(costs))
 
 
-def test_trials_of_any_length_are_judged_together_and_get_their_column() -> None:
-    epochs = pd.concat(
-        [
-            epochs_of(noisy(np.zeros(20), 1)).assign(trial_id="a"),
-            epochs_of(noisy(np.zeros(3), 1)).assign(trial_id="b"),
-            epochs_of(noisy(np.linspace(0, 0.5, 12), 1)).assign(trial_id="c"),
-        ],
-        ignore_index=True,
-    )
-    trials = with_verdicts(pd.DataFrame({"trial_id": ["c", "lost", "a", "b"]}), epochs)
-    assert trials["steady"].tolist() == ["drifting", "unclassified", "flat", "unclassified"]
+def test_trials_of_any_length_are_judged_together() -> None:
+    flat, short = noisy(np.zeros(20), 1), noisy(np.zeros(3), 1)
+    drifting, lost = noisy(np.linspace(0, 0.5, 12), 1), np.empty((1, 0))
+    expected = ["drifting", "unclassified", "flat", "unclassified"]
+    assert judged(drifting, lost, flat, short) == expected

@@ -63,6 +63,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         "placement": "pack",
         "communication": "full",
         "global_batch_size": 32,
+        "max_steps": None,
         "epochs": 3,
         "warmup_epochs": 1,
         "target_accuracy": None,
@@ -131,6 +132,7 @@ def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None
         ),
         ({}, {"clip_threshold": 5.0}),
         ({}, {"filters": [8]}),
+        ({}, {"max_steps": 10**6}),
         ({}, {"shape": [8, 8, 3]}),
         ({}, {"classes": 100}),
         ({}, {"learning_rate": 1e-3}),
@@ -154,6 +156,7 @@ def test_a_key_that_cannot_act_is_left_out_of_the_id(
         ({"dataset": "synthetic"}, {"classes": 100}),
         ({}, {"norm": "bn_pre"}),
         ({}, {"epochs": 4}),
+        ({}, {"max_steps": 100}),
         ({}, {"hidden": []}),
     ],
 )

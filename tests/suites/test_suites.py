@@ -1,16 +1,19 @@
 """The shipped suites: each can be planned, and says what it is for."""
 
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+import bench
+from bench.cli.settings import parse_settings
+from bench.execution.estimate import estimated_trial_s
 from bench.spec.expand import Cell, expand
 from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite, shipped_suites
 from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES, Activation, Initializer
 from bench.training.models import build_model, count_parameters
-from bench.training.pipeline import steps_per_epoch
 
 SUITES = (
     "activations",
@@ -23,6 +26,9 @@ SUITES = (
     "scaling",
     "smoke",
 )
+FOLDER = Path(bench.__file__).parent / "suites"
+FOR_A_CLUSTER = ("bn-overhead", "bn-target", "convnet", "techniques")
+"""Their files begin with the command of a form for two cores."""
 MAX_EXAMPLES_TRAINED = 60_000_000
 """Over a whole suite: about half an hour at the speed of two cores."""
 
@@ -32,10 +38,10 @@ def cells_of(name: str) -> dict[str, Cell]:
 
 
 def test_the_promised_suites_are_shipped() -> None:
-    assert set(SUITES) <= set(shipped_suites())
+    assert {*SUITES, *FOR_A_CLUSTER} == set(shipped_suites())
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", shipped_suites())
 def test_a_suite_is_named_as_its_file_and_tells_its_reader_what_it_is_for(name: str) -> None:
     suite = load_suite(name)
     assert suite.name == name
@@ -43,7 +49,7 @@ def test_a_suite_is_named_as_its_file_and_tells_its_reader_what_it_is_for(name: 
     assert len(suite.description.split()) >= 8
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", shipped_suites())
 def test_a_suite_compares_every_variant_and_has_blocks_for_an_interval(name: str) -> None:
     suite = load_suite(name)
     plan = make_plan(suite)
@@ -60,7 +66,22 @@ def test_a_suite_ends_within_the_hour_and_each_variant_has_steady_epochs(name: s
     assert total <= MAX_EXAMPLES_TRAINED
     for trial in trials:
         assert trial.variant.epochs - trial.variant.warmup_epochs >= 1
-        assert steps_per_epoch(trial.variant) >= 1
+        assert trial.variant.steps_per_epoch >= 1
+
+
+@pytest.mark.parametrize("name", FOR_A_CLUSTER)
+def test_a_suite_for_a_cluster_has_a_form_for_two_cores(name: str) -> None:
+    command = shlex.split((FOLDER / f"{name}.toml").read_text().splitlines()[1].lstrip("# "))
+    assert command[:3] == ["bench", "run", name]
+    options = list(zip(command[3::2], command[4::2], strict=True))
+    changes = parse_settings(value for option, value in options if option == "--set")
+    changes["blocks"] = int(dict(options)["--blocks"])
+    short, full = (
+        sum(estimated_trial_s(trial.variant) for trial in make_plan(suite).trials)
+        for suite in (load_suite(name, changes), load_suite(name))
+    )
+    assert short < 10 * 60
+    assert short < full / 3
 
 
 @pytest.mark.parametrize("name", sorted(set(SUITES) - {"smoke", "scaling"}))
@@ -174,7 +195,4 @@ def test_a_suite_has_every_value_of_its_axis_against_a_baseline(
 
 
 def test_a_suite_is_a_file_of_the_package() -> None:
-    import bench
-
-    folder = Path(bench.__file__).parent / "suites"
-    assert sorted(path.stem for path in folder.glob("*.toml")) == shipped_suites()
+    assert sorted(path.stem for path in FOLDER.glob("*.toml")) == shipped_suites()

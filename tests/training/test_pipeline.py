@@ -18,7 +18,6 @@ from bench.training.pipeline import (
     make_feed,
     part_of,
     split,
-    steps_per_epoch,
     to_unit_range,
     window_steps,
 )
@@ -55,14 +54,15 @@ def batches(variant: Variant, epochs: range, arrays: Arrays | None = None) -> li
         {"precision": "float64"},
         {"examples": 1500},
         {"examples": 60},
+        {"max_steps": 5},
     ],
-    ids=["plain", "augmented", "float64", "more examples than are stored", "one step"],
+    ids=["plain", "augmented", "float64", "more examples than are stored", "one step", "capped"],
 )
 def test_both_pipelines_give_exactly_the_same_batches(asked: dict[str, Any]) -> None:
     arrays = numbered(small())
     on_device = batches(small(**asked), range(3), arrays)
     through_tfdata = batches(small(**asked, pipeline="tfdata"), range(3), arrays)
-    assert len(on_device) == 3 * steps_per_epoch(small(**asked))
+    assert len(on_device) == 3 * small(**asked).steps_per_epoch
     for (mine, my_labels), (theirs, their_labels) in zip(on_device, through_tfdata, strict=True):
         np.testing.assert_array_equal(mine, theirs)
         np.testing.assert_array_equal(my_labels, their_labels)
@@ -75,6 +75,14 @@ def test_each_example_comes_once_an_epoch_and_the_rest_is_left_out(pipeline: str
     for epoch in range(2):
         taken = np.concatenate([labels for _, labels in batches(variant, range(epoch + 1))[-21:]])
         assert len(taken) == len(set(taken.tolist())) == 21 * 32
+
+
+@pytest.mark.parametrize("pipeline", ["device", "tfdata"])
+def test_a_capped_epoch_is_the_beginning_of_a_whole_one(pipeline: str) -> None:
+    whole, capped = (batches(small(pipeline=pipeline, max_steps=m), range(2)) for m in (21, 5))
+    starts = [*whole[:5], *whole[21:26]]
+    for (_, labels), (_, expected) in zip(capped, starts, strict=True):
+        np.testing.assert_array_equal(labels, expected)
 
 
 def test_what_is_left_out_differs_from_epoch_to_epoch() -> None:

@@ -15,7 +15,7 @@ from bench.spec.variant import Variant
 from bench.training.models import build_model
 from bench.training.optimizer import OPTIMIZERS
 from bench.training.outcome import CannotRun
-from bench.training.pipeline import Window, steps_per_epoch
+from bench.training.pipeline import Window
 from bench.training.program import Program, count_correct
 from bench.training.state import snapshot, weights_l2
 from tests.training_made import SMALL, Made, arrays_of, make_program, small, train_fresh, variant_of
@@ -245,7 +245,7 @@ class ChangesItsWindows:
     """A feed that splits its second epoch differently from its first."""
 
     def __init__(self, made: Made, variant: Variant) -> None:
-        self._feed, self._steps = made.feed, steps_per_epoch(variant)
+        self._feed, self._steps = made.feed, variant.steps_per_epoch
         self.order, self.augments = made.feed.order, made.feed.augments
         self.take, self.batch = made.feed.take, made.feed.batch
 

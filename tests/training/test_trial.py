@@ -64,6 +64,7 @@ def test_what_holds_in_the_end_is_resolved() -> None:
         "order": "permutation",
         "augmented": False,
         "steps_per_epoch": 21,
+        "whole_epoch_steps": 21,
         "window_steps": 21,
         "examples_left_out": 28,
         "norm_layers": 3,

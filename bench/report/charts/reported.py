@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.raw import ALL_EPOCH_FIELDS, collector_paused, read_raw
 from bench.analysis.summary import Column, Summary
 from bench.records.store import RunFolder
 from bench.spec.expand import Pair
@@ -70,26 +71,28 @@ class ReportedRun:
         return next((v for v in values if v.lower() == column.baseline), column.baseline)
 
 
-def read_run(path: Path, name: str | None = None, summary: Summary | None = None) -> ReportedRun:
+@collector_paused()
+def read_run(path: Path, name: str | None = None) -> ReportedRun:
     """Read the run folder ``path``.
 
     Raises RunFolderError where it is no run folder or holds a damaged record.
     """
-    from bench.analysis.frame import load_attempts, load_epochs
-    from bench.analysis.session import with_sessions
-    from bench.analysis.steady import with_verdicts
-    from bench.analysis.summary import summarize
+    import numpy as np
 
-    info = RunFolder.open(path).info()
-    attempts = with_sessions(load_attempts(path), info.invocations)
-    trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
-    epochs = load_epochs(path)
+    from bench.analysis.frame import epochs_frame, trials_frame
+    from bench.analysis.session import with_sessions
+    from bench.analysis.summary import summary_of
+
+    folder = RunFolder.open(path)
+    info, raw = folder.info(), read_raw(folder, all_attempts=True, epoch_fields=ALL_EPOCH_FIELDS)
+    attempts = with_sessions(trials_frame(raw), info.invocations)
+    is_last = ~attempts["trial_id"].duplicated(keep="last")
     return ReportedRun(
         name=name or path.resolve().name,
-        summary=summary or summarize(path),
+        summary=summary_of(folder, raw),
         attempts=attempts,
-        trials=with_verdicts(trials, epochs),
-        epochs=epochs,
+        trials=attempts[is_last],
+        epochs=epochs_frame(raw)[np.repeat(is_last.to_numpy(), raw.epoch_counts)],
         pairs=info.pairs,
         suite=info.suite,
     )

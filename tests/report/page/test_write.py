@@ -3,12 +3,14 @@
 import hashlib
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from bench.errors import RunFolderError
+from bench.report.charts.reported import read_run
 from bench.report.page.write import write_page
 from tests.records_made import NORMS, made_run, no_record
 from tests.report.pages_made import HARMFUL, LOG, hostile_run, sweep_run
@@ -39,11 +41,15 @@ class Elements(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
+def written(runs: Mapping[str, Path], out: Path) -> list[Path]:
+    return write_page([read_run(path, name) for name, path in runs.items()], out)
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Elements:
     place = tmp_path_factory.mktemp("page")
     runs = {"hostile": hostile_run(place / "hostile").path, "s": sweep_run(place / "s").path}
-    paths = write_page(runs, place / "out")
+    paths = written(runs, place / "out")
     assert paths[0] == place / "out" / "index.html"
     assert {path.parent.parent.name for path in paths[1:]} == {"hostile", "s"}
     return Elements(paths[0].read_text(encoding="utf-8"))
@@ -92,7 +98,7 @@ def test_sections_and_landmarks(hostile: Elements) -> None:
 
 def test_runs_that_share_variants_stand_side_by_side(tmp_path: Path) -> None:
     runs = {name: made_run(tmp_path / name).path for name in ("monday", "tuesday")}
-    page = Elements(write_page(runs, tmp_path / "out")[0].read_text(encoding="utf-8"))
+    page = Elements(written(runs, tmp_path / "out")[0].read_text(encoding="utf-8"))
     assert "sides" in {a.get("id") for a in page.named("section")}
     assert "Epoch time (ms), monday" in page.text
     assert "Epoch time (ms), tuesday" in page.text
@@ -100,23 +106,23 @@ def test_runs_that_share_variants_stand_side_by_side(tmp_path: Path) -> None:
 
 def test_the_command_to_repeat_the_run_is_there(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", NORMS).path
-    html = write_page({"run": run}, tmp_path / "out")[0].read_text(encoding="utf-8")
+    html = written({"run": run}, tmp_path / "out")[0].read_text(encoding="utf-8")
     assert "<code>bench run norms</code>" in html
 
 
 def test_a_run_without_records_has_a_page_too(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", change=no_record).path
-    (page,) = write_page({"run": run}, tmp_path / "out")
+    (page,) = written({"run": run}, tmp_path / "out")
     assert "there is nothing to draw" in page.read_text(encoding="utf-8")
 
 
 def test_writing_it_twice_gives_the_same(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run").path
-    first = {p: p.read_bytes() for p in write_page({"run": run}, tmp_path / "out")}
-    again = {p: p.read_bytes() for p in write_page({"run": run}, tmp_path / "out")}
+    first = {p: p.read_bytes() for p in written({"run": run}, tmp_path / "out")}
+    again = {p: p.read_bytes() for p in written({"run": run}, tmp_path / "out")}
     assert first == again
 
 
 def test_what_is_no_run_folder_has_no_page(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="not a run folder"):
-        write_page({"x": tmp_path}, tmp_path / "out")
+        read_run(tmp_path)
