@@ -121,14 +121,18 @@ def summarize(run: Path | str) -> Summary:
     Raises RunFolderError where it is no run folder or holds a damaged record.
     """
     folder = RunFolder.open(run)
-    return summary_of(folder, read_raw(folder, all_attempts=True))
+    info, raw = folder.info(), read_raw(folder, all_attempts=True)
+    attempts = with_sessions(trials_frame(raw, _needed(info, raw)), info.invocations)
+    return summary_of(folder, raw, attempts)
 
 
-def summary_of(folder: RunFolder, raw: RawRun) -> Summary:
-    """The summary of a run whose records, all attempts, have been read."""
+def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summary:
+    """The summary of a run of which ``raw`` holds all attempts, and ``attempts`` their frame.
+
+    ``attempts`` has a column "session", as ``with_sessions`` makes it.
+    """
     info = folder.info()
-    attempts = trials_frame(raw, _needed(info, raw)).assign(settings=raw.settings_code)
-    attempts = with_sessions(with_steps(attempts, raw), info.invocations)
+    attempts = with_steps(attempts, raw).assign(settings=raw.settings_code)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     done = trials[trials["status"] == "completed"]
     timed = done[settled(done)]

@@ -172,6 +172,7 @@ def report(
 ) -> None:
     """Write a run's tables (Markdown, CSV, LaTeX), its charts, and one page of all of it."""
     from bench.errors import UsageError
+    from bench.report.charts.drawer import Drawer
     from bench.report.charts.reported import read_run
     from bench.report.page.write import write_page
     from bench.report.terminal import show
@@ -181,18 +182,19 @@ def report(
     if out and len(set(names)) < len(names):
         raise UsageError("two of the runs have the same name: report them apart, or without --out")
     written, read = [], []
-    for path, name in zip(runs, names, strict=True):
-        run = read_run(path, name)
-        folder = path / "report" if out is None else out / name if len(runs) > 1 else out
-        written += write_summary(run.summary, folder)
-        if out is None:
-            written += write_page([run], folder)
-        else:
-            read.append(run)
-        if not as_json:
-            show(run.summary)
-    if out is not None:
-        written += write_page(read, out)
+    with Drawer() as drawer:
+        for path, name in zip(runs, names, strict=True):
+            run = read_run(path, name)
+            folder = path / "report" if out is None else out / name if len(runs) > 1 else out
+            written += write_summary(run.summary, folder)
+            if out is None:
+                written += write_page([run], folder, drawer)
+            else:
+                read.append(run)
+            if not as_json:
+                show(run.summary)
+        if out is not None:
+            written += write_page(read, out, drawer)
     say(json.dumps([str(p) for p in written]) if as_json else "\n".join(map(str, written)))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
 from bench.report.page.write import write_page
 from tests.report.pages_made import hostile_run, sweep_run
@@ -65,7 +66,8 @@ def _leaves(request: Any) -> bool:
 def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with sizes, a target and failures."""
     place = tmp_path_factory.mktemp("sweep")
-    return write_page([read_run(sweep_run(place / "run").path, "sweep")], place / "out")[0]
+    with Drawer() as drawer:
+        return write_page([read_run(sweep_run(place / "run").path)], place / "out", drawer)[0]
 
 
 @pytest.fixture(scope="session")
@@ -73,4 +75,6 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs side by side, one of which wants to be script."""
     place = tmp_path_factory.mktemp("hostile")
     runs = {"hostile": hostile_run(place / "a").path, "other": hostile_run(place / "b").path}
-    return write_page([read_run(path, name) for name, path in runs.items()], place / "out")[0]
+    read = [read_run(path, name) for name, path in runs.items()]
+    with Drawer() as drawer:
+        return write_page(read, place / "out", drawer)[0]

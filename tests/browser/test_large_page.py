@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder, RunInfo
+from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
 from bench.report.page.write import write_page
 from bench.spec.expand import expand
@@ -51,7 +52,8 @@ def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Without a sync to disk for each, as the folder would do.
         path = folder.trials / f"{trial.trial_id}.json"
         path.write_text(record.model_dump_json(), encoding="utf-8")
-    return write_page([read_run(folder.path, "large")], place / "out")[0]
+    with Drawer() as drawer:
+        return write_page([read_run(folder.path, "large")], place / "out", drawer)[0]
 
 
 def _failed(record: TrialRecord, number: int) -> TrialRecord:

@@ -4,6 +4,8 @@ Usage:
     for figure in figures(run): ...
 """
 
+from collections.abc import Iterator
+
 from bench.report.charts.along import size_figures
 from bench.report.charts.best import frontier_figures
 from bench.report.charts.curves import learning_curves
@@ -14,14 +16,16 @@ from bench.report.charts.reported import ReportedRun
 from bench.report.charts.strips import epoch_strips
 
 
-def figures(run: ReportedRun) -> list[Figure]:
-    """What there is data for."""
-    found = [
-        *ratio_figures(run),
-        *size_figures(run),
-        effects_figure(run),
-        *frontier_figures(run),
-        learning_curves(run),
-        epoch_strips(run),
-    ]
-    return [figure for figure in found if figure is not None]
+def figures(run: ReportedRun) -> Iterator[Figure]:
+    """What there is data for, each as soon as it is asked for."""
+    yield from ratio_figures(run)
+    yield from size_figures(run)
+    yield from _drawn(effects_figure(run))
+    yield from frontier_figures(run)
+    yield from _drawn(learning_curves(run))
+    yield from _drawn(epoch_strips(run))
+
+
+def _drawn(figure: Figure | None) -> Iterator[Figure]:
+    if figure is not None:
+        yield figure

@@ -89,7 +89,7 @@ def read_run(path: Path, name: str | None = None) -> ReportedRun:
     is_last = ~attempts["trial_id"].duplicated(keep="last")
     return ReportedRun(
         name=name or path.resolve().name,
-        summary=summary_of(folder, raw),
+        summary=summary_of(folder, raw, attempts),
         attempts=attempts,
         trials=attempts[is_last],
         epochs=epochs_frame(raw)[np.repeat(is_last.to_numpy(), raw.epoch_counts)],

@@ -16,7 +16,7 @@ from bench.report.number import number, scale_of
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_VARIANTS, MAX_POINTS = 40, 120
+MAX_VARIANTS, MAX_POINTS = 40, 60
 KINDS = ("steady", "warm-up")
 _WIDE = 8.0
 """The spread beyond which the axis is logarithmic."""
@@ -28,7 +28,7 @@ def epoch_strips(run: ReportedRun) -> Figure | None:
     if epochs.empty:
         return None
     names = labels(run).map(wrapped)
-    kept = names.index[names.index.isin(epochs["variant_id"])].tolist()
+    kept = names.index[names.index.isin(epochs["variant_id"].unique())].tolist()
     scale = scale_of(epochs["epoch_s"].tolist(), METRICS["epoch_s"])
     frame = epochs.assign(
         time=epochs["epoch_s"] / scale.divisor,

@@ -1,7 +1,7 @@
 """The page itself: its template filled in, with all that it needs inside.
 
 Usage:
-    html = build(content(runs))
+    html = build(content(runs, drawings), vega_script())
 """
 
 import functools
@@ -17,10 +17,9 @@ SCRIPTS = ("grid.js", "trial.js", "charts.js", "page.js")
 """In this order, in one function of their own."""
 
 
-def build(content: Content) -> str:
-    """One HTML file: no address in it is ever asked for anything."""
+def build(content: Content, vega: str) -> str:
+    """One HTML file: no address in it is ever asked for anything. ``vega`` draws its charts."""
     script = '(() => {\n"use strict";\n' + "\n".join(map(embed.asset, SCRIPTS)) + "})();"
-    vega = embed.vega_script()
     return (
         _environment()
         .get_template("page.html.j2")

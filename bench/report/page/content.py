@@ -5,7 +5,7 @@ Usage:
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,10 +89,11 @@ class Content:
         return {**own, "trial": trial_spec()}
 
 
-def content(runs: Sequence[ReportedRun], drawings: Sequence[Sequence[Drawing]]) -> Content:
-    """Everything on the page of ``runs``, each with its drawings."""
+def content(runs: Sequence[ReportedRun], drawings: Iterable[Sequence[Drawing]]) -> Content:
+    """Everything on the page of ``runs``, each with its drawings, which are asked for last."""
     several = len(runs) > 1
     trials = Trials(runs)
+    grid, details = trials.grid(), trials.details()
     return Content(
         title=" and ".join(dict.fromkeys(run.summary.name for run in runs)),
         runs=tuple(
@@ -100,9 +101,9 @@ def content(runs: Sequence[ReportedRun], drawings: Sequence[Sequence[Drawing]]) 
             for i, (run, found) in enumerate(zip(runs, drawings, strict=True), start=1)
         ),
         sides=side_by_side(runs) if several else None,
-        trials=trials.grid(),
+        trials=grid,
         trials_left_out=trials.left_out(),
-        details=trials.details(),
+        details=details,
     )
 
 

@@ -18,7 +18,7 @@ from bench.spec.variant import Variant
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_TRIALS, MAX_EPOCHS, MAX_LOGS, LOG_CHARACTERS = 20_000, 250_000, 300, 6_000
+MAX_TRIALS, MAX_EPOCHS, MAX_LOGS, LOG_CHARACTERS = 10_000, 120_000, 300, 6_000
 """What the page holds at most, so that it opens quickly; files hold the rest."""
 DIGITS = 5
 _TEXTS = ("label", "status", "steady", "node")

@@ -1,34 +1,42 @@
 """Write charts and page of runs into a folder.
 
 Usage:
-    write_page([read_run(Path("results/runs/quick-1"))], Path("out"))   # index.html, charts/*
+    with Drawer() as drawer:
+        run = read_run(Path("results/runs/quick-1"))
+        write_page([run], Path("out"), drawer)               # index.html, charts/*
 """
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 from bench.analysis.raw import collector_paused
 from bench.records.disk import disk_errors, write_aside
+from bench.report.charts.drawer import Drawer
 from bench.report.charts.figures import figures
-from bench.report.charts.render import draw, write_charts
+from bench.report.charts.render import Drawing, write_charts
 from bench.report.charts.reported import ReportedRun
 from bench.report.page.build import build
 from bench.report.page.content import content
 
 
 @collector_paused()
-def write_page(runs: Sequence[ReportedRun], out: Path) -> list[Path]:
+def write_page(runs: Sequence[ReportedRun], out: Path, drawer: Drawer) -> list[Path]:
     """Write ``index.html`` of all ``runs``, and the charts of each; the paths written.
 
     Raises StorageError where ``out`` cannot be written.
     """
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    drawn = [[draw(figure) for figure in figures(run)] for run in runs]
-    paths = []
-    for run, found in zip(runs, drawn, strict=True):
+    drawings = [[drawer.draw(figure) for figure in figures(run)] for run in runs]
+    found = content(runs, (_results(of_run) for of_run in drawings))
+    page, paths = out / "index.html", []
+    write_aside(page, build(found, drawer.script.result()))
+    for run, of_run in zip(runs, drawings, strict=True):
         folder = out / "charts" if len(runs) == 1 else out / run.name / "charts"
-        paths += write_charts(found, folder)
-    page = out / "index.html"
-    write_aside(page, build(content(runs, drawn)))
+        paths += write_charts(_results(of_run), folder)
     return [page, *paths]
+
+
+def _results(drawings: Sequence[Future[Drawing]]) -> list[Drawing]:
+    return [drawing.result() for drawing in drawings]

@@ -119,7 +119,7 @@ def test_an_endless_interval_does_not_flatten_the_others(tmp_path: Path) -> None
 
 
 def test_without_epochs_there_is_nothing_to_draw(tmp_path: Path) -> None:
-    assert figures(read(made_run(tmp_path / "run", change=no_record))) == []
+    assert not list(figures(read(made_run(tmp_path / "run", change=no_record))))
 
 
 def test_one_variant_alone_still_has_its_curve_and_its_strip(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import altair
 import pytest
 
 from bench.errors import StorageError
 from bench.report.charts.figures import figures
-from bench.report.charts.render import Drawing, draw, write_charts
+from bench.report.charts.render import VEGA_LITE, Drawing, draw, write_charts
 from tests.report.pages_made import HARMFUL, hostile_run, read
 
 
@@ -62,3 +63,7 @@ def test_a_place_that_cannot_be_written_is_named(drawings: list[Drawing], tmp_pa
     (tmp_path / "charts").touch()
     with pytest.raises(StorageError, match=r"charts: .*choose another"):
         write_charts(drawings, tmp_path / "charts")
+
+
+def test_the_version_is_that_of_the_specifications_that_altair_writes() -> None:
+    assert altair.SCHEMA_VERSION.startswith(f"v{VEGA_LITE}.")

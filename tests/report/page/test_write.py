@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import RunFolderError
+from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
 from bench.report.page.write import write_page
 from tests.records_made import NORMS, made_run, no_record
@@ -42,7 +43,8 @@ class Elements(HTMLParser):
 
 
 def written(runs: Mapping[str, Path], out: Path) -> list[Path]:
-    return write_page([read_run(path, name) for name, path in runs.items()], out)
+    with Drawer() as drawer:
+        return write_page([read_run(path, name) for name, path in runs.items()], out, drawer)
 
 
 @pytest.fixture(scope="module")

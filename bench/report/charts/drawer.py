@@ -1,0 +1,83 @@
+"""vl-convert in a process of its own: it draws while this one reads records and counts.
+
+Usage:
+    with Drawer() as drawer:
+        drawing = drawer.draw(figure)          # a Future[Drawing]
+        drawing.result()
+
+vl-convert takes seconds to start and holds the interpreter while it works; in a process of its
+own it costs a report no more than the slower of the two.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from bench.report.charts.figure import Figure
+from bench.report.charts.render import Drawing, as_pictures, vega_script
+
+_TASKS: dict[str, Callable[..., Any]] = {"pictures": as_pictures, "script": vega_script}
+
+
+class Drawer:
+    """Draws one thing after another; what was asked for is drawn before it closes."""
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "bench.report.charts.drawer"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # One thread, so that each answer is that of the last question.
+        self._pool = ThreadPoolExecutor(1)
+        self.script: Future[str] = self._pool.submit(self._ask, "script")
+        """Of Vega, which takes a second: made first, while records are read."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+        # Its input ends, and it with it.
+        self._process.communicate()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that draws."""
+        return self._process.pid
+
+    def draw(self, figure: Figure) -> Future[Drawing]:
+        """``figure`` as SVG and PNG."""
+        return self._pool.submit(self._draw, figure)
+
+    def _draw(self, figure: Figure) -> Drawing:
+        return Drawing(figure, *self._ask("pictures", figure.spec, figure.name))
+
+    def _ask(self, task: str, *arguments: Any) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        pickle.dump((task, arguments), self._process.stdin)
+        self._process.stdin.flush()
+        return pickle.load(self._process.stdout)
+
+
+def _serve() -> None:
+    # Whatever a library prints is not to stand among the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    while True:
+        try:
+            task, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pickle.dump(_TASKS[task](*arguments), answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    _serve()
