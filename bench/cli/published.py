@@ -32,7 +32,8 @@ def verify_published(
     """Make every published table anew from its records, and compare."""
     from bench.errors import UsageError
     from bench.report.number import plural
-    from bench.report.publish import differences, index, published
+    from bench.report.publish import index, published
+    from bench.report.verify import differences
 
     chosen = folders or published(into)
     if not chosen:

@@ -2,16 +2,13 @@
 
 Usage:
     folder = publish(Path("results/runs/quick-1"), "quick", Path("results/published"))
-    differences(folder)          # () where every file is what the records give
 
 A published folder is a run folder without its machines' names: ``run.json``, the records in one
-file, the suite, tables and report. What is made from records is never edited: ``differences``
-makes all of it anew.
+file, and all that is made from these: suite, tables, report, charts and page. None of that is
+ever edited: ``verify`` makes it anew.
 """
 
-import csv
 import json
-import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,12 +21,13 @@ from bench.errors import ResourceError, RunFolderError
 from bench.records.anonymous import renamer
 from bench.records.disk import disk_errors, write_aside
 from bench.records.store import RunFolder
-from bench.report.write import write_report
+from bench.report.charts.drawer import Drawer
+from bench.report.charts.reported import read_run
+from bench.report.page.write import write_page
+from bench.report.write import write_summary
 
 GIVEN = ("run.json", "records.jsonl")
 """What the rest is made from."""
-ROUNDING = 1e-9
-"""How far a raw number, of which all digits are kept, may be from what it is elsewhere."""
 
 
 def publish(run: Path, name: str, place: Path, *, replace: bool = False) -> Path:
@@ -73,26 +71,14 @@ def made_from(folder: Path) -> list[Path]:
         if path.suffix == ".parquet":  # the same again, and not the same bytes everywhere
             path.unlink()
     kept = [path for path in tables if path.suffix != ".parquet"]
-    return [suite, *kept, *write_report(folder, folder)]
-
-
-def differences(folder: Path) -> tuple[str, ...]:
-    """Where ``folder`` is not what its records give: the file, and its first line that differs.
-
-    Raises RunFolderError where it is no published run.
-    """
-    missing = [name for name in GIVEN if not (folder / name).is_file()]
-    if missing:
-        raise RunFolderError(f"{folder}: no {missing[0]}: publish the run again")
-    with tempfile.TemporaryDirectory() as place:
-        # Under the same name, since a report may say it.
-        fresh = Path(place) / folder.name
-        fresh.mkdir()
-        for name in GIVEN:
-            shutil.copyfile(folder / name, fresh / name)
-        made = [path.relative_to(fresh) for path in made_from(fresh)]
-        found = [_difference(folder / name, fresh / name) for name in made]
-    return tuple(line for line in found if line)
+    run = read_run(folder)
+    with Drawer() as drawer:
+        return [
+            suite,
+            *kept,
+            *write_summary(run.summary, folder),
+            *write_page([run], folder, drawer),
+        ]
 
 
 def published(place: Path) -> list[Path]:
@@ -108,7 +94,8 @@ def index(place: Path) -> str:
         description = " ".join(info.suite.get("description", "").split())
         when = info.invocations[0].started_at[:10] if info.invocations else "?"
         cell = description.replace("|", "\\|")
-        rows.append(f"| [{folder.name}]({folder.name}/summary.md) | {cell} | {when} |")
+        links = f"[{folder.name}]({folder.name}/summary.md), [page]({folder.name}/index.html)"
+        rows.append(f"| {links} | {cell} | {when} |")
     return "\n".join([_INDEX, *rows, ""])
 
 
@@ -116,9 +103,10 @@ _INDEX = """\
 # Published runs
 
 Each folder holds `run.json` and `records.jsonl`, and what is made from these two alone: the
-report (`summary.md`, `.csv`, `.tex`), all trials and epochs, the suite. `bench verify-published`
-makes it all anew and compares. `bench report FOLDER --out ...` and pandas read a folder as they
-read any run. This page is made by `bench publish`.
+report (`summary.md`, `.csv`, `.tex`, and `index.html`, a page that opens from a file), its charts,
+all trials and epochs, the suite. `bench verify-published` makes it all anew and compares.
+`bench report FOLDER --out ...` and pandas read a folder as they read any run. This list is made by
+`bench publish`.
 
 | run | what it asks | taken on |
 |---|---|---|"""
@@ -141,29 +129,3 @@ def _refuse_unfinished(source: RunFolder, records: list[dict[str, Any]]) -> None
             f"{source.path}: {len(left)} of {len(planned)} trials have not ended: "
             "finish the run by --resume, then publish it"
         )
-
-
-def _difference(ours: Path, fresh: Path) -> str | None:
-    if not ours.is_file():
-        return f"{ours}: missing"
-    here, there = ours.read_text().splitlines(), fresh.read_text().splitlines()
-    alike = _same_cells if ours.suffix == ".csv" else str.__eq__
-    for number, (a, b) in enumerate(zip(here, there, strict=False), start=1):
-        if not alike(a, b):
-            return f"{ours}:{number}: not what the records give"
-    return None if len(here) == len(there) else f"{ours}: lines are missing, or too many"
-
-
-def _same_cells(ours: str, fresh: str) -> bool:
-    """Equal, but that numbers may differ as they do from one machine's logarithm to another's."""
-    if ours == fresh:
-        return True
-    here, there = next(csv.reader([ours])), next(csv.reader([fresh]))
-    return len(here) == len(there) and all(map(_same_cell, here, there))
-
-
-def _same_cell(ours: str, fresh: str) -> bool:
-    try:
-        return ours == fresh or math.isclose(float(ours), float(fresh), rel_tol=ROUNDING)
-    except ValueError:
-        return False

@@ -1,0 +1,29 @@
+"""A run to be published, and the place for it."""
+
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.execution.simulated import SimulatedExecutor
+from bench.records.record import Status
+from bench.report.publish import publish
+from bench.spec.plan import Trial
+from tests.suites_made import TINY, suite_of
+
+
+def lost_once(trial: Trial, attempt: int) -> Status:
+    return "worker_lost" if trial.block == 0 and attempt == 1 else "completed"
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in which some trials were tried twice."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    return bench.run(suite_of(TINY), path, executor=SimulatedExecutor(fate=lost_once)).path
+
+
+@pytest.fixture(scope="session")
+def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That run, published as "tiny"; not to be changed."""
+    return publish(run, "tiny", tmp_path_factory.mktemp("published"))
