@@ -25,7 +25,7 @@ RUN_OPTIONS = $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(ADDRESS),--address 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data bench test test-cluster cluster-packages check report publish reference perf clean
+.PHONY: help install data bench test test-cluster test-browser check report publish reference perf clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -51,10 +51,14 @@ test: data ## run the tests; ARGS= goes to pytest
 	$(BIN)/python -m pytest -m 'not perf and not cluster and not browser' $(ARGS)
 
 test-cluster: data cluster-packages ## run the tests on real nodes in network namespaces, as root
-	$(BIN)/python -m pytest -m cluster tests/cluster tests/clusters $(ARGS)
+	$(BIN)/python -m pytest -rs -m cluster tests/cluster tests/clusters $(ARGS)
 
-cluster-packages: ## install what those tests need from Debian (tests/cluster/packages.txt)
-	@for package in $$(cat tests/cluster/packages.txt); do \
+test-browser: install browser-packages ## run the tests of the page in a real Chromium
+	$(BIN)/python -m pytest -rs -m browser tests/browser $(ARGS)
+
+# What those tests need from Debian, by tests/*/packages.txt.
+%-packages: tests/%/packages.txt
+	@for package in $$(cat $<); do \
 		dpkg-query --show "$$package" >/dev/null 2>&1 || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -qq -y $$missing || \
 		echo "make: apt-get could not install$$missing: what needs them will be skipped" >&2; fi

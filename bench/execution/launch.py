@@ -108,8 +108,9 @@ def _bring_back(config: Path, there: str, out: Path) -> int:
     if code == _INTERRUPTED:
         raise KeyboardInterrupt
     if code not in (0, DataError.exit_code):
+        how = "was cut off" if code is None else f"ended with exit code {code}"
         raise DataError(
-            f"{out}: the run on the cluster was cut off: "
+            f"{out}: the run on the cluster {how}: "
             "what had finished is here, go on from there by --resume"
         )
     return code

@@ -39,22 +39,28 @@ def make_bench(site: Site, config: Path) -> MakeBench:
     return call
 
 
+@pytest.fixture(scope="module")
+def smoke(make_bench: MakeBench) -> CompletedProcess[str]:
+    """The first run on the cluster, which it starts."""
+    return make_bench("SUITE=smoke", "OUT=/mnt/results/smoke", "ARGS=--set epochs=1")
+
+
 def test_the_run_folder_comes_back_from_a_cluster_that_was_started_over_ssh(
-    site: Site, make_bench: MakeBench
+    site: Site, smoke: CompletedProcess[str]
 ) -> None:
     laptop, nodes = site
-    done = make_bench("SUITE=smoke", "OUT=/mnt/results/smoke", "ARGS=--set epochs=1")
-    assert done.returncode == 0, done.stderr
-    assert "end it by: ray down -y /mnt/onprem.yaml" in done.stderr
-    assert "Run folder: /mnt/results/smoke" in done.stdout
+    assert smoke.returncode == 0, smoke.stderr
+    assert "end it by: ray down -y /mnt/onprem.yaml" in smoke.stderr
+    assert "Run folder: /mnt/results/smoke" in smoke.stdout
     run = laptop.folder / "results/smoke"
     assert set(bench.load_trials(run)["status"]) == {"completed"}
-    (invocation,) = json.loads((run / "run.json").read_text())["invocations"]
+    invocation = json.loads((run / "run.json").read_text())["invocations"][0]
     assert set(invocation["environment"]) == {"driver", *(node.folder.name for node in nodes)}
     tokens = {m.folder: (m.folder / "home/.ray/auth_token").read_text() for m in (laptop, *nodes)}
     assert len(set(tokens.values())) == 1
 
 
+@pytest.mark.usefixtures("smoke")
 def test_a_run_is_gone_on_with_where_it_ended(site: Site, make_bench: MakeBench) -> None:
     further = "ARGS=--set epochs=1"
     done = make_bench("SUITE=smoke", "OUT=/mnt/results/smoke", "RESUME=1", "BLOCKS=2", further)
@@ -64,6 +70,7 @@ def test_a_run_is_gone_on_with_where_it_ended(site: Site, make_bench: MakeBench)
     assert list(trials.sort_values("block")["invocation"]) == [0, 0, 1, 1]
 
 
+@pytest.mark.usefixtures("smoke")
 def test_without_the_token_nobody_is_let_in(site: Site) -> None:
     _, (head, _) = site
     code = "import sys; from bench.execution.address import found_at; found_at(sys.argv[1])"
@@ -73,6 +80,7 @@ def test_without_the_token_nobody_is_let_in(site: Site) -> None:
     assert head.run(*words).returncode == 0
 
 
+@pytest.mark.usefixtures("smoke")
 def test_a_cluster_that_stays_too_small_is_told_of(site: Site) -> None:
     wait = [sys.executable, "-m", "bench.execution.gathered", "3", "--timeout-s", "1"]
     done = site[1][0].run(*wait)
@@ -110,6 +118,7 @@ def test_a_setup_that_fails_ends_with_one_line_and_code_2(
     assert not (laptop.folder / "results/broken").exists()
 
 
+@pytest.mark.usefixtures("smoke")
 def test_what_the_launcher_says_takes_the_cluster_down(site: Site, config: Path) -> None:
     laptop, (head, _) = site
     laptop.run(Path(sys.prefix) / "bin/ray", "down", "-y", config)
