@@ -24,6 +24,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "workload": ("norm_layers",),
     "hidden": ("norm_layers",),
     "filters": ("norm_layers",),
+    "pipeline": ("order",),
     "examples": ("order", *_STEPS),
     "max_steps": _STEPS,
     "augment": ("augmented",),

@@ -83,8 +83,9 @@ class Variant(BaseModel):
     augment: Literal["auto", "always", "never"]
     """auto: augment copies where there are any; always: the same computation at every
     size, so that cost does not change with it; never: copies are plain repeats."""
-    pipeline: Literal["device", "tfdata"]
-    """Data held on the device, or streamed from the host by tf.data."""
+    pipeline: Literal["device", "tfdata", "tfrecord"]
+    """Data held on the device, streamed from the host's memory by tf.data, or from files that
+    may be larger than memory, written once into the cache."""
     initializer: Initializer
     """Of the weights of each layer but normalisation, as Keras names them."""
     activation: Activation

@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from bench.spec.variant import Variant
-from bench.training.pipeline import to_unit_range
 from bench.training.precision import PRECISIONS
 from bench.training.program import count_correct
+from bench.training.source import to_unit_range
 
 _Tensor = Any
 

@@ -24,11 +24,12 @@ import tensorflow as tf
 from bench.spec.variant import Variant
 from bench.training.optimizer import Update
 from bench.training.outcome import CannotRun
-from bench.training.pipeline import Feed, Window
+from bench.training.pipeline import Feed
 from bench.training.precision import PRECISIONS
 from bench.training.pulse import Pulse
 from bench.training.state import restore, snapshot
 from bench.training.strategy import Replicas
+from bench.training.windows import Window
 
 _Tensor = Any
 

@@ -25,12 +25,13 @@ from bench.training.flops import flops_of
 from bench.training.models import build_model, count_parameters, norm_settings
 from bench.training.optimizer import Update
 from bench.training.outcome import outcome_of
-from bench.training.pipeline import Feed, make_feed, window_steps
+from bench.training.pipeline import Feed, make_feed
 from bench.training.program import EpochResult, Program
 from bench.training.pulse import Pulse
 from bench.training.reduction import reduced_bytes_per_step
 from bench.training.state import weights_l2
 from bench.training.strategy import Replicas, make_replicas
+from bench.training.windows import window_steps
 
 _TRACEBACK_LINES = 20
 

@@ -22,6 +22,7 @@ from bench.spec.variant import Variant
 from bench.training.evaluate import Evaluator, Score
 from bench.training.models import build_model
 from bench.training.optimizer import Update
+from bench.training.order import Order
 from bench.training.pipeline import Feed, make_feed
 from bench.training.precision import PRECISIONS
 from bench.training.program import Program
@@ -51,11 +52,12 @@ def arrays(fashion_mnist_dir: Path) -> Arrays:
 def test_in_the_same_order_fit_ends_at_the_same_weights(norm: str, arrays: Arrays) -> None:
     # In float64, since batch norm amplifies rounding where a unit hardly varies.
     variant = _variant(norm).model_copy(update={"precision": "float64"})
-    program, ours, feed = _program(variant, arrays, seed=1)
+    program, ours, _ = _program(variant, arrays, seed=1)
     losses = [program.run_epoch(epoch).loss for epoch in range(variant.epochs)]
     theirs, their_losses = _compiled(variant, arrays, seed=1), []
+    in_order = Order(EXAMPLES, seed=1)
     for epoch in range(variant.epochs):
-        order = feed.order.window(feed.order.of_epoch(epoch), 0, EXAMPLES).numpy()
+        order = in_order.window(in_order.of_epoch(epoch), 0, EXAMPLES).numpy()
         images, labels = _pixels(arrays)[order], arrays.train_labels[order]
         history = theirs.fit(images, labels, batch_size=32, shuffle=False, verbose=0)
         their_losses += history.history["loss"]

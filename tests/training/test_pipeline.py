@@ -2,29 +2,26 @@
 
 import itertools
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
 from bench.training.order import Order
-from bench.training.pipeline import (
-    WINDOW_STEPS,
-    make_feed,
-    part_of,
-    split,
-    to_unit_range,
-    window_steps,
-)
+from bench.training.pipeline import make_feed
 from bench.training.strategy import make_replicas
-from tests.training_made import FEW, arrays_of, small
+from tests.training_made import arrays_of, small
 
 Batch = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
 
 
 def numbered(variant: Variant) -> Arrays:
@@ -68,7 +65,20 @@ def test_both_pipelines_give_exactly_the_same_batches(asked: dict[str, Any]) -> 
         np.testing.assert_array_equal(my_labels, their_labels)
 
 
-@pytest.mark.parametrize("pipeline", ["device", "tfdata"])
+@pytest.mark.parametrize("asked", [{}, {"examples": 1500}, {"augment": "always"}])
+def test_files_hold_the_very_examples_of_the_other_pipelines(asked: dict[str, Any]) -> None:
+    arrays = numbered(small())
+
+    def examples(pipeline: str) -> list[tuple[int, bytes]]:
+        found = batches(small(**asked, pipeline=pipeline, global_batch_size=50), range(1), arrays)
+        return sorted(
+            (int(y), x.tobytes()) for xs, ys in found for x, y in zip(xs, ys, strict=True)
+        )
+
+    assert examples("tfrecord") == examples("device")
+
+
+@pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
 def test_each_example_comes_once_an_epoch_and_the_rest_is_left_out(pipeline: str) -> None:
     variant = small(pipeline=pipeline)
     assert (variant.examples, variant.global_batch_size) == (700, 32)
@@ -77,7 +87,7 @@ def test_each_example_comes_once_an_epoch_and_the_rest_is_left_out(pipeline: str
         assert len(taken) == len(set(taken.tolist())) == 21 * 32
 
 
-@pytest.mark.parametrize("pipeline", ["device", "tfdata"])
+@pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
 def test_a_capped_epoch_is_the_beginning_of_a_whole_one(pipeline: str) -> None:
     whole, capped = (batches(small(pipeline=pipeline, max_steps=m), range(2)) for m in (21, 5))
     starts = [*whole[:5], *whole[21:26]]
@@ -85,8 +95,9 @@ def test_a_capped_epoch_is_the_beginning_of_a_whole_one(pipeline: str) -> None:
         np.testing.assert_array_equal(labels, expected)
 
 
-def test_what_is_left_out_differs_from_epoch_to_epoch() -> None:
-    variant = small()
+@pytest.mark.parametrize("pipeline", ["device", "tfrecord"])
+def test_what_is_left_out_differs_from_epoch_to_epoch(pipeline: str) -> None:
+    variant = small(pipeline=pipeline)
     labels = np.array([y for _, y in batches(variant, range(4))]).reshape(4, -1)
     left_out = [frozenset(range(700)) - set(epoch.tolist()) for epoch in labels]
     assert {len(left) for left in left_out} == {28}
@@ -108,7 +119,7 @@ def test_further_examples_are_copies_and_come_as_often_as_originals() -> None:
     assert taken == dict.fromkeys(range(100), 7)
 
 
-@pytest.mark.parametrize("pipeline", ["device", "tfdata"])
+@pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
 def test_auto_augments_copies_alone_and_never_augments_none(pipeline: str) -> None:
     def differing(augment: str, stored: int) -> int:
         variant = small(augment=augment, pipeline=pipeline, examples=640)
@@ -133,7 +144,7 @@ def test_fewer_examples_than_are_stored_are_the_first_ones() -> None:
     assert sorted(taken.tolist()) == list(range(64))
 
 
-@pytest.mark.parametrize("pipeline", ["device", "tfdata"])
+@pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
 def test_an_epoch_that_is_asked_for_again_or_out_of_turn_starts_at_its_first_example(
     pipeline: str,
 ) -> None:
@@ -187,51 +198,8 @@ def test_the_pipeline_is_traced_once_for_all_epochs() -> None:
 
 
 def test_labels_are_int64_for_a_gpu_keeps_them_on_the_device() -> None:
-    for pipeline in ("device", "tfdata"):
+    for pipeline in ("device", "tfdata", "tfrecord"):
         assert {y.dtype.name for _, y in batches(small(pipeline=pipeline), range(1))} == {"int64"}
-
-
-@FEW
-@given(st.integers(1, 10_000_000))
-def test_windows_cover_every_step_once_in_at_most_two_sizes(steps: int) -> None:
-    steps = min(steps, 200_000)
-    windows = list(split(steps))
-    starts = [first for first, _ in windows]
-    ends = [first + count for first, count in windows]
-    assert starts == [0, *ends[:-1]]
-    assert ends[-1] == steps
-    sizes = [count for _, count in windows]
-    assert set(sizes[:-1]) <= {window_steps(steps)}
-    assert sizes[-1] <= window_steps(steps)
-
-
-@FEW
-@given(st.integers(1, 10_000_000))
-def test_a_window_is_an_eighth_of_an_epoch_within_bounds(steps: int) -> None:
-    low, high = WINDOW_STEPS
-    size = window_steps(steps)
-    assert size <= high
-    assert size == steps or size >= low
-    if 8 * low < steps <= 8 * high:
-        assert -(-steps // size) == 8 or size == -(-steps // 8)
-
-
-def test_the_notebooks_epoch_has_eight_windows() -> None:
-    assert window_steps(55_000 // 32) == 215
-    assert [count for _, count in split(1718)] == [215] * 7 + [213]
-
-
-@FEW
-@given(st.integers(1, 8), st.integers(1, 5))
-def test_replicas_take_consecutive_parts_that_make_up_the_batch(replicas: int, size: int) -> None:
-    batch = tf.range(replicas * size, dtype=tf.int64)
-    parts = [part_of(batch, tf.constant(rank), size).numpy() for rank in range(replicas)]
-    np.testing.assert_array_equal(np.concatenate(parts), batch.numpy())
-
-
-def test_bytes_become_numbers_from_zero_to_one() -> None:
-    found = to_unit_range(tf.constant([[0, 51, 255]], tf.uint8), "float64").numpy()
-    np.testing.assert_allclose(found, [[0.0, 0.2, 1.0]], rtol=1e-15)
 
 
 def _first(arrays: Arrays, count: int) -> Arrays:
