@@ -16,11 +16,14 @@ from bench.report.page.grid import Column, Grid
 from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 MAX_TRIALS, MAX_EPOCHS, MAX_LOGS, LOG_CHARACTERS = 10_000, 120_000, 300, 6_000
 """What the page holds at most, so that it opens quickly; files hold the rest."""
 DIGITS = 5
+_MOST_WHOLE = 1e15
+"""Whole numbers up to here are kept, and written, as they are."""
 _TEXTS = ("label", "status", "steady", "node")
 _COUNTS = ("block", "seed", "attempt")
 _NUMBERS = (
@@ -155,7 +158,28 @@ class Trials:
 
 def _plain(values: "pd.Series[Any]") -> list[Any]:
     """Numbers rounded to a few digits, whole ones whole, nothing where nothing is known."""
-    return [_value(value) for value in values.astype(object).tolist()]
+    if values.dtype != "float64":
+        return [_value(value) for value in values.astype(object).tolist()]
+    return _rounded(values.to_numpy())
+
+
+def _rounded(numbers: "np.ndarray[Any, np.dtype[np.float64]]") -> list[Any]:
+    """``_value`` of each, of a million in no time."""
+    import numpy as np
+
+    usual = np.isfinite(numbers) & (numbers != 0)
+    exponent = np.floor(np.log10(np.abs(numbers), where=usual, out=np.zeros(len(numbers))))
+    shift = exponent.astype(int) - (DIGITS - 1)
+    # Both ways only by whole powers of ten, which floating point holds exactly.
+    up, down = 10.0 ** np.maximum(shift, 0), 10.0 ** np.maximum(-shift, 0)
+    with np.errstate(invalid="ignore"):
+        rounded = np.where(usual, np.rint(numbers / up * down) / down * up, numbers)
+        whole = usual & (numbers == np.rint(numbers)) & (np.abs(numbers) < _MOST_WHOLE)
+    found = rounded.astype(object)
+    found[whole] = numbers[whole].astype(np.int64).tolist()
+    found[numbers == 0] = 0
+    found[np.isnan(numbers)] = None
+    return list(found)
 
 
 def _value(value: Any) -> Any:
@@ -163,6 +187,6 @@ def _value(value: Any) -> Any:
         if value != value:
             return None
         rounded = float(f"{value:.{DIGITS - 1}e}")
-        whole = abs(value) < 1e15 and value == int(value) if abs(value) != float("inf") else False
+        whole = abs(value) < _MOST_WHOLE and value == int(value)
         return int(value) if whole else rounded
     return value if isinstance(value, bool | int | str) else None

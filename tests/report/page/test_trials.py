@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.report.page import trials
 from bench.report.page.trials import Trials
@@ -56,3 +59,12 @@ def test_too_many_epochs_are_cut_and_the_counts_say_so(
     monkeypatch.setattr(trials, "MAX_EPOCHS", 20)
     details = Trials([run]).details()
     assert len(details["epochs"]["epoch"]) == sum(details["epochCounts"]) == 20
+
+
+@given(st.lists(st.one_of(st.floats(), st.integers(-(10**9), 10**9).map(float)), max_size=20))
+def test_columns_are_rounded_as_single_values_are(numbers: list[float]) -> None:
+    small = [x if abs(x) > 1e-290 or x != x else 0.0 for x in numbers]
+    ours = trials._rounded(np.array(small, dtype=float))
+    for mine, alone in zip(ours, map(trials._value, small), strict=True):
+        assert type(mine) is type(alone)
+        assert mine == alone or mine == pytest.approx(alone, rel=2 * 10.0**-trials.DIGITS)
