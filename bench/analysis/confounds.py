@@ -23,6 +23,7 @@ _DEVICES = (
 FOLLOWS: dict[str, tuple[str, ...]] = {
     "workload": ("norm_layers",),
     "hidden": ("norm_layers",),
+    "depth": ("norm_layers",),
     "filters": ("norm_layers",),
     "pipeline": ("order",),
     "examples": ("order", *_STEPS),

@@ -29,7 +29,7 @@ def estimated_trial_s(variant: Variant) -> float:
 def estimated_epoch_s(variant: Variant) -> float:
     """Seconds of one epoch of training, as it is run."""
     steps = variant.steps_per_epoch
-    layers = len(variant.hidden) + 1
+    layers = len(variant.widths) + 1
     norms = 0 if variant.norm == "none" else layers
     overhead_s = steps * (STEP_S + norms * _NORM_STEP_S / layers)
     # Forward, and backward for weights and for inputs: three products, two operations each.
@@ -43,7 +43,7 @@ def _products(variant: Variant) -> int:
     pixels = math.prod(variant.shape) if variant.dataset == "synthetic" else _PIXELS
     if variant.workload == "convnet":
         return _convolution_products(variant, pixels)
-    widths = [pixels, *variant.hidden, variant.classes]
+    widths = [pixels, *variant.widths, variant.classes]
     return sum(a * b for a, b in itertools.pairwise(widths))
 
 
@@ -52,5 +52,5 @@ def _convolution_products(variant: Variant, pixels: int) -> int:
     for filters in variant.filters:
         products += 9 * pixels * channels * filters
         pixels, channels = max(1, pixels // 4), filters
-    widths = [pixels * channels, *variant.hidden, variant.classes]
+    widths = [pixels * channels, *variant.widths, variant.classes]
     return products + sum(a * b for a, b in itertools.pairwise(widths))

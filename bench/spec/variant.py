@@ -70,6 +70,8 @@ class Variant(BaseModel):
     """The kind of network."""
     hidden: tuple[_Count, ...]
     """Width of each hidden dense layer, input side first; may be empty."""
+    depth: _Count = 1
+    """How often the layers of ``hidden`` are repeated: [100] and 20 are twenty layers."""
     filters: tuple[_Count, ...]
     """Channels of each convolution of ``convnet``; without effect on ``mlp``."""
     dataset: Literal["fashion_mnist", "synthetic"]
@@ -83,6 +85,8 @@ class Variant(BaseModel):
     augment: Literal["auto", "always", "never"]
     """auto: augment copies where there are any; always: the same computation at every
     size, so that cost does not change with it; never: copies are plain repeats."""
+    inputs: Literal["unit", "standardized"] = "unit"
+    """Pixels from 0 to 1, or each less its mean over its deviation in the training images."""
     pipeline: Literal["device", "tfdata", "tfrecord"]
     """Data held on the device, streamed from the host's memory by tf.data, or from files that
     may be larger than memory, written once into the cache."""
@@ -148,6 +152,11 @@ class Variant(BaseModel):
         return self.global_batch_size // self.total_replicas
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Width of each hidden dense layer, repeated ones included."""
+        return self.hidden * self.depth
+
+    @property
     def whole_epoch_steps(self) -> int:
         """Whole batches in the examples; those that fill no batch are left out."""
         return self.examples // self.global_batch_size
@@ -178,6 +187,7 @@ class Variant(BaseModel):
         Keys that cannot act (``clip_threshold`` without clipping, say) are left out.
         """
         canonical = {k: v for k, v in self.model_dump().items() if k not in inert_keys(self)}
+        canonical["hidden"] = self.widths
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -196,7 +206,7 @@ BATCH_SIZES = frozenset({"global_batch_size", "per_replica_batch_size"})
 
 def inert_keys(variant: Variant) -> frozenset[str]:
     """Keys of ``variant`` that have no effect on its training."""
-    inert = set()
+    inert = {"depth"}  # which is in the widths of all layers
     silent = variant.total_replicas == 1 or variant.communication == "none"
     if variant.norm not in ("bn_post", "bn_pre") or silent:
         inert.add("synchronized")
@@ -204,6 +214,8 @@ def inert_keys(variant: Variant) -> frozenset[str]:
         inert.add("communication")
     if variant.workers == 1:
         inert.add("placement")
+    if variant.inputs == "unit":
+        inert.add("inputs")  # as ids were before there was a choice
     if not variant.is_capped:
         inert.add("max_steps")
     if variant.clip == "none":

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from bench.spec.variant import Variant
 from bench.training.precision import PRECISIONS
@@ -43,19 +44,35 @@ _MAX_GROUPS = 32
 
 
 def build_model(
-    variant: Variant, shape: Sequence[int], classes: int, seed: int
+    variant: Variant,
+    shape: Sequence[int],
+    classes: int,
+    seed: int,
+    images: np.ndarray | None = None,
 ) -> keras.Sequential:
     """The network of ``variant`` for examples of ``shape`` (height, width, channels).
+
+    Standardised inputs take their means and deviations from ``images``, bytes (n, *shape).
 
     Initial weights depend on ``seed`` and on each layer's place among its like alone, so
     that two variants which differ in their norm start from the same dense weights.
     """
     layers = _Layers(variant, seed)
     model = keras.Sequential([keras.Input(tuple(shape), dtype=layers.kind.dtype)])
+    if variant.inputs == "standardized" and images is not None:
+        model.add(_standardization(images, layers.kind.policy))
     for layer in _WORKLOADS[variant.workload](layers, tuple(shape)):
         model.add(layer)
     model.add(layers.last(classes))
     return model
+
+
+def _standardization(images: np.ndarray, policy: str) -> _Layer:
+    """A layer without weights, for pixels from 0 to 1; 0 where a pixel never varies."""
+    mean, deviation = images.mean(axis=0) / 255, images.std(axis=0) / 255
+    # Of what varies less than by one level of grey, a single bright pixel would outweigh the rest.
+    variance = np.maximum(deviation, 1 / 255) ** 2
+    return keras.layers.Normalization(axis=(1, 2, 3), mean=mean, variance=variance, dtype=policy)
 
 
 def count_parameters(model: keras.Model) -> tuple[int, int]:
@@ -96,7 +113,7 @@ def _convnet(layers: "_Layers", shape: tuple[int, ...]) -> Iterator[_Layer]:
 
 
 def _dense_stack(layers: "_Layers") -> Iterator[_Layer]:
-    for width in layers.variant.hidden:
+    for width in layers.variant.widths:
         yield from layers.hidden(layers.dense(width), width)
 
 

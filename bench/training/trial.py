@@ -112,7 +112,8 @@ class _Session:
         self, variant: Variant, arrays: Arrays, feed: Feed, replicas: Replicas
     ) -> tuple[Program, Evaluator, Any]:
         shape = arrays.train_images.shape[1:]
-        model = build_model(variant, shape, arrays.classes, self.trial.seed)
+        seed, images = self.trial.seed, arrays.train_images
+        model = build_model(variant, shape, arrays.classes, seed, images)
         update = Update(variant, model, replicas)
         program = Program(variant, model, update, feed, replicas, pulse=self.pulse)
         total, trainable = count_parameters(model)

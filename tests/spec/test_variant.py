@@ -45,6 +45,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         "classes": 10,
         "examples": 55_000,
         "augment": "auto",
+        "inputs": "unit",
         "pipeline": "device",
         "initializer": "he_normal",
         "activation": "relu",
@@ -157,6 +158,7 @@ def test_a_key_that_cannot_act_is_left_out_of_the_id(
         ({}, {"norm": "bn_pre"}),
         ({}, {"epochs": 4}),
         ({}, {"max_steps": 100}),
+        ({}, {"inputs": "standardized"}),
         ({}, {"hidden": []}),
     ],
 )

@@ -228,3 +228,26 @@ def test_norm_settings_count_norms_and_name_their_constants() -> None:
         "norm_synchronized": False,
     }
     assert settings("layer") == {"norm_layers": 3, "norm_epsilon": 1e-3}
+
+
+def test_standardised_inputs_have_mean_zero_and_deviation_one_by_pixel() -> None:
+    images = np.random.default_rng(3).integers(0, 200, (500, 4, 4, 1)).astype(np.uint8)
+    images[:, 0, 0] = 7
+    standardized = small(inputs="standardized", precision="float64")
+    model = build_model(standardized, (4, 4, 1), 5, seed=1, images=images)
+    first = model.layers[0](images / 255).numpy()
+    np.testing.assert_allclose(first.mean(axis=0), 0, atol=1e-12)
+    expected = np.ones((4, 4, 1))
+    expected[0, 0] = 0
+    np.testing.assert_allclose(first.std(axis=0), expected, rtol=1e-6)
+
+
+def test_standardising_has_no_parameters_and_leaves_the_weights_as_they_start() -> None:
+    images = np.random.default_rng(3).integers(0, 200, (50, 4, 4, 1)).astype(np.uint8)
+    plain, other = (
+        build_model(small(inputs=inputs), (4, 4, 1), 5, seed=1, images=images)
+        for inputs in ("unit", "standardized")
+    )
+    assert count_parameters(other) == count_parameters(plain)
+    for ours, theirs in zip(plain.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())

@@ -235,3 +235,10 @@ def test_a_reason_is_one_line_of_bounded_length() -> None:
     _, reason = outcome_of(ValueError("a\n" * 10_000))
     assert "\n" not in reason
     assert len(reason) == 500
+
+
+@pytest.mark.parametrize("jit", ["none", "epoch"])
+def test_standardised_inputs_are_learnt_from(jit: str) -> None:
+    record = record_of(small(inputs="standardized", epochs=2, jit=jit))
+    assert record.status == "completed", record.error
+    assert record.epochs[1].train_loss < record.epochs[0].train_loss
