@@ -39,6 +39,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
     assert variant().model_dump() == {
         "workload": "mlp",
         "hidden": (300, 100),
+        "depth": 1,
         "filters": (32, 64),
         "dataset": "fashion_mnist",
         "shape": (28, 28, 1),
@@ -133,6 +134,7 @@ def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None
         ),
         ({}, {"clip_threshold": 5.0}),
         ({}, {"filters": [8]}),
+        ({"hidden": [100, 50, 100, 50]}, {"hidden": [100, 50], "depth": 2}),
         ({}, {"max_steps": 10**6}),
         ({}, {"shape": [8, 8, 3]}),
         ({}, {"classes": 100}),
@@ -160,6 +162,7 @@ def test_a_key_that_cannot_act_is_left_out_of_the_id(
         ({}, {"max_steps": 100}),
         ({}, {"inputs": "standardized"}),
         ({}, {"hidden": []}),
+        ({}, {"depth": 2}),
     ],
 )
 def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict[str, Any]) -> None:

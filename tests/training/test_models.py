@@ -251,3 +251,10 @@ def test_standardising_has_no_parameters_and_leaves_the_weights_as_they_start() 
     assert count_parameters(other) == count_parameters(plain)
     for ours, theirs in zip(plain.variables, other.variables, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_hidden_layers_can_be_repeated() -> None:
+    repeated = build_model(small(hidden=[8, 4], depth=3), (4, 4, 1), 5, seed=1)
+    listed = build_model(small(hidden=[8, 4, 8, 4, 8, 4]), (4, 4, 1), 5, seed=1)
+    for ours, theirs in zip(repeated.variables, listed.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
