@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.training.precision import PRECISIONS
-from bench.training.program import count_correct
 from bench.training.source import to_unit_range
+from bench.training.step import count_correct
 
 _Tensor = Any
 

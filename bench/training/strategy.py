@@ -29,6 +29,7 @@ class Replicas:
     def __init__(self, strategy: tf.distribute.Strategy, variant: Variant) -> None:
         self._strategy = strategy
         self._exchanges = variant.communication == "full"
+        self._workers = variant.workers
         self.count = int(strategy.num_replicas_in_sync)
         if self.count != variant.total_replicas:
             raise CannotRun(
@@ -93,6 +94,15 @@ class Replicas:
             # what its device was given before.
             for part in self._strategy.experimental_local_results(variable.value):
                 part.numpy()
+
+    def barrier(self) -> None:
+        """Wait until every worker has come here; nothing where this process is the only one.
+
+        Also where the variant leaves communication out: it is outside of every time.
+        """
+        if self._workers > 1:
+            # TensorFlow has no other barrier: each worker waits for the others' numbers.
+            self._strategy.reduce(tf.distribute.ReduceOp.SUM, tf.identity(1.0), axis=None).numpy()
 
     def sum_over_all(self, tensors: Sequence[_Tensor]) -> list[_Tensor]:
         """Inside ``run``: each tensor summed over all replicas, in one exchange.

@@ -118,7 +118,7 @@ class _Session:
         program = Program(variant, model, update, feed, replicas, pulse=self.pulse)
         total, trainable = count_parameters(model)
         self.measured.update(parameters=total, trainable_parameters=trainable)
-        self.measured["flops_per_step"] = flops_of(program.passes_of_replica(shape))
+        self.measured["flops_per_step"] = flops_of(program.step.passes_of_replica(shape))
         self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
         self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))
         return program, Evaluator(variant, model), model

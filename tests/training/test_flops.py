@@ -11,7 +11,7 @@ def test_a_notebook_step_has_the_products_of_its_layers_and_little_else(batch_si
     made = make_program(
         variant_of(dataset="synthetic", examples=1000, global_batch_size=batch_size)
     )
-    found = flops_of(made.program.passes_of_replica((28, 28, 1)))
+    found = flops_of(made.program.step.passes_of_replica((28, 28, 1)))
     first, others = 784 * 300, 300 * 100 + 100 * 10
     # Forward and for the kernels, every layer; for the inputs, all but the first.
     products = 2 * batch_size * (2 * (first + others) + others)
@@ -21,7 +21,7 @@ def test_a_notebook_step_has_the_products_of_its_layers_and_little_else(batch_si
 
 def test_convolutions_are_counted() -> None:
     made = make_program(small(workload="convnet", hidden=[], filters=[3]))
-    found = flops_of(made.program.passes_of_replica((4, 4, 1)))
+    found = flops_of(made.program.step.passes_of_replica((4, 4, 1)))
     forward = 2 * 32 * (4 * 4 * 9 * 3 + 2 * 2 * 3 * 5)
     assert found is not None
     assert 2 * forward < found < 3.5 * forward

@@ -15,8 +15,9 @@ from bench.spec.variant import Variant
 from bench.training.models import build_model
 from bench.training.optimizer import OPTIMIZERS
 from bench.training.outcome import CannotRun
-from bench.training.program import Program, count_correct
+from bench.training.program import Program
 from bench.training.state import snapshot, weights_l2
+from bench.training.step import count_correct
 from bench.training.windows import Window
 from tests.training_made import SMALL, Made, arrays_of, make_program, small, train_fresh, variant_of
 
