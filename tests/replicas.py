@@ -22,6 +22,8 @@ import numpy as np
 
 PATIENCE_S = 500.0
 
+LATE_S = 3.0
+
 TRAIN: dict[str, Any] = {
     "dataset": "synthetic",
     "hidden": [16, 8],
@@ -41,7 +43,8 @@ class Job:
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
     does: str = "train"
-    """train; look: what each replica is given in two epochs; refuse: what TensorFlow cannot."""
+    """train; look: what each replica is given in two epochs; refuse: what TensorFlow cannot;
+    fault: a feed that raises; late: an epoch that the last worker comes to ``LATE_S`` late."""
     one_bright: bool = False
     """All images black but one, which is white: the last replica alone sees it."""
 

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,15 @@ from bench.training.models import build_model, norm_settings
 from bench.training.optimizer import Update
 from bench.training.order import Order
 from bench.training.outcome import outcome_of
-from bench.training.pipeline import make_feed
+from bench.training.pipeline import Feed, make_feed
 from bench.training.program import Program
 from bench.training.reduction import reduced_bytes_per_step
 from bench.training.strategy import Replicas, make_replicas
-from tests.replicas import TRAIN
+from tests.replicas import LATE_S, TRAIN
 from tests.training_made import arrays_of, variant_of
 
 _SEED = 3
+_NONE = np.zeros((1, 1, 1))
 Arrays_ = dict[str, Any]
 
 
@@ -42,31 +44,69 @@ def main(folder: Path, index: int) -> None:
     for job in asked["jobs"]:
         variant = variant_of(**{**TRAIN, **job["settings"], **arrangement})
         replicas = Replicas(strategy, variant)
-        does = {"train": _train, "look": _look, "refuse": _refuse}[job["does"]]
-        arrays, facts = does(job, variant, replicas)
+        arrays, facts = _DOES[job["does"]](job, variant, replicas)
         np.savez(folder / f"{job['name']}-{index}.npz", **arrays)
         facts = {"variables": 0, "trainable": 0, **replicas.settings(), **facts}
         (folder / f"{job['name']}-{index}.json").write_text(json.dumps(facts))
 
 
 def _refuse(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
-    try:
-        _train(job, variant, replicas)
-    except Exception as error:
-        status, reason = outcome_of(error)
-        return {"taken": np.zeros((1, 1, 1))}, {"status": status, "reason": reason}
+    return {"taken": _NONE}, _ending(job, variant, replicas, make_feed)
+
+
+def _fault(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
+    def faulty(*made_of: Any) -> Feed:
+        feed = make_feed(*made_of)
+
+        def batch(*_: Any) -> Any:
+            raise RuntimeError("this feed is at fault")
+
+        feed.batch = batch  # type: ignore[method-assign, assignment]
+        return feed
+
+    return {"taken": _NONE}, _ending(job, variant, replicas, faulty)
+
+
+def _ending(job: dict[str, Any], variant: Variant, replicas: Replicas, feed_of: Any) -> Arrays_:
+    """The status and the reason of a trial whose cold start fails."""
+    with replicas.scope():
+        program, _ = _program(job, variant, replicas, feed_of)
+        try:
+            program.cold_start()
+        except Exception as error:
+            status, reason = outcome_of(error)
+            return {"status": status, "reason": reason}
     raise AssertionError(f"TensorFlow ran {job['name']}")
 
 
-def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
+def _late(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
+    """The seconds of an epoch, and those of the call for it."""
+    with replicas.scope():
+        program, _ = _program(job, variant, replicas)
+        program.cold_start()
+        program.run_epoch(0)
+        if replicas.worker == variant.workers - 1:
+            time.sleep(LATE_S)
+        started = time.perf_counter()
+        epoch_s = program.run_epoch(1).epoch_s
+        return {"taken": _NONE}, {"epoch_s": epoch_s, "call_s": time.perf_counter() - started}
+
+
+def _program(
+    job: dict[str, Any], variant: Variant, replicas: Replicas, feed_of: Any = make_feed
+) -> tuple[Program, Any]:
     arrays = arrays_of(variant)
     if job["one_bright"]:
         arrays = _one_bright(arrays, variant)
-    feed = make_feed(variant, arrays, _SEED, replicas)
+    feed = feed_of(variant, arrays, _SEED, replicas)
+    model = build_model(variant, arrays.shape, arrays.classes, _SEED)
+    update = Update(variant, model, replicas)
+    return Program(variant, model, update, feed, replicas), model
+
+
+def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
     with replicas.scope():
-        model = build_model(variant, arrays.shape, arrays.classes, _SEED)
-        update = Update(variant, model, replicas)
-        program = Program(variant, model, update, feed, replicas)
+        program, model = _program(job, variant, replicas)
         with _Counted() as counted:
             program.cold_start()
         result = program.run_epoch(0)
@@ -80,7 +120,7 @@ def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[A
         "reduced_bytes": reduced_bytes_per_step(variant, model),
         "bytes_seen_reduced": counted.bytes,
     }
-    return {**weights, "taken": np.zeros((1, 1, 1))}, facts
+    return {**weights, "taken": _NONE}, facts
 
 
 def _on_replicas(variable: Any) -> np.ndarray:
@@ -152,6 +192,9 @@ def _numbered(arrays: Arrays) -> Arrays:
 def _numbers(images: Any) -> Any:
     low, high = (tf.cast(tf.round(images[:, 0, i, 0] * 255.0), tf.int64) for i in (0, 1))
     return low + 256 * high
+
+
+_DOES = {"train": _train, "look": _look, "refuse": _refuse, "fault": _fault, "late": _late}
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "strategy": _DEVICES,
     "placement": _DEVICES,
     "communication": ("reduction", "norm_synchronized"),
+    "all_reduce": ("reduction",),
     "workers": _DEVICES,
     "replicas": _DEVICES,
     "global_batch_size": _BATCH,

@@ -30,7 +30,7 @@ COLUMNS = (
     "weak_over_one_device",
     "communication",
 )
-_FREE = {*SCALING, "synchronized", "placement", "communication", "jit"}
+_FREE = {*SCALING, "synchronized", "placement", "communication", "all_reduce", "jit"}
 """Axes that may differ from the baseline: with one replica the middle ones cannot act."""
 _JITS = ("none", "step", "epoch")
 
@@ -109,7 +109,8 @@ def _efficiencies(rows: Sequence[_Row]) -> Iterator[_Asked]:
 
 
 def _communications(rows: Sequence[_Row]) -> Iterator[_Asked]:
-    free = {"communication", "synchronized"}
+    # Without communication neither statistics nor gradients are summed, in whatever way.
+    free = {"communication", "synchronized", "all_reduce"}
     silent = {_key(row, free): row for row in rows if row["communication"] == "none"}
     for row in rows:
         without = silent.get(_key(row, free))

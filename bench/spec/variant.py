@@ -123,6 +123,11 @@ class Variant(BaseModel):
     communication: Literal["full", "none"] = "full"
     """none: nothing is exchanged between replicas, which drift apart. Its time shows what
     communication costs; what it learns means nothing."""
+    all_reduce: Literal["auto", "ring", "nccl", "hierarchical_copy", "reduction_to_one_device"] = (
+        "auto"
+    )
+    """How gradients are summed over replicas. auto: NCCL on GPUs, a ring on CPUs. Of
+    multi_worker ring and nccl, of mirrored all but ring."""
     global_batch_size: _Count
     """Examples of one step over all replicas."""
     max_steps: _Count | None = None
@@ -212,6 +217,9 @@ def inert_keys(variant: Variant) -> frozenset[str]:
         inert.add("synchronized")
     if variant.total_replicas == 1:
         inert.add("communication")
+    # auto is left out as well: ids are as they were before there was a choice.
+    if silent or variant.all_reduce == "auto":
+        inert.add("all_reduce")
     if variant.workers == 1:
         inert.add("placement")
     if variant.inputs == "unit":
@@ -282,6 +290,13 @@ def _default_jit(strategy: object, pipeline: object) -> str:
     return "epoch" if pipeline == "device" else "step"
 
 
+_ALL_REDUCES: dict[str, tuple[str, ...]] = {
+    "mirrored": ("nccl", "hierarchical_copy", "reduction_to_one_device"),
+    "multi_worker": ("ring", "nccl"),
+}
+"""What TensorFlow's strategies take; whether it then runs is theirs to say."""
+
+
 def _impossibilities(v: Variant) -> list[str]:
     """What is wrong with each key taken together with others, in words that name the keys."""
     found = []
@@ -292,6 +307,12 @@ def _impossibilities(v: Variant) -> list[str]:
         )
     if v.strategy == "mirrored" and v.workers > 1:
         found.append("strategy 'mirrored' has one worker: set strategy to 'multi_worker'")
+    offered = _ALL_REDUCES.get(v.strategy, ())
+    if "all_reduce" not in inert_keys(v) and v.all_reduce not in offered:
+        found.append(
+            f"all_reduce {v.all_reduce!r} is not for strategy {v.strategy!r}: "
+            f"set it to one of {', '.join(map(repr, ('auto', *offered)))}"
+        )
     if v.global_batch_size % v.total_replicas:
         found.append(
             f"global_batch_size {v.global_batch_size} does not divide among "

@@ -60,4 +60,3 @@ def whole_tracebacks() -> Iterator[None]:
             tf.debugging.enable_traceback_filtering()
         if keras_left_out:
             keras.config.enable_traceback_filtering()
-

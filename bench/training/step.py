@@ -72,7 +72,6 @@ class Step:
         skipped = self._update.apply(gradients, finite)
         return *self._update.counted((loss, correct), finite), clipped, skipped
 
-    ()  # each replica is traced in a thread of its own
     def _on_replica(self, *taken: Any) -> tuple[Any, ...]:
         # Where there are several, each is traced in a thread of its own.
         with whole_tracebacks():

@@ -17,7 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bench.spec.variant import Variant
+from bench.spec.variant import Variant, inert_keys
 from bench.training.outcome import CannotRun
 
 _Tensor = Any
@@ -52,10 +52,9 @@ class Replicas:
 
     def _reduction(self) -> str:
         extended = self._strategy.extended
-        # Private: chosen for the devices, and said nowhere else.
-        chosen = getattr(extended, "_inferred_cross_device_ops", None) or extended._cross_device_ops
-        name = type(chosen).__name__
-        if self._strategy.cluster_resolver is None:
+        # Private: said nowhere else.
+        name = type(extended._cross_device_ops).__name__
+        if name != "CollectiveAllReduce":
             return name
         return f"{name} {extended._communication_options.implementation.value}"
 
@@ -145,15 +144,32 @@ def _mirrored(variant: Variant) -> tf.distribute.Strategy:
     if len(found) < variant.replicas:
         raise CannotRun(f"{variant.replicas} replicas need as many {kind}s, here are {len(found)}")
     devices = [f"{kind}:{i}" for i in range(variant.replicas)]
-    return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.MirroredStrategy(devices, _CROSS_DEVICE_OPS[_all_reduce(variant)]())
 
 
-def _multi_worker(_: Variant) -> tf.distribute.Strategy:
-    communication = tf.distribute.experimental.CommunicationImplementation
-    kind = communication.NCCL if device_kind() == "GPU" else communication.RING
+def _multi_worker(variant: Variant) -> tf.distribute.Strategy:
+    natural = "nccl" if device_kind() == "GPU" else "ring"
+    asked = _all_reduce(variant)
+    if asked == "nccl" != natural:
+        # TensorFlow takes the ring then, and does not say so.
+        raise CannotRun("NCCL sums on GPUs alone, here are none")
+    kind = tf.distribute.experimental.CommunicationImplementation(
+        (natural if asked == "auto" else asked).upper()
+    )
     options = tf.distribute.experimental.CommunicationOptions(implementation=kind)
     return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
 
+
+def _all_reduce(variant: Variant) -> str:
+    return "auto" if "all_reduce" in inert_keys(variant) else variant.all_reduce
+
+
+_CROSS_DEVICE_OPS: dict[str, Callable[[], tf.distribute.CrossDeviceOps | None]] = {
+    "auto": lambda: None,
+    "nccl": tf.distribute.NcclAllReduce,
+    "hierarchical_copy": tf.distribute.HierarchicalCopyAllReduce,
+    "reduction_to_one_device": tf.distribute.ReductionToOneDevice,
+}
 
 _STRATEGIES: dict[str, Callable[[Variant], tf.distribute.Strategy]] = {
     "one_device": _one_device,

@@ -134,6 +134,30 @@ def test_what_follows_from_more_replicas_is_no_confound(tmp_path: Path) -> None:
             assert share.comparison.confounds == ()
 
 
+def test_each_way_of_summing_is_compared_with_the_same_silent_arm(tmp_path: Path) -> None:
+    hierarchy = {"label": "copies", **MIRRORED, "replicas": 2, "all_reduce": "hierarchical_copy"}
+    suite = {**SUITE, "variants": [*SUITE["variants"], hierarchy]}
+
+    def timed(trial: Trial, epoch: int) -> float:
+        return 0.9 if trial.label == "copies" else exact(trial, epoch)
+
+    def resolve(record: TrialRecord) -> TrialRecord:
+        reduction = {"copies": "HierarchicalCopyAllReduce", "silent": None}
+        resolved = {"reduction": reduction.get(record.trial.label, "CollectiveAllReduce RING")}
+        return record.model_copy(update={"resolved": resolved})
+
+    summary = summarize(made_run(tmp_path / "run", suite, epoch_s=timed, change=resolve).path)
+    found = of(summary, "copies").scaling
+    assert found is not None
+    assert set(found.shares) == {
+        "strong_over_same_strategy",
+        "strong_over_one_device",
+        "communication",
+    }
+    assert all(share.comparison.confounds == () for share in found.shares.values())
+    assert "communication" in shares(summary, "strong")
+
+
 def test_replicas_that_did_not_communicate_are_told_apart(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run", SUITE, epoch_s=exact).path)
     assert [v.label for v in summary.variants if v.silent] == ["silent"]

@@ -81,6 +81,39 @@ def test_workers_that_end_with_different_weights_have_failed() -> None:
     assert "different weights (L2 norms ['1.0', '2.0'])" in (record.error or "")
 
 
+def completed_with(first: float, second: float, **settings: Any) -> Status:
+    """The status of a gang of two that ended with weights of these norms."""
+    trial = make_plan(gang_suite(**settings)).trials[0]
+    norms = enumerate((first, second))
+    records = {i: said(trial=trial, measures=of_weights(norm)) for i, norm in norms}
+    return together(Ended(trial, records).gang).status
+
+
+@pytest.mark.parametrize(
+    ("precision", "rounding"),
+    [
+        ("float32", 2**-24),
+        ("mixed_bfloat16", 2**-24),
+        ("mixed_float16", 2**-24),
+        ("float64", 2**-50),
+    ],
+)
+@pytest.mark.parametrize("steps", [1, 10_000])
+def test_weights_may_differ_by_the_rounding_of_their_precision_and_steps_and_no_more(
+    precision: str, rounding: float, steps: int
+) -> None:
+    settings = {"precision": precision, "examples": 32 * steps, "epochs": 1}
+    settings |= {"global_batch_size": 32, "dataset": "synthetic"}
+    allowed = rounding * steps**0.5
+    assert completed_with(2.0, 2.0, **settings) == "completed"
+    assert completed_with(2.0, 2.0 * (1 + 0.5 * allowed), **settings) == "completed"
+    assert completed_with(2.0 * (1 + 2.0 * allowed), 2.0, **settings) == "failed"
+
+
+def test_workers_that_exchange_nothing_may_end_with_different_weights() -> None:
+    assert completed_with(1.0, 2.0, communication="none") == "completed"
+
+
 def test_the_worker_whose_end_explains_the_others_is_named() -> None:
     records = {0: said("failed", error="Connection reset by peer")}
     gang = Ended(records=records, errors={1: RayActorError()})

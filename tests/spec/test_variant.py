@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from bench.spec.variant import Variant, fill_defaults
 
+TWO_WORKERS = {"strategy": "multi_worker", "workers": 2}
 WIDTHS = st.lists(st.integers(1, 10_000), max_size=5)
 SETTINGS = st.fixed_dictionaries(
     {},
@@ -64,6 +65,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         "replicas": 1,
         "placement": "pack",
         "communication": "full",
+        "all_reduce": "auto",
         "global_batch_size": 32,
         "max_steps": None,
         "epochs": 3,
@@ -97,6 +99,7 @@ def test_defaults_follow_from_what_was_asked(asked: dict[str, Any], key: str, va
 def test_the_id_is_the_same_in_every_version() -> None:
     assert variant().id == "a03e986a2a"
     assert variant(norm="bn_post", hidden=[100] * 20).id == "c07c422b4d"
+    assert variant(**TWO_WORKERS).id == "8595e26091"
 
 
 @given(SETTINGS)
@@ -128,6 +131,9 @@ def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None
         ({"strategy": "mirrored", "replicas": 2}, {"synchronized": False}),
         ({"strategy": "mirrored", "replicas": 2, "norm": "layer"}, {"synchronized": False}),
         ({}, {"communication": "none"}),
+        ({}, {"all_reduce": "nccl"}),
+        ({"strategy": "mirrored"}, {"all_reduce": "ring"}),
+        ({**TWO_WORKERS, "communication": "none"}, {"all_reduce": "ring"}),
         (
             {"norm": "bn_post", "workers": 2, "strategy": "multi_worker", "communication": "none"},
             {"synchronized": False},
@@ -153,6 +159,7 @@ def test_a_key_that_cannot_act_is_left_out_of_the_id(
     [
         ({"norm": "bn_post", "strategy": "mirrored", "replicas": 2}, {"synchronized": False}),
         ({"strategy": "mirrored", "replicas": 2}, {"communication": "none"}),
+        (TWO_WORKERS, {"all_reduce": "ring"}),
         ({"clip": "value"}, {"clip_threshold": 5.0}),
         ({"workload": "convnet"}, {"filters": [8]}),
         ({"dataset": "synthetic"}, {"shape": [8, 8, 3]}),
@@ -174,6 +181,14 @@ def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict
     [
         ({"replicas": 2}, "strategy 'one_device' has one device, not 2: set strategy"),
         ({"strategy": "mirrored", "workers": 2}, "set strategy to 'multi_worker'"),
+        (
+            {"strategy": "mirrored", "replicas": 2, "all_reduce": "ring"},
+            "set it to one of 'auto', 'nccl', 'hierarchical_copy', 'reduction_to_one_device'",
+        ),
+        (
+            {**TWO_WORKERS, "all_reduce": "hierarchical_copy"},
+            "set it to one of 'auto', 'ring', 'nccl'",
+        ),
         (
             {"strategy": "mirrored", "replicas": 3, "global_batch_size": 32},
             "use a multiple of 3",

@@ -1,28 +1,44 @@
 """Training computes the same thing on 1, 2 and 4 replicas of a process and on 2 workers.
 
 In float64 all weights agree to rounding after 128 steps; in other precisions to their own
-tolerance after ten, since rounding grows from step to step. Every arrangement trains for
+tolerance after ten, since rounding grows from step to step. All with each kind of clipping
+and with batch norm over all replicas. Every arrangement trains for
 real, in fresh processes: mirrored on logical CPUs, workers with each other over loopback.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.replicas import Found, Job, run_jobs
+from bench.execution.verdict import same_weights
+from tests.replicas import LATE_S, TRAIN, Found, Job, run_jobs
+from tests.training_made import variant_of
 
 ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "one device": {},
     "mirrored 2": {"strategy": "mirrored", "replicas": 2},
     "mirrored 4": {"strategy": "mirrored", "replicas": 4},
-    "two workers": {"strategy": "multi_worker", "workers": 2},
+    "two workers": {"strategy": "multi_worker", "workers": 2, "all_reduce": "ring"},
+    "mirrored 2, to one": {
+        "strategy": "mirrored",
+        "replicas": 2,
+        "all_reduce": "reduction_to_one_device",
+    },
+    "mirrored 4, in a hierarchy": {
+        "strategy": "mirrored",
+        "replicas": 4,
+        "all_reduce": "hierarchical_copy",
+    },
 }
+"""Those with an ``all_reduce`` of their own train one job alone, but for two workers."""
 SEVERAL = tuple(ARRANGEMENTS)[1:]
 
 LONG: dict[str, Any] = {"precision": "float64", "norm": "bn_post", "optimizer": "momentum"}
 TEN_STEPS: dict[str, Any] = {
+    "hidden": [8],
     "examples": 320,
     "global_batch_size": 32,
     "norm": "bn_post",
@@ -30,16 +46,23 @@ TEN_STEPS: dict[str, Any] = {
     "learning_rate": 0.005,
 }
 
+CLIPS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "value": {"clip": "value", "clip_threshold": 0.05},
+    "norm": {"clip": "norm", "clip_threshold": 0.2},
+    "global_norm": {"clip": "global_norm", "clip_threshold": 0.5},
+}
+TOLERANCE = {"float32": 1e-6, "mixed_bfloat16": 5e-4, "mixed_float16": 5e-4}
+
 AGREE: dict[str, tuple[dict[str, Any], float]] = {
-    "plain": (LONG, 1e-12),
-    "value": ({**LONG, "clip": "value", "clip_threshold": 0.05}, 1e-12),
-    "norm": ({**LONG, "clip": "norm", "clip_threshold": 0.2}, 1e-12),
-    "global_norm": ({**LONG, "clip": "global_norm", "clip_threshold": 0.5}, 1e-12),
+    **{clip: ({**LONG, **settings}, 1e-12) for clip, settings in CLIPS.items()},
     "tfdata": ({**LONG, "norm": "bn_pre", "pipeline": "tfdata"}, 1e-12),
     "compiled": ({**LONG, "norm": "layer", "jit": "step"}, 1e-12),
-    "float32": ({**TEN_STEPS, "precision": "float32"}, 1e-6),
-    "bfloat16": ({**TEN_STEPS, "precision": "mixed_bfloat16"}, 5e-4),
-    "float16": ({**TEN_STEPS, "precision": "mixed_float16", "clip": "norm"}, 5e-4),
+    **{
+        f"{precision}, {clip}": ({**TEN_STEPS, **settings, "precision": precision}, tolerance)
+        for precision, tolerance in TOLERANCE.items()
+        for clip, settings in CLIPS.items()
+    },
 }
 """Settings, and how far each tensor may be from one device's: ``distance`` in float64, in
 other precisions ``gap``, since there a bias next to 0 is mostly rounding."""
@@ -49,26 +72,53 @@ OVERFLOWS: dict[str, Any] = {"precision": "mixed_float16", "initializer": "ones"
 
 ONE_STEP: dict[str, Any] = {"precision": "float64", "norm": "bn_post", "examples": 8}
 
+BREAKS: dict[str, Any] = {
+    "activation": "exponential",
+    "initializer": "ones",
+    "hidden": [4],
+    "examples": 16,
+}
+"""The exponential of 784 white pixels is no number of float32, that of black ones is 1."""
+
+FEW_STEPS: dict[str, Any] = {"examples": 80, "hidden": [8]}
+
 JOBS = [
     *(Job(name, settings) for name, (settings, _) in AGREE.items()),
     Job("overflows", OVERFLOWS, one_bright=True),
+    Job("breaks, float32", BREAKS, one_bright=True),
+    Job("breaks, mixed_bfloat16", {**BREAKS, "precision": "mixed_bfloat16"}, one_bright=True),
     Job("all statistics", {**ONE_STEP, "synchronized": True}),
     Job("own statistics", {**ONE_STEP, "synchronized": False}),
     Job("silent", {**LONG, "examples": 80, "communication": "none"}),
+    Job("silent, float32", {**TEN_STEPS, "learning_rate": 1e-3, "communication": "none"}),
+    Job("late", FEW_STEPS, does="late"),
+    Job("late, silent", {**FEW_STEPS, "communication": "none"}, does="late"),
     Job("look, device", {"examples": 103, "pipeline": "device"}, does="look"),
     Job("look, tfdata", {"examples": 103, "pipeline": "tfdata"}, does="look"),
     Job("all compiled", {"jit": "epoch"}, does="refuse"),
     Job("sum inside", {"jit": "step", "norm": "bn_post"}, does="refuse"),
+    Job("faulty", FEW_STEPS, does="fault"),
+    Job("faulty, compiled", {**FEW_STEPS, "jit": "step"}, does="fault"),
 ]
-FOR_FOUR = ("global_norm", "float16", "overflows", "all statistics", "look, device")
-"""What is tried on four replicas too: each traces every job."""
+NOT_FOR_FOUR = ("own statistics", "silent", "silent, float32", "look, tfdata")
+"""What is not tried on four replicas: each traces every job."""
+
+
+def _is_tried(arrangement: str, job: Job) -> bool:
+    if "all_reduce" in ARRANGEMENTS[arrangement] and arrangement != "two workers":
+        return job.name == "plain"
+    if arrangement == "one device":
+        return job.does in ("train", "look")
+    if arrangement == "mirrored 4":
+        return job.does in ("train", "look") and job.name not in NOT_FOR_FOUR
+    return job.does != "late" or arrangement == "two workers"
+
 
 CASES = {
     (arrangement, job.name)
     for arrangement in ARRANGEMENTS
     for job in JOBS
-    if (arrangement != "mirrored 4" or job.name in FOR_FOUR)
-    and (arrangement != "one device" or job.does != "refuse")
+    if _is_tried(arrangement, job)
 }
 
 
@@ -82,18 +132,23 @@ Run = Callable[[str, str], Found]
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """What a job ended with on an arrangement; all jobs of one are done at once."""
-    done: dict[str, dict[str, Found]] = {}
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """What a job ended with on an arrangement; all jobs of one are done at once.
 
-    def found(arrangement: str, name: str) -> Found:
-        if arrangement not in done:
-            folder = tmp_path_factory.mktemp("replicas") / "jobs"
-            jobs = [job for job in JOBS if (arrangement, job.name) in CASES]
-            done[arrangement] = run_jobs(ARRANGEMENTS[arrangement], jobs, folder)
-        return done[arrangement][name]
+    Two arrangements at a time, of those that some test of this session asks for: to trace a
+    program keeps one core.
+    """
+    calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    asked = {"one device", "two workers", *(call.get("arrangement") for call in calls)}
+    folder = tmp_path_factory.mktemp("replicas")
 
-    return found
+    def jobs_of(arrangement: str) -> dict[str, Found]:
+        jobs = [job for job in JOBS if (arrangement, job.name) in CASES]
+        return run_jobs(ARRANGEMENTS[arrangement], jobs, folder / arrangement)
+
+    with ThreadPoolExecutor(2) as pool:
+        done = {name: pool.submit(jobs_of, name) for name in ARRANGEMENTS if name in asked}
+        yield lambda arrangement, name: done[arrangement].result()[name]
 
 
 def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -130,7 +185,7 @@ def test_replicas_hold_the_same_trained_weights_to_the_last_bit(
 ) -> None:
     found = run(arrangement, name)
     for of_replicas in found.weights[: found.trainable]:
-        assert len(of_replicas) == (4 if arrangement == "mirrored 4" else 2)
+        assert len(of_replicas) == (4 if "4" in arrangement else 2)
         for of_replica in of_replicas[1:]:
             np.testing.assert_array_equal(of_replica, of_replicas[0])
 
@@ -152,6 +207,19 @@ def test_an_overflow_on_one_replica_alone_skips_that_step_on_all(
         for of_replica in ours:
             assert np.isfinite(of_replica).all()
             assert gap(of_replica, theirs) <= 1e-6
+
+
+@cases(["breaks, float32", "breaks, mixed_bfloat16"], ARRANGEMENTS)
+def test_without_loss_scaling_no_replica_diverges_alone(
+    arrangement: str, name: str, run: Run
+) -> None:
+    found, alone = run(arrangement, name), run("one device", name)
+    assert (found.facts["steps"], found.facts["skipped_steps"]) == (2, 0)
+    assert not np.isfinite(found.facts["loss"])
+    for ours, (theirs,) in zip(found.weights, alone.weights, strict=True):
+        assert not np.isfinite(theirs).all()
+        for of_replica in ours:
+            np.testing.assert_array_equal(np.isfinite(of_replica), np.isfinite(theirs))
 
 
 @cases(["all statistics"])
@@ -214,7 +282,9 @@ def test_the_bytes_reported_as_reduced_are_those_that_tensorflow_is_given(
     ("arrangement", "strategy", "reduction"),
     [
         ("one device", "_DefaultDistributionStrategy", None),
-        ("mirrored 2", "MirroredStrategy", "CollectiveAllReduce"),
+        ("mirrored 2", "MirroredStrategy", "CollectiveAllReduce RING"),
+        ("mirrored 2, to one", "MirroredStrategy", "ReductionToOneDevice"),
+        ("mirrored 4, in a hierarchy", "MirroredStrategy", "HierarchicalCopyAllReduce"),
         ("two workers", "CollectiveAllReduceStrategy", "CollectiveAllReduce RING"),
     ],
 )
@@ -233,6 +303,22 @@ def test_without_communication_replicas_drift_apart(arrangement: str, name: str,
         assert distance(of_replicas[1], of_replicas[0]) > 1e-4
 
 
+def test_the_norms_of_workers_that_exchanged_nothing_are_told_apart(run: Run) -> None:
+    found, variant = run("two workers", "silent, float32"), variant_of(**{**TRAIN, **TEN_STEPS})
+    of_workers = zip(*found.weights[: found.trainable], strict=True)
+    first, second = (np.sqrt(sum(np.square(w, dtype=float).sum() for w in ws)) for ws in of_workers)
+    assert not same_weights([first, second], variant)
+
+
+@cases(["late", "late, silent"])
+def test_an_epoch_begins_when_the_last_worker_is_there_with_or_without_communication(
+    arrangement: str, name: str, run: Run
+) -> None:
+    facts = run(arrangement, name).facts
+    # Ten steps take milliseconds.
+    assert facts["epoch_s"] < LATE_S / 2 < facts["call_s"]
+
+
 @pytest.mark.parametrize(
     ("arrangement", "name", "reason"),
     [
@@ -249,3 +335,12 @@ def test_what_xla_cannot_compile_on_several_is_unsupported_for_tensorflows_own_r
     assert facts["status"] == "unsupported"
     assert facts["reason"].startswith(reason)
     assert "\n" not in facts["reason"]
+
+
+@cases(["faulty", "faulty, compiled"])
+def test_a_fault_on_several_replicas_is_a_failure_not_an_answer(
+    arrangement: str, name: str, run: Run
+) -> None:
+    facts = run(arrangement, name).facts
+    assert facts["status"] == "failed"
+    assert facts["reason"] == "RuntimeError: this feed is at fault"

@@ -1,0 +1,34 @@
+"""What sums over replicas is chosen, named, and refused where TensorFlow has no such thing.
+
+That the sums are right is tested in ``test_replicas``.
+"""
+
+import pytest
+
+from bench.training.outcome import CannotRun
+from bench.training.strategy import make_replicas
+from tests.training_made import small, train_fresh
+
+
+def test_nccl_on_cpus_of_one_process_is_unsupported_for_tensorflows_own_reason() -> None:
+    record = train_fresh(small(strategy="mirrored", replicas=2, all_reduce="nccl"))
+    assert record.status == "unsupported"
+    assert (record.error or "").startswith(
+        "No OpKernel was registered to support Op 'NcclAllReduce'"
+    )
+    assert record.resolved["reduction"] == "NcclAllReduce"
+
+
+def test_nccl_on_cpus_of_several_workers_is_unsupported_where_tensorflow_would_take_a_ring() -> (
+    None
+):
+    variant = small(strategy="multi_worker", workers=2, all_reduce="nccl")
+    with pytest.raises(CannotRun, match="NCCL sums on GPUs alone"):
+        make_replicas(variant)
+
+
+def test_how_sums_are_made_is_no_matter_where_there_are_none() -> None:
+    settings = {"strategy": "mirrored", "replicas": 2, "communication": "none"}
+    record = train_fresh(small(**settings, all_reduce="nccl", epochs=1))
+    assert record.status == "completed", record.log_tail
+    assert record.resolved["reduction"] is None
