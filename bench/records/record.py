@@ -67,7 +67,7 @@ class EpochRecord(_Record):
     clipped_steps: int | None = None
     """Steps in which clipping changed a gradient; None without clipping."""
     skipped_steps: int | None = None
-    """Steps not applied, on no replica, for a non-finite sum of gradients. None without loss
+    """Steps applied on no replica for a non-finite sum of gradients. None without loss
     scaling: such a sum is then applied on every replica, and the trial diverges."""
 
     @property
