@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COUNTS = ("parameters", "steps_per_epoch", "flops_per_step")
 """What is the same in every trial of a variant."""
 MEANS = (
-    *("cold_start_s", "clipped_share", "skipped_share", "peak_rss_bytes"),
+    *("cold_start_s", "input_wait_share", "clipped_share", "skipped_share", "peak_rss_bytes"),
     *("peak_device_memory_bytes", "energy_j", "mean_power_w", "mfu"),
 )
 MEASURED_COLUMNS = (
@@ -31,7 +31,7 @@ MEASURED_COLUMNS = (
     *("target_accuracy", "time_to_accuracy_s"),
 )
 """The columns of attempts that are needed, besides those of ``with_steps``."""
-SHARES = frozenset({"clipped_share", "skipped_share"})
+SHARES = frozenset({"clipped_share", "skipped_share", "input_wait_share"})
 """Parts of 1: no interval goes beyond 0 or 1."""
 
 
@@ -65,7 +65,8 @@ def with_steps(attempts: "pd.DataFrame", raw: RawRun) -> "pd.DataFrame":
     """``attempts``, a row for each of ``raw``, with what their epochs say of steps.
 
     Columns: steps_per_epoch; of all steps, warm-up included, clipped_share, the part in which
-    clipping changed a gradient, and skipped_share, the part that loss scaling did not apply.
+    clipping changed a gradient, and skipped_share, the part that loss scaling did not apply; of
+    all epochs' time input_wait_share, the part in which steps waited for their batches.
     """
     import numpy as np
 
@@ -82,6 +83,7 @@ def with_steps(attempts: "pd.DataFrame", raw: RawRun) -> "pd.DataFrame":
         steps_per_epoch=steps / np.maximum(counts, 1),
         clipped_share=total("clipped_steps") / np.maximum(steps, 1),
         skipped_share=total("skipped_steps") / np.maximum(steps, 1),
+        input_wait_share=total("input_wait_s") / total("epoch_s"),
     )
 
 

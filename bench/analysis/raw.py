@@ -29,7 +29,7 @@ _Values = tuple[Any, ...]
 ALL_EPOCH_FIELDS = tuple(name for name in epoch_columns() if name in EpochRecord.model_fields)
 TRIAL_EPOCH_FIELDS = (
     *("warmup", "epoch_s", "examples", "train_loss", "val_accuracy"),
-    *("steps", "clipped_steps", "skipped_steps"),
+    *("steps", "clipped_steps", "skipped_steps", "input_wait_s"),
 )
 """What a row of a trial is made from: the other fields of an epoch need not be read for it."""
 _ROWS_A_CHUNK = 20_000

@@ -70,6 +70,10 @@ class EpochRecord(_Record):
     """Steps applied on no replica for a non-finite sum of gradients. None without loss
     scaling: such a sum is then applied on every replica, and the trial diverges."""
 
+    input_wait_s: float | None = None
+    """Inside ``epoch_s``, time in which steps waited for their batches; None where the device
+    holds the data."""
+
     @property
     def examples_per_s(self) -> float:
         """Examples over time of this same epoch."""

@@ -23,11 +23,15 @@ PERCENT = Scale(0.01, "%")
 _METRICS = {
     **METRICS,
     "steps_per_epoch": Metric("steps_per_epoch", "Steps an epoch", "", "neither", 3),
+    "input_wait_share": Metric("input_wait_share", "Waiting for input", "", "lower", 2),
     "clipped_share": Metric("clipped_share", "Clipped steps", "", "neither", 3),
     "skipped_share": Metric("skipped_share", "Skipped steps", "", "lower", 3),
 }
 _NOTES = {
     "cold_start_s": "Cold start: the first call of everything compiled, apart from epochs.",
+    "input_wait_share": (
+        "Waiting for input: of the epochs' time, that in which steps waited for their batches."
+    ),
     "clipped_share": (
         "Clipped steps: of all steps, warm-up included, those in which clipping changed a gradient."
     ),

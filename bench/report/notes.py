@@ -15,6 +15,8 @@ from bench.analysis.summary import Summary, VariantSummary
 from bench.report.header import changed
 from bench.report.number import duration, plural
 
+INPUT_BOUND = 0.1
+"""The part of a time that, waited for input, makes it one of the pipeline."""
 SYNTHETIC = "Synthetic data: this accuracy means nothing."
 SILENT = "Replicas that do not communicate drift apart: this accuracy means nothing."
 
@@ -59,6 +61,12 @@ def of_times(variant: VariantSummary) -> Iterator[str]:
             else "epochs never settled"
         )
         yield f"Of {variant.unsettled} of {planned} no time is used: their {why}."
+    waited = variant.measured.means.get("input_wait_share")
+    if waited is not None and waited.value > INPUT_BOUND:
+        yield (
+            f"Input-bound: {100 * waited.value:.0f} % of this time was waited for batches, so it "
+            "says more of the pipeline than of the training."
+        )
     yield from extrapolated(variant)
 
 

@@ -40,6 +40,8 @@ class Feed(Protocol):
 
     augments: bool
     """Whether the augmentation's computation is in the program."""
+    waits: bool
+    """Whether a step may have to wait for its batch, which is prepared beside it."""
 
     @property
     def order(self) -> Ordered:
@@ -67,6 +69,8 @@ def make_feed(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -
 
 class DeviceFeed:
     """All images on the device; a window takes the indices of its examples."""
+
+    waits = False
 
     def __init__(self, variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> None:
         self.order = Order(variant.examples, seed)

@@ -13,7 +13,7 @@ XLA compiles: nothing, each step, or the whole window.
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,8 @@ class EpochResult:
     accuracy: float
     clipped_steps: int
     skipped_steps: int
+    input_wait_s: float | None = None
+    """Time in which steps waited for their batches; None where the device holds them."""
 
     @property
     def diverged(self) -> bool:
@@ -76,6 +78,7 @@ class Program:
         self._replicas, self._clock = replicas, clock
         self.step = Step(variant, model, update, feed, replicas)
         self._run = tf.function(self._window, autograph=False, jit_compile=variant.jit == "epoch")
+        self._loss_dtype = PRECISIONS[variant.precision].dtype
         self._traces_after_cold_start: int | None = None
 
     def cold_start(self) -> float:
@@ -109,7 +112,7 @@ class Program:
             steps += window[0]
             edges.append(self._clock())
         self._assert_not_retraced()
-        loss, correct, clipped, skipped = (sum(column) for column in zip(*totals, strict=True))
+        loss, correct, clipped, skipped, waited = map(sum, zip(*totals, strict=True))
         size, taken = self._variant.global_batch_size, steps - int(skipped)
         return EpochResult(
             epoch_s=edges[-1] - edges[0],
@@ -120,7 +123,18 @@ class Program:
             accuracy=correct / (taken * size) if taken else math.nan,
             clipped_steps=int(clipped),
             skipped_steps=int(skipped),
+            input_wait_s=waited if self._feed.waits else None,
         )
+
+    def _taken(self, step: _Tensor, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], _Tensor]:
+        """What a step's batch is made from, and the seconds for which it was waited for."""
+        if not self._feed.waits:
+            return self._feed.take(step, *inputs), tf.constant(0, tf.float64)
+        asked = tf.timestamp()
+        with tf.control_dependencies([asked]):
+            taken = self._feed.take(step, *inputs)
+        with tf.control_dependencies(taken):
+            return taken, tf.timestamp() - asked
 
     def _distinct_windows(self) -> list[Window]:
         windows: dict[int, Window] = {}
@@ -129,7 +143,7 @@ class Program:
         return list(windows.values())
 
     def _totals(self, window: Window) -> tuple[float, ...]:
-        """Run a window and wait for it: loss, correct, clipped and skipped, summed over it."""
+        """Run a window: its sums of loss, correct, clipped, skipped and seconds waited."""
         steps, inputs = window
         totals = self._run(steps, *inputs)
         # Reading a value back waits for the work that made it; the weights may come later.
@@ -158,11 +172,12 @@ class Program:
 
     def _window(self, steps: int, *inputs: Any) -> tuple[_Tensor, ...]:
         def body(step: _Tensor, *sums: _Tensor) -> tuple[_Tensor, ...]:
-            of_step = self.step(*self._feed.take(step, *inputs))
+            taken, waited = self._taken(step, inputs)
+            of_step = (*self.step(*taken), waited)
             return step + 1, *(total + one for total, one in zip(sums, of_step, strict=True))
 
-        zero = tf.constant(0, tf.int64)
-        sums = (tf.constant(0, PRECISIONS[self._variant.precision].dtype), zero, zero, zero)
+        zero, loss = tf.constant(0, tf.int64), tf.constant(0, self._loss_dtype)
+        sums = (loss, zero, zero, zero, tf.constant(0, tf.float64))
         return tuple(
             tf.while_loop(
                 lambda step, *_: step < steps,

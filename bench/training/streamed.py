@@ -37,6 +37,8 @@ class HostFeed:
     part of an epoch is prepared while the one before is trained or validated.
     """
 
+    waits = True
+
     def __init__(
         self,
         variant: Variant,

@@ -152,6 +152,7 @@ class _Session:
             window_s=result.window_s,
             clipped_steps=None if variant.clip == "none" else result.clipped_steps,
             skipped_steps=result.skipped_steps if self.resolved["loss_scaling"] else None,
+            input_wait_s=result.input_wait_s,
         )
         self.epochs.append(record)
         self.measured["evaluate_s"] = self.measured.get("evaluate_s", 0.0) + evaluate_s

@@ -1,7 +1,8 @@
 """The compiled epoch: what it computes, what it counts, and what its time covers."""
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +17,7 @@ from bench.training.models import build_model
 from bench.training.optimizer import OPTIMIZERS
 from bench.training.outcome import CannotRun
 from bench.training.program import Program
+from bench.training.source import Source
 from bench.training.state import snapshot, weights_l2
 from bench.training.step import count_correct
 from bench.training.windows import Window
@@ -248,6 +250,7 @@ class ChangesItsWindows:
     def __init__(self, made: Made, variant: Variant) -> None:
         self._feed, self._steps = made.feed, variant.steps_per_epoch
         self.order, self.augments = made.feed.order, made.feed.augments
+        self.waits = made.feed.waits
         self.take, self.batch = made.feed.take, made.feed.batch
 
     def windows(self, epoch: int) -> Iterator[Window]:
@@ -285,3 +288,34 @@ def test_a_whole_epoch_is_traced_once_for_each_window_size() -> None:
 def test_correct_answers_are_counted_at_the_largest_logit() -> None:
     logits = tf.constant([[0.0, 2.0, 1.0], [3.0, 2.0, 1.0], [0.0, 0.0, 1.0]])
     assert int(count_correct(logits, tf.constant([1, 1, 2], tf.int64))) == 2
+
+
+def slow(seconds: float) -> Callable[..., Any]:
+    """``Source.prepared`` that takes so much longer."""
+    prepared = Source.prepared
+
+    def later(source: Source, images: Any, indices: Any) -> Any:
+        asleep = tf.py_function(lambda: time.sleep(seconds), [], [])
+        with tf.control_dependencies([asleep]):
+            return prepared(source, tf.identity(images), indices)
+
+    return later
+
+
+@pytest.mark.parametrize("jit", ["none", "step"])
+def test_the_time_that_steps_wait_for_their_batches_is_known(
+    jit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "prepared", slow(0.1))
+    made = make_program(small(pipeline="tfdata", jit=jit, examples=320))
+    made.program.cold_start()
+    result = made.program.run_epoch(0)
+    assert result.input_wait_s is not None
+    # Ten batches of a tenth of a second, as many at once as there are threads.
+    assert 0.2 < result.input_wait_s <= result.epoch_s
+
+
+def test_where_the_device_holds_the_data_no_step_waits() -> None:
+    made = make_program(small(examples=320))
+    made.program.cold_start()
+    assert made.program.run_epoch(0).input_wait_s is None
