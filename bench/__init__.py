@@ -4,6 +4,7 @@
     result = bench.run(suite)
     trials = bench.load_trials(result.path)     # one row a trial
     epochs = bench.load_epochs(result.path)     # one row an epoch
+    health = bench.load_health(result.path)     # one row a look and layer
 
 Names are imported when they are first used: neither TensorFlow nor Ray nor pandas is loaded
 by ``import bench``.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.analysis.frame import load_attempts, load_epochs, load_trials
+    from bench.analysis.health import load_health
     from bench.api import RunResult, run
     from bench.errors import BenchError
     from bench.spec.suite import Suite, load_suite
@@ -24,6 +26,7 @@ __all__ = [
     "Suite",
     "load_attempts",
     "load_epochs",
+    "load_health",
     "load_suite",
     "load_trials",
     "run",
@@ -35,6 +38,7 @@ _HOME = {
     "Suite": "bench.spec.suite",
     "load_attempts": "bench.analysis.frame",
     "load_epochs": "bench.analysis.frame",
+    "load_health": "bench.analysis.health",
     "load_suite": "bench.spec.suite",
     "load_trials": "bench.analysis.frame",
     "run": "bench.api",

@@ -4,11 +4,12 @@ Usage:
     folder = made_run(tmp_path / "run", NORMS, epoch_s=lambda trial, epoch: 0.5)
 """
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.records.record import EpochRecord, Measures, TrialRecord
+from bench.records.record import EpochRecord, HealthRecord, Measures, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.expand import expand
 from bench.spec.plan import Trial, make_plan
@@ -96,6 +97,43 @@ def made_record(trial: Trial, epoch_s: _EpochTime = half_a_second) -> TrialRecor
             peak_rss_bytes=10**9,
         ),
         epochs=epochs,
+    )
+
+
+def looked_at(record: TrialRecord, *, exploded: bool = False) -> TrialRecord:
+    """``record`` with the looks that its variant asks for: two relu layers, one value each."""
+    health = tuple(
+        _look(epochs, record.trial.block, exploded)
+        for epochs in range(record.trial.variant.epochs + 1)
+        if record.trial.variant.is_examined_after(epochs)
+    )
+    return record.model_copy(update={"health": health})
+
+
+def _look(after_epochs: int, block: int, exploded: bool) -> HealthRecord:
+    kind = ("flatten", "dense", "activation", "dense", "activation", "dense")
+    products, hidden = ([k == wanted for k in kind] for wanted in ("dense", "activation"))
+    size = math.inf if exploded else 1e-3 * (1 + after_epochs) + 1e-4 * block
+
+    def of(chosen: list[bool], scale: float = 1.0) -> tuple[float | None, ...]:
+        return tuple(size * scale**i if c else None for i, c in enumerate(chosen))
+
+    every = [True] * len(kind)
+    return HealthRecord(
+        after_epochs=after_epochs,
+        kind=kind,
+        depth=(0, 1, 1, 2, 2, 3),
+        output_mean=of(every, 0.5),
+        output_variance=of(every, 2.0),
+        output_gradient_variance=of(every, 0.1),
+        saturated_fraction=of([False] * len(kind)),
+        dead_fraction=of(hidden),
+        gradient_norm=of(products, 10.0),
+        update_ratio=of(products, 0.1),
+        clipped_fraction=of(products),
+        overflow_fraction=tuple(0.0 if c else None for c in products),
+        moving_mean_drift=of([False] * len(kind)),
+        moving_variance_drift=of([False] * len(kind)),
     )
 
 

@@ -43,8 +43,9 @@ class Job:
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
     does: str = "train"
-    """train; look: what each replica is given in two epochs; refuse: what TensorFlow cannot;
-    fault: a feed that raises; late: an epoch that the last worker comes to ``LATE_S`` late."""
+    """train; look: what each replica is given in two epochs; examine: its layers after one;
+    refuse: what TensorFlow cannot; fault: a feed that raises; late: an epoch that the last
+    worker comes to ``LATE_S`` late."""
     one_bright: bool = False
     """All images black but one, which is white: the last replica alone sees it."""
 

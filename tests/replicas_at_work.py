@@ -17,6 +17,7 @@ import tensorflow as tf
 from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
 from bench.training import runtime
+from bench.training.health import Health
 from bench.training.models import build_model, norm_settings
 from bench.training.optimizer import Update
 from bench.training.order import Order
@@ -24,6 +25,7 @@ from bench.training.outcome import outcome_of
 from bench.training.pipeline import Feed, make_feed
 from bench.training.program import Program
 from bench.training.reduction import reduced_bytes_per_step
+from bench.training.state import snapshot
 from bench.training.strategy import Replicas, make_replicas
 from tests.replicas import LATE_S, TRAIN
 from tests.training_made import arrays_of, variant_of
@@ -90,6 +92,23 @@ def _late(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Ar
         started = time.perf_counter()
         epoch_s = program.run_epoch(1).epoch_s
         return {"taken": _NONE}, {"epoch_s": epoch_s, "call_s": time.perf_counter() - started}
+
+
+def _examine(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
+    """What a look at the layers after an epoch finds, and whether any variable has moved."""
+    del job
+    arrays = arrays_of(variant)
+    feed = make_feed(variant, arrays, _SEED, replicas)
+    with replicas.scope():
+        model = build_model(variant, arrays.shape, arrays.classes, _SEED)
+        update = Update(variant, model, replicas)
+        program = Program(variant, model, update, feed, replicas)
+        program.run_epoch(0)
+    before = snapshot(program.step.variables)
+    health = Health(variant, model, update, replicas, arrays).look(after_epochs=1)
+    after = snapshot(program.step.variables)
+    moved = not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    return {"taken": _NONE}, {"health": health.model_dump(mode="json"), "moved": moved}
 
 
 def _program(
@@ -194,7 +213,14 @@ def _numbers(images: Any) -> Any:
     return low + 256 * high
 
 
-_DOES = {"train": _train, "look": _look, "refuse": _refuse, "fault": _fault, "late": _late}
+_DOES = {
+    "train": _train,
+    "look": _look,
+    "examine": _examine,
+    "refuse": _refuse,
+    "fault": _fault,
+    "late": _late,
+}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from bench.records.record import EpochRecord, Measures
+from bench.records.record import EpochRecord, HealthRecord, Measures
 from bench.spec.variant import Variant
 
 _PROMISED = """
@@ -95,6 +95,16 @@ def epoch_columns() -> dict[str, str]:
     own = {name: dtype for name, dtype in fields_of(EpochRecord).items() if dtype != "str"}
     known = {"trial_id": "str", "examples_per_s": "float64", **own}
     return {name: known[name] for name in dict.fromkeys((*PROMISED_EPOCH_COLUMNS, *known))}
+
+
+@functools.cache
+def health_columns() -> dict[str, str]:
+    """The dtype of each column of ``load_health``, in order."""
+    whole = {"after_epochs": "int64", "layer": "int64", "kind": "str", "depth": "int64"}
+    trial = {name: TRIAL_FIELDS[name] for name in ("trial_id", "variant_id", "label", "block")}
+    of_steps = ("clipped_share", "skipped_share")
+    numbers = [name for name in HealthRecord.model_fields if name not in whole]
+    return {**trial, **whole, **dict.fromkeys((*numbers, *of_steps), "float64")}
 
 
 def _dtype(annotation: Any) -> str:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.steady import EXCLUDED
-from bench.spec.variant import Variant
+from bench.spec.variant import OBSERVING, Variant
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SETTINGS: tuple[str, ...] = tuple(Variant.model_fields)
+SETTINGS: tuple[str, ...] = tuple(n for n in Variant.model_fields if n not in OBSERVING)
 FOLLOWS_SIZE = ("epochs", "warmup_epochs", "target_accuracy")
 """Settings that a suite may set by size without making another experiment of it."""
 FOLLOWS_REPLICAS = ("strategy", "jit", "synchronized", "global_batch_size")

@@ -96,7 +96,7 @@ class _Gathered:
         for name, value in _VARIANT_DEFAULTS.items():
             variant.setdefault(name, value)
         for name in _VARIANT_TUPLES:
-            variant[name] = str(variant[name])
+            variant[name] = str(list(variant[name]))
         for name in PER_PROCESS:
             record["resolved"].pop(name, None)
         if variant["max_steps"] is not None:

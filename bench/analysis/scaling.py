@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.compare import SCALING, Comparison, compare
+from bench.analysis.matched import SETTINGS
 from bench.analysis.paired import Ratio
 from bench.spec.expand import Pair
-from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +141,7 @@ def _pair(axis: str, row: _Row, baseline: _Row) -> Pair:
 
 
 def _key(row: _Row, free: set[str]) -> tuple[str, ...]:
-    return tuple(str(row[name]) for name in Variant.model_fields if name not in free)
+    return tuple(str(row[name]) for name in SETTINGS if name not in free)
 
 
 def _replicas(row: _Row) -> int:

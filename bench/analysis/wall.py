@@ -15,7 +15,7 @@ from bench.records.store import Invocation
 if TYPE_CHECKING:
     import pandas as pd
 
-_PARTS = ("import", "data_load", "build", "cold_start", "evaluate")
+_PARTS = ("import", "data_load", "build", "cold_start", "evaluate", "health")
 WALL_COLUMNS = ("invocation", "wall_s", "train_s", *(f"{part}_s" for part in _PARTS))
 """The columns of attempts that it is made from."""
 
@@ -37,6 +37,8 @@ class WallTime:
     build_s: float | None
     cold_start_s: float | None
     evaluate_s: float | None
+    health_s: float | None
+    """Looking at layers between epochs."""
     idle_s: float | None
     """The rest: starting and ending processes, planning, records, lanes without a trial."""
 

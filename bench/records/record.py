@@ -35,6 +35,9 @@ SETTLED: frozenset[Status] = FINE | {"out_of_memory"}
 """Statuses that a resumed run leaves as they are; the others are tried again."""
 
 
+_PerLayer = tuple[float | None, ...]
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
 
@@ -80,6 +83,43 @@ class EpochRecord(_Record):
         return self.examples / self.epoch_s
 
 
+class HealthRecord(_Record):
+    """A look at each layer between epochs, on 512 examples that never change.
+
+    One value a layer, in the model's order; None where a layer has no such thing. Infinite
+    stands for what is no finite number.
+    """
+
+    after_epochs: int
+    """Epochs trained before the look; 0: the weights as they start."""
+    kind: tuple[str, ...]
+    """What the layer is: dense, activation, batch_norm ..."""
+    depth: tuple[int, ...]
+    """Products, dense or convolution, up to the layer and with it; 0 on the input's side."""
+    output_mean: _PerLayer
+    """Of its output, over examples and units."""
+    output_variance: _PerLayer
+    """Of its output, over examples and units."""
+    output_gradient_variance: _PerLayer
+    """Of the gradient of each example's loss by the layer's output, over examples and units."""
+    saturated_fraction: _PerLayer
+    """Part of outputs within 1 % of the range of a bound, of an activation that has two."""
+    dead_fraction: _PerLayer
+    """Part of units, or channels, that are 0 for every example, after relu."""
+    gradient_norm: _PerLayer
+    """L2 norm of the gradient of the mean loss by the layer's weights, before clipping."""
+    update_ratio: _PerLayer
+    """L2 norm of what the optimiser would then change, over that of the weights."""
+    clipped_fraction: _PerLayer
+    """Part of that gradient's numbers, zeros left out, that clipping would change."""
+    overflow_fraction: _PerLayer
+    """Part of that gradient's numbers that are not finite under the loss scale in force."""
+    moving_mean_drift: _PerLayer
+    """Root mean square of batch norm's moving mean less its input's, in its deviations."""
+    moving_variance_drift: _PerLayer
+    """Root mean square of the logarithm of batch norm's moving variance over its input's."""
+
+
 class Measures(_Record):
     """What was measured on a trial as a whole, in SI units."""
 
@@ -99,6 +139,8 @@ class Measures(_Record):
     """First call of every compiled shape: trace, compile, autotune."""
     evaluate_s: float | None = None
     """All validation and the final test, first calls included."""
+    health_s: float | None = None
+    """Looking at layers (``health_epochs``), between epochs and in no time of theirs."""
     total_s: float | None = None
     """The trial from its process's first line to its record."""
     test_loss: float | None = None
@@ -167,6 +209,8 @@ class TrialRecord(_Record):
     """
     measures: Measures = Measures()
     epochs: tuple[EpochRecord, ...] = ()
+    health: tuple[HealthRecord, ...] = ()
+    """A look at the layers after each epoch that ``health_epochs`` names."""
 
     @property
     def steady_epochs(self) -> tuple[EpochRecord, ...]:

@@ -14,8 +14,16 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
-from bench.analysis.columns import epoch_columns, trial_columns
-from bench.records.record import FINE, SETTLED, STATUSES, EpochRecord, Measures, TrialRecord
+from bench.analysis.columns import epoch_columns, health_columns, trial_columns
+from bench.records.record import (
+    FINE,
+    SETTLED,
+    STATUSES,
+    EpochRecord,
+    HealthRecord,
+    Measures,
+    TrialRecord,
+)
 from bench.spec.plan import Trial
 from bench.spec.suite import Suite
 from bench.spec.variant import AXES, Variant, fill_defaults
@@ -63,6 +71,11 @@ no record; with more `--blocks` than before it extends the run. A suite that dif
 folder's in more than that, its description or its time limits is refused. What ran in different
 calls is not compared within a block. To try again what stands, delete its file in `trials`."""
 _EPOCH = {"examples_per_s": "Examples over time, of this epoch."}
+_HEALTH = {
+    "layer": "Place in the network, from 0, its input's side first.",
+    "clipped_share": "Part of the steps of the epoch before the look that clipping changed.",
+    "skipped_share": "Part of those steps that loss scaling skipped.",
+}
 _UNITS = {
     "examples_per_s": "examples/s",
     "bytes_per_step": "B",
@@ -109,6 +122,11 @@ def reference() -> str:
         "## Columns of epochs",
         "`bench.load_epochs`, `epochs.csv`: a row an epoch.",
         _columns(epoch_columns(), {**_MADE, **_EPOCH, **meanings(EpochRecord)}),
+        "## Columns of health",
+        "`bench.load_health`: a row a look (`health_epochs`) and layer. Looks are untimed, on 512 "
+        "training examples that are the same for all arms; "
+        "[methodology.md](methodology.md) has the formulas. Infinite is what is no finite number.",
+        _columns(health_columns(), {**_MADE, **_HEALTH, **meanings(HealthRecord)}),
         "## Statuses",
         _RESUMING,
         _table(
@@ -172,6 +190,7 @@ _KINDS = {
     "hidden": "list of numbers",
     "filters": "list of numbers",
     "shape": "three numbers",
+    "health_epochs": "list of numbers from 0 to epochs, or -1",
     "synchronized": "true, false",
     "deterministic": "true, false",
     "clip_threshold": "above 0",
@@ -191,7 +210,7 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if value in ("", None) or value in ([], {}):
+    if value in ("", None) or value in ([], {}, ()):
         return "none"
     return str(list(value)) if isinstance(value, tuple) else str(value)
 

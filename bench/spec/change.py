@@ -10,7 +10,7 @@ from typing import Any
 from bench.spec.axis import check_key
 from bench.spec.variant import AXES, BATCH_SIZES
 
-_LISTS = ("hidden", "filters", "shape")
+_LISTS = ("hidden", "filters", "shape", "health_epochs")
 """Axes of which a single value is a list."""
 
 

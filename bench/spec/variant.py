@@ -55,6 +55,7 @@ Precision = Literal["float32", "float32_strict", "mixed_bfloat16", "mixed_float1
 _Count = Annotated[int, Field(ge=1, strict=True)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 _Switch = Annotated[bool, Field(strict=True)]
+_EpochCount = Annotated[int, Field(ge=-1, strict=True)]
 
 
 class Variant(BaseModel):
@@ -139,6 +140,9 @@ class Variant(BaseModel):
     """First epochs that are recorded and left out of every figure."""
     target_accuracy: Annotated[float, Field(gt=0, le=1, strict=True)] | None
     """Validation accuracy whose time is told as time_to_accuracy_s."""
+    health_epochs: tuple[_EpochCount, ...] = ()
+    """After how many epochs each layer's gradients and activations are looked at, untimed: 0 is
+    before the first, -1 after the last. Without effect on the training."""
 
     @model_validator(mode="after")
     def _possible(self) -> "Variant":
@@ -185,6 +189,10 @@ class Variant(BaseModel):
         plain = self.jit == "none" and self.precision in ("float32", "float32_strict")
         return not plain or self.total_replicas > 1 or self.deterministic
 
+    def is_examined_after(self, epochs: int) -> bool:
+        """Whether ``health_epochs`` asks for a look once ``epochs`` of them are trained."""
+        return epochs in self.health_epochs or (epochs == self.epochs and -1 in self.health_epochs)
+
     @property
     def id(self) -> str:
         """Ten hex digits, equal for configurations that train alike.
@@ -205,13 +213,16 @@ ADDED: dict[str, Any] = {
 AXES: tuple[str, ...] = (*Variant.model_fields, "per_replica_batch_size")
 """Every key that a suite may set on a variant."""
 
+OBSERVING = frozenset({"health_epochs"})
+"""Axes that say what is looked at: none of them ever acts on the training."""
+
 BATCH_SIZES = frozenset({"global_batch_size", "per_replica_batch_size"})
 """Two ways of giving the same thing."""
 
 
 def inert_keys(variant: Variant) -> frozenset[str]:
     """Keys of ``variant`` that have no effect on its training."""
-    inert = {"depth"}  # which is in the widths of all layers
+    inert = {"depth", *OBSERVING}  # which is in the widths of all layers
     silent = variant.total_replicas == 1 or variant.communication == "none"
     if variant.norm not in ("bn_post", "bn_pre") or silent:
         inert.add("synchronized")
@@ -327,5 +338,10 @@ def _impossibilities(v: Variant) -> list[str]:
         found.append(
             f"warmup_epochs {v.warmup_epochs} must be below epochs {v.epochs}: "
             "lower it, or raise epochs"
+        )
+    if max(v.health_epochs, default=0) > v.epochs:
+        found.append(
+            f"health_epochs {list(v.health_epochs)} goes beyond epochs {v.epochs}: "
+            "lower it, raise epochs, or write -1 for the last"
         )
     return found

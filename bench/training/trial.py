@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.datasets.arrays import Arrays
-from bench.records.record import EpochRecord, Measures, Status, TrialRecord
+from bench.records.record import EpochRecord, HealthRecord, Measures, Status, TrialRecord
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 from bench.training import runtime
 from bench.training.evaluate import Evaluator, Score
 from bench.training.flops import flops_of
+from bench.training.health import Health
 from bench.training.models import build_model, count_parameters, norm_settings
 from bench.training.optimizer import Update
 from bench.training.outcome import outcome_of
@@ -67,6 +68,7 @@ def train(
         resolved=session.resolved,
         measures=Measures.model_validate(session.measured),
         epochs=tuple(session.epochs),
+        health=tuple(session.health),
     )
 
 
@@ -79,6 +81,7 @@ class _Session:
     pulse: Pulse
     gpus: Sequence[str]
     epochs: list[EpochRecord] = field(default_factory=list)
+    health: list[HealthRecord] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
     resolved: dict[str, Any] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
@@ -96,9 +99,10 @@ class _Session:
             arrays = load()
             feed = make_feed(variant, arrays, self.trial.seed, replicas)
         with self._timed("build_s"), replicas.scope():
-            program, evaluator, model = self._build(variant, arrays, feed, replicas)
+            program, evaluator, update, model = self._build(variant, arrays, feed, replicas)
         self.measured["cold_start_s"] = program.cold_start()
-        outcome = self._train(program, evaluator, arrays)
+        health = Health(variant, model, update, replicas, arrays)
+        outcome = self._train(program, evaluator, health, arrays)
         norm = self.measured["weights_l2"] = weights_l2(model.trainable_variables)
         if outcome[0] == "completed" and not math.isfinite(norm):
             # The last step's loss was that of the weights before it.
@@ -110,7 +114,7 @@ class _Session:
 
     def _build(
         self, variant: Variant, arrays: Arrays, feed: Feed, replicas: Replicas
-    ) -> tuple[Program, Evaluator, Any]:
+    ) -> tuple[Program, Evaluator, Update, Any]:
         shape = arrays.train_images.shape[1:]
         seed, images = self.trial.seed, arrays.train_images
         model = build_model(variant, shape, arrays.classes, seed, images)
@@ -121,20 +125,27 @@ class _Session:
         self.measured["flops_per_step"] = flops_of(program.step.passes_of_replica(shape))
         self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
         self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))
-        return program, Evaluator(variant, model), model
+        return program, Evaluator(variant, model), update, model
 
     def _train(
-        self, program: Program, evaluator: Evaluator, arrays: Arrays
+        self, program: Program, evaluator: Evaluator, health: Health, arrays: Arrays
     ) -> tuple[Status, str | None]:
         variant = self.trial.variant
+        self._look(health, after_epochs=0)
         for epoch in range(variant.epochs):
             result = program.run_epoch(epoch)
             started = time.perf_counter()
             score = evaluator.score(arrays.val_images, arrays.val_labels)
             self._keep(epoch, result, score, time.perf_counter() - started)
+            self._look(health, after_epochs=epoch + 1)
             if result.diverged:
                 return "diverged", f"the training loss was {result.loss} in epoch {epoch}"
         return "completed", None
+
+    def _look(self, health: Health, after_epochs: int) -> None:
+        if self.trial.variant.is_examined_after(after_epochs):
+            with self._timed("health_s"):
+                self.health.append(health.look(after_epochs))
 
     def _keep(self, epoch: int, result: EpochResult, score: Score, evaluate_s: float) -> None:
         variant = self.trial.variant

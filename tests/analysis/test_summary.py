@@ -276,14 +276,18 @@ def test_a_retried_trial_counts_once_and_is_told(tmp_path: Path) -> None:
 
 
 def test_wall_time_is_split_into_what_was_measured_and_the_rest(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run")
+    def looking(record: TrialRecord) -> TrialRecord:
+        measures = record.measures.model_copy(update={"health_s": 0.5})
+        return record.model_copy(update={"measures": measures})
+
+    folder = made_run(tmp_path / "run", change=looking)
     trials = load_trials(folder.path)
     wall = summarize(folder.path).wall
     assert wall.training_s == pytest.approx(trials["train_s"].sum())
-    assert (wall.import_s, wall.cold_start_s) == pytest.approx((18.0, 9.0))
+    assert (wall.import_s, wall.cold_start_s, wall.health_s) == pytest.approx((18.0, 9.0, 4.5))
     parts = (
         *(wall.training_s, wall.import_s, wall.data_load_s, wall.build_s),
-        *(wall.cold_start_s, wall.evaluate_s, wall.idle_s),
+        *(wall.cold_start_s, wall.evaluate_s, wall.health_s, wall.idle_s),
     )
     assert sum(part for part in parts if part) == pytest.approx(wall.total_s)
     assert wall.training_share == pytest.approx(trials["train_s"].sum() / wall.total_s)

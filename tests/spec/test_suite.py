@@ -173,7 +173,7 @@ def test_a_change_holds_for_listed_variants_too() -> None:
     assert suite.variants == [{"label": "short"}, {}]
 
 
-@pytest.mark.parametrize("key", ["hidden", "filters"])
+@pytest.mark.parametrize("key", ["hidden", "filters", "health_epochs"])
 def test_a_list_of_numbers_is_one_value_where_the_axis_takes_lists(file: Path, key: str) -> None:
     assert load_suite(file, {key: [50, 20]}).variant[key] == (50, 20)
     assert load_suite(file, {key: [[50, 20], [9]]}).matrix[key] == [(50, 20), (9,)]

@@ -71,6 +71,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         "epochs": 3,
         "warmup_epochs": 1,
         "target_accuracy": None,
+        "health_epochs": (),
     }
 
 
@@ -142,6 +143,7 @@ def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None
         ({}, {"filters": [8]}),
         ({"hidden": [100, 50, 100, 50]}, {"hidden": [100, 50], "depth": 2}),
         ({}, {"max_steps": 10**6}),
+        ({}, {"health_epochs": [0, 1, -1]}),
         ({}, {"shape": [8, 8, 3]}),
         ({}, {"classes": 100}),
         ({}, {"learning_rate": 1e-3}),
@@ -194,6 +196,10 @@ def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict
             "use a multiple of 3",
         ),
         ({"examples": 100, "global_batch_size": 101}, "larger than the data (100 examples)"),
+        (
+            {"epochs": 2, "health_epochs": [0, 3]},
+            "health_epochs [0, 3] goes beyond epochs 2: lower it, raise epochs, or write -1",
+        ),
         ({"epochs": 2, "warmup_epochs": 2}, "warmup_epochs 2 must be below epochs 2"),
     ],
 )
@@ -233,3 +239,20 @@ def test_tensorflow_may_refuse_anything_but_plain_steps_on_one_device(
     asked: dict[str, Any], may_be: bool
 ) -> None:
     assert variant(**{"jit": "none", **asked}).may_be_refused is may_be
+
+
+@pytest.mark.parametrize(
+    ("health_epochs", "examined"),
+    [([], []), ([0], [0]), ([-1], [3]), ([0, 2, -1], [0, 2, 3]), ([3, 0, -1, 3], [0, 3])],
+)
+def test_layers_are_looked_at_after_the_epochs_that_are_named(
+    health_epochs: list[int], examined: list[int]
+) -> None:
+    asked = variant(epochs=3, health_epochs=health_epochs)
+    assert [epochs for epochs in range(4) if asked.is_examined_after(epochs)] == examined
+
+
+@pytest.mark.parametrize("health_epochs", [[-2], [0.5], 1, ["last"]])
+def test_an_epoch_to_look_after_is_a_count_or_the_last(health_epochs: object) -> None:
+    with pytest.raises(ValidationError):
+        variant(health_epochs=health_epochs)

@@ -82,6 +82,17 @@ BREAKS: dict[str, Any] = {
 
 FEW_STEPS: dict[str, Any] = {"examples": 80, "hidden": [8]}
 
+LAYERS: dict[str, dict[str, Any]] = {
+    precision: {
+        **ONE_STEP,
+        "precision": precision,
+        "optimizer": "momentum",
+        "clip": "norm",
+        "clip_threshold": 0.2,
+    }
+    for precision in ("float64", "mixed_float16")
+}
+
 JOBS = [
     *(Job(name, settings) for name, (settings, _) in AGREE.items()),
     Job("overflows", OVERFLOWS, one_bright=True),
@@ -95,6 +106,7 @@ JOBS = [
     Job("late, silent", {**FEW_STEPS, "communication": "none"}, does="late"),
     Job("look, device", {"examples": 103, "pipeline": "device"}, does="look"),
     Job("look, tfdata", {"examples": 103, "pipeline": "tfdata"}, does="look"),
+    *(Job(f"layers, {precision}", settings, "examine") for precision, settings in LAYERS.items()),
     Job("all compiled", {"jit": "epoch"}, does="refuse"),
     Job("sum inside", {"jit": "step", "norm": "bn_post"}, does="refuse"),
     Job("faulty", FEW_STEPS, does="fault"),
@@ -108,7 +120,7 @@ def _is_tried(arrangement: str, job: Job) -> bool:
     if "all_reduce" in ARRANGEMENTS[arrangement] and arrangement != "two workers":
         return job.name == "plain"
     if arrangement == "one device":
-        return job.does in ("train", "look")
+        return job.does in ("train", "look", "examine")
     if arrangement == "mirrored 4":
         return job.does in ("train", "look") and job.name not in NOT_FOR_FOUR
     return job.does != "late" or arrangement == "two workers"
@@ -177,6 +189,20 @@ def test_any_number_of_replicas_ends_with_one_devices_weights(
     assert several.facts["accuracy"] == pytest.approx(alone.facts["accuracy"], abs=10 * tolerance)
     for counted in ("clipped_steps", "skipped_steps"):
         assert several.facts[counted] == alone.facts[counted]
+
+
+@cases(f"layers, {precision}" for precision in LAYERS)
+def test_layers_look_alike_on_any_number_of_replicas_and_none_moves(
+    arrangement: str, name: str, run: Run
+) -> None:
+    ours, theirs = (run(a, name).facts for a in (arrangement, "one device"))
+    assert not ours["moved"]
+    assert not theirs["moved"]
+    assert ours["health"]["kind"] == theirs["health"]["kind"]
+    near = {"layers, float64": 2e-5, "layers, mixed_float16": 0.02}[name]
+    for key in theirs["health"].keys() - {"kind"}:
+        found, expected = (np.asarray(of["health"][key], float) for of in (ours, theirs))
+        np.testing.assert_allclose(found, expected, near, near / 10, err_msg=key)
 
 
 @cases(AGREE)

@@ -14,13 +14,13 @@ from bench.analysis.raw import ALL_EPOCH_FIELDS, collector_paused, read_raw
 from bench.analysis.summary import Column, Summary
 from bench.records.store import RunFolder
 from bench.spec.expand import Pair
-from bench.spec.variant import Variant
+from bench.spec.variant import OBSERVING, Variant
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_AXES = frozenset({"target_accuracy", "epochs", "warmup_epochs"})
-"""Settings that say how long a variant runs, not what it is."""
+NO_AXES = frozenset({"target_accuracy", "epochs", "warmup_epochs", *OBSERVING})
+"""Settings that say how long a variant runs or what is looked at, not what it is."""
 
 
 @dataclass(frozen=True, eq=False)

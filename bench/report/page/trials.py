@@ -33,7 +33,7 @@ _NUMBERS = (
 )
 _DETAILS = (
     *("error", "devices", "started_at", "wall_s", "import_s", "data_load_s", "build_s"),
-    *("evaluate_s", "parameters", "flops_per_step", "mfu", "throttled"),
+    *("evaluate_s", "health_s", "parameters", "flops_per_step", "mfu", "throttled"),
 )
 _EPOCHS = ("epoch", "warmup", "epoch_s", "train_loss", "val_accuracy")
 _TITLES = {
