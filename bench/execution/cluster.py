@@ -2,18 +2,19 @@
 
 Usage:
     cluster = Cluster(ray.nodes(), device="auto")
-    cluster.capacity                             # devices, or nodes where there are no GPUs
-    cluster.share_of(block)                      # how many of them it takes
-    cluster.reserve(block, taken)                # the placement group to ask for
+    cluster.sizes                                # devices of each node; 1 where there are no GPUs
+    cluster.shape_of(block)                      # how many of them it takes at once
+    cluster.reserve(block, places)               # the placement group to ask for
 
 Nodes are told apart by Ray's own ids: two of them may share an address.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.errors import ResourceError
+from bench.execution.placing import Shape, place
 from bench.spec.plan import Block
 from bench.spec.variant import Variant
 
@@ -27,13 +28,13 @@ class Reservation:
 
     bundles: tuple[Bundle, ...]
     strategy: str
-    nodes: tuple[str, ...] = ()
-    """The nodes that it takes whole, a bundle on each, where there are no GPUs."""
+    nodes: tuple[str, ...]
+    """The node of each bundle."""
 
     @property
-    def selectors(self) -> list[dict[str, str]] | None:
+    def selectors(self) -> list[dict[str, str]]:
         """The label that each bundle's node must have."""
-        return [{"ray.io/node-id": node} for node in self.nodes] or None
+        return [{"ray.io/node-id": node} for node in self.nodes]
 
     def bundle_of(self, variant: Variant, worker: int) -> int:
         """Which bundle a worker goes to: one of its own, or the first that has room."""
@@ -63,7 +64,7 @@ class Cluster:
 
     def __init__(self, nodes: Iterable[Mapping[str, Any]], device: Device) -> None:
         alive = {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
-        with_gpus = {n: r for n, r in alive.items() if r.get("GPU", 0) >= 1}
+        with_gpus = {n: r for n, r in alive.items() if r.get("GPU", 0) >= 1 and r.get("CPU", 0)}
         if device == "gpu" and not with_gpus:
             raise ResourceError("--device gpu, but Ray sees no GPU: use --device cpu or auto")
         self.has_gpus = bool(with_gpus) and device != "cpu"
@@ -79,11 +80,14 @@ class Cluster:
         return tuple(self._nodes)
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """GPUs of each node; 1 where there are no GPUs, as a trial has all of a node."""
+        return {n: int(r["GPU"]) if self.has_gpus else 1 for n, r in self._nodes.items()}
+
+    @property
     def capacity(self) -> int:
-        """GPUs of all nodes; nodes where there are no GPUs, as a trial has all of a node."""
-        if not self.has_gpus:
-            return len(self._nodes)
-        return sum(int(resources["GPU"]) for resources in self._nodes.values())
+        """Devices of all nodes."""
+        return sum(self.sizes.values())
 
     def cores_of(self, node: str) -> float:
         """The cores that a trial of one device has on a node; 0 where none runs there."""
@@ -91,38 +95,37 @@ class Cluster:
             return 0.0
         return self._cores_a_gpu() if self.has_gpus else float(self._nodes[node]["CPU"])
 
-    def share_of(self, block: Block) -> int:
-        """How much of ``capacity`` a block takes; ResourceError where it can never have it."""
-        count, gpus = self._shape(block)
+    def shape_of(self, block: Block) -> Shape:
+        """What a block takes of ``sizes``; ResourceError where it can never have it."""
+        count, gpus = self._bundles(block)
         if not self.has_gpus:
-            if count > len(self._nodes):
+            shape = Shape(count, 1, spread=True)
+            if place(shape, self.sizes) is None:
                 raise ResourceError(
                     f"{count} workers, each on a node of its own, are more than the cluster's "
                     f"nodes ({len(self._nodes)}): lower workers, or set placement = 'pack'"
                 )
-            return count
-        here = [int(resources["GPU"]) for resources in self._nodes.values()]
-        rooms = [had // gpus for had in here]
-        if (sum(room > 0 for room in rooms) if _any_spread(block) else sum(rooms)) < count:
+            return shape
+        shape = Shape(count, gpus, spread=_any_spread(block))
+        if place(shape, self.sizes) is None:
             raise ResourceError(
                 f"a block of trials asks for {count} x {gpus} GPUs, the nodes have "
-                f"{', '.join(map(str, here))}: lower replicas or workers"
+                f"{', '.join(map(str, self.sizes.values()))}: lower replicas or workers"
             )
-        return count * gpus
+        return shape
 
-    def reserve(self, block: Block, taken: Collection[str]) -> Reservation:
-        """What a block asks for; on CPUs, whole nodes that are not among those ``taken``."""
-        count, gpus = self._shape(block)
-        if self.has_gpus:
-            bundle = {"GPU": float(gpus), "CPU": self._cores_a_gpu() * gpus}
-            strategy = "STRICT_SPREAD" if _any_spread(block) else "PACK"
-            return Reservation((bundle,) * count, strategy)
-        nodes = tuple(node for node in self._nodes if node not in taken)[:count]
-        bundles = tuple({"CPU": float(self._nodes[node]["CPU"])} for node in nodes)
-        return Reservation(bundles, "PACK", nodes)
+    def reserve(self, block: Block, places: Sequence[str]) -> Reservation:
+        """What a block asks for, its bundles on the nodes ``places``."""
+        if not self.has_gpus:
+            whole = tuple({"CPU": float(self._nodes[node]["CPU"])} for node in places)
+            return Reservation(whole, "PACK", tuple(places))
+        _, gpus = self._bundles(block)
+        bundle = {"GPU": float(gpus), "CPU": self._cores_a_gpu() * gpus}
+        strategy = "STRICT_SPREAD" if _any_spread(block) else "PACK"
+        return Reservation((bundle,) * len(places), strategy, tuple(places))
 
-    def _shape(self, block: Block) -> tuple[int, int]:
-        """Bundles in which each trial of ``block`` finds room, and the GPUs of each."""
+    def _bundles(self, block: Block) -> tuple[int, int]:
+        """How many in which each trial of ``block`` finds room, and the GPUs of each."""
         variants = [trial.variant for trial in block.trials]
         apart = max((v.workers for v in variants if _is_spread(v)), default=1)
         if not self.has_gpus:
@@ -134,7 +137,9 @@ class Cluster:
         return max([apart] + [-(-v.workers // (gpus // v.replicas)) for v in packed]), gpus
 
     def _cores_a_gpu(self) -> float:
-        return max(1.0, min(r.get("CPU", 1.0) // r["GPU"] for r in self._nodes.values()))
+        """As many on every node, for trials are compared; parts of one where cores are few."""
+        share = min(r["CPU"] / r["GPU"] for r in self._nodes.values())
+        return float(int(share)) if share >= 1 else share
 
 
 def _is_spread(variant: Variant) -> bool:

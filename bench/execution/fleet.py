@@ -33,7 +33,7 @@ class Fleet:
         open_lane: Callable[[Block, Reservation], Lane],
     ) -> None:
         self._cluster, self._open_lane = cluster, open_lane
-        self._scheduler = Scheduler(cluster.capacity)
+        self._scheduler = Scheduler(cluster.sizes)
         self._blocks = dict(enumerate(blocks))
         self._lanes: dict[int, Lane] = {}
         for number in self._blocks:
@@ -59,14 +59,13 @@ class Fleet:
         for job in self._scheduler.start(time.monotonic()):
             block = self._blocks[job.key]
             try:
-                self._cluster.share_of(block)
+                self._cluster.shape_of(block)
             except ResourceError as error:
                 self._scheduler.finish(job.key)
                 del self._blocks[job.key]
                 yield from _not_run(block, str(error))
                 continue
-            taken = {node for lane in self.lanes for node in lane.reservation.nodes}
-            reservation = self._cluster.reserve(block, taken)
+            reservation = self._cluster.reserve(block, self._scheduler.places(job.key))
             self._lanes[job.key] = self._open_lane(block, reservation)
 
     def close_done(self) -> bool:
@@ -97,7 +96,7 @@ class Fleet:
             self._close(number)
         if smaller:
             self._cluster = smaller
-        for job in self._scheduler.shrink(smaller.capacity if smaller else 0):
+        for job in self._scheduler.shrink(left):
             yield from _not_run(self._blocks.pop(job.key), "too few are left")
         for number in moving:
             try:
@@ -107,8 +106,8 @@ class Fleet:
 
     def _queue(self, number: int) -> None:
         block = self._blocks[number]
-        share, capacity = self._cluster.share_of(block), self._scheduler.capacity
-        self._scheduler.add(job_of(number, block, share, capacity))
+        shape, capacity = self._cluster.shape_of(block), self._scheduler.capacity
+        self._scheduler.add(job_of(number, block, shape, capacity))
 
     def _close(self, number: int) -> None:
         self._lanes.pop(number).close()

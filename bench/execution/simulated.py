@@ -2,6 +2,7 @@
 
 Usage:
     with SimulatedExecutor(devices=8) as executor: ...
+    with SimulatedExecutor(devices=[8, 8, 4]) as executor: ...      # of each node
     executor.makespan_s
 
 For tests of what stands around a trial, and for planning: blocks are scheduled as on a
@@ -15,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from bench.errors import ResourceError
+from bench.execution.cluster import Cluster
 from bench.execution.estimate import START_S, estimated_epoch_s
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
 from bench.execution.prune import not_run
@@ -33,20 +34,21 @@ _NODE = "simulated"
 class SimulatedExecutor:
     """An executor whose trials take no time; ``fate`` decides what becomes of each.
 
-    A block takes as many of the ``devices`` as its largest trial has replicas; None stands
-    for just so many that every block fits.
+    A block takes what it takes of a cluster with so many GPUs: ``devices`` of one node, or of
+    each of several; None stands for just so many that every block fits.
     """
 
     name = "simulated"
 
     def __init__(
         self,
-        devices: int | None = None,
+        devices: int | Sequence[int] | None = None,
         epoch_s: Callable[[Trial], float] | None = None,
         fate: Fate = lambda _trial, _attempt: "completed",
     ) -> None:
-        self.lanes = devices or 1
-        self._devices = devices
+        sizes = [devices] if isinstance(devices, int) else devices
+        self._sizes = sizes
+        self.lanes = sum(sizes) if sizes else 1
         self.makespan_s = 0.0
         self._epoch_s = epoch_s or _guessed_epoch_s
         self._fate = fate
@@ -70,21 +72,17 @@ class SimulatedExecutor:
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
         """Each block as soon as the scheduler has devices for it, in virtual time."""
-        shares = [_share_of(block) for block in blocks]
-        scheduler = Scheduler(self._devices or max(shares, default=1))
-        for number, (block, share) in enumerate(zip(blocks, shares, strict=True)):
-            if share > scheduler.capacity:
-                raise ResourceError(
-                    f"a trial asks for {share} devices, there are {scheduler.capacity}: "
-                    "lower replicas or workers"
-                )
-            scheduler.add(job_of(number, block, share, scheduler.capacity))
-        free = [f"simulated-{number}" for number in reversed(range(scheduler.capacity))]
+        cluster = Cluster(_nodes(self._sizes or _enough(blocks)), "gpu")
+        scheduler = Scheduler(cluster.sizes)
+        for number, block in enumerate(blocks):
+            scheduler.add(job_of(number, block, cluster.shape_of(block), scheduler.capacity))
+        free = {n: [f"{n}-{i}" for i in reversed(range(s))] for n, s in cluster.sizes.items()}
         running: list[tuple[float, int, list[str]]] = []
         now = 0.0
         while scheduler.waiting or running:
             for job in scheduler.start(now):
-                devices = [free.pop() for _ in range(job.devices)]
+                places = scheduler.places(job.key)
+                devices = [free[n].pop() for n in places for _ in range(job.shape.devices_each)]
                 ends_at = now
                 for trial in blocks[job.key].trials:
                     for record in self._attempts(trial, limits, on_event):
@@ -93,7 +91,8 @@ class SimulatedExecutor:
                         yield record.model_copy(update={"devices": used})
                 heapq.heappush(running, (ends_at, job.key, devices))
             now, number, devices = heapq.heappop(running)
-            free += devices
+            for device in devices:
+                free[device.rpartition("-")[0]].append(device)
             scheduler.finish(number)
         self.makespan_s = now
 
@@ -132,8 +131,18 @@ class SimulatedExecutor:
         )
 
 
-def _share_of(block: Block) -> int:
-    return max(trial.variant.total_replicas for trial in block.trials)
+def _enough(blocks: Sequence[Block]) -> list[int]:
+    """Nodes that hold any of ``blocks``."""
+    variants = [trial.variant for block in blocks for trial in block.trials]
+    most = max((v.total_replicas for v in variants), default=1)
+    return [most] * max((v.workers for v in variants if v.placement == "spread"), default=1)
+
+
+def _nodes(sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """As Ray would describe them."""
+    for number, size in enumerate(sizes):
+        resources = {"GPU": size, "CPU": size}
+        yield {"NodeID": f"{_NODE}-{number}", "Alive": True, "Resources": resources}
 
 
 def _epoch(trial: Trial, number: int, epoch_s: float) -> EpochRecord:

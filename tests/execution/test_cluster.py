@@ -6,6 +6,7 @@ import pytest
 
 from bench.errors import ResourceError
 from bench.execution.cluster import Cluster, Reservation
+from bench.execution.placing import place
 from bench.spec.plan import Block, Trial
 from bench.spec.variant import Variant, fill_defaults
 
@@ -52,6 +53,13 @@ TWO_NODES = (node("a"), node("b"))
 GPU_NODES = (node("head", cpus=4), node("a", cpus=16, gpus=4), node("b", cpus=16, gpus=4))
 
 
+def reserved(cluster: Cluster, asked: Block) -> Reservation:
+    """On the nodes of an idle cluster."""
+    places = place(cluster.shape_of(asked), cluster.sizes)
+    assert places is not None
+    return cluster.reserve(asked, places)
+
+
 def places(reservation: Reservation, asked: dict[str, Any]) -> list[int]:
     """The bundle of each worker."""
     variant = variant_of(**asked)
@@ -61,21 +69,43 @@ def places(reservation: Reservation, asked: dict[str, Any]) -> list[int]:
 def test_without_gpus_a_trial_has_all_cores_of_a_node() -> None:
     cluster = Cluster(TWO_NODES, "auto")
     assert cluster.capacity == 2
-    assert cluster.share_of(block({})) == 1
-    reservation = cluster.reserve(block({}), taken=())
+    assert cluster.shape_of(block({})).devices == 1
+    reservation = reserved(cluster, block({}))
     assert reservation.bundles == ({"CPU": 8.0},)
     assert reservation.selectors == [{"ray.io/node-id": "a"}]
     assert reservation.needs(variant_of()) == {"CPU": 8.0}
 
 
-def test_a_node_that_is_taken_is_not_reserved_again() -> None:
-    assert Cluster(TWO_NODES, "auto").reserve(block({}), taken={"a"}).nodes == ("b",)
+def test_bundles_are_pinned_to_the_nodes_that_were_chosen() -> None:
+    assert Cluster(TWO_NODES, "auto").reserve(block({}), ["b"]).nodes == ("b",)
+    reservation = Cluster(GPU_NODES, "auto").reserve(block(gang(4, 2)), ["b", "b", "a", "a"])
+    labels = [selector["ray.io/node-id"] for selector in reservation.selectors]
+    assert labels == ["b", "b", "a", "a"]
+
+
+@pytest.mark.parametrize(("cpus", "gpus"), [(2, 4), (1, 8), (3, 2), (16, 4), (7, 4)])
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_bundles_always_fit_their_node_however_few_its_cores(
+    cpus: float, gpus: float, replicas: int
+) -> None:
+    if replicas > gpus:
+        return
+    cluster = Cluster([node("a", cpus, gpus)], "auto")
+    asked = {"strategy": "mirrored", "replicas": replicas}
+    reservation = reserved(cluster, block(asked))
+    together = int(gpus) // replicas * reservation.bundles[0]["CPU"]
+    assert together <= cpus
+    assert reservation.needs(variant_of(**asked))["CPU"] <= reservation.bundles[0]["CPU"]
+
+
+def test_a_node_with_gpus_and_no_core_runs_nothing() -> None:
+    assert Cluster([node("a", 4, 2), node("b", 0, 8)], "auto").sizes == {"a": 2}
 
 
 def test_workers_packed_on_one_node_share_its_cores() -> None:
     cluster = Cluster(TWO_NODES, "auto")
-    reservation = cluster.reserve(block(gang(4)), taken=())
-    assert cluster.share_of(block(gang(4))) == 1
+    reservation = reserved(cluster, block(gang(4)))
+    assert cluster.shape_of(block(gang(4))).devices == 1
     assert places(reservation, gang(4)) == [0, 0, 0, 0]
     assert reservation.needs(variant_of(**gang(4))) == {"CPU": 2.0}
     assert reservation.needs(variant_of(**gang(16))) == {"CPU": 0.5}
@@ -84,8 +114,8 @@ def test_workers_packed_on_one_node_share_its_cores() -> None:
 def test_workers_that_are_spread_have_a_node_each_and_all_of_its_cores() -> None:
     asked = gang(2, placement="spread")
     cluster = Cluster(TWO_NODES, "auto")
-    reservation = cluster.reserve(block(asked), taken=())
-    assert cluster.share_of(block(asked)) == 2
+    reservation = reserved(cluster, block(asked))
+    assert cluster.shape_of(block(asked)).devices == 2
     assert reservation.nodes == ("a", "b")
     assert places(reservation, asked) == [0, 1]
     assert reservation.needs(variant_of(**asked)) == {"CPU": 8.0}
@@ -94,13 +124,13 @@ def test_workers_that_are_spread_have_a_node_each_and_all_of_its_cores() -> None
 def test_spread_and_packed_trials_of_one_block_are_spread_and_packed() -> None:
     asked: list[dict[str, Any]] = [gang(2), gang(2, placement="spread"), {}]
     for cluster in (Cluster(TWO_NODES, "auto"), Cluster(GPU_NODES, "auto")):
-        reservation = cluster.reserve(block(*asked), taken=())
+        reservation = reserved(cluster, block(*asked))
         assert [places(reservation, settings) for settings in asked] == [[0, 0], [0, 1], [0]]
 
 
 def test_more_spread_workers_than_nodes_are_refused() -> None:
     with pytest.raises(ResourceError, match=r"3 workers.*nodes \(2\): lower workers"):
-        Cluster(TWO_NODES, "auto").share_of(block(gang(3, placement="spread")))
+        Cluster(TWO_NODES, "auto").shape_of(block(gang(3, placement="spread")))
 
 
 def test_with_gpus_a_block_takes_as_many_as_its_largest_trial_has_replicas() -> None:
@@ -108,14 +138,14 @@ def test_with_gpus_a_block_takes_as_many_as_its_largest_trial_has_replicas() -> 
     assert cluster.capacity == 8
     assert cluster.nodes == ("a", "b")
     pair = block({}, {"strategy": "mirrored", "replicas": 4})
-    assert cluster.share_of(pair) == 4
-    reservation = cluster.reserve(pair, taken=())
+    assert cluster.shape_of(pair).devices == 4
+    reservation = reserved(cluster, pair)
     assert reservation.bundles == ({"GPU": 4.0, "CPU": 16.0},)
     assert reservation.needs(variant_of()) == {"CPU": 16.0, "GPU": 1.0}
 
 
 def test_a_gang_that_fits_one_node_stays_on_one() -> None:
-    reservation = Cluster(GPU_NODES, "auto").reserve(block(gang(2, 2)), taken=())
+    reservation = reserved(Cluster(GPU_NODES, "auto"), block(gang(2, 2)))
     assert len(reservation.bundles) == 1
     assert places(reservation, gang(2, 2)) == [0, 0]
     assert reservation.needs(variant_of(**gang(2, 2))) == {"CPU": 8.0, "GPU": 2.0}
@@ -123,8 +153,8 @@ def test_a_gang_that_fits_one_node_stays_on_one() -> None:
 
 def test_a_gang_larger_than_a_node_has_a_bundle_for_each_worker() -> None:
     cluster = Cluster(GPU_NODES, "auto")
-    assert cluster.share_of(block(gang(4, 2))) == 8
-    reservation = cluster.reserve(block(gang(4, 2)), taken=())
+    assert cluster.shape_of(block(gang(4, 2))).devices == 8
+    reservation = reserved(cluster, block(gang(4, 2)))
     assert reservation.bundles == ({"GPU": 2.0, "CPU": 8.0},) * 4
     assert reservation.strategy == "PACK"
     assert places(reservation, gang(4, 2)) == [0, 1, 2, 3]
@@ -133,14 +163,14 @@ def test_a_gang_larger_than_a_node_has_a_bundle_for_each_worker() -> None:
 def test_a_gang_shares_its_block_with_one_process_that_needs_a_whole_node() -> None:
     asked = gang(4, 2), {"strategy": "mirrored", "replicas": 4}
     cluster = Cluster(GPU_NODES, "auto")
-    assert cluster.share_of(block(*asked)) == 8
-    reservation = cluster.reserve(block(*asked), taken=())
+    assert cluster.shape_of(block(*asked)).devices == 8
+    reservation = reserved(cluster, block(*asked))
     assert [places(reservation, settings) for settings in asked] == [[0, 0, 1, 1], [0]]
 
 
 def test_spread_gangs_on_gpus_are_kept_strictly_apart() -> None:
     asked = gang(2, 4, "spread")
-    reservation = Cluster(GPU_NODES, "auto").reserve(block(asked), taken=())
+    reservation = reserved(Cluster(GPU_NODES, "auto"), block(asked))
     assert (reservation.strategy, len(reservation.bundles)) == ("STRICT_SPREAD", 2)
 
 
@@ -155,7 +185,7 @@ def test_spread_gangs_on_gpus_are_kept_strictly_apart() -> None:
 )
 def test_gpus_that_no_node_has_are_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(ResourceError, match=r"the nodes have 4, 4: lower replicas or workers"):
-        Cluster(GPU_NODES, "auto").share_of(block(asked))
+        Cluster(GPU_NODES, "auto").shape_of(block(asked))
 
 
 def test_a_gpu_that_is_asked_for_and_not_there_is_refused() -> None:
@@ -166,7 +196,7 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_refused() -> None:
 def test_on_request_gpus_are_left_alone() -> None:
     cluster = Cluster(GPU_NODES, "cpu")
     assert cluster.capacity == 3
-    assert "GPU" not in cluster.reserve(block({}), taken=()).bundles[0]
+    assert "GPU" not in reserved(cluster, block({})).bundles[0]
 
 
 def test_dead_nodes_and_nodes_without_cores_do_not_count() -> None:

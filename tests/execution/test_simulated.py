@@ -1,5 +1,6 @@
 """Simulated runs: laws of lanes and time, statuses, tries."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from bench.execution.executor import Limits
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.record import STATUSES, Status
 from bench.spec.plan import Block, Trial, make_plan
+from tests.execution.large_cluster import NODES, epoch_s, mixed_blocks
 from tests.execution.observed import LIMITS, observe
 from tests.suites_made import TINY, suite_of
 
@@ -133,6 +135,33 @@ def test_a_simulated_record_says_that_it_is_one_and_claims_no_accuracy() -> None
     assert record.resolved["simulated"] is True
     assert record.measures.test_accuracy is None
     assert all(epoch.val_accuracy is None for epoch in record.epochs)
+
+
+def test_10_000_trials_on_1_000_gpus_take_at_most_5_percent_more_than_they_must() -> None:
+    blocks = mixed_blocks()
+    executor = SimulatedExecutor(NODES, epoch_s)
+    devices_s, longest_s, used = 0.0, 0.0, set[str]()
+    for record in executor.run(blocks, LIMITS, lambda _: None):
+        wall_s = record.wall_s or 0.0
+        assert len(record.devices) == record.trial.variant.total_replicas
+        used.update(record.devices)
+        devices_s += wall_s * len(record.devices)
+        longest_s = max(longest_s, wall_s)
+    assert len(used) == sum(NODES)
+    # What no schedule can beat: the work shared evenly, and the longest trial.
+    assert executor.makespan_s <= 1.05 * max(devices_s / sum(NODES), longest_s)
+
+
+def test_a_gang_is_on_nodes_that_hold_its_workers_whole() -> None:
+    blocks = mixed_blocks()[:500]
+    for record in SimulatedExecutor((8, 8, 8, 8, 4, 3), epoch_s).run(
+        [b for b in blocks if b.trials[0].variant.workers < 5], LIMITS, lambda _: None
+    ):
+        variant = record.trial.variant
+        nodes = Counter(device.rpartition("-")[0] for device in record.devices)
+        assert all(count % variant.replicas == 0 for count in nodes.values())
+        if variant.placement == "spread":
+            assert len(nodes) == variant.workers
 
 
 def test_the_same_plan_gives_the_same_records_every_time() -> None:

@@ -6,19 +6,24 @@ Prints figures and judges none. To reach: under a minute.
 """
 
 import heapq
+import time
+import tracemalloc
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.execution.scheduler import Job, Scheduler
+from bench.execution.executor import Limits
+from bench.execution.placing import Shape
+from bench.execution.scheduler import Job, Scheduler, job_of
+from bench.execution.simulated import SimulatedExecutor
+from tests.execution.large_cluster import NODES, epoch_s, mixed_blocks
 from tests.execution.test_scheduler import SIZES, TIMES, large_load
 
 pytestmark = pytest.mark.perf
 
 
-def drain(jobs: list[Job]) -> float:
+def drain(jobs: list[Job], scheduler: Scheduler) -> float:
     """Schedule all jobs; the makespan."""
-    scheduler = Scheduler(1000)
     for job in jobs:
         scheduler.add(job)
     now, running = 0.0, list[tuple[float, int]]()
@@ -37,13 +42,46 @@ def test_scheduling_10_000_trials_on_1_000_gpus(
 ) -> None:
     jobs = large_load(size, seconds)
     makespan_s = benchmark.pedantic(  # type: ignore[no-untyped-call]
-        lambda: drain(jobs), rounds=3
+        lambda: drain(jobs, Scheduler({"only": 1000})), rounds=3
     )
-    work_s = sum(job.devices * job.seconds for job in jobs) / 1000
+    work_s = sum(job.shape.devices * job.seconds for job in jobs) / 1000
     bound_s = max(work_s, max(job.seconds for job in jobs))
     assert benchmark.stats is not None
     with capsys.disabled():
         print(
             f"\nsizes {size}, times {seconds}: scheduled in {benchmark.stats.stats.median:.2f} s, "
             f"makespan {makespan_s / bound_s:.4f} of the lower bound"
+        )
+
+
+def test_simulating_10_000_trials_on_125_nodes(
+    benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = mixed_blocks()
+    executor = SimulatedExecutor(NODES, epoch_s)
+    limits = Limits(trial_timeout_s=1e9)
+
+    def run() -> float:
+        records = executor.run(blocks, limits, lambda _: None)
+        return sum((r.wall_s or 0.0) * len(r.devices) for r in records)
+
+    devices_s = benchmark.pedantic(run, rounds=3)  # type: ignore[no-untyped-call]
+    cluster, jobs = Scheduler({f"n{i}": n for i, n in enumerate(NODES)}), list[Job]()
+    for number, block in enumerate(blocks):
+        variant = block.trials[0].variant
+        shape = Shape(variant.workers, variant.replicas, variant.placement == "spread")
+        jobs.append(job_of(number, block, shape, sum(NODES)))
+    tracemalloc.start()
+    started = time.perf_counter()
+    drain(jobs, cluster)
+    scheduling_s = time.perf_counter() - started
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert benchmark.stats is not None
+    with capsys.disabled():
+        print(
+            f"\n10,000 trials on 125 nodes of 8: {benchmark.stats.stats.median:.1f} s with their "
+            f"records; scheduling alone {scheduling_s:.1f} s under tracemalloc, at most "
+            f"{most_bytes / 1e6:.0f} MB; makespan "
+            f"{executor.makespan_s / (devices_s / sum(NODES)):.4f} of the work shared evenly"
         )
