@@ -63,12 +63,12 @@ class Running:
         """Wait until it has said ``words``."""
         self._until(lambda: words in self.stderr, f"said {words!r}")
 
-    def wait_for_training(self) -> psutil.Process:
-        """Wait until a process of its trains; that process."""
+    def wait_for_training(self, ray_pid: int | None = None) -> psutil.Process:
+        """Wait until a process trains, its own or one that the Ray of ``ray_pid`` has started."""
         found: list[psutil.Process] = []
 
         def trains() -> bool:
-            found[:] = workers_below(self.process.pid)
+            found[:] = workers_below(ray_pid or self.process.pid)
             return bool(found)
 
         self._until(trains, "trained anything")

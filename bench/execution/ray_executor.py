@@ -30,7 +30,7 @@ from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
 from bench.execution.lane import Lane
 from bench.execution.shelf import Shelf
-from bench.execution.versions import check_versions
+from bench.execution.versions import check_versions, refused_by_ray
 from bench.execution.worker import Board, node_environment
 from bench.measure.environment import environment
 from bench.measure.host import usable_cores
@@ -99,11 +99,12 @@ class RayExecutor:
         try:
             ray.init(address=address, runtime_env=package, **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise ResourceError(
-                f"cannot join the Ray cluster at {address}: {reason}: give this machine its "
+            said = str(error)
+            reason = refused_by_ray(said) or (
+                f"{said.splitlines()[0] if said else type(error).__name__}: give this machine its "
                 "Python, its Ray and its token (~/.ray/auth_token)"
-            ) from None
+            )
+            raise ResourceError(f"cannot join the Ray cluster at {address}: {reason}") from None
 
     @property
     def lanes(self) -> int:

@@ -1,7 +1,9 @@
 """A cluster that is already there: two logical GPUs, and a token that it asks for."""
 
 import datetime
+import json
 import os
+import platform
 import re
 import secrets
 import subprocess
@@ -11,13 +13,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
-from tests.processes import PATIENCE_S, bench, session_of
+from tests.processes import PATIENCE_S, bench, session_of, started
 from tests.suites_made import SINGLE, TINY, written
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -29,6 +32,14 @@ class Cluster:
 
     address: str
     token: dict[str, str]
+    pid: int
+
+    def ask(self, *words: str) -> Any:
+        """The answer of a process that joins it (``tests.on_a_cluster``)."""
+        command = [sys.executable, "-m", "tests.on_a_cluster", words[0], self.address, *words[1:]]
+        environment = {**os.environ, **self.token, "RAY_AUTH_MODE": "token"}
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+        return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +57,7 @@ def cluster() -> Iterator[Cluster]:
                 start_new_session=True,
             )
         try:
-            yield Cluster(_address(head, said), token)
+            yield Cluster(_address(head, said), token, head.pid)
         finally:
             head.terminate()
             psutil.wait_procs(session_of(head.pid), timeout=10)
@@ -167,3 +178,47 @@ def test_a_token_that_is_missing_is_asked_for(
         f"bench: the Ray cluster at {cluster.address} asks for a token: "
         "copy its ~/.ray/auth_token here, and set RAY_AUTH_MODE=token\n"
     )
+
+
+def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_gone_on_with(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    arms = [{"label": "short"}, {"label": "long", "epochs": 1500, "jit": "none"}]
+    suite = written(tmp_path / "arms.toml", {**SINGLE, "variants": arms})
+    words = ("run", suite, "--out", out, "--address", cluster.address)
+    with started(*words, env=cluster.token) as run:
+        run.wait_for("[1/2]")
+        worker = run.wait_for_training(cluster.pid)
+        held = cluster.ask("taken", "0")
+        run.process.kill()
+        run.process.wait()
+    assert held["groups"] == ["CREATED"]
+    assert held["actors"] == ["ALIVE", "ALIVE"]  # the trial's, and the board
+    assert {"CPU", "GPU", "object_store_memory"} <= set(held["resources"])
+    assert psutil.wait_procs([worker], timeout=30)[1] == []
+    assert cluster.ask("taken", "30") == {}
+    assert [record.status for record in RunFolder.open(out).records()] == ["completed"]
+
+    done = bench(*words, "--resume", env=cluster.token)
+    assert done.returncode == 0, done.stderr
+    records = RunFolder.open(out).records(all_attempts=True)
+    assert sorted((r.status, r.invocation) for r in records) == [("completed", 0), ("completed", 1)]
+
+
+def test_a_cluster_with_another_python_is_refused_and_both_versions_are_named(
+    cluster: Cluster, single: Path, tmp_path: Path
+) -> None:
+    own = cluster.ask("pretend", "3.12.99")
+    try:
+        words = ("run", single, "--out", tmp_path / "run", "--address", cluster.address)
+        done = bench(*words, env=cluster.token)
+    finally:
+        cluster.ask("pretend", own)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"bench: cannot join the Ray cluster at {cluster.address}: "
+        f"Python is {platform.python_version()} here and 3.12.99 there: "
+        "install the same version on both\n"
+    )
+    assert not (tmp_path / "run").exists()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.errors import ResourceError
-from bench.execution.versions import check_versions
+from bench.execution.versions import check_versions, refused_by_ray
 
 
 def environment(python: str = "3.11.7", **packages: str) -> dict[str, Any]:
@@ -48,3 +48,32 @@ def test_the_build_for_cpus_alone_is_the_same_tensorflow() -> None:
     node = environment(**{"tensorflow-cpu": "2.21.0"})
     del node["packages"]["tensorflow"]
     check_versions(environment(), {"a": node})
+
+
+@pytest.mark.parametrize(
+    ("ray_version", "python", "said"),
+    [
+        ("2.59.1", "{python}", "Ray is {ray} here and 2.59.1 there"),
+        ("{ray}", "3.12.1", "Python is {python} here and 3.12.1 there"),
+        (
+            "2.59.1",
+            "3.12.1",
+            "Ray is {ray} here and 2.59.1 there, Python is {python} here and 3.12.1 there",
+        ),
+    ],
+)
+def test_what_ray_refuses_a_driver_for_is_said_with_both_versions(
+    ray_version: str, python: str, said: str
+) -> None:
+    from ray._private.utils import check_version_info, compute_version_info
+
+    here = dict(zip(("ray", "python"), compute_version_info(), strict=True))
+    there = {"ray_version": ray_version.format(**here), "python_version": python.format(**here)}
+    with pytest.raises(RuntimeError) as refused:
+        check_version_info(there, "node 192.0.2.1")
+    expected = f"{said.format(**here)}: install the same version on both"
+    assert refused_by_ray(str(refused.value)) == expected
+
+
+def test_what_ray_says_of_anything_else_is_no_matter_of_versions() -> None:
+    assert refused_by_ray("Failed to connect to GCS: Ray: is it there?") is None
