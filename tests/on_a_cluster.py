@@ -13,10 +13,9 @@ from typing import Any
 
 import ray
 from ray._common.usage import usage_constants
-from ray._common.usage.usage_lib import get_cluster_metadata
+from ray._common.usage.usage_lib import GcsClient, get_cluster_metadata
 from ray._private import ray_constants
 from ray._private.state import actors, state
-from ray._raylet import GcsClient
 from ray.util import placement_group_table
 
 
