@@ -21,7 +21,7 @@ from bench.analysis.paired import paired_ratio
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import Suite, parse_suite
 
-pytestmark = pytest.mark.perf
+pytestmark = [pytest.mark.perf, pytest.mark.timeout(1800)]
 
 PAIRS, EPOCHS = 24, 6
 BARE = """
