@@ -19,6 +19,8 @@ STEP_S = 2.0e-4
 FLOPS_PER_S = 2.0e11
 _NORM_STEP_S = 2.0e-4
 _PIXELS = 28 * 28
+_RESNET50_PRODUCTS, _IMAGENET_PIXELS = 4_089_000_000, 224 * 224 * 3
+"""Of one ImageNet-shaped example; they grow as the number of pixels does."""
 
 
 def estimated_trial_s(variant: Variant) -> float:
@@ -43,6 +45,8 @@ def _products(variant: Variant) -> int:
     pixels = math.prod(variant.shape) if variant.dataset == "synthetic" else _PIXELS
     if variant.workload == "convnet":
         return _convolution_products(variant, pixels)
+    if variant.workload == "resnet50":
+        return _RESNET50_PRODUCTS * pixels // _IMAGENET_PIXELS
     widths = [pixels, *variant.widths, variant.classes]
     return sum(a * b for a, b in itertools.pairwise(widths))
 

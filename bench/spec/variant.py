@@ -67,14 +67,14 @@ class Variant(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    workload: Literal["mlp", "convnet"]
-    """The kind of network."""
+    workload: Literal["mlp", "convnet", "resnet50"]
+    """The kind of network; resnet50 has norms where its paper has them."""
     hidden: tuple[_Count, ...]
-    """Width of each hidden dense layer, input side first; may be empty."""
+    """Width of each hidden dense layer, input side first; may be empty. resnet50 has none."""
     depth: _Count = 1
     """How often the layers of ``hidden`` are repeated: [100] and 20 are twenty layers."""
     filters: tuple[_Count, ...]
-    """Channels of each convolution of ``convnet``; without effect on ``mlp``."""
+    """Channels of each convolution of ``convnet``; without effect on other workloads."""
     dataset: Literal["fashion_mnist", "synthetic"]
     """Where examples come from; synthetic ones can be learnt, and mean nothing."""
     shape: Annotated[tuple[_Count, ...], Field(min_length=3, max_length=3)]
@@ -200,7 +200,8 @@ class Variant(BaseModel):
         Keys that cannot act (``clip_threshold`` without clipping, say) are left out.
         """
         canonical = {k: v for k, v in self.model_dump().items() if k not in inert_keys(self)}
-        canonical["hidden"] = self.widths
+        if "hidden" in canonical:
+            canonical["hidden"] = self.widths
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -218,6 +219,14 @@ OBSERVING = frozenset({"health_epochs"})
 
 BATCH_SIZES = frozenset({"global_batch_size", "per_replica_batch_size"})
 """Two ways of giving the same thing."""
+
+
+_UNUSED = {
+    "mlp": frozenset({"filters"}),
+    "convnet": frozenset(),
+    "resnet50": frozenset({"filters", "hidden"}),
+}
+"""Axes that say how large another workload is."""
 
 
 def inert_keys(variant: Variant) -> frozenset[str]:
@@ -239,8 +248,7 @@ def inert_keys(variant: Variant) -> frozenset[str]:
         inert.add("max_steps")
     if variant.clip == "none":
         inert.add("clip_threshold")
-    if variant.workload == "mlp":
-        inert.add("filters")
+    inert |= _UNUSED[variant.workload]
     if variant.dataset != "synthetic":
         inert |= {"shape", "classes"}
     return frozenset(inert)

@@ -18,7 +18,7 @@ SETTINGS = st.fixed_dictionaries(
     optional={
         "hidden": WIDTHS,
         "filters": WIDTHS,
-        "workload": st.sampled_from(["mlp", "convnet"]),
+        "workload": st.sampled_from(["mlp", "convnet", "resnet50"]),
         "dataset": st.sampled_from(["fashion_mnist", "synthetic"]),
         "norm": st.sampled_from(["none", "bn_post", "bn_pre", "layer", "group"]),
         "clip": st.sampled_from(["none", "value", "norm", "global_norm"]),
@@ -141,6 +141,7 @@ def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None
         ),
         ({}, {"clip_threshold": 5.0}),
         ({}, {"filters": [8]}),
+        ({"workload": "resnet50"}, {"hidden": [8], "depth": 3, "filters": [8]}),
         ({"hidden": [100, 50, 100, 50]}, {"hidden": [100, 50], "depth": 2}),
         ({}, {"max_steps": 10**6}),
         ({}, {"health_epochs": [0, 1, -1]}),

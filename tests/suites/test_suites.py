@@ -27,7 +27,7 @@ SUITES = (
     "smoke",
 )
 FOLDER = Path(bench.__file__).parent / "suites"
-FOR_A_CLUSTER = ("bn-overhead", "bn-target", "convnet", "depth", "techniques")
+FOR_A_CLUSTER = ("bn-overhead", "bn-overhead-gpu", "bn-target", "convnet", "depth", "techniques")
 """Their files begin with the command of a form for two cores."""
 MAX_EXAMPLES_TRAINED = 60_000_000
 """Over a whole suite: about half an hour at the speed of two cores."""

@@ -35,7 +35,7 @@ def by_hand(made: Made, images: Any, labels: Any) -> tuple[list[Any], list[Any],
     with tf.GradientTape(persistent=True) as tape:
         outputs, x = [], images
         tape.watch(x)
-        for layer in made.model.layers:
+        for layer in made.model.layers[1:]:
             x = layer(x, training=True)
             outputs.append(x)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x)

@@ -1,0 +1,124 @@
+"""The layers that a network is made of, as a variant's axes have them.
+
+Usage:
+    layers = Layers(variant, seed=7)
+    x = layers.flatten()(images)
+    x = layers.hidden(layers.dense(100), x)          # product, norm and activation
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from bench.spec.variant import Variant
+from bench.training.precision import PRECISIONS
+
+_Layer = Any
+_Tensor = Any
+
+INITIALIZERS: dict[str, Callable[[int], Any]] = {
+    "glorot_normal": lambda seed: keras.initializers.GlorotNormal(seed=seed),
+    "glorot_uniform": lambda seed: keras.initializers.GlorotUniform(seed=seed),
+    "he_normal": lambda seed: keras.initializers.HeNormal(seed=seed),
+    "he_uniform": lambda seed: keras.initializers.HeUniform(seed=seed),
+    "lecun_normal": lambda seed: keras.initializers.LecunNormal(seed=seed),
+    "lecun_uniform": lambda seed: keras.initializers.LecunUniform(seed=seed),
+    "standard_normal": lambda seed: keras.initializers.RandomNormal(0.0, 1.0, seed=seed),
+    "zeros": lambda _: keras.initializers.Zeros(),
+    "ones": lambda _: keras.initializers.Ones(),
+}
+
+_MAX_GROUPS = 32
+"""Group norm's usual number of groups (Wu and He, arXiv 1803.08494)."""
+
+
+class Layers:
+    """Makes the layers of one model, counting its products to seed each of them apart."""
+
+    def __init__(self, variant: Variant, seed: int) -> None:
+        self.variant = variant
+        self.kind = PRECISIONS[variant.precision]
+        first = ("bn_pre", "layer", "group") if variant.workload == "resnet50" else ("bn_pre",)
+        self.norm_first = variant.norm in first
+        """Norms stand before the activation, and take the place of the product's bias."""
+        self._seed = seed * 10_007
+        self._products = 0
+
+    def dense(self, width: int) -> _Layer:
+        """A product with every number of an example."""
+        return keras.layers.Dense(width, **self._product())
+
+    def convolution(self, filters: int, size: int = 3, stride: int = 1) -> _Layer:
+        """A product with each window of ``size`` x ``size``, every ``stride`` rows and columns."""
+        return keras.layers.Conv2D(filters, size, stride, padding="same", **self._product())
+
+    def last(self, classes: int) -> _Layer:
+        """Logits: as wide as the precision's weights, for the loss."""
+        start = keras.initializers.GlorotUniform(seed=self._next_seed())
+        return keras.layers.Dense(classes, kernel_initializer=start, dtype=self.kind.dtype)
+
+    def hidden(self, product: _Layer, x: _Tensor) -> _Tensor:
+        """A hidden layer's output for ``x``: the product, the norm and the activation."""
+        return self.activated(product(x))
+
+    def activated(self, x: _Tensor) -> _Tensor:
+        """``x`` through the activation, with the norm before or after it."""
+        if self.norm_first:
+            return self.activation(x)(self.normed(x))
+        return self.normed(self.activation(x)(x))
+
+    def activation(self, x: _Tensor) -> _Layer:
+        """The layer of the activation for tensors such as ``x``."""
+        name, policy = self.variant.activation, self.kind.policy
+        if name == "leaky_relu":
+            return keras.layers.LeakyReLU(dtype=policy)
+        if name == "prelu":
+            shared = [1, 2] if len(x.shape) == 4 else None
+            return keras.layers.PReLU(shared_axes=shared, dtype=policy)
+        return keras.layers.Activation(name, dtype=policy)
+
+    def normed(self, x: _Tensor) -> _Tensor:
+        """``x`` through the norm; ``x`` itself where there is none."""
+        kind, policy = self.variant.norm, self.kind.policy
+        if kind in ("bn_post", "bn_pre"):
+            synchronized = self.variant.synchronized and self.variant.communication == "full"
+            layer = keras.layers.BatchNormalization(synchronized=synchronized, dtype=policy)
+            return layer(x)
+        if kind == "layer":
+            return keras.layers.LayerNormalization(dtype=policy)(x)
+        if kind == "group":
+            return keras.layers.GroupNormalization(group_count(x.shape[-1]), dtype=policy)(x)
+        return x
+
+    def flatten(self) -> _Layer:
+        """Rows, columns and channels as one."""
+        return keras.layers.Flatten(dtype=self.kind.policy)
+
+    def pool(self, size: int = 2) -> _Layer:
+        """The largest of each window of ``size`` x ``size``, every second row and column."""
+        return keras.layers.MaxPooling2D(size, 2, padding="same", dtype=self.kind.policy)
+
+    def mean(self) -> _Layer:
+        """Each channel's mean over all places."""
+        return keras.layers.GlobalAveragePooling2D(dtype=self.kind.policy)
+
+    def sum(self) -> _Layer:
+        """Of a list of tensors of one shape."""
+        return keras.layers.Add(dtype=self.kind.policy)
+
+    def _product(self) -> dict[str, Any]:
+        return {
+            "kernel_initializer": INITIALIZERS[self.variant.initializer](self._next_seed()),
+            "use_bias": not self.norm_first,
+            "dtype": self.kind.policy,
+        }
+
+    def _next_seed(self) -> int:
+        self._products += 1
+        return self._seed + self._products
+
+
+def group_count(channels: int) -> int:
+    """The largest number of groups up to 32 that divides ``channels``."""
+    return max(g for g in range(1, _MAX_GROUPS + 1) if channels % g == 0)
