@@ -37,7 +37,8 @@ from bench.measure.host import usable_cores
 from bench.records.record import EpochRecord, TrialRecord
 from bench.spec.plan import Block
 
-_POLL_S = 1.0
+_POLL_S = 5.0
+"""A look takes time of the cores that a trial may be training on; an answer ends the wait at once."""
 _BOARD_S = 60.0
 _ENVIRONMENT_S = 30.0
 """How long a node's cores are waited for; a cluster may be busy with somebody else's work."""
