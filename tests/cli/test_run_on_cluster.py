@@ -168,15 +168,20 @@ def test_more_gpus_than_there_are_are_refused(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"RAY_AUTH_MODE": "token"}, {"RAY_AUTH_TOKEN": "ab" * 32}],
+    ids=["none", "none to send", "another"],
+)
 def test_a_token_that_is_missing_is_asked_for(
-    cluster: Cluster, single: Path, tmp_path: Path
+    cluster: Cluster, single: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     words = ("run", single, "--out", tmp_path / "run", "--address", cluster.address)
-    done = bench(*words, env={"HOME": str(tmp_path)})
+    done = bench(*words, env={"HOME": str(tmp_path), **environment})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"bench: the Ray cluster at {cluster.address} asks for a token: "
-        "copy its ~/.ray/auth_token here, and set RAY_AUTH_MODE=token\n"
+        f"bench: the Ray cluster at {cluster.address} asks for a token that is not here: "
+        "copy its ~/.ray/auth_token, and set RAY_AUTH_MODE=token\n"
     )
 
 
