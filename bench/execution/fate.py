@@ -1,10 +1,11 @@
 """What became of a worker whose process did not live to say it.
 
 Usage:
-    fate = fate_of(error, place, begun=False)     # what Ray raised in its place
-    tails = log_tails(places)                     # the ends of the logs, by worker
+    left = fetch_remains(places)                             # by worker, from their nodes
+    fate = fate_of(error, place, left.get(0), refusable=False)  # what Ray raised in its place
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -30,8 +31,10 @@ class Fate(NamedTuple):
     reason: str
 
 
-def fate_of(error: Exception, place: Place | None, *, refusable: bool) -> Fate:
-    """What ``error``, raised by Ray in a worker's place, stands for.
+def fate_of(
+    error: Exception, place: Place | None, left: Remains | None, *, refusable: bool
+) -> Fate:
+    """What ``error``, raised by Ray in a worker's place, stands for, with what the worker left.
 
     ``refusable``: whether TensorFlow may refuse the trial's program, and has finished no epoch
     of it. A process that TensorFlow itself aborts was then given what it cannot run.
@@ -43,7 +46,7 @@ def fate_of(error: Exception, place: Place | None, *, refusable: bool) -> Fate:
         return Fate("failed", _one_line(str(error.cause or error)))
     if not isinstance(error, RayActorError):
         return Fate("failed", _one_line(f"{type(error).__name__}: {text}"))
-    left = fetch_remains(place)
+    left = left or Remains(None, None)
     if place and _counted_more(place.oom_kills, left.oom_kills):
         reason = "the kernel ended its process at the memory limit of its group"
         return Fate("out_of_memory", reason)
@@ -59,24 +62,28 @@ def fate_of(error: Exception, place: Place | None, *, refusable: bool) -> Fate:
     )
 
 
-def log_tails(places: Mapping[int, Place]) -> dict[int, str]:
-    """The end of each worker's log, taken from its node; none where the node is gone too."""
-    found = {i: fetch_remains(place, forget=True).log_tail for i, place in places.items()}
-    return {index: tail for index, tail in found.items() if tail}
+def fetch_remains(places: Mapping[int, Place]) -> dict[int, Remains]:
+    """What each worker left on its node, where its log is then deleted; all asked at once.
+
+    Nothing of those whose node is gone, or does not answer within ten seconds.
+    """
+    if not places:
+        return {}
+    asked = {index: _ask(place) for index, place in places.items()}
+    ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_FETCH_S)
+    found = {}
+    for index, answer in asked.items():
+        if answer in ready:
+            with contextlib.suppress(RayError):
+                found[index] = ray.get(answer)
+    return found
 
 
-def fetch_remains(place: Place | None, *, forget: bool = False) -> Remains:
-    """What a process left on its node; nothing where the node is gone too."""
-    if place is None:
-        return Remains(None, None)
+def _ask(place: Place) -> Any:
     near = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
     task: Any = ray.remote(remains)
     asked = task.options(num_cpus=0, scheduling_strategy=near, max_retries=0)
-    try:
-        found: Remains = ray.get(asked.remote(place.log, forget), timeout=_FETCH_S)
-    except RayError:
-        return Remains(None, None)
-    return found
+    return asked.remote(place.log)
 
 
 def _counted_more(before: int | None, after: int | None) -> bool:

@@ -23,7 +23,14 @@ from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
 from bench.execution.gang import GRACE_S, Gang
 from bench.execution.prune import not_run
 from bench.execution.shelf import NoData
-from bench.execution.verdict import ended, in_trouble, port_was_taken, together
+from bench.execution.verdict import (
+    ended,
+    furthest_behind,
+    in_trouble,
+    port_was_taken,
+    together,
+)
+from bench.execution.worker import News
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
@@ -63,6 +70,7 @@ class Lane:
         self._port_tries = 0
         self._started = self._news_at = 0.0
         self.epochs: list[EpochRecord] = []
+        self._beats: dict[int, int] = {}
 
     @property
     def done(self) -> bool:
@@ -90,12 +98,12 @@ class Lane:
         """Whether all its devices are on these nodes; False before it has any."""
         return self._nodes is not None and self._nodes.issubset(nodes)
 
-    def add_news(self, epoch: EpochRecord | None) -> None:
+    def add_news(self, news: News) -> None:
         """The running trial has come further, maybe by an epoch (told by each worker)."""
         self._news_at = time.perf_counter()
-        if epoch is not None and epoch.epoch == len(self.epochs) and self._gang:
-            self.epochs.append(epoch)
-            self._on_event(EpochEnded(self._gang.trial.trial_id, epoch))
+        self._beats[news.worker] = news.beats
+        if news.epoch_json:
+            self._add_epoch(EpochRecord.model_validate_json(news.epoch_json))
 
     def advance(self, ready: Sequence[Any]) -> Iterator[TrialRecord]:
         """Take the next step now that some of ``pending`` are ready; a record at a trial's end."""
@@ -112,7 +120,7 @@ class Lane:
             record = together(self._gang)
             # The news of the last epochs may be slower than the record.
             for epoch in record.epochs[len(self.epochs) :]:
-                self.add_news(epoch)
+                self._add_epoch(epoch)
             yield self._end(record)
         elif self._gang.placed and not self._gang.pending:
             self._on_event(Started(self._gang.trial, self._gang.places[0].node))
@@ -131,7 +139,10 @@ class Lane:
         if now - self._started > limits.trial_timeout_s:
             over = f"its time limit of {limits.trial_timeout_s:g} s: raise trial_timeout_s"
         elif now - self._news_at > limits.stall_timeout_s:
-            over = f"{limits.stall_timeout_s:g} s without progress: raise stall_timeout_s if slow"
+            over = (
+                f"{limits.stall_timeout_s:g} s without progress{self._behind(self._gang)}: "
+                "raise stall_timeout_s if slow"
+            )
         else:
             return
         reason = f"ended after {over}"
@@ -179,13 +190,22 @@ class Lane:
             self._gang = None
         remove_placement_group(self._group)
 
+    def _add_epoch(self, epoch: EpochRecord) -> None:
+        if epoch.epoch == len(self.epochs) and self._gang:
+            self.epochs.append(epoch)
+            self._on_event(EpochEnded(self._gang.trial.trial_id, epoch))
+
+    def _behind(self, gang: Gang) -> str:
+        behind = furthest_behind(self._beats, gang.trial.variant.workers)
+        return f", worker {' and '.join(map(str, behind))} furthest behind" if behind else ""
+
     def _start_next(self) -> None:
         trial = self._queue.popleft()
         if self._nodes is None:
             table = placement_group_table(self._group)
             self._nodes = set(table["bundles_to_node_id"].values())
         self._attempts[trial.trial_id] = self._attempts.get(trial.trial_id, 0) + 1
-        self.epochs = []
+        self.epochs, self._beats = [], {}
         self._started = self._news_at = time.perf_counter()
         self._gang = Gang(trial, self._group, self.reservation)
 
@@ -195,6 +215,7 @@ class Lane:
         if port_was_taken(record) and self._port_tries < _PORT_TRIES:
             # Somebody took the port between its choice and its use: not the trial's doing.
             self._port_tries += 1
+            self._beats = {}
             self._gang = Gang(gang.trial, self._group, self.reservation)
             return
         yield self._retried(record)

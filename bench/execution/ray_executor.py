@@ -29,19 +29,19 @@ from bench.execution.cluster import Cluster, Device, Reservation
 from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
 from bench.execution.lane import Lane
+from bench.execution.leaving import leave
+from bench.execution.nodes import alive_nodes, environments
 from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions, refused_by_ray
-from bench.execution.worker import Board, node_environment
+from bench.execution.worker import Board
 from bench.measure.environment import environment
 from bench.measure.host import usable_cores
-from bench.records.record import EpochRecord, TrialRecord
+from bench.records.record import TrialRecord
 from bench.spec.plan import Block
 
 _POLL_S = 5.0
-"""A look takes time of the cores that a trial may be training on; an answer ends the wait at once."""
+"""A look takes time of cores that a trial may be training on; an answer ends the wait at once."""
 _BOARD_S = 60.0
-_ENVIRONMENT_S = 30.0
-"""How long a node's cores are waited for; a cluster may be busy with somebody else's work."""
 
 
 class RayExecutor:
@@ -74,7 +74,7 @@ class RayExecutor:
             board: Any = ray.remote(Board)
             self._board = board.options(num_cpus=0, scheduling_strategy=here).remote()
         except BaseException:
-            ray.shutdown()
+            leave()
             raise
         return self
 
@@ -86,7 +86,7 @@ class RayExecutor:
     ) -> None:
         self._shelf.clear()
         self._environments = {}
-        ray.shutdown()
+        leave()
 
     def _connect(self) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -113,19 +113,9 @@ class RayExecutor:
         return self._cluster.capacity
 
     def environment(self) -> dict[str, Any]:
-        """Each node's, asked on the node itself, by its name (and address, where two share it).
-
-        Asked with the cores of a trial, after which Ray sets variables such as OMP_NUM_THREADS.
-        """
+        """Each node's, as the node itself tells it, by its name."""
         if not self._environments:
-            nodes = _alive_nodes()
-            answers = [self._ask(node) for node in nodes]
-            ray.wait(answers, num_returns=len(answers), timeout=_ENVIRONMENT_S)
-            for node, answer in zip(nodes, answers, strict=True):
-                name, found = self._answer(node, answer)
-                taken = name in self._environments
-                unique = f"{name} ({node['NodeManagerAddress']})" if taken else name
-                self._environments[unique] = found
+            self._environments = environments(self._cluster.cores_of)
         return self._environments
 
     def run(
@@ -186,7 +176,7 @@ class RayExecutor:
                 yield from lane.expire()
 
     def _lost_nodes(self, fleet: Fleet) -> Iterator[TrialRecord]:
-        left = [node for node in _alive_nodes() if node["NodeID"] in self._cluster.nodes]
+        left = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
         if len(left) == len(self._cluster.nodes):
             return
         try:
@@ -198,30 +188,9 @@ class RayExecutor:
 
     def _read_board(self, lanes: Sequence[Lane]) -> None:
         running = {lane.trial_id: lane for lane in lanes}
-        for trial_id, epoch_json in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
-            if trial_id in running:
-                epoch = EpochRecord.model_validate_json(epoch_json) if epoch_json else None
-                running[trial_id].add_news(epoch)
-
-    def _ask(self, node: dict[str, Any], cores: float | None = None) -> Any:
-        near = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        cores = self._cluster.cores_of(node["NodeID"]) if cores is None else cores
-        task: Any = ray.remote(node_environment)
-        return task.options(num_cpus=cores, scheduling_strategy=near).remote()
-
-    def _answer(self, node: dict[str, Any], asked: Any) -> tuple[str, dict[str, Any]]:
-        """A node's name and environment; without variables where its cores are taken."""
-        ready, _ = ray.wait([asked], timeout=0)
-        if ready:
-            answer: tuple[str, dict[str, Any]] = ray.get(asked)
-            return answer
-        ray.cancel(asked)
-        name, found = ray.get(self._ask(node, cores=0))
-        return name, {**found, "variables": None}
-
-
-def _alive_nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
+        for news in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
+            if news.trial_id in running:
+                running[news.trial_id].add_news(news)
 
 
 @contextlib.contextmanager

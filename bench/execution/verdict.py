@@ -7,10 +7,11 @@ Usage:
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bench.execution.fate import Fate, fate_of, log_tails
+from bench.execution.fate import Fate, fate_of, fetch_remains
 from bench.execution.gang import Gang
+from bench.execution.worker import Remains
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.variant import Variant
 
@@ -66,7 +67,8 @@ def in_trouble(gang: Gang, epochs: Sequence[EpochRecord]) -> TrialRecord:
 
     ``error`` names the worker whose end explains the others', ``log_tail`` has all of theirs.
     """
-    fates = _fates(gang, epochs)
+    left = fetch_remains(gang.places)
+    fates = _fates(gang, epochs, left)
     # Of equals the first, in the order in which they were learnt.
     index = min(fates, key=lambda i: _MOST_TELLING.index(fates[i].status))
     fate = fates[index]
@@ -78,7 +80,7 @@ def in_trouble(gang: Gang, epochs: Sequence[EpochRecord]) -> TrialRecord:
         update={
             "status": fate.status,
             "error": f"worker {index}: {fate.reason}" if several else fate.reason,
-            "log_tail": _tails(gang, own),
+            "log_tail": _tails(gang, own, left),
             "node": base.node or (place.node if place else None),
             "epochs": base.epochs or tuple(epochs),
         }
@@ -106,6 +108,17 @@ def port_was_taken(record: TrialRecord) -> bool:
     return several and any(sign in said for sign in _PORT_TAKEN)
 
 
+def furthest_behind(beats: Mapping[int, int], workers: int) -> list[int]:
+    """Of a gang's workers those that have told of least, for which the others may wait.
+
+    ``beats`` are those that each has told of; one that has not is behind all that have. None
+    where all have come equally far.
+    """
+    told = [beats.get(worker, -1) for worker in range(workers)]
+    behind = [worker for worker, count in enumerate(told) if count == min(told)]
+    return behind if len(behind) < workers else []
+
+
 def ended(gang: Gang, status: Status, reason: str, epochs: Sequence[EpochRecord]) -> TrialRecord:
     """The record of a gang that the driver itself has ended."""
     place = gang.places.get(0)
@@ -113,7 +126,7 @@ def ended(gang: Gang, status: Status, reason: str, epochs: Sequence[EpochRecord]
         trial=gang.trial,
         status=status,
         error=reason,
-        log_tail=_tails(gang, None),
+        log_tail=_tails(gang, None, fetch_remains(gang.places)),
         node=place.node if place else None,
         epochs=tuple(epochs),
     )
@@ -126,10 +139,12 @@ def _own(worker: int, record: TrialRecord) -> list[str]:
     return [f"{record.node}/worker:{worker}/{d.rpartition('/device:')[2]}" for d in own]
 
 
-def _fates(gang: Gang, epochs: Sequence[EpochRecord]) -> dict[int, Fate]:
+def _fates(
+    gang: Gang, epochs: Sequence[EpochRecord], left: Mapping[int, Remains]
+) -> dict[int, Fate]:
     refusable = gang.trial.variant.may_be_refused and not epochs
     fates = {
-        index: fate_of(error, gang.places.get(index), refusable=refusable)
+        index: fate_of(error, gang.places.get(index), left.get(index), refusable=refusable)
         for index, error in gang.errors.items()
     }
     for index, record in gang.records.items():
@@ -148,8 +163,8 @@ def _silent_peer(tail: str) -> int | None:
     return 0 if _LEADER_SILENT in tail else None
 
 
-def _tails(gang: Gang, own: TrialRecord | None) -> str | None:
-    tails = log_tails(gang.places)
+def _tails(gang: Gang, own: TrialRecord | None, left: Mapping[int, Remains]) -> str | None:
+    tails = {index: found.log_tail for index, found in left.items() if found.log_tail}
     for index, record in gang.records.items():
         if record.log_tail:
             tails[index] = record.log_tail

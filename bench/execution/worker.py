@@ -5,16 +5,17 @@ after the environment of the process is as the trial needs it.
 """
 
 import contextlib
+import json
 import os
 import socket
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 TAIL_BYTES = 4_000
 PULSE_S = 5.0
@@ -35,6 +36,15 @@ class Place:
     log: str
     oom_kills: int | None
     """Processes that the kernel has ended so far at this group's memory limit."""
+
+
+class News(NamedTuple):
+    """How far a worker has come with its trial, and the epoch that it has finished, if it has."""
+
+    trial_id: str
+    worker: int
+    beats: int
+    epoch_json: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,15 +109,20 @@ class Worker:
         from bench.training.trial import train
 
         import_s = time.perf_counter() - import_started
-        pulse = Pulse()
-        with _signs_of_life(trial.trial_id, pulse, board):
+        pulse, worker = Pulse(), _index(tf_config)
+
+        def load() -> Any:
+            loaded = ray.get(arrays[0])
+            pulse.beats += 1
+            return loaded
+
+        def tell(epoch: Any = None) -> None:
+            told = epoch and epoch.model_dump_json()
+            board.post.remote(News(trial.trial_id, worker, pulse.beats, told))
+
+        with _signs_of_life(pulse, tell):
             record = train(
-                trial,
-                load=lambda: ray.get(arrays[0]),
-                threads=threads,
-                on_epoch=lambda e: board.post.remote(trial.trial_id, e.model_dump_json()),
-                pulse=pulse,
-                gpus=uuids,
+                trial, load=load, threads=threads, on_epoch=tell, pulse=pulse, gpus=uuids
             )
         found = {
             "import_s": import_s,
@@ -135,27 +150,26 @@ class Board:
     """Where workers post finished epochs and signs of life, so that a death loses none."""
 
     def __init__(self) -> None:
-        self._posted: list[tuple[str, str | None]] = []
+        self._posted: list[News] = []
 
-    def post(self, trial_id: str, epoch_json: str | None) -> None:
+    def post(self, news: News) -> None:
         """Keep one epoch, or a mere sign of life, until the driver asks."""
-        self._posted.append((trial_id, epoch_json))
+        self._posted.append(news)
 
-    def drain(self) -> list[tuple[str, str | None]]:
+    def drain(self) -> list[News]:
         """All that was posted since the last call, in order."""
         posted, self._posted = self._posted, []
         return posted
 
 
-def remains(log: str, forget: bool) -> Remains:
-    """What a dead worker left on this node; ``forget`` deletes its log."""
+def remains(log: str) -> Remains:
+    """What a dead worker left on this node, from which its log is then gone."""
     from bench.measure.host import cgroup_oom_kills
 
     path = Path(log)
     try:
         content = path.read_bytes()
-        if forget:
-            path.unlink()
+        path.unlink()
     except OSError:
         content = b""
     tail = content[-TAIL_BYTES:].decode(errors="replace").strip() or None
@@ -185,8 +199,8 @@ def _take_over_gpus() -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _signs_of_life(trial_id: str, pulse: Any, board: Any) -> Iterator[None]:
-    """Tell the board from a thread of its own whenever the trial has moved on."""
+def _signs_of_life(pulse: Any, tell: Callable[[], None]) -> Iterator[None]:
+    """Tell of it from a thread of its own whenever the trial has moved on."""
     over = threading.Event()
 
     def watch() -> None:
@@ -194,7 +208,7 @@ def _signs_of_life(trial_id: str, pulse: Any, board: Any) -> Iterator[None]:
         while not over.wait(PULSE_S):
             if pulse.beats != seen:
                 seen = pulse.beats
-                board.post.remote(trial_id, None)
+                tell()
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -203,6 +217,10 @@ def _signs_of_life(trial_id: str, pulse: Any, board: Any) -> Iterator[None]:
     finally:
         over.set()
         watcher.join()
+
+
+def _index(tf_config: str | None) -> int:
+    return int(json.loads(tf_config)["task"]["index"]) if tf_config else 0
 
 
 def _free_port() -> int:

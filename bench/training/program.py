@@ -159,6 +159,7 @@ class Program:
         self._synchronize()
         # One that validates for longer would be waited for in the first exchange, in the time
         # of an epoch that has any, and not in that of one without communication.
+        self._pulse.beats += 1
         self._replicas.barrier()
 
     def _synchronize(self) -> None:

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 @dataclass
 class Pulse:
-    """Counts the windows of steps that are done. Counting costs the trainer nothing to speak of."""
+    """Counts what a trial has behind it: its data, each window of steps, the way to each epoch.
+
+    Counting costs the trainer nothing to speak of. Of workers that wait for each other where
+    an epoch begins, the one that is waited for has counted least.
+    """
 
     beats: int = 0

@@ -1,5 +1,7 @@
 """What Ray raises in a worker's place, and what the worker left, make its fate."""
 
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +9,9 @@ import pytest
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RaySystemError
 
-from bench.execution.fate import fate_of, fetch_remains, log_tails
+from bench.execution.fate import Fate, fate_of, fetch_remains
 from bench.execution.ray_executor import RayExecutor
-from bench.execution.worker import TAIL_BYTES, Place
+from bench.execution.worker import TAIL_BYTES, Place, Remains
 
 MakePlace = Callable[..., Place]
 
@@ -28,8 +30,13 @@ def left(ray_executor: RayExecutor, tmp_path: Path) -> MakePlace:
     return make
 
 
+def fate_at(place: Place, *, refusable: bool = False) -> Fate:
+    """The fate of a worker that died there."""
+    return fate_of(RayActorError(), place, fetch_remains({0: place})[0], refusable=refusable)
+
+
 def test_a_process_that_left_no_reason_is_lost_and_named(left: MakePlace) -> None:
-    fate = fate_of(RayActorError(), left("all is well"), refusable=False)
+    fate = fate_at(left("all is well"))
     assert fate.status == "worker_lost"
     assert "its process (pid 4711 on here) died" in fate.reason
 
@@ -38,15 +45,15 @@ def test_a_process_that_left_no_reason_is_lost_and_named(left: MakePlace) -> Non
     "words", ["terminate called after throwing std::bad_alloc", "RESOURCE_EXHAUSTED: out of it"]
 )
 def test_a_log_that_speaks_of_memory_is_believed(left: MakePlace, words: str) -> None:
-    assert fate_of(RayActorError(), left(words), refusable=False).status == "out_of_memory"
+    assert fate_at(left(words)).status == "out_of_memory"
 
 
 def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(left: MakePlace) -> None:
-    counted = fetch_remains(left("")).oom_kills
+    counted = fetch_remains({0: left("")})[0].oom_kills
     assert counted is not None
     before = left("", counted - 1)
-    assert fate_of(RayActorError(), before, refusable=False).status == "out_of_memory"
-    assert fate_of(RayActorError(), left("", counted), refusable=False).status == "worker_lost"
+    assert fate_at(before).status == "out_of_memory"
+    assert fate_at(left("", counted)).status == "worker_lost"
 
 
 @pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
@@ -54,7 +61,7 @@ def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
     left: MakePlace, refusable: bool, status: str
 ) -> None:
     words = "F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)\n"
-    fate = fate_of(RayActorError(), left(words), refusable=refusable)
+    fate = fate_at(left(words), refusable=refusable)
     assert fate.status == status
     if refusable:
         assert "Check failed: replicas == 1" in fate.reason
@@ -64,25 +71,45 @@ def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
     "error", [OutOfMemoryError("node"), RaySystemError("NODE_OUT_OF_MEMORY: ended")]
 )
 def test_ray_s_own_word_on_memory_needs_no_log(error: Exception) -> None:
-    assert fate_of(error, None, refusable=True).status == "out_of_memory"
+    assert fate_of(error, None, None, refusable=True).status == "out_of_memory"
 
 
 def test_any_other_fault_of_ray_s_is_a_failure_in_one_line() -> None:
-    fate = fate_of(RaySystemError("first\n  second"), None, refusable=True)
+    fate = fate_of(RaySystemError("first\n  second"), None, None, refusable=True)
     assert fate.status == "failed"
     assert "\n" not in fate.reason
 
 
 def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakePlace) -> None:
     place = left("x" * TAIL_BYTES + "the end")
-    (tail,) = log_tails({0: place}).values()
+    tail = fetch_remains({0: place})[0].log_tail or ""
     assert tail.endswith("the end")
     assert len(tail) == TAIL_BYTES
     assert not Path(place.log).exists()
-    assert log_tails({0: place}) == {}
+    assert fetch_remains({0: place})[0].log_tail is None
 
 
-def test_a_node_that_is_gone_left_nothing(left: MakePlace) -> None:
+def test_a_node_that_is_gone_left_nothing_and_keeps_none_of_the_others_from_telling(
+    left: MakePlace,
+) -> None:
     place = left("all is well")
     gone = Place("there", "ab" * 28, 1, (), "", place.log, None)
-    assert fetch_remains(gone).log_tail is None
+    assert set(fetch_remains({0: gone, 1: place, 2: gone})) == {1}
+
+
+def test_all_are_asked_at_once(left: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = left("")
+    folder = str(Path(place.log).parent)
+
+    def meet(_log: str) -> Remains:
+        # Two that are asked in turn never do.
+        tempfile.mkdtemp(prefix="here-", dir=folder)
+        ends = time.monotonic() + 50
+        while not (met := len(list(Path(folder).glob("here-*"))) == 2) and time.monotonic() < ends:
+            time.sleep(0.05)
+        return Remains("met" if met else None, None)
+
+    monkeypatch.setattr("bench.execution.fate.remains", meet)
+    monkeypatch.setattr("bench.execution.fate._FETCH_S", 60.0)
+    found = fetch_remains({0: place, 1: place})
+    assert [remains.log_tail for remains in found.values()] == ["met", "met"]

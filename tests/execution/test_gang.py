@@ -111,7 +111,7 @@ def test_a_worker_that_hangs_is_ended_with_its_gang_by_the_time_without_progress
     with nothing_left(gangs):
         (record,) = observe(ray_executor, gang_suite(shape=[3, 3, 1]), limits).records
     assert record.status == "timed_out"
-    assert "ended after 25 s without progress" in (record.error or "")
+    assert "ended after 25 s without progress, worker 1 furthest behind" in (record.error or "")
     assert "[worker 1]" in (record.log_tail or "")
 
 

@@ -73,7 +73,7 @@ def test_a_node_whose_cores_are_taken_tells_all_but_its_variables(
         def here(self) -> bool:
             return True
 
-    monkeypatch.setattr("bench.execution.ray_executor._ENVIRONMENT_S", 0.5)
+    monkeypatch.setattr("bench.execution.nodes._CORES_S", 0.5)
     before = ray_executor.environment()
     monkeypatch.setattr(ray_executor, "_environments", {})
     actor: Any = ray.remote(Busy)

@@ -7,7 +7,13 @@ import pytest
 from ray.exceptions import OutOfMemoryError, RayActorError
 
 from bench.execution.gang import Gang
-from bench.execution.verdict import ended, in_trouble, port_was_taken, together
+from bench.execution.verdict import (
+    ended,
+    furthest_behind,
+    in_trouble,
+    port_was_taken,
+    together,
+)
 from bench.execution.worker import Remains
 from bench.records.record import EpochRecord, Measures, Status, TrialRecord
 from bench.spec.plan import Trial, make_plan
@@ -170,7 +176,7 @@ def test_an_abort_of_tensorflow_is_an_answer_only_of_what_it_may_refuse_and_has_
     status: Status,
 ) -> None:
     said = Remains("F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)", None)
-    monkeypatch.setattr("bench.execution.fate.fetch_remains", lambda *_, **__: said)
+    monkeypatch.setattr("bench.execution.verdict.fetch_remains", lambda _: {0: said})
     trial = make_plan(suite_of(SINGLE, **settings)).trials[0]
     gang = Ended(trial, errors={0: RayActorError()})
     assert in_trouble(gang.gang, epochs).status == status
@@ -181,6 +187,20 @@ def test_the_epochs_that_were_told_of_outlive_every_worker() -> None:
     record = in_trouble(Ended(errors={0: RayActorError()}).gang, epochs)
     assert record.epochs == epochs
     assert ended(Ended().gang, "timed_out", "too slow", epochs).epochs == epochs
+
+
+@pytest.mark.parametrize(
+    ("beats", "behind"),
+    [
+        ({0: 7, 1: 6, 2: 7}, [1]),
+        ({0: 7, 1: 6, 2: 6}, [1, 2]),
+        ({0: 0, 2: 0}, [1]),
+        ({0: 7, 1: 7, 2: 7}, []),
+        ({}, []),
+    ],
+)
+def test_who_has_told_of_least_is_furthest_behind(beats: dict[int, int], behind: list[int]) -> None:
+    assert furthest_behind(beats, workers=3) == behind
 
 
 @pytest.mark.parametrize(

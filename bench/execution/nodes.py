@@ -1,0 +1,79 @@
+"""The nodes of the Ray cluster that this process has joined, and what each says of itself.
+
+Usage:
+    for node in alive_nodes(): ...
+    environments(cluster.cores_of)       # each node's, asked on all nodes at once
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from bench.errors import ResourceError
+from bench.execution.worker import node_environment
+
+_CORES_S = 30.0
+"""How long a node's cores are waited for; a cluster may be busy with somebody else's work."""
+_ANSWER_S = 120.0
+
+Node = dict[str, Any]
+_Named = tuple[str, dict[str, Any]]
+
+
+def alive_nodes() -> list[Node]:
+    """Those that Ray has not lost, as it describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def environments(cores_of: Callable[[str], float]) -> dict[str, Any]:
+    """Each living node's environment, by its name (and address, where two share it).
+
+    Asked with the cores of a trial, which ``cores_of`` a node's id, after which Ray sets
+    variables such as OMP_NUM_THREADS; without variables where those cores are taken.
+    ResourceError where a node does not answer.
+    """
+    nodes = alive_nodes()
+    answers = _ask(nodes, cores_of, _CORES_S)
+    busy = [node for node in nodes if node["NodeID"] not in answers]
+    for node_id, (name, found) in _ask(busy, lambda _: 0.0, _ANSWER_S).items():
+        answers[node_id] = name, {**found, "variables": None}
+    by_name: dict[str, Any] = {}
+    for node in nodes:
+        address = node["NodeManagerAddress"]
+        if node["NodeID"] not in answers:
+            raise ResourceError(
+                f"the node at {address} of the Ray cluster does not answer: "
+                "start Ray there again, or go on without it"
+            )
+        name, found = answers[node["NodeID"]]
+        by_name[f"{name} ({address})" if name in by_name else name] = found
+    return by_name
+
+
+def _ask(
+    nodes: Sequence[Node], cores_of: Callable[[str], float], timeout_s: float
+) -> dict[str, _Named]:
+    """The answers, by node, that come within ``timeout_s``."""
+    asked = {node["NodeID"]: _asked(node["NodeID"], cores_of) for node in nodes}
+    if not asked:
+        return {}
+    ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
+    found: dict[str, _Named] = {}
+    for node_id, answer in asked.items():
+        if answer not in ready:
+            ray.cancel(answer)
+            continue
+        try:
+            found[node_id] = ray.get(answer)
+        except RayError:  # it was lost meanwhile
+            continue
+    return found
+
+
+def _asked(node_id: str, cores_of: Callable[[str], float]) -> Any:
+    near = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    task: Any = ray.remote(node_environment)
+    return task.options(num_cpus=cores_of(node_id), scheduling_strategy=near).remote()
