@@ -1,5 +1,6 @@
 """Real runs, cut short from outside, and gone on with: nothing lost, nothing run twice."""
 
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import bench as api
+from bench.datasets.places import DEBIAN_FOLDER
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 from tests.processes import PATIENCE_S, bench, gone_within, started
@@ -109,6 +111,43 @@ def test_a_killed_training_process_without_a_further_try_fails_the_run_until_it_
     done = bench("run", single, "--out", out, "--retries", "0", "--resume")
     assert done.returncode == 0, done.stderr
     assert [r.status for r in attempts(out)] == ["worker_lost", "completed"]
+
+
+def test_data_that_is_damaged_ends_a_run_before_it_goes_on_and_costs_none_of_what_it_had(
+    fashion_mnist_dir: Path, tmp_path: Path
+) -> None:
+    if DEBIAN_FOLDER.exists():
+        pytest.skip(f"{DEBIAN_FOLDER} would be read in the place of a damaged copy")
+    out, data = tmp_path / "run", tmp_path / "data"
+    real = {"dataset": "fashion_mnist", "examples": 640, "epochs": 1}
+    suite = written(tmp_path / "real.toml", {**SINGLE, "variant": {**SINGLE["variant"], **real}})
+    env = {
+        "BENCH_DATA_DIR": str(data),
+        "BENCH_CACHE_DIR": str(tmp_path / "cache"),
+        "KERAS_HOME": str(tmp_path / "keras"),
+        **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),  # nobody's
+    }
+    resumed = ("run", suite, "--out", out, "--resume", "--blocks", "2")
+    shutil.copytree(fashion_mnist_dir, data)
+    done = bench("run", suite, "--out", out, env=env)
+    assert done.returncode == 0, done.stderr
+
+    images = data / "train-images-idx3-ubyte.gz"
+    whole = images.read_bytes()
+    images.write_bytes(whole[: len(whole) // 2])
+    done = bench(*resumed, env=env)
+    assert (done.returncode, done.stdout) == (5, "")
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("bench: Fashion-MNIST is nowhere to be had; tried BENCH_DATA_DIR")
+    assert f"{data} ({images.name} is truncated: its gzip stream ends early)" in said
+    assert said.endswith("and name it in BENCH_DATA_DIR")
+    assert [r.status for r in attempts(out)] == ["completed"]
+    assert list(api.load_trials(out).status) == ["completed"]
+
+    images.write_bytes(whole)
+    done = bench(*resumed, env=env)
+    assert done.returncode == 0, done.stderr
+    assert [(r.status, r.invocation) for r in attempts(out)] == [("completed", 0), ("completed", 2)]
 
 
 def test_a_gpu_where_there_is_none_is_refused_in_one_line(single: Path, tmp_path: Path) -> None:
