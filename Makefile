@@ -50,18 +50,20 @@ bench: install ## run SUITE (quick), end with its table; CLUSTER= ADDRESS= OUT= 
 test: data ## run the tests; ARGS= goes to pytest
 	$(BIN)/python -m pytest -m 'not perf and not cluster and not browser' $(ARGS)
 
-test-cluster: data cluster-packages ## run the tests on real nodes in network namespaces, as root
+test-cluster: data cluster-packages ## run the tests on real nodes, as root; REQUIRE=1: skip none
+	@$(if $(REQUIRE),$(BIN)/python -m tests.cluster.missing)
 	$(BIN)/python -m pytest -rs -m cluster tests/cluster tests/clusters $(ARGS)
 
 test-browser: install browser-packages ## run the tests of the page in a real Chromium
 	$(BIN)/python -m pytest -rs -m browser tests/browser $(ARGS)
 
-# What those tests need from Debian, by tests/*/packages.txt.
+# What those tests need from Debian, by tests/*/packages.txt. With REQUIRE=1 nothing may lack.
+SKIPPED = $(if $(REQUIRE),,: what needs them will be skipped)
 %-packages: tests/%/packages.txt
 	@for package in $$(cat $<); do \
 		dpkg-query --show "$$package" >/dev/null 2>&1 || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -qq -y $$missing || \
-		echo "make: apt-get could not install$$missing: what needs them will be skipped" >&2; fi
+		{ echo "make: apt-get could not install$$missing$(SKIPPED)" >&2; $(if $(REQUIRE),exit 1,true); }; fi
 
 check: install ## lint, format, types, which room imports which, published tables
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ Needs root and iproute2. Everything that runs in a namespace is ended before it 
 import contextlib
 import itertools
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
@@ -26,15 +26,19 @@ PATIENCE_S = 240.0
 _PORT = 6379
 _ABOVE_RAY = 20_000
 _NUMBERS = itertools.count()
-SETTINGS = {
-    "RAY_health_check_initial_delay_ms": "1000",
-    "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "5",
-    "RAY_AUTH_MODE": "token",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-"""A node that is silent for about fifteen seconds counts as lost; tokens are asked for."""
+SETTINGS = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def health_checks(file: str) -> dict[str, str]:
+    """What a file of clusters/ has Ray's head set of how it finds that a node is lost."""
+    text = (Path(__file__).parents[2] / "clusters" / file).read_text()
+    return dict(re.findall(r"(RAY_health_check_\w+)(?:=|, value: \")(\d+)", text))
+
+
+def lost_within_s(checks: Mapping[str, str]) -> float:
+    """After how many seconds at most a node that falls silent is lost."""
+    waits_ms = sum(int(checks[f"RAY_health_check_{name}_ms"]) for name in ("timeout", "period"))
+    return int(checks["RAY_health_check_failure_threshold"]) * waits_ms / 1000
 
 
 @dataclass(frozen=True)
@@ -104,19 +108,6 @@ class Node:
         return any(port >= _ABOVE_RAY for port in ports)
 
 
-def why_not() -> str | None:
-    """Why there can be no namespaces here; None where there can."""
-    if shutil.which("ip") is None:
-        return "no iproute2: make cluster-packages"
-    name = f"bench{os.getpid()}"
-    try:
-        _ip("netns", "add", name)
-    except subprocess.CalledProcessError as error:
-        return f"no network namespaces: {error.stderr.strip()}"
-    _ip("netns", "delete", name)
-    return None
-
-
 @contextlib.contextmanager
 def cable(folder: Path) -> Iterator[tuple[Node, Node]]:
     """Two namespaces, joined; deleted in the end, with all that runs in them."""
@@ -145,18 +136,41 @@ def cable(folder: Path) -> Iterator[tuple[Node, Node]]:
 
 def start_ray(node: Node, env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
     """Ray on a node with one core, and ``env`` beside its settings; returns once it is up."""
-    place = f"--port={_PORT}" if node.address == node.head else f"--address={node.ray}"
-    role = ["--head", "--include-dashboard=false"] if node.address == node.head else []
+    place, role, checks = f"--address={node.ray}", [], {}
+    if node.address == node.head:
+        place, role = f"--port={_PORT}", ["--head", "--include-dashboard=false"]
+        checks = health_checks("onprem.yaml")
     log = node.folder / "ray.log"
     log.write_text("")
     process = node.start(
         *("ray", "start", "--block", place, *role, f"--node-ip-address={node.address}"),
         *("--num-cpus=1", f"--temp-dir={node.folder}", "--disable-usage-stats"),
         log=log,
-        env=env,
+        env={**checks, **(env or {})},
     )
     wait_until(lambda: "Ray runtime started" in log.read_text(), process, log)
     return process
+
+
+def certificates(folder: Path, *addresses: str) -> dict[str, str]:
+    """What has Ray encrypt all that it says, with a certificate for these addresses."""
+    files = {name: str(folder / f"tls.{name}") for name in ("key", "crt")}
+    names = ",".join(f"IP:{address}" for address in ("127.0.0.1", *addresses))
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=ray"),
+            *("-addext", f"subjectAltName={names}", "-days", "2"),
+            *("-keyout", files["key"], "-out", files["crt"]),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return {
+        "RAY_USE_TLS": "1",
+        "RAY_TLS_SERVER_CERT": files["crt"],
+        "RAY_TLS_SERVER_KEY": files["key"],
+        "RAY_TLS_CA_CERT": files["crt"],
+    }
 
 
 def wait_until(happened: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,22 @@ import psutil
 import pytest
 
 import bench
-from tests.cluster.nodes import Node, cable, start_ray, wait_until, why_not
+from tests.cluster.missing import NODES, missing
+from tests.cluster.nodes import (
+    Node,
+    cable,
+    certificates,
+    health_checks,
+    lost_within_s,
+    start_ray,
+    wait_until,
+)
 from tests.suites_made import SINGLE, written
 
-_REASON = why_not()
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
-    pytest.mark.timeout(600),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-NOTICED_WITHIN_S = 60.0
-"""A lost node: fifteen seconds of Ray's health checks, what TensorFlow waits, and the grace."""
+NOTICED_WITHIN_S = lost_within_s(health_checks("onprem.yaml")) + 40
+"""A lost node: Ray's health checks, what TensorFlow waits, the grace, what is asked of nodes."""
 
 SPREAD: dict[str, Any] = {
     "label": "spread",
@@ -44,6 +48,8 @@ SUITE: dict[str, Any] = {
 @pytest.fixture
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node]]:
     """A head and another node, without Ray."""
+    if reason := missing(NODES):
+        pytest.skip(reason)
     # A socket's path has at most 107 letters.
     with cable(tmp_path_factory.mktemp("n")) as joined:
         yield joined
@@ -52,8 +58,14 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node
 class Run:
     """``bench run`` on the head's node."""
 
-    def __init__(self, head: Node, suite: dict[str, Any], name: str = "run") -> None:
-        self._head, self.out = head, head.folder.parent / name
+    def __init__(
+        self,
+        head: Node,
+        suite: dict[str, Any],
+        name: str = "run",
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._head, self._env, self.out = head, env, head.folder.parent / name
         self._suite = written(head.folder.parent / f"{name}.toml", suite)
         self.log = head.folder.parent / f"{name}.log"
 
@@ -68,7 +80,7 @@ class Run:
             *options,
         ]
         self.log.write_text("")
-        return self._head.start("bench", *words, log=self.log)
+        return self._head.start("bench", *words, log=self.log, env=self._env)
 
     def statuses(self) -> dict[str, list[str]]:
         """Each label's, attempt by attempt."""
@@ -192,12 +204,15 @@ def test_a_node_that_is_lost_ends_its_trial_alone_and_a_resumed_run_fills_the_ho
     assert run.statuses()["spread"] == ["worker_lost", "worker_lost", "completed"]
 
 
+@pytest.mark.parametrize("encrypted", [False, True])
 def test_a_run_whose_head_is_lost_says_so_and_goes_on_once_there_is_one(
-    nodes: tuple[Node, Node],
+    nodes: tuple[Node, Node], encrypted: bool
 ) -> None:
     head, _ = nodes
-    ray = start_ray(head)
-    run = Run(head, {**SUITE, "variants": [{"label": "alone"}, {"label": "long", "epochs": 3000}]})
+    env = certificates(head.folder, head.address) if encrypted else {}
+    ray = start_ray(head, env)
+    suite = {**SUITE, "variants": [{"label": "alone"}, {"label": "long", "epochs": 3000}]}
+    run = Run(head, suite, env=env)
     process = run.start()
     wait_until(lambda: "[1/2]" in run.log.read_text(), process, run.log)
     wait_until(lambda: bool(head.processes("ray::Worker.train")), process, run.log)
@@ -215,7 +230,7 @@ def test_a_run_whose_head_is_lost_says_so_and_goes_on_once_there_is_one(
 
     ray.wait(60)
     head.kill()
-    start_ray(head)
+    start_ray(head, env)
     assert ended(run.start("--resume")) == 0, run.log.read_text()
     assert {statuses[-1] for statuses in run.statuses().values()} == {"completed"}
 

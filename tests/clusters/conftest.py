@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.clusters.machines import Machine, machines, what_is_missing
+from tests.cluster.missing import MACHINES, missing
+from tests.clusters.machines import Machine, machines
 
 Site = tuple[Machine, Sequence[Machine]]
 
@@ -12,7 +13,7 @@ Site = tuple[Machine, Sequence[Machine]]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A laptop, and two machines that it reaches by ssh."""
-    if reason := what_is_missing():
+    if reason := missing(MACHINES):
         pytest.skip(reason)
     with machines(tmp_path_factory.mktemp("site"), 2) as made:
         yield made

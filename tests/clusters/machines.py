@@ -24,8 +24,6 @@ import ray
 ROOT = Path(__file__).parents[2]
 HOME = Path("/mnt/home")
 KEY = Path("/mnt/key")
-_NEEDED = ("unshare", "nsenter", "ip", "ssh", "rsync", "ssh-keygen")
-_SSHD = Path("/usr/sbin/sshd")
 _BOOT = """
 hostname "$3" && cd "$4" && mount -t proc proc /proc && mount --bind "$2" /srv &&
 mount --bind "$1" /mnt && mount --bind /mnt/tmp /tmp &&
@@ -71,16 +69,6 @@ class Machine:
             timeout=timeout_s,
             check=False,
         )
-
-
-def what_is_missing() -> str:
-    """Why machines cannot be made here, or nothing."""
-    path = [*os.environ.get("PATH", os.defpath).split(":"), "/usr/sbin", "/sbin"]
-    missing = [n for n in _NEEDED if not any(Path(folder, n).exists() for folder in path)]
-    missing += [] if _SSHD.exists() else ["sshd"]
-    if missing:
-        return f"{', '.join(missing)} not installed: make cluster-packages"
-    return "" if os.geteuid() == 0 else "namespaces with an ssh server in them need root"
 
 
 @contextlib.contextmanager

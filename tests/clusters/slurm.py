@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from tests.clusters.machines import Machine
 
 SLURM = {"SLURM_CONF": "/srv/slurm.conf"}
-DAEMONS = ("munged", "slurmctld", "slurmd")
 _CONF = """\
 ClusterName=test
 SlurmctldHost=laptop({controller})

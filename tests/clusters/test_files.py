@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster.nodes import health_checks, lost_within_s
+
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 LAUNCHER = ("local", "onprem", "aws", "gcp")
 
@@ -77,6 +79,22 @@ def test_every_ray_asks_for_the_token_and_counts_gpus_as_nvml_does(name: str) ->
                 assert "RAY_AUTH_MODE=token" in before
                 assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in before
                 assert "unset OMP_NUM_THREADS" in before
+
+
+@pytest.mark.parametrize("file", [*(f"{n}.yaml" for n in (*LAUNCHER, "kuberay")), "slurm.sbatch"])
+def test_a_silent_node_is_lost_within_the_time_that_the_readme_names(file: str) -> None:
+    checks = health_checks(file)
+    assert checks == health_checks("onprem.yaml")
+    assert len(checks) == 4
+    readme = (CLUSTERS / "README.md").read_text()
+    assert f"lost within {lost_within_s(checks):g} s" in readme
+    assert f"lost within {lost_within_s(checks):g} s" in (CLUSTERS / file).read_text()
+
+
+@pytest.mark.parametrize("name", LAUNCHER)
+def test_only_the_head_is_told_of_health_checks(name: str) -> None:
+    commands = launcher_file(name)["worker_start_ray_commands"]
+    assert not any("health_check" in command for command in commands)
 
 
 @pytest.mark.parametrize("name", LAUNCHER)

@@ -11,9 +11,11 @@ from subprocess import CompletedProcess
 import pytest
 
 import bench
+from tests.cluster.missing import SLURM as SLURM_PROGRAMS
+from tests.cluster.missing import missing
 from tests.clusters.conftest import Site
 from tests.clusters.machines import ROOT, Machine
-from tests.clusters.slurm import DAEMONS, SLURM, start_slurm
+from tests.clusters.slurm import SLURM, start_slurm
 from tests.suites_made import ENDLESS, written
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -22,8 +24,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def shared(site: Site) -> Path:
     """The folder that all machines see as /srv, where jobs are submitted."""
-    if missing := [name for name in DAEMONS if not Path("/usr/sbin", name).exists()]:
-        pytest.skip(f"{', '.join(missing)} not installed: make cluster-packages")
+    if reason := missing(SLURM_PROGRAMS):
+        pytest.skip(reason)
     laptop, nodes = site
     start_slurm(laptop, nodes)
     return laptop.folder.parent / "shared"
