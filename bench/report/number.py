@@ -56,6 +56,13 @@ def number(value: float | None, digits: int, scale: Scale = ONE) -> str:
     return f"{scaled:.{_decimals(scaled, digits)}f}"
 
 
+def magnitude(value: float, digits: int) -> str:
+    """``number`` for what may have any size: ``"1.2e-30"`` where it would be long."""
+    if not math.isfinite(value) or value == 0 or 1e-3 <= abs(value) < 1e5:
+        return number(value, digits)
+    return f"{value:.{digits - 1}e}"
+
+
 def interval(
     value: float | None, low: float | None, high: float | None, digits: int, scale: Scale = ONE
 ) -> str:

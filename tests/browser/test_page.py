@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from tests.browser.conftest import Open
 from tests.report.pages_made import HARMFUL
 
 pytestmark = pytest.mark.browser
 
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 360, "height": 740}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 
 
 def grid(page: Page, name: str) -> Locator:
@@ -153,6 +153,21 @@ def test_every_chart_becomes_interactive(opened: Open, sweep_page: Path) -> None
     point = page.locator("#run1-ratios-1 .mark-symbol path").first
     point.hover()
     expect(page.locator("#vg-tooltip-element")).to_contain_text("ratio")
+
+
+@pytest.mark.parametrize(("window", "columns"), [(DESKTOP, 2), (PHONE, 1)])
+def test_panels_stand_beside_each_other_where_they_have_room(
+    opened: Open, sweep_page: Path, window: ViewportSize, columns: int
+) -> None:
+    page = opened(sweep_page, viewport=window)
+    chart = page.locator("#run1-health-1 .chart")
+    chart.scroll_into_view_if_needed()
+    expect(page.locator("#run1-health-1 .chart.interactive")).to_be_visible()
+    panels = chart.locator(".mark-group.role-scope > g > path.background")
+    boxes = [panel.bounding_box() for panel in panels.all()]
+    assert len(boxes) == 8
+    assert len({round(box["x"]) for box in boxes if box}) == columns
+    assert all(box and box["width"] >= 180 for box in boxes)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

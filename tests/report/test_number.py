@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records.metric import METRICS
-from bench.report.number import ONE, Scale, duration, interval, number, scale_of, share
+from bench.report.number import (
+    ONE,
+    UNKNOWN,
+    Scale,
+    duration,
+    interval,
+    magnitude,
+    number,
+    scale_of,
+    share,
+)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +113,19 @@ def test_shares_are_in_percent() -> None:
 def test_rounding_makes_no_smaller_prefix() -> None:
     assert scale_of([math.exp(math.log(1e9))], METRICS["peak_rss_bytes"]).unit == "GB"
     assert scale_of([0.999e9], METRICS["peak_rss_bytes"]).unit == "MB"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.0123, "0.0123"),
+        (-99_999.0, "-99999"),
+        (123_456.0, "1.23e+05"),
+        (-4.2e-30, "-4.20e-30"),
+        (math.inf, "∞"),
+        (math.nan, UNKNOWN),
+    ],
+)
+def test_what_may_have_any_size_is_never_long(value: float, text: str) -> None:
+    assert magnitude(value, 3) == text

@@ -11,6 +11,7 @@ from bench.report.charts.best import frontier_figures
 from bench.report.charts.curves import learning_curves
 from bench.report.charts.effects import effects_figure
 from bench.report.charts.figure import Figure
+from bench.report.charts.health import health_figures
 from bench.report.charts.ratios import ratio_figures
 from bench.report.charts.reported import ReportedRun
 from bench.report.charts.strips import epoch_strips
@@ -24,6 +25,7 @@ def figures(run: ReportedRun) -> Iterator[Figure]:
     yield from frontier_figures(run)
     yield from _drawn(learning_curves(run))
     yield from _drawn(epoch_strips(run))
+    yield from health_figures(run)
 
 
 def _drawn(figure: Figure | None) -> Iterator[Figure]:

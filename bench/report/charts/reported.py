@@ -5,11 +5,13 @@ Usage:
     run.variants["norm"]          # one row a variant, in the suite's order
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.health import load_health
 from bench.analysis.raw import ALL_EPOCH_FIELDS, collector_paused, read_raw
 from bench.analysis.summary import Column, Summary
 from bench.records.store import RunFolder
@@ -37,6 +39,8 @@ class ReportedRun:
     """What the suite compares with what."""
     suite: dict[str, Any]
     """As it was run, in plain data."""
+    path: Path
+    """Of its folder."""
 
     @cached_property
     def variants(self) -> "pd.DataFrame":
@@ -64,6 +68,10 @@ class ReportedRun:
             self.trials["status"] == "completed", ["trial_id", "variant_id", "label"]
         ]
         return self.epochs.merge(known, on="trial_id")
+
+    def health_of(self, variants: Collection[str]) -> "pd.DataFrame":
+        """``load_health`` of these variants, read when it is asked for; most runs have none."""
+        return load_health(self.path, variants)
 
     def baseline(self, column: Column) -> str:
         """The baseline of a comparison as the frames' values read: "False" for "false"."""
@@ -95,4 +103,5 @@ def read_run(path: Path, name: str | None = None) -> ReportedRun:
         epochs=epochs_frame(raw)[np.repeat(is_last.to_numpy(), raw.epoch_counts)],
         pairs=info.pairs,
         suite=info.suite,
+        path=path,
     )

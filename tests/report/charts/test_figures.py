@@ -37,6 +37,7 @@ def test_a_run_over_sizes_has_every_chart(drawn: dict[str, Figure]) -> None:
         "frontier",
         "learning-curves",
         "epoch-times",
+        *("health-1", "health-2", "health-3", "health-4"),
     ]
 
 

@@ -56,9 +56,11 @@ class Charts {
   fitted(original, width, datasets) {
     const spec = structuredClone(original);
     if (datasets) spec.datasets = { ...spec.datasets, ...datasets };
-    if (spec.facet) {
-      spec.columns = Math.max(1, Math.floor(width / PANEL));
-      spec.spec.width = Math.max(180, (width - AXIS) / spec.columns - GAP);
+    const panels = spec.facet ? [spec.spec] : spec.concat;
+    if (panels) {
+      const columns = Math.max(1, Math.floor(width / PANEL));
+      spec.columns = spec.concat ? Math.min(spec.columns, columns) : columns;
+      for (const panel of panels) panel.width = Math.max(180, (width - AXIS) / spec.columns - GAP);
     } else {
       spec.width = Math.max(280, width);
       spec.autosize = { type: "fit-x", contains: "padding" };
