@@ -60,10 +60,10 @@ def _sets(run: ReportedRun) -> Iterator[_Lines]:
             names = dict(zip(found["variant_id"].tolist(), found["series"].tolist(), strict=True))
             yield _Lines(names, str(panel), grouped.title, grouped.baseline)
         return
-    names = labels(run)
+    label_of = labels(run)
     networks = run.variants[run.variants.index.isin(looked)].groupby(list(_NETWORK), sort=False)
     for _, rows in networks:
-        known = [(str(v), names[v]) for v in rows.index]
+        known = [(str(v), label_of[v]) for v in rows.index]
         size = -(-len(known) // -(-len(known) // MAX_LINES))  # as many in each chart
         for first in range(0, len(known), size):
             yield _Lines(dict(known[first : first + size]))
