@@ -9,51 +9,20 @@ Usage:
 Nodes are told apart by Ray's own ids: two of them may share an address.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.errors import ResourceError
 from bench.execution.placing import Shape, place
+from bench.execution.reservation import Bundle, Reservation, grantable, is_spread
 from bench.spec.plan import Block
-from bench.spec.variant import Variant
 
 Device = Literal["auto", "cpu", "gpu"]
-Bundle = dict[str, float]
 
-
-@dataclass(frozen=True)
-class Reservation:
-    """What to ask Ray for: all of its bundles, which are alike but for their nodes, or none."""
-
-    bundles: tuple[Bundle, ...]
-    strategy: str
-    nodes: tuple[str, ...]
-    """The node of each bundle."""
-
-    @property
-    def selectors(self) -> list[dict[str, str]]:
-        """The label that each bundle's node must have."""
-        return [{"ray.io/node-id": node} for node in self.nodes]
-
-    def bundle_of(self, variant: Variant, worker: int) -> int:
-        """Which bundle a worker goes to: one of its own, or the first that has room."""
-        return worker if _is_spread(variant) else worker // self._workers_a_bundle(variant)
-
-    def needs(self, variant: Variant) -> Bundle:
-        """What each worker of ``variant`` asks for in its bundle: cores, and its GPUs."""
-        together = 1 if _is_spread(variant) else self._workers_a_bundle(variant)
-        sharing = min(variant.workers, together)
-        cores = min(bundle["CPU"] for bundle in self.bundles) / sharing
-        needs = {"CPU": float(int(cores)) if cores >= 1 else cores}
-        if "GPU" in self.bundles[0]:
-            needs["GPU"] = float(variant.replicas)
-        return needs
-
-    def _workers_a_bundle(self, variant: Variant) -> int:
-        if "GPU" not in self.bundles[0]:
-            return variant.workers
-        return int(self.bundles[0]["GPU"]) // variant.replicas
+_TOLD = 4
+"""Kinds of nodes that a message names."""
+_CORES_TOO = ", or give the nodes with GPUs that have no CPU core some (--num-cpus)"
 
 
 class Cluster:
@@ -64,9 +33,16 @@ class Cluster:
 
     def __init__(self, nodes: Iterable[Mapping[str, Any]], device: Device) -> None:
         alive = {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
-        with_gpus = {n: r for n, r in alive.items() if r.get("GPU", 0) >= 1 and r.get("CPU", 0)}
-        if device == "gpu" and not with_gpus:
+        all_with_gpus = {n: r for n, r in alive.items() if r.get("GPU", 0) >= 1}
+        with_gpus = {n: r for n, r in all_with_gpus.items() if r.get("CPU", 0) > 0}
+        self._without_cores = len(all_with_gpus) - len(with_gpus)
+        if device == "gpu" and not all_with_gpus:
             raise ResourceError("--device gpu, but Ray sees no GPU: use --device cpu or auto")
+        if device != "cpu" and all_with_gpus and not with_gpus:
+            raise ResourceError(
+                "the nodes with GPUs have no CPU core for their trials: give them --num-cpus, "
+                "or use --device cpu"
+            )
         self.has_gpus = bool(with_gpus) and device != "cpu"
         # A head without GPUs has cores to count that no trial on one can have.
         with_cores = {n: r for n, r in alive.items() if r.get("CPU", 0) >= 1}
@@ -108,9 +84,11 @@ class Cluster:
             return shape
         shape = Shape(count, gpus, spread=_any_spread(block))
         if place(shape, self.sizes) is None:
+            had = Counter(self.sizes.values())
             raise ResourceError(
                 f"a block of trials asks for {count} x {gpus} GPUs, the nodes have "
-                f"{', '.join(map(str, self.sizes.values()))}: lower replicas or workers"
+                f"{', '.join(f'{nodes} x {size}' for size, nodes in sorted(had.items()))}: lower "
+                f"replicas or workers{_CORES_TOO if self._without_cores else ''}"
             )
         return shape
 
@@ -124,27 +102,43 @@ class Cluster:
         strategy = "STRICT_SPREAD" if _any_spread(block) else "PACK"
         return Reservation((bundle,) * len(places), strategy, tuple(places))
 
+    def room(self, free: Mapping[str, Bundle]) -> dict[str, int]:
+        """How many of ``sizes`` each node can give of the resources that are ``free`` there."""
+        if not self.has_gpus:
+            whole = {node: resources["CPU"] for node, resources in self._nodes.items()}
+            return {n: int(free.get(n, {}).get("CPU", 0.0) >= cores) for n, cores in whole.items()}
+        each = self._cores_a_gpu()
+        left = {node: free.get(node, {}) for node in self._nodes}
+        return {
+            node: int(min(r.get("GPU", 0.0), r.get("CPU", 0.0) / each + 1e-6))
+            for node, r in left.items()
+        }
+
+    def told(self, free: Mapping[str, Bundle]) -> str:
+        """What is ``free`` on the nodes, as a user would say it: "2 x (1 GPU, 3 CPU)"."""
+        names = ("GPU", "CPU") if self.has_gpus else ("CPU",)
+        each = Counter(
+            ", ".join(f"{free.get(node, {}).get(name, 0.0):g} {name}" for name in names)
+            for node in self._nodes
+        )
+        return ", ".join(f"{nodes} x ({what})" for what, nodes in each.most_common(_TOLD))
+
     def _bundles(self, block: Block) -> tuple[int, int]:
         """How many in which each trial of ``block`` finds room, and the GPUs of each."""
         variants = [trial.variant for trial in block.trials]
-        apart = max((v.workers for v in variants if _is_spread(v)), default=1)
+        apart = max((v.workers for v in variants if is_spread(v)), default=1)
         if not self.has_gpus:
             return apart, 0
         most = max(int(resources["GPU"]) for resources in self._nodes.values())
-        packed = [v for v in variants if not _is_spread(v)]
+        packed = [v for v in variants if not is_spread(v)]
         on_one_node = [v.total_replicas for v in packed if v.total_replicas <= most]
         gpus = max([v.replicas for v in variants] + on_one_node)
         return max([apart] + [-(-v.workers // (gpus // v.replicas)) for v in packed]), gpus
 
     def _cores_a_gpu(self) -> float:
         """As many on every node, for trials are compared; parts of one where cores are few."""
-        share = min(r["CPU"] / r["GPU"] for r in self._nodes.values())
-        return float(int(share)) if share >= 1 else share
-
-
-def _is_spread(variant: Variant) -> bool:
-    return variant.placement == "spread" and variant.workers > 1
+        return grantable(min(r["CPU"] / int(r["GPU"]) for r in self._nodes.values()))
 
 
 def _any_spread(block: Block) -> bool:
-    return any(_is_spread(trial.variant) for trial in block.trials)
+    return any(is_spread(trial.variant) for trial in block.trials)

@@ -32,6 +32,8 @@ class Limits:
     stall_timeout_s: float = 900.0
     """How long a trial may go without finishing a window of steps or another stage."""
     retries: int = 1
+    placement_timeout_s: float = 3600.0
+    """How long a block waits for its devices where somebody else's work holds them."""
     needless: Callable[[Trial], str | None] = _never
     """Why a trial would be out of memory, asked as its turn comes; it is not started then."""
 
@@ -52,7 +54,17 @@ class EpochEnded:
     epoch: EpochRecord
 
 
-Event = Started | EpochEnded
+@dataclass(frozen=True)
+class Waiting:
+    """A block waits for devices that others hold; told once."""
+
+    trial: Trial
+    """The first of the block."""
+    reason: str
+    """What was asked for, and what is free."""
+
+
+Event = Started | EpochEnded | Waiting
 OnEvent = Callable[[Event], None]
 
 

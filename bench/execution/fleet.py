@@ -3,9 +3,10 @@
 Usage:
     fleet = Fleet(cluster, blocks, open_lane)
     while fleet.busy:
-        yield from fleet.start()
+        fleet.start()
         ...                                      # advance fleet.lanes
         yield from fleet.go_on_with(smaller)     # once nodes have been lost
+        yield from fleet.see_to_waiting(free)    # once others hold what was thought to be free
         fleet.close_done()
 
 A lost node ends the trials that ran on it. What they have still to do starts anew on the
@@ -13,12 +14,14 @@ nodes that are left; a trial for which these do not do is recorded as lost, not 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bench.errors import ResourceError
-from bench.execution.cluster import Cluster, Reservation
+from bench.execution.cluster import Cluster
 from bench.execution.lane import Lane
-from bench.execution.scheduler import Scheduler, job_of
+from bench.execution.queue import job_of
+from bench.execution.reservation import Bundle, Reservation
+from bench.execution.scheduler import Scheduler
 from bench.records.record import TrialRecord
 from bench.spec.plan import Block, Trial
 
@@ -36,6 +39,8 @@ class Fleet:
         self._scheduler = Scheduler(cluster.sizes)
         self._blocks = dict(enumerate(blocks))
         self._lanes: dict[int, Lane] = {}
+        self._given_up: dict[str, float] = {}
+        """Nodes of blocks that waited in vain, and since when."""
         for number in self._blocks:
             self._queue(number)
 
@@ -54,19 +59,32 @@ class Fleet:
         """Those of all blocks that have not ended."""
         return (trial for block in self._blocks.values() for trial in block.trials)
 
-    def start(self) -> Iterator[TrialRecord]:
+    def start(self) -> None:
         """Open lanes for the blocks that fit now."""
         for job in self._scheduler.start(time.monotonic()):
-            block = self._blocks[job.key]
-            try:
-                self._cluster.shape_of(block)
-            except ResourceError as error:
-                self._scheduler.finish(job.key)
-                del self._blocks[job.key]
-                yield from _not_run(block, str(error))
+            block, places = self._blocks[job.key], self._scheduler.places(job.key)
+            lane = self._open_lane(block, self._cluster.reserve(block, places))
+            # It waits on where another has given up, or a run would wait as often as it has blocks.
+            waited = [self._given_up[node] for node in places if node in self._given_up]
+            lane.claim.since = min([lane.claim.since, *waited])
+            self._lanes[job.key] = lane
+
+    def see_to_waiting(self, free: Callable[[], Mapping[str, Bundle]]) -> Iterator[TrialRecord]:
+        """Find other nodes for blocks whose own others hold, or have them wait aloud, not for ever.
+
+        ``free`` asks Ray for what others leave of each node.
+        """
+        stuck = [(number, lane) for number, lane in self._lanes.items() if lane.stuck]
+        left = free() if stuck else {}
+        for number, lane in stuck:
+            elsewhere = self._scheduler.move(number, self._cluster.room(left))
+            if elsewhere is not None:
+                lane.claim.move(self._cluster.reserve(self._blocks[number], elsewhere))
                 continue
-            reservation = self._cluster.reserve(block, self._scheduler.places(job.key))
-            self._lanes[job.key] = self._open_lane(block, reservation)
+            yield from lane.wait(self._cluster.told(left))
+            if lane.done:
+                nodes = lane.claim.reservation.nodes
+                self._given_up.update(dict.fromkeys(nodes, lane.claim.since))
 
     def close_done(self) -> bool:
         """Give back the devices of blocks that have ended; whether there were any."""
@@ -96,8 +114,8 @@ class Fleet:
             self._close(number)
         if smaller:
             self._cluster = smaller
-        for job in self._scheduler.shrink(left):
-            yield from _not_run(self._blocks.pop(job.key), "too few are left")
+        # A gang that no node holds any more may fit several.
+        moving += [job.key for job in self._scheduler.shrink(left)]
         for number in moving:
             try:
                 self._queue(number)
@@ -110,7 +128,11 @@ class Fleet:
         self._scheduler.add(job_of(number, block, shape, capacity))
 
     def _close(self, number: int) -> None:
-        self._lanes.pop(number).close()
+        lane = self._lanes.pop(number)
+        lane.close()
+        if lane.claim.granted:
+            for node in lane.claim.reservation.nodes:
+                self._given_up.pop(node, None)
         self._scheduler.finish(number)
 
 

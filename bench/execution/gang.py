@@ -15,7 +15,7 @@ import ray
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from bench.execution.cluster import Reservation
+from bench.execution.reservation import Reservation
 from bench.execution.worker import Place, Worker
 from bench.records.record import TrialRecord
 from bench.spec.plan import Trial

@@ -11,17 +11,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import ray
-from ray.util.placement_group import (
-    PlacementGroup,
-    placement_group,
-    placement_group_table,
-    remove_placement_group,
-)
 
-from bench.execution.cluster import Reservation
-from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
+from bench.execution.claim import Claim
+from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Waiting
 from bench.execution.gang import GRACE_S, Gang
 from bench.execution.prune import not_run
+from bench.execution.reservation import Reservation
 from bench.execution.shelf import NoData
 from bench.execution.verdict import (
     ended,
@@ -35,6 +30,8 @@ from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
 _PORT_TRIES = 3
+_PATIENCE_S = 20.0
+"""How long devices may take to come; as far as this run knows, they were free."""
 
 
 class Lane:
@@ -53,18 +50,12 @@ class Lane:
         board: Any,
         attempts: dict[str, int],
     ) -> None:
-        self.reservation = reservation
-        self._nodes: set[str] | None = set(reservation.nodes) or None
+        self.claim = Claim(reservation)
         self._repeat = block.repeat
         self._queue = deque(block.trials)
         self._limits, self._on_event = limits, on_event
         self._data_of, self._board = data_of, board
-        self._group: PlacementGroup = placement_group(
-            list(reservation.bundles),
-            strategy=reservation.strategy,
-            bundle_label_selector=reservation.selectors,
-        )
-        self._reserved: Any = self._group.ready()
+        self._told = False
         self._gang: Gang | None = None
         self._attempts = attempts
         self._port_tries = 0
@@ -87,16 +78,27 @@ class Lane:
         """What Ray has still to answer."""
         if self._gang is not None:
             return self._gang.pending
-        return [self._reserved] if self._queue else []
+        return [self.claim.ready] if self._queue else []
 
     @property
     def rest(self) -> Block | None:
         """The trials that have not begun."""
         return Block(repeat=self._repeat, trials=tuple(self._queue)) if self._queue else None
 
+    @property
+    def stuck(self) -> bool:
+        """Whether others hold its devices; True once in a while, as long as they do."""
+        waits = self._gang is None and bool(self._queue)
+        return waits and self.claim.stuck(min(_PATIENCE_S, self._limits.placement_timeout_s))
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it has waited for its devices as long as it may."""
+        return not self.claim.granted and self.claim.waited_s > self._limits.placement_timeout_s
+
     def stands_on(self, nodes: Collection[str]) -> bool:
-        """Whether all its devices are on these nodes; False before it has any."""
-        return self._nodes is not None and self._nodes.issubset(nodes)
+        """Whether all its devices are on these nodes."""
+        return set(self.claim.reservation.nodes).issubset(nodes)
 
     def add_news(self, news: News) -> None:
         """The running trial has come further, maybe by an epoch (told by each worker)."""
@@ -108,6 +110,7 @@ class Lane:
     def advance(self, ready: Sequence[Any]) -> Iterator[TrialRecord]:
         """Take the next step now that some of ``pending`` are ready; a record at a trial's end."""
         if self._gang is None:
+            self.claim.granted = True
             if self._queue and (reason := self._limits.needless(self._queue[0])):
                 yield not_run(self._queue.popleft(), reason)
             else:
@@ -147,6 +150,25 @@ class Lane:
             return
         reason = f"ended after {over}"
         yield self._end(self._ended(self._gang, "timed_out", reason))
+
+    def wait(self, free: str) -> Iterator[TrialRecord]:
+        """Say once that others hold its devices; after its time, give the block up.
+
+        ``free`` is what they leave.
+        """
+        asked, limit_s = self.claim.reservation, self._limits.placement_timeout_s
+        if self.overdue:
+            reason = (
+                f"not run: in {limit_s:g} s Ray had no room for {asked}; free are {free}: "
+                "end other work on the cluster, or raise placement_timeout_s"
+            )
+            while self._queue:
+                trial = self._queue.popleft()
+                yield TrialRecord(trial=trial, status="timed_out", error=reason, wall_s=0.0)
+        elif not self._told:
+            self._told = True
+            reason = f"{asked} asked for, other work on the cluster leaves {free}"
+            self._on_event(Waiting(self._queue[0], reason))
 
     def interrupt(self) -> Iterator[TrialRecord]:
         """End the running trial since the run is being ended."""
@@ -188,7 +210,7 @@ class Lane:
         if self._gang is not None:
             self._gang.kill()
             self._gang = None
-        remove_placement_group(self._group)
+        self.claim.close()
 
     def _add_epoch(self, epoch: EpochRecord) -> None:
         if epoch.epoch == len(self.epochs) and self._gang:
@@ -201,13 +223,10 @@ class Lane:
 
     def _start_next(self) -> None:
         trial = self._queue.popleft()
-        if self._nodes is None:
-            table = placement_group_table(self._group)
-            self._nodes = set(table["bundles_to_node_id"].values())
         self._attempts[trial.trial_id] = self._attempts.get(trial.trial_id, 0) + 1
         self.epochs, self._beats = [], {}
         self._started = self._news_at = time.perf_counter()
-        self._gang = Gang(trial, self._group, self.reservation)
+        self._gang = Gang(trial, self.claim.group, self.claim.reservation)
 
     def _trouble(self, gang: Gang) -> Iterator[TrialRecord]:
         gang.kill()
@@ -216,7 +235,7 @@ class Lane:
             # Somebody took the port between its choice and its use: not the trial's doing.
             self._port_tries += 1
             self._beats = {}
-            self._gang = Gang(gang.trial, self._group, self.reservation)
+            self._gang = Gang(gang.trial, self.claim.group, self.claim.reservation)
             return
         yield self._retried(record)
 

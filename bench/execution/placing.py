@@ -31,7 +31,11 @@ class Shape:
         return min(room, 1) if self.spread else room
 
 
-def place(shape: Shape, free: Mapping[str, int]) -> tuple[str, ...] | None:
+Places = tuple[str, ...]
+"""The node of each bundle."""
+
+
+def place(shape: Shape, free: Mapping[str, int]) -> Places | None:
     """The node of each bundle; None where ``free`` devices of the nodes do not do."""
     rooms = {node: room for node, n in free.items() if (room := shape.room_on(n))}
     if sum(rooms.values()) < shape.bundles:
@@ -43,3 +47,17 @@ def place(shape: Shape, free: Mapping[str, int]) -> tuple[str, ...] | None:
         node = min(enough or rooms, key=lambda n: (0 if enough else -rooms[n], free[n]))
         chosen += [node] * min(left, rooms.pop(node))
     return tuple(chosen)
+
+
+def take(free: dict[str, int], shape: Shape, places: Places) -> dict[str, int]:
+    """``free``, less what the bundles take."""
+    for node in places:
+        free[node] -= shape.devices_each
+    return free
+
+
+def give_back(free: dict[str, int], shape: Shape, places: Places) -> None:
+    """Add what the bundles took, but on nodes that are no more."""
+    for node in places:
+        if node in free:
+            free[node] += shape.devices_each

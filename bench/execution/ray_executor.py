@@ -20,17 +20,19 @@ from types import TracebackType
 from typing import Any, Self
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import bench
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.address import answers, found_at
-from bench.execution.cluster import Cluster, Device, Reservation
+from bench.execution.cluster import Cluster, Device
 from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
 from bench.execution.lane import Lane
 from bench.execution.leaving import leave
 from bench.execution.nodes import alive_nodes, environments
+from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions, refused_by_ray
 from bench.execution.worker import Board
@@ -135,7 +137,7 @@ class RayExecutor:
         self._shelf.stock(fleet.trials)
         try:
             while fleet.busy:
-                yield from fleet.start()
+                fleet.start()
                 yield from self._turn(fleet)
                 if fleet.close_done():
                     self._shelf.keep_only(fleet.trials)
@@ -174,6 +176,7 @@ class RayExecutor:
                 yield from lane.advance(ready)
             else:
                 yield from lane.expire()
+        yield from fleet.see_to_waiting(available_resources_per_node)
 
     def _lost_nodes(self, fleet: Fleet) -> Iterator[TrialRecord]:
         left = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]

@@ -38,7 +38,7 @@ class Observer(Protocol):
         """The trials that are to run now, and how many blocks run at once."""
 
     def event(self, event: Event) -> None:
-        """A trial started, or an epoch ended."""
+        """A trial started, an epoch ended, or a block waits for its devices."""
 
     def recorded(self, record: TrialRecord) -> None:
         """A trial ended, and its record is on disk."""
@@ -94,7 +94,13 @@ def run_plan(
     pending = ledger.pending(plan)
     if pending:
         needless = ledger.pruning.reason if prune_oom else _always_worth_it
-        limits = Limits(suite.trial_timeout_s, suite.stall_timeout_s, retries, needless)
+        limits = Limits(
+            suite.trial_timeout_s,
+            suite.stall_timeout_s,
+            retries,
+            placement_timeout_s=suite.placement_timeout_s,
+            needless=needless,
+        )
         grown = _info(suite, plan)
         with executor, _invocation(folder, grown, executor, command, started) as number:
             observer.planned(pending, executor.lanes)

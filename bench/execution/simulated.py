@@ -11,6 +11,7 @@ cluster of so many devices. The records say that they are simulated, in ``node``
 """
 
 import heapq
+import itertools
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
@@ -20,9 +21,12 @@ from bench.execution.cluster import Cluster
 from bench.execution.estimate import START_S, estimated_epoch_s
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
 from bench.execution.prune import not_run
-from bench.execution.scheduler import Scheduler, job_of
+from bench.execution.queue import job_of
+from bench.execution.reservation import Reservation, is_spread
+from bench.execution.scheduler import Scheduler
 from bench.records.record import EpochRecord, Measures, Status, TrialRecord
 from bench.spec.plan import Block, Trial
+from bench.spec.variant import Variant
 
 Fate = Callable[[Trial, int], Status]
 """The status that an attempt (counted from 1) at a trial is to have."""
@@ -82,12 +86,13 @@ class SimulatedExecutor:
         while scheduler.waiting or running:
             for job in scheduler.start(now):
                 places = scheduler.places(job.key)
+                reservation = cluster.reserve(blocks[job.key], places)
                 devices = [free[n].pop() for n in places for _ in range(job.shape.devices_each)]
                 ends_at = now
                 for trial in blocks[job.key].trials:
                     for record in self._attempts(trial, limits, on_event):
                         ends_at += record.wall_s or 0.0
-                        used = tuple(devices[: trial.variant.total_replicas])
+                        used = _used(trial.variant, reservation, devices)
                         yield record.model_copy(update={"devices": used})
                 heapq.heappush(running, (ends_at, job.key, devices))
             now, number, devices = heapq.heappop(running)
@@ -135,7 +140,7 @@ def _enough(blocks: Sequence[Block]) -> list[int]:
     """Nodes that hold any of ``blocks``."""
     variants = [trial.variant for block in blocks for trial in block.trials]
     most = max((v.total_replicas for v in variants), default=1)
-    return [most] * max((v.workers for v in variants if v.placement == "spread"), default=1)
+    return [most] * max((v.workers for v in variants if is_spread(v)), default=1)
 
 
 def _nodes(sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -143,6 +148,14 @@ def _nodes(sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
     for number, size in enumerate(sizes):
         resources = {"GPU": size, "CPU": size}
         yield {"NodeID": f"{_NODE}-{number}", "Alive": True, "Resources": resources}
+
+
+def _used(variant: Variant, reservation: Reservation, devices: Sequence[str]) -> tuple[str, ...]:
+    """Those of a block's devices that the workers of one of its trials have."""
+    each = len(devices) // len(reservation.bundles)
+    bundles = [iter(devices[first : first + each]) for first in range(0, len(devices), each)]
+    homes = [bundles[reservation.bundle_of(variant, worker)] for worker in range(variant.workers)]
+    return tuple(device for home in homes for device in itertools.islice(home, variant.replicas))
 
 
 def _epoch(trial: Trial, number: int, epoch_s: float) -> EpochRecord:

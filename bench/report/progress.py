@@ -47,7 +47,7 @@ class Progress:
         self._refresh()
 
     def event(self, event: Event) -> None:
-        """A trial started, or an epoch ended."""
+        """A trial started, an epoch ended, or a block waits for its devices."""
         if isinstance(event, Started):
             self._running[event.trial.trial_id] = event.where
             if event.trial.trial_id in self._ended:  # its worker was lost: tried again
@@ -56,6 +56,8 @@ class Progress:
                 self._left_guess_s += _guess_s(event.trial)
         elif isinstance(event, EpochEnded):
             self._epochs[event.trial_id] = event.epoch.epoch + 1
+        else:
+            self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()
 
     def recorded(self, record: TrialRecord) -> None:
@@ -137,9 +139,12 @@ def _fitting(text: str, console: Any) -> Any:
     return fitted
 
 
+def _name(trial: Trial) -> str:
+    return f"{plain(trial.label)} (block {trial.block})"
+
+
 def _sentence(record: TrialRecord) -> str:
-    trial = record.trial
-    head = f"{plain(trial.label)} (block {trial.block}): "
+    head = f"{_name(record.trial)}: "
     if record.status != "completed":
         return f"{head}{record.status}: {plain(record.error or 'no reason known')}"
     seconds = record.epoch_s

@@ -60,7 +60,8 @@ _STATUS = {
     "diverged": "the loss, or a weight at the end, was no longer a number",
     "unsupported": "TensorFlow refused the program, for the reason that is told",
     "out_of_memory": "of the device, the process or the node",
-    "timed_out": "over `trial_timeout_s`, or without progress for `stall_timeout_s`",
+    "timed_out": "over `trial_timeout_s`, without progress for `stall_timeout_s`, or not run in "
+    "`placement_timeout_s` for want of devices",
     "worker_lost": "its process or node is gone; tried again (`--retries`)",
     "failed": "anything else that went wrong, with its traceback",
     "interrupted": "ended by Ctrl-C or a signal",

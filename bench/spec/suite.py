@@ -48,6 +48,8 @@ class Suite(BaseModel):
     """Order of trials, weights and shuffles come from it."""
     stall_timeout_s: Annotated[float, Field(gt=0, strict=True)] = 900.0
     """A trial that makes no step's worth of progress for so long is ended."""
+    placement_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600.0
+    """A block whose devices others hold for so long is given up."""
     trial_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600.0
     """A trial that takes longer is ended."""
     variant: Settings = {}
@@ -127,7 +129,8 @@ def first_difference(here: Suite, there: Suite) -> str | None:
     """
     if here.blocks < there.blocks:
         return f"blocks: {here.blocks} here, {there.blocks} in the run folder"
-    free = {"description", "blocks", "trial_timeout_s", "stall_timeout_s"}
+    limits = {"trial_timeout_s", "stall_timeout_s", "placement_timeout_s"}
+    free = {"description", "blocks", *limits}
     return next(_differences(here.model_dump(exclude=free), there.model_dump(exclude=free)), None)
 
 

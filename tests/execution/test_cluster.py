@@ -1,12 +1,13 @@
 """What a block asks of a cluster, on nodes that are made up."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from bench.errors import ResourceError
-from bench.execution.cluster import Cluster, Reservation
+from bench.execution.cluster import Cluster
 from bench.execution.placing import place
+from bench.execution.reservation import Reservation
 from bench.spec.plan import Block, Trial
 from bench.spec.variant import Variant, fill_defaults
 
@@ -83,7 +84,7 @@ def test_bundles_are_pinned_to_the_nodes_that_were_chosen() -> None:
     assert labels == ["b", "b", "a", "a"]
 
 
-@pytest.mark.parametrize(("cpus", "gpus"), [(2, 4), (1, 8), (3, 2), (16, 4), (7, 4)])
+@pytest.mark.parametrize(("cpus", "gpus"), [(2, 4), (2, 3), (1, 7), (3, 2), (16, 4), (7, 4)])
 @pytest.mark.parametrize("replicas", [1, 2, 4])
 def test_bundles_always_fit_their_node_however_few_its_cores(
     cpus: float, gpus: float, replicas: int
@@ -93,13 +94,37 @@ def test_bundles_always_fit_their_node_however_few_its_cores(
     cluster = Cluster([node("a", cpus, gpus)], "auto")
     asked = {"strategy": "mirrored", "replicas": replicas}
     reservation = reserved(cluster, block(asked))
-    together = int(gpus) // replicas * reservation.bundles[0]["CPU"]
-    assert together <= cpus
+    # As Ray counts, in ten thousandths, rounded.
+    together = int(gpus) // replicas * round(reservation.bundles[0]["CPU"] * 10_000)
+    assert 0 < together <= cpus * 10_000
     assert reservation.needs(variant_of(**asked))["CPU"] <= reservation.bundles[0]["CPU"]
 
 
 def test_a_node_with_gpus_and_no_core_runs_nothing() -> None:
-    assert Cluster([node("a", 4, 2), node("b", 0, 8)], "auto").sizes == {"a": 2}
+    cluster = Cluster([node("a", 4, 2), node("b", 0, 8)], "auto")
+    assert cluster.sizes == {"a": 2}
+    with pytest.raises(ResourceError, match=r"have 1 x 2: .*have no CPU core some \(--num-cpus\)"):
+        cluster.shape_of(block({"strategy": "mirrored", "replicas": 8}))
+
+
+@pytest.mark.parametrize("device", ["auto", "gpu"])
+def test_gpus_that_no_core_goes_with_are_refused(device: Literal["auto", "gpu"]) -> None:
+    with pytest.raises(ResourceError, match=r"no CPU core.*give them --num-cpus"):
+        Cluster([node("a", 4), node("b", 0, 8)], device)
+
+
+def test_a_node_has_room_for_as_many_gpus_as_others_leave_with_their_cores() -> None:
+    cluster = Cluster([node("a", 8, 4), node("b", 8, 4), node("c", 8, 4)], "auto")
+    free = {"a": {"GPU": 3.0, "CPU": 8.0}, "b": {"GPU": 4.0, "CPU": 3.0}}
+    assert cluster.room(free) == {"a": 3, "b": 1, "c": 0}
+    assert cluster.told(free) == "1 x (3 GPU, 8 CPU), 1 x (4 GPU, 3 CPU), 1 x (0 GPU, 0 CPU)"
+
+
+def test_without_gpus_a_node_has_room_where_all_its_cores_are_free() -> None:
+    cluster = Cluster(TWO_NODES, "auto")
+    free = {"a": {"CPU": 8.0}, "b": {"CPU": 7.0}}
+    assert cluster.room(free) == {"a": 1, "b": 0}
+    assert cluster.told(free) == "1 x (8 CPU), 1 x (7 CPU)"
 
 
 def test_workers_packed_on_one_node_share_its_cores() -> None:
@@ -184,7 +209,7 @@ def test_spread_gangs_on_gpus_are_kept_strictly_apart() -> None:
     ],
 )
 def test_gpus_that_no_node_has_are_refused(asked: dict[str, Any]) -> None:
-    with pytest.raises(ResourceError, match=r"the nodes have 4, 4: lower replicas or workers"):
+    with pytest.raises(ResourceError, match=r"the nodes have 2 x 4: lower replicas or workers"):
         Cluster(GPU_NODES, "auto").shape_of(block(asked))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,12 +10,14 @@ import pytest
 import ray
 
 from bench.errors import ResourceError
-from bench.execution.executor import EpochEnded, Event, Limits
+from bench.execution import lane
+from bench.execution.executor import EpochEnded, Event, Limits, Waiting
 from bench.execution.ray_executor import RayExecutor
+from bench.measure.host import usable_cores
 from bench.spec.plan import Block, make_plan
 from tests.execution.observed import LIMITS, Log, observe
 from tests.processes import workers_below
-from tests.suites_made import ENDLESS, SINGLE, suite_of
+from tests.suites_made import ENDLESS, SINGLE, TINY, suite_of
 
 
 def test_a_completed_trial_says_what_it_took_and_where_it_ran(ray_log: Log) -> None:
@@ -138,7 +141,7 @@ class _UntilTheFirstEpoch:
     needless = staticmethod(lambda _trial: None)
 
     def __init__(self, limit: str) -> None:
-        self.trial_timeout_s = self.stall_timeout_s = 3600.0
+        self.trial_timeout_s = self.stall_timeout_s = self.placement_timeout_s = 3600.0
         self._limit = limit
 
     def __call__(self, event: Event) -> None:
@@ -176,3 +179,57 @@ def test_more_nodes_than_there_are_is_refused_before_anything_starts(
     spread = suite_of(SINGLE, strategy="multi_worker", workers=2, placement="spread")
     with pytest.raises(ResourceError, match="lower workers"):
         observe(ray_executor, spread)
+
+
+class Holder:
+    """Somebody else's work on the cluster."""
+
+    def ready(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def held(ray_executor: RayExecutor) -> Iterator[None]:
+    """All cores of this machine's Ray are taken."""
+    assert ray_executor.lanes == 1
+    cores = ray.cluster_resources()["CPU"]
+    holder = ray.remote(Holder).options(num_cpus=cores).remote()
+    ray.get(holder.ready.remote(), timeout=60)
+    yield
+    ray.kill(holder)
+
+
+@pytest.mark.usefixtures("held")
+def test_devices_that_others_hold_are_waited_for_aloud_and_not_for_ever(
+    ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr("bench.execution.ray_executor._POLL_S", 0.5)
+    told = list[Event]()
+    limits = Limits(trial_timeout_s=3600.0, placement_timeout_s=3.0)
+    log = observe(ray_executor, suite_of(TINY), limits, told.append)
+    assert {record.status for record in log.records} == {"timed_out"}
+    assert len(log.records) == 4
+    reason = log.records[0].error or ""
+    asked = f"1 x ({usable_cores()} CPU)"
+    assert reason.startswith(f"not run: in 3 s Ray had no room for {asked}; free are 1 x (0 CPU)")
+    assert reason.endswith("raise placement_timeout_s")
+    # The second block is given up without another wait of its own.
+    (waiting,) = (event for event in told if isinstance(event, Waiting))
+    assert waiting.reason.startswith(f"{asked} asked for")
+
+
+def test_devices_that_become_free_are_taken(
+    ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr("bench.execution.ray_executor._POLL_S", 0.5)
+    holder = ray.remote(Holder).options(num_cpus=ray.cluster_resources()["CPU"]).remote()
+    ray.get(holder.ready.remote(), timeout=60)
+
+    def let_go(event: Event) -> None:
+        if isinstance(event, Waiting):
+            ray.kill(holder)
+
+    log = observe(ray_executor, suite_of(SINGLE), and_then=let_go)
+    assert {record.status for record in log.records} == {"completed"}

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution.placing import Shape, place
-from bench.execution.scheduler import Job, Scheduler
+from bench.execution.placing import Shape, give_back, place, take
+from bench.execution.queue import Job
+from bench.execution.scheduler import Scheduler
 
 
 @dataclass(frozen=True)
@@ -138,24 +139,6 @@ def test_a_job_that_can_never_fit_is_refused(capacity: int, excess: int) -> None
     assert not scheduler.waiting
 
 
-@given(st.lists(st.tuples(st.floats(0.1, 100), st.integers(0, 3)), min_size=1, max_size=30))
-def test_jobs_of_one_size_start_turn_by_turn_and_then_the_longest_first(
-    asked: list[tuple[float, int]],
-) -> None:
-    jobs = [of(key, 2, seconds, turn) for key, (seconds, turn) in enumerate(asked)]
-    # On devices that are never shared no job outlasts the others.
-    started = [stay.job for stay in simulate(jobs, 2)]
-    assert started == sorted(jobs, key=lambda job: (job.turn, -job.seconds, job.key))
-
-
-def test_a_job_that_would_outlast_the_others_does_not_wait_for_its_turn() -> None:
-    scheduler = Scheduler({"only": 2})
-    for key in range(4):
-        scheduler.add(of(key, 1, 10.0, turn=0))
-    scheduler.add(of(4, 1, 31.0, turn=1))
-    assert [job.key for job in scheduler.start(0.0)] == [0, 4]
-
-
 @st.composite
 def networks(draw: st.DrawFn) -> tuple[list[Job], dict[str, int]]:
     """Jobs of several bundles, each of which some set of nodes holds, and the nodes."""
@@ -205,11 +188,8 @@ def test_nothing_waits_that_fits_beside_what_runs_and_delays_no_larger_job(
     started = {job.key for job in scheduler.start(0.0)}
     left = [job for job in jobs if job.key not in started]
     if left:
-        largest = min(
-            left,
-            key=lambda job: (-job.shape.devices, -job.shape.devices_each, not job.shape.spread),
-        )
-        assert place(largest.shape, scheduler.free) is None
+        largest = min((job.shape for job in left), key=hardest_first)
+        assert place(largest, scheduler.free) is None
 
 
 def test_a_bundle_that_no_node_has_room_for_waits_though_devices_are_free() -> None:
@@ -225,20 +205,87 @@ def test_a_bundle_that_no_node_has_room_for_waits_though_devices_are_free() -> N
     assert [(job.key, scheduler.places(job.key)) for job in scheduler.start(10.0)] == [(2, ("a",))]
 
 
-def test_a_large_job_keeps_its_place_on_a_node_though_the_cluster_has_devices_to_spare() -> None:
+@pytest.mark.parametrize(("first_s", "second_s"), [(10.0, 1000.0), (1000.0, 10.0)])
+def test_a_large_job_keeps_its_place_on_a_node_and_small_ones_find_what_is_to_spare(
+    first_s: float, second_s: float
+) -> None:
     scheduler = Scheduler({"a": 4, "b": 4})
-    scheduler.add(Job(0, Shape(1, 3), 10.0))
-    scheduler.add(Job(1, Shape(1, 3), 1000.0))
-    scheduler.start(0.0)
+    for key, seconds in enumerate((first_s, second_s)):
+        scheduler.add(Job(key, Shape(1, 3), seconds))
+        scheduler.start(0.0)
+    short, long = (0, 1) if first_s < second_s else (1, 0)
     scheduler.add(Job(2, Shape(1, 4), 10.0))
     scheduler.add(Job(3, Shape(1, 1), 1000.0))
     scheduler.add(Job(4, Shape(1, 1), 1000.0))
     # One of them runs beside the job that stays; on the other node the large one is to come.
     started = scheduler.start(0.0)
-    assert len(started) == 1
-    assert scheduler.places(started[0].key) == scheduler.places(1)
-    scheduler.finish(0)
+    assert [scheduler.places(job.key) for job in started] == [scheduler.places(long)]
+    scheduler.finish(short)
     assert [job.key for job in scheduler.start(10.0)] == [2]
+
+
+def room_at(shape: Shape, nodes: Mapping[str, int], there: Sequence[Stay], now: float) -> float:
+    """When ``shape`` finds room if nothing else is started and all guesses are right."""
+    free, at = dict(nodes), now
+    for stay in there:
+        take(free, stay.job.shape, stay.places)
+    for stay in sorted(there, key=lambda stay: stay.starts_at + stay.job.seconds):
+        if place(shape, free) is not None:
+            break
+        give_back(free, stay.job.shape, stay.places)
+        at = max(at, stay.starts_at + stay.job.seconds)
+    return at
+
+
+@given(networks(), st.booleans(), st.randoms(use_true_random=False))
+def test_no_job_that_is_started_before_the_largest_delays_it_and_none_for_ever(
+    network: tuple[list[Job], dict[str, int]], right: bool, rng: random.Random
+) -> None:
+    jobs, nodes = network
+    wrong = {job.key: 1.0 if right else rng.uniform(0.1, 10.0) for job in jobs}
+    scheduler, stays, now = Scheduler(nodes), list[Stay](), 0.0
+    for job in jobs:
+        scheduler.add(job)
+    left, promised = {job.key: job for job in jobs}, dict[Shape, float]()
+    while left or any(stay.ends_at > now for stay in stays):
+        for job in scheduler.start(now):
+            del left[job.key]
+            if job.shape in promised:
+                # At once where what was to end by then has ended; at the time itself if it did.
+                by = promised.pop(job.shape)
+                ends = [s.ends_at for s in stays if s.starts_at + s.job.seconds <= by]
+                assert now <= max([by, *ends])
+            ends_at = now + job.seconds * wrong[job.key]
+            stays.append(Stay(now, ends_at, job, scheduler.places(job.key)))
+        there = [stay for stay in stays if stay.ends_at > now]
+        if left:
+            largest = min((job.shape for job in left.values()), key=hardest_first)
+            promised.setdefault(largest, room_at(largest, nodes, there, now))
+        assert there or not left
+        now = min((stay.ends_at for stay in there), default=now)
+        for stay in there:
+            if stay.ends_at == now:
+                scheduler.finish(stay.job.key)
+
+
+def hardest_first(shape: Shape) -> tuple[int, int, bool]:
+    """The order in which shapes have their turn."""
+    return -shape.devices, -shape.devices_each, not shape.spread
+
+
+def test_a_job_whose_nodes_others_hold_goes_where_they_leave_room() -> None:
+    scheduler = Scheduler({"a": 4, "b": 4, "c": 4})
+    scheduler.add(Job(0, Shape(2, 4), 10.0))
+    scheduler.add(Job(1, Shape(1, 2), 10.0))
+    scheduler.start(0.0)
+    assert (scheduler.places(0), scheduler.places(1)) == (("a", "b"), ("c",))
+    assert scheduler.move(0, {"a": 4, "b": 1, "c": 4}) is None
+    scheduler.finish(1)
+    assert scheduler.move(0, {"a": 4, "b": 1, "c": 4}) == ("a", "c")
+    assert scheduler.move(0, {"a": 4, "b": 1, "c": 4}) is None
+    assert scheduler.free == {"a": 0, "b": 4, "c": 0}
+    scheduler.finish(0)
+    assert scheduler.free == {"a": 4, "b": 4, "c": 4}
 
 
 @given(networks(), st.data())

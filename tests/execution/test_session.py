@@ -75,9 +75,10 @@ def test_more_blocks_extend_a_run(out: Path) -> None:
     assert len(info.invocations) == 2
 
 
-def test_a_longer_time_limit_is_no_other_suite(out: Path) -> None:
+@pytest.mark.parametrize("limit", ["trial_timeout_s", "stall_timeout_s", "placement_timeout_s"])
+def test_a_longer_time_limit_is_no_other_suite(out: Path, limit: str) -> None:
     run(out, executor=SimulatedExecutor(fate=only_first("timed_out")))
-    patient = suite_of({**TINY, "trial_timeout_s": 7200.0})
+    patient = suite_of({**TINY, limit: 7200.0})
     assert again(out, patient) == [TRIALS[0].trial_id]
 
 

@@ -14,7 +14,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.execution.executor import Limits
 from bench.execution.placing import Shape
-from bench.execution.scheduler import Job, Scheduler, job_of
+from bench.execution.queue import Job, job_of
+from bench.execution.scheduler import Scheduler
 from bench.execution.simulated import SimulatedExecutor
 from tests.execution.large_cluster import NODES, epoch_s, mixed_blocks
 from tests.execution.test_scheduler import SIZES, TIMES, large_load

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.execution.estimate import estimated_trial_s
-from bench.execution.executor import EpochEnded, Limits, Started
+from bench.execution.executor import EpochEnded, Limits, Started, Waiting
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.record import STATUSES, Status, TrialRecord
 from bench.report.progress import Progress, progress
@@ -97,6 +97,12 @@ def test_the_time_left_follows_the_pace_of_what_has_ended(screen: Screen) -> Non
     screen.progress.recorded(slow)
     left_s = 10 * sum(estimated_trial_s(other.variant) for other in TRIALS[1:])
     assert screen.progress.left_s() == pytest.approx(left_s)
+
+
+def test_a_block_that_waits_for_devices_is_a_line_with_what_it_waits_for(screen: Screen) -> None:
+    screen.progress.event(Waiting(TRIALS[0], "asked for one\nGPU"))
+    assert screen.lines[-1] == f"{TRIALS[0].label} (block 0): waiting: asked for one GPU"
+    assert screen.status.startswith("0 done · 4 left")
 
 
 def test_control_characters_and_markup_in_a_label_or_a_reason_stay_text(screen: Screen) -> None:
