@@ -1,5 +1,6 @@
 """What is published can be read as a run, and is made from its records alone."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -73,6 +74,14 @@ def test_a_run_that_has_not_ended_is_refused(run: Path, place: Path, tmp_path: P
     with pytest.raises(RunFolderError, match="1 of 4 trials have not ended: finish the run"):
         publish(run, "tiny", place)
     assert not (place / "tiny").exists()
+
+
+def test_every_ratio_that_the_readme_quotes_is_published() -> None:
+    _, answer = (ROOT / "README.md").read_text().split("## Does batch norm cost nothing")
+    quoted = re.findall(r"[\d.]+ \[[\d., ]+\]", answer.split("\n## ")[0])
+    table = (ROOT / "results/published/bn-overhead/summary.md").read_text()
+    assert len(quoted) == 5
+    assert [ratio for ratio in quoted if ratio not in table] == []
 
 
 def test_the_index_lists_every_published_run(run: Path, place: Path) -> None:
