@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.capped import whole_epochs
 from bench.analysis.columns import epoch_columns, trial_columns
-from bench.analysis.raw import ALL_EPOCH_FIELDS, RawRun, read_raw
+from bench.analysis.raw import ALL_EPOCH_FIELDS, RawRun
+from bench.analysis.read import read_raw
 from bench.analysis.steady import verdicts
 from bench.records.store import RunFolder, aside
 

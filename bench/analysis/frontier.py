@@ -8,7 +8,9 @@ time, or more accurate in the same: V. Pareto's optimum, of the estimates. Inter
 where a run is small, so ``clearly`` says whether they, too, lie apart.
 """
 
+import bisect
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -81,16 +83,17 @@ def _candidates(trials: "pd.DataFrame", time: str, accuracy: str) -> list[Candid
 def _ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
     """By time; whoever comes later must be more accurate than all before to be undominated."""
     ordered = sorted(candidates, key=lambda c: (c.seconds.value, -c.accuracy.value))
+    clearly = clearly_beaten([(c.seconds, c.accuracy) for c in ordered])
     ranked: list[Candidate] = []
     best: Candidate | None = None
-    for each in ordered:
+    for each, is_clear in zip(ordered, clearly, strict=True):
         beaten = best is not None and not _better(each, best)
         ranked.append(
             dataclasses.replace(
                 each,
                 on_frontier=not beaten,
                 dominated_by=best.variant_id if beaten and best is not None else None,
-                clearly=any(_apart(other, each) for other in ordered),
+                clearly=is_clear,
             )
         )
         best = each if best is None or each.accuracy.value > best.accuracy.value else best
@@ -102,10 +105,25 @@ def _better(each: Candidate, best: Candidate) -> bool:
     return same or each.accuracy.value > best.accuracy.value
 
 
-def _apart(winner: Candidate, loser: Candidate) -> bool:
-    """Whether ``winner`` is quicker and more accurate, and no interval overlaps."""
-    quickest, most = loser.seconds.low, loser.accuracy.high
-    slowest, least = winner.seconds.high, winner.accuracy.low
-    if quickest is None or most is None or slowest is None or least is None:
-        return False
-    return slowest < quickest and least > most
+def clearly_beaten(estimates: Sequence[tuple[Estimate, Estimate]]) -> list[bool]:
+    """Of pairs of time and accuracy, whether another is quicker and more accurate for certain.
+
+    That is where neither interval overlaps: the other's slowest is below its quickest, the
+    other's least above its most. One without an interval beats none and is beaten by none.
+    """
+    winners = sorted(
+        (time.high, accuracy.low)
+        for time, accuracy in estimates
+        if time.high is not None and accuracy.low is not None
+    )
+    slowest = [high for high, _ in winners]
+    # The most that the first so many winners are accurate at least.
+    least = list(itertools.accumulate((low for _, low in winners), max))
+
+    def is_beaten(time: Estimate, accuracy: Estimate) -> bool:
+        if time.low is None or accuracy.high is None:
+            return False
+        quicker = bisect.bisect_left(slowest, time.low)
+        return quicker > 0 and least[quicker - 1] > accuracy.high
+
+    return list(itertools.starmap(is_beaten, estimates))

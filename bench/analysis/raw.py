@@ -1,7 +1,7 @@
-"""The records of a run as arrays: read once, file by file, without a model for each.
+"""The records of a run as arrays: read file by file, without a model for each.
 
 Usage:
-    raw = read_raw(RunFolder.open(run), all_attempts=False)
+    raw = read_records(RunFolder.open(run), all_attempts=False)
     raw.columns["status"], raw.epochs["epoch_s"], raw.epoch_counts
 
 A run of 100,000 trials holds a million epochs: as models or dictionaries they would not fit
@@ -53,7 +53,7 @@ class RawRun:
     """Times of the windows of each counted epoch, of trials that ``max_steps`` may have capped."""
 
 
-def read_raw(
+def read_records(
     folder: RunFolder,
     *,
     all_attempts: bool,
@@ -93,7 +93,7 @@ class _Gathered:
     def add(self, record: dict[str, Any]) -> None:
         trial, epochs = record["trial"], record["epochs"]
         variant = trial["variant"]
-        for name, value in _VARIANT_DEFAULTS.items():
+        for name, value in VARIANT_DEFAULTS.items():
             variant.setdefault(name, value)
         for name in _VARIANT_TUPLES:
             variant[name] = str(list(variant[name]))
@@ -179,7 +179,7 @@ def _rows_picker(names: Sequence[str]) -> Callable[[list[dict[str, Any]]], list[
 _VARIANT_TUPLES = tuple(
     name for name in Variant.model_fields if "tuple" in str(Variant.model_fields[name].annotation)
 )
-_VARIANT_DEFAULTS = {
+VARIANT_DEFAULTS = {
     name: field.default for name, field in Variant.model_fields.items() if not field.is_required()
 }
 """What older records lack."""
@@ -187,7 +187,7 @@ _TRIAL = operator.itemgetter(*TRIAL_FIELDS)
 _RECORD = _picker(tuple(RECORD_FIELDS))
 _VARIANT = operator.itemgetter(*fields_of(Variant))
 _MEASURES = _picker(tuple(fields_of(Measures)))
-_NAMES = (*TRIAL_FIELDS, *RECORD_FIELDS, *fields_of(Variant), *fields_of(Measures))
+NAMES = (*TRIAL_FIELDS, *RECORD_FIELDS, *fields_of(Variant), *fields_of(Measures))
 
 
 def _in_planned_order(gathered: _Gathered) -> RawRun:
@@ -196,14 +196,14 @@ def _in_planned_order(gathered: _Gathered) -> RawRun:
     gathered.close_chunk()
     order, attempt = (
         np.array([row[i] for row in gathered.rows], dtype=np.int64)
-        for i in (_NAMES.index("order"), _NAMES.index("attempt"))
+        for i in (NAMES.index("order"), NAMES.index("attempt"))
     )
     ranked = np.lexsort((attempt, order))
     counts = np.array(gathered.epoch_counts, dtype=np.int64)
     epochs = np.concatenate(gathered.chunks)[_epoch_order(counts, ranked)]
     place = np.argsort(ranked)
     return RawRun(
-        columns=dict(zip(_NAMES, _columns(gathered.rows, ranked.tolist()), strict=True)),
+        columns=dict(zip(NAMES, _columns(gathered.rows, ranked.tolist()), strict=True)),
         epochs={name: epochs[:, i] for i, name in enumerate(gathered.epoch_fields)},
         epoch_counts=counts[ranked],
         settings_code=np.array(gathered.settings_code, dtype=np.int64)[ranked],
@@ -214,7 +214,7 @@ def _in_planned_order(gathered: _Gathered) -> RawRun:
 
 def _columns(rows: list[_Values], ranked: list[int]) -> Iterator[_Values]:
     if not rows:
-        return iter([()] * len(_NAMES))
+        return iter([()] * len(NAMES))
     return zip(*(rows[i] for i in ranked), strict=True)
 
 

@@ -17,7 +17,8 @@ from bench.analysis.frame import trials_frame
 from bench.analysis.matched import settled
 from bench.analysis.measured import MEASURED_COLUMNS, NOTHING, Measured, measured, with_steps
 from bench.analysis.paired import Estimate
-from bench.analysis.raw import RawRun, collector_paused, read_raw
+from bench.analysis.raw import RawRun, collector_paused
+from bench.analysis.read import read_raw
 from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
 from bench.analysis.session import SESSION_COLUMNS, with_sessions
 from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time

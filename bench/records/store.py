@@ -4,6 +4,7 @@
     <run>/trials/<trial_id>.json           the last attempt at a trial
     <run>/trials/<trial_id>.attempt1.json  an earlier one
     <run>/trials.csv ... epochs.parquet    the same as tables, made from the records
+    <run>/records.npz                      of a large run, what analysis has read of the records
     <run>/report/                          what ``bench report`` writes
     <run>/.lock                            held by the one driver that may write
     <run>/records.jsonl                    in trials' place where a run was published
@@ -108,6 +109,22 @@ class RunFolder:
     def published(self) -> Path:
         """All attempts in one file, a line each, the last at a trial after the earlier ones."""
         return self.path / "records.jsonl"
+
+    @property
+    def kept(self) -> Path:
+        """What analysis has read of many records, for the next time; it may be deleted."""
+        return self.path / "records.npz"
+
+    def marks(self) -> list[tuple[str, int, int]]:
+        """Name, size and time (ns) of each record's file, sorted; none where it was published.
+
+        They change whenever a record does.
+        """
+        if not self.trials.is_dir():
+            return []
+        with os.scandir(self.trials) as entries:
+            files = [(e.name, e.stat()) for e in entries if e.name.endswith(".json")]
+        return sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
 
     @property
     def report(self) -> Path:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.frontier import frontier
+from bench.analysis.frontier import clearly_beaten, frontier
+from bench.analysis.paired import Estimate
 from tests.frames_made import made_trials
 
 ACTIVATIONS = ["relu", "elu", "selu", "gelu", "tanh", "sigmoid"]
@@ -74,3 +75,22 @@ def test_what_learns_nothing_is_on_no_frontier() -> None:
     assert frontier(trials.assign(dataset="synthetic")) == ()
     assert frontier(trials.assign(communication="none", replicas=2)) == ()
     assert len(frontier(trials.assign(communication="none"))) == 2
+
+
+BOUNDS = st.tuples(st.integers(1, 6), st.integers(1, 6)).map(sorted)
+ESTIMATES = st.one_of(
+    BOUNDS.map(lambda b: Estimate(sum(b) / 2, float(b[0]), float(b[1]), 3)),
+    st.integers(1, 6).map(lambda value: Estimate(float(value), None, None, 1)),
+)
+
+
+@given(st.lists(st.tuples(ESTIMATES, ESTIMATES), max_size=8))
+def test_clearly_is_where_no_interval_overlaps(pairs: list[tuple[Estimate, Estimate]]) -> None:
+    def beats(winner: tuple[Estimate, Estimate], loser: tuple[Estimate, Estimate]) -> bool:
+        slowest, least = winner[0].high, winner[1].low
+        quickest, most = loser[0].low, loser[1].high
+        if slowest is None or least is None or quickest is None or most is None:
+            return False
+        return slowest < quickest and least > most
+
+    assert clearly_beaten(pairs) == [any(beats(w, each) for w in pairs) for each in pairs]

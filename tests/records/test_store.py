@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.raw import read_raw
+from bench.analysis.read import read_raw
 from bench.errors import BenchError, ResourceError, RunFolderError, StorageError
 from bench.records import migrate
 from bench.records.record import SCHEMA_VERSION, TrialRecord

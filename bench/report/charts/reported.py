@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.health import load_health
-from bench.analysis.raw import ALL_EPOCH_FIELDS, collector_paused, read_raw
+from bench.analysis.raw import ALL_EPOCH_FIELDS, collector_paused
+from bench.analysis.read import read_raw
 from bench.analysis.summary import Column, Summary
 from bench.records.store import RunFolder
 from bench.spec.expand import Pair

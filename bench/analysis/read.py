@@ -1,0 +1,67 @@
+"""The records of a run as arrays, however many there are.
+
+Usage:
+    raw = read_raw(RunFolder.open(run), all_attempts=False)
+
+A small run's are read from their files each time. Those of a large run are read once and kept
+beside them (``kept``), since to open and parse 100,000 files takes longer than all that is made
+of them.
+"""
+
+from collections.abc import Sequence
+
+from bench.analysis.kept import keep, load
+from bench.analysis.raw import (
+    ALL_EPOCH_FIELDS,
+    TRIAL_EPOCH_FIELDS,
+    RawRun,
+    collector_paused,
+    read_records,
+)
+from bench.records.store import RunFolder
+
+LARGE = 2_000
+"""Records from which on a run is large."""
+
+
+@collector_paused()
+def read_raw(
+    folder: RunFolder,
+    *,
+    all_attempts: bool,
+    epoch_fields: Sequence[str] = TRIAL_EPOCH_FIELDS,
+) -> RawRun:
+    """The records of ``folder``: the last attempt at each trial, or all.
+
+    Their epochs have ``epoch_fields`` at least. RunFolderError, naming the file and the field,
+    where a record is damaged.
+    """
+    marks = folder.marks()
+    if len(marks) < LARGE:
+        return read_records(folder, all_attempts=all_attempts, epoch_fields=epoch_fields)
+    whole = load(folder.kept, marks)
+    if whole is None:
+        whole = read_records(folder, all_attempts=True, epoch_fields=ALL_EPOCH_FIELDS)
+        keep(folder.kept, marks, whole)
+    return whole if all_attempts else last_attempts(whole)
+
+
+def last_attempts(raw: RawRun) -> RawRun:
+    """``raw`` without the attempts that were followed by another."""
+    import numpy as np
+
+    last = {trial_id: row for row, trial_id in enumerate(raw.columns["trial_id"])}
+    rows = sorted(last.values())
+    if len(rows) == len(raw.epoch_counts):
+        return raw
+    is_last = np.isin(np.arange(len(raw.epoch_counts)), rows)
+    of_last = np.repeat(is_last, raw.epoch_counts)
+    place = {row: i for i, row in enumerate(rows)}
+    return RawRun(
+        columns={name: tuple(values[row] for row in rows) for name, values in raw.columns.items()},
+        epochs={name: values[of_last] for name, values in raw.epochs.items()},
+        epoch_counts=raw.epoch_counts[is_last],
+        settings_code=raw.settings_code[is_last],
+        settings=raw.settings,
+        windows={place[row]: of_epochs for row, of_epochs in raw.windows.items() if row in place},
+    )
