@@ -20,6 +20,7 @@ from typing import Protocol
 from bench.errors import RunFolderError, StorageError, SuiteError
 from bench.execution.executor import Event, Executor, Limits
 from bench.execution.interrupt import held_back
+from bench.execution.own import check_workloads
 from bench.execution.prune import Pruning
 from bench.measure.environment import environment
 from bench.records.clock import utc_now
@@ -61,7 +62,9 @@ class Outcome:
 
 def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
     """A new run folder for ``suite``, or the one to go on with; SuiteError if it differs."""
-    info = _info(suite, make_plan(suite))
+    plan = make_plan(suite)
+    check_workloads(plan.trials)
+    info = _info(suite, plan)
     if not resume:
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)

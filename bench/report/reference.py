@@ -10,7 +10,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from pydantic import BaseModel
 
@@ -24,6 +24,7 @@ from bench.records.record import (
     Measures,
     TrialRecord,
 )
+from bench.spec.axis import choices_of
 from bench.spec.plan import Trial
 from bench.spec.suite import Suite
 from bench.spec.variant import AXES, Variant, fill_defaults
@@ -183,8 +184,9 @@ def _values(axis: str) -> str:
     if axis not in Variant.model_fields:
         return "1 or more"
     annotation = get_type_hints(Variant, include_extras=True)[axis]
-    choices = _choices(annotation)
-    return ", ".join(map(_shown, choices)) if choices else _KINDS.get(axis, "1 or more")
+    choices = choices_of(annotation)
+    more = ["`package.module:function`"] if axis == "workload" else []
+    return ", ".join([*choices, *more]) if choices else _KINDS.get(axis, "1 or more")
 
 
 _KINDS = {
@@ -200,12 +202,6 @@ _KINDS = {
     "classes": "2 or more",
     "warmup_epochs": "0 or more, below epochs",
 }
-
-
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,7 @@ Usage:
 import difflib
 import functools
 from collections.abc import Iterable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -40,6 +40,13 @@ def nearest(word: str, names: Iterable[str]) -> str:
     return f": use one of {', '.join(names)}"
 
 
+def choices_of(annotation: Any) -> list[str]:
+    """The names that a field may hold, whatever else it may; none where it takes no names."""
+    if get_origin(annotation) is Literal:
+        return [choice for choice in get_args(annotation) if isinstance(choice, str)]
+    return [choice for part in get_args(annotation) for choice in choices_of(part)]
+
+
 @functools.cache
 def _adapter(key: str) -> TypeAdapter[Any]:
     field = Variant.model_fields[_field_of(key)]
@@ -51,8 +58,7 @@ def _field_of(key: str) -> str:
 
 
 def _explain(key: str, value: Any, error: ValidationError) -> str:
-    allowed = get_args(Variant.model_fields[_field_of(key)].annotation)
-    choices = [choice for choice in allowed if isinstance(choice, str)]
+    choices = choices_of(Variant.model_fields[_field_of(key)].annotation)
     if choices:
         hint = nearest(value, choices) if isinstance(value, str) else nearest("", choices)
         return f"{key} cannot be {shown(value)}{hint}"

@@ -52,6 +52,9 @@ OptimizerName = Literal[
 ]
 Precision = Literal["float32", "float32_strict", "mixed_bfloat16", "mixed_float16", "float64"]
 
+OwnWorkload = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""A function that anybody can write, by the module that it is in and its name."""
+
 _Count = Annotated[int, Field(ge=1, strict=True)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 _Switch = Annotated[bool, Field(strict=True)]
@@ -67,8 +70,9 @@ class Variant(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    workload: Literal["mlp", "convnet", "resnet50"]
-    """The kind of network; resnet50 has norms where its paper has them."""
+    workload: Literal["mlp", "convnet", "resnet50"] | OwnWorkload
+    """The kind of network; resnet50 has norms where its paper has them. A function of one's own
+    is "package.module:function"."""
     hidden: tuple[_Count, ...]
     """Width of each hidden dense layer, input side first; may be empty. resnet50 has none."""
     depth: _Count = 1
@@ -221,12 +225,12 @@ BATCH_SIZES = frozenset({"global_batch_size", "per_replica_batch_size"})
 """Two ways of giving the same thing."""
 
 
-_UNUSED = {
+_UNUSED: dict[str, frozenset[str]] = {
     "mlp": frozenset({"filters"}),
     "convnet": frozenset(),
     "resnet50": frozenset({"filters", "hidden"}),
 }
-"""Axes that say how large another workload is."""
+"""Axes that say how large another workload is. One's own may use them all."""
 
 
 def inert_keys(variant: Variant) -> frozenset[str]:
@@ -248,7 +252,7 @@ def inert_keys(variant: Variant) -> frozenset[str]:
         inert.add("max_steps")
     if variant.clip == "none":
         inert.add("clip_threshold")
-    inert |= _UNUSED[variant.workload]
+    inert |= _UNUSED.get(variant.workload, frozenset())
     if variant.dataset != "synthetic":
         inert |= {"shape", "classes"}
     return frozenset(inert)
