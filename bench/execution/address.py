@@ -15,6 +15,7 @@ from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
 from ray._private.grpc_utils import init_grpc_channel
+from ray._private.ray_constants import GLOBAL_GRPC_OPTIONS
 from ray._private.services import get_ray_address_from_environment
 from ray.exceptions import AuthenticationError
 
@@ -77,7 +78,8 @@ def _of_this_machine() -> str:
 def _ask(address: str) -> "tuple[grpc.StatusCode | None, str]":
     """How the first question is answered: None where all is well, and words on it."""
     try:
-        with init_grpc_channel(address) as channel:
+        # Not through a proxy that http_proxy names, unless Ray itself goes that way.
+        with init_grpc_channel(address, GLOBAL_GRPC_OPTIONS) as channel:
             channel.unary_unary(_ASKS_FOR_IDENTITY)(b"", timeout=_ANSWER_S)
     except AuthenticationError:  # RAY_AUTH_MODE has it send a token that there is not
         return _STRANGER, ""
