@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bench.errors import DataError, ResourceError, UsageError
+from bench.errors import DataError, DatasetError, ResourceError, UsageError
 from bench.records.record import Status
 from bench.spec.suite import Suite, load_suite
 
@@ -77,7 +77,7 @@ def run(
                 prune_oom=prune_oom,
                 command=command,
             )
-        except ResourceError:
+        except (DatasetError, ResourceError):
             if not resume:
                 folder.discard()
             raise

@@ -71,6 +71,8 @@ class Worker:
         if not gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        # Ray and NVML count GPUs in the bus's order; CUDA does so only when told, on any cluster.
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         # Ray's own folder of logs: where nobody is left to delete it, it goes with Ray's.
         logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
         self._log = _own_log(logs if logs.is_dir() else None)

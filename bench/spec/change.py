@@ -21,7 +21,8 @@ def changed(
 
     A key of the suite itself is replaced. Any other is an axis, by its bare name or behind
     "variant." or "matrix.": a list becomes that axis of the matrix, a single value holds for
-    every variant, and leaves nothing to compare along it. ValueError for a key that is neither.
+    every variant, and leaves nothing to compare along it. ValueError for a key that is neither,
+    and for a list where the suite lists its variants, which a matrix does not reach.
     """
     keys = [k for k in suite_keys if k not in ("variant", "matrix")]
     if key in keys:
@@ -35,6 +36,8 @@ def changed(
     if isinstance(variants, list):
         variants = [_without(listed, dropped) for listed in variants]
     varies = _is_axis_of_values(axis, value)
+    if varies and variants:
+        raise ValueError(f"{axis} takes one value here: the suite lists its variants one by one")
     target = tables["matrix" if varies else "variant"]
     if isinstance(target, dict):
         target[axis] = value

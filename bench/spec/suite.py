@@ -46,7 +46,7 @@ class Suite(BaseModel):
     """Repeats of every comparison; an interval needs two."""
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     """Order of trials, weights and shuffles come from it."""
-    stall_timeout_s: Annotated[float, Field(gt=0, strict=True)] = 900.0
+    stall_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 900.0
     """A trial that makes no step's worth of progress for so long is ended."""
     placement_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600.0
     """A block whose devices others hold for so long is given up."""
@@ -159,7 +159,7 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
         return f"{name_or_path}.toml", file.read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
-        return str(path), path.read_text(encoding="utf-8")
+        return str(path), path.read_text(encoding="utf-8-sig")  # some editors leave a mark
     except FileNotFoundError:
         hint = nearest(str(path), shipped)
         raise SuiteError(f"no suite '{name_or_path}', shipped or as a file{hint}") from None

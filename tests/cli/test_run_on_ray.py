@@ -128,7 +128,10 @@ def test_data_that_is_damaged_ends_a_run_before_it_goes_on_and_costs_none_of_wha
         **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),  # nobody's
     }
     resumed = ("run", suite, "--out", out, "--resume", "--blocks", "2")
-    shutil.copytree(fashion_mnist_dir, data)
+    data.mkdir()
+    assert bench("run", suite, "--out", out, env=env).returncode == 5
+    assert not out.exists()  # so that the same command does once there is data
+    shutil.copytree(fashion_mnist_dir, data, dirs_exist_ok=True)
     done = bench("run", suite, "--out", out, env=env)
     assert done.returncode == 0, done.stderr
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -28,3 +29,10 @@ def test_only_the_executor_that_is_asked_for_is_imported() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", ["inprocess", "simulated"])
+@pytest.mark.parametrize("asked", [{"address": "here:6379"}, {"device": "cpu"}])
+def test_what_an_executor_cannot_act_on_is_refused(name: str, asked: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"are for the executor ray, not for {name}"):
+        make_executor(name, **asked)

@@ -173,6 +173,23 @@ def test_a_change_holds_for_listed_variants_too() -> None:
     assert suite.variants == [{"label": "short"}, {}]
 
 
+def test_a_list_of_values_does_not_reach_listed_variants_and_is_refused() -> None:
+    with pytest.raises(SuiteError, match="--set: epochs takes one value here: the suite lists"):
+        load_suite("notebook", {"epochs": [1, 2]})
+
+
+def test_a_time_limit_is_a_number_that_a_run_folder_can_hold() -> None:
+    for key in ("stall_timeout_s", "trial_timeout_s", "placement_timeout_s"):
+        with pytest.raises(SuiteError, match=f"{key} cannot be inf"):
+            parse_suite({"name": "a", key: float("inf")})
+
+
+def test_the_mark_that_some_editors_put_first_is_no_part_of_a_suite(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_text('name = "marked"\n', encoding="utf-8-sig")
+    assert load_suite(path).name == "marked"
+
+
 @pytest.mark.parametrize("key", ["hidden", "filters", "health_epochs"])
 def test_a_list_of_numbers_is_one_value_where_the_axis_takes_lists(file: Path, key: str) -> None:
     assert load_suite(file, {key: [50, 20]}).variant[key] == (50, 20)
