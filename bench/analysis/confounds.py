@@ -21,7 +21,7 @@ _DEVICES = (
 )
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
-    "workload": ("norm_layers",),
+    "workload": ("norm_layers", "workload_source"),
     "hidden": ("norm_layers",),
     "depth": ("norm_layers",),
     "filters": ("norm_layers",),

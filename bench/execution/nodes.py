@@ -3,10 +3,11 @@
 Usage:
     for node in alive_nodes(): ...
     environments(cluster.cores_of)       # each node's, asked on all nodes at once
+    on_each_node(question, argument)     # any other question, of no cores
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError
@@ -20,7 +21,8 @@ _CORES_S = 30.0
 _ANSWER_S = 120.0
 
 Node = dict[str, Any]
-_Named = tuple[str, dict[str, Any]]
+_Argument = TypeVar("_Argument")
+_Answer = TypeVar("_Answer")
 
 
 def alive_nodes() -> list[Node]:
@@ -53,15 +55,30 @@ def environments(cores_of: Callable[[str], float]) -> dict[str, Any]:
     return by_name
 
 
+def on_each_node(question: Callable[[_Argument], _Answer], argument: _Argument) -> list[_Answer]:
+    """What ``question`` answers on each living node; nothing of one that does not answer."""
+    return list(_ask(alive_nodes(), lambda _: 0.0, _ANSWER_S, question, argument).values())
+
+
 def _ask(
-    nodes: Sequence[Node], cores_of: Callable[[str], float], timeout_s: float
-) -> dict[str, _Named]:
+    nodes: Sequence[Node],
+    cores_of: Callable[[str], float],
+    timeout_s: float,
+    question: Callable[..., Any] = node_environment,
+    *arguments: Any,
+) -> dict[str, Any]:
     """The answers, by node, that come within ``timeout_s``."""
-    asked = {node["NodeID"]: _asked(node["NodeID"], cores_of) for node in nodes}
+    asked = {}
+    for node in nodes:
+        node_id = node["NodeID"]
+        near = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        task: Any = ray.remote(question)
+        there = task.options(num_cpus=cores_of(node_id), scheduling_strategy=near)
+        asked[node_id] = there.remote(*arguments)
     if not asked:
         return {}
     ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
-    found: dict[str, _Named] = {}
+    found: dict[str, Any] = {}
     for node_id, answer in asked.items():
         if answer not in ready:
             ray.cancel(answer)
@@ -71,9 +88,3 @@ def _ask(
         except RayError:  # it was lost meanwhile
             continue
     return found
-
-
-def _asked(node_id: str, cores_of: Callable[[str], float]) -> Any:
-    near = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    task: Any = ray.remote(node_environment)
-    return task.options(num_cpus=cores_of(node_id), scheduling_strategy=near).remote()

@@ -31,7 +31,8 @@ from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
 from bench.execution.lane import Lane
 from bench.execution.leaving import leave
-from bench.execution.nodes import alive_nodes, environments
+from bench.execution.nodes import alive_nodes, environments, on_each_node
+from bench.execution.own import check_on_nodes
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions, refused_by_ray
@@ -125,7 +126,8 @@ class RayExecutor:
     ) -> Generator[TrialRecord, None, None]:
         """Keep the devices busy, the largest blocks first; give records as trials end.
 
-        DatasetError, before anything starts, where real data cannot be had.
+        Before anything starts, DatasetError where real data cannot be had, ResourceError where
+        a node lacks the module of a workload.
         """
         attempts: dict[str, int] = {}
 
@@ -134,6 +136,7 @@ class RayExecutor:
             return Lane(block, reservation, limits, on_event, data_of, board, attempts)
 
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
+        check_on_nodes(fleet.trials, on_each_node)
         self._shelf.stock(fleet.trials)
         try:
             while fleet.busy:

@@ -24,7 +24,7 @@ from bench.records.record import (
     Measures,
     TrialRecord,
 )
-from bench.spec.axis import choices_of
+from bench.spec.axis import OWN_WORKLOAD, choices_of
 from bench.spec.plan import Trial
 from bench.spec.suite import Suite
 from bench.spec.variant import AXES, Variant, fill_defaults
@@ -185,7 +185,7 @@ def _values(axis: str) -> str:
         return "1 or more"
     annotation = get_type_hints(Variant, include_extras=True)[axis]
     choices = choices_of(annotation)
-    more = ["`package.module:function`"] if axis == "workload" else []
+    more = [f"`{OWN_WORKLOAD}`"] if axis == "workload" else []
     return ", ".join([*choices, *more]) if choices else _KINDS.get(axis, "1 or more")
 
 

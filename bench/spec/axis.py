@@ -13,11 +13,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.spec.problem import requirement, shown
 from bench.spec.variant import AXES, Variant
+from bench.spec.workloads import registered, written_out
+
+OWN_WORKLOAD = "package.module:function"
+"""What else a workload may be, beside the names of the package's own."""
 
 
 def check_setting(key: str, value: Any) -> Any:
     """``value`` as the variant's field will hold it; ValueError says what is wrong with it."""
     check_key(key, AXES)
+    if key == "workload" and isinstance(value, str) and value not in _choices(key):
+        value = written_out(value)
     try:
         return _adapter(key).validate_python(value)
     except ValidationError as error:
@@ -57,8 +63,14 @@ def _field_of(key: str) -> str:
     return "global_batch_size" if key == "per_replica_batch_size" else key
 
 
+def _choices(key: str) -> list[str]:
+    return choices_of(Variant.model_fields[_field_of(key)].annotation)
+
+
 def _explain(key: str, value: Any, error: ValidationError) -> str:
-    choices = choices_of(Variant.model_fields[_field_of(key)].annotation)
+    choices = _choices(key)
+    if key == "workload":
+        choices = list(dict.fromkeys([*choices, *registered(), OWN_WORKLOAD]))
     if choices:
         hint = nearest(value, choices) if isinstance(value, str) else nearest("", choices)
         return f"{key} cannot be {shown(value)}{hint}"

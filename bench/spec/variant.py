@@ -72,7 +72,7 @@ class Variant(BaseModel):
 
     workload: Literal["mlp", "convnet", "resnet50"] | OwnWorkload
     """The kind of network; resnet50 has norms where its paper has them. A function of one's own
-    is "package.module:function"."""
+    is "package.module:function", or the name that its package has registered."""
     hidden: tuple[_Count, ...]
     """Width of each hidden dense layer, input side first; may be empty. resnet50 has none."""
     depth: _Count = 1
@@ -165,6 +165,11 @@ class Variant(BaseModel):
         return self.global_batch_size // self.total_replicas
 
     @property
+    def has_own_workload(self) -> bool:
+        """Whether its network is a function of somebody's own, by module and name."""
+        return ":" in self.workload
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Width of each hidden dense layer, repeated ones included."""
         return self.hidden * self.depth
@@ -203,8 +208,9 @@ class Variant(BaseModel):
 
         Keys that cannot act (``clip_threshold`` without clipping, say) are left out.
         """
-        canonical = {k: v for k, v in self.model_dump().items() if k not in inert_keys(self)}
-        if "hidden" in canonical:
+        inert = inert_keys(self)
+        canonical = {k: v for k, v in self.model_dump().items() if k not in inert}
+        if "hidden" in canonical and "depth" in inert:
             canonical["hidden"] = self.widths
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -230,12 +236,15 @@ _UNUSED: dict[str, frozenset[str]] = {
     "convnet": frozenset(),
     "resnet50": frozenset({"filters", "hidden"}),
 }
-"""Axes that say how large another workload is. One's own may use them all."""
+"""Axes that say how large another workload is. One's own may use them all, and
+is held to those that it reads (``bench.training.own``)."""
 
 
 def inert_keys(variant: Variant) -> frozenset[str]:
     """Keys of ``variant`` that have no effect on its training."""
-    inert = {"depth", *OBSERVING}  # which is in the widths of all layers
+    inert = {*OBSERVING}
+    if not variant.has_own_workload:
+        inert.add("depth")  # which is in the widths of all layers
     silent = variant.total_replicas == 1 or variant.communication == "none"
     if variant.norm not in ("bn_post", "bn_pre") or silent:
         inert.add("synchronized")

@@ -7,7 +7,7 @@ Usage:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -33,11 +33,29 @@ _MAX_GROUPS = 32
 """Group norm's usual number of groups (Wu and He, arXiv 1803.08494)."""
 
 
+class _Noted:
+    """A variant that notes which of its settings were read."""
+
+    def __init__(self, variant: Variant) -> None:
+        self._variant = variant
+        self.read: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        of_class = getattr(Variant, name, None)
+        if isinstance(of_class, property) and of_class.fget:
+            return of_class.fget(self)  # which notes what it reads in turn
+        self.read.add(name)
+        return getattr(self._variant, name)
+
+
 class Layers:
     """Makes the layers of one model, counting its products to seed each of them apart."""
 
     def __init__(self, variant: Variant, seed: int) -> None:
-        self.variant = variant
+        noted = _Noted(variant)
+        self.variant = cast(Variant, noted)
+        self.read = noted.read
+        """The settings that the network was built with so far."""
         self.kind = PRECISIONS[variant.precision]
         first = ("bn_pre", "layer", "group") if variant.workload == "resnet50" else ("bn_pre",)
         self.norm_first = variant.norm in first
@@ -55,7 +73,7 @@ class Layers:
 
     def last(self, classes: int) -> _Layer:
         """Logits: as wide as the precision's weights, for the loss."""
-        start = keras.initializers.GlorotUniform(seed=self._next_seed())
+        start = keras.initializers.GlorotUniform(seed=self.next_seed())
         return keras.layers.Dense(classes, kernel_initializer=start, dtype=self.kind.dtype)
 
     def hidden(self, product: _Layer, x: _Tensor) -> _Tensor:
@@ -107,16 +125,17 @@ class Layers:
         """Of a list of tensors of one shape."""
         return keras.layers.Add(dtype=self.kind.policy)
 
+    def next_seed(self) -> int:
+        """Another seed at each call, the same ones for the same trial's seed."""
+        self._products += 1
+        return self._seed + self._products
+
     def _product(self) -> dict[str, Any]:
         return {
-            "kernel_initializer": INITIALIZERS[self.variant.initializer](self._next_seed()),
+            "kernel_initializer": INITIALIZERS[self.variant.initializer](self.next_seed()),
             "use_bias": not self.norm_first,
             "dtype": self.kind.policy,
         }
-
-    def _next_seed(self) -> int:
-        self._products += 1
-        return self._seed + self._products
 
 
 def group_count(channels: int) -> int:

@@ -8,10 +8,9 @@ puts the norm between the two and drops the product's bias, which the norm's off
 every other norm stands after the activation. All norms also stand on the input. The last
 layer is dense, glorot_uniform, without activation: the loss takes logits. ResNet-50 has places
 of its own for norms (``resnet.py``). A workload of the user's own is a function of ``Layers`` and
-the images, as those below are.
+the images, as those below are (``own.py``).
 """
 
-import importlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 
 from bench.spec.variant import Variant
 from bench.training.layers import Layers
+from bench.training.own import own_features
 from bench.training.resnet import resnet50
 
 _Layer = Any
@@ -51,12 +51,10 @@ def build_model(
     inputs = x = keras.Input(tuple(shape), dtype=layers.kind.dtype)
     if variant.inputs == "standardized" and images is not None:
         x = _standardization(images, layers.kind.policy)(x)
-    features = _workload(variant.workload)(layers, x)
-    if not _is_flat(features):
-        raise WorkloadError(
-            f"workload {variant.workload} must return the features of each image as one tensor of "
-            f"shape (images, features), not {_described(features)}"
-        )
+    if variant.has_own_workload:
+        features = own_features(variant.workload, layers, x)
+    else:
+        features = _WORKLOADS[variant.workload](layers, x)
     return keras.Model(inputs, layers.last(classes)(features))
 
 
@@ -66,32 +64,6 @@ def _standardization(images: np.ndarray, policy: str) -> _Layer:
     # Of what varies less than by one level of grey, a single bright pixel would outweigh the rest.
     variance = np.maximum(deviation, 1 / 255) ** 2
     return keras.layers.Normalization(axis=(1, 2, 3), mean=mean, variance=variance, dtype=policy)
-
-
-class WorkloadError(Exception):
-    """A workload of the user's own that cannot be imported, or does not keep to its contract."""
-
-
-def _workload(name: str) -> "_Workload":
-    if name in _WORKLOADS:
-        return _WORKLOADS[name]
-    module, _, function = name.partition(":")
-    try:
-        own: _Workload = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise WorkloadError(
-            f"workload {name} cannot be imported here ({error}): install its package on every node"
-        ) from error
-    return own
-
-
-def _is_flat(features: Any) -> bool:
-    return isinstance(features, keras.KerasTensor) and len(features.shape) == 2
-
-
-def _described(features: Any) -> str:
-    shape = getattr(features, "shape", None)
-    return f"one of shape {shape}" if shape is not None else type(features).__name__
 
 
 def count_parameters(model: keras.Model) -> tuple[int, int]:
@@ -128,8 +100,7 @@ def _dense_stack(layers: Layers, x: _Tensor) -> _Tensor:
     return x
 
 
-_Workload = Callable[[Layers, _Tensor], _Tensor]
-_WORKLOADS: dict[str, _Workload] = {
+_WORKLOADS: dict[str, Callable[[Layers, _Tensor], _Tensor]] = {
     "mlp": _mlp,
     "convnet": _convnet,
     "resnet50": resnet50,

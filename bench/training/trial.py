@@ -26,6 +26,7 @@ from bench.training.health import Health
 from bench.training.models import build_model, count_parameters, norm_settings
 from bench.training.optimizer import Update
 from bench.training.outcome import outcome_of
+from bench.training.own import workload_source
 from bench.training.pipeline import Feed, make_feed
 from bench.training.program import EpochResult, Program
 from bench.training.pulse import Pulse
@@ -94,6 +95,7 @@ class _Session:
         with self._timed("rendezvous_s"):
             replicas = make_replicas(variant)
         self.resolved = {**runtime.describe(variant), **replicas.settings()}
+        self.resolved.update(workload_source(variant))
         self.devices = runtime.device_names()
         with self._timed("data_load_s"):
             arrays = load()

@@ -1,55 +1,98 @@
-"""The guide's own workload and suite, run as its reader would."""
+"""The guide's own workload and suites, installed and run as its reader would."""
 
+import json
 import re
+import shutil
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
+import pytest
+
 import bench as api
+from bench.spec.plan import make_plan
+from bench.spec.suite import load_suite
 from tests.processes import bench
 
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs" / "how-to.md").read_text()
 OUTSIDE = ROOT / "tests" / "outside"
-SHORT = [
-    "--blocks",
-    "1",
-    "--set",
-    "epochs=1",
-    "--set",
-    "dataset=synthetic",
-    "--set",
-    "examples=256",
+BLOCKS: list[tuple[str, str]] = [
+    (before, textwrap.dedent(quoted))
+    for before, quoted in re.findall(
+        r"([^\n]*(?:\n[^\n]+)*)\n\n *```\w+\n(.*?)\n *```",
+        (ROOT / "docs/how-to.md").read_text(),
+        re.DOTALL,
+    )
 ]
+"""What the guide quotes, each with the paragraph before it."""
+SUITES = [quoted for _, quoted in BLOCKS if quoted.startswith("name =")]
+PARTS = [(before, quoted) for before, quoted in BLOCKS if quoted not in SUITES]
+SHORT = ["--blocks=1", "--set=epochs=1", "--set=dataset=synthetic", "--set=examples=256"]
 
 
-def quoted(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
-    assert found
-    return found[1]
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which the package from outside is installed."""
+    place = tmp_path_factory.mktemp("outside")
+    shutil.copytree(OUTSIDE, place / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    offline = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--no-cache-dir")
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *offline]
+    subprocess.run([*pip, "--target", place / "target", place / "source"], check=True)
+    return {"PYTHONPATH": f"{ROOT}:{place / 'target'}"}
 
 
-def test_the_guide_quotes_the_module_that_is_tested() -> None:
-    assert quoted("python") == (OUTSIDE / "own_nets.py").read_text()
+@pytest.fixture
+def towers(tmp_path: Path) -> Path:
+    """The guide's first suite."""
+    file = tmp_path / "towers.toml"
+    file.write_text(SUITES[0])
+    return file
 
 
-def test_the_guide_s_suite_runs_with_a_package_from_outside(tmp_path: Path) -> None:
-    (tmp_path / "towers.toml").write_text(quoted("toml"))
-    suite, out = tmp_path / "towers.toml", tmp_path / "run"
-    done = bench("run", suite, *SHORT, "--out", out, env={"PYTHONPATH": f"{ROOT}:{OUTSIDE}"})
+def test_what_the_guide_quotes_stands_in_the_file_that_it_names() -> None:
+    assert len(SUITES) == 2
+    assert len(PARTS) == 6
+    assert f"{PARTS[0][1]}\n" == (OUTSIDE / "own_nets.py").read_text()
+    for before, quoted in PARTS:
+        file = re.findall(r"`([\w./-]+\.\w+)`", before)[-1]
+        text = textwrap.dedent((ROOT / file).read_text())
+        lines = [line.strip() for line in text.splitlines()]
+        asked = [line.strip() for line in quoted.splitlines()]
+        assert asked in [lines[i : i + len(asked)] for i in range(len(lines))], (file, quoted)
+
+
+@pytest.mark.parametrize("text", SUITES)
+def test_the_guide_s_suites_can_be_planned(text: str, tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text(text)
+    plan = make_plan(load_suite(tmp_path / "suite.toml"))
+    assert plan.pairs
+    assert len(plan.blocks) == 3
+
+
+def test_the_guide_s_suite_runs_with_an_installed_package_by_its_registered_name(
+    towers: Path, tmp_path: Path, installed: dict[str, str]
+) -> None:
+    out = tmp_path / "run"
+    named = [*SHORT, "--set=norm=none,bn_pre", "--set=workload=towers"]
+    done = bench("run", towers, *named, "--out", out, env=installed)
     assert done.returncode == 0, done.stderr
-    trials = api.load_trials(tmp_path / "run")
+    trials = api.load_trials(out)
     assert set(trials["status"]) == {"completed"}
+    # Where the package is not installed, what ran can still be read.
     assert set(trials["workload"]) == {"own_nets:towers"}
     # Two towers of 784-300-100, and ten logits of their sum.
     plain = trials.set_index("norm")["parameters"]["none"]
     assert plain == 2 * (784 * 300 + 300 + 300 * 100 + 100) + 100 * 10 + 10
+    resolved = [json.loads(file.read_text())["resolved"] for file in (out / "trials").iterdir()]
+    assert len({one["workload_source"] for one in resolved}) == 1
 
 
-def test_a_package_that_is_not_here_is_refused_in_a_line(tmp_path: Path) -> None:
-    (tmp_path / "towers.toml").write_text(quoted("toml"))
-    done = bench("run", tmp_path / "towers.toml", "--out", tmp_path / "run")
+def test_a_package_that_is_not_here_is_refused_in_a_line(towers: Path, tmp_path: Path) -> None:
+    done = bench("run", towers, "--out", tmp_path / "run")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "bench: workload 'own_nets:towers': there is no package 'own_nets' here: install it "
+        "bench: workload 'own_nets:towers': there is no module 'own_nets' here: install it "
         "beside bench, on every node, or name its folder in PYTHONPATH\n"
     )
     assert not (tmp_path / "run").exists()

@@ -173,10 +173,14 @@ def test_a_key_that_cannot_act_is_left_out_of_the_id(
         ({}, {"inputs": "standardized"}),
         ({}, {"hidden": []}),
         ({}, {"depth": 2}),
+        # What its own network makes of them, nobody knows.
+        ({"workload": "own:net", "hidden": [8, 8]}, {"hidden": [8], "depth": 2}),
+        ({"workload": "own:net"}, {"filters": [8]}),
+        ({"workload": "own:net"}, {"workload": "own:other"}),
     ],
 )
 def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict[str, Any]) -> None:
-    assert variant(**asked).id != variant(**asked, **with_effect).id
+    assert variant(**asked).id != variant(**{**asked, **with_effect}).id
 
 
 @pytest.mark.parametrize(

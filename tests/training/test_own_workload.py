@@ -1,24 +1,53 @@
 """A workload of the user's own: built by the suite's axes, and refused where it cannot be."""
 
+import socket
+import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
 
-from bench.training.models import WorkloadError, build_model, norm_settings
+from bench.training.models import build_model, norm_settings
+from bench.training.own import WorkloadError, workload_source
 from tests.training_made import small, train_fresh
 
 OUTSIDE = Path(__file__).parents[1] / "outside"
 
+FLAWED = """
+import keras
+
+def same(layers, images):
+    return images
+
+def sparse(layers, images):
+    return layers.hidden(layers.dense(3), layers.flatten()(images))
+
+def plain(layers, images):
+    x = layers.flatten()(images)
+    for width in layers.variant.hidden:
+        x = keras.layers.Dense(width, keras.activations.get(layers.variant.activation))(x)
+    return keras.layers.Dropout(0.5, seed=layers.next_seed())(x)
+"""
+
 
 @pytest.fixture(autouse=True)
-def _outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Modules from outside: the guide's, and some that are not as they should be."""
+    monkeypatch.delitem(sys.modules, "flawed", raising=False)  # another test's
+    (tmp_path / "flawed.py").write_text(FLAWED)
     monkeypatch.syspath_prepend(str(OUTSIDE))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def build(**asked: Any) -> keras.Model:
+    return build_model(small(**asked), (4, 4, 1), 5, seed=1)
 
 
 @pytest.mark.parametrize(("norm", "norms"), [("none", 0), ("bn_pre", 4), ("layer", 4)])
 def test_it_is_built_as_the_variant_asks(norm: str, norms: int) -> None:
-    variant = small(workload="own_nets:towers", norm=norm, activation="elu")
+    variant = small(workload="own_nets:towers", norm=norm, activation="elu", filters=[32, 64])
     model = build_model(variant, (4, 4, 1), 5, seed=1)
     assert norm_settings(model)["norm_layers"] == norms
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
@@ -30,18 +59,74 @@ def test_it_is_built_as_the_variant_asks(norm: str, norms: int) -> None:
 @pytest.mark.parametrize(
     ("workload", "words"),
     [
-        ("own_nets:missing", "cannot be imported here .*missing.*install its package on every"),
-        ("no_such_nets:towers", "cannot be imported here .*no_such_nets"),
+        ("own_nets:twoers", "no function twoers in own_nets: did you mean 'towers'"),
+        ("no_such_nets:towers", f"cannot be imported on {socket.gethostname()} .*no_such_nets"),
         ("flawed:same", "must return the features of each image"),
     ],
 )
-def test_what_is_no_workload_is_told_in_a_line(
-    workload: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "flawed.py").write_text("def same(layers, images):\n    return images\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+def test_what_is_no_workload_is_told_in_a_line(workload: str, words: str) -> None:
     with pytest.raises(WorkloadError, match=words):
-        build_model(small(workload=workload), (4, 4, 1), 5, seed=1)
+        build(workload=workload)
+
+
+USUAL: dict[str, Any] = {"hidden": [300, 100], "filters": [32, 64]}
+
+
+@pytest.mark.parametrize(
+    ("workload", "asked", "unused"),
+    [
+        ("own_nets:towers", {"filters": [3]}, r"filters, which is \[3\]"),
+        ("flawed:sparse", {"hidden": [9]}, r"hidden, which is \[9\]"),
+        ("flawed:sparse", {"depth": 2}, "depth, which is 2"),
+        ("flawed:plain", {"depth": 2}, "depth, which is 2"),
+        ("flawed:plain", {"norm": "layer"}, "norm, which is 'layer'"),
+        ("flawed:plain", {"initializer": "zeros"}, "initializer, which is 'zeros'"),
+    ],
+)
+def test_an_axis_that_it_passes_by_is_refused_away_from_its_default(
+    workload: str, asked: dict[str, Any], unused: str
+) -> None:
+    build(workload=workload, **USUAL)
+    with pytest.raises(WorkloadError, match=f"^workload {workload} does not use {unused}: build"):
+        build(workload=workload, **USUAL | asked)
+
+
+@pytest.mark.parametrize(
+    ("workload", "asked"),
+    [
+        ("own_nets:towers", {"hidden": [4], "depth": 2, "norm": "group", "initializer": "zeros"}),
+        ("flawed:sparse", {"norm": "bn_pre", "activation": "selu", "initializer": "zeros"}),
+        ("flawed:plain", {"hidden": [4], "activation": "tanh"}),
+    ],
+)
+def test_an_axis_that_it_reads_is_not_refused(workload: str, asked: dict[str, Any]) -> None:
+    assert build(workload=workload, **USUAL | asked).output_shape == (None, 5)
+
+
+def test_layers_without_a_dtype_have_that_of_the_precision_and_nothing_else_has_it_later() -> None:
+    before = keras.config.dtype_policy().name
+    model = build(workload="flawed:plain", precision="mixed_bfloat16", filters=[32, 64])
+    assert {layer.compute_dtype for layer in model.layers[1:-1]} == {"bfloat16"}
+    assert keras.config.dtype_policy().name == before
+
+
+def test_a_change_of_its_source_shows(folder: Path) -> None:
+    variant = small(workload="flawed:plain")
+    before = workload_source(variant)
+    assert before == workload_source(variant)
+    (folder / "flawed.py").write_text(f"{FLAWED}\n")
+    assert before != workload_source(variant)
+    assert workload_source(small()) == {}
+
+
+def test_every_file_of_its_package_counts_as_its_source(folder: Path) -> None:
+    variant = small(workload="nets.own:towers")
+    (folder / "nets/parts").mkdir(parents=True)
+    for name in ("__init__", "own", "parts/blocks"):
+        (folder / f"nets/{name}.py").write_text("")
+    before = workload_source(variant)
+    (folder / "nets/parts/blocks.py").write_text("SIZE = 3\n")
+    assert before != workload_source(variant)
 
 
 def test_a_trial_of_one_that_is_not_there_fails_with_the_reason() -> None:

@@ -1,0 +1,117 @@
+"""Workloads of the user's own: imported, called, and held to what the variant says.
+
+Usage:
+    features = own_features("own_nets:towers", layers, images)
+
+An axis that a network was not built with would divide its trials into arms that are the same.
+What a function reads of its variant, by itself or through ``Layers``, is therefore noted, and a
+setting that it passes by ends the trial. One that it leaves at its default is no such arm.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bench.spec.axis import nearest
+from bench.spec.problem import shown
+from bench.spec.variant import Variant, fill_defaults
+from bench.training.layers import Layers
+
+_Tensor = Any
+
+NETWORK_AXES = ("hidden", "depth", "filters", "initializer", "activation", "norm")
+"""What acts through a network that is built with it, and not otherwise."""
+_DIGITS = 10
+
+
+class WorkloadError(Exception):
+    """A workload of the user's own that cannot be imported, or does not keep to its contract."""
+
+
+def own_features(name: str, layers: Layers, images: _Tensor) -> _Tensor:
+    """What the function ``name`` makes of ``images``: (images, features).
+
+    Layers that it makes without a dtype get that of the variant's precision. WorkloadError
+    where it is not to be had, gives anything else, or passes by what the variant sets.
+    """
+    function = _imported(name)
+    with _default_policy(layers.kind.policy):
+        features = function(layers, images)
+    if not isinstance(features, keras.KerasTensor) or len(features.shape) != 2:
+        raise WorkloadError(
+            f"workload {name} must return the features of each image as one tensor of "
+            f"shape (images, features), not {_described(features)}"
+        )
+    _check_read(name, layers)
+    return features
+
+
+def workload_source(variant: Variant) -> dict[str, str]:
+    """A fingerprint of the package of a workload of one's own, so that a change of it shows.
+
+    Of its Python files; nothing where it has none that can be read.
+    """
+    package = variant.workload.partition(":")[0].partition(".")[0]
+    spec = importlib.util.find_spec(package) if variant.has_own_workload else None
+    if spec is None:
+        return {}
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = sorted((file.relative_to(f), file) for f in folders for file in f.rglob("*.py"))
+    if not files and Path(spec.origin or "").is_file():
+        files = [(Path(), Path(spec.origin or ""))]
+    found = hashlib.sha256()
+    for name, file in files:
+        found.update(f"{name}\0".encode() + file.read_bytes())
+    return {"workload_source": found.hexdigest()[:_DIGITS]} if files else {}
+
+
+def _imported(name: str) -> Callable[[Layers, _Tensor], _Tensor]:
+    path, _, function = name.partition(":")
+    try:
+        module = importlib.import_module(path)
+    except ImportError as error:
+        raise WorkloadError(
+            f"workload {name} cannot be imported on {socket.gethostname()} ({error}): "
+            "install its package on every node"
+        ) from error
+    own: Callable[[Layers, _Tensor], _Tensor] | None = getattr(module, function, None)
+    if not callable(own):
+        functions = [key for key, value in vars(module).items() if callable(value)]
+        raise WorkloadError(
+            f"workload {name}: no function {function} in {path}{nearest(function, functions)}"
+        )
+    return own
+
+
+@contextlib.contextmanager
+def _default_policy(policy: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _check_read(name: str, layers: Layers) -> None:
+    # What is asked now is noted as well.
+    usual, read = fill_defaults({}), frozenset(layers.read)
+    for axis in NETWORK_AXES:
+        value = getattr(layers.variant, axis)
+        if axis not in read and value != usual[axis]:
+            raise WorkloadError(
+                f"workload {name} does not use {axis}, which is {shown(value)}: "
+                "build with layers what is to vary, or leave it out of the suite"
+            )
+
+
+def _described(features: Any) -> str:
+    shape = getattr(features, "shape", None)
+    return f"one of shape {shape}" if shape is not None else type(features).__name__
