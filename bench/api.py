@@ -77,7 +77,7 @@ def run(
                 prune_oom=prune_oom,
                 command=command,
             )
-        except (DatasetError, ResourceError):
+        except (DatasetError, UsageError):
             if not resume:
                 folder.discard()
             raise

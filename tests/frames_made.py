@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
 
 Seconds = Callable[[Mapping[str, Any], np.random.Generator], float]
 

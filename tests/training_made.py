@@ -17,8 +17,9 @@ from hypothesis import settings
 from bench.datasets.arrays import Arrays
 from bench.datasets.synthetic import make_synthetic
 from bench.records.record import TrialRecord
+from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.variant import Variant
 from bench.training.models import build_model
 from bench.training.optimizer import Update
 from bench.training.pipeline import Feed, make_feed

@@ -41,9 +41,8 @@ def exit_code(words: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (BrokenPipeError, SystemExit):
-        # The reader has seen enough (| head), which Rich tells by SystemExit. Python would
-        # complain again as it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has seen enough (| head), which Rich tells by SystemExit.
+        _drop_output()
         return 0
     except (typer.Abort, KeyboardInterrupt):
         return 130
@@ -51,6 +50,11 @@ def exit_code(words: Sequence[str]) -> int:
         if debug:
             traceback.print_exc()
         return _failed(error)
+
+
+def _drop_output() -> None:
+    """Python would try to write what is left once more as it exits, and exit with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(error: Exception) -> int:
@@ -69,6 +73,7 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, typer.TyperException):
         return f"{error.format_message().rstrip('.')}: see --help", 2
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _drop_output()
         return "the output cannot be written: the disk is full: free space", 5
     reason = " ".join(str(error).split())
     return f"unexpected {type(error).__name__}: {reason}: add --debug, and report what it says", 5

@@ -208,6 +208,8 @@ def show(
     from bench.records.store import RunFolder
 
     folder = RunFolder.open(run)
+    if not trial:
+        raise UsageError(f"name a trial of {run}: trials.csv has them all")
     found = [r for r in folder.raw_records(all_attempts=True) if _is_trial(r, trial)]
     if not found:
         raise UsageError(f"{run}: no trial's id begins with '{trial}': trials.csv has them all")
@@ -254,7 +256,8 @@ def data_verify(
     say(files_json(checks) if as_json else files_text(checks))
     places = {check.place for check in checks}
     if not any(all(c.ok for c in checks if c.place == place) for place in places):
-        raise DatasetError("no place holds all of Fashion-MNIST: run bench data fetch")
+        where = f" --folder {folder}" if folder else ""
+        raise DatasetError(f"no place holds all of Fashion-MNIST: run bench data fetch{where}")
 
 
 def _suite(name: str, changes: list[str] | None, blocks: int | None, only: list[str] | None) -> Any:

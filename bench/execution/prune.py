@@ -13,7 +13,7 @@ import json
 
 from bench.records.record import TrialRecord
 from bench.spec.plan import Trial
-from bench.spec.variant import Variant, inert_keys
+from bench.spec.variant import Variant
 
 
 class Pruning:
@@ -41,5 +41,5 @@ def not_run(trial: Trial, reason: str) -> TrialRecord:
 
 
 def _but_batch(variant: Variant) -> str:
-    left_out = inert_keys(variant) | {"global_batch_size"}
-    return json.dumps(variant.model_dump(mode="json", exclude=set(left_out)), sort_keys=True)
+    settings = {k: v for k, v in variant.canonical().items() if k != "global_batch_size"}
+    return json.dumps(settings, sort_keys=True)

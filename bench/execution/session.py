@@ -62,9 +62,7 @@ class Outcome:
 
 def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
     """A new run folder for ``suite``, or the one to go on with; SuiteError if it differs."""
-    plan = make_plan(suite)
-    check_workloads(plan.trials)
-    info = _info(suite, plan)
+    info = _info(suite, make_plan(suite))
     if not resume:
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)
@@ -87,7 +85,8 @@ def run_plan(
 ) -> Outcome:
     """Run what the folder lacks and return how it stands; the caller holds the folder's lock.
 
-    With ``prune_oom``, batches larger than one that was out of memory are not tried.
+    With ``prune_oom``, batches larger than one that was out of memory are not tried. SuiteError
+    where the module of a workload is not here.
     Raises StorageError where a record cannot be kept. KeyboardInterrupt passes through, once
     the executor has given the records of what it was running.
     """
@@ -96,6 +95,7 @@ def run_plan(
     ledger = _Ledger(folder)
     pending = ledger.pending(plan)
     if pending:
+        check_workloads(trial for block in pending for trial in block.trials)
         needless = ledger.pruning.reason if prune_oom else _always_worth_it
         limits = Limits(
             suite.trial_timeout_s,

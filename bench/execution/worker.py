@@ -131,7 +131,8 @@ class Worker:
             "peak_rss_bytes": peak_rss_bytes(),
             "total_s": time.perf_counter() - started,
         }
-        Path(self._log).unlink(missing_ok=True)
+        left = remains(self._log).log_tail
+        said = None if record.status == "completed" else _joined(left, record.log_tail)
         seen = {
             "pid": os.getpid(),
             "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
@@ -139,6 +140,7 @@ class Worker:
         }
         return record.model_copy(
             update={
+                "log_tail": said,
                 "measures": record.measures.model_copy(update=found),
                 "resolved": {**record.resolved, **seen},
                 "devices": uuids or record.devices,
@@ -165,7 +167,7 @@ class Board:
 
 
 def remains(log: str) -> Remains:
-    """What a dead worker left on this node, from which its log is then gone."""
+    """What a worker left on this node, from which its log is then gone."""
     from bench.measure.host import cgroup_oom_kills
 
     path = Path(log)
@@ -176,6 +178,10 @@ def remains(log: str) -> Remains:
         content = b""
     tail = content[-TAIL_BYTES:].decode(errors="replace").strip() or None
     return Remains(tail, cgroup_oom_kills())
+
+
+def _joined(*texts: str | None) -> str | None:
+    return "\n".join(text for text in texts if text) or None
 
 
 def node_environment() -> tuple[str, dict[str, Any]]:

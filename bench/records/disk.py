@@ -58,11 +58,12 @@ def write_aside(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def rescue(name: str, text: str) -> str:
-    """Keep ``text`` where there is room, and say where; the text itself where there is none."""
+def rescue(path: Path, text: str) -> str:
+    """Keep what ``path`` had no room for elsewhere, and say where; else the text itself."""
     for folder in (tempfile.gettempdir(), "/dev/shm", Path.home()):
         with contextlib.suppress(OSError, StorageError):
-            place = Path(tempfile.mkdtemp(prefix="bench-", dir=folder)) / name
+            place = Path(tempfile.mkdtemp(prefix="bench-", dir=folder)) / path.name
             write_aside(place, text)
-            return f"its record was kept: {place}"
+            then = f"move its record to {path.parent} then, and go on with --resume"
+            return f"{then}; it was kept: {place}"
     return f"its record could be kept nowhere: {text}"

@@ -37,6 +37,8 @@ from bench.spec.problem import described
 
 __all__ = ["Invocation", "RunFolder", "RunInfo", "aside"]
 _CHUNK_BYTES = 1 << 16
+_RESTORE = "restore it from a copy"
+_RUN_AGAIN = "restore it, or delete it and run again with --resume"
 
 
 class Invocation(BaseModel):
@@ -164,7 +166,7 @@ class RunFolder:
         """What ``run.json`` holds."""
         path = self.path / "run.json"
         try:
-            return RunInfo.model_validate(_read_json(path))
+            return RunInfo.model_validate(_read_json(path, _RESTORE))
         except ValidationError as error:
             raise RunFolderError(
                 f"{path}: {described(error.errors()[0])}: restore that file"
@@ -186,7 +188,7 @@ class RunFolder:
             _keep_earlier(path)
             write_aside(path, text)
         except StorageError as error:
-            raise StorageError(f"{error}; {rescue(path.name, text)}") from None
+            raise StorageError(f"{error}; {rescue(path, text)}") from None
 
     def raw_records(self, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
         """Each record as plain data, the last attempt at each trial unless all are wanted.
@@ -200,7 +202,7 @@ class RunFolder:
         # Plain strings: 100,000 files as Path objects would take seconds more.
         for name in sorted(entry.name for entry in os.scandir(trials)):
             if name.endswith(".json") and (all_attempts or ".attempt" not in name):
-                yield _read_json(f"{trials}{os.sep}{name}")
+                yield _record_at(f"{trials}{os.sep}{name}")
 
     def records(self, *, all_attempts: bool = False) -> Iterator[TrialRecord]:
         """Each record, checked."""
@@ -216,14 +218,21 @@ class RunFolder:
                 ) from None
 
 
-def _read_json(path: Path | str) -> dict[str, Any]:
+def _record_at(path: str) -> dict[str, Any]:
+    record = _read_json(path, _RUN_AGAIN)
+    if not isinstance(record.get("trial"), dict):
+        raise RunFolderError(f"{path}: no record of a trial: move it elsewhere")
+    return record
+
+
+def _read_json(path: Path | str, cure: str) -> dict[str, Any]:
     try:
         content = _content(path)
     except OSError as error:
         raise RunFolderError(
             f"{path}: {error.strerror or error}: make that file readable"
         ) from None
-    return _checked(content, path)
+    return _checked(content, path, cure)
 
 
 def _content(path: Path | str) -> bytes:
@@ -238,22 +247,20 @@ def _content(path: Path | str) -> bytes:
         os.close(handle)
 
 
-def _checked(text: bytes, path: Path | str) -> dict[str, Any]:
+def _checked(text: bytes, path: Path | str, cure: str) -> dict[str, Any]:
     try:
         content = from_json(text)
     except ValueError as error:
-        raise RunFolderError(
-            f"{path}: damaged ({error}): restore it, or delete it and run again with --resume"
-        ) from None
+        raise RunFolderError(f"{path}: damaged ({error}): {cure}") from None
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
-        raise RunFolderError(f"{path}: not a file of bench run: restore it, or delete it")
+        raise RunFolderError(f"{path}: not a file of bench run: {cure}")
     return migrated(content, path)
 
 
 def _published(path: Path, all_attempts: bool) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         return
-    records = [_checked(line, path) for line in path.read_bytes().splitlines()]
+    records = [_checked(line, path, _RESTORE) for line in path.read_bytes().splitlines()]
     last = {record["trial"]["trial_id"]: record for record in records}
     yield from records if all_attempts else last.values()
 

@@ -9,6 +9,7 @@ ever edited: ``verify`` makes it anew.
 """
 
 import json
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from bench.analysis.frame import write_tables
 from bench.errors import ResourceError, RunFolderError
 from bench.records.anonymous import renamer
 from bench.records.disk import disk_errors, write_aside
-from bench.records.store import RunFolder
+from bench.records.store import RunFolder, RunInfo
 from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
 from bench.report.page.write import write_page
@@ -93,9 +94,10 @@ def index(place: Path) -> str:
         info = RunFolder.open(folder).info()
         description = " ".join(info.suite.get("description", "").split())
         when = info.invocations[0].started_at[:10] if info.invocations else "?"
-        cell = description.replace("|", "\\|")
+        cells = (description, _command(info))
         links = f"[{folder.name}]({folder.name}/summary.md), [page]({folder.name}/index.html)"
-        rows.append(f"| {links} | {cell} | {when} |")
+        question, command = (cell.replace("|", "\\|") for cell in cells)
+        rows.append(f"| {links} | {question} | `{command}` | {when} |")
     return "\n".join([_INDEX, *rows, ""])
 
 
@@ -108,8 +110,16 @@ all trials and epochs, the suite. `bench verify-published` makes it all anew and
 `bench report FOLDER --out ...` and pandas read a folder as they read any run. This list is made by
 `bench publish`.
 
-| run | what it asks | taken on |
-|---|---|---|"""
+| run | what its suite asks | what was run of it | taken on |
+|---|---|---|---|"""
+
+
+def _command(info: RunInfo) -> str:
+    """The command that began the run, without its folder, which is nobody else's."""
+    words = list(info.invocations[0].command) if info.invocations else []
+    if "--out" in words:
+        del words[(at := words.index("--out")) : at + 2]
+    return shlex.join(words)
 
 
 def _without_nothing(value: Any) -> Any:

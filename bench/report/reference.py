@@ -25,9 +25,10 @@ from bench.records.record import (
     TrialRecord,
 )
 from bench.spec.axis import OWN_WORKLOAD, choices_of
+from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
 from bench.spec.suite import Suite
-from bench.spec.variant import AXES, Variant, fill_defaults
+from bench.spec.variant import AXES, Variant
 
 _FOLLOWS = {
     "jit": "epoch; step with tfdata; none with a strategy",

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import SuiteError
 from bench.spec.axis import nearest
+from bench.spec.defaults import fill_defaults
 from bench.spec.problem import requirement, shown
 from bench.spec.suite import Comparison, Suite
-from bench.spec.variant import BATCH_SIZES, Variant, fill_defaults
+from bench.spec.variant import BATCH_SIZES, Variant
 
 MAX_TRIALS = 100_000
 

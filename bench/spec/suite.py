@@ -98,7 +98,7 @@ def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = Non
             content = changed(content, key, value, Suite.model_fields)
     except ValueError as error:
         raise SuiteError(f"--set: {error}") from None
-    return parse_suite(content, source)
+    return parse_suite(content, f"{source} as the command line has it" if changes else source)
 
 
 def parse_suite(content: Mapping[str, Any], source: str = "") -> Suite:

@@ -1,8 +1,7 @@
-"""A variant: one full training configuration, checked, with every default filled in.
+"""A variant: one full training configuration, checked.
 
 Usage:
-    settings = fill_defaults({"norm": "bn_post", "global_batch_size": 512})
-    variant = Variant.model_validate(settings)
+    variant = Variant.model_validate(fill_defaults({"norm": "bn_post"}))
     variant.id                     # "9f1c2ab07e", equal for equal configurations
 
 Field names are the axis names of suites and the column names of result tables.
@@ -10,7 +9,6 @@ Field names are the axis names of suites and the column names of result tables.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -55,14 +53,14 @@ Precision = Literal["float32", "float32_strict", "mixed_bfloat16", "mixed_float1
 OwnWorkload = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """A function that anybody can write, by the module that it is in and its name."""
 
-_Count = Annotated[int, Field(ge=1, strict=True)]
+_Count = Annotated[int, Field(ge=1, le=10**12, strict=True)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 _Switch = Annotated[bool, Field(strict=True)]
 _EpochCount = Annotated[int, Field(ge=-1, strict=True)]
 
 
 class Variant(BaseModel):
-    """One training configuration. ``fill_defaults`` gives it the values left unsaid.
+    """One training configuration. ``defaults.fill_defaults`` gives it the values left unsaid.
 
     Fields with a default here were added later: records without them are read with it. It must
     be what the code did before; where it cannot be, the schema's version changes.
@@ -202,9 +200,8 @@ class Variant(BaseModel):
         """Whether ``health_epochs`` asks for a look once ``epochs`` of them are trained."""
         return epochs in self.health_epochs or (epochs == self.epochs and -1 in self.health_epochs)
 
-    @property
-    def id(self) -> str:
-        """Ten hex digits, equal for configurations that train alike.
+    def canonical(self) -> dict[str, Any]:
+        """The settings that act, each in one form: equal for configurations that train alike.
 
         Keys that cannot act (``clip_threshold`` without clipping, say) are left out.
         """
@@ -212,7 +209,12 @@ class Variant(BaseModel):
         canonical = {k: v for k, v in self.model_dump().items() if k not in inert}
         if "hidden" in canonical and "depth" in inert:
             canonical["hidden"] = self.widths
-        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+        return canonical
+
+    @property
+    def id(self) -> str:
+        """Ten hex digits, of ``canonical``."""
+        text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
@@ -265,61 +267,6 @@ def inert_keys(variant: Variant) -> frozenset[str]:
     if variant.dataset != "synthetic":
         inert |= {"shape", "classes"}
     return frozenset(inert)
-
-
-def fill_defaults(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """All fields of a variant: those ``asked`` for, and the defaults of the others.
-
-    Raises ValueError where two ways of giving the batch size contradict each other.
-    """
-    settings: dict[str, Any] = {**ADDED, **_DEFAULTS, **asked}
-    total = settings["workers"] * settings["replicas"]
-    settings.setdefault("synchronized", total > 1)
-    settings.setdefault("jit", _default_jit(settings["strategy"], settings["pipeline"]))
-    settings.setdefault("warmup_epochs", 1 if settings["epochs"] > 1 else 0)
-    per_replica = settings.pop("per_replica_batch_size", None)
-    implied = (per_replica or 32) * total
-    batch = settings.setdefault("global_batch_size", implied)
-    if per_replica is not None and batch != implied:
-        raise ValueError(
-            f"global_batch_size {batch} is not per_replica_batch_size {per_replica} times "
-            f"{total} replicas: give one of the two"
-        )
-    return settings
-
-
-_DEFAULTS: dict[str, Any] = {
-    "workload": "mlp",
-    "hidden": (300, 100),
-    "filters": (32, 64),
-    "dataset": "fashion_mnist",
-    "shape": (28, 28, 1),
-    "classes": 10,
-    "examples": FASHION_MNIST_TRAIN_EXAMPLES,
-    "augment": "auto",
-    "pipeline": "device",
-    "initializer": "he_normal",
-    "activation": "relu",
-    "norm": "none",
-    "clip": "none",
-    "clip_threshold": 1.0,
-    "optimizer": "sgd",
-    "learning_rate": 0.001,
-    "precision": "float32",
-    "deterministic": False,
-    "strategy": "one_device",
-    "workers": 1,
-    "replicas": 1,
-    "epochs": 3,
-    "target_accuracy": None,
-}
-
-
-def _default_jit(strategy: object, pipeline: object) -> str:
-    # XLA cannot compile several replicas in one process, nor an iterator over host data.
-    if strategy != "one_device":
-        return "none"
-    return "epoch" if pipeline == "device" else "step"
 
 
 _ALL_REDUCES: dict[str, tuple[str, ...]] = {

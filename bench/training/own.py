@@ -20,8 +20,9 @@ from typing import Any
 import keras
 
 from bench.spec.axis import nearest
+from bench.spec.defaults import fill_defaults
 from bench.spec.problem import shown
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.variant import Variant
 from bench.training.layers import Layers
 
 _Tensor = Any

@@ -13,8 +13,9 @@ from bench.analysis.frame import load_attempts, load_epochs, load_trials, write_
 from bench.errors import RunFolderError, StorageError
 from bench.records.record import EpochRecord, Measures, TrialRecord
 from bench.records.store import RunFolder
+from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.variant import Variant
 from tests.records_made import NORMS, made_record, made_run, no_record
 
 

@@ -23,9 +23,11 @@ def copied(fashion_mnist_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(fashion_mnist_dir, tmp_path / "copied"))
 
 
-def _lacks_data(done: Done) -> None:
+def _lacks_data(done: Done, folder: Path) -> None:
     assert done.code == 5
-    assert done.stderr == "bench: no place holds all of Fashion-MNIST: run bench data fetch\n"
+    assert done.stderr == (
+        f"bench: no place holds all of Fashion-MNIST: run bench data fetch --folder {folder}\n"
+    )
 
 
 def test_verify_names_every_file_and_whether_it_is_what_it_should_be(
@@ -54,14 +56,15 @@ def test_verify_exits_5_where_a_file_is_not_what_it_should_be(
     else:
         shutil.copyfile(other, victim)
     done = command("data", "verify", "--folder", copied)
-    _lacks_data(done)
+    _lacks_data(done, copied)
     (bad,) = (line for line in done.stdout.splitlines() if line.startswith("BAD"))
     assert victim.name in bad
 
 
 def test_verify_exits_5_where_there_is_nothing(command: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    _lacks_data(command("data", "verify", "--folder", tmp_path / "empty"))
+    done = command("data", "verify", "--folder", tmp_path / "empty")
+    _lacks_data(done, tmp_path / "empty")
 
 
 def test_fetch_finds_what_is_there_and_prints_where(

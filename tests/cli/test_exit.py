@@ -94,7 +94,11 @@ def test_a_run_goes_on_when_nobody_reads_its_progress_any_more(tiny: Path) -> No
     assert len(list((tiny.parent / "made" / "trials").iterdir())) == 4
 
 
-def test_output_that_finds_no_room_is_said_in_one_line(tiny: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_finds_no_room_is_said_in_one_line(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, unbuffered: str
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     done = shell("bench plan tiny.toml > /dev/full", tiny.parent)
     assert done.returncode == 5
     assert done.stderr == "bench: the output cannot be written: the disk is full: free space\n"

@@ -96,3 +96,11 @@ def test_a_package_that_is_not_here_is_refused_in_a_line(towers: Path, tmp_path:
         "beside bench, on every node, or name its folder in PYTHONPATH\n"
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_needs_no_package_any_more(
+    towers: Path, tmp_path: Path, installed: dict[str, str]
+) -> None:
+    words = ("run", str(towers), *SHORT, "--executor", "simulated", "--out", f"{tmp_path}/run")
+    assert bench(*words, env=installed).returncode == 0
+    assert bench(*words, "--resume").returncode == 0

@@ -127,6 +127,11 @@ def test_show_finds_trials_by_the_beginning_of_their_id_or_their_variant_s(
     assert len(json.loads(command("show", made, trial_id.partition("-")[2]).stdout)) == 2
 
 
+def test_show_is_of_a_trial_that_is_named(command: Command, made: Path) -> None:
+    said = complaint(command("show", made, ""), 2)
+    assert said == f"name a trial of {made}: trials.csv has them all"
+
+
 def test_show_says_where_the_ids_are(command: Command, made: Path) -> None:
     said = complaint(command("show", made, "zz"), 2)
     assert said == f"{made}: no trial's id begins with 'zz': trials.csv has them all"

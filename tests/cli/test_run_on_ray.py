@@ -1,5 +1,6 @@
 """Real runs, cut short from outside, and gone on with: nothing lost, nothing run twice."""
 
+import os
 import shutil
 import signal
 from collections.abc import Sequence
@@ -8,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import bench as api
-from bench.datasets.places import DEBIAN_FOLDER
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 from tests.processes import PATIENCE_S, bench, gone_within, started
@@ -116,15 +116,20 @@ def test_a_killed_training_process_without_a_further_try_fails_the_run_until_it_
 def test_data_that_is_damaged_ends_a_run_before_it_goes_on_and_costs_none_of_what_it_had(
     fashion_mnist_dir: Path, tmp_path: Path
 ) -> None:
-    if DEBIAN_FOLDER.exists():
-        pytest.skip(f"{DEBIAN_FOLDER} would be read in the place of a damaged copy")
-    out, data = tmp_path / "run", tmp_path / "data"
+    out, data, site = (tmp_path / name for name in ("run", "data", "site"))
+    site.mkdir()
+    # Where Debian's copy is installed it would do in the place of a damaged one.
+    (site / "sitecustomize.py").write_text(
+        "from pathlib import Path\nfrom bench.datasets import places\n"
+        "places.DEBIAN_FOLDER = Path('/nonexistent')\n"
+    )
     real = {"dataset": "fashion_mnist", "examples": 640, "epochs": 1}
     suite = written(tmp_path / "real.toml", {**SINGLE, "variant": {**SINGLE["variant"], **real}})
     env = {
         "BENCH_DATA_DIR": str(data),
         "BENCH_CACHE_DIR": str(tmp_path / "cache"),
         "KERAS_HOME": str(tmp_path / "keras"),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")])),
         **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),  # nobody's
     }
     resumed = ("run", suite, "--out", out, "--resume", "--blocks", "2")

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from bench.datasets.load import dataset_key, load_arrays, real_variants
 from bench.errors import DatasetError
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
 
 
 def _variant(**asked: Any) -> Variant:

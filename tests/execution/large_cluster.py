@@ -9,8 +9,9 @@ import functools
 import random
 
 from bench.execution.estimate import estimated_epoch_s
+from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Block, Trial
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.variant import Variant
 
 NODES = (8,) * 125
 TRIALS = 10_000

@@ -8,8 +8,9 @@ from bench.errors import ResourceError
 from bench.execution.cluster import Cluster
 from bench.execution.placing import place
 from bench.execution.reservation import Reservation
+from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Block, Trial
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.variant import Variant
 
 
 def node(name: str, cpus: float = 8, gpus: float = 0, *, alive: bool = True) -> dict[str, Any]:

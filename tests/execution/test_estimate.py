@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.execution.estimate import START_S, estimated_epoch_s, estimated_trial_s
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
 
 
 def variant(**asked: Any) -> Variant:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 import bench
+from bench.execution.prune import Pruning
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.record import Status, TrialRecord
 from bench.records.store import RunFolder
-from bench.spec.plan import Trial
+from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import Suite
 from tests.suites_made import SINGLE, suite_of
 
@@ -79,3 +80,18 @@ def test_a_smaller_batch_is_tried_though_a_larger_one_failed(tmp_path: Path, siz
     records = records_of(tmp_path / "run", suite_of(SWEEP), prune_oom=True)
     statuses = {r.status for r in records if r.trial.variant.global_batch_size == size}
     assert statuses == {"completed"}
+
+
+def test_what_is_deeper_spares_nothing_that_is_not() -> None:
+    pruning = Pruning()
+    deep, shallow, same = (
+        make_plan(suite_of(SINGLE, global_batch_size=size, **layers)).trials[0]
+        for size, layers in (
+            (32, {"hidden": [16], "depth": 20}),
+            (64, {"hidden": [16]}),
+            (64, {"hidden": [16] * 20}),
+        )
+    )
+    pruning.learn(deep.variant)
+    assert pruning.reason(shallow) is None
+    assert pruning.reason(same) is not None

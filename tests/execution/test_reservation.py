@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.execution.reservation import Reservation, grantable
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
 
 
 @given(st.floats(1e-3, 512), st.integers(1, 64))

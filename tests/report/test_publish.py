@@ -93,6 +93,16 @@ def test_the_index_lists_every_published_run(run: Path, place: Path) -> None:
     assert listing.index("[one](one/summary.md)") < listing.index("[two](two/summary.md)")
 
 
+def test_the_index_says_what_of_its_suite_was_run(run: Path, place: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    info = RunFolder(run).info()
+    words = ("bench", "run", "tiny", "--blocks", "2", "--out", "/somewhere", "--set", "norm=a|b")
+    called = info.invocations[0].model_copy(update={"command": words})
+    RunFolder(run).write_info(info.model_copy(update={"invocations": (called,)}))
+    publish(run, "tiny", place)
+    assert "| `bench run tiny --blocks 2 --set 'norm=a\\|b'` |" in index(place)
+
+
 def test_charts_and_page_are_published_too(folder: Path) -> None:
     assert "<title>tiny" in (folder / "index.html").read_text()
     assert {path.suffix for path in (folder / "charts").iterdir()} == {".svg", ".png"}

@@ -184,6 +184,17 @@ def test_a_time_limit_is_a_number_that_a_run_folder_can_hold() -> None:
             parse_suite({"name": "a", key: float("inf")})
 
 
+@pytest.mark.parametrize("key", ["examples", "epochs", "global_batch_size"])
+def test_a_count_beyond_all_that_can_be_run_is_refused(key: str) -> None:
+    with pytest.raises(SuiteError, match=f"{key} cannot be 1000000000001: it should be 10000"):
+        parse_suite({"name": "a", "variant": {key: 10**12 + 1}})
+
+
+def test_a_wrong_value_of_the_command_line_is_not_laid_on_the_file() -> None:
+    with pytest.raises(SuiteError, match=r"^quick\.toml as the command line has it: blocks cannot"):
+        load_suite("quick", {"blocks": 0})
+
+
 def test_the_mark_that_some_editors_put_first_is_no_part_of_a_suite(tmp_path: Path) -> None:
     path = tmp_path / "marked.toml"
     path.write_text('name = "marked"\n', encoding="utf-8-sig")

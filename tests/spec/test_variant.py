@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.spec.variant import Variant, fill_defaults
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
 
 TWO_WORKERS = {"strategy": "multi_worker", "workers": 2}
 WIDTHS = st.lists(st.integers(1, 10_000), max_size=5)
@@ -34,67 +35,6 @@ SETTINGS = st.fixed_dictionaries(
 
 def variant(**asked: Any) -> Variant:
     return Variant.model_validate(fill_defaults(asked))
-
-
-def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
-    assert variant().model_dump() == {
-        "workload": "mlp",
-        "hidden": (300, 100),
-        "depth": 1,
-        "filters": (32, 64),
-        "dataset": "fashion_mnist",
-        "shape": (28, 28, 1),
-        "classes": 10,
-        "examples": 55_000,
-        "augment": "auto",
-        "inputs": "unit",
-        "pipeline": "device",
-        "initializer": "he_normal",
-        "activation": "relu",
-        "norm": "none",
-        "synchronized": False,
-        "clip": "none",
-        "clip_threshold": 1.0,
-        "optimizer": "sgd",
-        "learning_rate": 0.001,
-        "precision": "float32",
-        "jit": "epoch",
-        "deterministic": False,
-        "strategy": "one_device",
-        "workers": 1,
-        "replicas": 1,
-        "placement": "pack",
-        "communication": "full",
-        "all_reduce": "auto",
-        "global_batch_size": 32,
-        "max_steps": None,
-        "epochs": 3,
-        "warmup_epochs": 1,
-        "target_accuracy": None,
-        "health_epochs": (),
-    }
-
-
-@pytest.mark.parametrize(
-    ("asked", "key", "value"),
-    [
-        ({"strategy": "mirrored", "replicas": 2}, "jit", "none"),
-        ({"strategy": "multi_worker", "workers": 2}, "jit", "none"),
-        ({"pipeline": "tfdata"}, "jit", "step"),
-        ({"strategy": "mirrored", "replicas": 2}, "synchronized", True),
-        ({"strategy": "mirrored", "replicas": 4}, "global_batch_size", 128),
-        ({"strategy": "multi_worker", "workers": 2, "replicas": 4}, "global_batch_size", 256),
-        (
-            {"strategy": "mirrored", "replicas": 4, "per_replica_batch_size": 8},
-            "global_batch_size",
-            32,
-        ),
-        ({"epochs": 1}, "warmup_epochs", 0),
-        ({"epochs": 2}, "warmup_epochs", 1),
-    ],
-)
-def test_defaults_follow_from_what_was_asked(asked: dict[str, Any], key: str, value: Any) -> None:
-    assert getattr(variant(**asked), key) == value
 
 
 def test_the_id_is_the_same_in_every_version() -> None:
@@ -214,12 +154,6 @@ def test_an_impossible_combination_says_which_keys_to_change(
     with pytest.raises(ValidationError) as caught:
         variant(**asked)
     assert words in str(caught.value)
-
-
-def test_two_batch_sizes_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(ValueError, match="give one of the two"):
-        fill_defaults({"global_batch_size": 64, "per_replica_batch_size": 32})
-    assert variant(global_batch_size=32, per_replica_batch_size=32).global_batch_size == 32
 
 
 def test_a_variant_cannot_be_changed() -> None:

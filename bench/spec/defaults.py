@@ -1,0 +1,66 @@
+"""What holds where a suite is silent: the notebook's plain model, and what follows from the rest.
+
+Usage:
+    settings = fill_defaults({"norm": "bn_post", "global_batch_size": 512})
+    variant = Variant.model_validate(settings)
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.spec.variant import ADDED, FASHION_MNIST_TRAIN_EXAMPLES
+
+
+def fill_defaults(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields of a variant: those ``asked`` for, and the defaults of the others.
+
+    Raises ValueError where two ways of giving the batch size contradict each other.
+    """
+    settings: dict[str, Any] = {**ADDED, **_DEFAULTS, **asked}
+    total = settings["workers"] * settings["replicas"]
+    settings.setdefault("synchronized", total > 1)
+    settings.setdefault("jit", _default_jit(settings["strategy"], settings["pipeline"]))
+    settings.setdefault("warmup_epochs", 1 if settings["epochs"] > 1 else 0)
+    per_replica = settings.pop("per_replica_batch_size", None)
+    implied = (per_replica or 32) * total
+    batch = settings.setdefault("global_batch_size", implied)
+    if per_replica is not None and batch != implied:
+        raise ValueError(
+            f"global_batch_size {batch} is not per_replica_batch_size {per_replica} times "
+            f"{total} replicas: give one of the two"
+        )
+    return settings
+
+
+_DEFAULTS: dict[str, Any] = {
+    "workload": "mlp",
+    "hidden": (300, 100),
+    "filters": (32, 64),
+    "dataset": "fashion_mnist",
+    "shape": (28, 28, 1),
+    "classes": 10,
+    "examples": FASHION_MNIST_TRAIN_EXAMPLES,
+    "augment": "auto",
+    "pipeline": "device",
+    "initializer": "he_normal",
+    "activation": "relu",
+    "norm": "none",
+    "clip": "none",
+    "clip_threshold": 1.0,
+    "optimizer": "sgd",
+    "learning_rate": 0.001,
+    "precision": "float32",
+    "deterministic": False,
+    "strategy": "one_device",
+    "workers": 1,
+    "replicas": 1,
+    "epochs": 3,
+    "target_accuracy": None,
+}
+
+
+def _default_jit(strategy: object, pipeline: object) -> str:
+    # XLA cannot compile several replicas in one process, nor an iterator over host data.
+    if strategy != "one_device":
+        return "none"
+    return "epoch" if pipeline == "device" else "step"

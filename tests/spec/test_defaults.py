@@ -1,0 +1,79 @@
+"""What a silent suite gets, and what follows from the settings that it names."""
+
+from typing import Any
+
+import pytest
+
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
+
+
+def variant(**asked: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(asked))
+
+
+def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
+    assert variant().model_dump() == {
+        "workload": "mlp",
+        "hidden": (300, 100),
+        "depth": 1,
+        "filters": (32, 64),
+        "dataset": "fashion_mnist",
+        "shape": (28, 28, 1),
+        "classes": 10,
+        "examples": 55_000,
+        "augment": "auto",
+        "inputs": "unit",
+        "pipeline": "device",
+        "initializer": "he_normal",
+        "activation": "relu",
+        "norm": "none",
+        "synchronized": False,
+        "clip": "none",
+        "clip_threshold": 1.0,
+        "optimizer": "sgd",
+        "learning_rate": 0.001,
+        "precision": "float32",
+        "jit": "epoch",
+        "deterministic": False,
+        "strategy": "one_device",
+        "workers": 1,
+        "replicas": 1,
+        "placement": "pack",
+        "communication": "full",
+        "all_reduce": "auto",
+        "global_batch_size": 32,
+        "max_steps": None,
+        "epochs": 3,
+        "warmup_epochs": 1,
+        "target_accuracy": None,
+        "health_epochs": (),
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "value"),
+    [
+        ({"strategy": "mirrored", "replicas": 2}, "jit", "none"),
+        ({"strategy": "multi_worker", "workers": 2}, "jit", "none"),
+        ({"pipeline": "tfdata"}, "jit", "step"),
+        ({"strategy": "mirrored", "replicas": 2}, "synchronized", True),
+        ({"strategy": "mirrored", "replicas": 4}, "global_batch_size", 128),
+        ({"strategy": "multi_worker", "workers": 2, "replicas": 4}, "global_batch_size", 256),
+        (
+            {"strategy": "mirrored", "replicas": 4, "per_replica_batch_size": 8},
+            "global_batch_size",
+            32,
+        ),
+        ({"epochs": 1}, "warmup_epochs", 0),
+        ({"epochs": 2}, "warmup_epochs", 1),
+    ],
+)
+def test_defaults_follow_from_what_was_asked(asked: dict[str, Any], key: str, value: Any) -> None:
+    assert getattr(variant(**asked), key) == value
+
+
+def test_two_batch_sizes_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ValueError, match="give one of the two"):
+        fill_defaults({"global_batch_size": 64, "per_replica_batch_size": 32})
+    assert variant(global_batch_size=32, per_replica_batch_size=32).global_batch_size == 32
