@@ -170,18 +170,13 @@ class Lane:
             reason = f"{asked} asked for, other work on the cluster leaves {free}"
             self._on_event(Waiting(self._queue[0], reason))
 
-    def interrupt(self) -> Iterator[TrialRecord]:
-        """End the running trial since the run is being ended."""
-        if self._gang is not None:
-            yield self._end(self._ended(self._gang, "interrupted", "the run was interrupted"))
-
-    def abandon(self) -> Iterator[TrialRecord]:
-        """The running trial's record where Ray itself is gone and answers nothing."""
+    def abandon(self, status: Status, reason: str) -> Iterator[TrialRecord]:
+        """The running trial's record as far as it is known here, with nothing asked of Ray."""
         if self._gang is not None:
             yield TrialRecord(
                 trial=self._gang.trial,
-                status="worker_lost",
-                error="Ray's head was lost",
+                status=status,
+                error=reason,
                 epochs=tuple(self.epochs),
                 wall_s=time.perf_counter() - self._started,
             )

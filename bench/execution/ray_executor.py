@@ -33,13 +33,14 @@ from bench.execution.lane import Lane
 from bench.execution.leaving import leave
 from bench.execution.nodes import alive_nodes, environments, on_each_node
 from bench.execution.own import check_on_nodes
+from bench.execution.patience import while_head_answers
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions, refused_by_ray
 from bench.execution.worker import Board
 from bench.measure.environment import environment
 from bench.measure.host import usable_cores
-from bench.records.record import TrialRecord
+from bench.records.record import Status, TrialRecord
 from bench.spec.plan import Block
 
 _POLL_S = 5.0
@@ -145,23 +146,22 @@ class RayExecutor:
                 if fleet.close_done():
                     self._shelf.keep_only(fleet.trials)
         except KeyboardInterrupt:
-            self._read_board(fleet.lanes)
-            for lane in fleet.lanes:
-                yield from lane.interrupt()
+            # Nothing is asked of Ray before these are on disk: it may be ending as well.
+            yield from _abandoned(fleet.lanes, "interrupted", "the run was interrupted")
             raise
         except Exception:
             head_lost = not answers(self._head)
             if not head_lost:
                 raise
-            for lane in fleet.lanes:
-                yield from lane.abandon()
+            yield from _abandoned(fleet.lanes, "worker_lost", "Ray's head was lost")
             raise ClusterLostError(
                 f"Ray's head at {self._head} is gone: start it again, then go on with --resume"
             ) from None
         finally:
             # Whatever is asked of a Ray without a head may wait for ever.
             if not head_lost:
-                fleet.close()
+                with contextlib.suppress(ConnectionError):
+                    while_head_answers(self._head, fleet.close)
 
     def _turn(self, fleet: Fleet) -> Iterator[TrialRecord]:
         pending = [answer for lane in fleet.lanes for answer in lane.pending]
@@ -197,6 +197,11 @@ class RayExecutor:
         for news in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
             if news.trial_id in running:
                 running[news.trial_id].add_news(news)
+
+
+def _abandoned(lanes: Sequence[Lane], status: Status, reason: str) -> Iterator[TrialRecord]:
+    for lane in lanes:
+        yield from lane.abandon(status, reason)
 
 
 @contextlib.contextmanager

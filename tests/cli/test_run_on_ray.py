@@ -77,6 +77,21 @@ def test_a_second_driver_is_refused_and_sigterm_ends_the_first_as_ctrl_c_does(
     assert [r.status for r in attempts(out)] == ["interrupted"]
 
 
+def test_a_signal_to_all_of_a_job_ends_it_as_ctrl_c_does_though_its_ray_ends_too(
+    tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with started("run", tiny, "--out", out) as run:
+        run.wait_for("[1/2]")
+        run.wait_for_training()
+        os.killpg(run.process.pid, signal.SIGTERM)
+        assert run.process.wait(PATIENCE_S) == 130, run.stderr
+        assert run.stderr.splitlines()[-1].endswith(f"--out {out} --resume")
+        assert gone_within(20, run.process.pid) == []
+    assert [r.status for r in attempts(out)] == ["completed", "interrupted"]
+    assert (out / "trials.csv").read_text().count("completed") == 1
+
+
 def test_a_killed_driver_takes_its_workers_with_it_and_the_run_can_be_gone_on_with(
     tiny: Path, tmp_path: Path
 ) -> None:
