@@ -25,7 +25,7 @@ RUN_OPTIONS = $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(ADDRESS),--address 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data bench test test-cluster test-browser check report publish reference perf clean
+.PHONY: help install data bench test test-cluster test-browser check report publish reference results perf clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -79,9 +79,13 @@ report: install ## write the report of RUN (the latest)
 publish: install ## put RUN (the latest) into results/published/NAME
 	@test -n '$(RUN)' -a -n '$(NAME)' || { echo 'make: publish needs NAME=..., and a RUN' >&2; exit 2; }
 	$(BIN)/bench publish '$(RUN)' '$(NAME)' --replace $(ARGS)
+	$(BIN)/python -m bench.report.results > docs/results.md
 
 reference: install ## make docs/reference.md anew from the code
 	$(BIN)/python -m bench.report.reference > docs/reference.md
+
+results: install ## make docs/results.md anew from what is published
+	$(BIN)/python -m bench.report.results > docs/results.md
 
 perf: ## print what the harness costs and how fast training is; nothing is judged
 	@$(MAKE) --no-print-directory data EXTRAS='$(EXTRAS),perf'

@@ -31,17 +31,16 @@ def verify_published(
 ) -> None:
     """Make every published table anew from its records, and compare."""
     from bench.errors import UsageError
+    from bench.report.index import published, stale_indexes
     from bench.report.number import plural
-    from bench.report.publish import index, published
     from bench.report.verify import differences
 
     chosen = folders or published(into)
     if not chosen:
         raise UsageError(f"{into}: no published run: bench publish RUN NAME makes one")
     found = [line for folder in chosen for line in differences(folder)]
-    listing = into / "README.md"
-    if not folders and (not listing.is_file() or listing.read_text() != index(into)):
-        found.append(f"{listing}: not the list of what is there: publish again")
+    stale = [] if folders else stale_indexes(into)
+    found += [f"{path}: not the list of what is there: publish again" for path in stale]
     for line in found:
         complain(line)
     if found:

@@ -17,6 +17,11 @@ _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-f]{1,4}:){3,7}[0-
 _SAID = ("error", "log_tail")
 """Fields of a record that a process wrote: elsewhere four numbers with dots are a version."""
 
+_WORDS = frozenset({"executor", "status", "trial", "suite", "pairs", "labels", "packages"})
+"""Fields of words that are not a machine's, though a machine may be called ``ray`` or ``mlp``."""
+_NO_HOST = frozenset({"driver", "simulated"})
+"""Where the driver ran, and where nothing did."""
+
 Renamer = Callable[[Any], Any]
 
 
@@ -26,28 +31,31 @@ def renamer(info: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> Re
         name.partition(" (")[0]
         for invocation in info["invocations"]
         for name in invocation["environment"]
-        if name != "driver"
     )
     hosts |= dict.fromkeys(record["node"] for record in records if record.get("node"))
-    named = {host: f"node-{number}" for number, host in enumerate(hosts, start=1)}
+    real = [host for host in hosts if host not in _NO_HOST]
+    named = {host: f"node-{number}" for number, host in enumerate(real, start=1)}
     ordered = sorted(named, key=len, reverse=True)
     found = re.compile("|".join(rf"(?<![\w-]){re.escape(host)}(?![\w-])" for host in ordered))
 
-    def text(value: str, said: bool) -> str:
+    def text(value: str, said: bool, words: bool) -> str:
         value = _ABSOLUTE.sub("", value)
-        value = found.sub(lambda match: named[match.group()], value) if named else value
+        if named and not words:
+            value = found.sub(lambda match: named[match.group()], value)
         return _ADDRESS.sub("ADDRESS", value) if said else value
 
-    def rename(value: Any, said: bool = False) -> Any:
+    def rename(value: Any, said: bool = False, words: bool = False) -> Any:
         if isinstance(value, str):
-            return text(value, said)
+            return text(value, said, words)
         if isinstance(value, Mapping):
             return {
-                text(key, said=" (" in key): rename(inner, said or key in _SAID)
+                text(key, " (" in key, words): rename(
+                    inner, said or key in _SAID, words or key in _WORDS
+                )
                 for key, inner in value.items()
             }
         if isinstance(value, list | tuple):
-            return [rename(inner, said) for inner in value]
+            return [rename(inner, said, words) for inner in value]
         return value
 
     return rename

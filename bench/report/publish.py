@@ -9,7 +9,6 @@ ever edited: ``verify`` makes it anew.
 """
 
 import json
-import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,9 +20,10 @@ from bench.analysis.frame import write_tables
 from bench.errors import ResourceError, RunFolderError
 from bench.records.anonymous import renamer
 from bench.records.disk import disk_errors, write_aside
-from bench.records.store import RunFolder, RunInfo
+from bench.records.store import RunFolder
 from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
+from bench.report.index import write_indexes
 from bench.report.page.write import write_page
 from bench.report.write import write_summary
 
@@ -59,7 +59,7 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False) -> Path
             made_from(fresh)
             shutil.rmtree(target, ignore_errors=True)
             fresh.rename(target)
-        write_aside(place / "README.md", index(place))
+        write_indexes(place)
     return target
 
 
@@ -80,46 +80,6 @@ def made_from(folder: Path) -> list[Path]:
             *write_summary(run.summary, folder),
             *write_page([run], folder, drawer),
         ]
-
-
-def published(place: Path) -> list[Path]:
-    """The published folders of ``place``, by name."""
-    return sorted(path.parent for path in place.glob("*/run.json"))
-
-
-def index(place: Path) -> str:
-    """What ``place`` holds, as Markdown."""
-    rows = []
-    for folder in published(place):
-        info = RunFolder.open(folder).info()
-        description = " ".join(info.suite.get("description", "").split())
-        when = info.invocations[0].started_at[:10] if info.invocations else "?"
-        cells = (description, _command(info))
-        links = f"[{folder.name}]({folder.name}/summary.md), [page]({folder.name}/index.html)"
-        question, command = (cell.replace("|", "\\|") for cell in cells)
-        rows.append(f"| {links} | {question} | `{command}` | {when} |")
-    return "\n".join([_INDEX, *rows, ""])
-
-
-_INDEX = """\
-# Published runs
-
-Each folder holds `run.json` and `records.jsonl`, and what is made from these two alone: the
-report (`summary.md`, `.csv`, `.tex`, and `index.html`, a page that opens from a file), its charts,
-all trials and epochs, the suite. `bench verify-published` makes it all anew and compares.
-`bench report FOLDER --out ...` and pandas read a folder as they read any run. This list is made by
-`bench publish`.
-
-| run | what its suite asks | what was run of it | taken on |
-|---|---|---|---|"""
-
-
-def _command(info: RunInfo) -> str:
-    """The command that began the run, without its folder, which is nobody else's."""
-    words = list(info.invocations[0].command) if info.invocations else []
-    if "--out" in words:
-        del words[(at := words.index("--out")) : at + 2]
-    return shlex.join(words)
 
 
 def _without_nothing(value: Any) -> Any:

@@ -49,6 +49,28 @@ def test_two_nodes_of_one_name_stay_apart() -> None:
     assert set(public["invocations"][0]["environment"]) == {"node-1", "node-1 (ADDRESS)"}
 
 
+def test_a_host_that_is_called_as_a_word_of_ours_takes_no_word_with_it() -> None:
+    info: dict[str, Any] = {
+        "invocations": [{"executor": "ray", "environment": {"driver": {}, "ray": {}, "mlp": {}}}],
+        "suite": {"name": "ray", "variant": {"workload": "mlp"}},
+    }
+    record = {"trial": {"variant": {"workload": "mlp"}}, "status": "completed", "node": "mlp"}
+    public = renamer(info, [record])
+    assert public(record) == {**record, "node": "node-2"}
+    assert public(info) == {
+        **info,
+        "invocations": [
+            {"executor": "ray", "environment": {"driver": {}, "node-1": {}, "node-2": {}}}
+        ],
+    }
+
+
+def test_what_was_simulated_still_says_so() -> None:
+    info: dict[str, Any] = {"invocations": [{"executor": "simulated", "environment": {}}]}
+    record = {"node": "simulated", "resolved": {"simulated": True}, "error": "simulated"}
+    assert renamer(info, [record])([info, record]) == [info, record]
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False),

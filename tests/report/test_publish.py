@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 import bench
 from bench.errors import ResourceError, RunFolderError
 from bench.records.store import RunFolder
-from bench.report.publish import index, publish, published
+from bench.report.publish import publish
 from bench.report.write import write_report
 from tests.suites_made import TINY, suite_of
 
@@ -82,25 +82,6 @@ def test_every_ratio_that_the_readme_quotes_is_published() -> None:
     table = (ROOT / "results/published/bn-overhead/summary.md").read_text()
     assert len(quoted) == 5
     assert [ratio for ratio in quoted if ratio not in table] == []
-
-
-def test_the_index_lists_every_published_run(run: Path, place: Path) -> None:
-    publish(run, "two", place)
-    publish(run, "one", place)
-    assert [folder.name for folder in published(place)] == ["one", "two"]
-    listing = (place / "README.md").read_text()
-    assert listing == index(place)
-    assert listing.index("[one](one/summary.md)") < listing.index("[two](two/summary.md)")
-
-
-def test_the_index_says_what_of_its_suite_was_run(run: Path, place: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(run, tmp_path / "run"))
-    info = RunFolder(run).info()
-    words = ("bench", "run", "tiny", "--blocks", "2", "--out", "/somewhere", "--set", "norm=a|b")
-    called = info.invocations[0].model_copy(update={"command": words})
-    RunFolder(run).write_info(info.model_copy(update={"invocations": (called,)}))
-    publish(run, "tiny", place)
-    assert "| `bench run tiny --blocks 2 --set 'norm=a\\|b'` |" in index(place)
 
 
 def test_charts_and_page_are_published_too(folder: Path) -> None:

@@ -11,7 +11,7 @@ from bench.report.page import embed
 from bench.report.page.content import Content
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 SCRIPTS = ("grid.js", "trial.js", "charts.js", "page.js")
 """In this order, in one function of their own."""
@@ -20,19 +20,20 @@ SCRIPTS = ("grid.js", "trial.js", "charts.js", "page.js")
 def build(content: Content, vega: str) -> str:
     """One HTML file: no address in it is ever asked for anything. ``vega`` draws its charts."""
     script = '(() => {\n"use strict";\n' + "\n".join(map(embed.asset, SCRIPTS)) + "})();"
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            content=content,
-            style=embed.asset("page.css"),
-            script=script,
-            vega=vega,
-            policy=embed.policy([script, vega]),
-            data=embed.json_text(content.data()),
-            specs=embed.json_text(content.specs()),
-        )
+    return template("page.html.j2").render(
+        content=content,
+        style=embed.asset("page.css"),
+        script=script,
+        vega=vega,
+        policy=embed.policy([script, vega]),
+        data=embed.json_text(content.data()),
+        specs=embed.json_text(content.specs()),
     )
+
+
+def template(name: str) -> "Template":
+    """A file of the folder ``templates``; what it is given is escaped."""
+    return _environment().get_template(name)
 
 
 @functools.cache

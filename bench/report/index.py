@@ -1,0 +1,99 @@
+"""The list of published runs: README.md for a forge, index.html for a browser.
+
+Usage:
+    write_indexes(Path("results/published"))
+    stale_indexes(Path("results/published"))       # those that are not the list of what is there
+"""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.records.disk import write_aside
+from bench.records.store import RunFolder, RunInfo
+from bench.report import escape
+from bench.report.page.build import template
+from bench.report.page.embed import asset
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published run."""
+
+    name: str
+    question: str
+    command: str
+    taken_on: str
+
+
+def published(place: Path) -> list[Path]:
+    """The published folders of ``place``, by name."""
+    return sorted(path.parent for path in place.glob("*/run.json"))
+
+
+def entries(place: Path) -> list[Entry]:
+    """What ``place`` holds, by name."""
+    found = []
+    for folder in published(place):
+        info = RunFolder.open(folder).info()
+        question = " ".join(info.suite.get("description", "").split())
+        when = info.invocations[0].started_at[:10] if info.invocations else "?"
+        found.append(Entry(folder.name, question, _command(info), when))
+    return found
+
+
+def markdown_index(place: Path) -> str:
+    """The list in Markdown."""
+    rows = []
+    for entry in entries(place):
+        links = f"[{entry.name}]({entry.name}/summary.md), [page]({entry.name}/index.html)"
+        command = entry.command.replace("|", "\\|")
+        rows.append(
+            f"| {links} | {escape.markdown(entry.question)} | `{command}` | {entry.taken_on} |"
+        )
+    return "\n".join([_MARKDOWN, *rows, ""])
+
+
+def html_index(place: Path) -> str:
+    """The list as a page that opens from a file and asks for nothing."""
+    found = template("index.html.j2").render(entries=entries(place), style=asset("page.css"))
+    return found if found.endswith("\n") else found + "\n"
+
+
+INDEXES = {"README.md": markdown_index, "index.html": html_index}
+
+
+def write_indexes(place: Path) -> None:
+    """Make every list of ``place`` anew."""
+    for name, text_of in INDEXES.items():
+        write_aside(place / name, text_of(place))
+
+
+def stale_indexes(place: Path) -> list[Path]:
+    """The lists of ``place`` that are missing or not what it holds."""
+    return [
+        place / name
+        for name, text_of in INDEXES.items()
+        if not (place / name).is_file() or (place / name).read_text("utf-8") != text_of(place)
+    ]
+
+
+def _command(info: RunInfo) -> str:
+    """The command that began the run, without its folder, which is nobody else's."""
+    words = list(info.invocations[0].command) if info.invocations else []
+    if "--out" in words:
+        del words[(at := words.index("--out")) : at + 2]
+    return shlex.join(words)
+
+
+_MARKDOWN = """\
+# Published runs
+
+Each folder holds `run.json` and `records.jsonl`, and what is made from these two alone: the
+report (`summary.md`, `.csv`, `.tex`, and `index.html`, a page that opens from a file), its charts,
+all trials and epochs, the suite. `bench verify-published` makes it all anew and compares.
+`bench report FOLDER --out ...` and pandas read a folder as they read any run. This list, and the
+same as a page (`index.html`), is made by `bench publish`.
+
+| run | what its suite asks | what was run of it | taken on |
+|---|---|---|---|"""
