@@ -60,6 +60,7 @@ DERIVED = {
     "train_loss": "float64",
     "val_accuracy": "float64",
     "time_to_accuracy_s": "float64",
+    "time_to_accuracy_with_cold_start_s": "float64",
     "train_s": "float64",
     "steady": "str",
     "extrapolated": "bool",

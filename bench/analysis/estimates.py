@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 OF_TIME = frozenset(
     {"epoch_s", "examples_per_s", "cold_start_s", "time_to_accuracy_s"}
+    | {"time_to_accuracy_with_cold_start_s"}
     | {"energy_j", "mean_power_w", "mfu"}
 )
 """What is above 0 and hangs on a session's conditions: means of logarithms, one a session."""

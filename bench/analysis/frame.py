@@ -71,6 +71,9 @@ def trials_frame(raw: RawRun, names: Iterable[str] | None = None) -> "pd.DataFra
 
     target = _floats(raw.columns["target_accuracy"])
     values = {**raw.columns, **_of_epochs(raw, target)}
+    values["time_to_accuracy_with_cold_start_s"] = values["time_to_accuracy_s"] + _floats(
+        values["cold_start_s"]
+    )
     dtypes = trial_columns()
     return pd.DataFrame(
         {name: _series(values[name], dtypes[name]) for name in (dtypes if names is None else names)}

@@ -28,7 +28,7 @@ MEANS = (
 MEASURED_COLUMNS = (
     *("parameters", "flops_per_step", "cold_start_s", "peak_rss_bytes"),
     *("peak_device_memory_bytes", "energy_j", "mean_power_w", "mfu"),
-    *("target_accuracy", "time_to_accuracy_s"),
+    *("target_accuracy", "time_to_accuracy_s", "time_to_accuracy_with_cold_start_s"),
 )
 """The columns of attempts that are needed, besides those of ``with_steps``."""
 SHARES = frozenset({"clipped_share", "skipped_share", "input_wait_share"})
@@ -44,6 +44,8 @@ class Target:
     trials: int
     time_s: Estimate | None
     """Training time until then; None unless all did, since the slowest would be left out."""
+    with_cold_start_s: Estimate | None = None
+    """The same with the first call of everything compiled before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +133,14 @@ def _targets(done: "pd.DataFrame") -> dict[str, Target]:
     rows = groups.agg(
         accuracy=("target_accuracy", "first"), reached=("reached", "sum"), n=("reached", "size")
     )
-    times = estimates(asked[asked["reached"]], "time_to_accuracy_s")
+    names = ("time_to_accuracy_s", "time_to_accuracy_with_cold_start_s")
+    found = [estimates(asked[asked["reached"]], name) for name in names]
     return {
         variant_id: Target(
-            accuracy, int(reached), int(n), times.get(variant_id) if reached == n else None
+            accuracy,
+            int(reached),
+            int(n),
+            *(times.get(variant_id) if reached == n else None for times in found),
         )
         for variant_id, accuracy, reached, n in rows.itertuples()
     }

@@ -26,7 +26,6 @@ from bench.measure.environment import environment
 from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
-from bench.spec.expand import expand
 from bench.spec.plan import Block, Plan, Trial, make_plan
 from bench.spec.suite import Suite, first_difference, parse_suite
 from bench.spec.variant import Variant
@@ -123,7 +122,7 @@ def _info(suite: Suite, plan: Plan) -> RunInfo:
         suite=suite.model_dump(mode="json"),
         pairs=plan.pairs,
         trial_ids=tuple(trial.trial_id for trial in plan.trials),
-        labels={cell.id: cell.label for cell in expand(suite)},
+        labels={cell.id: cell.label for cell in plan.cells},
     )
 
 

@@ -15,7 +15,7 @@ from bench.api import RunResult
 from bench.execution.estimate import estimated_trial_s
 from bench.report.escape import plain
 from bench.report.number import duration, plural
-from bench.spec.expand import Cell, expand
+from bench.spec.expand import Cell
 from bench.spec.plan import Plan
 from bench.spec.suite import Suite
 
@@ -45,7 +45,7 @@ def suites_json(suites: Iterable[Suite]) -> str:
 
 def plan_text(suite: Suite, plan: Plan) -> str:
     """A plan's variants with their ids, its comparisons, and a guess of its time."""
-    trials, cells = plan.trials, expand(suite)
+    trials, cells = plan.trials, plan.cells
     lines = [": ".join(filter(None, (suite.name, plain(suite.description)))), ""]
     for cell in cells[:_MAX_VARIANTS]:
         guess = duration(estimated_trial_s(cell.variant))
@@ -68,7 +68,7 @@ def plan_json(suite: Suite, plan: Plan) -> str:
     trials = plan.trials
     content = {
         "suite": suite.model_dump(mode="json"),
-        "variants": [_variant_row(cell) for cell in expand(suite)],
+        "variants": [_variant_row(cell) for cell in plan.cells],
         "trials": [t.model_dump(mode="json", exclude={"variant"}) for t in trials],
         "pairs": [pair.model_dump(mode="json") for pair in plan.pairs],
         "estimated_s": sum(estimated_trial_s(trial.variant) for trial in trials),

@@ -147,8 +147,11 @@ def _sentence(record: TrialRecord) -> str:
     head = f"{_name(record.trial)}: "
     if record.status != "completed":
         return f"{head}{record.status}: {plain(record.error or 'no reason known')}"
-    seconds = record.epoch_s
-    return head + (f"{duration(seconds)} an epoch" if seconds is not None else "completed")
+    seconds, variant = record.epoch_s, record.trial.variant
+    if seconds is None:
+        return f"{head}completed"
+    steps = f" cut to {variant.steps_per_epoch:,} steps" if variant.is_capped else ""
+    return f"{head}{duration(seconds)} an epoch{steps}"
 
 
 def _print(text: str) -> None:

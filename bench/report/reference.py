@@ -53,6 +53,7 @@ _MADE: dict[str, str] = {
     "train_loss": "Of the last epoch.",
     "val_accuracy": "Of the last epoch.",
     "time_to_accuracy_s": "Training time until target_accuracy was reached, else infinite.",
+    "time_to_accuracy_with_cold_start_s": "The same, cold_start_s before it.",
     "train_s": "Time of all epochs, warm-up included.",
     "steady": "Whether its times settled: flat, warm_up, drifting, unsettled or unclassified.",
     "extrapolated": "Whether an epoch had more steps than were run, for `max_steps`.",

@@ -50,6 +50,8 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    cells: tuple[Cell, ...]
+    """The variants with their labels, in the suite's order."""
     blocks: tuple[Block, ...]
     pairs: tuple[Pair, ...]
 
@@ -75,7 +77,7 @@ def make_plan(suite: Suite) -> Plan:
             trials = [_trial(c, repeat, order + i, suite.seed) for i, c in enumerate(arms)]
             blocks.append(Block(repeat=repeat, trials=tuple(trials)))
             order += len(trials)
-    return Plan(blocks=tuple(blocks), pairs=pairs)
+    return Plan(cells=tuple(cells), blocks=tuple(blocks), pairs=pairs)
 
 
 def williams_square(arms: int) -> list[list[int]]:

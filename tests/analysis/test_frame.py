@@ -173,6 +173,9 @@ def test_a_target_gives_the_training_time_to_it_or_infinity(tmp_path: Path) -> N
     times = trials.groupby("target_accuracy")["time_to_accuracy_s"].unique()
     assert times[0.8].tolist() == [4.0]
     assert times[0.99].tolist() == [np.inf]
+    cold = trials["time_to_accuracy_with_cold_start_s"]
+    assert cold.tolist() == (trials["time_to_accuracy_s"] + trials["cold_start_s"]).tolist()
+    assert set(cold) == {4.0 + trials["cold_start_s"][0], np.inf}
 
 
 def test_parquet_gives_back_the_same_frames(tmp_path: Path) -> None:

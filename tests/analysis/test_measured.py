@@ -86,6 +86,7 @@ def test_a_target_that_every_trial_reached_has_a_mean_time(tmp_path: Path) -> No
     expected = geometric_interval([1.001 + 0.02 * block for block in range(3)])
     assert (found.accuracy, found.reached, found.trials) == (0.8, 3, 3)
     assert (found.time_s.value, found.time_s.low) == pytest.approx((expected.value, expected.low))
+    assert found.with_cold_start_s.value > found.time_s.value
 
 
 def test_one_that_some_or_none_reached_has_none(tmp_path: Path) -> None:

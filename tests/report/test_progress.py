@@ -75,6 +75,12 @@ def test_a_finished_trial_is_a_line_with_its_epoch_s_time(screen: Screen) -> Non
     assert "node-1" not in screen.status
 
 
+def test_an_epoch_that_was_cut_short_is_not_told_as_a_whole_one(screen: Screen) -> None:
+    short = TRIALS[0].variant.model_copy(update={"max_steps": 3})
+    screen.end(TRIALS[0].model_copy(update={"variant": short}))
+    assert screen.lines[-1].endswith(": 0.50 s an epoch cut to 3 steps")
+
+
 def test_a_trial_that_did_not_complete_is_a_line_with_its_reason(screen: Screen) -> None:
     screen.end(TRIALS[0], "failed", "ValueError: no")
     assert screen.lines[-1] == f"[1/4] {TRIALS[0].label} (block 0): failed: ValueError: no"

@@ -1,0 +1,41 @@
+"""Arguments and options that several commands share, and the suite that they ask for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bench.cli.settings import parse_settings
+
+if TYPE_CHECKING:
+    from bench.spec.suite import Suite
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite, or a file.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the suite or an axis."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="ID", help="Keep these variants alone (ids from bench plan)."),
+]
+Blocks = Annotated[int | None, typer.Option("--blocks", help="Repeats of every comparison.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
+Device = Annotated[
+    Literal["auto", "cpu", "gpu"], typer.Option(help="Train on GPUs where there are any (auto).")
+]
+
+
+def asked_suite(
+    name: str, changes: list[str] | None, blocks: int | None, only: list[str] | None
+) -> "Suite":
+    """The suite called ``name`` as the command line has it. Raises SuiteError."""
+    from bench.spec.suite import load_suite
+
+    settings = parse_settings(changes or [])
+    if blocks is not None:
+        settings["blocks"] = blocks
+    if only:
+        settings["only"] = only
+    return load_suite(name, settings)

@@ -1,0 +1,109 @@
+"""The command that runs a suite."""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bench.cli.options import Blocks, Device, Json, Only, Set, SuiteName, asked_suite
+from bench.cli.say import complain, interruption, remedy, say
+
+if TYPE_CHECKING:
+    from bench.api import RunResult
+
+
+def run(
+    suite: SuiteName,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The run folder (default: a new one).")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out's run.")] = False,
+    address: Annotated[
+        str | None, typer.Option("--address", help="A running Ray cluster: HOST:PORT, or auto.")
+    ] = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option("--cluster", help="Start this cluster (clusters/*.yaml), and run there."),
+    ] = None,
+    device: Device = "auto",
+    executor: Annotated[
+        Literal["ray", "inprocess", "simulated"], typer.Option(help="What runs the trials.")
+    ] = "ray",
+    blocks: Blocks = None,
+    retries: Annotated[int, typer.Option(min=0, help="Further tries for a lost worker.")] = 1,
+    prune_oom: Annotated[
+        bool, typer.Option("--prune-oom", help="Skip larger batches once one is out of memory.")
+    ] = False,
+    changes: Set = None,
+    only: Only = None,
+    as_json: Json = False,
+) -> None:
+    """Run a suite and end with its table."""
+    import bench
+    from bench.api import new_path, run_on_cluster
+    from bench.errors import UsageError
+    from bench.report.progress import progress
+
+    asked = asked_suite(suite, changes, blocks, only)
+    path = out if out or resume else new_path(asked)
+    try:
+        if cluster:
+            if address or executor != "ray":
+                raise UsageError("--cluster starts a Ray of its own: leave --address, --executor")
+            there = _words(changes, only, blocks, device, retries, prune_oom)
+            result = run_on_cluster(cluster, suite, path, there, resume=resume)
+        else:
+            # Ray prints what befalls its workers to stdout, which is for results.
+            with contextlib.redirect_stdout(sys.stderr), progress() as observer:
+                result = bench.run(
+                    asked,
+                    path,
+                    resume=resume,
+                    executor=executor,
+                    address=address,
+                    device=device,
+                    retries=retries,
+                    prune_oom=prune_oom,
+                    observer=observer,
+                    command=["bench", *sys.argv[1:]],
+                )
+    except KeyboardInterrupt:
+        complain(interruption(path))
+        raise typer.Exit(130) from None
+    _end(result, as_json)
+
+
+def _words(
+    changes: list[str] | None,
+    only: list[str] | None,
+    blocks: int | None,
+    device: str,
+    retries: int,
+    prune_oom: bool,
+) -> list[str]:
+    """The options as the head of a cluster is given them."""
+    return [
+        *(f"--set={change}" for change in changes or []),
+        *(f"--only={variant}" for variant in only or []),
+        *([] if blocks is None else [f"--blocks={blocks}"]),
+        *(f"--device={device}", f"--retries={retries}"),
+        *(["--prune-oom"] if prune_oom else []),
+    ]
+
+
+def _end(result: "RunResult", as_json: bool) -> None:
+    """Print what came of a run; exit with 5 where a trial gave no answer."""
+    from bench.analysis.summary import summarize
+    from bench.report.listing import run_json
+    from bench.report.terminal import show
+
+    if as_json:
+        say(run_json(result))
+    else:
+        show(summarize(result.path))
+        say(f"Run folder: {result.path}")
+    if not result.succeeded:
+        complain(remedy(result.path, set(result.statuses.values())))
+        raise typer.Exit(5)

@@ -1,0 +1,29 @@
+"""The commands that look at suites and run nothing."""
+
+from bench.cli.options import Blocks, Json, Only, Set, SuiteName, asked_suite
+from bench.cli.say import say
+
+
+def suites(as_json: Json = False) -> None:
+    """List the shipped suites."""
+    from bench.report.listing import suites_json, suites_text
+    from bench.spec.suite import load_suite, shipped_suites
+
+    loaded = [load_suite(name) for name in shipped_suites()]
+    say(suites_json(loaded) if as_json else suites_text(loaded))
+
+
+def plan(
+    suite: SuiteName,
+    blocks: Blocks = None,
+    changes: Set = None,
+    only: Only = None,
+    as_json: Json = False,
+) -> None:
+    """Show a suite's variants and trials with a guess of the time; run nothing."""
+    from bench.report.listing import plan_json, plan_text
+    from bench.spec.plan import make_plan
+
+    asked = asked_suite(suite, changes, blocks, only)
+    planned = make_plan(asked)
+    say(plan_json(asked, planned) if as_json else plan_text(asked, planned))
