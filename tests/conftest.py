@@ -1,6 +1,7 @@
 """What several rooms' tests need."""
 
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,13 @@ def configured_tensorflow() -> None:
 
     # Threads cannot change once TensorFlow has run something.
     runtime.configure(variant_of(), usable_cores())
+
+
+@pytest.fixture(scope="session")
+def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a library that answers as FAKE_NVML_* variables say."""
+    folder = tmp_path_factory.mktemp("nvml")
+    source = Path(__file__).parent / "measure/fake_nvml.c"
+    command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", str(source)]
+    subprocess.run([*command, "-o", str(folder / "libnvidia-ml.so.1")], check=True)
+    return folder

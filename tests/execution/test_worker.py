@@ -1,6 +1,8 @@
 """A worker from the inside: what it is given, and what TensorFlow makes of that."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,3 +52,35 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_logical
         assert "Ray gave GPU GPU-11111111, but this TensorFlow sees none" in (record.error or "")
         assert "install trainbench[gpu]" in (record.error or "")
         assert record.epochs == ()
+
+
+TRAINS = """
+import sys
+from bench.errors import BenchError
+from bench.execution import worker
+
+worker.GPU_FREE_S = 0.0
+try:
+    worker.Worker().train({trial!r}, [], 1, None, None)
+except BenchError as error:
+    print(error)
+print("tensorflow" in sys.modules)
+"""
+
+
+def test_nothing_trains_and_no_tensorflow_is_loaded_while_a_gpu_is_in_use(fake_nvml: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINS.format(trial=TRIAL.model_dump_json())],
+        env={
+            **os.environ,
+            "LD_LIBRARY_PATH": str(fake_nvml),
+            "FAKE_NVML_FREE_AFTER": "999",
+            "CUDA_VISIBLE_DEVICES": "0",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    error, loaded = done.stdout.splitlines()
+    assert "still holds 8192 MiB" in error
+    assert loaded == "False"

@@ -25,16 +25,6 @@ print(json.dumps(answer, default=dataclasses.asdict))
 """
 
 
-@pytest.fixture(scope="session")
-def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a library that answers as FAKE_NVML_* variables say."""
-    folder = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).with_name("fake_nvml.c")
-    command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", str(source)]
-    subprocess.run([*command, "-o", str(folder / "libnvidia-ml.so.1")], check=True)
-    return folder
-
-
 @pytest.fixture
 def ask(fake_nvml: Path) -> Ask:
     """Evaluate an expression over ``bench.measure.gpu`` where FAKE_NVML_<key>=value."""
