@@ -28,6 +28,8 @@ FOLLOWS_REPLICAS = ("strategy", "jit", "synchronized", "global_batch_size")
 """The same, where the size is the number of replicas."""
 _FOLLOWS_AXIS = {"clip": ("clip_threshold",)}
 """Settings that act only through the axis."""
+_OF_BASELINE = ("variant_id", "invocation", "status", "epoch_s", "settled")
+_KEPT = ("variant_id", "block", "session", "invocation", "status", "epoch_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,21 @@ def varying(trials: "pd.DataFrame", names: Collection[str] = SETTINGS) -> tuple[
 def matched(trials: "pd.DataFrame", axis: str, value: str, baseline: str) -> "pd.DataFrame":
     """One row for each block and setting in which both values of ``axis`` were to run.
 
-    Columns are those of the trial with ``value``; those of the other end in ``_b``. ``log`` is
-    the log ratio of epoch times, NaN where ``used`` is false. Without a column "session", each
-    invocation is one.
+    Columns are settings, block, session and what ``used`` hangs on, of the trial with ``value``;
+    those of the other end in ``_b``. ``log`` is the log ratio of epoch times, NaN where ``used``
+    is false. Without a column "session", each invocation is one.
     """
     import numpy as np
 
     keys = [n for n in varying(trials) if n not in (axis, *_FOLLOWS_AXIS.get(axis, ()))]
-    kept = trials.assign(settled=settled(trials))
+    on = [*keys, "block"]
+    # A million trials with all their columns, twice, would fill a machine's memory.
+    kept = trials[[n for n in (*SETTINGS, *_KEPT) if n in trials]].assign(settled=settled(trials))
     if "session" not in kept:
         kept["session"] = kept["invocation"]
     names = kept[axis].astype("str")
-    arms = kept[names == value], kept[names == baseline]
-    both = arms[0].merge(_with_suffix(arms[1], [*keys, "block"]), on=[*keys, "block"])
+    theirs = kept.loc[names == baseline, [*on, *_OF_BASELINE]]
+    both = kept[names == value].merge(_with_suffix(theirs, on), on=on)
     ready = both["settled"] & both["settled_b"]
     both["split"] = ready & (both["invocation"] != both["invocation_b"])
     both["used"] = ready & ~both["split"]
