@@ -3,7 +3,8 @@
 Usage:
     with Drawer() as drawer:
         drawing = drawer.draw(figure)          # a Future[Drawing]
-        drawing.result()
+        picture = drawer.paint(drawing)        # a Future[bytes], for later
+        drawing.result(), picture.result()
 
 vl-convert takes seconds to start and holds the interpreter while it works; in a process of its
 own it costs a report no more than the slower of the two.
@@ -19,9 +20,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.report.charts.figure import Figure
-from bench.report.charts.render import Drawing, as_pictures, vega_script
+from bench.report.charts.render import Drawing, as_png, as_svg, vega_script
 
-_TASKS: dict[str, Callable[..., Any]] = {"pictures": as_pictures, "script": vega_script}
+_TASKS: dict[str, Callable[..., Any]] = {
+    "svg": as_svg,
+    "png": as_png,
+    "script": vega_script,
+}
 
 
 class Drawer:
@@ -52,11 +57,15 @@ class Drawer:
         return self._process.pid
 
     def draw(self, figure: Figure) -> Future[Drawing]:
-        """``figure`` as SVG and PNG."""
+        """``figure`` as SVG."""
         return self._pool.submit(self._draw, figure)
 
+    def paint(self, drawing: Future[Drawing]) -> Future[bytes]:
+        """What ``draw`` gave as PNG, drawn after all that was asked for before."""
+        return self._pool.submit(lambda: self._ask("png", drawing.result().svg))
+
     def _draw(self, figure: Figure) -> Drawing:
-        return Drawing(figure, *self._ask("pictures", figure.spec, figure.name))
+        return Drawing(figure, self._ask("svg", figure.spec, figure.name))
 
     def _ask(self, task: str, *arguments: Any) -> Any:
         assert self._process.stdin is not None

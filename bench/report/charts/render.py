@@ -2,7 +2,8 @@
 
 Usage:
     drawings = [draw(figure) for figure in figures]
-    paths = write_charts(drawings, Path("report/charts"))
+    pictures = [as_png(drawing.svg) for drawing in drawings]
+    paths = write_charts(drawings, pictures, Path("report/charts"))
 """
 
 import functools
@@ -30,22 +31,25 @@ class Drawing:
     figure: Figure
     svg: str
     """Transparent, in ``currentColor``; equal figures give equal text."""
-    png: bytes
-    """On white."""
 
 
 def draw(figure: Figure) -> Drawing:
-    """``figure`` as SVG and PNG, in this process; ``Drawer`` has one of its own."""
-    return Drawing(figure, *as_pictures(figure.spec, figure.name))
+    """``figure`` as SVG, in this process; ``Drawer`` has one of its own."""
+    return Drawing(figure, as_svg(figure.spec, figure.name))
 
 
-def as_pictures(spec: dict[str, Any], name: str) -> tuple[str, bytes]:
-    """A Vega-Lite specification as SVG and PNG; ``name`` leads all ids in the SVG."""
+def as_svg(spec: dict[str, Any], name: str) -> str:
+    """A Vega-Lite specification as SVG; ``name`` leads all ids in it."""
     import vl_convert
 
-    text = str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
-    svg = _with_own_ids(text, name)
-    return svg, vl_convert.svg_to_png(_on_white(svg), scale=PNG_SCALE)
+    return _with_own_ids(str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)), name)
+
+
+def as_png(svg: str) -> bytes:
+    """What ``as_svg`` gives as PNG, on white."""
+    import vl_convert
+
+    return vl_convert.svg_to_png(_on_white(svg), scale=PNG_SCALE)
 
 
 @functools.cache
@@ -59,16 +63,16 @@ def vega_script() -> str:
     return text
 
 
-def write_charts(drawings: Sequence[Drawing], out: Path) -> list[Path]:
-    """Write ``NAME.svg`` and ``NAME.png``, on white; the paths written.
+def write_charts(drawings: Sequence[Drawing], pictures: Sequence[bytes], out: Path) -> list[Path]:
+    """Write ``NAME.svg`` and ``NAME.png``, on white, ``pictures`` being the latter; the paths.
 
     Raises StorageError where ``out`` cannot be written.
     """
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     paths = []
-    for drawing in drawings:
-        for suffix, content in (("svg", _on_white(drawing.svg).encode()), ("png", drawing.png)):
+    for drawing, picture in zip(drawings, pictures, strict=True):
+        for suffix, content in (("svg", _on_white(drawing.svg).encode()), ("png", picture)):
             path = out / f"{drawing.figure.name}.{suffix}"
             with aside(path) as temporary:
                 temporary.write_bytes(content)

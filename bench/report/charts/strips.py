@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_VARIANTS, MAX_POINTS = 40, 60
 KINDS = ("steady", "warm-up")
+_KIND = {False: KINDS[0], True: KINDS[1]}
 _WIDE = 8.0
 """The spread beyond which the axis is logarithmic."""
 
@@ -29,14 +30,12 @@ def epoch_strips(run: ReportedRun) -> Figure | None:
         return None
     names = labels(run).map(wrapped)
     kept = names.index[names.index.isin(epochs["variant_id"].unique())].tolist()
-    scale = scale_of(epochs["epoch_s"].tolist(), METRICS["epoch_s"])
-    frame = epochs.assign(
-        time=epochs["epoch_s"] / scale.divisor,
-        kind=epochs["warmup"].map({False: KINDS[0], True: KINDS[1]}),
-        name=epochs["variant_id"].map(names),
-    )
+    scale = scale_of([float(epochs["epoch_s"].median())], METRICS["epoch_s"])
+    frame = epochs.assign(time=epochs["epoch_s"] / scale.divisor)
     shown = frame[frame["variant_id"].isin(kept[:MAX_VARIANTS])]
     thinned = _thinned(shown).merge(run.trials[["trial_id", "block"]], on="trial_id")
+    thinned["kind"] = thinned["warmup"].map(_KIND)
+    thinned["name"] = thinned["variant_id"].map(names)
     order = [names[v] for v in kept[:MAX_VARIANTS]]
     return Figure(
         name="epoch-times",
@@ -57,9 +56,9 @@ _QUANTILES = {"Least": "min", "Median": "median", "Most": "max"}
 
 def _thinned(frame: "pd.DataFrame") -> "pd.DataFrame":
     """At most ``MAX_POINTS`` epochs of a variant and kind: both extremes, the rest by rank."""
-    columns = ["variant_id", "trial_id", "name", "kind", "epoch", "time"]
-    ranked = frame.sort_values("time", kind="stable")[columns]
-    groups = ranked.groupby(["variant_id", "kind"])
+    columns = ["variant_id", "trial_id", "warmup", "epoch", "time"]
+    ranked = frame[columns].sort_values("time", kind="stable")
+    groups = ranked.groupby(["variant_id", "warmup"])
     rank, size = groups.cumcount(), groups["time"].transform("size")
     last = (size - 1).clip(lower=1)
     slot = rank * (MAX_POINTS - 1) // last
@@ -106,12 +105,12 @@ def _chart(shown: "pd.DataFrame", order: list[str], unit: str) -> Any:
 
 
 def _rows(frame: "pd.DataFrame") -> tuple[tuple[str, ...], ...]:
-    groups = frame.groupby(["variant_id", "kind"], sort=False)
+    groups = frame.groupby(["variant_id", "warmup"], sort=False)
     first = groups["label"].first()
     counts = groups["time"].size()
     quantiles = groups["time"].agg(list(_QUANTILES.values()))
     return tuple(
-        (first[key], key[1], str(counts[key]), *(number(value, 4) for value in values))
+        (first[key], _KIND[key[1]], str(counts[key]), *(number(value, 4) for value in values))
         for key, *values in list(quantiles.itertuples())[:500]
     )
 

@@ -7,6 +7,7 @@ Usage:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bench.report.table import Table
@@ -24,7 +25,7 @@ class Column:
     choices: bool = False
     """Few values, which a reader may choose from."""
 
-    @property
+    @cached_property
     def style(self) -> str:
         """The class of its cells: numbers to the right, sentences with room."""
         if self.numeric:

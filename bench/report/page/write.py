@@ -9,15 +9,18 @@ Usage:
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
 
 from bench.analysis.raw import collector_paused
 from bench.records.disk import disk_errors, write_aside
 from bench.report.charts.drawer import Drawer
 from bench.report.charts.figures import figures
-from bench.report.charts.render import Drawing, write_charts
+from bench.report.charts.render import write_charts
 from bench.report.charts.reported import ReportedRun
 from bench.report.page.build import build
 from bench.report.page.content import content
+
+_Made = TypeVar("_Made")
 
 
 @collector_paused()
@@ -29,14 +32,16 @@ def write_page(runs: Sequence[ReportedRun], out: Path, drawer: Drawer) -> list[P
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     drawings = [[drawer.draw(figure) for figure in figures(run)] for run in runs]
+    # After all that the page needs, which is put together meanwhile.
+    pictures = [[drawer.paint(drawing) for drawing in of_run] for of_run in drawings]
     found = content(runs, (_results(of_run) for of_run in drawings))
     page, paths = out / "index.html", []
     write_aside(page, build(found, drawer.script.result()))
-    for run, of_run in zip(runs, drawings, strict=True):
+    for run, of_run, painted in zip(runs, drawings, pictures, strict=True):
         folder = out / "charts" if len(runs) == 1 else out / run.name / "charts"
-        paths += write_charts(_results(of_run), folder)
+        paths += write_charts(_results(of_run), _results(painted), folder)
     return [page, *paths]
 
 
-def _results(drawings: Sequence[Future[Drawing]]) -> list[Drawing]:
-    return [drawing.result() for drawing in drawings]
+def _results(asked: Sequence[Future[_Made]]) -> list[_Made]:
+    return [future.result() for future in asked]
