@@ -91,6 +91,7 @@ class Summary:
     run: Path
     name: str
     description: str
+    remark: str
     blocks: int
     trials: int
     """Planned trials."""
@@ -143,6 +144,7 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
         run=folder.path,
         name=str(info.suite.get("name", folder.path.name)),
         description=str(info.suite.get("description", "")),
+        remark=info.remark,
         blocks=_blocks(info),
         trials=len(info.trial_ids),
         completed=len(done),

@@ -16,11 +16,14 @@ def publish(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name among the published.")],
     into: Place = PUBLISHED,
     replace: Annotated[bool, typer.Option("--replace", help="In place of one so called.")] = False,
+    remark: Annotated[
+        str, typer.Option("--remark", help="What readers must know: what else ran, say.")
+    ] = "",
 ) -> None:
     """Write a run's records and report where others can read and check them."""
     from bench.report.publish import publish as written
 
-    say(str(written(run, name, into, replace=replace)))
+    say(str(written(run, name, into, replace=replace, remark=remark)))
 
 
 def verify_published(

@@ -32,6 +32,7 @@ from bench.execution.fleet import Fleet
 from bench.execution.lane import Lane
 from bench.execution.leaving import leave
 from bench.execution.nodes import alive_nodes, environments, on_each_node
+from bench.execution.onlookers import end_onlookers
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
 from bench.execution.reservation import Reservation
@@ -97,6 +98,7 @@ class RayExecutor:
         if self._address is None:
             # "local", since None would join whatever cluster RAY_ADDRESS or a file names.
             ray.init("local", num_cpus=usable_cores(), include_dashboard=False, **options)
+            end_onlookers()
             return
         logging.getLogger("ray").setLevel(logging.ERROR)
         address = found_at(self._address)

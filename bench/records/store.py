@@ -70,6 +70,8 @@ class RunInfo(BaseModel):
     labels: dict[str, str] = {}
     """The label of each variant by its id, in the order in which the suite names them."""
     invocations: tuple[Invocation, ...] = ()
+    remark: str = ""
+    """What a reader must know besides, such as what else ran on the machine."""
 
 
 class RunFolder:

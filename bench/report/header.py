@@ -19,6 +19,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     """Titles and texts, in order; what is not known is left out."""
     found = {
         "Command": _each(_command(call) for call in summary.invocations),
+        "Remark": summary.remark,
         "Run": _what(summary),
         "When": _when(summary),
         **{title: _each(texts) for title, texts in _environments(summary).items()},

@@ -31,8 +31,8 @@ GIVEN = ("run.json", "records.jsonl")
 """What the rest is made from."""
 
 
-def publish(run: Path, name: str, place: Path, *, replace: bool = False) -> Path:
-    """Write ``run`` to ``place/name`` and return that folder.
+def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark: str = "") -> Path:
+    """Write ``run`` to ``place/name`` and return that folder; ``remark`` stands at its top.
 
     Raises RunFolderError where ``run`` is no finished run, ResourceError where the name is taken
     and not to be replaced, StorageError where the disk is full or not writable.
@@ -42,7 +42,10 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False) -> Path
         raise ResourceError(f"{target}: already there: choose another name, or give --replace")
     records = list(source.raw_records(all_attempts=True))
     _refuse_unfinished(source, records)
-    public = renamer(info := source.info().model_dump(mode="json"), records)
+    stored = source.info()
+    remarked = stored.model_copy(update={"remark": remark or stored.remark})
+    info = remarked.model_dump(mode="json")
+    public = renamer(info, records)
     # Last attempts after earlier ones, in planned order, whatever the files were called.
     order = {trial_id: number for number, trial_id in enumerate(info["trial_ids"])}
     records.sort(

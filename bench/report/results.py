@@ -38,6 +38,7 @@ def _section(run: ReportedRun, link: str) -> str:
         [
             f"## {escape.markdown(run.name)}",
             escape.markdown(" ".join(run.summary.description.split())),
+            *([f"Remark: {escape.markdown(run.summary.remark)}"] if run.summary.remark else []),
             f"**{escape.markdown(said)}**",
             markdown_table(table),
             *(f"{superscript((i,))} {escape.markdown(t)}" for i, t in enumerate(table.notes, 1)),

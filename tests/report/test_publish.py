@@ -84,6 +84,17 @@ def test_every_ratio_that_the_readme_quotes_is_published() -> None:
     assert [ratio for ratio in quoted if ratio not in table] == []
 
 
+def test_a_remark_stands_at_the_top_and_stays_when_the_run_is_published_again(
+    run: Path, place: Path
+) -> None:
+    folder = publish(run, "tiny", place, remark="Tests ran beside it.")
+    again = publish(folder, "again", place)
+    for made in (folder, again):
+        assert "- Remark: Tests ran beside it.\n- Run: " in (made / "summary.md").read_text()
+        assert "Tests ran beside it." in (made / "index.html").read_text()
+    assert "Remark" not in (publish(run, "bare", place) / "summary.md").read_text()
+
+
 def test_charts_and_page_are_published_too(folder: Path) -> None:
     assert "<title>tiny" in (folder / "index.html").read_text()
     assert {path.suffix for path in (folder / "charts").iterdir()} == {".svg", ".png"}
