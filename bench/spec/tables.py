@@ -78,6 +78,10 @@ def explain(error: ErrorDetails, known: Iterable[str]) -> str:
 def _single_value(key: str, value: Any) -> str:
     if key not in AXES:
         return f"unknown key '{key}'{nearest(key, AXES)}"
+    try:
+        check_setting(key, value)
+    except ValueError as error:  # in a list, too, it would be refused
+        return str(error)
     return f"{key} is a single value: write {key} = [{shown(value)}], or move it to [variant]"
 
 

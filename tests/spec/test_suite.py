@@ -99,6 +99,7 @@ def test_every_shipped_suite_is_read_by_its_name_and_can_be_planned(name: str) -
         ('name = "a"\n[variant]\nnorm = "bn"', "variant: norm cannot be 'bn': did you mean 'bn_"),
         ('name = "a"\n[variant]\nnorm = 2026-01-01', "variant: norm cannot be the date or time 2"),
         ('name = "a"\n[variant]\nhidden = []\n[variant.norm]\na = 1', "variant: norm cannot be a"),
+        ('name = "a"\n[matrix]\nepochs = "2"', "matrix: epochs cannot be '2'"),
         ('name = "a"\n[matrix]\nnorm = "none"', "matrix: norm is a single value: write norm = ['"),
         ('name = "a"\n[variant]\nlabel = "b"', "variant: a label names one variant"),
         ('name = "a"\n[matrix]\nnrm = "none"', "matrix: unknown key 'nrm': did you mean 'norm'?"),
