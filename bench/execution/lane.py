@@ -14,6 +14,7 @@ import ray
 
 from bench.execution.claim import Claim
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Waiting
+from bench.execution.fate import fetch_remains
 from bench.execution.gang import GRACE_S, Gang
 from bench.execution.prune import not_run
 from bench.execution.reservation import Reservation
@@ -173,10 +174,12 @@ class Lane:
     def abandon(self, status: Status, reason: str) -> Iterator[TrialRecord]:
         """The running trial's record as far as it is known here, with nothing asked of Ray."""
         if self._gang is not None:
+            place = self._gang.places.get(0)
             yield TrialRecord(
                 trial=self._gang.trial,
                 status=status,
                 error=reason,
+                node=place.node if place else None,
                 epochs=tuple(self.epochs),
                 wall_s=time.perf_counter() - self._started,
             )
@@ -201,9 +204,10 @@ class Lane:
             yield self._retried(self._ended(gang, "worker_lost", "a node of its was lost"))
 
     def close(self) -> None:
-        """Give the devices back."""
+        """Give the devices back; what still trains is ended, and its logs go."""
         if self._gang is not None:
             self._gang.kill()
+            fetch_remains(self._gang.places)
             self._gang = None
         self.claim.close()
 
