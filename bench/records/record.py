@@ -244,3 +244,8 @@ class TrialRecord(_Record):
             if e.val_accuracy is not None and e.val_accuracy >= target:
                 return elapsed
         return float("inf")
+
+    def time_to_accuracy_with_cold_start_s(self) -> float | None:
+        """The same with the cold start before it; None where either is not known."""
+        reached, cold_start_s = self.time_to_accuracy_s(), self.measures.cold_start_s
+        return None if reached is None or cold_start_s is None else reached + cold_start_s

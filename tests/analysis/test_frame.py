@@ -147,14 +147,19 @@ def test_frames_and_records_agree_on_every_definition(
             seed=0,
             variant=variant,
         )
-        folder.write(TrialRecord(trial=trial, status="completed", epochs=tuple(epochs)))
+        cold = Measures(cold_start_s=1.5)
+        folder.write(
+            TrialRecord(trial=trial, status="completed", epochs=tuple(epochs), measures=cold)
+        )
     trials = load_trials(folder.path)
     for row, record in zip(trials.itertuples(), folder.records(), strict=True):
-        assert [row.epoch_s, row.examples_per_s, row.time_to_accuracy_s] == pytest.approx(
+        found = [row.epoch_s, row.examples_per_s, row.time_to_accuracy_s]
+        assert [*found, row.time_to_accuracy_with_cold_start_s] == pytest.approx(
             [
                 _or_nan(record.epoch_s),
                 _or_nan(record.examples_per_s),
                 _or_nan(record.time_to_accuracy_s()),
+                _or_nan(record.time_to_accuracy_with_cold_start_s()),
             ],
             nan_ok=True,
         )

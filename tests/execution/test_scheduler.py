@@ -95,13 +95,12 @@ def test_every_job_runs_once(cluster: tuple[list[Job], int]) -> None:
 
 
 @given(clusters())
-def test_the_largest_job_waits_for_no_job_that_is_started_into_its_devices(
-    cluster: tuple[list[Job], int],
-) -> None:
+def test_the_largest_jobs_wait_for_no_smaller_one(cluster: tuple[list[Job], int]) -> None:
     jobs, capacity = cluster
-    largest = max(jobs, key=lambda j: (j.shape.devices, -j.turn, j.seconds, -j.key))
-    (stay,) = [stay for stay in simulate(jobs, capacity) if stay.job == largest]
-    assert stay.starts_at == 0.0
+    largest = max(job.shape.devices for job in jobs)
+    starts = [s.starts_at for s in simulate(jobs, capacity) if s.job.shape.devices == largest]
+    # Of several the first in turn, or one that would outlast all the rest.
+    assert min(starts) == 0.0
 
 
 def test_a_large_job_does_not_starve_behind_small_ones_that_keep_coming() -> None:

@@ -89,7 +89,8 @@ def test_on_a_full_disk_the_record_is_kept_elsewhere_and_the_file_named(
     place: Path, tmp_path: Path
 ) -> None:
     outcome = on_small_disk(place, tmp_path, "full")
-    assert "No space left on device: free space on that disk; its record was" in outcome.message
+    assert "No space left on device: free space on that disk; move its record to" in outcome.message
+    assert "/run/trials then, and go on with --resume; it was kept: " in outcome.message
     assert outcome.written
     assert outcome.read == outcome.written
     assert outcome.half_written == []

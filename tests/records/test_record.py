@@ -141,6 +141,10 @@ def test_time_to_accuracy_is_the_training_time_up_to_the_epoch_that_reached_it(
         trial=trial(**asked),
     )
     assert made.time_to_accuracy_s() == expected
+    assert made.time_to_accuracy_with_cold_start_s() is None
+    started = made.model_copy(update={"measures": Measures(cold_start_s=1.5)})
+    with_it = started.time_to_accuracy_with_cold_start_s()
+    assert with_it == (None if expected is None else expected + 1.5)
 
 
 def test_answers_stand_and_accidents_are_tried_again() -> None:
