@@ -5,6 +5,7 @@ has ended: all arms of a comparison run on the same ones. Each trial gets a gang
 processes in it.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -96,6 +97,17 @@ class Lane:
     def overdue(self) -> bool:
         """Whether it has waited for its devices as long as it may."""
         return not self.claim.granted and self.claim.waited_s > self._limits.placement_timeout_s
+
+    @property
+    def left_s(self) -> float:
+        """Until the running trial is over a limit; infinite where none runs."""
+        if self._gang is None:
+            return math.inf
+        ends_at = min(
+            self._started + self._limits.trial_timeout_s,
+            self._news_at + self._limits.stall_timeout_s,
+        )
+        return ends_at - time.perf_counter()
 
     def stands_on(self, nodes: Collection[str]) -> bool:
         """Whether all its devices are on these nodes."""

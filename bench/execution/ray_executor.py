@@ -44,6 +44,7 @@ from bench.measure.host import usable_cores
 from bench.records.record import Status, TrialRecord
 from bench.spec.plan import Block
 
+_LEAST_S = 0.05
 _POLL_S = 5.0
 """A look takes time of cores that a trial may be training on; an answer ends the wait at once."""
 _BOARD_S = 60.0
@@ -169,7 +170,8 @@ class RayExecutor:
         pending = [answer for lane in fleet.lanes for answer in lane.pending]
         if not pending:
             return
-        ready, _ = ray.wait(pending, timeout=_POLL_S)
+        next_limit_s = min(lane.left_s for lane in fleet.lanes)
+        ready, _ = ray.wait(pending, timeout=min(_POLL_S, max(next_limit_s, _LEAST_S)))
         if ready:
             ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
         if not answers(self._head):

@@ -162,6 +162,14 @@ def test_a_trial_that_is_over_a_limit_is_ended_and_keeps_its_epochs(
     assert workers_below(os.getpid()) == []
 
 
+def test_a_limit_that_is_over_before_the_next_look_is_kept(
+    ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.execution.ray_executor._POLL_S", 60.0)
+    log = observe(ray_executor, suite_of(SINGLE), Limits(trial_timeout_s=0.5))
+    assert [record.status for record in log.records] == ["timed_out"]
+
+
 def test_an_exception_in_training_is_a_failed_trial_with_its_traceback(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
