@@ -14,7 +14,8 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.execution.worker import Place, Remains, remains
+from bench.execution.remains import Remains, remains
+from bench.execution.worker import Place
 from bench.records.record import Status
 
 _FETCH_S = 10.0

@@ -22,7 +22,7 @@ from bench.execution.lane import Lane
 from bench.execution.queue import job_of
 from bench.execution.reservation import Bundle, Reservation
 from bench.execution.scheduler import Scheduler
-from bench.records.record import TrialRecord
+from bench.records.record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
 
@@ -93,6 +93,11 @@ class Fleet:
             self._close(number)
             del self._blocks[number]
         return bool(done)
+
+    def abandon(self, status: Status, reason: str) -> Iterator[TrialRecord]:
+        """The records of what runs, with nothing asked of Ray."""
+        for lane in self.lanes:
+            yield from lane.abandon(status, reason)
 
     def close(self) -> None:
         """Give back all devices, whatever runs on them."""

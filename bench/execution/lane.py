@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 
+from bench.execution.board import News
 from bench.execution.claim import Claim
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Waiting
 from bench.execution.fate import fetch_remains
@@ -27,7 +28,6 @@ from bench.execution.verdict import (
     port_was_taken,
     together,
 )
-from bench.execution.worker import News
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
@@ -59,6 +59,7 @@ class Lane:
         self._data_of, self._board = data_of, board
         self._told = False
         self._gang: Gang | None = None
+        self._abandoned = False
         self._attempts = attempts
         self._port_tries = 0
         self._started = self._news_at = 0.0
@@ -184,8 +185,12 @@ class Lane:
             self._on_event(Waiting(self._queue[0], reason))
 
     def abandon(self, status: Status, reason: str) -> Iterator[TrialRecord]:
-        """The running trial's record as far as it is known here, with nothing asked of Ray."""
-        if self._gang is not None:
+        """The running trial's record as far as it is known here, with nothing asked of Ray.
+
+        Given once: an interrupt may come while a lost head's records are kept.
+        """
+        if self._gang is not None and not self._abandoned:
+            self._abandoned = True
             place = self._gang.places.get(0)
             yield TrialRecord(
                 trial=self._gang.trial,

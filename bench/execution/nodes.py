@@ -6,6 +6,7 @@ Usage:
     on_each_node(question, argument)     # any other question, of no cores
 """
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import ResourceError
-from bench.execution.worker import node_environment
+from bench.measure.environment import environment
 
 _CORES_S = 30.0
 """How long a node's cores are waited for; a cluster may be busy with somebody else's work."""
@@ -60,11 +61,16 @@ def on_each_node(question: Callable[[_Argument], _Answer], argument: _Argument) 
     return list(_ask(alive_nodes(), lambda _: 0.0, _ANSWER_S, question, argument).values())
 
 
+def _node_environment() -> tuple[str, dict[str, Any]]:
+    """This node's name and environment."""
+    return socket.gethostname(), environment()
+
+
 def _ask(
     nodes: Sequence[Node],
     cores_of: Callable[[str], float],
     timeout_s: float,
-    question: Callable[..., Any] = node_environment,
+    question: Callable[..., Any] = _node_environment,
     *arguments: Any,
 ) -> dict[str, Any]:
     """The answers, by node, that come within ``timeout_s``."""

@@ -26,6 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import bench
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.address import answers, found_at
+from bench.execution.board import Board
 from bench.execution.cluster import Cluster, Device
 from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
@@ -38,10 +39,9 @@ from bench.execution.patience import while_head_answers
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions, refused_by_ray
-from bench.execution.worker import Board
 from bench.measure.environment import environment
 from bench.measure.host import usable_cores
-from bench.records.record import Status, TrialRecord
+from bench.records.record import TrialRecord
 from bench.spec.plan import Block
 
 _LEAST_S = 0.05
@@ -143,28 +143,35 @@ class RayExecutor:
         check_on_nodes(fleet.trials, on_each_node)
         self._shelf.stock(fleet.trials)
         try:
-            while fleet.busy:
-                fleet.start()
-                yield from self._turn(fleet)
-                if fleet.close_done():
-                    self._shelf.keep_only(fleet.trials)
+            yield from self._to_the_end(fleet)
         except KeyboardInterrupt:
             # Nothing is asked of Ray before these are on disk: it may be ending as well.
-            yield from _abandoned(fleet.lanes, "interrupted", "the run was interrupted")
+            yield from fleet.abandon("interrupted", "the run was interrupted")
             raise
-        except Exception:
-            head_lost = not answers(self._head)
-            if not head_lost:
-                raise
-            yield from _abandoned(fleet.lanes, "worker_lost", "Ray's head was lost")
-            raise ClusterLostError(
-                f"Ray's head at {self._head} is gone: start it again, then go on with --resume"
-            ) from None
+        except ClusterLostError:
+            head_lost = True
+            raise
         finally:
             # Whatever is asked of a Ray without a head may wait for ever.
             if not head_lost:
                 with contextlib.suppress(ConnectionError):
                     while_head_answers(self._head, fleet.close)
+
+    def _to_the_end(self, fleet: Fleet) -> Iterator[TrialRecord]:
+        """Until nothing is left; ClusterLostError, after the records, once the head is gone."""
+        try:
+            while fleet.busy:
+                fleet.start()
+                yield from self._turn(fleet)
+                if fleet.close_done():
+                    self._shelf.keep_only(fleet.trials)
+        except Exception:
+            if answers(self._head):
+                raise
+            yield from fleet.abandon("worker_lost", "Ray's head was lost")
+            raise ClusterLostError(
+                f"Ray's head at {self._head} is gone: start it again, then go on with --resume"
+            ) from None
 
     def _turn(self, fleet: Fleet) -> Iterator[TrialRecord]:
         pending = [answer for lane in fleet.lanes for answer in lane.pending]
@@ -201,11 +208,6 @@ class RayExecutor:
         for news in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
             if news.trial_id in running:
                 running[news.trial_id].add_news(news)
-
-
-def _abandoned(lanes: Sequence[Lane], status: Status, reason: str) -> Iterator[TrialRecord]:
-    for lane in lanes:
-        yield from lane.abandon(status, reason)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.execution.fate import Fate, fate_of, fetch_remains
 from bench.execution.gang import Gang
-from bench.execution.worker import Remains
+from bench.execution.remains import Remains
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.variant import Variant
 
@@ -51,12 +51,14 @@ def together(gang: Gang) -> TrialRecord:
         max(same, key=lambda epoch: epoch.epoch_s)
         for same in zip(*(record.epochs for record in records), strict=True)
     )
-    memory = max((r.measures.peak_rss_bytes or 0 for r in records), default=0)
-    measures = chief.measures.model_copy(update={"peak_rss_bytes": memory or None})
+    largest = {
+        name: max((getattr(record.measures, name) or 0 for record in records), default=0) or None
+        for name in ("peak_rss_bytes", "peak_device_memory_bytes")
+    }
     return chief.model_copy(
         update={
             "epochs": slowest,
-            "measures": measures,
+            "measures": chief.measures.model_copy(update=largest),
             "devices": tuple(d for worker, r in enumerate(records) for d in _own(worker, r)),
         }
     )

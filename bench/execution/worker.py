@@ -1,24 +1,23 @@
-"""What runs inside a Ray worker: one trial in a fresh process, and the board for its news.
+"""What runs inside a Ray worker: one trial in a fresh process.
 
 Nothing here is imported by TensorFlow's side; TensorFlow is imported in ``train`` alone,
 after the environment of the process is as the trial needs it.
 """
 
-import contextlib
 import json
 import os
 import socket
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-TAIL_BYTES = 4_000
-PULSE_S = 5.0
+from bench.execution.board import posting
+from bench.execution.remains import own_log, remains
+
+if TYPE_CHECKING:
+    from bench.records.record import TrialRecord
+
 GPU_FREE_S = 60.0
 _NO_GPU = ("", "-1", "NoDevFiles")
 
@@ -36,23 +35,6 @@ class Place:
     log: str
     oom_kills: int | None
     """Processes that the kernel has ended so far at this group's memory limit."""
-
-
-class News(NamedTuple):
-    """How far a worker has come with its trial, and the epoch that it has finished, if it has."""
-
-    trial_id: str
-    worker: int
-    beats: int
-    epoch_json: str | None = None
-
-
-@dataclass(frozen=True)
-class Remains:
-    """What is found on a node after a worker has died there."""
-
-    log_tail: str | None
-    oom_kills: int | None
 
 
 class Worker:
@@ -75,7 +57,7 @@ class Worker:
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         # Ray's own folder of logs: where nobody is left to delete it, it goes with Ray's.
         logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
-        self._log = _own_log(logs if logs.is_dir() else None)
+        self._log = own_log(logs if logs.is_dir() else None)
         return Place(
             node=socket.gethostname(),
             node_id=context.get_node_id(),
@@ -96,7 +78,6 @@ class Worker:
         import ray
 
         from bench.measure.environment import variables
-        from bench.measure.host import peak_rss_bytes
         from bench.records.clock import utc_now
         from bench.spec.plan import Trial
 
@@ -111,84 +92,48 @@ class Worker:
         from bench.training.trial import train
 
         import_s = time.perf_counter() - import_started
-        pulse, worker = Pulse(), _index(tf_config)
+        pulse = Pulse()
 
         def load() -> Any:
             loaded = ray.get(arrays[0])
             pulse.beats += 1
             return loaded
 
-        def tell(epoch: Any = None) -> None:
-            told = epoch and epoch.model_dump_json()
-            board.post.remote(News(trial.trial_id, worker, pulse.beats, told))
-
-        with _signs_of_life(pulse, tell):
+        with posting(board, trial.trial_id, _index(tf_config), pulse) as post:
             record = train(
-                trial, load=load, threads=threads, on_epoch=tell, pulse=pulse, gpus=uuids
+                trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=uuids
             )
-        found = {
-            "import_s": import_s,
-            "peak_rss_bytes": peak_rss_bytes(),
-            "total_s": time.perf_counter() - started,
-        }
+        spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
+        whole = record.model_copy(
+            update={
+                "measures": record.measures.model_copy(update=spent),
+                "resolved": {**record.resolved, "variables": given},
+                "devices": uuids or record.devices,
+                "started_at": started_at,
+            }
+        )
+        return self._signed(whole).model_dump_json()
+
+    def _signed(self, record: "TrialRecord") -> "TrialRecord":
+        """``record`` with what this process knows of itself at its end; its log goes."""
+        from bench.measure.host import peak_rss_bytes
+
+        peak = {"peak_rss_bytes": peak_rss_bytes()}
+        seen = {"pid": os.getpid(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
         left = remains(self._log).log_tail
         said = None if record.status == "completed" else _joined(left, record.log_tail)
-        seen = {
-            "pid": os.getpid(),
-            "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
-            "variables": given,
-        }
         return record.model_copy(
             update={
                 "log_tail": said,
-                "measures": record.measures.model_copy(update=found),
+                "measures": record.measures.model_copy(update=peak),
                 "resolved": {**record.resolved, **seen},
-                "devices": uuids or record.devices,
-                "started_at": started_at,
                 "node": socket.gethostname(),
             }
-        ).model_dump_json()
-
-
-class Board:
-    """Where workers post finished epochs and signs of life, so that a death loses none."""
-
-    def __init__(self) -> None:
-        self._posted: list[News] = []
-
-    def post(self, news: News) -> None:
-        """Keep one epoch, or a mere sign of life, until the driver asks."""
-        self._posted.append(news)
-
-    def drain(self) -> list[News]:
-        """All that was posted since the last call, in order."""
-        posted, self._posted = self._posted, []
-        return posted
-
-
-def remains(log: str) -> Remains:
-    """What a worker left on this node, from which its log is then gone."""
-    from bench.measure.host import cgroup_oom_kills
-
-    path = Path(log)
-    try:
-        content = path.read_bytes()
-        path.unlink()
-    except OSError:
-        content = b""
-    tail = content[-TAIL_BYTES:].decode(errors="replace").strip() or None
-    return Remains(tail, cgroup_oom_kills())
+        )
 
 
 def _joined(*texts: str | None) -> str | None:
     return "\n".join(text for text in texts if text) or None
-
-
-def node_environment() -> tuple[str, dict[str, Any]]:
-    """This node's name and environment."""
-    from bench.measure.environment import environment
-
-    return socket.gethostname(), environment()
 
 
 def _take_over_gpus() -> tuple[str, ...]:
@@ -206,27 +151,6 @@ def _take_over_gpus() -> tuple[str, ...]:
     return uuids
 
 
-@contextlib.contextmanager
-def _signs_of_life(pulse: Any, tell: Callable[[], None]) -> Iterator[None]:
-    """Tell of it from a thread of its own whenever the trial has moved on."""
-    over = threading.Event()
-
-    def watch() -> None:
-        seen = -1
-        while not over.wait(PULSE_S):
-            if pulse.beats != seen:
-                seen = pulse.beats
-                tell()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-
-
 def _index(tf_config: str | None) -> int:
     return int(json.loads(tf_config)["task"]["index"]) if tf_config else 0
 
@@ -240,18 +164,3 @@ def _free_port() -> int:
 
 def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
-
-
-def _own_log(folder: Path | None) -> str:
-    """Send this process's output, that of its C++ code included, to a file of its own.
-
-    In ``folder``, or the system's for temporary files.
-    """
-    handle, path = tempfile.mkstemp(prefix="bench-worker-", suffix=".log", dir=folder)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    os.close(handle)
-    sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, closefd=False)
-    return path

@@ -88,10 +88,10 @@ def device_names() -> tuple[str, ...]:
 
 
 def peak_device_memory_bytes() -> int | None:
-    """The most that tensors took of the first GPU since the process began; None on a CPU."""
-    if not _gpus():
-        return None
-    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    """The most that tensors took of one of this process's GPUs since it began; None on a CPU."""
+    own = range(len(tf.config.get_visible_devices("GPU")))
+    taken = (tf.config.experimental.get_memory_info(f"GPU:{i}")["peak"] for i in own)
+    return max(map(int, taken), default=None)
 
 
 def _gpus() -> list[Any]:

@@ -11,7 +11,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RaySystemError
 
 from bench.execution.fate import Fate, fate_of, fetch_remains
 from bench.execution.ray_executor import RayExecutor
-from bench.execution.worker import TAIL_BYTES, Place, Remains
+from bench.execution.remains import TAIL_BYTES, Remains
+from bench.execution.worker import Place
 
 MakePlace = Callable[..., Place]
 

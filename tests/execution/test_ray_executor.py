@@ -105,6 +105,22 @@ def test_what_a_worker_writes_lies_among_ray_s_own_logs(ray_executor: RayExecuto
     assert list(logs.glob("bench-worker-*.log")) == []
 
 
+def test_an_interrupt_while_the_records_of_a_lost_head_are_kept_repeats_none(
+    ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def the_head_is_silent(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            monkeypatch.setattr("bench.execution.ray_executor.answers", lambda _: False)
+
+    blocks = make_plan(suite_of(ENDLESS)).blocks[:1]
+    records = ray_executor.run(blocks, LIMITS, the_head_is_silent)
+    lost = next(records)
+    assert (lost.status, lost.error) == ("worker_lost", "Ray's head was lost")
+    assert lost.epochs
+    with pytest.raises(KeyboardInterrupt):
+        records.throw(KeyboardInterrupt())
+
+
 def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(
     ray_executor: RayExecutor,
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from ray.exceptions import OutOfMemoryError, RayActorError
 
 from bench.execution.gang import Gang
+from bench.execution.remains import Remains
 from bench.execution.verdict import (
     ended,
     furthest_behind,
@@ -14,7 +15,6 @@ from bench.execution.verdict import (
     port_was_taken,
     together,
 )
-from bench.execution.worker import Remains
 from bench.records.record import EpochRecord, Measures, Status, TrialRecord
 from bench.spec.plan import Trial, make_plan
 from tests.execution.gangs import gang_suite
@@ -45,7 +45,7 @@ def said(status: Status = "completed", trial: Trial = TRIAL, **fields: Any) -> T
 
 
 def of_weights(l2: float, peak: int | None = 10) -> Measures:
-    return Measures(weights_l2=l2, peak_rss_bytes=peak)
+    return Measures(weights_l2=l2, peak_rss_bytes=peak, peak_device_memory_bytes=peak)
 
 
 def timed(epoch_s: float) -> tuple[EpochRecord, ...]:
@@ -68,7 +68,8 @@ def test_an_epoch_takes_as_long_as_the_slowest_worker_whoever_answered_first() -
 def test_memory_is_the_largest_worker_s_and_null_where_none_could_measure_it() -> None:
     for peaks, expected in (((10, 30), 30), ((10, None), 10), ((None, None), None)):
         records = {i: said(measures=of_weights(1.0, peak)) for i, peak in enumerate(peaks)}
-        assert together(Ended(records=records).gang).measures.peak_rss_bytes == expected
+        found = together(Ended(records=records).gang).measures
+        assert found.peak_rss_bytes == found.peak_device_memory_bytes == expected
 
 
 def test_each_worker_s_own_devices_are_named_once() -> None:

@@ -3,6 +3,10 @@
 import json
 from typing import Any
 
+import pytest
+import tensorflow as tf
+
+from bench.training import runtime
 from tests.training_made import run_fresh, variant_of
 
 _CODE = """
@@ -57,3 +61,15 @@ def test_tf32_follows_the_precision_and_is_not_claimed_without_a_gpu() -> None:
 def test_mirrored_replicas_have_a_logical_device_each() -> None:
     _, devices = described(strategy="mirrored", replicas=3)
     assert devices == ["CPU:0", "CPU:1", "CPU:2"]
+
+
+def test_device_memory_is_that_of_the_fullest_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = {"GPU:0": 10, "GPU:1": 30, "GPU:2": 20}
+    seen = list(peaks)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda _: seen)
+    monkeypatch.setattr(
+        tf.config.experimental, "get_memory_info", lambda name: {"peak": peaks[name]}
+    )
+    assert runtime.peak_device_memory_bytes() == 30
+    seen.clear()
+    assert runtime.peak_device_memory_bytes() is None

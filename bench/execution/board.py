@@ -1,0 +1,65 @@
+"""Where workers post how far they have come, so that a death loses no finished epoch.
+
+Usage:
+    with posting(board, trial_id, worker, pulse) as post:
+        post(epoch)           # an epoch that has ended
+    for news in ray.get(board.drain.remote()): ...
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+PULSE_S = 5.0
+
+
+class News(NamedTuple):
+    """How far a worker has come with its trial, and the epoch that it has finished, if it has."""
+
+    trial_id: str
+    worker: int
+    beats: int
+    epoch_json: str | None = None
+
+
+class Board:
+    """An actor's class: it outlives every worker."""
+
+    def __init__(self) -> None:
+        self._posted: list[News] = []
+
+    def post(self, news: News) -> None:
+        """Keep one epoch, or a mere sign of life, until the driver asks."""
+        self._posted.append(news)
+
+    def drain(self) -> list[News]:
+        """All that was posted since the last call, in order."""
+        posted, self._posted = self._posted, []
+        return posted
+
+
+@contextlib.contextmanager
+def posting(board: Any, trial_id: str, worker: int, pulse: Any) -> Iterator[Callable[[Any], None]]:
+    """A function that posts an epoch; beside it, whenever ``pulse`` has moved, a sign of life."""
+
+    def post(epoch: Any = None) -> None:
+        told = epoch and epoch.model_dump_json()
+        board.post.remote(News(trial_id, worker, pulse.beats, told))
+
+    over = threading.Event()
+
+    def watch() -> None:
+        seen = -1
+        while not over.wait(PULSE_S):
+            if pulse.beats != seen:
+                seen = pulse.beats
+                post()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield post
+    finally:
+        over.set()
+        watcher.join()

@@ -1,0 +1,54 @@
+"""A worker's log, and what is found on its node once it has died.
+
+Usage:
+    log = own_log(folder)      # in the worker, whose output goes there from then on
+    left = remains(log)        # on its node, from another process, or from its own at the end
+
+Its process imports it first of all, so that nothing heavy is loaded here.
+"""
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+TAIL_BYTES = 4_000
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What is found on a node after a worker has died there."""
+
+    log_tail: str | None
+    oom_kills: int | None
+    """Processes that the kernel has ended so far at the memory limit of its group."""
+
+
+def own_log(folder: Path | None) -> str:
+    """Send this process's output, that of its C++ code included, to a file of its own.
+
+    In ``folder``, or the system's for temporary files.
+    """
+    handle, path = tempfile.mkstemp(prefix="bench-worker-", suffix=".log", dir=folder)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, closefd=False)
+    return path
+
+
+def remains(log: str) -> Remains:
+    """What a worker left on this node, from which its log is then gone."""
+    from bench.measure.host import cgroup_oom_kills
+
+    path = Path(log)
+    try:
+        content = path.read_bytes()
+        path.unlink()
+    except OSError:
+        content = b""
+    tail = content[-TAIL_BYTES:].decode(errors="replace").strip() or None
+    return Remains(tail, cgroup_oom_kills())
