@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.steady import EXCLUDED
-from bench.spec.variant import OBSERVING, Variant
+from bench.spec.inert import OBSERVING
+from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.spec.impossible import impossibilities
+from bench.spec.inert import inert_keys
+
 FASHION_MNIST_TRAIN_EXAMPLES = 55_000
 """The 60,000 training images less the first 5,000, which are kept for validation."""
 
@@ -105,6 +108,9 @@ class Variant(BaseModel):
     """Of gradients: each value, each tensor's norm, or the norm over all tensors."""
     clip_threshold: _Positive
     """What clipping lets through at most."""
+    non_finite: Literal["apply", "skip"] = "apply"
+    """Of a step whose gradient is not finite, on any replica: apply it, and diverge together, or
+    skip it on all. To look costs a part of each step; mixed_float16 looks and skips in any case."""
     optimizer: OptimizerName
     """As Keras names them; momentum and nesterov are kinds of SGD."""
     learning_rate: _Positive
@@ -148,7 +154,7 @@ class Variant(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> "Variant":
-        for problem in _impossibilities(self):
+        for problem in impossibilities(self):
             raise ValueError(problem)
         return self
 
@@ -226,90 +232,5 @@ ADDED: dict[str, Any] = {
 AXES: tuple[str, ...] = (*Variant.model_fields, "per_replica_batch_size")
 """Every key that a suite may set on a variant."""
 
-OBSERVING = frozenset({"health_epochs"})
-"""Axes that say what is looked at: none of them ever acts on the training."""
-
 BATCH_SIZES = frozenset({"global_batch_size", "per_replica_batch_size"})
 """Two ways of giving the same thing."""
-
-
-_UNUSED: dict[str, frozenset[str]] = {
-    "mlp": frozenset({"filters"}),
-    "convnet": frozenset(),
-    "resnet50": frozenset({"filters", "hidden"}),
-}
-"""Axes that say how large another workload is. One's own may use them all, and
-is held to those that it reads (``bench.training.own``)."""
-
-
-def inert_keys(variant: Variant) -> frozenset[str]:
-    """Keys of ``variant`` that have no effect on its training."""
-    inert = {*OBSERVING}
-    if not variant.has_own_workload:
-        inert.add("depth")  # which is in the widths of all layers
-    silent = variant.total_replicas == 1 or variant.communication == "none"
-    if variant.norm not in ("bn_post", "bn_pre") or silent:
-        inert.add("synchronized")
-    if variant.total_replicas == 1:
-        inert.add("communication")
-    # auto is left out as well: ids are as they were before there was a choice.
-    if silent or variant.all_reduce == "auto":
-        inert.add("all_reduce")
-    if variant.workers == 1:
-        inert.add("placement")
-    if variant.inputs == "unit":
-        inert.add("inputs")  # as ids were before there was a choice
-    if not variant.is_capped:
-        inert.add("max_steps")
-    if variant.clip == "none":
-        inert.add("clip_threshold")
-    inert |= _UNUSED.get(variant.workload, frozenset())
-    if variant.dataset != "synthetic":
-        inert |= {"shape", "classes"}
-    return frozenset(inert)
-
-
-_ALL_REDUCES: dict[str, tuple[str, ...]] = {
-    "mirrored": ("nccl", "hierarchical_copy", "reduction_to_one_device"),
-    "multi_worker": ("ring", "nccl"),
-}
-"""What TensorFlow's strategies take; whether it then runs is theirs to say."""
-
-
-def _impossibilities(v: Variant) -> list[str]:
-    """What is wrong with each key taken together with others, in words that name the keys."""
-    found = []
-    if v.strategy == "one_device" and v.total_replicas > 1:
-        found.append(
-            f"strategy 'one_device' has one device, not {v.total_replicas}: "
-            "set strategy to 'mirrored' or 'multi_worker', or workers and replicas to 1"
-        )
-    if v.strategy == "mirrored" and v.workers > 1:
-        found.append("strategy 'mirrored' has one worker: set strategy to 'multi_worker'")
-    offered = _ALL_REDUCES.get(v.strategy, ())
-    if "all_reduce" not in inert_keys(v) and v.all_reduce not in offered:
-        found.append(
-            f"all_reduce {v.all_reduce!r} is not for strategy {v.strategy!r}: "
-            f"set it to one of {', '.join(map(repr, ('auto', *offered)))}"
-        )
-    if v.global_batch_size % v.total_replicas:
-        found.append(
-            f"global_batch_size {v.global_batch_size} does not divide among "
-            f"{v.total_replicas} replicas: use a multiple of {v.total_replicas}"
-        )
-    if v.global_batch_size > v.examples:
-        found.append(
-            f"global_batch_size {v.global_batch_size} is larger than the data "
-            f"({v.examples} examples): lower it, or raise examples"
-        )
-    if v.warmup_epochs >= v.epochs and v.warmup_epochs > 0:
-        found.append(
-            f"warmup_epochs {v.warmup_epochs} must be below epochs {v.epochs}: "
-            "lower it, or raise epochs"
-        )
-    if max(v.health_epochs, default=0) > v.epochs:
-        found.append(
-            f"health_epochs {list(v.health_epochs)} goes beyond epochs {v.epochs}: "
-            "lower it, raise epochs, or write -1 for the last"
-        )
-    return found

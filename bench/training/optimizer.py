@@ -116,7 +116,7 @@ class Prepared(NamedTuple):
     clipped: _Tensor
     """int64, 1 where clipping changed a gradient."""
     finite: _Tensor
-    """Whether every gradient is finite; always true without loss scaling."""
+    """Whether every gradient is finite; always true where none is looked at."""
 
 
 class Update:
@@ -132,6 +132,8 @@ class Update:
         self.optimizer._all_reduce_sum_gradients = list
         scales = PRECISIONS[variant.precision].scales_loss
         self.loss_scale = LossScale() if scales else None
+        self.skips = scales or variant.non_finite == "skip"
+        """Whether steps whose gradients are not finite are found and left out."""
 
     @property
     def variables(self) -> list[Any]:
@@ -139,10 +141,14 @@ class Update:
         return [*self.optimizer.variables, *(self.loss_scale.variables if self.loss_scale else ())]
 
     def settings(self) -> dict[str, Any]:
-        """The optimiser's constants and whether the loss is scaled, in plain data."""
+        """The optimiser's constants, whether the loss is scaled, whether steps are skipped."""
         config = self.optimizer.get_config()
         plain = {k: v for k, v in config.items() if isinstance(v, int | float | str | bool)}
-        return {"optimizer_config": plain, "loss_scaling": self.loss_scale is not None}
+        return {
+            "optimizer_config": plain,
+            "loss_scaling": self.loss_scale is not None,
+            "skips_non_finite": self.skips,
+        }
 
     def loss_factor(self) -> _Tensor:
         """What the loss is multiplied by before it is differentiated."""
@@ -154,6 +160,7 @@ class Update:
         if self.loss_scale is not None:
             inverse = 1.0 / self.loss_scale.scale
             gradients = [g * inverse for g in gradients]
+        if self.skips:
             finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
         clipped, acted = clip_gradients(gradients, *self._clip)
         return Prepared(clipped, tf.where(finite, acted, tf.zeros_like(acted)), finite)
@@ -167,20 +174,20 @@ class Update:
     ) -> None:
         """On a replica: what changes without a gradient, unless the step is to be skipped."""
         for variable, old, new in zip(variables, before, after, strict=True):
-            variable.assign(new if self.loss_scale is None else tf.where(finite, new, old))
+            variable.assign(tf.where(finite, new, old) if self.skips else new)
 
     def counted(self, metrics: Sequence[_Tensor], finite: _Tensor) -> tuple[_Tensor, ...]:
         """A step's ``metrics``, or zeros where it was skipped as not ``finite``."""
-        if self.loss_scale is None:
+        if not self.skips:
             return tuple(metrics)
         return tuple(tf.where(finite, metric, tf.zeros_like(metric)) for metric in metrics)
 
     def apply(self, gradients: Sequence[Any], finite: _Tensor) -> _Tensor:
         """Take the step on every replica; int64, 1 where it was skipped as not ``finite``."""
-        if self.loss_scale is None:
-            self._step(gradients)
-            return tf.constant(0, tf.int64)
-        self.loss_scale.adapt(finite)
+        if not self.skips:
+            return self._step(gradients)
+        if self.loss_scale is not None:
+            self.loss_scale.adapt(finite)
         return tf.cond(finite, lambda: self._step(gradients), lambda: tf.constant(1, tf.int64))
 
     def _step(self, gradients: Sequence[Any]) -> _Tensor:

@@ -40,7 +40,7 @@ class EpochResult:
     """What one epoch gave. Sums are over its steps and examples.
 
     ``loss`` is the mean over the steps that were taken, ``accuracy`` that over their examples:
-    a step that loss scaling skips belongs to neither, but to the time. NaN where all were.
+    a step that is skipped belongs to neither, but to the time. NaN where all were.
     """
 
     epoch_s: float

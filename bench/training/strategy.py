@@ -17,7 +17,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from bench.spec.variant import Variant, inert_keys
+from bench.spec.inert import inert_keys
+from bench.spec.variant import Variant
 from bench.training.outcome import CannotRun
 
 _Tensor = Any

@@ -164,7 +164,7 @@ class _Session:
             evaluate_s=evaluate_s,
             window_s=result.window_s,
             clipped_steps=None if variant.clip == "none" else result.clipped_steps,
-            skipped_steps=result.skipped_steps if self.resolved["loss_scaling"] else None,
+            skipped_steps=result.skipped_steps if self.resolved["skips_non_finite"] else None,
             input_wait_s=result.input_wait_s,
         )
         self.epochs.append(record)

@@ -31,6 +31,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         "synchronized": False,
         "clip": "none",
         "clip_threshold": 1.0,
+        "non_finite": "apply",
         "optimizer": "sgd",
         "learning_rate": 0.001,
         "precision": "float32",

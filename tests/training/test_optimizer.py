@@ -145,6 +145,23 @@ def test_a_non_finite_gradient_skips_the_step_and_halves_the_scale(broken: float
     assert int(update.loss_scale.calm) == 0
 
 
+@pytest.mark.parametrize("broken", [math.inf, math.nan])
+def test_without_loss_scaling_a_step_is_skipped_where_that_is_asked_for(broken: float) -> None:
+    update, model = update_of(small(non_finite="skip", optimizer="adam", clip="value"))
+    assert take_step(update, gradients_of(model, 64.0))[0] == 0
+    before = snapshot([*model.variables, *update.optimizer.variables])
+    gradients = gradients_of(model, 64.0)
+    gradients[-1] = tf.fill(gradients[-1].shape, broken)
+    skipped, prepared = take_step(update, gradients)
+    assert (skipped, int(prepared.clipped)) == (1, 0)
+    for old, new in zip(
+        before, snapshot([*model.variables, *update.optimizer.variables]), strict=True
+    ):
+        np.testing.assert_array_equal(old, new)
+    assert update.settings()["skips_non_finite"]
+    assert float(update.loss_factor()) == 1.0
+
+
 def test_a_finite_gradient_is_unscaled_before_it_is_clipped() -> None:
     update, model = update_of(
         small(precision="mixed_float16", clip="value", clip_threshold=0.5, learning_rate=0.1)
@@ -183,7 +200,7 @@ def test_the_scale_stays_a_power_of_two_of_at_least_one(steps: list[bool]) -> No
     assert found == int(found) >= 0
 
 
-def test_without_loss_scaling_every_step_is_taken() -> None:
+def test_unless_asked_for_every_step_is_taken_without_loss_scaling() -> None:
     update, model = update_of(small())
     assert update.loss_scale is None
     assert float(update.loss_factor()) == 1.0

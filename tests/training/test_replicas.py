@@ -101,6 +101,7 @@ JOBS = [
     Job("overflows", OVERFLOWS, one_bright=True),
     Job("breaks, float32", BREAKS, one_bright=True),
     Job("breaks, mixed_bfloat16", {**BREAKS, "precision": "mixed_bfloat16"}, one_bright=True),
+    Job("breaks, skipped", {**BREAKS, "non_finite": "skip"}, one_bright=True),
     Job("all statistics", {**ONE_STEP, "synchronized": True}),
     Job("own statistics", {**ONE_STEP, "synchronized": False}),
     Job("silent", {**LONG, "examples": 80, "communication": "none"}),
@@ -225,12 +226,14 @@ def test_clipping_acts_in_some_steps_of_these_runs_and_changes_them(kind: str, r
     assert distance(clipped.weights[0], plain.weights[0]) > 1e-3
 
 
-@cases(["overflows"], ARRANGEMENTS)
+@cases(["overflows", "breaks, skipped"], ARRANGEMENTS)
 def test_an_overflow_on_one_replica_alone_skips_that_step_on_all(
     arrangement: str, name: str, run: Run
 ) -> None:
     found, alone = run(arrangement, name), run("one device", name)
-    assert (found.facts["steps"], found.facts["skipped_steps"]) == (64, 1)
+    steps = {"overflows": 64, "breaks, skipped": 2}[name]
+    assert (found.facts["steps"], found.facts["skipped_steps"]) == (steps, 1)
+    assert np.isfinite(found.facts["loss"])
     for ours, (theirs,) in zip(found.weights, alone.weights, strict=True):
         for of_replica in ours:
             assert np.isfinite(of_replica).all()
@@ -238,7 +241,7 @@ def test_an_overflow_on_one_replica_alone_skips_that_step_on_all(
 
 
 @cases(["breaks, float32", "breaks, mixed_bfloat16"], ARRANGEMENTS)
-def test_without_loss_scaling_no_replica_diverges_alone(
+def test_where_no_step_is_skipped_no_replica_diverges_alone(
     arrangement: str, name: str, run: Run
 ) -> None:
     found, alone = run(arrangement, name), run("one device", name)

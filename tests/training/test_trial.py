@@ -61,6 +61,7 @@ def test_what_holds_in_the_end_is_resolved() -> None:
         "policy": "mixed_float16",
         "tf32": False,
         "loss_scaling": True,
+        "skips_non_finite": True,
         "order": "permutation",
         "augmented": False,
         "steps_per_epoch": 21,

@@ -1,0 +1,57 @@
+"""Settings of a variant that cannot go together, and which of them to change.
+
+Usage:
+    for problem in impossibilities(variant): ...
+"""
+
+from typing import TYPE_CHECKING
+
+from bench.spec.inert import inert_keys
+
+if TYPE_CHECKING:
+    from bench.spec.variant import Variant
+
+_ALL_REDUCES: dict[str, tuple[str, ...]] = {
+    "mirrored": ("nccl", "hierarchical_copy", "reduction_to_one_device"),
+    "multi_worker": ("ring", "nccl"),
+}
+"""What TensorFlow's strategies take; whether it then runs is theirs to say."""
+
+
+def impossibilities(v: "Variant") -> list[str]:
+    """What is wrong with each key taken together with others, in words that name the keys."""
+    found = []
+    if v.strategy == "one_device" and v.total_replicas > 1:
+        found.append(
+            f"strategy 'one_device' has one device, not {v.total_replicas}: "
+            "set strategy to 'mirrored' or 'multi_worker', or workers and replicas to 1"
+        )
+    if v.strategy == "mirrored" and v.workers > 1:
+        found.append("strategy 'mirrored' has one worker: set strategy to 'multi_worker'")
+    offered = _ALL_REDUCES.get(v.strategy, ())
+    if "all_reduce" not in inert_keys(v) and v.all_reduce not in offered:
+        found.append(
+            f"all_reduce {v.all_reduce!r} is not for strategy {v.strategy!r}: "
+            f"set it to one of {', '.join(map(repr, ('auto', *offered)))}"
+        )
+    if v.global_batch_size % v.total_replicas:
+        found.append(
+            f"global_batch_size {v.global_batch_size} does not divide among "
+            f"{v.total_replicas} replicas: use a multiple of {v.total_replicas}"
+        )
+    if v.global_batch_size > v.examples:
+        found.append(
+            f"global_batch_size {v.global_batch_size} is larger than the data "
+            f"({v.examples} examples): lower it, or raise examples"
+        )
+    if v.warmup_epochs >= v.epochs and v.warmup_epochs > 0:
+        found.append(
+            f"warmup_epochs {v.warmup_epochs} must be below epochs {v.epochs}: "
+            "lower it, or raise epochs"
+        )
+    if max(v.health_epochs, default=0) > v.epochs:
+        found.append(
+            f"health_epochs {list(v.health_epochs)} goes beyond epochs {v.epochs}: "
+            "lower it, raise epochs, or write -1 for the last"
+        )
+    return found
