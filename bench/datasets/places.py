@@ -40,6 +40,11 @@ def cache() -> Place:
     return Place("the cache", base.expanduser() / "fashion-mnist")
 
 
+def shards() -> Path:
+    """Where files of examples are written that ``tfrecord`` pipelines stream."""
+    return cache().folder.parent / "tfrecord"
+
+
 def _explicit(folder: Path | None) -> Place | None:
     if folder is not None:
         return Place("the given folder", folder.expanduser())

@@ -10,6 +10,7 @@ import re
 
 import tensorflow as tf
 
+from bench.datasets import places
 from bench.records.record import Status
 
 _OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
@@ -30,6 +31,8 @@ def outcome_of(error: BaseException) -> tuple[Status, str]:
         return "out_of_memory", reason
     if isinstance(error, CannotRun):
         return "unsupported", _first_reason(str(error))
+    if isinstance(error, tf.errors.DataLossError):
+        return "failed", f"{reason}: a file in {places.shards()} is damaged: delete that folder"
     return "failed", reason
 
 

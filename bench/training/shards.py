@@ -24,8 +24,8 @@ import numpy as np
 import tensorflow as tf
 from filelock import FileLock
 
+from bench.datasets import places
 from bench.datasets.arrays import Arrays
-from bench.datasets.places import cache
 
 _Tensor = Any
 
@@ -46,12 +46,14 @@ def shard_files(arrays: Arrays, examples: int, place: Path | None = None) -> lis
     Files of another process that is writing the same are waited for. OSError where the disk of
     ``place`` (by default in the cache) has no room.
     """
-    place = place or cache().folder.parent / "tfrecord"
+    place = place or places.shards()
     place.mkdir(parents=True, exist_ok=True)
     folder = place / _key(arrays, examples)
     with FileLock(place / f".{folder.name}.lock"):
         if not _is_whole(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            # Whoever was writing the same is gone, or would hold the lock.
+            for left in (folder, *place.glob(f".{folder.name}-*")):
+                shutil.rmtree(left, ignore_errors=True)
             _write(folder, arrays, examples)
     return [str(folder / name) for name in json.loads((folder / "manifest.json").read_text())]
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bench.datasets.arrays import Arrays
 from bench.datasets.synthetic import make_synthetic
 from bench.training import shards
+from bench.training.outcome import outcome_of
 from bench.training.shards import MIN_SHARDS, decoded, shard_files
 from tests.training_made import FEW
 
@@ -87,8 +88,11 @@ def test_a_changed_byte_is_an_error_and_no_example(tmp_path: Path) -> None:
     content = bytearray(Path(files[0]).read_bytes())
     content[30] ^= 1
     Path(files[0]).write_bytes(content)
-    with pytest.raises(tf.errors.DataLossError):
+    with pytest.raises(tf.errors.DataLossError) as caught:
         read(files)
+    status, reason = outcome_of(caught.value)
+    assert status == "failed"
+    assert reason.endswith("/tfrecord is damaged: delete that folder")
 
 
 def test_several_writers_at_once_leave_one_whole_set(tmp_path: Path) -> None:
@@ -102,6 +106,7 @@ WRITE = """
 import sys
 from pathlib import Path
 from bench.datasets.synthetic import make_synthetic
+from bench.training.outcome import outcome_of
 from bench.training.shards import shard_files
 print("ready", flush=True)
 shard_files(make_synthetic((4, 5, 1), 7, 100), 3_000_000, Path(sys.argv[1]))
@@ -119,6 +124,17 @@ def test_a_killed_writer_leaves_nothing_that_passes_for_whole(tmp_path: Path) ->
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
     # And what it left is no hindrance to another.
     assert len(read(shard_files(made(), 100, tmp_path))) == 100
+
+
+def test_what_a_killed_writer_left_goes_before_the_same_is_written_again(tmp_path: Path) -> None:
+    key = shards._key(made(), 100)
+    left, others = tmp_path / f".{key}-abcd", tmp_path / ".0123456789abcdef-abcd"
+    for folder in (left, others):
+        (folder / key).mkdir(parents=True)
+        (folder / key / "00000-of-00016.tfrecord").write_bytes(bytes(100))
+    assert len(read(shard_files(made(), 100, tmp_path))) == 100
+    assert not left.exists()
+    assert others.exists()  # which may be at work
 
 
 def test_a_disk_without_room_is_said_before_anything_is_written(
