@@ -12,7 +12,8 @@ range of sizes; it does not where a fall by more than ``margin`` is outside the 
 cost vanishes where the upper end at the largest size is below 1 + ``margin`` (equivalence, by
 one-sided bounds: D. J. Schuirmann, J. Pharmacokin. Biopharm. 15, 1987); it does not where the
 lower end is above. Yes needs both. No is no fall, or a limit of the ratio, that of marginal
-costs, with its lower end above 1 + ``margin`` where lines fit.
+costs, with its lower end above 1 + ``margin`` where lines are seen to fit: over three sizes at
+least, since any line fits two.
 """
 
 from collections.abc import Mapping
@@ -53,10 +54,17 @@ class Falls:
     """The same from the smallest to the largest size."""
     smallest: Point | None
     largest: Point | None
+    sizes: tuple[int, ...]
+    """Those over which the change was taken, of blocks that hold all of them; smallest first."""
     marginal_ratio: Ratio | None
     lack_of_fit_p: float | None
-    """The smaller of both arms'."""
+    """The smaller of both arms'; None where no fit can be seen."""
     decided_by: tuple[Needed, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether lines are seen to fit, so that the ratio's limit may decide."""
+        return self.lack_of_fit_p is not None and self.lack_of_fit_p >= _FIT_P
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +91,11 @@ def does_ratio_fall(
         (c.value, tuple(c.settings.items())): c
         for c in overhead(trials, axis, baseline, along="examples")
     }
-    found = []
+    found, asked = [], int(trials["examples"].nunique())
     for value in values_of(trials, axis, baseline):
         for settings, rows in by_setting(matched(trials, axis, value, baseline), axis, "examples"):
             key = value, tuple(settings.items())
-            found.append(_falls(rows, curves[key], lines.get(key), margin))
+            found.append(_falls(rows, curves[key], lines.get(key), margin, asked))
     return tuple(found)
 
 
@@ -115,15 +123,18 @@ def is_target_sooner(
     return tuple(found)
 
 
-def _falls(rows: "pd.DataFrame", curve: Curve, line: Cost | None, margin: float) -> Falls:
+def _falls(
+    rows: "pd.DataFrame", curve: Curve, line: Cost | None, margin: float, asked: int
+) -> Falls:
     known = [p for p in curve.points if p.ratio is not None]
     smallest, largest = (known[0], known[-1]) if known else (None, None)
-    per_tenfold, over_range = _trend(rows)
+    whole = whole_blocks(rows, "examples")
+    per_tenfold, over_range = _trend(whole)
     falls = _between(over_range, 1.0, 1 / (1 + margin), no_first=True)
     vanishes = _between(largest.ratio if largest else None, 1 + margin, 1 + margin)
     p = _lack_of_fit(line)
     marginal = line.marginal_ratio if line else None
-    limit = "undecided" if p is not None and p < _FIT_P else _between(marginal, 0, 1 + margin)
+    limit = "undecided" if p is None or p < _FIT_P else _between(marginal, 0, 1 + margin)
     answer: Answer = "undecided"
     if falls == "no" or (vanishes == "no" and limit == "no"):
         answer = "no"
@@ -142,19 +153,19 @@ def _falls(rows: "pd.DataFrame", curve: Curve, line: Cost | None, margin: float)
         over_range=over_range,
         smallest=smallest,
         largest=largest,
+        sizes=tuple(sorted(map(int, whole["examples"].unique()))) if over_range else (),
         marginal_ratio=marginal,
         lack_of_fit_p=p,
-        decided_by=falls_needs(falls, vanishes, over_range, largest, line, margin)
+        decided_by=falls_needs(falls, vanishes, over_range, largest, line, margin, asked)
         if answer == "undecided"
         else (),
     )
 
 
-def _trend(rows: "pd.DataFrame") -> tuple[Ratio | None, Ratio | None]:
+def _trend(whole: "pd.DataFrame") -> tuple[Ratio | None, Ratio | None]:
     """Least squares of the log ratio on the log of the size, a slope a block."""
     import numpy as np
 
-    whole = whole_blocks(rows, "examples")
     if whole["examples"].nunique() < 2:
         return None, None
     decades = whole["examples"].astype(float).map(np.log10)

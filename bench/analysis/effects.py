@@ -5,11 +5,10 @@ Usage:
     for effect in found.effects:
         effect.factor, effect.level, effect.under, effect.ratio
 
-log T = block + factors + all pairs of factors, by least squares. Blocks are absorbed: all
-columns are taken as deviations from their block's mean, and the residual degrees of freedom
-are less by the blocks (R. Frisch and F. Waugh, Econometrica 1, 1933; M. Lovell, JASA 58,
-1963). An effect is an average over the levels of the other factors, each weighing alike. Of
-several sessions each gives one estimate, and the interval is t over sessions.
+log T = block + factors + all pairs of factors, by least squares. What a suite compares is told
+from differences within the groups of trials that ran together, all else from the means of such
+groups (``strata``). An effect is an average over the levels of the other factors, each weighing
+alike. Of several sessions each gives one estimate, and the interval is t over sessions.
 
 From three sessions on, a mixed model with a slope of its own for each session and factor
 level (N. Laird and J. Ware, Biometrics 38, 1982), by restricted maximum likelihood, stands
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.design import Design
 from bench.analysis.matched import settled, varying
 from bench.analysis.paired import CONFIDENCE, POWER, Ratio, ratio
+from bench.analysis.strata import Fit, Strata, deviations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,93 +71,50 @@ def effects(
     factors: Sequence[str] | None = None,
     baselines: Mapping[str, str] | None = None,
 ) -> Effects:
-    """All effects of ``factors``, or of all settings that vary, and of each pair of them."""
+    """All effects of ``factors``, or of all settings that vary, and of each pair of them.
+
+    ``baselines`` are the axes that the suite compares, whose levels ran as arms of one group,
+    each with its baseline.
+    """
     usable = settled(trials)
     rows = trials[usable]
     if "session" not in rows:
         rows = rows.assign(session=rows["invocation"])
     names = varying(rows) if factors is None else tuple(factors)
     design = Design.of(trials, names, baselines or {})
-    fits = [_fit(part, design) for _, part in rows.groupby("session", sort=False)]
+    compared = tuple(baselines or {})
+    fits = [Strata.of(part, design, compared) for _, part in rows.groupby("session", sort=False)]
     mixed = _mixed(rows, design, len(fits))
     ended = trials.loc[trials["status"] != "completed", "status"].value_counts()
-    spare = sum(f.df for f in fits)
+    noise = [strata.noise for strata in fits]
+    spare = sum(f.df for f in noise)
     return Effects(
         factors=names,
         effects=tuple(_effects(design, fits, mixed)),
         trials=len(rows),
         blocks=int(rows["block"].nunique()),
         sessions=len(fits),
-        residual=math.sqrt(sum(f.scale * f.df for f in fits) / spare) if spare > 0 else None,
+        residual=math.sqrt(sum(f.scale * f.df for f in noise) / spare) if spare > 0 else None,
         unsettled=int(((trials["status"] == "completed") & ~usable).sum()),
         statuses={str(k): int(v) for k, v in ended.items()},
     )
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """A model of the trials of one session, or of all with what sessions differ in."""
-
-    estimates: "_Array"
-    covariance: "_Array"
-    known: "_Array"
-    """Projects weights onto what can be told; what it changes cannot."""
-    scale: float
-    df: int
-    blocks: int
-
-    def can_tell(self, weights: "_Array") -> bool:
-        import numpy as np
-
-        return bool(np.allclose(self.known @ weights, weights, atol=1e-6))
-
-
-def _fit(rows: "pd.DataFrame", design: Design) -> _Fit:
-    import numpy as np
-    from statsmodels.regression.linear_model import OLS
-    from statsmodels.tools.sm_exceptions import SingularMatrixWarning
-
-    x, y = _within_blocks(rows, design)
-    blocks = int(rows["block"].nunique())
-    gram = x.T @ x
-    known = np.linalg.pinv(gram, hermitian=True) @ gram
-    model = OLS(y, x)
-    df = int(len(y) - np.linalg.matrix_rank(gram, hermitian=True) - blocks)
-    model.df_resid = max(df, 1)
-    with warnings.catch_warnings():
-        # What cannot be told apart is found by ``can_tell``, effect by effect.
-        warnings.simplefilter("ignore", SingularMatrixWarning)
-        result = model.fit()
-    scale = float(result.scale) if df > 0 else math.nan
-    return _Fit(result.params, result.cov_params(), known, scale if df > 0 else 0.0, df, blocks)
-
-
-def _within_blocks(rows: "pd.DataFrame", design: Design) -> "tuple[_Array, _Array]":
-    """Columns and log times as deviations from the means of their blocks."""
-    import numpy as np
-    import pandas as pd
-
-    both = np.column_stack([design.matrix(rows), np.log(rows["epoch_s"].to_numpy(dtype=float))])
-    code, _ = pd.factorize(rows["block"])
-    means = pd.DataFrame(both).groupby(code).mean().to_numpy()
-    both -= means[code]
-    return both[:, :-1], both[:, -1]
-
-
-def _effects(design: Design, fits: Sequence[_Fit], mixed: _Fit | None) -> "list[Effect]":
+def _effects(design: Design, fits: Sequence[Strata], mixed: Fit | None) -> "list[Effect]":
     found = []
     for factor, (baseline, *others) in design.levels.items():
         held = [(g, v) for g, values in design.levels.items() if g != factor for v in values]
         for level in others:
             for under in (None, *held):
                 weights = design.contrast(factor, level, under)
-                estimated = _ratio(weights, fits)
-                checked = _mixed_ratio(weights, mixed, fits) if estimated else None
+                told_by = [strata.fit(factor, under) for strata in fits]
+                estimated = _ratio(weights, [f for f in told_by if f is not None])
+                checked = _mixed_ratio(weights, mixed, len(fits)) if estimated else None
                 found.append(Effect(factor, level, baseline, under, estimated, checked))
     return found
 
 
-def _ratio(weights: "_Array", fits: Sequence[_Fit]) -> Ratio | None:
+def _ratio(weights: "_Array", fits: Sequence[Fit]) -> Ratio | None:
     import numpy as np
 
     able = [f for f in fits if f.can_tell(weights)]
@@ -186,13 +143,13 @@ def _t_ratio(mean: float, error: float, df: int, blocks: int, sessions: int) -> 
     return Ratio(math.exp(mean), low, high, blocks, blocks, sessions, seen)
 
 
-def _mixed(rows: "pd.DataFrame", design: Design, sessions: int) -> _Fit | None:
+def _mixed(rows: "pd.DataFrame", design: Design, sessions: int) -> Fit | None:
     if sessions < _LEAST_SESSIONS_MIXED:
         return None
     import numpy as np
     from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
 
-    x, y = _within_blocks(rows, design)
+    x, y = deviations(rows, design, rows["block"])
     mains = [i for i, term in enumerate(design.terms) if len(term) == 1]
     if np.linalg.matrix_rank(x) < x.shape[1]:
         return None
@@ -209,14 +166,14 @@ def _mixed(rows: "pd.DataFrame", design: Design, sessions: int) -> _Fit | None:
         return None
     blocks = int(rows["block"].nunique())
     known = np.eye(x.shape[1])
-    return _Fit(np.asarray(result.fe_params), covariance, known, float(result.scale), 0, blocks)
+    return Fit(np.asarray(result.fe_params), covariance, known, float(result.scale), 0, blocks)
 
 
-def _mixed_ratio(weights: "_Array", mixed: _Fit | None, fits: Sequence[_Fit]) -> Ratio | None:
+def _mixed_ratio(weights: "_Array", mixed: Fit | None, sessions: int) -> Ratio | None:
     if mixed is None:
         return None
     mean = float(mixed.estimates @ weights)
     error = math.sqrt(max(float(weights @ mixed.covariance @ weights), 0.0))
     # So many degrees of freedom that t is normal.
-    found = _t_ratio(mean, error, 10**7, mixed.blocks, len(fits))
-    return Ratio(found.value, found.low, found.high, len(fits), mixed.blocks, len(fits), None)
+    found = _t_ratio(mean, error, 10**7, mixed.blocks, sessions)
+    return Ratio(found.value, found.low, found.high, sessions, mixed.blocks, sessions, None)

@@ -2,7 +2,7 @@
 
 Usage:
     done = with_steps(attempts, raw)
-    found = measured(done)                # of completed trials, by variant id
+    found = measured(done, trials)        # by variant id
     found[variant_id].counts["parameters"], found[variant_id].target.reached
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.estimates import estimates
 from bench.analysis.paired import Estimate
 from bench.analysis.raw import RawRun
+from bench.analysis.time_to_accuracy import ANSWERS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +43,11 @@ class Target:
     accuracy: float
     reached: int
     trials: int
+    """Those that completed or diverged: the others are no answer."""
+    median_s: float
+    """Training time until then, infinite in trials that did not reach it."""
     time_s: Estimate | None
-    """Training time until then; None unless all did, since the slowest would be left out."""
+    """Its mean; None unless all reached it, since the slowest would be left out."""
     with_cold_start_s: Estimate | None = None
     """The same with the first call of everything compiled before it."""
 
@@ -57,7 +61,7 @@ class Measured:
     means: Mapping[str, Estimate] = field(default_factory=dict)
     """By names of ``MEANS``."""
     target: Target | None = None
-    """None where there is none, or no trial completed."""
+    """None where there is none, or no trial completed or diverged."""
 
 
 NOTHING = Measured()
@@ -67,8 +71,8 @@ def with_steps(attempts: "pd.DataFrame", raw: RawRun) -> "pd.DataFrame":
     """``attempts``, a row for each of ``raw``, with what their epochs say of steps.
 
     Columns: steps_per_epoch; of all steps, warm-up included, clipped_share, the part in which
-    clipping changed a gradient, and skipped_share, the part that loss scaling did not apply; of
-    all epochs' time input_wait_share, the part in which steps waited for their batches.
+    clipping changed a gradient, and skipped_share, the part that was not applied; of all
+    epochs' time input_wait_share, the part in which steps waited for their batches.
     """
     import numpy as np
 
@@ -89,18 +93,19 @@ def with_steps(attempts: "pd.DataFrame", raw: RawRun) -> "pd.DataFrame":
     )
 
 
-def measured(done: "pd.DataFrame") -> dict[str, Measured]:
-    """What the completed trials ``done`` come to, by variant id."""
+def measured(done: "pd.DataFrame", trials: "pd.DataFrame") -> dict[str, Measured]:
+    """What the completed trials ``done`` of ``trials`` come to, by variant id."""
     counts = {name: _counts(done, name) for name in COUNTS}
     means = {name: _means(done, name) for name in MEANS}
-    targets = _targets(done)
+    targets = _targets(trials[trials["status"].isin(ANSWERS)])
+    known = dict.fromkeys((*done["variant_id"].unique().tolist(), *targets))
     return {
         variant_id: Measured(
             counts={name: of[variant_id] for name, of in counts.items() if variant_id in of},
             means={name: of[variant_id] for name, of in means.items() if variant_id in of},
             target=targets.get(variant_id),
         )
-        for variant_id in done["variant_id"].unique().tolist()
+        for variant_id in known
     }
 
 
@@ -122,16 +127,21 @@ def _part_of_one(found: Estimate) -> Estimate:
     return dataclasses.replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 
-def _targets(done: "pd.DataFrame") -> dict[str, Target]:
+def _targets(answers: "pd.DataFrame") -> dict[str, Target]:
     import numpy as np
 
-    asked = done[done["target_accuracy"].notna()]
+    asked = answers[answers["target_accuracy"].notna()]
     if asked.empty:
         return {}
-    asked = asked.assign(reached=np.isfinite(asked["time_to_accuracy_s"]))
+    # One that diverged in its first epoch has no time at all: it did not reach it either.
+    times = asked["time_to_accuracy_s"].astype(float).fillna(np.inf)
+    asked = asked.assign(reached=np.isfinite(times), median_s=times)
     groups = asked.groupby("variant_id", sort=False)
     rows = groups.agg(
-        accuracy=("target_accuracy", "first"), reached=("reached", "sum"), n=("reached", "size")
+        accuracy=("target_accuracy", "first"),
+        reached=("reached", "sum"),
+        n=("reached", "size"),
+        median_s=("median_s", "median"),
     )
     names = ("time_to_accuracy_s", "time_to_accuracy_with_cold_start_s")
     found = [estimates(asked[asked["reached"]], name) for name in names]
@@ -140,7 +150,8 @@ def _targets(done: "pd.DataFrame") -> dict[str, Target]:
             accuracy,
             int(reached),
             int(n),
+            float(median_s),
             *(times.get(variant_id) if reached == n else None for times in found),
         )
-        for variant_id, accuracy, reached, n in rows.itertuples()
+        for variant_id, accuracy, reached, n, median_s in rows.itertuples()
     }

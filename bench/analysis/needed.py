@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.analysis.cost import Cost
-from bench.analysis.overhead import Point, further_units, units_needed
-from bench.analysis.paired import Ratio
+from bench.analysis.overhead import Point, further_units
+from bench.analysis.paired import Ratio, units_needed
 from bench.analysis.time_to_accuracy import TimeRatio
 
 Answer = Literal["yes", "no", "undecided"]
+Kind = Literal["blocks", "settled_blocks", "sessions", "sizes", "larger_size", "epochs"]
 _LEAST_BLOCKS = 6
 """Of fewer, order statistics give no 95 % interval."""
 
@@ -18,7 +19,7 @@ _LEAST_BLOCKS = 6
 class Needed:
     """What would decide."""
 
-    kind: Literal["blocks", "sessions", "sizes", "larger_size", "epochs"]
+    kind: Kind
     amount: int | None
     """How many more blocks, sessions or sizes; the size itself; None where it cannot be said."""
 
@@ -30,21 +31,34 @@ def falls_needs(
     largest: Point | None,
     line: Cost | None,
     margin: float,
+    sizes: int,
 ) -> tuple[Needed, ...]:
-    """What would tell whether a ratio falls toward 1."""
-    if over_range is None:
-        return (Needed("sizes", 2 if largest is None else 1),)
+    """What would tell whether a ratio falls toward 1; ``sizes`` is how many were asked for."""
+    if sizes < 2:
+        return (Needed("sizes", 2 - sizes),)
+    if over_range is None:  # no block has trials that settled at two sizes
+        return (Needed("settled_blocks", None),)
     needed = []
     if falls == "undecided":
-        effect = max(abs(math.log(over_range.value)), math.log1p(margin))
-        needed.append(_more_of(over_range, effect))
+        # Yes is an interval below 1, no is one above 1 / (1 + margin): whichever is further off.
+        away = math.log(over_range.value)
+        needed.append(_more_of(over_range, max(-away, away + math.log1p(margin))))
     if vanishes == "undecided" and largest is not None and largest.ratio is not None:
         away = abs(largest.ratio.value / (1 + margin) - 1)
         more = further_units(largest, max(away, margin / 5))
         needed.append(Needed("sessions" if largest.ratio.sessions > 1 else "blocks", more))
     if vanishes == "no":
         needed.append(Needed("larger_size", _size_at(line, 1 + margin)))
-    return tuple(needed)
+    return _each_once(needed)
+
+
+def _each_once(needed: list[Needed]) -> tuple[Needed, ...]:
+    """Of those of one kind the largest amount that is known."""
+    amounts: dict[Kind, int | None] = {}
+    for each in needed:
+        known = [a for a in (amounts.get(each.kind), each.amount) if a is not None]
+        amounts[each.kind] = max(known, default=None)
+    return tuple(Needed(kind, amount) for kind, amount in amounts.items())
 
 
 def _size_at(line: Cost | None, bound: float) -> int | None:
@@ -68,12 +82,12 @@ def sooner_needs(times: TimeRatio) -> tuple[Needed, ...]:
         needed.append(Needed("blocks", _LEAST_BLOCKS - times.n))
     elif not needed:
         needed.append(Needed("blocks", None))
-    return tuple(needed)
+    return _each_once(needed)
 
 
 def _more_of(found: Ratio, effect: float) -> Needed:
     """The blocks or sessions more that would see a log ratio of ``effect``."""
-    kind: Literal["sessions", "blocks"] = "sessions" if found.sessions > 1 else "blocks"
+    kind: Kind = "sessions" if found.sessions > 1 else "blocks"
     if found.low is None or found.high is None or not 0 < found.low <= found.high < math.inf:
         return Needed(kind, None)
     from scipy import special

@@ -23,13 +23,11 @@ from bench.analysis.paired import (
     Ratio,
     geometric_interval,
     ratio,
-    smallest_detectable_ratio,
+    units_needed,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MOST_UNITS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +86,6 @@ def log_ratio(rows: "pd.DataFrame", column: str = "log") -> tuple[Ratio | None, 
     sessions = int(known["session"].nunique())
     found = ratio(len(over), float(over.mean()), deviation, len(known), sessions)
     return found, None if len(over) < 2 else deviation
-
-
-def units_needed(deviation: float, effect: float) -> int | None:
-    """The blocks in all that see a ratio of 1 + ``effect`` in 9 of 10 cases.
-
-    Sessions instead of blocks where ``deviation`` is theirs. None beyond a million.
-    """
-
-    def enough(n: int) -> bool:
-        found = smallest_detectable_ratio(n, deviation)
-        return found is not None and found <= 1 + effect
-
-    high = 2
-    while not enough(high):
-        high *= 2
-        if high > _MOST_UNITS:
-            return None
-    low = max(2, high // 2)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low
 
 
 def further_units(point: Point, effect: float) -> int | None:

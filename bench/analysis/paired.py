@@ -18,6 +18,9 @@ from dataclasses import dataclass
 
 CONFIDENCE = 0.95
 POWER = 0.90
+WANTED = 0.05
+"""The slow-down for which a table says how many more blocks would find it."""
+_MOST_UNITS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Ratio:
     sessions: int
     detectable: float | None
     """The smallest ratio above 1 that so many blocks as noisy as these find in 9 of 10 cases."""
+    further: int | None = None
+    """Blocks, or sessions, to add to find one of 1 + ``WANTED`` as often; None beyond a million."""
 
 
 def mean_interval(values: Sequence[float]) -> Estimate:
@@ -103,6 +108,7 @@ def geometric_estimate(n: int, mean: float, deviation: float) -> Estimate:
 def ratio(n: int, mean: float, deviation: float, blocks: int, sessions: int) -> Ratio:
     """A ratio from the number, mean and standard deviation of its log ratios."""
     found = geometric_estimate(n, mean, deviation)
+    needed = units_needed(deviation, WANTED) if n > 1 else None
     return Ratio(
         value=found.value,
         low=found.low,
@@ -111,6 +117,7 @@ def ratio(n: int, mean: float, deviation: float, blocks: int, sessions: int) -> 
         blocks=blocks,
         sessions=sessions,
         detectable=smallest_detectable_ratio(n, deviation),
+        further=None if needed is None else max(0, needed - n),
     )
 
 
@@ -123,6 +130,27 @@ def smallest_detectable_ratio(n: int, deviation: float) -> float | None:
         return None
     shift = _noncentrality(n) * deviation / math.sqrt(n)
     return math.exp(shift) if shift < 700 else None
+
+
+def units_needed(deviation: float, effect: float) -> int | None:
+    """The blocks in all that see a ratio of 1 + ``effect`` in 9 of 10 cases.
+
+    Sessions instead of blocks where ``deviation`` is theirs. None beyond a million.
+    """
+    normal = (_normal_quantile(0.5 + CONFIDENCE / 2) + _normal_quantile(POWER)) * deviation
+    least = (normal / math.log1p(effect)) ** 2
+    if least > _MOST_UNITS:
+        return None
+    # With few degrees of freedom it takes a little more than the normal distribution says.
+    n = max(2, math.floor(least))
+    while _noncentrality(n) * deviation / math.sqrt(n) > math.log1p(effect):
+        n += 1
+    return n
+
+
+@functools.cache
+def _normal_quantile(p: float) -> float:
+    return statistics.NormalDist().inv_cdf(p)
 
 
 @functools.cache

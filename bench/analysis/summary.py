@@ -6,12 +6,12 @@ Usage:
         variant.label, variant.epoch_s.value, variant.comparisons
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.analysis.compare import Comparison, compare
+from bench.analysis.compare import Comparison
+from bench.analysis.comparisons import Column, Compared, by_variant, compared
 from bench.analysis.estimates import estimates
 from bench.analysis.frame import trials_frame
 from bench.analysis.matched import settled
@@ -23,19 +23,10 @@ from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
 from bench.analysis.session import SESSION_COLUMNS, with_sessions
 from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time
 from bench.records.store import Invocation, RunFolder, RunInfo
-from bench.spec.expand import Pair
 from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Column:
-    """A comparison of a suite: the axis that differs, and its value in the baseline."""
-
-    axis: str
-    baseline: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +89,8 @@ class Summary:
     completed: int
     retried: int
     """Attempts that another one replaced."""
+    unclassified: int
+    """Completed trials whose times are used though their epochs were too few to see them settle."""
     sessions: int
     """Sessions in which a trial completed."""
     invocations: tuple[Invocation, ...]
@@ -138,7 +131,7 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     done = trials[trials["status"] == "completed"]
     timed = done[settled(done)]
-    compared = _compared(info, trials, raw)
+    cells = compared(info, trials, raw, _blocks(info))
     scaled = scaling(trials, raw.settings, _blocks(info))
     return Summary(
         run=folder.path,
@@ -149,13 +142,14 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
         trials=len(info.trial_ids),
         completed=len(done),
         retried=len(attempts) - len(trials),
+        unclassified=int((timed["steady"] == "unclassified").sum()),
         sessions=int(done["session"].nunique()),
         invocations=info.invocations,
-        columns=compared.columns,
+        columns=cells.columns,
         scaling_columns=tuple(
             c for c in COLUMNS if any(c in each.shares for each in scaled.values())
         ),
-        variants=_variants(info, trials, done, timed, compared, scaled),
+        variants=_variants(info, trials, done, timed, cells, scaled),
         wall=wall_time(attempts, info.invocations),
     )
 
@@ -164,8 +158,8 @@ def _needed(info: RunInfo, raw: RawRun) -> tuple[str, ...]:
     """The columns that a summary is made from: building all takes a second on large runs."""
     axes = {pair.axis for pair in info.pairs}
     every = "label" in axes or varies_replicas(raw.columns["workers"], raw.columns["replicas"])
-    compared = Variant.model_fields if every else axes & Variant.model_fields.keys()
-    needed = (*_NEEDED, *WALL_COLUMNS, *SESSION_COLUMNS, *MEASURED_COLUMNS, *compared)
+    named = Variant.model_fields if every else axes & Variant.model_fields.keys()
+    needed = (*_NEEDED, *WALL_COLUMNS, *SESSION_COLUMNS, *MEASURED_COLUMNS, *named)
     return tuple(dict.fromkeys(needed))
 
 
@@ -174,22 +168,22 @@ def _variants(
     trials: "pd.DataFrame",
     done: "pd.DataFrame",
     timed: "pd.DataFrame",
-    compared: "_Compared",
+    cells: Compared,
     scaled: dict[str, Scaling],
 ) -> tuple[VariantSummary, ...]:
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
-    labels = {**info.labels, **_by_variant(firsts["label"])}
+    labels = {**info.labels, **by_variant(firsts["label"])}
     epoch_s, examples_per_s = (estimates(timed, n) for n in ("epoch_s", "examples_per_s"))
     val_accuracy, test_accuracy = (estimates(done, n) for n in ("val_accuracy", "test_accuracy"))
-    completed = _by_variant(done["variant_id"].value_counts())
+    completed = by_variant(done["variant_id"].value_counts())
     hot = done.loc[done["throttled"].fillna(False), "variant_id"]
-    throttled = _by_variant(hot.value_counts())
-    synthetic = _by_variant(firsts["dataset"] == "synthetic")
-    examples = _by_variant(firsts["examples"])
-    replicas = _by_variant(firsts["workers"] * firsts["replicas"])
-    silent = _by_variant(firsts["communication"] == "none")
-    unsettled = _by_variant(done.loc[~settled(done), "variant_id"].value_counts())
-    failures, others, capped = _failures(trials), measured(done), _capped(firsts)
+    throttled = by_variant(hot.value_counts())
+    synthetic = by_variant(firsts["dataset"] == "synthetic")
+    examples = by_variant(firsts["examples"])
+    replicas = by_variant(firsts["workers"] * firsts["replicas"])
+    silent = by_variant(firsts["communication"] == "none")
+    unsettled = by_variant(done.loc[~settled(done), "variant_id"].value_counts())
+    failures, others, capped = _failures(trials), measured(done, trials), _capped(firsts)
     return tuple(
         VariantSummary(
             variant_id=variant_id,
@@ -200,8 +194,8 @@ def _variants(
             examples_per_s=examples_per_s.get(variant_id),
             val_accuracy=val_accuracy.get(variant_id),
             test_accuracy=test_accuracy.get(variant_id),
-            comparisons=compared.of(variant_id),
-            baseline_of=compared.baseline_of(variant_id),
+            comparisons=cells.of(variant_id),
+            baseline_of=cells.baseline_of(variant_id),
             replicas=replicas.get(variant_id),
             scaling=scaled.get(variant_id),
             failures=tuple(failures.get(variant_id, ())),
@@ -225,39 +219,8 @@ def _capped(firsts: "pd.DataFrame") -> dict[str, tuple[int, int]]:
     return {v: (s, of) for v, s, of in zip(run.index, run, whole[fewer], strict=True)}
 
 
-@dataclass(frozen=True)
-class _Compared:
-    columns: tuple[Column, ...]
-    cells: dict[tuple[str, int], Comparison]
-    """By variant and column."""
-    baselines: frozenset[tuple[str, int]]
-
-    def of(self, variant_id: str) -> tuple[Comparison | None, ...]:
-        return tuple(self.cells.get((variant_id, i)) for i in range(len(self.columns)))
-
-    def baseline_of(self, variant_id: str) -> tuple[bool, ...]:
-        return tuple((variant_id, i) in self.baselines for i in range(len(self.columns)))
-
-
-def _compared(info: RunInfo, trials: "pd.DataFrame", raw: RawRun) -> _Compared:
-    firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
-    columns, column_of = _columns(info, firsts)
-    found = compare(trials, raw.settings, info.pairs, _blocks(info))
-    rows = list(zip(info.pairs, column_of, found, strict=True))
-    return _Compared(
-        columns=columns,
-        cells={(pair.variant_id, i): comparison for pair, i, comparison in rows},
-        baselines=frozenset((pair.baseline_id, i) for pair, i, _ in rows),
-    )
-
-
 def _blocks(info: RunInfo) -> int:
     return int(info.suite.get("blocks", 1))
-
-
-def _by_variant(values: "pd.Series[Any]") -> dict[str, Any]:
-    """A series with variant ids as its index, as plain values."""
-    return dict(zip(values.index.tolist(), values.tolist(), strict=True))
 
 
 def _failures(trials: "pd.DataFrame") -> dict[str, list[Failures]]:
@@ -268,33 +231,3 @@ def _failures(trials: "pd.DataFrame") -> dict[str, list[Failures]]:
         text = reason if isinstance(reason, str) else None
         found.setdefault(variant_id, []).append(Failures(status, int(count), text))
     return found
-
-
-def _columns(info: RunInfo, firsts: "pd.DataFrame") -> tuple[tuple[Column, ...], list[int]]:
-    """The columns of comparisons, and to which of them each pair belongs."""
-    values = {axis: _axis_values(firsts, axis) for axis in {pair.axis for pair in info.pairs}}
-    indices: dict[Column, int] = {}
-    column_of = [
-        indices.setdefault(_column(pair, values[pair.axis], info), len(indices))
-        for pair in info.pairs
-    ]
-    return tuple(indices), column_of
-
-
-def _axis_values(firsts: "pd.DataFrame", axis: str) -> dict[str, Any]:
-    if axis == "per_replica_batch_size":
-        replicas = firsts["workers"] * firsts["replicas"]
-        return _by_variant(firsts["global_batch_size"] // replicas)
-    return _by_variant(firsts[axis])
-
-
-def _column(pair: Pair, values: dict[str, Any], info: RunInfo) -> Column:
-    if pair.baseline_id in values:
-        value = values[pair.baseline_id]
-    else:  # no trial of the baseline has a record yet
-        value = next(_asked_baselines(info.suite.get("compare", ()), pair.axis), pair.baseline_id)
-    return Column(pair.axis, str(value).lower() if isinstance(value, bool) else str(value))
-
-
-def _asked_baselines(comparisons: Iterable[dict[str, Any]], axis: str) -> Iterator[Any]:
-    return (c["baseline"] for c in comparisons if c["axis"] == axis)

@@ -1,5 +1,6 @@
 """Both readings of the claim, on data in which the answer is known."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from bench.analysis.claim import Falls, does_ratio_fall, is_target_sooner
+from bench.analysis.needed import falls_needs
+from bench.analysis.paired import ratio
 from tests.frames_made import Seconds, made_trials
 
 SIZES = [64_000, 640_000, 6_400_000]
@@ -81,6 +85,39 @@ def test_nothing_that_completed_is_undecided() -> None:
     trials = made_trials(MATRIX, blocks=3, seconds=times(0.1, 1.0)).assign(status="failed")
     (found,) = does_ratio_fall(trials, "norm", "none")
     assert (found.answer, found.largest) == ("undecided", None)
+    # The sizes are there; what lacks are trials at them.
+    assert [n.kind for n in found.decided_by] == ["settled_blocks"]
+
+
+def test_a_line_through_two_sizes_decides_nothing() -> None:
+    trials = made_trials(MATRIX, blocks=5, seconds=times(fixed_s=1.0, marginal=1.4))
+    (found,) = does_ratio_fall(trials[trials["examples"] != SIZES[1]], "norm", "none")
+    assert (found.falls, found.vanishes, found.answer) == ("yes", "no", "undecided")
+    assert found.marginal_ratio is not None
+    assert (found.marginal_ratio.low or 0) > 1.05
+    assert found.sizes == (SIZES[0], SIZES[2])
+    assert not found.fits
+
+
+@pytest.mark.parametrize("value", [0.9, 0.96, 0.975, 0.99, 1.2])
+def test_the_blocks_that_are_asked_for_would_decide(value: float) -> None:
+    """An interval around the same ratio as narrow as theirs lies on one side of a bound."""
+    over_range = ratio(4, math.log(value), 0.2, 4, 1)
+    (needed,) = falls_needs("undecided", "yes", over_range, None, None, 0.05, 3)
+    assert needed.amount is not None
+    n = 4 + needed.amount
+    half = float(stats.t.ppf(0.975, n - 1)) * 0.2 / math.sqrt(n)
+    assert math.log(value) + half < 0 or math.log(value) - half > -math.log(1.05)
+
+
+def test_each_kind_is_asked_for_once() -> None:
+    over_range = ratio(4, math.log(0.9), 0.2, 4, 1)
+    largest = asked(times(0.1, 1.0)).largest
+    assert largest is not None
+    point = dataclasses.replace(largest, deviation=None)
+    needed = falls_needs("undecided", "undecided", over_range, point, None, 0.05, 3)
+    assert [n.kind for n in needed] == ["blocks"]
+    assert needed[0].amount is not None
 
 
 def test_a_wrong_yes_is_rare_at_the_edge_of_the_margin() -> None:

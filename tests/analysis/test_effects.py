@@ -117,3 +117,40 @@ def test_intervals_cover_95_percent(blocks: int) -> None:
             covered[under] += (interval.low or 0) <= truth <= (interval.high or 0)
     error = 4 * math.sqrt(0.95 * 0.05 / runs)
     assert [n / runs for n in covered.values()] == pytest.approx([0.95, 0.95], abs=error)
+
+
+def test_what_a_group_shares_is_noise_of_what_groups_differ_in_alone() -> None:
+    """Each group of arms has its own level: norm is told from within, batch between groups."""
+    runs, blocks = 150, 4
+    small = {name: MATRIX[name] for name in ("norm", "global_batch_size")}
+    trials = made_trials({**small, "jit": ["epoch"]}, blocks=blocks, seconds=times())
+    exact, rng = trials["epoch_s"].to_numpy(), np.random.default_rng(20261124)
+    group = trials.groupby(["block", "global_batch_size"]).ngroup().to_numpy()
+    true = {
+        ("bn_post", None): math.sqrt(1.9 * 1.05),
+        ("bn_post", ("global_batch_size", "32")): 1.9,
+        ("512", None): math.sqrt(1.05 / 1.9),
+        ("512", ("norm", "none")): 1.0,
+    }
+    covered = dict.fromkeys(true, 0)
+    width = 0.0
+    for _ in range(runs):
+        log_noise = rng.normal(0, 0.2, 2 * blocks)[group] + rng.normal(0, 0.01, len(trials))
+        noisy = trials.assign(epoch_s=exact * np.exp(log_noise))
+        found = effects(noisy, tuple(small), {"norm": "none"})
+        for (level, under), truth in true.items():
+            interval = of(found, level, under)
+            covered[level, under] += (interval.low or 0) <= truth <= (interval.high or 0)
+        norm = of(found, "bn_post")
+        width = max(width, math.log((norm.high or math.inf) / (norm.low or 1)))
+    error = 4 * math.sqrt(0.95 * 0.05 / runs)
+    assert [n / runs for n in covered.values()] == pytest.approx([0.95] * 4, abs=error)
+    assert width < 0.1  # the groups' own noise would make it ten times as wide
+
+
+def test_a_group_that_lacks_an_arm_is_no_mean_of_a_group() -> None:
+    trials = made_trials(MATRIX, blocks=3, seconds=times())
+    found = effects(trials.drop(index=[1, 8]), FACTORS, {"norm": "none"})
+    assert of(found, "epoch").value == pytest.approx(1 / 3)
+    assert of(found, "epoch", ("norm", "bn_post")).value == pytest.approx(1 / 3)
+    assert of(found, "bn_post", ("global_batch_size", "32")).value == pytest.approx(1.9)

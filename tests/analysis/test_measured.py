@@ -1,5 +1,6 @@
 """What else is known of a variant: from records to counts, means and targets reached."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,23 @@ def test_a_target_that_every_trial_reached_has_a_mean_time(tmp_path: Path) -> No
     assert found.with_cold_start_s.value > found.time_s.value
 
 
-def test_one_that_some_or_none_reached_has_none(tmp_path: Path) -> None:
+def test_one_that_some_or_none_reached_has_a_median_and_no_mean(tmp_path: Path) -> None:
     # The last epochs end with 0.81, 0.811 and 0.812.
-    assert of_one(tmp_path / "some", target(0.811)).target == Target(0.811, 2, 3, None)
-    assert of_one(tmp_path / "none", target(0.9)).target == Target(0.9, 0, 3, None)
+    some = of_one(tmp_path / "some", target(0.811)).target
+    assert some == Target(0.811, 2, 3, some.median_s, None)
+    assert math.isfinite(some.median_s)
+    none = of_one(tmp_path / "none", target(0.9)).target
+    assert none == Target(0.9, 0, 3, math.inf, None)
+
+
+def test_a_trial_that_diverged_did_not_reach_the_target(tmp_path: Path) -> None:
+    lost = {"status": "diverged", "error": "the loss was nan", "epochs": ()}
+
+    def change(record: TrialRecord) -> TrialRecord:
+        return record.model_copy(update=lost) if record.trial.block else record
+
+    found = of_one(tmp_path / "run", target(0.8), change=change).target
+    assert found == Target(0.8, 1, 3, math.inf, None)
 
 
 def test_trials_that_did_not_complete_count_for_nothing(tmp_path: Path) -> None:

@@ -9,8 +9,13 @@ import pytest
 from scipy import stats
 
 from bench.analysis.matched import counted, matched
-from bench.analysis.overhead import further_units, overhead, simultaneous, units_needed
-from bench.analysis.paired import paired_ratio, ratio, smallest_detectable_ratio
+from bench.analysis.overhead import further_units, overhead, simultaneous
+from bench.analysis.paired import (
+    paired_ratio,
+    ratio,
+    smallest_detectable_ratio,
+    units_needed,
+)
 from tests.frames_made import made_trials
 
 SIZES = [55_000, 550_000, 5_500_000]

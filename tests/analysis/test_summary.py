@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.analysis.comparisons import Column
 from bench.analysis.frame import load_trials
 from bench.analysis.paired import (
     Estimate,
@@ -17,7 +18,7 @@ from bench.analysis.paired import (
     mean_interval,
     paired_ratio,
 )
-from bench.analysis.summary import Column, Failures, Summary, VariantSummary, summarize
+from bench.analysis.summary import Failures, Summary, VariantSummary, summarize
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.plan import Trial
