@@ -5,7 +5,8 @@ Usage:
     public = rename(record)              # plain data in, plain data out
 
 For results that are published: hosts become node-1, node-2 ... and the driver, an absolute path
-keeps its last part, an IP address is left out of what processes said. Nothing measured changes.
+keeps its last part, an IP address is left out of what processes said, and the address of a
+cluster out of commands. Nothing measured changes.
 """
 
 import re
@@ -21,6 +22,8 @@ _WORDS = frozenset({"executor", "status", "trial", "suite", "pairs", "labels", "
 """Fields of words that are not a machine's, though a machine may be called ``ray`` or ``mlp``."""
 _NO_HOST = frozenset({"driver", "simulated"})
 """Where the driver ran, and where nothing did."""
+
+_ADDRESS_OPTION = "--address"
 
 Renamer = Callable[[Any], Any]
 
@@ -50,7 +53,9 @@ def renamer(info: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> Re
         if isinstance(value, Mapping):
             return {
                 text(key, " (" in key, words): rename(
-                    inner, said or key in _SAID, words or key in _WORDS
+                    _without_address(inner) if key == "command" else inner,
+                    said or key in _SAID,
+                    words or key in _WORDS,
                 )
                 for key, inner in value.items()
             }
@@ -59,3 +64,16 @@ def renamer(info: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> Re
         return value
 
     return rename
+
+
+def _without_address(command: Iterable[str]) -> list[str]:
+    """A command's words, but for the address of the cluster that it ran on, however written."""
+    words: list[str] = []
+    for word in command:
+        if words and words[-1] == _ADDRESS_OPTION:
+            words.append("ADDRESS")
+        elif word.startswith(f"{_ADDRESS_OPTION}="):
+            words.append(f"{_ADDRESS_OPTION}=ADDRESS")
+        else:
+            words.append(word)
+    return words

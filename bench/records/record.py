@@ -70,9 +70,8 @@ class EpochRecord(_Record):
     clipped_steps: int | None = None
     """Steps in which clipping changed a gradient; None without clipping."""
     skipped_steps: int | None = None
-    """Steps applied on no replica for a non-finite sum of gradients. None without loss
-    scaling: such a sum is then applied on every replica, and the trial diverges."""
-
+    """Steps applied on no replica for a non-finite sum of gradients. None where ``non_finite``
+    has such a sum applied: on every replica then, and the trial diverges."""
     input_wait_s: float | None = None
     """Inside ``epoch_s``, time in which steps waited for their batches; None where the device
     holds the data."""
@@ -152,7 +151,7 @@ class Measures(_Record):
     peak_rss_bytes: int | None = None
     """Largest resident memory of the process; of several workers, the largest."""
     peak_device_memory_bytes: int | None = None
-    """As TensorFlow's allocator counts; null on a CPU."""
+    """As TensorFlow's allocator counts; of several GPUs the largest; null on a CPU."""
     energy_j: float | None = None
     """Not measured yet."""
     mean_power_w: float | None = None

@@ -26,19 +26,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json
 
 from bench.errors import ResourceError, RunFolderError, StorageError
 from bench.records.disk import aside, disk_errors, rescue, write_aside
-from bench.records.migrate import migrated
+from bench.records.read import RESTORE, published, read_json, record_at
 from bench.records.record import SCHEMA_VERSION, TrialRecord
 from bench.spec.expand import Pair
 from bench.spec.problem import described
 
 __all__ = ["Invocation", "RunFolder", "RunInfo", "aside"]
-_CHUNK_BYTES = 1 << 16
-_RESTORE = "restore it from a copy"
-_RUN_AGAIN = "restore it, or delete it and run again with --resume"
 
 
 class Invocation(BaseModel):
@@ -168,7 +164,7 @@ class RunFolder:
         """What ``run.json`` holds."""
         path = self.path / "run.json"
         try:
-            return RunInfo.model_validate(_read_json(path, _RESTORE))
+            return RunInfo.model_validate(read_json(path, RESTORE))
         except ValidationError as error:
             raise RunFolderError(
                 f"{path}: {described(error.errors()[0])}: restore that file"
@@ -199,12 +195,12 @@ class RunFolder:
         """
         trials = self.trials
         if not trials.is_dir():
-            yield from _published(self.published, all_attempts)
+            yield from published(self.published, all_attempts=all_attempts)
             return
         # Plain strings: 100,000 files as Path objects would take seconds more.
         for name in sorted(entry.name for entry in os.scandir(trials)):
             if name.endswith(".json") and (all_attempts or ".attempt" not in name):
-                yield _record_at(f"{trials}{os.sep}{name}")
+                yield record_at(f"{trials}{os.sep}{name}")
 
     def records(self, *, all_attempts: bool = False) -> Iterator[TrialRecord]:
         """Each record, checked."""
@@ -218,53 +214,6 @@ class RunFolder:
                     f"{self.trials}: record of trial {name}: {described(error.errors()[0])}: "
                     "delete that file and run again with --resume"
                 ) from None
-
-
-def _record_at(path: str) -> dict[str, Any]:
-    record = _read_json(path, _RUN_AGAIN)
-    if not isinstance(record.get("trial"), dict):
-        raise RunFolderError(f"{path}: no record of a trial: move it elsewhere")
-    return record
-
-
-def _read_json(path: Path | str, cure: str) -> dict[str, Any]:
-    try:
-        content = _content(path)
-    except OSError as error:
-        raise RunFolderError(
-            f"{path}: {error.strerror or error}: make that file readable"
-        ) from None
-    return _checked(content, path, cure)
-
-
-def _content(path: Path | str) -> bytes:
-    # Half the system calls of a file object, of which a large run has 100,000.
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        content = b""
-        while part := os.read(handle, _CHUNK_BYTES):
-            content += part
-        return content
-    finally:
-        os.close(handle)
-
-
-def _checked(text: bytes, path: Path | str, cure: str) -> dict[str, Any]:
-    try:
-        content = from_json(text)
-    except ValueError as error:
-        raise RunFolderError(f"{path}: damaged ({error}): {cure}") from None
-    if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
-        raise RunFolderError(f"{path}: not a file of bench run: {cure}")
-    return migrated(content, path)
-
-
-def _published(path: Path, all_attempts: bool) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        return
-    records = [_checked(line, path, _RESTORE) for line in path.read_bytes().splitlines()]
-    last = {record["trial"]["trial_id"]: record for record in records}
-    yield from records if all_attempts else last.values()
 
 
 def _keep_earlier(path: Path) -> None:

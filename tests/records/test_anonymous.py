@@ -43,6 +43,22 @@ def test_addresses_go_from_what_a_process_said_alone() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "public"),
+    [
+        (("--address", "10.0.0.5:6379"), ("--address", "ADDRESS")),
+        (("--address=head.example.org:6379",), ("--address=ADDRESS",)),
+        (("--set", "norm=none"), ("--set", "norm=none")),
+    ],
+)
+def test_the_address_of_a_cluster_goes_from_commands(
+    words: tuple[str, ...], public: tuple[str, ...]
+) -> None:
+    info = {"invocations": [{"command": ["bench", "run", "quick", *words], "environment": {}}]}
+    (call,) = renamer(info, [])(info)["invocations"]
+    assert call["command"] == ["bench", "run", "quick", *public]
+
+
 def test_two_nodes_of_one_name_stay_apart() -> None:
     info: dict[str, Any] = {"invocations": [{"environment": {"gpu1": {}, "gpu1 (10.0.0.7)": {}}}]}
     public = renamer(info, [])(info)
