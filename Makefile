@@ -57,7 +57,8 @@ test-cluster: data cluster-packages ## run the tests on real nodes, as root; REQ
 test-browser: install browser-packages ## run the tests of the page in a real Chromium
 	$(BIN)/python -m pytest -rs -m browser tests/browser $(ARGS)
 
-# What those tests need from Debian, by tests/*/packages.txt. With REQUIRE=1 nothing may lack.
+# What tests need from Debian, by tests/*/packages.txt (report: LaTeX, which `make test` skips
+# where it lacks). With REQUIRE=1 nothing may lack.
 SKIPPED = $(if $(REQUIRE),,: what needs them will be skipped)
 %-packages: tests/%/packages.txt
 	@for package in $$(cat $<); do \

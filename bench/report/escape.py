@@ -6,8 +6,10 @@ Usage:
 
 import re
 import unicodedata
+import urllib.parse
 
 _MARKDOWN = re.compile(r"([\\`*|~$#]|\](?=[(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_TICKS = re.compile("`+")
 _MARKED = re.compile(r"[\\`*|~$#_&<>]|\][(\[:]")
 """What any of the others may change: most cells, of which there may be 100,000, have none."""
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -53,6 +55,19 @@ def markdown(text: str) -> str:
     if not _MARKED.search(shown):
         return shown
     return _MARKDOWN.sub(r"\\\1", shown).translate(_HTML)
+
+
+def markdown_code(text: str) -> str:
+    """``text`` as code, in a cell of a Markdown table: its fence is longer than any in it."""
+    shown = plain(text).replace("|", "\\|")
+    fence = "`" * (1 + max(map(len, _TICKS.findall(shown)), default=0))
+    room = " " if "`" in shown else ""
+    return f"{fence}{room}{shown}{room}{fence}"
+
+
+def link(path: str) -> str:
+    """``path`` as the target of a Markdown link."""
+    return urllib.parse.quote(path)
 
 
 def latex(text: str) -> str:

@@ -46,11 +46,10 @@ def markdown_index(place: Path) -> str:
     """The list in Markdown."""
     rows = []
     for entry in entries(place):
-        links = f"[{entry.name}]({entry.name}/summary.md), [page]({entry.name}/index.html)"
-        command = entry.command.replace("|", "\\|")
-        rows.append(
-            f"| {links} | {escape.markdown(entry.question)} | `{command}` | {entry.taken_on} |"
-        )
+        name, folder = escape.markdown(entry.name), escape.link(entry.name)
+        links = f"[{name}]({folder}/summary.md), [page]({folder}/index.html)"
+        question, command = escape.markdown(entry.question), escape.markdown_code(entry.command)
+        rows.append(f"| {links} | {question} | {command} | {entry.taken_on} |")
     return "\n".join([_MARKDOWN, *rows, ""])
 
 

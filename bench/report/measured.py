@@ -5,7 +5,8 @@ Usage:
     data |= measured_columns(summary)         # raw, for the CSV
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bench.analysis.measured import COUNTS, MEANS, SHARES, Target
@@ -36,14 +37,13 @@ _NOTES = {
         "Clipped steps: of all steps, warm-up included, those in which clipping changed a gradient."
     ),
     "skipped_share": (
-        "Skipped steps: of all steps, those that loss scaling did not apply, their gradient not "
-        "finite."
+        "Skipped steps: of all steps, those that were not applied, their gradient not finite."
     ),
 }
 _OF_TARGET = (
     "Time to accuracy: training time, without validation, until the validation accuracy reached "
     "the target, without the cold start and with it; a mean only where it was reached in every "
-    "completed trial."
+    "trial that completed or diverged, else a median, infinite for those that did not reach it."
 )
 _Variants = Sequence[VariantSummary]
 _Column = tuple[str, list[Cell]]
@@ -82,6 +82,8 @@ def measured_columns(summary: Summary) -> dict[str, list[Any]]:
     if any(targets):
         data["target_accuracy"] = [t and t.accuracy for t in targets]
         data["target_reached"] = [t and t.reached for t in targets]
+        data["target_trials"] = [t and t.trials for t in targets]
+        data["time_to_accuracy_s_median"] = [t and t.median_s for t in targets]
         for name, times in _times(targets).items():
             data |= estimate_columns(name, times)
     for name in MEANS:
@@ -125,8 +127,10 @@ def _target_columns(variants: _Variants) -> Iterator[_Column]:
         return
     yield "Target accuracy", [Cell(f"{t.accuracy:g}" if t else UNKNOWN) for t in targets]
     for name, times in _times(targets).items():
-        header, cells = _column(METRICS[name], times)
-        yield header, [_missed(t) or cell for t, cell in zip(targets, cells, strict=True)]
+        medians = [t.median_s for t in targets if t and name == "time_to_accuracy_s"]
+        scale = _scale(METRICS[name], times, filter(math.isfinite, medians))
+        header, cells = _column(METRICS[name], times, scale)
+        yield header, [_missed(t, name, scale) or c for t, c in zip(targets, cells, strict=True)]
 
 
 def _times(targets: Sequence[Target | None]) -> dict[str, list[Estimate | None]]:
@@ -136,19 +140,27 @@ def _times(targets: Sequence[Target | None]) -> dict[str, list[Estimate | None]]
     }
 
 
-def _missed(target: Target | None) -> Cell | None:
+def _missed(target: Target | None, name: str, scale: Scale) -> Cell | None:
     if target is None or target.reached == target.trials:
         return None
-    if not target.reached:
-        return Cell(NOT_REACHED)
-    return Cell(f"reached in {target.reached} of {target.trials}")
+    reached = f"reached in {target.reached} of {target.trials}"
+    if name != "time_to_accuracy_s":
+        return Cell(reached if target.reached else NOT_REACHED)
+    if math.isinf(target.median_s):
+        return Cell(f"∞ ({reached if target.reached else NOT_REACHED})")
+    median = interval(target.median_s, None, None, METRICS[name].digits, scale)
+    return Cell(f"{median} (median, {reached})")
 
 
 def _column(
     metric: Metric, found: Sequence[Estimate | None], scale: Scale | None = None
 ) -> _Column:
-    scale = scale or scale_of((e.value for e in found if e), metric)
+    scale = scale or _scale(metric, found)
     return f"{metric.title} ({scale.unit})" if scale.unit else metric.title, [
         Cell(interval(e.value, e.low, e.high, metric.digits, scale) if e else UNKNOWN)
         for e in found
     ]
+
+
+def _scale(metric: Metric, found: Sequence[Estimate | None], others: Iterable[float] = ()) -> Scale:
+    return scale_of((*(e.value for e in found if e), *others), metric)

@@ -10,11 +10,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bench.analysis.compare import Comparison
+from bench.analysis.paired import WANTED
 from bench.analysis.session import GAP_S
+from bench.analysis.steady import MIN_EPOCHS
 from bench.analysis.summary import Summary, VariantSummary
 from bench.report.header import changed
 from bench.report.number import duration, plural
 
+WANTED_TEXT = f"{100 * WANTED:g} %"
 INPUT_BOUND = 0.1
 """The part of a time that, waited for input, makes it one of the pipeline."""
 SYNTHETIC = "Synthetic data: this accuracy means nothing."
@@ -77,12 +80,20 @@ def extrapolated(variant: VariantSummary) -> Iterator[str]:
         yield f"Extrapolated: {run:,} of the {whole:,} steps of an epoch were run (max_steps)."
 
 
+def cut_short(variant: VariantSummary) -> Iterator[str]:
+    """That what its accuracy is of is not a whole epoch."""
+    if variant.capped_steps:
+        run, whole = variant.capped_steps
+        yield f"After {run:,} of the {whole:,} steps of each epoch (max_steps)."
+
+
 def of_accuracy(variant: VariantSummary) -> Iterator[str]:
     """Whether its accuracy means anything."""
     if variant.synthetic:
         yield SYNTHETIC
     if variant.silent:
         yield SILENT
+    yield from cut_short(variant)
 
 
 def of_comparison(comparison: Comparison, blocks: int) -> Iterator[str]:
@@ -118,7 +129,7 @@ def of_summary(summary: Summary) -> Iterator[str]:
             "Ratios: within each block the epoch time over that of the baseline; the mean of "
             "their logarithms over blocks, with its 95 % t interval. Detectable: the smallest "
             "slow-down that so many blocks as noisy as these would find in 9 of 10 cases "
-            "(two-sided test at 5 %)."
+            f"(two-sided test at 5 %), and how many more would find one of {WANTED_TEXT}."
         )
     if summary.scaling_columns:
         yield (
@@ -131,6 +142,11 @@ def of_summary(summary: Summary) -> Iterator[str]:
         yield (
             f"Invocations differ in {', '.join(titles)}: summary.md lists what "
             "each ran on. Times of one row may come from several."
+        )
+    if summary.unclassified:
+        yield (
+            f"Of {summary.unclassified} of {summary.completed} completed trials the epochs were "
+            f"too few to tell whether their times had settled, for which it takes {MIN_EPOCHS}."
         )
     if len({v.examples for v in summary.variants}) > 1 and summary.columns:
         yield "A fixed cost per epoch draws a ratio towards 1 where an epoch has few examples."

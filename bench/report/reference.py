@@ -78,7 +78,7 @@ _EPOCH = {"examples_per_s": "Examples over time, of this epoch."}
 _HEALTH = {
     "layer": "Place in the network, from 0, its input's side first.",
     "clipped_share": "Part of the steps of the epoch before the look that clipping changed.",
-    "skipped_share": "Part of those steps that loss scaling skipped.",
+    "skipped_share": "Part of those steps that were skipped, their gradient not finite.",
 }
 _UNITS = {
     "examples_per_s": "examples/s",

@@ -32,7 +32,7 @@ def results(place: Path, link: str) -> str:
 
 
 def _section(run: ReportedRun, link: str) -> str:
-    table, folder = text_table(run.summary), f"{link}/{run.name}"
+    table, folder = text_table(run.summary), f"{link}/{escape.link(run.name)}"
     said = " ".join(answer(run, claims(run)))
     return "\n\n".join(
         [

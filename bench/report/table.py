@@ -129,6 +129,8 @@ def _detectable_text(comparison: Comparison) -> str:
     counted = plural(ratio.blocks, "block")
     if ratio.sessions > 1:
         counted += f", {plural(ratio.sessions, 'session')}"
+    if ratio.further:
+        counted += f"; {ratio.further} more for {footnotes.WANTED_TEXT}"
     if ratio.detectable is None:
         return f"{UNKNOWN} ({counted})"
     return f"{number(100 * (ratio.detectable - 1), DETECTABLE_DIGITS)} % ({counted})"

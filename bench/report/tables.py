@@ -12,7 +12,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.summary import Column, Summary
+from bench.analysis.comparisons import Column
+from bench.analysis.summary import Summary
 from bench.report import escape, notes
 from bench.report.header import facts
 from bench.report.measured import (
@@ -112,6 +113,7 @@ def _ratios(summary: Summary, index: int, column: Column) -> dict[str, list[Any]
         f"{name}_blocks": [r.blocks if r else 0 for r in ratios],
         f"{name}_sessions": [r.sessions if r else 0 for r in ratios],
         f"{name}_detectable": [r and r.detectable for r in ratios],
+        f"{name}_further": [r and r.further for r in ratios],
     }
 
 

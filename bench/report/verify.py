@@ -5,11 +5,13 @@ Usage:
 """
 
 import csv
+import json
 import math
 import shutil
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 from bench.errors import RunFolderError
 from bench.report.publish import GIVEN, made_from
@@ -17,7 +19,8 @@ from bench.report.publish import GIVEN, made_from
 ROUNDING = 1e-9
 """How far a raw number, of which all digits are kept, may be from what it is elsewhere."""
 _PICTURES = frozenset({".svg", ".png"})
-"""Their letters are as wide as the fonts of a machine; what they show stands in the page, too."""
+"""Their letters are as wide as the fonts of a machine: they are to be there, and are compared as
+the page's specifications of the same charts."""
 
 
 def differences(folder: Path) -> tuple[str, ...]:
@@ -36,7 +39,12 @@ def differences(folder: Path) -> tuple[str, ...]:
             shutil.copyfile(folder / name, fresh / name)
         made = [path.relative_to(fresh) for path in made_from(fresh)]
         found = [difference(folder / name, fresh / name) for name in made]
-    return tuple(line for line in found if line)
+    known = {folder / name for name in (*map(Path, GIVEN), *made)}
+    others = sorted(path for path in folder.rglob("*") if path.is_file() and path not in known)
+    return (
+        *(line for line in found if line),
+        *(f"{path}: not made from the records" for path in others),
+    )
 
 
 def shown(page: Path) -> str:
@@ -46,26 +54,39 @@ def shown(page: Path) -> str:
     return "\n".join(reader.pieces)
 
 
+def charted(page: Path) -> Any:
+    """The specification of every chart of a page, with its data."""
+    reader = _Shown()
+    reader.feed(page.read_text(encoding="utf-8"))
+    return json.loads("".join(reader.specs) or "{}")
+
+
 class _Shown(HTMLParser):
-    """Text outside of pictures, styles and scripts, and the data that fill the tables."""
+    """Text outside of pictures, styles and scripts, and the data that fill the tables.
+
+    ``specs`` is the text of the element of that name.
+    """
 
     _SILENT = frozenset({"svg", "style", "script"})
 
     def __init__(self) -> None:
         super().__init__()
         self.pieces: list[str] = []
+        self.specs: list[str] = []
         self._inside: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in self._SILENT and ("id", "data") not in attrs:
-            self._inside.append(tag)
+            self._inside.append("specs" if ("id", "specs") in attrs else tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if self._inside and self._inside[-1] == tag:
+        if self._inside and self._inside[-1] in (tag, "specs"):
             self._inside.pop()
 
     def handle_data(self, data: str) -> None:
-        if not self._inside and data.strip():
+        if self._inside[-1:] == ["specs"]:
+            self.specs.append(data)
+        elif not self._inside and data.strip():
             self.pieces += data.replace("],", "],\n").splitlines()
 
 
@@ -81,7 +102,22 @@ def difference(ours: Path, fresh: Path) -> str | None:
     for number, (a, b) in enumerate(zip(here, there, strict=False), start=1):
         if not alike(a, b):
             return f"{ours}:{number}: not what the records give"
-    return None if len(here) == len(there) else f"{ours}: lines are missing, or too many"
+    if len(here) != len(there):
+        return f"{ours}: lines are missing, or too many"
+    if ours.suffix == ".html" and not _same_values(charted(ours), charted(fresh)):
+        return f"{ours}: a chart is not what the records give"
+    return None
+
+
+def _same_values(ours: Any, fresh: Any) -> bool:
+    """Equal plain data, but that numbers may differ in their last digits."""
+    if isinstance(ours, dict) and isinstance(fresh, dict):
+        return ours.keys() == fresh.keys() and all(_same_values(ours[k], fresh[k]) for k in ours)
+    if isinstance(ours, list) and isinstance(fresh, list):
+        return len(ours) == len(fresh) and all(map(_same_values, ours, fresh))
+    if isinstance(ours, float) and isinstance(fresh, int | float):
+        return math.isclose(ours, fresh, rel_tol=ROUNDING, abs_tol=ROUNDING)
+    return bool(ours == fresh)
 
 
 def _same_cells(ours: str, fresh: str) -> bool:

@@ -48,6 +48,18 @@ def test_what_users_wrote_is_shown_as_they_wrote_it(run: Path, tmp_path: Path) -
     assert "a &lt;script&gt;" in html_index(place)
 
 
+def test_no_command_ends_its_own_code_or_its_row(run: Path, tmp_path: Path) -> None:
+    words = ("bench", "run", "tiny", "--set", "a=``<b>x</b>`\n| y")
+    publish(called(run, tmp_path / "run", *words), "tiny", place := tmp_path / "published")
+    (row,) = [line for line in markdown_index(place).splitlines() if "[page]" in line]
+    assert "| ``` bench run tiny --set 'a=``<b>x</b>` \\| y' ``` |" in row
+
+
+def test_a_run_of_any_name_is_linked(run: Path, tmp_path: Path) -> None:
+    publish(run, "two (old)*", tmp_path)
+    assert "[two (old)\\*](two%20%28old%29%2A/summary.md)" in markdown_index(tmp_path)
+
+
 def test_lists_of_what_is_not_there_any_more_are_stale(run: Path, tmp_path: Path) -> None:
     publish(run, "one", tmp_path)
     publish(run, "two", tmp_path)

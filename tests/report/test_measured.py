@@ -91,17 +91,25 @@ def test_without_a_target_or_clipping_there_are_no_columns_of_them(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("blocks", "shown"), [((), "not reached"), ((0, 2), "reached in 2 of 3")], ids=str
+    ("blocks", "shown", "with_cold_start", "median"),
+    [
+        ((), "∞ (not reached)", "not reached", "inf"),
+        ((0,), "∞ (reached in 1 of 3)", "reached in 1 of 3", "inf"),
+        ((0, 2), "1.04 (median, reached in 2 of 3)", "reached in 2 of 3", "1.041"),
+    ],
+    ids=str,
 )
-def test_a_target_that_was_missed_is_said_to_be(
-    tmp_path: Path, blocks: tuple[int, ...], shown: str
+def test_a_target_that_was_missed_is_infinite(
+    tmp_path: Path, blocks: tuple[int, ...], shown: str, with_cold_start: str, median: str
 ) -> None:
     found = summarize(made_run(tmp_path / "run", TARGET, change=reaching(*blocks)).path)
     headers = [h for h in measured_headers(found) if h.startswith("Time to accuracy")]
-    assert [column(found, header) for header in headers] == [[shown, shown]] * 2
+    assert [column(found, header) for header in headers] == [[shown] * 2, [with_cold_start] * 2]
     rows = list(csv_reader.DictReader(io.StringIO(csv(found))))
     assert [row["time_to_accuracy_s"] for row in rows] == ["", ""]
     assert [row["target_reached"] for row in rows] == [str(len(blocks))] * 2
+    assert [row["target_trials"] for row in rows] == ["3"] * 2
+    assert [row["time_to_accuracy_s_median"] for row in rows] == [median] * 2
 
 
 def measured_headers(summary: Summary) -> tuple[str, ...]:

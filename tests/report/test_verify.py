@@ -1,5 +1,6 @@
 """An edited cell of what was published is found, wherever it stands."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -54,6 +55,22 @@ def test_pictures_and_programs_of_the_page_are_not_compared(folder: Path, tmp_pa
     assert difference(other, page) is None
     assert "vegaEmbed" in page.read_text()
     assert "vegaEmbed" not in shown(page)
+
+
+def test_an_edited_chart_is_found_where_the_page_says_what_it_shows(
+    folder: Path, tmp_path: Path
+) -> None:
+    page, edited = folder / "index.html", tmp_path / "index.html"
+    before, specs = page.read_text().split('id="specs">')
+    values = re.findall(r'"ratio": ?([\d.]+)', specs)
+    assert values
+    edited.write_text(f'{before}id="specs">{specs.replace(values[-1], "9.75")}')
+    assert difference(edited, page) == f"{edited}: a chart is not what the records give"
+
+
+def test_a_file_that_no_record_gives_is_found(own: Path) -> None:
+    (own / "charts/better.svg").write_text("<svg/>")
+    assert differences(own) == (f"{own / 'charts/better.svg'}: not made from the records",)
 
 
 @pytest.mark.parametrize(("factor", "same"), [(1 + 1e-13, True), (1 + 1e-6, False)])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.overhead import Curve, overhead
 from bench.report.charts.figure import Figure, left_out
 from bench.report.charts.ratios import DIGITS, drawn, tooltip
-from bench.report.charts.reported import ReportedRun
+from bench.report.charts.reported import CUT_SHORT, ReportedRun
 from bench.report.charts.series import shortened
 from bench.report.charts.theme import (
     PALETTE,
@@ -46,7 +46,7 @@ def size_figures(run: ReportedRun) -> Iterator[Figure]:
                 curves = overhead(run.trials, column.axis, run.baseline(column), size)
                 frame = _frame(curves)
                 if len(frame):
-                    yield _figure(frame, index, curves[0])
+                    yield _figure(frame, index, curves[0], run.cut_short)
 
 
 def _frame(curves: tuple[Curve, ...]) -> "pd.DataFrame":
@@ -67,7 +67,7 @@ def _frame(curves: tuple[Curve, ...]) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=names).astype(floats)
 
 
-def _figure(frame: "pd.DataFrame", index: int, curve: Curve) -> Figure:
+def _figure(frame: "pd.DataFrame", index: int, curve: Curve, cut_short: bool) -> Figure:
     against, title = f"{curve.axis}={curve.baseline}", SIZES[curve.along]
     panels, names = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["series"]))
     kept = frame["panel"].isin(panels[:MAX_PANELS]) & frame["series"].isin(names[: len(PALETTE)])
@@ -79,11 +79,20 @@ def _figure(frame: "pd.DataFrame", index: int, curve: Curve) -> Figure:
             f"The ratio of epoch times to {against} along {title.lower()}, a colour, a shape and "
             "a dash for each value. Thick lines are 95 % intervals, each by itself; thin ones "
             "hold for all points of a curve at once. At 1 the two take equally long."
+            + (CUT_SHORT if cut_short else "")
         ),
         chart=themed(_panels(chart, panels[:MAX_PANELS])),
         headers=("Group", "Variant", "Ratio [95 % interval]", "Simultaneous", "Blocks"),
         rows=tuple(_rows(frame)),
-        left_out=left_out(len(panels), MAX_PANELS, "groups"),
+        left_out=" ".join(
+            filter(
+                None,
+                (
+                    left_out(len(panels), MAX_PANELS, "groups"),
+                    left_out(len(names), len(PALETTE), "values"),
+                ),
+            )
+        ),
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_POINTS, MAX_TABLE = 300, 500
 ON, OFF = "on the frontier", "beaten in both"
+_AS_RUN = " Where epochs were cut short, time and accuracy are of the steps that were run."
 _DIGITS = METRICS["test_accuracy"].digits
 
 
@@ -31,10 +32,10 @@ def frontier_figures(run: ReportedRun) -> Iterator[Figure]:
         candidates = [c for c in found if c.dataset == dataset]
         if len(candidates) > 1:
             name = "frontier" if len(sets) == 1 else f"frontier-{number}"
-            yield _figure(candidates, dataset, name)
+            yield _figure(candidates, dataset, name, run.cut_short)
 
 
-def _figure(candidates: list[Candidate], dataset: str, name: str) -> Figure:
+def _figure(candidates: list[Candidate], dataset: str, name: str, cut_short: bool) -> Figure:
     scale = scale_of((c.seconds.value for c in candidates), METRICS["epoch_s"])
     # The frontier first, so that no cut takes it away.
     kept = sorted(candidates, key=lambda c: not c.on_frontier)[:MAX_POINTS]
@@ -45,6 +46,7 @@ def _figure(candidates: list[Candidate], dataset: str, name: str) -> Figure:
             "A point a variant: the time of all its epochs, and its test accuracy at the end, "
             "with 95 % intervals. Blue circles joined by a line are the frontier: no other variant "
             "is as accurate in less time. Grey squares are beaten in both, by the estimates."
+            + (_AS_RUN if cut_short else "")
         ),
         chart=themed(_chart(_frame(kept, scale), scale)),
         headers=("Variant", f"Training time ({scale.unit})", "Test accuracy", "Frontier"),

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.effects import Effect, effects
 from bench.report.charts.figure import Figure, left_out
 from bench.report.charts.ratios import DIGITS, drawn
-from bench.report.charts.reported import ReportedRun
+from bench.report.charts.reported import CUT_SHORT, ReportedRun
 from bench.report.charts.series import wrapped
 from bench.report.charts.theme import BLUE, GREY, ROW_PX, WIDTH_PX, label_axis, reference, themed
-from bench.report.number import interval, number
+from bench.report.number import UNKNOWN, interval, number
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_ROWS, MAX_FACTORS, MAX_LEVELS = 40, 5, 30
+_CHECK = ("Mixed model, a cross-check",)
 KINDS = ("on average over all others", "under one other setting")
 
 
@@ -33,22 +34,27 @@ def effects_figure(run: ReportedRun) -> Figure | None:
     known = [e for e in found.effects if e.ratio is not None and e.factor in asked]
     if not known:
         return None
-    frame = _frame(known)
+    frame, mixed = _frame(known), any(e.mixed for e in known)
+    columns = ["label", "kind", "text", "ratio", "check"]
     return Figure(
         name="effects",
         title="What each setting does to the time of an epoch",
         about=(
             "Ratios of epoch times from one model of the whole matrix: blue circles are effects "
             "averaged over all other settings, grey squares those where one other setting is "
-            "held. Lines are 95 % intervals, each by itself."
+            "held. Lines are 95 % intervals, each by itself." + (CUT_SHORT if run.cut_short else "")
         ),
         chart=themed(_chart(frame.head(MAX_ROWS))),
-        headers=("Effect", "Kind", "Ratio [95 % interval]", "In percent"),
+        headers=(
+            "Effect",
+            "Kind",
+            "Ratio [95 % interval]",
+            "In percent",
+            *(_CHECK if mixed else ()),
+        ),
         rows=tuple(
-            (label, kind, text, f"{number(100 * (ratio - 1), 2)} %")
-            for label, kind, text, ratio in frame[["label", "kind", "text", "ratio"]].itertuples(
-                index=False
-            )
+            (label, kind, text, f"{number(100 * (ratio - 1), 2)} %", *((check,) if mixed else ()))
+            for label, kind, text, ratio, check in frame[columns].itertuples(index=False)
         ),
         left_out=left_out(len(frame), MAX_ROWS, "effects"),
     )
@@ -58,11 +64,14 @@ def _frame(found: list[Effect]) -> "pd.DataFrame":
     import pandas as pd
 
     rows = [
-        (_label(e), KINDS[e.under is not None], e.ratio.value, e.ratio.low, e.ratio.high)
+        (
+            *(_label(e), KINDS[e.under is not None], e.ratio.value, e.ratio.low, e.ratio.high),
+            interval(e.mixed.value, e.mixed.low, e.mixed.high, DIGITS) if e.mixed else UNKNOWN,
+        )
         for e in sorted(found, key=lambda e: e.under is not None)
         if e.ratio is not None
     ]
-    frame = pd.DataFrame(rows, columns=["label", "kind", "ratio", "low", "high"])
+    frame = pd.DataFrame(rows, columns=["label", "kind", "ratio", "low", "high", "check"])
     floats = dict.fromkeys(("ratio", "low", "high"), float)
     numbers = frame[["ratio", "low", "high"]].itertuples(index=False)
     return frame.astype(floats).assign(text=[interval(r, a, b, DIGITS) for r, a, b in numbers])

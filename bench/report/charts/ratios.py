@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bench.report.charts.figure import Figure, left_out
-from bench.report.charts.reported import ReportedRun
+from bench.report.charts.reported import CUT_SHORT, ReportedRun
 from bench.report.charts.series import labels, wrapped
 from bench.report.charts.theme import BLUE, ROW_PX, WIDTH_PX, label_axis, reference, themed
 from bench.report.number import interval
@@ -27,7 +27,7 @@ def ratio_figures(run: ReportedRun) -> Iterator[Figure]:
     for index, column in enumerate(run.summary.columns):
         frame = ratios(run, index)
         if len(frame):
-            yield _figure(frame, f"{column.axis}={column.baseline}", index)
+            yield _figure(frame, f"{column.axis}={column.baseline}", index, run.cut_short)
 
 
 def ratios(run: ReportedRun, index: int) -> "pd.DataFrame":
@@ -63,14 +63,14 @@ def tooltip() -> list[Any]:
     return [alt.Tooltip(field, title=title) for field, title in titles.items()]
 
 
-def _figure(frame: "pd.DataFrame", against: str, index: int) -> Figure:
+def _figure(frame: "pd.DataFrame", against: str, index: int, cut_short: bool) -> Figure:
     return Figure(
         name=f"ratios-{index + 1}",
         title=f"Epoch time over that of {against}",
         about=(
             f"A point a variant: its epoch time over that of {against}, paired within blocks; "
             "the line is the 95 % interval. Right of 1 is slower. Where the line crosses 1 "
-            "the data does not say which is faster."
+            "the data does not say which is faster." + (CUT_SHORT if cut_short else "")
         ),
         chart=themed(_chart(frame.head(MAX_ROWS), against)),
         headers=("Variant", "Ratio of epoch times [95 % interval]", "Blocks"),

@@ -11,19 +11,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.comparisons import Column
 from bench.analysis.health import load_health
 from bench.analysis.raw import ALL_EPOCH_FIELDS, collector_paused
 from bench.analysis.read import read_raw
-from bench.analysis.summary import Column, Summary
+from bench.analysis.summary import Summary
 from bench.records.store import RunFolder
 from bench.spec.expand import Pair
-from bench.spec.variant import OBSERVING, Variant
+from bench.spec.inert import OBSERVING
+from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NO_AXES = frozenset({"target_accuracy", "epochs", "warmup_epochs", *OBSERVING})
 """Settings that say how long a variant runs or what is looked at, not what it is."""
+
+CUT_SHORT = " Of some variants epochs were cut short, and the times of whole ones extrapolated."
+"""What a chart of times adds where ``ReportedRun.cut_short``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,11 @@ class ReportedRun:
             for name in frame.columns
             if name not in NO_AXES and frame[name].astype(str).nunique() > 1
         )
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether epochs of any variant left out steps for ``max_steps``."""
+        return any(variant.capped_steps for variant in self.summary.variants)
 
     @cached_property
     def epochs_of_variants(self) -> "pd.DataFrame":

@@ -7,8 +7,9 @@ Usage:
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from bench.analysis.comparisons import Column
 from bench.analysis.paired import Ratio
-from bench.analysis.summary import Column, Summary, VariantSummary
+from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
 from bench.report.charts.ratios import DIGITS
 from bench.report.charts.reported import ReportedRun
@@ -31,7 +32,7 @@ def answer(run: ReportedRun, found_claims: Sequence[Claim] = ()) -> Iterator[str
         else:
             yield (
                 f"Nothing can be said against {column.axis}={column.baseline} yet: no block "
-                "holds both completed trials."
+                "holds two trials that completed, settled and ran in one invocation."
             )
     if not summary.columns:
         yield (
@@ -106,6 +107,9 @@ _VERBS = {
 }
 
 
+_CUT_SHORT = "; where epochs were cut short, fewer examples were learnt from"
+
+
 def _best(summary: Summary) -> Iterator[str]:
     real = [v for v in summary.variants if v.test_accuracy and not v.synthetic and not v.silent]
     if len(real) > 1:
@@ -113,7 +117,8 @@ def _best(summary: Summary) -> Iterator[str]:
         e = best.test_accuracy
         if e is not None:
             text = interval(e.value, e.low, e.high, METRICS["test_accuracy"].digits)
-            yield f"The highest mean test accuracy is {text}, of {shortened(best.label)}."
+            cut = "" if all(v.capped_steps is None for v in real) else _CUT_SHORT
+            yield f"The highest mean test accuracy is {text}, of {shortened(best.label)}{cut}."
 
 
 def _reach(summary: Summary, ratios: Sequence[Ratio]) -> Iterator[str]:

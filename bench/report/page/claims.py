@@ -6,16 +6,21 @@ Usage:
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.analysis.claim import Falls, Sooner, does_ratio_fall, is_target_sooner
 from bench.analysis.needed import Needed
 from bench.analysis.overhead import Point
+from bench.analysis.paired import Ratio
 from bench.report.charts.ratios import DIGITS
 from bench.report.charts.reported import ReportedRun
 from bench.report.number import UNKNOWN, interval
 from bench.report.page.grid import Column, Grid
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -33,17 +38,20 @@ def claims(run: ReportedRun) -> tuple[Claim, ...]:
     """For each axis that the suite compares: of sizes where they vary, of a target where one is."""
     found: list[Claim] = []
     targets = run.variants["target_accuracy"].dropna().unique()
-    for column in run.summary.columns:
+    for index, column in enumerate(run.summary.columns):
         if column.axis not in run.axes:
             continue
         baseline = run.baseline(column)
         if "examples" in run.axes and column.axis != "examples":
-            falls = does_ratio_fall(run.trials, column.axis, baseline)
-            found += [_falls(each) for each in falls]
+            for falls in does_ratio_fall(run.trials, column.axis, baseline):
+                arms = _arms(run, falls.settings, falls.axis, falls.value)
+                found.append(_falls(falls, _cut_short(arms), _confounded(run, index, arms)))
         if len(targets) == 1:
             target = float(targets[0])
-            sooner = is_target_sooner(run.trials, run.epochs, column.axis, baseline, target)
-            found += [_sooner(each) for each in sooner]
+            for sooner in is_target_sooner(run.trials, run.epochs, column.axis, baseline, target):
+                settings = {**sooner.settings, "examples": str(sooner.examples)}
+                arms = _arms(run, settings, sooner.axis, sooner.value)
+                found.append(_sooner(sooner, settings, _confounded(run, index, arms)))
     return tuple(found)
 
 
@@ -74,29 +82,34 @@ def claims_grid(name: str, found: Sequence[Claim]) -> Grid:
     )
 
 
-def _falls(f: Falls) -> Claim:
-    over = f.over_range
-    trend = interval(over.value, over.low, over.high, DIGITS) if over else UNKNOWN
+def _falls(f: Falls, cut_short: Collection[int], confounded: str) -> Claim:
+    ends = {point.size: point for point in (f.smallest, f.largest) if point is not None}
+    parts = [", ".join(_point(point, cut_short) for point in ends.values()) or UNKNOWN]
+    if f.over_range is not None:
+        sizes = f"{f.sizes[0]} to {f.sizes[-1]} examples ({f.over_range.blocks} blocks)"
+        parts.append(f"change from {sizes} × {_ratio(f.over_range)}")
+    if f.marginal_ratio is not None:
+        parts.append(f"of each further example's cost {_ratio(f.marginal_ratio)}{_fit(f)}")
     return Claim(
         f"Does the ratio to {f.axis}={f.baseline} fall to 1 as examples grow?",
         _what(f.axis, f.value, f.settings),
         f.answer,
-        f"{_point(f.smallest)}, {_point(f.largest)}; change over the range × {trend}",
+        "; ".join(parts) + confounded,
         _needed(f.decided_by),
     )
 
 
-def _sooner(s: Sooner) -> Claim:
+def _sooner(s: Sooner, settings: Mapping[str, str], confounded: str) -> Claim:
     t = s.times
     exact = t.parametric
     low, high = (exact.low, exact.high) if exact else (t.low, t.high)
     ratio = interval(exact.value if exact else t.value, low, high, DIGITS)
     return Claim(
         f"Is an accuracy of {s.target:g} reached sooner than with {s.axis}={s.baseline}?",
-        _what(s.axis, s.value, {**s.settings, "examples": str(s.examples)}),
+        _what(s.axis, s.value, settings),
         s.answer,
         f"ratio of times {ratio}; of {t.n} blocks both reached it in {t.both}, "
-        f"only this in {t.only_a}, only the baseline in {t.only_b}",
+        f"only this in {t.only_a}, only the baseline in {t.only_b}{confounded}",
         _needed(s.decided_by),
     )
 
@@ -105,18 +118,51 @@ def _what(axis: str, value: str, settings: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={text}" for key, text in {axis: value, **settings}.items())
 
 
-def _point(point: Point | None) -> str:
-    if point is None or point.ratio is None:
+def _fit(f: Falls) -> str:
+    if f.lack_of_fit_p is None:
+        return " (two sizes show no fit, it decides nothing)"
+    return "" if f.fits else " (lines do not fit, it decides nothing)"
+
+
+def _point(point: Point, cut_short: Collection[int]) -> str:
+    if point.ratio is None:
         return UNKNOWN
-    r = point.ratio
-    return f"{interval(r.value, r.low, r.high, DIGITS)} at {point.size} examples"
+    how = " (extrapolated)" if point.size in cut_short else ""
+    return f"{_ratio(point.ratio)} at {point.size} examples{how}"
+
+
+def _ratio(found: Ratio) -> str:
+    return interval(found.value, found.low, found.high, DIGITS)
+
+
+def _arms(run: ReportedRun, settings: Mapping[str, str], axis: str, value: str) -> "pd.DataFrame":
+    """The variants of a question, but for its baselines."""
+    arms = run.variants
+    for key, text in {axis: value, **settings}.items():
+        arms = arms[arms[key].astype(str) == text]
+    return arms
+
+
+def _cut_short(arms: "pd.DataFrame") -> set[int]:
+    """Of which sizes an epoch was extrapolated."""
+    whole = arms["examples"] // arms["global_batch_size"]
+    return set(map(int, arms.loc[(arms["max_steps"] < whole).fillna(False), "examples"]))
+
+
+def _confounded(run: ReportedRun, column: int, arms: "pd.DataFrame") -> str:
+    """What else differs between the arms, as the overview's cells have it."""
+    compared = (v.comparisons[column] for v in run.summary.variants if v.variant_id in arms.index)
+    keys = {c.key for found in compared if found is not None for c in found.confounds}
+    return f"; confounded, the arms differ in {', '.join(sorted(keys))} too" if keys else ""
 
 
 def _needed(needed: Sequence[Needed]) -> str:
     texts = []
     for each in needed:
         amount = "more" if each.amount is None else f"{each.amount} more"
-        if each.kind == "larger_size":
+        if each.kind == "settled_blocks":
+            texts.append(f"{amount} blocks in which both trials settle at each size")
+        elif each.kind == "larger_size":
             size = "" if each.amount is None else f", {each.amount} examples or so"
             texts.append(f"a larger size{size}")
         else:

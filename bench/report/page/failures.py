@@ -57,4 +57,4 @@ def left_out(run: ReportedRun) -> str:
     found = failed.groupby(["variant_id", "status", "error"], dropna=False).ngroups
     if found <= MAX_GROUPS:
         return ""
-    return f"{MAX_GROUPS} of {found} kinds are listed; the table of trials has all."
+    return f"{MAX_GROUPS} of {found} kinds are listed; trials.csv has all."

@@ -59,6 +59,12 @@ class Grid:
         count = min(self.size, PAGE_ROWS)
         return [[column.cells[i] for column in self.columns] for i in range(count)]
 
+    def marks_of(self, row: int) -> list[str]:
+        """The numbers of the notes of each of a row's cells, as text."""
+        found = [column[row] if column else () for column in self.marks]
+        texts = [" ".join(map(str, numbers)) for numbers in found]
+        return texts or [""] * len(self.columns)
+
     def data(self) -> dict[str, Any]:
         """For the script; only marks that exist."""
         marks = {

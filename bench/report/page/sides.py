@@ -34,19 +34,24 @@ def side_by_side(runs: Sequence[ReportedRun]) -> Grid | None:
 def _columns(name: str, runs: Sequence[ReportedRun], shared: list[str]) -> list[Column]:
     metric = METRICS[name]
     found = [{v.variant_id: getattr(v, name) for v in run.summary.variants} for run in runs]
+    capped = [{v.variant_id for v in run.summary.variants if v.capped_steps} for run in runs]
     scale = scale_of((e.value for each in found for e in each.values() if e), metric)
     unit = f" ({scale.unit})" if scale.unit else ""
     return [
         Column(
             f"{metric.title}{unit}, {run.name}",
             [
-                interval(e.value, e.low, e.high, metric.digits, scale)
+                _text(interval(e.value, e.low, e.high, metric.digits, scale), variant_id in cut)
                 if (e := each.get(variant_id))
                 else UNKNOWN
                 for variant_id in shared
             ],
             numeric=True,
         )
-        for run, each in zip(runs, found, strict=True)
+        for run, each, cut in zip(runs, found, capped, strict=True)
         if any(each.values())
     ]
+
+
+def _text(numbers: str, cut_short: bool) -> str:
+    return f"{numbers} (of epochs cut short)" if cut_short else numbers

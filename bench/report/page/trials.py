@@ -6,6 +6,7 @@ Usage:
     trials.details()     # columns by trial, epochs, settings, logs: what the script looks up
 """
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,14 @@ MAX_TRIALS, MAX_EPOCHS, MAX_LOGS, LOG_CHARACTERS = 10_000, 120_000, 300, 6_000
 DIGITS = 5
 _MOST_WHOLE = 1e15
 """Whole numbers up to here are kept, and written, as they are."""
-_TEXTS = ("label", "status", "steady", "node")
+_TEXTS = ("label", "status", "steady", "extrapolated", "node")
 _COUNTS = ("block", "seed", "attempt")
 _NUMBERS = (
     *("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy", "train_loss"),
     *("time_to_accuracy_s", "cold_start_s", "peak_rss_bytes", "peak_device_memory_bytes"),
     *("energy_j", "weights_l2"),
 )
+_CHOICES = ("run", "status", "steady", "extrapolated")
 _DETAILS = (
     *("error", "devices", "started_at", "wall_s", "import_s", "data_load_s", "build_s"),
     *("evaluate_s", "health_s", "parameters", "flops_per_step", "mfu", "throttled"),
@@ -40,6 +42,7 @@ _TITLES = {
     "label": "Variant",
     "status": "Status",
     "steady": "Steady",
+    "extrapolated": "Epochs",
     "node": "Node",
     "block": "Block",
     "seed": "Seed",
@@ -60,7 +63,8 @@ class Trials:
         if len(every) > MAX_TRIALS:
             done = (every["status"] == "completed").sort_values(kind="stable")
             every = every.loc[sorted(done.index[:MAX_TRIALS])]
-        self.frame = every.reset_index(drop=True)
+        cut = every["extrapolated"].map({True: "cut short", False: "whole"})
+        self.frame = every.assign(extrapolated=cut).reset_index(drop=True)
         self._runs = runs
 
     def grid(self) -> Grid:
@@ -95,14 +99,22 @@ class Trials:
 
     def left_out(self) -> str:
         """What the page has no room for."""
-        if self.found <= len(self.frame):
-            return ""
-        return f"{len(self.frame)} of {self.found} trials are in this page; trials.csv has all."
+        epochs, logs = len(self._kept_epochs), int(self.frame["log_tail"].notna().sum())
+        parts = [
+            f"{shown:,} of {found:,} {what}"
+            for shown, found, what in (
+                (len(self.frame), self.found, "trials"),
+                (min(epochs, MAX_EPOCHS), epochs, "epochs"),
+                (min(logs, MAX_LOGS), logs, "logs"),
+            )
+            if shown < found
+        ]
+        return f"In this page are {', '.join(parts)}; the run's folder has all." if parts else ""
 
     def _shown(self) -> list[str]:
         names = [*(["run"] if self.several else []), *_TEXTS[:2], *_COUNTS, *_NUMBERS, *_TEXTS[2:]]
         optional = {*_NUMBERS, "steady", "node", "attempt"}
-        constant = {"steady", "node", "attempt", "seed"}
+        constant = {"steady", "extrapolated", "node", "attempt", "seed"}
         return [
             n
             for n in names
@@ -119,7 +131,7 @@ class Trials:
             return Column(title, _plain(values / scale.divisor), numeric=True)
         numeric = name in (*_COUNTS, "weights_l2")
         title = _TITLES.get(name, name.capitalize())
-        return Column(title, _plain(values), numeric, choices=name in ("run", "status", "steady"))
+        return Column(title, _plain(values), numeric, choices=name in _CHOICES)
 
     def _variant_keys(self) -> list[str]:
         ids = self.frame["variant_id"]
@@ -135,16 +147,20 @@ class Trials:
         }
 
     def _epochs(self) -> "tuple[pd.DataFrame, list[int]]":
+        kept = self._kept_epochs.head(MAX_EPOCHS)
+        counts = kept["row"].value_counts().reindex(self.frame.index, fill_value=0)
+        return kept.assign(warmup=kept["warmup"].astype(int)), counts.tolist()
+
+    @functools.cached_property
+    def _kept_epochs(self) -> "pd.DataFrame":
+        """Those of the page's trials, in their order, with the row of each."""
         import pandas as pd
 
         frames = [run.epochs.assign(run=run.name) for run in self._runs]
         every = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
         place = pd.Series(self.frame.index, index=self._places(self.frame))
         rows = place.reindex(self._places(every)).to_numpy()
-        kept = every.assign(row=rows).dropna(subset=["row"]).sort_values(["row", "epoch"])
-        kept = kept.head(MAX_EPOCHS)
-        counts = kept["row"].value_counts().reindex(self.frame.index, fill_value=0)
-        return kept.assign(warmup=kept["warmup"].astype(int)), counts.tolist()
+        return every.assign(row=rows).dropna(subset=["row"]).sort_values(["row", "epoch"])
 
     def _places(self, frame: "pd.DataFrame") -> "pd.Index[Any]":
         import pandas as pd

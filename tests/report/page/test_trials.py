@@ -49,7 +49,7 @@ def test_too_many_trials_leave_out_completed_ones_first(
     statuses = held.frame["status"].tolist()
     assert len(statuses) == 10
     assert {"failed", "out_of_memory"} <= set(statuses)
-    assert held.left_out() == "10 of 48 trials are in this page; trials.csv has all."
+    assert held.left_out() == "In this page are 10 of 48 trials; the run's folder has all."
     assert sum(held.details()["epochCounts"]) <= len(run.epochs)
 
 
@@ -58,8 +58,13 @@ def test_too_many_epochs_are_cut_and_the_counts_say_so(
 ) -> None:
     run = read(sweep_run(tmp_path / "run"))
     monkeypatch.setattr(trials, "MAX_EPOCHS", 20)
-    details = Trials([run]).details()
+    monkeypatch.setattr(trials, "MAX_LOGS", 0)
+    held = Trials([run])
+    details = held.details()
     assert len(details["epochs"]["epoch"]) == sum(details["epochCounts"]) == 20
+    assert details["logs"] == {}
+    found = f"20 of {len(run.epochs)} epochs, 0 of 1 logs"
+    assert held.left_out() == f"In this page are {found}; the run's folder has all."
 
 
 @given(st.lists(st.one_of(st.floats(), st.integers(-(10**9), 10**9).map(float)), max_size=20))

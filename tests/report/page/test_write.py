@@ -90,6 +90,14 @@ def test_every_table_has_a_caption_and_every_chart_words(hostile: Elements) -> N
     assert all(a["role"] == "img" and a["aria-label"] for a in charts)
 
 
+def test_cells_have_the_marks_of_their_notes_before_any_script_has_run(tmp_path: Path) -> None:
+    run = sweep_run(tmp_path / "run")
+    with Drawer() as drawer:
+        page = write_page([read_run(run.path)], tmp_path / "out", drawer)[0].read_text()
+    rows = page.split('id="run1-overview-caption"')[1].split("</tbody>")[0]
+    assert re.search(r"<td class=\"number\">3 of 4<sup>1</sup></td>", rows)
+
+
 def test_sections_and_landmarks(hostile: Elements) -> None:
     ids = {a["id"] for a in hostile.named("section")}
     assert ids == {"answer", "overview", "charts", "failures", "environment", "trials"}
