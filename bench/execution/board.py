@@ -1,7 +1,7 @@
 """Where workers post how far they have come, so that a death loses no finished epoch.
 
 Usage:
-    with posting(board, trial_id, worker, pulse) as post:
+    with posting(board, gang, worker, pulse) as post:
         post(epoch)           # an epoch that has ended
     for news in ray.get(board.drain.remote()): ...
 """
@@ -17,7 +17,8 @@ PULSE_S = 5.0
 class News(NamedTuple):
     """How far a worker has come with its trial, and the epoch that it has finished, if it has."""
 
-    trial_id: str
+    gang: str
+    """Whose: another try of the same trial has another key."""
     worker: int
     beats: int
     epoch_json: str | None = None
@@ -40,12 +41,12 @@ class Board:
 
 
 @contextlib.contextmanager
-def posting(board: Any, trial_id: str, worker: int, pulse: Any) -> Iterator[Callable[[Any], None]]:
+def posting(board: Any, gang: str, worker: int, pulse: Any) -> Iterator[Callable[[Any], None]]:
     """A function that posts an epoch; beside it, whenever ``pulse`` has moved, a sign of life."""
 
     def post(epoch: Any = None) -> None:
         told = epoch and epoch.model_dump_json()
-        board.post.remote(News(trial_id, worker, pulse.beats, told))
+        board.post.remote(News(gang, worker, pulse.beats, told))
 
     over = threading.Event()
 

@@ -22,6 +22,8 @@ _FETCH_S = 10.0
 _RAY_SAYS_MEMORY = ("NODE_OUT_OF_MEMORY", "low on memory")
 _LOG_SAYS_MEMORY = ("bad_alloc", "Out of memory", "ResourceExhausted", "RESOURCE_EXHAUSTED")
 _TENSORFLOW_ABORTS = re.compile(r"^F\d{4} .*|.*\] Check failed: .*|^F0000 .*", re.MULTILINE)
+_OF_MACHINES = re.compile(r"cuda|cudnn|nccl|coordination|grpc|heartbeat", re.IGNORECASE)
+"""An abort over these is a fault of a device or a connection, not a program that is refused."""
 _MAX_REASON = 500
 
 
@@ -55,7 +57,7 @@ def fate_of(
     if any(sign in tail for sign in _LOG_SAYS_MEMORY):
         return Fate("out_of_memory", "its process died for want of memory, as its log says")
     aborted = _TENSORFLOW_ABORTS.search(tail) if refusable else None
-    if aborted:
+    if aborted and not _OF_MACHINES.search(aborted.group()):
         return Fate("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
     who = f" (pid {place.pid} on {place.node})" if place else ""
     return Fate(

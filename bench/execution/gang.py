@@ -8,6 +8,7 @@ Usage:
 """
 
 import json
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ class Gang:
 
     def __init__(self, trial: Trial, group: PlacementGroup, reservation: Reservation) -> None:
         self.trial = trial
+        self.key = uuid.uuid4().hex
+        """Its own, by which its workers' news is told from that of an earlier try."""
         self.places: dict[int, Place] = {}
         self.records: dict[int, TrialRecord] = {}
         self.errors: dict[int, Exception] = {}
@@ -75,7 +78,9 @@ class Gang:
         peers = [self.places[index].address for index in range(len(self._actors))]
         for index, actor in enumerate(self._actors):
             tf_config = _tf_config(peers, index) if len(peers) > 1 else None
-            answer = actor.train.remote(trial_json, [data], self._threads, board, tf_config)
+            answer = actor.train.remote(
+                trial_json, [data], self._threads, board, self.key, tf_config
+            )
             self._asked[answer] = index
 
     def settle(self, ready: Sequence[Any]) -> None:

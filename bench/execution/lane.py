@@ -72,9 +72,9 @@ class Lane:
         return self._gang is None and not self._queue
 
     @property
-    def trial_id(self) -> str | None:
-        """The trial that runs now."""
-        return self._gang.trial.trial_id if self._gang else None
+    def gang(self) -> str | None:
+        """The key of the gang that runs now."""
+        return self._gang.key if self._gang else None
 
     @property
     def pending(self) -> list[Any]:
@@ -216,7 +216,8 @@ class Lane:
         ready, _ = ray.wait(gang.pending, num_returns=len(gang.pending), timeout=GRACE_S)
         gang.settle(ready)
         if gang.troubled:
-            yield from self._trouble(gang)
+            gang.kill()
+            yield self._retried(in_trouble(gang, self.epochs))
         else:
             yield self._retried(self._ended(gang, "worker_lost", "a node of its was lost"))
 

@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ HOME = "~/trainbench"
 _NODES_TIMEOUT_S = 1800
 _STDERR = 2
 _INTERRUPTED = 130
+_CLOSING_S = 30.0
 
 
 def launch(config: Path, suite: str, out: Path, options: Sequence[str] = ()) -> int:
@@ -41,7 +43,7 @@ def launch(config: Path, suite: str, out: Path, options: Sequence[str] = ()) -> 
     _ray(["get-auth-token", "--generate"], "no token could be made", silent=True)
     _ray(["up", "-y", "--disable-usage-stats", str(config)], "it did not start")
     _ray(
-        ["exec", str(config), f"mkdir -p {HOME}/runs {HOME}/suites; rm -f {there}.code"],
+        ["exec", str(config), f"mkdir -p {HOME}/runs {HOME}/suites; rm -f {_quoted(there)}.code"],
         "its head cannot be reached",
     )
     if file.is_file():
@@ -51,18 +53,24 @@ def launch(config: Path, suite: str, out: Path, options: Sequence[str] = ()) -> 
     try:
         # How it ends is read from the file that it leaves: ssh and Ray know only "failed".
         _ray(["exec", str(config), remote_command(words, out.name, nodes)])
+        return _bring_back(config, there, out)
+    except KeyboardInterrupt:
+        # The driver there closes its records first; that it was interrupted is known here.
+        _await_end(config, there)
+        with contextlib.suppress(DataError, UsageError):
+            _bring_back(config, there, out)
+        raise
     finally:
-        code = _bring_back(config, there, out)
         sys.stderr.write(f"The cluster still runs; end it by: ray down -y {config}\n")
-    return code
 
 
 def remote_command(words: Sequence[str], name: str, nodes: int) -> str:
     """What the head runs: wait for the nodes, run, and leave the exit code beside the run."""
     run = shlex.join([".venv/bin/bench", "run", *words, "--address=auto", f"--out=runs/{name}"])
     wait = f".venv/bin/python -m bench.execution.gathered {nodes} --timeout-s {_NODES_TIMEOUT_S}"
+    left = shlex.quote(f"runs/{name}.code")
     # Its table is left out: the same is shown where the results arrive.
-    return f"cd {HOME} && {{ {wait} && {run} > /dev/null; echo $? > runs/{name}.code; }}"
+    return f"cd {HOME} && {{ {wait} && {run} > /dev/null; echo $? > {left}; }}"
 
 
 def planned_nodes(config: Path) -> int:
@@ -93,6 +101,11 @@ def planned_nodes(config: Path) -> int:
     return 1 + sum(int(kind.get("min_workers", 0)) for kind in kinds)
 
 
+def _quoted(path: str) -> str:
+    """For a shell, which is still to put its home in the place of the tilde."""
+    return f"~/{shlex.quote(path.removeprefix('~/'))}"
+
+
 def _is_missing(local: str) -> bool:
     # The token is made when there is none.
     return not (Path(local).expanduser().exists() or local.endswith("/auth_token"))
@@ -114,6 +127,15 @@ def _bring_back(config: Path, there: str, out: Path) -> int:
             "what had finished is here, go on from there by --resume"
         )
     return code
+
+
+def _await_end(config: Path, there: str) -> None:
+    """Until the run there has left its exit code, or for a while where it cannot any more."""
+    ends = time.monotonic() + _CLOSING_S
+    while time.monotonic() < ends:
+        if _ray(["exec", str(config), f"test -e {_quoted(there)}.code"], silent=True):
+            return
+        time.sleep(1)
 
 
 def _code_left(config: Path, there: str, out: Path) -> int | None:

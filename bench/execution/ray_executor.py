@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import ray
 from ray._private.state import available_resources_per_node
+from ray.exceptions import GetTimeoutError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import bench
@@ -165,8 +166,11 @@ class RayExecutor:
                 yield from self._turn(fleet)
                 if fleet.close_done():
                     self._shelf.keep_only(fleet.trials)
-        except Exception:
+        except Exception as error:
             if answers(self._head):
+                # Not for a fault in one place is what runs elsewhere to be without a record.
+                reason = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
+                yield from fleet.abandon("interrupted", reason)
                 raise
             yield from fleet.abandon("worker_lost", "Ray's head was lost")
             raise ClusterLostError(
@@ -188,9 +192,17 @@ class RayExecutor:
         for lane in fleet.lanes:
             if any(answer in ready for answer in lane.pending):
                 yield from lane.advance(ready)
-            else:
-                yield from lane.expire()
+        yield from self._expire(fleet)
         yield from fleet.see_to_waiting(available_resources_per_node)
+
+    def _expire(self, fleet: Fleet) -> Iterator[TrialRecord]:
+        """End what is over a limit, unless it has answered while others were seen to."""
+        over = [lane for lane in fleet.lanes if lane.left_s <= 0]
+        if over:
+            self._read_board(over)
+        for lane in over:
+            ready, _ = ray.wait(lane.pending, num_returns=len(lane.pending), timeout=0)
+            yield from lane.advance(ready) if ready else lane.expire()
 
     def _lost_nodes(self, fleet: Fleet) -> Iterator[TrialRecord]:
         left = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
@@ -204,10 +216,12 @@ class RayExecutor:
             yield from fleet.go_on_with(self._cluster)
 
     def _read_board(self, lanes: Sequence[Lane]) -> None:
-        running = {lane.trial_id: lane for lane in lanes}
-        for news in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
-            if news.trial_id in running:
-                running[news.trial_id].add_news(news)
+        running = {lane.gang: lane for lane in lanes}
+        # What a board that is slow has to tell stands in the records, too.
+        with contextlib.suppress(GetTimeoutError):
+            for news in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
+                if news.gang in running:
+                    running[news.gang].add_news(news)
 
 
 @contextlib.contextmanager

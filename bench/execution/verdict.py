@@ -150,7 +150,7 @@ def _fates(
         for index, error in gang.errors.items()
     }
     for index, record in gang.records.items():
-        silent = _silent_peer(record.log_tail or "")
+        silent = _silent_peer(record.log_tail or "") if record.status == "failed" else None
         if silent is not None:
             reason = "its peers heard nothing of it any more: it was stopped, or its network cut"
             fates.setdefault(silent, Fate("worker_lost", reason))

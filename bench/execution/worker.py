@@ -69,11 +69,18 @@ class Worker:
         )
 
     def train(
-        self, trial_json: str, arrays: list[Any], threads: int, board: Any, tf_config: str | None
+        self,
+        trial_json: str,
+        arrays: list[Any],
+        threads: int,
+        board: Any,
+        gang: str,
+        tf_config: str | None,
     ) -> str:
         """Train; the record as JSON. ``arrays`` holds one reference to the data.
 
-        ``tf_config`` tells a worker of several who its peers are.
+        News is posted on ``board`` as that of ``gang``; ``tf_config`` tells a worker of several
+        who its peers are.
         """
         import ray
 
@@ -99,7 +106,7 @@ class Worker:
             pulse.beats += 1
             return loaded
 
-        with posting(board, trial.trial_id, _index(tf_config), pulse) as post:
+        with posting(board, gang, _index(tf_config), pulse) as post:
             record = train(
                 trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=uuids
             )

@@ -73,11 +73,31 @@ def test_what_slurm_sends_before_the_time_is_up_closes_the_run_in_good_order(
     assert bench.load_epochs(shared / "cut")["epoch_s"].gt(0).any()
 
 
+def test_a_node_whose_ray_dies_costs_what_ran_there_and_not_the_job(
+    site: Site, shared: Path
+) -> None:
+    laptop, nodes = site
+    with ThreadPoolExecutor() as beside:
+        words = ("--set", "epochs=600", "--blocks", "2", "--retries", "2")
+        job = beside.submit(_sbatch, laptop, "smoke", *words, out="lost")
+        _wait_for(lambda: any((shared / "lost").glob("run.json")))
+        time.sleep(10)  # so that a trial runs on each node
+        (other,) = [n for n in nodes if "gcs_server" not in n.run("ps", "-A", "-o", "comm").stdout]
+        # Its own processes alone are seen from inside of a node.
+        for pid in other.run("pgrep", "raylet").stdout.split():
+            other.run("kill", "-9", pid)
+        assert job.result().returncode == 0, _log(shared)
+    attempts = bench.load_attempts(shared / "lost")
+    assert "worker_lost" in set(attempts["status"])
+    assert list(bench.load_trials(shared / "lost")["status"]) == ["completed"] * 4
+
+
 def test_a_suite_that_cannot_be_ends_the_job_before_it_starts_ray(site: Site, shared: Path) -> None:
+    before = set(shared.glob("ray-*.log"))
     done = _sbatch(site[0], "no-such-suite")
     assert done.returncode == 2
     assert "bench: " in _log(shared)
-    assert not (shared / "ray-4.log").exists()
+    assert set(shared.glob("ray-*.log")) == before
 
 
 def _sbatch(laptop: Machine, *words: str, out: str = "") -> CompletedProcess[str]:

@@ -69,6 +69,17 @@ def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "F0000 00:00:1 1 cuda_executor.cc:12] Check failed: CUDA_ERROR_ILLEGAL_ADDRESS\n",
+        "F0000 00:00:1 1 coordination_service_agent.cc:1] Check failed: connected\n",
+    ],
+)
+def test_an_abort_over_a_device_or_a_connection_is_no_answer(left: MakePlace, words: str) -> None:
+    assert fate_at(left(words), refusable=True).status == "worker_lost"
+
+
+@pytest.mark.parametrize(
     "error", [OutOfMemoryError("node"), RaySystemError("NODE_OUT_OF_MEMORY: ended")]
 )
 def test_ray_s_own_word_on_memory_needs_no_log(error: Exception) -> None:

@@ -32,6 +32,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         planned_nodes(tmp_path / "nowhere.yaml")
 
 
+def test_a_folder_s_name_is_one_word_to_the_head_s_shell() -> None:
+    command = remote_command(["smoke"], "mine; rm x", 1)
+    assert "'--out=runs/mine; rm x'" in command
+    assert "echo $? > 'runs/mine; rm x.code'" in command
+
+
 @pytest.mark.usefixtures("in_source")
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "cluster_name: x", "kind: RayJob"])
 def test_a_file_that_is_not_for_the_launcher_is_refused_in_one_line(

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,6 +13,7 @@ import ray
 
 from bench.errors import ResourceError
 from bench.execution import lane
+from bench.execution.board import News
 from bench.execution.executor import EpochEnded, Event, Limits, Waiting
 from bench.execution.ray_executor import RayExecutor
 from bench.measure.host import usable_cores
@@ -119,6 +122,57 @@ def test_an_interrupt_while_the_records_of_a_lost_head_are_kept_repeats_none(
     assert lost.epochs
     with pytest.raises(KeyboardInterrupt):
         records.throw(KeyboardInterrupt())
+
+
+def test_an_error_of_the_driver_s_own_leaves_records_of_what_was_running(
+    ray_executor: RayExecutor,
+) -> None:
+    def fail(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            raise RuntimeError("nobody thought of this")
+
+    found = []
+    with pytest.raises(RuntimeError, match="nobody"):
+        for record in ray_executor.run(make_plan(suite_of(ENDLESS)).blocks[:1], LIMITS, fail):
+            found.append(record)
+    assert [r.status for r in found] == ["interrupted"]
+    assert found[0].error == "the run ended on RuntimeError: nobody thought of this"
+    assert found[0].epochs
+
+
+class _Watched:
+    """In a lane's place: what was done with it."""
+
+    def __init__(self, gang: str, pending: Any) -> None:
+        self.gang, self.pending, self.left_s = gang, [pending], -1.0
+        self.news: list[News] = []
+        self.advance = lambda _: iter(["advanced"])
+        self.expire = lambda: iter(["expired"])
+
+    def add_news(self, news: News) -> None:
+        self.news.append(news)
+
+
+def test_a_trial_that_answered_while_others_were_seen_to_is_not_over_its_limit(
+    ray_executor: RayExecutor,
+) -> None:
+    never: Any = ray.remote(lambda: time.sleep(60)).options(num_cpus=0)
+    waiting = never.remote()
+    lanes = [_Watched("done", ray.put(1)), _Watched("slow", waiting)]
+    try:
+        fleet: Any = SimpleNamespace(lanes=lanes)
+        done: list[Any] = list(ray_executor._expire(fleet))
+        assert done == ["advanced", "expired"]
+    finally:
+        ray.cancel(waiting, force=True)
+
+
+def test_news_of_an_earlier_try_is_nobody_s(ray_executor: RayExecutor) -> None:
+    board = ray_executor._board
+    ray.get([board.post.remote(News(gang, 0, 1)) for gang in ("earlier", "mine", "earlier")])
+    mine: Any = _Watched("mine", None)
+    ray_executor._read_board([mine])
+    assert [news.gang for news in mine.news] == ["mine"]
 
 
 def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(

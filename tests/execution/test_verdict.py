@@ -162,6 +162,13 @@ def test_the_worker_that_its_peers_ask_who_is_alive_is_lost_when_it_does_not_ans
     assert (record.error or "").startswith("worker 0: its peers heard nothing")
 
 
+@pytest.mark.parametrize("status", ["out_of_memory", "unsupported", "diverged"])
+def test_a_worker_that_says_its_own_end_blames_nobody(status: Status) -> None:
+    tail = "RPC: /tensorflow.CoordinationService/Heartbeat"
+    record = in_trouble(Ended(records={1: said(status, log_tail=tail, error="mine")}).gang, [])
+    assert (record.status, record.error) == (status, "worker 1: mine")
+
+
 @pytest.mark.parametrize(
     ("settings", "epochs", "status"),
     [

@@ -44,7 +44,7 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_logical
     monkeypatch.setattr("bench.measure.gpu.wait_until_free", lambda *_: 0.0)
     board = SimpleNamespace(post=SimpleNamespace(remote=lambda *_: None))
     arrays, threads = [ray.put(load_arrays(TRIAL.variant))], len(os.sched_getaffinity(0))
-    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, board, None)
+    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, board, "a gang", None)
     record = TrialRecord.model_validate_json(answer)
     assert record.status == status, record.error
     assert record.resolved["variables"]["CUDA_VISIBLE_DEVICES"] == "0"
@@ -61,7 +61,7 @@ from bench.execution import worker
 
 worker.GPU_FREE_S = 0.0
 try:
-    worker.Worker().train({trial!r}, [], 1, None, None)
+    worker.Worker().train({trial!r}, [], 1, None, "a gang", None)
 except BenchError as error:
     print(error)
 print("tensorflow" in sys.modules)

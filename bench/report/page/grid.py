@@ -34,6 +34,9 @@ class Column:
         return "wide" if longest > SENTENCE else ""
 
 
+NO_BREAK = "\u00a0"
+
+
 @dataclass(frozen=True)
 class Grid:
     """A table of the page. ``opens`` names what a row's first cell leads to, row by row."""
@@ -91,8 +94,17 @@ def of_table(
 ) -> Grid:
     """The table of a report as the page shows it: the first column text, numbers after it."""
     columns = tuple(
-        Column(title, [row[i].text for row in table.rows], numeric=i > 0)
+        Column(title, [_kept_together(row[i].text) for row in table.rows], numeric=True)
+        if i
+        else Column(title, [row[i].text for row in table.rows])
         for i, title in enumerate(table.headers)
     )
     marks = [[row[i].notes for row in table.rows] for i in range(len(table.headers))]
     return Grid(name, caption, columns, table.notes, marks, opens, keys)
+
+
+def _kept_together(text: str) -> str:
+    """``text``, an interval in it unbroken: where room is short it stands below its value."""
+    value, bracket, ends = text.partition(" [")
+    low, comma, high = ends.partition(", ")
+    return f"{value}{bracket}{low}{comma.replace(' ', NO_BREAK)}{high}"
