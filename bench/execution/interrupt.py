@@ -4,6 +4,9 @@ Usage:
     with held_back() as came:
         folder.write(record)
     if came: ...                    # now end, in good order
+
+    with unheard():
+        subprocess.Popen(...)       # does not hear of a signal that goes to the whole job
 """
 
 import contextlib
@@ -32,3 +35,17 @@ def held_back() -> Iterator[list[int]]:
     finally:
         for number in raising:
             signal.signal(number, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Block the same signals in this thread; those that come are acted on afterwards.
+
+    Processes started meanwhile inherit the block and keep it. Whoever ends a job sends its signal
+    to all of its processes: these leave it to the one that started them to end them in good order.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -3,9 +3,9 @@
 Usage:
     while_head_answers("10.0.0.1:6379", fleet.close)
 
-Whoever ends a job with a signal to all of its processes ends a local Ray along with its driver:
-``timeout``, a batch system, a CI server. What the driver then asks of Ray would wait until Ray
-itself exits the process, a minute later and with a code of its own.
+A batch system that ends a job on several nodes ends the head along with the driver, and a head can
+be lost at any time. What the driver then asks of Ray would wait until Ray itself exits the process,
+a minute later and with a code of its own.
 """
 
 import threading

@@ -31,6 +31,7 @@ from bench.execution.board import Board
 from bench.execution.cluster import Cluster, Device
 from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
+from bench.execution.interrupt import unheard
 from bench.execution.lane import Lane
 from bench.execution.leaving import leave
 from bench.execution.nodes import alive_nodes, environments, on_each_node
@@ -99,7 +100,10 @@ class RayExecutor:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is None:
             # "local", since None would join whatever cluster RAY_ADDRESS or a file names.
-            ray.init("local", num_cpus=usable_cores(), include_dashboard=False, **options)
+            # A signal to the whole job would end it first, and its library would then exit this
+            # process on the spot, before what is running is on record.
+            with unheard():
+                ray.init("local", num_cpus=usable_cores(), include_dashboard=False, **options)
             end_onlookers()
             return
         logging.getLogger("ray").setLevel(logging.ERROR)

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from bench.execution.interrupt import held_back
+from bench.execution.interrupt import held_back, unheard
 
 
 @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -64,3 +66,43 @@ def test_outside_the_main_thread_there_is_nothing_to_hold_back() -> None:
     thread.start()
     thread.join()
     assert seen == [[]]
+
+
+def test_a_signal_to_a_deaf_thread_is_acted_on_afterwards(raising: signal.Signals) -> None:
+    finished = False
+
+    def go_on() -> None:
+        nonlocal finished
+        with unheard():
+            os.kill(os.getpid(), raising)
+            finished = True
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
+    assert finished
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_process_started_unheard_hears_no_signal_of_the_job_but_can_be_killed(
+    number: signal.Signals,
+) -> None:
+    told = [sys.executable, "-c", "import sys; print(sys.stdin.readline())"]
+    with unheard():
+        child = subprocess.Popen(told, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child.send_signal(number)
+    assert child.communicate("still here")[0].strip() == "still here"
+    with unheard():
+        child = subprocess.Popen(told, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
+    for end in (child.stdin, child.stdout):
+        assert end is not None
+        end.close()
+
+
+def test_a_process_started_afterwards_hears_them(raising: signal.Signals) -> None:
+    with unheard():
+        pass
+    with subprocess.Popen(["sleep", "60"]) as child:
+        child.send_signal(raising)
+        assert child.wait() == -raising
