@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.execution.board import posting
+from bench.execution.ports import free_port
 from bench.execution.remains import own_log, remains
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Worker:
             node_id=context.get_node_id(),
             pid=os.getpid(),
             gpus=gpus,
-            address=f"{_bracketed(get_node_ip_address())}:{_free_port()}",
+            address=f"{_bracketed(get_node_ip_address())}:{free_port()}",
             log=self._log,
             oom_kills=cgroup_oom_kills(),
         )
@@ -160,13 +161,6 @@ def _take_over_gpus() -> tuple[str, ...]:
 
 def _index(tf_config: str | None) -> int:
     return int(json.loads(tf_config)["task"]["index"]) if tf_config else 0
-
-
-def _free_port() -> int:
-    """A port that nobody listens on now; its taker must be ready to find it taken."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
 
 
 def _bracketed(address: str) -> str:
