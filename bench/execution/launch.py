@@ -69,8 +69,11 @@ def remote_command(words: Sequence[str], name: str, nodes: int) -> str:
     run = shlex.join([".venv/bin/bench", "run", *words, "--address=auto", f"--out=runs/{name}"])
     wait = f".venv/bin/python -m bench.execution.gathered {nodes} --timeout-s {_NODES_TIMEOUT_S}"
     left = shlex.quote(f"runs/{name}.code")
-    # Its table is left out: the same is shown where the results arrive.
-    return f"cd {HOME} && {{ {wait} && {run} > /dev/null; echo $? > {left}; }}"
+    # A signal, as when the connection ends, is for the run: the shell stays to write down its end.
+    # The run's table is left out: the same is shown where the results arrive.
+    return (
+        f"cd {HOME} && trap : HUP INT TERM && {{ {wait} && {run} > /dev/null; echo $? > {left}; }}"
+    )
 
 
 def planned_nodes(config: Path) -> int:

@@ -59,16 +59,33 @@ class Machine:
         self, *words: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 240
     ) -> subprocess.CompletedProcess[str]:
         """Run a command there, from the top of the source, with the machine's own home."""
-        enter = ["nsenter", f"--target={self.pid}", "--net", "--pid", "--mount", "--uts"]
         return subprocess.run(
-            [*enter, f"--wd={ROOT}", *map(str, words)],
-            env={**os.environ, "HOME": str(HOME), "RAY_TMPDIR": "/tmp", **(env or {})},
+            self._entering(words),
+            env={**_environment(), **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=timeout_s,
             check=False,
         )
+
+    @contextlib.contextmanager
+    def running(self, *words: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+        """The same command while it runs; its output goes to pytest's."""
+        command = self._entering(words)
+        with subprocess.Popen(command, env=_environment(), stdin=subprocess.DEVNULL) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def _entering(self, words: Sequence[str | Path]) -> list[str]:
+        enter = ["nsenter", f"--target={self.pid}", "--net", "--pid", "--mount", "--uts"]
+        return [*enter, f"--wd={ROOT}", *map(str, words)]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "HOME": str(HOME), "RAY_TMPDIR": "/tmp"}
 
 
 @contextlib.contextmanager

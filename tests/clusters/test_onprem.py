@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -13,8 +14,12 @@ import yaml
 import bench
 from tests.clusters.conftest import Site
 from tests.clusters.machines import KEY, ROOT, Machine, give_environment
+from tests.processes import PATIENCE_S
+from tests.suites_made import ENDLESS, written
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+SOME_EPOCHS_S = 3.0
 
 MakeBench = Callable[..., CompletedProcess[str]]
 
@@ -68,6 +73,26 @@ def test_a_run_is_gone_on_with_where_it_ended(site: Site, make_bench: MakeBench)
     trials = bench.load_attempts(site[0].folder / "results/smoke")
     assert list(trials.sort_values("block")["block"]) == [0, 0, 1, 1]
     assert list(trials.sort_values("block")["invocation"]) == [0, 0, 1, 1]
+
+
+@pytest.mark.usefixtures("smoke")
+def test_ctrl_c_brings_back_what_the_run_there_has_closed(site: Site, config: Path) -> None:
+    laptop, (head, _) = site
+    written(laptop.folder / "endless.toml", ENDLESS)
+    words = ["run", "/mnt/endless.toml", f"--cluster={config}", "--out=/mnt/results/endless"]
+    with laptop.running(Path(sys.prefix) / "bin/bench", *words) as run:
+        ends = time.monotonic() + PATIENCE_S
+        while "ray::Worker.train" not in head.run("ps", "-A", "-o", "args").stdout:
+            assert run.poll() is None, "it ended"
+            assert time.monotonic() < ends, "it has not trained"
+            time.sleep(0.5)
+        time.sleep(SOME_EPOCHS_S)
+        # As from a terminal, to all of the foreground: Ray's launcher and its ssh among them.
+        assert laptop.run("pkill", "--signal", "INT", "-f", "endless").returncode == 0
+        assert run.wait(PATIENCE_S) == 130
+    (trial,) = bench.load_attempts(laptop.folder / "results/endless").to_dict("records")
+    assert trial["status"] == "interrupted"
+    assert len(bench.load_epochs(laptop.folder / "results/endless")) > 0
 
 
 @pytest.mark.usefixtures("smoke")

@@ -1,7 +1,10 @@
 """A suite on a launcher's cluster: what is asked of Ray and of the head, and what is refused."""
 
 import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,29 @@ def test_how_the_run_ended_is_left_beside_its_folder(head: Path, code: int) -> N
     (head / "trainbench/bench.code").write_text(str(code))
     _called(head, "smoke")
     assert int((head / "trainbench/runs/mine.code").read_text()) == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_connection_that_ends_leaves_how_the_run_ended(
+    head: Path, number: signal.Signals
+) -> None:
+    waits = "import signal, sys, time\n" + "".join(
+        f"signal.signal(signal.{n}, lambda *_: sys.exit(130))\n"
+        for n in ("SIGHUP", "SIGINT", "SIGTERM")
+    )
+    script = head / "trainbench/.venv/bin/bench"
+    script.write_text(f"#!{sys.executable}\n{waits}open('ready', 'w').close()\ntime.sleep(60)\n")
+    with subprocess.Popen(
+        ["bash", "-c", remote_command(["smoke"], "mine", 3)],
+        env={**os.environ, "HOME": str(head)},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as shell:
+        ends = time.monotonic() + 60
+        while not (head / "trainbench/ready").exists() and time.monotonic() < ends:
+            time.sleep(0.05)
+        os.killpg(shell.pid, number)
+    assert int((head / "trainbench/runs/mine.code").read_text()) == 130
 
 
 def test_nothing_runs_where_nodes_are_missing(head: Path) -> None:
