@@ -98,10 +98,14 @@ def deviations(rows: "pd.DataFrame", design: Design, group: Any) -> "tuple[_Arra
 
     R. Frisch and F. Waugh, Econometrica 1, 1933; M. Lovell, JASA 58, 1963.
     """
+    return _less_means(_observed(rows, design), group)
+
+
+def _observed(rows: "pd.DataFrame", design: Design) -> "_Array":
+    """The columns of the design, and as the last one the logarithm of the times."""
     import numpy as np
 
-    both = np.column_stack([design.matrix(rows), np.log(rows["epoch_s"].to_numpy(dtype=float))])
-    return _less_means(both, group)
+    return np.column_stack([design.matrix(rows), np.log(rows["epoch_s"].to_numpy(dtype=float))])
 
 
 def _less_means(both: "_Array", group: Any) -> "tuple[_Array, _Array]":
@@ -125,8 +129,7 @@ def _fit_means(
     import numpy as np
     import pandas as pd
 
-    both = np.column_stack([design.matrix(rows), np.log(rows["epoch_s"].to_numpy(dtype=float))])
-    frame = pd.DataFrame(both, index=plot.to_numpy())
+    frame = pd.DataFrame(_observed(rows, design), index=plot.to_numpy())
     means = frame.groupby(level=0).mean()
     firsts = rows.assign(plot=plot).drop_duplicates("plot").set_index("plot").loc[means.index]
     arms = frame.groupby(level=0).size()

@@ -7,6 +7,7 @@ Usage:
 import csv
 import json
 import math
+import re
 import shutil
 import tempfile
 from html.parser import HTMLParser
@@ -21,6 +22,8 @@ ROUNDING = 1e-9
 _PICTURES = frozenset({".svg", ".png"})
 """Their letters are as wide as the fonts of a machine: they are to be there, and are compared as
 the page's specifications of the same charts."""
+
+_SPECS = re.compile(r'<script type="application/json" id="specs">(.*?)</script>', re.DOTALL)
 
 
 def differences(folder: Path) -> tuple[str, ...]:
@@ -56,37 +59,30 @@ def shown(page: Path) -> str:
 
 def charted(page: Path) -> Any:
     """The specification of every chart of a page, with its data."""
-    reader = _Shown()
-    reader.feed(page.read_text(encoding="utf-8"))
-    return json.loads("".join(reader.specs) or "{}")
+    found = _SPECS.search(page.read_text(encoding="utf-8"))
+    return json.loads(found[1]) if found else {}
 
 
 class _Shown(HTMLParser):
-    """Text outside of pictures, styles and scripts, and the data that fill the tables.
-
-    ``specs`` is the text of the element of that name.
-    """
+    """Text outside of pictures, styles and scripts, and the data that fill the tables."""
 
     _SILENT = frozenset({"svg", "style", "script"})
 
     def __init__(self) -> None:
         super().__init__()
         self.pieces: list[str] = []
-        self.specs: list[str] = []
         self._inside: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in self._SILENT and ("id", "data") not in attrs:
-            self._inside.append("specs" if ("id", "specs") in attrs else tag)
+            self._inside.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if self._inside and self._inside[-1] in (tag, "specs"):
+        if self._inside and self._inside[-1] == tag:
             self._inside.pop()
 
     def handle_data(self, data: str) -> None:
-        if self._inside[-1:] == ["specs"]:
-            self.specs.append(data)
-        elif not self._inside and data.strip():
+        if not self._inside and data.strip():
             self.pieces += data.replace("],", "],\n").splitlines()
 
 

@@ -95,7 +95,9 @@ def test_every_cell_of_the_readme_s_answer_is_that_of_its_batch_compilation_and_
     found = {}
     for row in rows[1:]:
         setting, *cells = row.strip("| ").split(" | ")
-        batch, how = re.fullmatch(r"batch (\d+), (?:compiled )?(.+)", setting).groups()  # type: ignore[union-attr]
+        named = re.fullmatch(r"batch (\d+), (?:compiled )?(.+)", setting)
+        assert named is not None
+        batch, how = named.groups()
         for size, cell in zip((55_000, 550_000, 5_500_000), cells, strict=True):
             label = f"global_batch_size={batch}, jit={compiled[how]}, examples={size}"
             found[f"{label}, norm=bn_post"] = cell

@@ -85,13 +85,12 @@ def _figure(frame: "pd.DataFrame", index: int, curve: Curve, cut_short: bool) ->
         headers=("Group", "Variant", "Ratio [95 % interval]", "Simultaneous", "Blocks"),
         rows=tuple(_rows(frame)),
         left_out=" ".join(
-            filter(
-                None,
-                (
-                    left_out(len(panels), MAX_PANELS, "groups"),
-                    left_out(len(names), len(PALETTE), "values"),
-                ),
+            text
+            for text in (
+                left_out(len(panels), MAX_PANELS, "groups"),
+                left_out(len(names), len(PALETTE), "values"),
             )
+            if text
         ),
     )
 

@@ -7,6 +7,7 @@ Usage:
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.paired import Ratio
 from bench.report.charts.figure import Figure, left_out
 from bench.report.charts.reported import CUT_SHORT, ReportedRun
 from bench.report.charts.series import labels, wrapped
@@ -42,6 +43,11 @@ def ratios(run: ReportedRun, index: int) -> "pd.DataFrame":
             rows.append((names[v.variant_id], r.value, r.low, r.high, r.blocks))
     frame = pd.DataFrame(rows, columns=["label", "ratio", "low", "high", "blocks"])
     return frame.astype({"ratio": float, "low": float, "high": float})
+
+
+def ratio_text(ratio: Ratio) -> str:
+    """``"1.47 [1.26, 1.71]"``."""
+    return interval(ratio.value, ratio.low, ratio.high, DIGITS)
 
 
 def drawn(frame: "pd.DataFrame") -> "pd.DataFrame":

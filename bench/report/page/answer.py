@@ -11,7 +11,7 @@ from bench.analysis.comparisons import Column
 from bench.analysis.paired import Ratio
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
-from bench.report.charts.ratios import DIGITS
+from bench.report.charts.ratios import ratio_text
 from bench.report.charts.reported import ReportedRun
 from bench.report.charts.series import shortened
 from bench.report.number import interval, plural
@@ -44,11 +44,6 @@ def answer(run: ReportedRun, found_claims: Sequence[Claim] = ()) -> Iterator[str
     yield f"{summary.completed} of {plural(summary.trials, 'trial')} completed."
     if any(compared):
         yield from _reach(summary, [r for found in compared for _, r in found])
-
-
-def ratio_text(ratio: Ratio) -> str:
-    """``"1.47 [1.26, 1.71]"``."""
-    return interval(ratio.value, ratio.low, ratio.high, DIGITS)
 
 
 def _compared(summary: Summary, index: int) -> list[_Compared]:

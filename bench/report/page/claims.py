@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from bench.analysis.claim import Falls, Sooner, does_ratio_fall, is_target_sooner
 from bench.analysis.needed import Needed
 from bench.analysis.overhead import Point
-from bench.analysis.paired import Ratio
-from bench.report.charts.ratios import DIGITS
+from bench.report.charts.ratios import DIGITS, ratio_text
 from bench.report.charts.reported import ReportedRun
 from bench.report.number import UNKNOWN, interval
 from bench.report.page.grid import Column, Grid
@@ -87,9 +86,9 @@ def _falls(f: Falls, cut_short: Collection[int], confounded: str) -> Claim:
     parts = [", ".join(_point(point, cut_short) for point in ends.values()) or UNKNOWN]
     if f.over_range is not None:
         sizes = f"{f.sizes[0]} to {f.sizes[-1]} examples ({f.over_range.blocks} blocks)"
-        parts.append(f"change from {sizes} × {_ratio(f.over_range)}")
+        parts.append(f"change from {sizes} × {ratio_text(f.over_range)}")
     if f.marginal_ratio is not None:
-        parts.append(f"of each further example's cost {_ratio(f.marginal_ratio)}{_fit(f)}")
+        parts.append(f"of each further example's cost {ratio_text(f.marginal_ratio)}{_fit(f)}")
     return Claim(
         f"Does the ratio to {f.axis}={f.baseline} fall to 1 as examples grow?",
         _what(f.axis, f.value, f.settings),
@@ -120,19 +119,15 @@ def _what(axis: str, value: str, settings: Mapping[str, str]) -> str:
 
 def _fit(f: Falls) -> str:
     if f.lack_of_fit_p is None:
-        return " (two sizes show no fit, it decides nothing)"
-    return "" if f.fits else " (lines do not fit, it decides nothing)"
+        return " (too few sizes or blocks to see whether lines fit: it decides nothing)"
+    return "" if f.fits else " (lines do not fit: it decides nothing)"
 
 
 def _point(point: Point, cut_short: Collection[int]) -> str:
     if point.ratio is None:
         return UNKNOWN
     how = " (extrapolated)" if point.size in cut_short else ""
-    return f"{_ratio(point.ratio)} at {point.size} examples{how}"
-
-
-def _ratio(found: Ratio) -> str:
-    return interval(found.value, found.low, found.high, DIGITS)
+    return f"{ratio_text(point.ratio)} at {point.size} examples{how}"
 
 
 def _arms(run: ReportedRun, settings: Mapping[str, str], axis: str, value: str) -> "pd.DataFrame":

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bench.report.page.answer import answer, ratio_text
+from bench.report.charts.ratios import ratio_text
+from bench.report.page.answer import answer
 from bench.report.page.claims import claims
 from bench.spec.plan import Trial
 from tests.records_made import NORMS, made_run, no_record

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.analysis.claim import does_ratio_fall
 from bench.analysis.confounds import Confound
+from bench.analysis.summary import VariantSummary
 from bench.report.charts.reported import ReportedRun
 from bench.report.page.claims import _cut_short, _falls, claims
 from tests.records_made import made_run
@@ -20,7 +21,7 @@ def test_the_sizes_and_the_cost_that_decide_stand_with_the_answer(tmp_path: Path
     assert "at 5500 examples, " in found.numbers
     assert "at 55000 examples; change from 5500 to 55000 examples (4 blocks) × " in found.numbers
     assert "of each further example's cost 1." in found.numbers
-    assert "(two sizes show no fit, it decides nothing)" in found.numbers
+    assert "(too few sizes or blocks to see whether lines fit: it decides nothing)" in found.numbers
     assert "extrapolated" not in found.numbers and "confounded" not in found.numbers
 
 
@@ -55,6 +56,6 @@ def test_an_arm_that_differs_in_more_is_said_to(tmp_path: Path) -> None:
         assert f"global_batch_size={settings['global_batch_size']}" in what
 
 
-def _with(run: ReportedRun, variants: object) -> ReportedRun:
-    summary = dataclasses.replace(run.summary, variants=variants)  # type: ignore[arg-type]
+def _with(run: ReportedRun, variants: tuple[VariantSummary, ...]) -> ReportedRun:
+    summary = dataclasses.replace(run.summary, variants=variants)
     return dataclasses.replace(run, summary=summary)
