@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.distribute.collective_all_reduce_strategy import (
+    CollectiveAllReduceExtended,
+)
 
 from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
@@ -40,6 +43,8 @@ def main(folder: Path, index: int) -> None:
     asked = json.loads((folder / "jobs.json").read_text())
     arrangement = asked["arrangement"]
     first = variant_of(**{**TRAIN, **arrangement})
+    if first.strategy == "multi_worker" and first.replicas > 1:
+        _give_workers_devices(first.replicas)
     runtime.configure(first, threads=1)
     with make_replicas(first).scope():
         strategy = tf.distribute.get_strategy()
@@ -50,6 +55,19 @@ def main(folder: Path, index: int) -> None:
         np.savez(folder / f"{job['name']}-{index}.npz", **arrays)
         facts = {"variables": 0, "trainable": 0, **replicas.settings(), **facts}
         (folder / f"{job['name']}-{index}.json").write_text(json.dumps(facts))
+
+
+def _give_workers_devices(count: int) -> None:
+    """Logical CPUs for a worker, where TensorFlow gives it several GPUs but one CPU alone."""
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    split = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    tf.config.set_logical_device_configuration(cpu, split)
+
+    def local_devices(_: Any, __: Any, worker_device: str) -> tuple[tuple[str, ...], str]:
+        return tuple(f"{worker_device}/device:CPU:{i}" for i in range(count)), "CPU"
+
+    # Private: no cluster resolver can say it.
+    CollectiveAllReduceExtended._initialize_local_devices = local_devices
 
 
 def _refuse(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
@@ -134,6 +152,7 @@ def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[A
     facts = {
         **norm_settings(model),
         **dataclasses.asdict(result),
+        "compiled": program.step.compiled,
         "variables": len(variables),
         "trainable": len(model.trainable_variables),
         "reduced_bytes": reduced_bytes_per_step(variant, model),

@@ -35,7 +35,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "learning_rate": ("optimizer_config.learning_rate",),
     "non_finite": ("skips_non_finite",),
     "precision": ("policy", "tf32", "loss_scaling", "skips_non_finite"),
-    "jit": ("xla", "jit"),
+    "jit": ("xla", "jit", "compiled"),
     "deterministic": ("deterministic",),
     "strategy": _DEVICES,
     "placement": _DEVICES,

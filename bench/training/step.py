@@ -33,11 +33,16 @@ class Step:
         self._variant, self._model, self._update = variant, model, update
         self._feed, self._replicas = feed, replicas
         compiled = functools.partial(tf.function, autograph=False, jit_compile=True)
-        by_step = variant.jit == "step"
-        alone = replicas.count == 1
         # XLA cannot compile variables of several replicas: of their step, only the passes.
-        self._train = compiled(self._train_on) if by_step and alone else self._train_on
-        self._passes = compiled(self._pure_passes) if by_step and not alone else self._pure_passes
+        self._train = compiled(self._train_on) if self.compiled == "step" else self._train_on
+        by_passes = self.compiled == "passes"
+        self._passes = compiled(self._pure_passes) if by_passes else self._pure_passes
+
+    @property
+    def compiled(self) -> str:
+        """What XLA compiles of the training: none, passes, step or epoch."""
+        jit = self._variant.jit
+        return "passes" if jit == "step" and self._replicas.count > 1 else jit
 
     @property
     def variables(self) -> list[Any]:

@@ -126,6 +126,7 @@ class _Session:
         self.measured.update(parameters=total, trainable_parameters=trainable)
         self.measured["flops_per_step"] = flops_of(program.step.passes_of_replica(shape))
         self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
+        self.resolved["compiled"] = program.step.compiled
         self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))
         return program, Evaluator(variant, model), update, model
 

@@ -30,6 +30,14 @@ def test_what_xla_compiles_is_a_confound_of_pipelines_but_not_of_jit() -> None:
     assert confounds({"jit"}, tfdata, device) == ()
 
 
+def test_that_xla_compiles_less_of_a_step_on_several_replicas_is_a_confound() -> None:
+    alone, several = {**PLAIN, "compiled": "step"}, {**PLAIN, "compiled": "passes"}
+    assert confounds({"replicas", "strategy"}, several, alone) == (
+        Confound("compiled", "passes", "step"),
+    )
+    assert confounds({"jit"}, several, alone) == ()
+
+
 def test_variables_confound_unless_they_say_which_devices_a_trial_had() -> None:
     def given(**variables: str) -> dict[str, object]:
         return {**PLAIN, "variables": variables}

@@ -1,4 +1,4 @@
-"""Training computes the same thing on 1, 2 and 4 replicas of a process and on 2 workers.
+"""Training computes the same thing on 1, 2 and 4 replicas of a process and on 2 workers of 1 or 2.
 
 In float64 all weights agree to rounding after 128 steps; in other precisions to their own
 tolerance after ten, since rounding grows from step to step. All with each kind of clipping
@@ -22,6 +22,12 @@ ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "mirrored 2": {"strategy": "mirrored", "replicas": 2},
     "mirrored 4": {"strategy": "mirrored", "replicas": 4},
     "two workers": {"strategy": "multi_worker", "workers": 2, "all_reduce": "ring"},
+    "two workers of two": {
+        "strategy": "multi_worker",
+        "workers": 2,
+        "replicas": 2,
+        "all_reduce": "ring",
+    },
     "mirrored 2, to one": {
         "strategy": "mirrored",
         "replicas": 2,
@@ -33,7 +39,7 @@ ARRANGEMENTS: dict[str, dict[str, Any]] = {
         "all_reduce": "hierarchical_copy",
     },
 }
-"""Those with an ``all_reduce`` of their own train one job alone, but for two workers."""
+"""Those with an ``all_reduce`` of their own train one job alone, but for workers."""
 SEVERAL = tuple(ARRANGEMENTS)[1:]
 
 LONG: dict[str, Any] = {"precision": "float64", "norm": "bn_post", "optimizer": "momentum"}
@@ -118,8 +124,16 @@ JOBS = [
 NOT_FOR_FOUR = ("own statistics", "silent", "silent, float32", "look, tfdata", "look, tfrecord")
 """What is not tried on four replicas: each traces every job."""
 
+OF_TWO = (
+    *("plain", "global_norm", "tfdata", "tfrecord", "compiled", "all statistics", "silent"),
+    *(f"look, {p}" for p in PIPELINES),
+)
+"""What is tried on workers of two devices each, as where they have GPUs."""
+
 
 def _is_tried(arrangement: str, job: Job) -> bool:
+    if arrangement == "two workers of two":
+        return job.name in OF_TWO
     if "all_reduce" in ARRANGEMENTS[arrangement] and arrangement != "two workers":
         return job.name == "plain"
     if arrangement == "one device":
@@ -212,9 +226,9 @@ def test_layers_look_alike_on_any_number_of_replicas_and_none_moves(
 def test_replicas_hold_the_same_trained_weights_to_the_last_bit(
     arrangement: str, name: str, run: Run
 ) -> None:
-    found = run(arrangement, name)
+    found, made = run(arrangement, name), ARRANGEMENTS[arrangement]
     for of_replicas in found.weights[: found.trainable]:
-        assert len(of_replicas) == (4 if "4" in arrangement else 2)
+        assert len(of_replicas) == made.get("workers", 1) * made.get("replicas", 1)
         for of_replica in of_replicas[1:]:
             np.testing.assert_array_equal(of_replica, of_replicas[0])
 
@@ -318,6 +332,7 @@ def test_the_bytes_reported_as_reduced_are_those_that_tensorflow_is_given(
         ("mirrored 2, to one", "MirroredStrategy", "ReductionToOneDevice"),
         ("mirrored 4, in a hierarchy", "MirroredStrategy", "HierarchicalCopyAllReduce"),
         ("two workers", "CollectiveAllReduceStrategy", "CollectiveAllReduce RING"),
+        ("two workers of two", "CollectiveAllReduceStrategy", "CollectiveAllReduce RING"),
     ],
 )
 def test_what_reduces_is_named(
@@ -325,6 +340,12 @@ def test_what_reduces_is_named(
 ) -> None:
     facts = run(arrangement, "plain").facts
     assert (facts["tensorflow_strategy"], facts["reduction"]) == (strategy, reduction)
+
+
+@cases(["compiled"], ARRANGEMENTS)
+def test_what_xla_compiles_of_a_step_is_told(arrangement: str, name: str, run: Run) -> None:
+    facts = run(arrangement, name).facts
+    assert facts["compiled"] == ("step" if arrangement == "one device" else "passes")
 
 
 @cases(["silent"])

@@ -58,6 +58,7 @@ def test_what_holds_in_the_end_is_resolved() -> None:
         "intra_op_threads": usable_cores(),
         "xla": True,
         "jit": "step",
+        "compiled": "step",
         "policy": "mixed_float16",
         "tf32": False,
         "loss_scaling": True,

@@ -91,7 +91,7 @@ def _falls(f: Falls, cut_short: Collection[int], confounded: str) -> Claim:
         parts.append(f"of each further example's cost {ratio_text(f.marginal_ratio)}{_fit(f)}")
     return Claim(
         f"Does the ratio to {f.axis}={f.baseline} fall to 1 as examples grow?",
-        _what(f.axis, f.value, f.settings),
+        setting_text(f.axis, f.value, f.settings),
         f.answer,
         "; ".join(parts) + confounded,
         _needed(f.decided_by),
@@ -105,7 +105,7 @@ def _sooner(s: Sooner, settings: Mapping[str, str], confounded: str) -> Claim:
     ratio = interval(exact.value if exact else t.value, low, high, DIGITS)
     return Claim(
         f"Is an accuracy of {s.target:g} reached sooner than with {s.axis}={s.baseline}?",
-        _what(s.axis, s.value, settings),
+        setting_text(s.axis, s.value, settings),
         s.answer,
         f"ratio of times {ratio}; of {t.n} blocks both reached it in {t.both}, "
         f"only this in {t.only_a}, only the baseline in {t.only_b}{confounded}",
@@ -113,7 +113,8 @@ def _sooner(s: Sooner, settings: Mapping[str, str], confounded: str) -> Claim:
     )
 
 
-def _what(axis: str, value: str, settings: Mapping[str, str]) -> str:
+def setting_text(axis: str, value: str, settings: Mapping[str, str]) -> str:
+    """``"norm=bn_post, jit=none"``: what is compared, and where."""
     return ", ".join(f"{key}={text}" for key, text in {axis: value, **settings}.items())
 
 

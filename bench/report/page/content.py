@@ -19,6 +19,7 @@ from bench.report.measured import TITLE, measured_notes, measured_table
 from bench.report.page import failures
 from bench.report.page.answer import answer
 from bench.report.page.claims import claims, claims_grid
+from bench.report.page.costs import costs_grid
 from bench.report.page.failures import Failure
 from bench.report.page.grid import Grid, of_table
 from bench.report.page.sides import side_by_side
@@ -134,4 +135,6 @@ def _grids(run: ReportedRun, key: str, several: bool) -> list[Grid]:
     grids = [of_table(f"{key}-overview", "Every variant", first, "variant", keys)]
     if (second := measured_table(summary)) is not None:
         grids.append(of_table(f"{key}-measured", TITLE, second, "variant", keys))
+    if (third := costs_grid(f"{key}-costs", run)) is not None:
+        grids.append(third)
     return grids

@@ -1,0 +1,86 @@
+"""The fixed cost of an epoch and the cost of each example, arm against arm, as a table.
+
+Usage:
+    costs_grid("run1-costs", run)         # None where nothing is compared over several sizes
+"""
+
+from collections.abc import Callable, Sequence
+
+from bench.analysis.cost import Cost, Fit, cost
+from bench.analysis.paired import Estimate
+from bench.records.metric import METRICS
+from bench.report.charts.ratios import ratio_text
+from bench.report.charts.reported import CUT_SHORT, ReportedRun
+from bench.report.number import UNKNOWN, interval, magnitude, number, scale_of
+from bench.report.page.claims import setting_text
+from bench.report.page.grid import Column, Grid
+
+_METRIC = METRICS["epoch_s"]
+_DIGITS = 2
+_ABOUT = (
+    "A line through the epoch times of each arm's sizes, block by block: seconds = fixed + each "
+    "example's × examples. Brackets are 95 % t intervals over blocks. Noise may take a fixed cost "
+    "below 0. Off the line: the largest mean distance of a size from it, as a part of its time; "
+    "p: how likely distances as large are if the line were true, which two sizes, or as few "
+    "blocks as sizes, cannot say."
+)
+
+
+def costs_grid(name: str, run: ReportedRun) -> Grid | None:
+    """A row for each value of a compared axis and each setting that ran at several sizes."""
+    found = [
+        each
+        for column in run.summary.columns
+        if "examples" in run.axes and column.axis in run.axes and column.axis != "examples"
+        for each in cost(run.trials, column.axis, run.baseline(column))
+    ]
+    if not found:
+        return None
+    arms, baselines = [c.arm for c in found], [c.baseline_arm for c in found]
+    return Grid(
+        name,
+        "Fixed cost of an epoch, and cost of each example",
+        (
+            Column("For", [setting_text(c.axis, c.value, c.settings) for c in found]),
+            *_seconds("Fixed", [f.fixed_s for f in arms], [f.fixed_s for f in baselines]),
+            *_seconds("Each example", *([f.marginal_s for f in fs] for fs in (arms, baselines))),
+            _numbers("Ratio of the latter", [_ratio(c) for c in found]),
+            _numbers("Off the line", [_both(c, _farthest) for c in found]),
+            _numbers("p", [_both(c, _likely) for c in found]),
+            _numbers("Blocks", [str(c.blocks) for c in found]),
+        ),
+        notes=(_ABOUT + (CUT_SHORT if run.cut_short else ""),),
+    )
+
+
+def _seconds(title: str, arms: Sequence[Estimate], baselines: Sequence[Estimate]) -> list[Column]:
+    """A column for the arms and one for their baselines, in one unit."""
+    scale = scale_of((e.value for e in (*arms, *baselines)), _METRIC)
+    columns = {
+        f"{title} ({scale.unit})": arms,
+        f"{title} of the baseline ({scale.unit})": baselines,
+    }
+    return [
+        _numbers(name, [interval(e.value, e.low, e.high, _METRIC.digits, scale) for e in estimates])
+        for name, estimates in columns.items()
+    ]
+
+
+def _numbers(title: str, cells: Sequence[str]) -> Column:
+    return Column(title, cells, numeric=True)
+
+
+def _ratio(c: Cost) -> str:
+    return UNKNOWN if c.marginal_ratio is None else ratio_text(c.marginal_ratio)
+
+
+def _both(c: Cost, of_fit: Callable[[Fit], str]) -> str:
+    return f"{of_fit(c.arm)}; {of_fit(c.baseline_arm)}"
+
+
+def _farthest(fit: Fit) -> str:
+    return f"{number(100 * max(map(abs, fit.residuals)), _DIGITS)} %"
+
+
+def _likely(fit: Fit) -> str:
+    return UNKNOWN if fit.lack_of_fit_p is None else magnitude(fit.lack_of_fit_p, _DIGITS)
