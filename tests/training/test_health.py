@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -148,6 +149,21 @@ def test_it_is_outside_every_time_of_the_program(clock: Clock) -> None:
         times.append((record.measures.cold_start_s, epochs))
     assert clock.now > 400
     assert times[0] == times[1] == (1.0, [(1.0, (1.0,))] * 3)
+
+
+def test_it_leaves_no_thread_at_work_that_the_next_epoch_would_lack() -> None:
+    variant = small(norm="bn_post", shape=[28, 28, 1], hidden=[300, 100])
+    made = make_program(variant)
+    health = Health(variant, made.model, made.update, made.replicas, arrays_of(variant))
+
+    def busy_s_afterwards() -> float:
+        health.look(after_epochs=0)
+        before = time.process_time()
+        time.sleep(0.05)
+        return time.process_time() - before
+
+    # A BLAS that has worked on several threads lets them spin for 30 ms, every time.
+    assert min(busy_s_afterwards() for _ in range(5)) < 0.005
 
 
 def test_its_own_time_is_told_apart() -> None:
