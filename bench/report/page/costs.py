@@ -13,7 +13,7 @@ from bench.report.charts.ratios import ratio_text
 from bench.report.charts.reported import CUT_SHORT, ReportedRun
 from bench.report.number import UNKNOWN, interval, magnitude, number, scale_of
 from bench.report.page.claims import setting_text
-from bench.report.page.grid import Column, Grid
+from bench.report.page.grid import Column, Grid, kept_together
 
 _METRIC = METRICS["epoch_s"]
 _DIGITS = 2
@@ -22,7 +22,7 @@ _ABOUT = (
     "example's × examples. Brackets are 95 % t intervals over blocks. Noise may take a fixed cost "
     "below 0. Off the line: the largest mean distance of a size from it, as a part of its time; "
     "p: how likely distances as large are if the line were true, which two sizes, or as few "
-    "blocks as sizes, cannot say."
+    "blocks as sizes, cannot say. Both for the arm, then for its baseline."
 )
 
 
@@ -47,6 +47,7 @@ def costs_grid(name: str, run: ReportedRun) -> Grid | None:
             _numbers("Ratio of the latter", [_ratio(c) for c in found]),
             _numbers("Off the line", [_both(c, _farthest) for c in found]),
             _numbers("p", [_both(c, _likely) for c in found]),
+            _numbers("Sizes", [str(len(c.arm.sizes)) for c in found]),
             _numbers("Blocks", [str(c.blocks) for c in found]),
         ),
         notes=(_ABOUT + (CUT_SHORT if run.cut_short else ""),),
@@ -67,7 +68,7 @@ def _seconds(title: str, arms: Sequence[Estimate], baselines: Sequence[Estimate]
 
 
 def _numbers(title: str, cells: Sequence[str]) -> Column:
-    return Column(title, cells, numeric=True)
+    return Column(title, list(map(kept_together, cells)), numeric=True)
 
 
 def _ratio(c: Cost) -> str:
@@ -79,6 +80,8 @@ def _both(c: Cost, of_fit: Callable[[Fit], str]) -> str:
 
 
 def _farthest(fit: Fit) -> str:
+    if len(fit.sizes) == 2:  # any line goes through both
+        return UNKNOWN
     return f"{number(100 * max(map(abs, fit.residuals)), _DIGITS)} %"
 
 

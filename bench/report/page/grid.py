@@ -94,7 +94,7 @@ def of_table(
 ) -> Grid:
     """The table of a report as the page shows it: the first column text, numbers after it."""
     columns = tuple(
-        Column(title, [_kept_together(row[i].text) for row in table.rows], numeric=True)
+        Column(title, [kept_together(row[i].text) for row in table.rows], numeric=True)
         if i
         else Column(title, [row[i].text for row in table.rows])
         for i, title in enumerate(table.headers)
@@ -103,7 +103,7 @@ def of_table(
     return Grid(name, caption, columns, table.notes, marks, opens, keys)
 
 
-def _kept_together(text: str) -> str:
+def kept_together(text: str) -> str:
     """``text``, an interval in it unbroken: where room is short it stands below its value."""
     value, bracket, ends = text.partition(" [")
     low, comma, high = ends.partition(", ")

@@ -69,5 +69,14 @@ def test_where_the_sizes_lie_on_no_line_the_table_says_how_far_off(tmp_path: Pat
         assert float(part) < 1e-6
 
 
+def test_of_two_sizes_nothing_is_said_of_the_line(tmp_path: Path) -> None:
+    matrix = {**SIZES, "examples": [5_500, 55_000]}
+    suite = {**SWEEP, "blocks": 4, "matrix": matrix}
+    found = costs_grid("costs", read(made_run(tmp_path / "run", suite, epoch_s=on_lines)))
+    assert found is not None
+    row = cells(found, 0)
+    assert (row["Sizes"], row["Off the line"], row["p"]) == ("2", "–; –", "–; –")
+
+
 def test_there_is_none_where_one_size_ran_alone(tmp_path: Path) -> None:
     assert costs_grid("costs", read(made_run(tmp_path / "run", NORMS))) is None
