@@ -21,8 +21,8 @@ _ABOUT = (
     "A line through the epoch times of each arm's sizes, block by block: seconds = fixed + each "
     "example's × examples. Brackets are 95 % t intervals over blocks. Noise may take a fixed cost "
     "below 0. Off the line: the largest mean distance of a size from it, as a part of its time; "
-    "p: how likely distances as large are if the line were true, which two sizes, or as few "
-    "blocks as sizes, cannot say. Both for the arm, then for its baseline."
+    "p: how likely distances as large are if the line were true, not known of two sizes or of "
+    "too few blocks. Both for the arm, then for its baseline."
 )
 
 
