@@ -71,9 +71,14 @@ class Machine:
 
     @contextlib.contextmanager
     def running(self, *words: str | Path) -> Iterator[subprocess.Popen[bytes]]:
-        """The same command while it runs; its output goes to pytest's."""
-        command = self._entering(words)
-        with subprocess.Popen(command, env=_environment(), stdin=subprocess.DEVNULL) as process:
+        """The same command while it runs; all that it says goes to ``said`` in its folder."""
+        none, both = subprocess.DEVNULL, subprocess.STDOUT
+        with (
+            (self.folder / "said").open("wb") as said,
+            subprocess.Popen(
+                self._entering(words), env=_environment(), stdin=none, stdout=said, stderr=both
+            ) as process,
+        ):
             try:
                 yield process
             finally:
