@@ -28,10 +28,9 @@ from bench.training.outcome import outcome_of
 from bench.training.pipeline import Feed, make_feed
 from bench.training.program import Program
 from bench.training.reduction import reduced_bytes_per_step
-from bench.training.state import snapshot
 from bench.training.strategy import Replicas, make_replicas
 from tests.replicas import LATE_S, TRAIN
-from tests.training_made import arrays_of, variant_of
+from tests.training_made import arrays_of, snapshot, variant_of
 
 _SEED = 3
 _NONE = np.zeros((1, 1, 1))
@@ -81,7 +80,7 @@ def _fault(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[A
         def batch(*_: Any) -> Any:
             raise RuntimeError("this feed is at fault")
 
-        feed.batch = batch  # type: ignore[method-assign, assignment]
+        feed.batch = batch  # type: ignore[method-assign]
         return feed
 
     return {"taken": _NONE}, _ending(job, variant, replicas, faulty)
@@ -203,7 +202,7 @@ def _look(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Ar
 
     def of_step(step: Any, *inputs: Any) -> Any:
         taken = feed.take(step, *inputs)
-        return replicas.run(lambda *t: _numbers(feed.batch(replicas.rank(), *t)[0]), taken)
+        return replicas.run(lambda *t: _numbers(feed.batch(*t)[0]), taken)
 
     with replicas.scope():
         strategy = tf.distribute.get_strategy()

@@ -8,10 +8,12 @@ Usage:
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from hypothesis import settings
 
 from bench.datasets.arrays import Arrays
@@ -97,6 +99,11 @@ def make_program(
     update = Update(variant, model, replicas)
     program = Program(variant, model, update, feed, replicas, **options)
     return Made(program, model, update, feed, replicas)
+
+
+def snapshot(variables: Sequence[Any]) -> list[np.ndarray]:
+    """The values of Keras or TensorFlow ``variables``."""
+    return [np.array(variable.numpy()) for variable in variables]
 
 
 def train_fresh(variant: Variant, seed: int = 1) -> TrialRecord:

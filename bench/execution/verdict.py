@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from bench.execution.fate import Fate, fate_of, fetch_remains
 from bench.execution.gang import Gang
 from bench.execution.remains import Remains
-from bench.records.record import EpochRecord, Status, TrialRecord
+from bench.records.record import EpochRecord, Measures, Status, TrialRecord
 from bench.spec.variant import Variant
 
 _MOST_TELLING: tuple[Status, ...] = (
@@ -53,7 +53,8 @@ def together(gang: Gang) -> TrialRecord:
     )
     largest = {
         name: max((getattr(record.measures, name) or 0 for record in records), default=0) or None
-        for name in ("peak_rss_bytes", "peak_device_memory_bytes")
+        for name in Measures.model_fields
+        if name.startswith("peak_")
     }
     return chief.model_copy(
         update={

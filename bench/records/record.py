@@ -67,14 +67,16 @@ class EpochRecord(_Record):
     """Time of the validation after the epoch, outside ``epoch_s``."""
     window_s: tuple[float, ...] = ()
     """Time of each window of steps; their number of steps is in ``resolved``."""
+    repeats: int = 1
+    """How often the epoch was timed, from the same state; its times are means over these."""
     clipped_steps: int | None = None
     """Steps in which clipping changed a gradient; None without clipping."""
     skipped_steps: int | None = None
     """Steps applied on no replica for a non-finite sum of gradients. None where ``non_finite``
     has such a sum applied: on every replica then, and the trial diverges."""
     input_wait_s: float | None = None
-    """Inside ``epoch_s``, time in which steps waited for their batches; None where the device
-    holds the data."""
+    """Inside ``epoch_s``, time in which the loop over steps waited for its next batch; None where
+    the device holds the data. A GPU may have been at work meanwhile on steps given to it before."""
 
     @property
     def examples_per_s(self) -> float:
@@ -136,6 +138,10 @@ class Measures(_Record):
     """Building the model and its optimiser."""
     cold_start_s: float | None = None
     """First call of every compiled shape: trace, compile, autotune."""
+    warmup_s: float | None = None
+    """Untimed training between the cold start and the first epoch."""
+    warmup_steps: int | None = None
+    """Steps of that training."""
     evaluate_s: float | None = None
     """All validation and the final test, first calls included."""
     health_s: float | None = None
@@ -151,7 +157,11 @@ class Measures(_Record):
     peak_rss_bytes: int | None = None
     """Largest resident memory of the process; of several workers, the largest."""
     peak_device_memory_bytes: int | None = None
-    """As TensorFlow's allocator counts; of several GPUs the largest; null on a CPU."""
+    """Of training, as TensorFlow's allocator counts; of several GPUs the largest; null on a CPU."""
+    peak_device_memory_cold_start_bytes: int | None = None
+    """The same until the first epoch: data, compiling and autotuning, the warm-up."""
+    peak_device_memory_evaluate_bytes: int | None = None
+    """The same of validation and test."""
     energy_j: float | None = None
     """Not measured yet."""
     mean_power_w: float | None = None

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.spec.expand import Cell, Pair, expand, pair
 from bench.spec.suite import Suite
+from bench.spec.timing import Timing
 from bench.spec.variant import Variant
 
 
@@ -34,6 +35,8 @@ class Trial(BaseModel):
     """Place in the plan's order, from 0."""
     seed: int
     variant: Variant
+    timing: Timing = Timing()
+    """How its epochs are timed."""
 
 
 class Block(BaseModel):
@@ -74,7 +77,7 @@ def make_plan(suite: Suite) -> Plan:
         random.Random(f"{suite.seed}:groups:{repeat}").shuffle(group_indices)
         for index in group_indices:
             arms = [groups[index][arm] for arm in orders[index].of_repeat(repeat)]
-            trials = [_trial(c, repeat, order + i, suite.seed) for i, c in enumerate(arms)]
+            trials = [_trial(c, repeat, order + i, suite) for i, c in enumerate(arms)]
             blocks.append(Block(repeat=repeat, trials=tuple(trials)))
             order += len(trials)
     return Plan(cells=tuple(cells), blocks=tuple(blocks), pairs=pairs)
@@ -113,15 +116,16 @@ class _Orders:
         return [names[arm] for arm in _williams_row(self._arms, row)]
 
 
-def _trial(cell: Cell, repeat: int, order: int, suite_seed: int) -> Trial:
+def _trial(cell: Cell, repeat: int, order: int, suite: Suite) -> Trial:
     return Trial(
         trial_id=f"b{repeat:03d}-{cell.id}",
         variant_id=cell.id,
         label=cell.label,
         block=repeat,
         order=order,
-        seed=suite_seed + repeat,
+        seed=suite.seed + repeat,
         variant=cell.variant,
+        timing=suite.timing,
     )
 
 

@@ -22,6 +22,7 @@ from bench.spec.axis import check_key, nearest
 from bench.spec.change import changed
 from bench.spec.problem import place, shown
 from bench.spec.tables import Settings
+from bench.spec.timing import Seconds, Timing
 
 
 class Comparison(BaseModel):
@@ -52,6 +53,11 @@ class Suite(BaseModel):
     """A block whose devices others hold for so long is given up."""
     trial_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600.0
     """A trial that takes longer is ended."""
+    warmup_s: Seconds | None = None
+    """Untimed training before a trial's first epoch. Silent: 2 s on a GPU, none on a CPU."""
+    min_timing_s: Seconds | None = None
+    """An epoch that takes less is timed several times from the same state, until these take so
+    long together. Silent: 0.5 s on a GPU, 0 on a CPU."""
     variant: Settings = {}
     """Settings that hold in every variant."""
     matrix: dict[str, list[Any]] = {}
@@ -66,6 +72,11 @@ class Suite(BaseModel):
     """Ids, or their beginnings, of the variants to keep; all where it is empty."""
 
     _source: str = PrivateAttr("")
+
+    @property
+    def timing(self) -> Timing:
+        """How its trials time their epochs."""
+        return Timing(warmup_s=self.warmup_s, min_timing_s=self.min_timing_s)
 
     @property
     def source(self) -> str:

@@ -5,21 +5,22 @@ Usage:
     for steps, inputs in feed.windows(epoch):
         ...                                        # in a compiled loop over i < steps:
         taken = feed.take(i, *inputs)              #   once for all replicas
-        images, labels = feed.batch(rank, *taken)  #   on each replica, its part
+        images, labels = feed.batch(*taken)        #   on each replica, its part
 
 All feeds give every example once an epoch; ``device`` and ``tfdata`` in the same order. Images
-are stored as bytes and become numbers in [0, 1] where they are used.
+are stored and sent as bytes, and become numbers in [0, 1] on the device that trains.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
 from bench.training.order import Order
-from bench.training.source import Source, part_of
+from bench.training.source import Source
 from bench.training.strategy import Replicas
 from bench.training.streamed import from_files, from_memory
 from bench.training.windows import Window, split
@@ -41,7 +42,7 @@ class Feed(Protocol):
     augments: bool
     """Whether the augmentation's computation is in the program."""
     waits: bool
-    """Whether a step may have to wait for its batch, which is prepared beside it."""
+    """Whether the loop may have to wait for its next batch, which is prepared beside it."""
 
     @property
     def order(self) -> Ordered:
@@ -53,8 +54,8 @@ class Feed(Protocol):
     def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
         """What a step's batch is made from, inside the loop, over all replicas."""
 
-    def batch(self, rank: Any, *taken: Any) -> tuple[_Tensor, _Tensor]:
-        """A replica's images (n, H, W, C) in floating point and labels (n,), inside the loop."""
+    def batch(self, *taken: Any) -> tuple[_Tensor, _Tensor]:
+        """On a replica: its images (n, H, W, C) in floating point and labels (n,)."""
 
 
 def make_feed(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> Feed:
@@ -68,7 +69,7 @@ def make_feed(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -
 
 
 class DeviceFeed:
-    """All images on the device; a window takes the indices of its examples."""
+    """All images on each replica's device; an epoch brings the indices of its examples."""
 
     waits = False
 
@@ -76,28 +77,48 @@ class DeviceFeed:
         self.order = Order(variant.examples, seed)
         self._source = Source(variant, len(arrays.train_images))
         self.augments = self._source.augments
-        self._batch_size = variant.global_batch_size
-        self._steps = variant.steps_per_epoch
-        self._images = replicas.on_each_device(tf.constant(arrays.train_images))
+        self._variant, self._replicas = variant, replicas
         # int64: TensorFlow keeps int32 tensors on the host even where there is a GPU.
-        self._labels = replicas.on_each_device(tf.constant(arrays.train_labels, tf.int64))
-        self._part = variant.per_replica_batch_size
+        labels = arrays.train_labels.astype(np.int64)
+        self._images = replicas.on_each_device(lambda _: _held(arrays.train_images))
+        self._labels = replicas.on_each_device(lambda _: _held(labels))
 
     def windows(self, epoch: int) -> Iterator[Window]:
-        """Each window's indices, shuffled for this epoch."""
-        shuffled = self.order.of_epoch(epoch)
-        for first, steps in split(self._steps):
-            count = steps * self._batch_size
-            indices = self.order.window(shuffled, first * self._batch_size, count)
-            by_step = tf.reshape(indices, (steps, self._batch_size))
-            yield steps, (self._images, self._labels, by_step)
+        """Each window's indices and its first row among them, shuffled for this epoch.
+
+        A permutation's indices are copied to the device once an epoch, those of a bijection
+        are computed there, window by window.
+        """
+        shuffled, steps = self.order.of_epoch(epoch), self._variant.steps_per_epoch
+        if self.order.method == "permutation":
+            indices = self._indices(shuffled, 0, steps)
+            for first, count in split(steps):
+                yield count, (indices, tf.constant(first))
+        else:
+            for first, count in split(steps):
+                yield count, (self._indices(shuffled, first, count), tf.constant(0))
 
     def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
-        """The images and labels, and the step's indices."""
-        images, labels, indices = inputs
-        return images, labels, indices[step]
+        """The images and labels, and on each replica the step's indices."""
+        indices, first = inputs
+        rows = self._replicas.run(lambda of_replica: of_replica[first + step], (indices,))
+        return self._images, self._labels, rows
 
-    def batch(self, rank: Any, *taken: Any) -> tuple[_Tensor, _Tensor]:
+    def batch(self, *taken: Any) -> tuple[_Tensor, _Tensor]:
         """Each replica looks up its own consecutive part of the global batch."""
         images, labels, indices = taken
-        return self._source.look_up(images, labels, part_of(indices, rank, self._part))
+        found, classes = self._source.look_up(images, labels, indices)
+        return self._source.prepared(found, indices), classes
+
+    def _indices(self, shuffled: _Tensor, first: int, steps: int) -> Any:
+        """Each replica's, int64 (steps, part), on its device."""
+        variant = self._variant
+        ranks, size = variant.total_replicas, variant.per_replica_batch_size
+        return self._replicas.on_each_device(
+            lambda rank: self.order.part(shuffled, first, steps, rank, ranks, size)
+        )
+
+
+def _held(values: np.ndarray) -> tf.Variable:
+    """``values`` on the device: as a variable, since no other gather of bytes runs on a GPU."""
+    return tf.Variable(values, trainable=False)

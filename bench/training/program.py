@@ -3,17 +3,20 @@
 Usage:
     program = Program(variant, model, update, feed, replicas)
     cold_start_s = program.cold_start()        # compiles every shape, changes no state
+    program.warm_up(warmup_s=2.0, min_timing_s=0.25)    # where clocks have to rise first
     epoch = program.run_epoch(3)
 
 An epoch is a row of windows, each a loop over a constant number of steps in one call: XLA
 compiles anew for each number of steps, so there are two of them at most. ``jit`` says what
-XLA compiles: nothing, each step, or the whole window.
+XLA compiles: nothing, each step, or the whole window. Sums stay on the device from window to
+window and are read once, after the epoch's time.
 """
 
 import itertools
 import math
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +30,34 @@ from bench.training.pipeline import Feed
 from bench.training.precision import PRECISIONS
 from bench.training.pulse import Pulse
 from bench.training.refusal import is_refusal, whole_tracebacks
-from bench.training.state import restore, snapshot
+from bench.training.state import kept
 from bench.training.step import Step
 from bench.training.strategy import Replicas
 from bench.training.windows import Window
 
 _Tensor = Any
+
+_SUMS = 5
+"""Of loss, correct, clipped, skipped and seconds waited."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """What was trained untimed before the first epoch, and what follows from it."""
+
+    steps: int
+    elapsed_s: float
+    repeats: int
+    """How often each epoch is timed."""
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """One pass over an epoch."""
+
+    epoch_s: float
+    window_s: tuple[float, ...]
+    sums: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +77,9 @@ class EpochResult:
     clipped_steps: int
     skipped_steps: int
     input_wait_s: float | None = None
-    """Time in which steps waited for their batches; None where the device holds them."""
+    """Time in which the loop waited for its next batch; None where the device holds them."""
+    repeats: int = 1
+    """How often the epoch was timed from the same state; times are means over these."""
 
     @property
     def diverged(self) -> bool:
@@ -79,7 +106,10 @@ class Program:
         self.step = Step(variant, model, update, feed, replicas)
         self._run = tf.function(self._window, autograph=False, jit_compile=variant.jit == "epoch")
         self._loss_dtype = PRECISIONS[variant.precision].dtype
-        self._looks_at_waits = feed.waits and variant.jit != "epoch"
+        # A clock in the graph is refused where TensorFlow is to be deterministic; where XLA is
+        # to compile the loop, it is to refuse the feed and not the clock.
+        self._times_waits = feed.waits and variant.jit != "epoch" and not variant.deterministic
+        self._repeats = 1
         self._traces_after_cold_start: int | None = None
 
     def cold_start(self) -> float:
@@ -87,56 +117,87 @@ class Program:
 
         Raises CannotRun where TensorFlow refuses to run a program that it may refuse.
         """
-        before = snapshot(self.step.variables)
-        self._line_up()
-        started = self._clock()
-        with whole_tracebacks():
-            try:
-                for window in self._distinct_windows():
-                    self._totals(window)
-            except Exception as error:
-                if not (self._variant.may_be_refused and is_refusal(error)):
-                    raise
-                raise CannotRun(getattr(error, "message", str(error))) from error
-        seconds = self._clock() - started
-        restore(self.step.variables, before)
+        with kept(self.step.variables, self._replicas):
+            self._line_up()
+            started = self._clock()
+            with whole_tracebacks():
+                try:
+                    for window in self._distinct_windows():
+                        self._run_window(window, _no_sums())
+                except Exception as error:
+                    if not (self._variant.may_be_refused and is_refusal(error)):
+                        raise
+                    raise CannotRun(getattr(error, "message", str(error))) from error
+            seconds = self._clock() - started
         self._traces_after_cold_start = self._run.experimental_get_tracing_count()
         return seconds
 
+    def warm_up(self, warmup_s: float, min_timing_s: float) -> WarmUp:
+        """Train untimed for ``warmup_s``, put all state back, and choose how epochs are timed.
+
+        An epoch that would take less than ``min_timing_s`` is repeated until all its repeats
+        take that long. Every worker comes to the same numbers. Call it after the cold start.
+        """
+        elapsed_s, steps = 0.0, 0
+        with kept(self.step.variables, self._replicas):
+            self._line_up()
+            started = self._clock()
+            for window in self._windows_without_end():
+                if steps and elapsed_s >= warmup_s:
+                    break
+                self._run_window(window, _no_sums())
+                steps += window[0]
+                elapsed_s = self._replicas.mean_over_workers(self._clock() - started)
+        epoch_s = elapsed_s / steps * self._variant.steps_per_epoch
+        self._repeats = max(1, math.ceil(min_timing_s / epoch_s))
+        return WarmUp(steps=steps, elapsed_s=elapsed_s, repeats=self._repeats)
+
     def run_epoch(self, epoch: int) -> EpochResult:
         """Train one epoch. Shuffling is inside its time; nothing else but the steps is."""
-        edges, totals, steps = [], [], 0
-        self._line_up()
-        edges.append(self._clock())
-        for window in self._feed.windows(epoch):
-            totals.append(self._totals(window))
-            steps += window[0]
-            edges.append(self._clock())
+        timed = []
+        for _ in range(self._repeats - 1):
+            with kept(self.step.variables, self._replicas):
+                timed.append(self._timed(epoch))
+        timed.append(self._timed(epoch))
         self._assert_not_retraced()
-        loss, correct, clipped, skipped, waited = map(sum, zip(*totals, strict=True))
-        size, taken = self._variant.global_batch_size, steps - int(skipped)
+        window_s = tuple(map(statistics.fmean, zip(*(t.window_s for t in timed), strict=True)))
+        loss, correct, clipped, skipped, waited_s = timed[-1].sums
+        steps, size = self._variant.steps_per_epoch, self._variant.global_batch_size
+        taken = steps - int(skipped)
         return EpochResult(
-            epoch_s=edges[-1] - edges[0],
-            window_s=tuple(b - a for a, b in itertools.pairwise(edges)),
+            epoch_s=statistics.fmean(t.epoch_s for t in timed),
+            window_s=window_s,
             steps=steps,
             examples=steps * size,
             loss=loss / taken if taken else math.nan,
             accuracy=correct / (taken * size) if taken else math.nan,
             clipped_steps=int(clipped),
             skipped_steps=int(skipped),
-            input_wait_s=waited if self._looks_at_waits else None,
+            input_wait_s=waited_s if self._times_waits else None,
+            repeats=self._repeats,
         )
 
-    def _taken(self, step: _Tensor, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], _Tensor]:
-        """What a step's batch is made from, and the seconds for which it was waited for."""
-        # Where XLA is to compile the loop, it is to refuse the feed and not the look at the clock.
-        if not self._looks_at_waits:
-            return self._feed.take(step, *inputs), tf.constant(0, tf.float64)
-        asked = tf.timestamp()
-        with tf.control_dependencies([asked]):
-            taken = self._feed.take(step, *inputs)
-        with tf.control_dependencies(taken):
-            return taken, tf.timestamp() - asked
+    def _timed(self, epoch: int) -> _Timed:
+        """One pass over an epoch's windows, from sync to sync."""
+        sums = _no_sums()
+        self._line_up()
+        edges = [self._clock()]
+        for window in self._feed.windows(epoch):
+            sums = self._run_window(window, sums)
+            edges.append(self._clock())
+        return _Timed(
+            epoch_s=edges[-1] - edges[0],
+            window_s=tuple(b - a for a, b in itertools.pairwise(edges)),
+            sums=tuple(map(float, sums.numpy())),
+        )
+
+    def _run_window(self, window: Window, sums: _Tensor) -> _Tensor:
+        """Run a window to its end; ``sums`` with its own added, still on the device."""
+        steps, inputs = window
+        sums = self._run(steps, sums, *inputs)
+        self._synchronize()
+        self._pulse.beats += 1
+        return sums
 
     def _distinct_windows(self) -> list[Window]:
         windows: dict[int, Window] = {}
@@ -144,15 +205,20 @@ class Program:
             windows.setdefault(window[0], window)
         return list(windows.values())
 
-    def _totals(self, window: Window) -> tuple[float, ...]:
-        """Run a window: its sums of loss, correct, clipped, skipped and seconds waited."""
-        steps, inputs = window
-        totals = self._run(steps, *inputs)
-        # Reading a value back waits for the work that made it; the weights may come later.
-        values = tuple(float(total) for total in totals)
-        self._synchronize()
-        self._pulse.beats += 1
-        return values
+    def _windows_without_end(self) -> Iterator[Window]:
+        while True:
+            yield from self._feed.windows(0)
+
+    def _taken(self, step: _Tensor, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], _Tensor]:
+        """What a step's batch is made from, and the seconds for which the loop waited for it."""
+        if not self._times_waits:
+            return self._feed.take(step, *inputs), tf.constant(0, tf.float64)
+        asked = tf.timestamp()
+        with tf.control_dependencies([asked]):
+            taken = self._feed.take(step, *inputs)
+        given = tf.nest.flatten(taken, expand_composites=True)
+        with tf.control_dependencies(given), tf.device("CPU:0"):
+            return taken, tf.timestamp() - asked
 
     def _line_up(self) -> None:
         """Begin a time with nothing left to do, and with all workers."""
@@ -173,20 +239,23 @@ class Program:
                 "its time is not a training time"
             )
 
-    def _window(self, steps: int, *inputs: Any) -> tuple[_Tensor, ...]:
+    def _window(self, steps: int, carried: _Tensor, *inputs: Any) -> _Tensor:
+        """``steps`` steps: ``carried`` with their sums added, float64 (5,).
+
+        Sums are those of loss, correct, clipped, skipped and the seconds waited for batches.
+        """
+
         def body(step: _Tensor, *sums: _Tensor) -> tuple[_Tensor, ...]:
             taken, waited = self._taken(step, inputs)
             of_step = (*self.step(*taken), waited)
             return step + 1, *(total + one for total, one in zip(sums, of_step, strict=True))
 
         zero, loss = tf.constant(0, tf.int64), tf.constant(0, self._loss_dtype)
-        sums = (loss, zero, zero, zero, tf.constant(0, tf.float64))
-        return tuple(
-            tf.while_loop(
-                lambda step, *_: step < steps,
-                body,
-                (tf.constant(0), *sums),
-                maximum_iterations=steps,
-                parallel_iterations=1,
-            )[1:]
-        )
+        start = (tf.constant(0), loss, zero, zero, zero, tf.constant(0, tf.float64))
+        # No maximum_iterations: TensorFlow would test it on the GPU, and wait for it at each step.
+        _, *sums = tf.while_loop(lambda step, *_: step < steps, body, start, parallel_iterations=1)
+        return carried + tf.stack([tf.cast(total, tf.float64) for total in sums])
+
+
+def _no_sums() -> _Tensor:
+    return tf.zeros(_SUMS, tf.float64)

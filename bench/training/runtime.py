@@ -87,11 +87,16 @@ def device_names() -> tuple[str, ...]:
     return tuple(device.name.removeprefix("/device:") for device in used)
 
 
-def peak_device_memory_bytes() -> int | None:
-    """The most that tensors took of one of this process's GPUs since it began; None on a CPU."""
-    own = range(len(tf.config.get_visible_devices("GPU")))
-    taken = (tf.config.experimental.get_memory_info(f"GPU:{i}")["peak"] for i in own)
-    return max(map(int, taken), default=None)
+def take_peak_device_memory_bytes() -> int | None:
+    """The most that tensors took of one of this process's GPUs since the last call, or the start.
+
+    None on a CPU.
+    """
+    own = [f"GPU:{i}" for i in range(len(tf.config.get_visible_devices("GPU")))]
+    taken = [int(tf.config.experimental.get_memory_info(name)["peak"]) for name in own]
+    for name in own:
+        tf.config.experimental.reset_memory_stats(name)
+    return max(taken, default=None)
 
 
 def _gpus() -> list[Any]:

@@ -2,7 +2,8 @@
 
 Usage:
     source = Source(variant, originals=55_000)
-    images, labels = source.look_up(stored_images, stored_labels, indices)
+    images, labels = source.look_up(stored_images, stored_labels, indices)    # bytes
+    images = source.prepared(images, indices)                                 # numbers
 """
 
 from typing import Any
@@ -30,21 +31,14 @@ class Source:
     def look_up(
         self, images: _Tensor, labels: _Tensor, indices: _Tensor
     ) -> tuple[_Tensor, _Tensor]:
-        """The examples ``indices`` (n,) from all stored images and labels."""
+        """Byte images and labels of the examples ``indices`` (n,), from all that are stored."""
         rows = indices % self._originals if self._has_copies else indices
-        return self.prepared(tf.gather(images, rows), indices), tf.gather(labels, rows)
+        return tf.gather(images, rows), tf.gather(labels, rows)
 
     def prepared(self, images: _Tensor, indices: _Tensor) -> _Tensor:
         """Byte images (n, H, W, C), those that ``indices`` (n,) show, as training takes them."""
         batch = to_unit_range(images, self._dtype)
         return augmented(batch, indices, self._originals) if self.augments else batch
-
-
-def part_of(batch: _Tensor, rank: Any, size: int) -> _Tensor:
-    """Replica ``rank``'s ``size`` consecutive entries of a global batch."""
-    if batch.shape[0] == size:
-        return batch
-    return tf.reshape(batch, (-1, size, *batch.shape[1:]))[rank]
 
 
 def to_unit_range(images: _Tensor, dtype: str) -> _Tensor:

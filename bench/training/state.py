@@ -1,21 +1,50 @@
-"""All that training changes, read out and put back, and its fingerprint."""
+"""All that training changes: copied on its devices, put back, and its fingerprint.
 
+Usage:
+    with kept(variables, replicas):
+        ...                                # steps that are to leave no trace
+    state = State(variables, replicas)
+    state.put_back()
+"""
+
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
+
+from bench.training.strategy import Replicas
 
 
-def snapshot(variables: Sequence[Any]) -> list[np.ndarray]:
-    """The values of Keras or TensorFlow ``variables``."""
-    return [np.array(variable.numpy()) for variable in variables]
+class State:
+    """Copies of Keras or TensorFlow ``variables`` as they are on each replica of this process."""
+
+    def __init__(self, variables: Sequence[Any], replicas: Replicas) -> None:
+        values = (v.value if isinstance(v, keras.Variable) else v for v in variables)
+        self._parts = [part for value in values for part in replicas.parts(value)]
+        self._copies = [_copy(part) for part in self._parts]
+
+    def put_back(self) -> None:
+        """Give each variable the value that it had."""
+        for part, copy in zip(self._parts, self._copies, strict=True):
+            part.assign(copy)
 
 
-def restore(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
-    """Put a snapshot back."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+def _copy(variable: Any) -> Any:
+    with tf.device(variable.device):
+        # Of its own memory: what shares the variable's would be copied in the next step's time.
+        return tf.raw_ops.DeepCopy(x=variable.read_value())
+
+
+@contextlib.contextmanager
+def kept(variables: Sequence[Any], replicas: Replicas) -> Iterator[None]:
+    """Put ``variables`` back after the block; not after an exception, which ends the trial."""
+    state = State(variables, replicas)
+    yield
+    state.put_back()
 
 
 def weights_l2(variables: Sequence[Any]) -> float:

@@ -84,7 +84,7 @@ class Step:
 
     def _differentiate(self, *taken: Any) -> tuple[Any, ...]:
         """The step's gradients and metrics, over the whole global batch."""
-        images, labels = self._feed.batch(self._replicas.rank(), *taken)
+        images, labels = self._feed.batch(*taken)
         trained = [tf.convert_to_tensor(v.value) for v in self._model.trainable_variables]
         kept = [tf.convert_to_tensor(v.value) for v in self._model.non_trainable_variables]
         scale = self._update.loss_factor()

@@ -64,13 +64,57 @@ class Replicas:
         scope: AbstractContextManager[Any] = self._strategy.scope()
         return scope
 
-    def on_each_device(self, value: _Tensor) -> Any:
-        """A copy of ``value`` for each replica of this process, on its device."""
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """TensorFlow's names of this process's devices, one a replica."""
         if self.count == 1:
-            return value
-        return self._strategy.experimental_distribute_values_from_function(
-            lambda _: tf.identity(value)
+            return (f"{device_kind()}:0",)
+        return tuple(self._strategy.extended.worker_devices)
+
+    def on_each_device(self, make: Callable[[int], Any]) -> Any:
+        """``make(rank)`` for each replica of this process, called on that replica's device.
+
+        ``make`` returns a tensor or a variable; ``run`` hands each replica its own.
+        """
+        if self.count == 1:
+            with tf.device(self.devices[0]):
+                return make(0)
+        here = self.devices
+
+        def of_replica(context: Any) -> Any:
+            rank = context.replica_id_in_sync_group
+            # TensorFlow calls this under no device: all would stand on the first one.
+            with tf.device(here[rank % len(here)]):
+                return make(rank)
+
+        return self._strategy.experimental_distribute_values_from_function(of_replica)
+
+    def iterators(self, dataset: tf.data.Dataset) -> Callable[[], Any]:
+        """A function that starts ``dataset`` anew; what it returns is for ``next`` in a loop.
+
+        Each element is one replica's part of a batch, and is brought to the replica's device
+        while the step before trains.
+        """
+        if self.count == 1:
+            return self._iterators_of_one(dataset)
+        # An end would have every worker ask all others at each step whether they are at theirs.
+        endless = dataset.apply(
+            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         )
+        distributed = self._strategy.distribute_datasets_from_function(lambda _: endless)
+        return lambda: iter(distributed)
+
+    def _iterators_of_one(self, dataset: tf.data.Dataset) -> Callable[[], Any]:
+        device = "CPU:0"
+        if device_kind() == "GPU":
+            device = self.devices[0]
+            dataset = dataset.apply(tf.data.experimental.prefetch_to_device(device))
+
+        def start() -> Any:
+            with tf.device(device):
+                return iter(dataset)
+
+        return start
 
     def run(self, function: Callable[..., Any], args: Sequence[Any] = ()) -> Any:
         """Call ``function`` on each replica."""
@@ -78,9 +122,12 @@ class Replicas:
 
     def first(self, value: Any) -> Any:
         """The first replica's part of what ``run`` returned."""
-        return tf.nest.map_structure(
-            lambda part: self._strategy.experimental_local_results(part)[0], value
-        )
+        return tf.nest.map_structure(lambda part: self.parts(part)[0], value)
+
+    def parts(self, value: Any) -> tuple[Any, ...]:
+        """Each replica's part of a value or a variable, of the replicas of this process."""
+        parts: tuple[Any, ...] = self._strategy.experimental_local_results(value)
+        return parts
 
     def synchronize(self, variable: Any) -> None:
         """Wait until this process's devices have done all they were given.
@@ -92,7 +139,7 @@ class Replicas:
         else:
             # The call above would reach for the other workers' devices too. A read waits for
             # what its device was given before.
-            for part in self._strategy.experimental_local_results(variable.value):
+            for part in self.parts(variable.value):
                 part.numpy()
 
     def barrier(self) -> None:
@@ -104,6 +151,16 @@ class Replicas:
             # TensorFlow has no other barrier: each worker waits for the others' numbers.
             self._strategy.reduce(tf.distribute.ReduceOp.SUM, tf.identity(1.0), axis=None).numpy()
 
+    def mean_over_workers(self, value: float) -> float:
+        """The mean of each worker's ``value``: the same on all, so that they decide alike."""
+        if self._workers == 1:
+            return value
+        total, count = (
+            float(self._strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(v), axis=None))
+            for v in (value, 1.0)
+        )
+        return total / count
+
     def sum_over_all(self, tensors: Sequence[_Tensor]) -> list[_Tensor]:
         """Inside ``run``: each tensor summed over all replicas, in one exchange.
 
@@ -113,12 +170,6 @@ class Replicas:
             return list(tensors)
         context = tf.distribute.get_replica_context()
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
-
-    def rank(self) -> Any:
-        """Inside ``run``: which replica this is among all, from 0."""
-        if self.count == 1:
-            return 0
-        return tf.distribute.get_replica_context().replica_id_in_sync_group
 
 
 def make_replicas(variant: Variant) -> Replicas:

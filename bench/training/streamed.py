@@ -6,7 +6,8 @@ Usage:
 
 From memory they come in the order of the ``device`` pipeline. Files are read in a shuffled order,
 several at once, through a shuffled buffer: another order, which is the same on every worker too.
-Each worker reads every batch and prepares what its own replicas take.
+Each worker reads every batch and prepares what its own replicas take, as bytes, which are brought
+to the replica's device ahead of the step that trains on them.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
 from bench.training.order import Order
 from bench.training.shards import decoded, shard_files
-from bench.training.source import Source, part_of
+from bench.training.source import Source
 from bench.training.strategy import Replicas
 from bench.training.windows import Window, split
 
@@ -31,7 +32,7 @@ BUFFER_BYTES = 256 * 2**20
 
 
 class HostFeed:
-    """An iterator over batches, each with this worker's part of it.
+    """An iterator over the replicas' parts of each batch: images as bytes, labels, indices.
 
     Each epoch has an iterator of its own, made inside its time and ending with it: no
     part of an epoch is prepared while the one before is trained or validated.
@@ -45,50 +46,57 @@ class HostFeed:
         source: Source,
         order: Any,
         dataset_of: Callable[[_Tensor], tf.data.Dataset],
+        replicas: Replicas,
     ) -> None:
-        self.order, self.augments = order, source.augments
-        self._steps, self._part = variant.steps_per_epoch, variant.per_replica_batch_size
-        self._replicas_here = variant.replicas
-        # Traced once: made anew for each epoch, its functions would be traced in each.
-        self._epoch_dataset = tf.function(dataset_of, autograph=False)
+        self.order, self.augments, self._source = order, source.augments, source
+        self._steps = variant.steps_per_epoch
+        # A variable, so that the dataset is built and traced once for all epochs.
+        with tf.device("CPU:0"):
+            self._epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
+            epochs = tf.data.Dataset.range(1).map(lambda _: self._epoch.read_value())
+            dataset = epochs.flat_map(dataset_of).prefetch(tf.data.AUTOTUNE)
+        self._start = replicas.iterators(dataset)
 
     def windows(self, epoch: int) -> Iterator[Window]:
         """Each window takes its batches from the epoch's iterator."""
-        with tf.device("CPU:0"):
-            iterator = iter(self._epoch_dataset(tf.constant(epoch, tf.int64)))
+        self._epoch.assign(epoch)
+        iterator = self._start()
         for _, steps in split(self._steps):
             yield steps, (iterator,)
 
     def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:  # noqa: ARG002
-        """The next batch of all replicas of this worker."""
-        images, labels = next(inputs[0])
-        return images, labels
+        """The next part of each replica of this worker."""
+        return tuple(next(inputs[0]))
 
-    def batch(self, rank: Any, *taken: Any) -> tuple[_Tensor, _Tensor]:
-        """Each replica takes its own consecutive part of it."""
-        images, labels = taken
-        rank_here = rank % self._replicas_here
-        return part_of(images, rank_here, self._part), part_of(labels, rank_here, self._part)
+    def batch(self, *taken: Any) -> tuple[_Tensor, _Tensor]:
+        """A replica's part, made into numbers on its device."""
+        images, labels, indices = taken
+        return self._source.prepared(images, indices), labels
 
 
 def from_memory(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> HostFeed:
     """The examples of ``arrays``, held by the host."""
     order, source = Order(variant.examples, seed), Source(variant, len(arrays.train_images))
-    own_part, size = _own_part(variant, replicas), variant.global_batch_size
+    batch, own = variant.global_batch_size, _own_slice(variant, replicas)
+    here, size = variant.replicas, variant.per_replica_batch_size
     with tf.device("CPU:0"):
         images = tf.constant(arrays.train_images)
         labels = tf.constant(arrays.train_labels, tf.int64)
 
-    def look_up(indices: _Tensor) -> tuple[_Tensor, _Tensor]:
-        return source.look_up(images, labels, own_part(indices))
+    def look_up(indices: _Tensor) -> tuple[_Tensor, _Tensor, _Tensor]:
+        return *source.look_up(images, labels, indices), indices
 
     def dataset_of(epoch: _Tensor) -> tf.data.Dataset:
         shuffled = order.of_epoch(epoch)
-        steps = tf.data.Dataset.range(variant.steps_per_epoch)
-        batches = steps.map(lambda step: order.window(shuffled, step * size, size))
-        return _prepared(batches, look_up)
 
-    return HostFeed(variant, source, order, dataset_of)
+        def indices_of(part: _Tensor) -> _Tensor:
+            first = part // here * batch + own.start + part % here * size
+            return tf.ensure_shape(order.window(shuffled, first, size), (size,))
+
+        parts = tf.data.Dataset.range(variant.steps_per_epoch * here).map(indices_of)
+        return parts.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
+
+    return HostFeed(variant, source, order, dataset_of, replicas)
 
 
 @dataclass(frozen=True)
@@ -111,12 +119,16 @@ def from_files(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) 
     """
     files = shard_files(arrays, variant.examples)
     shape, image_bytes = arrays.shape, arrays.train_images[0].nbytes
-    source, own_part = Source(variant, len(arrays.train_images)), _own_part(variant, replicas)
+    source = Source(variant, len(arrays.train_images))
     buffer = max(variant.global_batch_size, min(BUFFER_EXAMPLES, BUFFER_BYTES // image_bytes))
+    own, size = _own_slice(variant, replicas), variant.per_replica_batch_size
 
-    def look_up(strings: _Tensor) -> tuple[_Tensor, _Tensor]:
-        indices, images, labels = decoded(own_part(strings), shape)
-        return source.prepared(images, indices), labels
+    def look_up(strings: _Tensor) -> tuple[_Tensor, _Tensor, _Tensor]:
+        indices, images, labels = decoded(strings, shape)
+        return images, labels, indices
+
+    def parts_of(strings: _Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(strings[own], (-1, size)))
 
     def dataset_of(epoch: _Tensor) -> tf.data.Dataset:
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
@@ -130,22 +142,13 @@ def from_files(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) 
         )
         mixed = examples.shuffle(buffer, seed=number, reshuffle_each_iteration=False)
         batches = mixed.batch(variant.global_batch_size, drop_remainder=True)
-        return _prepared(batches.take(variant.steps_per_epoch), look_up)
+        parts = batches.take(variant.steps_per_epoch).flat_map(parts_of)
+        return parts.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
 
-    return HostFeed(variant, source, FileOrder(buffer), dataset_of)
+    return HostFeed(variant, source, FileOrder(buffer), dataset_of, replicas)
 
 
-def _own_part(variant: Variant, replicas: Replicas) -> Callable[[_Tensor], _Tensor]:
-    """Of what stands for a global batch, what this worker's replicas take."""
+def _own_slice(variant: Variant, replicas: Replicas) -> slice:
+    """Of a global batch, what this worker's replicas take."""
     size = variant.per_replica_batch_size * variant.replicas
-
-    def own_part(batch: _Tensor) -> _Tensor:
-        batch = tf.ensure_shape(batch, (variant.global_batch_size,))
-        return part_of(batch, replicas.worker, size)
-
-    return own_part
-
-
-def _prepared(batches: tf.data.Dataset, look_up: Callable[..., Any]) -> tf.data.Dataset:
-    examples = batches.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
-    return examples.prefetch(tf.data.AUTOTUNE)
+    return slice(replicas.worker * size, (replicas.worker + 1) * size)

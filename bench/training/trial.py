@@ -32,7 +32,7 @@ from bench.training.program import EpochResult, Program
 from bench.training.pulse import Pulse
 from bench.training.reduction import reduced_bytes_per_step
 from bench.training.state import weights_l2
-from bench.training.strategy import Replicas, make_replicas
+from bench.training.strategy import Replicas, device_kind, make_replicas
 from bench.training.windows import window_steps
 
 _TRACEBACK_LINES = 20
@@ -103,6 +103,8 @@ class _Session:
         with self._timed("build_s"), replicas.scope():
             program, evaluator, update, model = self._build(variant, arrays, feed, replicas)
         self.measured["cold_start_s"] = program.cold_start()
+        self._warm_up(program)
+        self._take_peak("peak_device_memory_cold_start_bytes")
         health = Health(variant, model, update, replicas, arrays)
         outcome = self._train(program, evaluator, health, arrays)
         norm = self.measured["weights_l2"] = weights_l2(model.trainable_variables)
@@ -111,8 +113,14 @@ class _Session:
             outcome = "diverged", f"the weights' L2 norm was {norm} after the last epoch"
         if outcome[0] == "completed":
             self._test(evaluator, arrays)
-        self.measured["peak_device_memory_bytes"] = runtime.peak_device_memory_bytes()
         return outcome
+
+    def _warm_up(self, program: Program) -> None:
+        timing = self.trial.timing.on(device_kind())
+        self.resolved["timing"] = timing.model_dump()
+        if timing.warmup_s or timing.min_timing_s:
+            warm_up = program.warm_up(timing.warmup_s or 0.0, timing.min_timing_s or 0.0)
+            self.measured.update(warmup_s=warm_up.elapsed_s, warmup_steps=warm_up.steps)
 
     def _build(
         self, variant: Variant, arrays: Arrays, feed: Feed, replicas: Replicas
@@ -137,9 +145,11 @@ class _Session:
         self._look(health, after_epochs=0)
         for epoch in range(variant.epochs):
             result = program.run_epoch(epoch)
+            self._take_peak("peak_device_memory_bytes")
             started = time.perf_counter()
             score = evaluator.score(arrays.val_images, arrays.val_labels)
             self._keep(epoch, result, score, time.perf_counter() - started)
+            self._take_peak("peak_device_memory_evaluate_bytes")
             self._look(health, after_epochs=epoch + 1)
             if result.diverged:
                 return "diverged", f"the training loss was {result.loss} in epoch {epoch}"
@@ -149,6 +159,7 @@ class _Session:
         if self.trial.variant.is_examined_after(after_epochs):
             with self._timed("health_s"):
                 self.health.append(health.look(after_epochs))
+            runtime.take_peak_device_memory_bytes()  # which is nobody's
 
     def _keep(self, epoch: int, result: EpochResult, score: Score, evaluate_s: float) -> None:
         variant = self.trial.variant
@@ -164,6 +175,7 @@ class _Session:
             val_accuracy=score.accuracy,
             evaluate_s=evaluate_s,
             window_s=result.window_s,
+            repeats=result.repeats,
             clipped_steps=None if variant.clip == "none" else result.clipped_steps,
             skipped_steps=result.skipped_steps if self.resolved["skips_non_finite"] else None,
             input_wait_s=result.input_wait_s,
@@ -176,6 +188,13 @@ class _Session:
         with self._timed("evaluate_s"):
             score = evaluator.score(arrays.test_images, arrays.test_labels)
         self.measured.update(test_loss=score.loss, test_accuracy=score.accuracy)
+        self._take_peak("peak_device_memory_evaluate_bytes")
+
+    def _take_peak(self, name: str) -> None:
+        """Keep the largest peak of a stage as the measure ``name``, and begin the next stage's."""
+        peak = runtime.take_peak_device_memory_bytes()
+        if peak is not None:
+            self.measured[name] = max(peak, self.measured.get(name) or 0)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

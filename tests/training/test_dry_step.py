@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from bench.training.dry_step import dry_step
 from bench.training.optimizer import OPTIMIZERS
-from bench.training.state import snapshot
-from tests.training_made import make_program, small
+from tests.training_made import make_program, small, snapshot
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

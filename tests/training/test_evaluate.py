@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from bench.training.evaluate import BATCH_SIZE, Evaluator
 from bench.training.models import build_model
-from bench.training.state import snapshot
-from tests.training_made import small
+from tests.training_made import small, snapshot
 
 
 @pytest.mark.parametrize("count", [1, BATCH_SIZE - 1, BATCH_SIZE, 2 * BATCH_SIZE + 7])

@@ -16,9 +16,8 @@ from bench.training import trial as trial_module
 from bench.training.health import BATCH_SIZE, BATCHES, Health, probe_batches
 from bench.training.optimizer import LossScale
 from bench.training.program import Program
-from bench.training.state import snapshot
 from bench.training.trial import train
-from tests.training_made import Made, arrays_of, make_program, small, trial_of
+from tests.training_made import Made, arrays_of, make_program, small, snapshot, trial_of
 
 NUMBERS = [n for n in HealthRecord.model_fields if n not in ("after_epochs", "kind", "depth")]
 BOTH_ENDS = {"health_epochs": [0, -1]}

@@ -26,7 +26,6 @@ from bench.training.order import Order
 from bench.training.pipeline import Feed, make_feed
 from bench.training.precision import PRECISIONS
 from bench.training.program import Program
-from bench.training.state import restore, snapshot
 from bench.training.strategy import make_replicas
 from tests.training_made import variant_of
 
@@ -126,7 +125,8 @@ def _fit(variant: Variant, arrays: Arrays) -> list[Score]:
 
 def _start_again(model: keras.Model, variant: Variant, arrays: Arrays, seed: int) -> None:
     fresh = build_model(variant, arrays.shape, arrays.classes, seed)
-    restore(model.variables, snapshot(fresh.variables))
+    for variable, value in zip(model.variables, fresh.variables, strict=True):
+        variable.assign(value)
 
 
 def _program(variant: Variant, arrays: Arrays, seed: int) -> tuple[Program, keras.Model, Feed]:

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from bench.spec.variant import Variant
 from bench.training.models import build_model
 from bench.training.optimizer import OPTIMIZERS, LossScale, Update, clip_gradients
-from bench.training.state import snapshot
 from bench.training.strategy import make_replicas
-from tests.training_made import FEW, small
+from tests.training_made import FEW, small, snapshot
 
 KINDS = ("value", "norm", "global_norm")
 NUMBERS = st.floats(-1e6, 1e6, width=32)

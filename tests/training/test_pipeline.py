@@ -38,7 +38,7 @@ def batches(variant: Variant, epochs: range, arrays: Arrays | None = None) -> li
     for epoch in epochs:
         for steps, inputs in feed.windows(epoch):
             for step in range(steps):
-                images, labels = feed.batch(0, *feed.take(tf.constant(step), *inputs))
+                images, labels = feed.batch(*feed.take(tf.constant(step), *inputs))
                 found.append((images.numpy(), labels.numpy()))
     return found
 
@@ -153,7 +153,7 @@ def test_an_epoch_that_is_asked_for_again_or_out_of_turn_starts_at_its_first_exa
 
     def first_labels(epoch: int) -> list[int]:
         _, inputs = next(iter(feed.windows(epoch)))
-        _, labels = feed.batch(0, *feed.take(tf.constant(0), *inputs))
+        _, labels = feed.batch(*feed.take(tf.constant(0), *inputs))
         return [int(label) for label in labels]
 
     in_turn = [labels.tolist() for _, labels in batches(variant, range(3))[::21]]
@@ -184,7 +184,6 @@ def test_tfdata_prepares_nothing_of_the_next_epoch_while_one_is_trained(
 def test_the_pipeline_is_traced_once_for_all_epochs() -> None:
     traces, of_epoch = [], Order.of_epoch
     variant = small(pipeline="tfdata")
-    feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
 
     def noted(order: Order, epoch: Any) -> Any:
         traces.append(epoch)
@@ -192,6 +191,7 @@ def test_the_pipeline_is_traced_once_for_all_epochs() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Order, "of_epoch", noted)
+        feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
         for epoch in range(3):
             next(iter(feed.windows(epoch)))
     assert len(traces) == 1

@@ -18,10 +18,19 @@ from bench.training.optimizer import OPTIMIZERS
 from bench.training.outcome import CannotRun
 from bench.training.program import Program
 from bench.training.source import Source
-from bench.training.state import snapshot, weights_l2
+from bench.training.state import weights_l2
 from bench.training.step import count_correct
 from bench.training.windows import Window
-from tests.training_made import SMALL, Made, arrays_of, make_program, small, train_fresh, variant_of
+from tests.training_made import (
+    SMALL,
+    Made,
+    arrays_of,
+    make_program,
+    small,
+    snapshot,
+    train_fresh,
+    variant_of,
+)
 
 TEN_STEPS = {"examples": 320}
 TOLERANCE = {"float32": 1e-6, "float64": 1e-13, "mixed_bfloat16": 5e-4, "mixed_float16": 5e-4}
@@ -77,7 +86,7 @@ def _plain_loop(variant: Variant, source: Made) -> tuple[keras.Model, list[float
     losses, correct = [], 0
     for steps, inputs in source.feed.windows(0):
         for step in range(steps):
-            images, labels = source.feed.batch(0, *source.feed.take(tf.constant(step), *inputs))
+            images, labels = source.feed.batch(*source.feed.take(tf.constant(step), *inputs))
             with tf.GradientTape() as tape:
                 logits = model(images, training=True)
                 loss = loss_of(labels, logits)
@@ -244,6 +253,44 @@ def test_an_epoch_is_timed_from_before_its_first_window_to_after_its_last() -> N
     assert result.epoch_s == 8.0
 
 
+@pytest.mark.parametrize(
+    "asked", [{"norm": "bn_post", "optimizer": "adam"}, {"pipeline": "tfdata"}]
+)
+def test_a_warm_up_takes_its_time_and_leaves_no_trace(asked: dict[str, Any]) -> None:
+    variant = small(**asked)
+    warm, cold = (make_program(variant, clock=Ticks()) for _ in range(2))
+    for made in (warm, cold):
+        made.program.cold_start()
+    done = warm.program.warm_up(warmup_s=4.0, min_timing_s=0.0)
+    # A clock that moves on by a second a window, of 21 steps each.
+    assert (done.steps, done.elapsed_s, done.repeats) == (4 * 21, 4.0, 1)
+    for made in (warm, cold):
+        made.program.run_epoch(0)
+    for mine, theirs in zip(snapshot(warm.state), snapshot(cold.state), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_an_epoch_too_short_to_time_is_timed_several_times_and_trained_once() -> None:
+    variant = small(norm="bn_post", precision="mixed_float16")
+    timed, once = (make_program(variant, clock=Ticks()) for _ in range(2))
+    for made in (timed, once):
+        made.program.cold_start()
+    assert timed.program.warm_up(warmup_s=0.0, min_timing_s=2.5).repeats == 3
+    often, alone = timed.program.run_epoch(0), once.program.run_epoch(0)
+    assert (often.repeats, alone.repeats) == (3, 1)
+    assert (often.epoch_s, often.window_s) == (alone.epoch_s, alone.window_s) == (1.0, (1.0,))
+    assert (often.loss, often.accuracy) == (alone.loss, alone.accuracy)
+    for mine, theirs in zip(snapshot(timed.state), snapshot(once.state), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_stream_can_be_deterministic_and_then_no_clock_stands_in_its_graph() -> None:
+    variant = small(pipeline="tfdata", deterministic=True)
+    record = train_fresh(variant)
+    assert record.status == "completed", record.error
+    assert {epoch.input_wait_s for epoch in record.epochs} == {None}
+
+
 class ChangesItsWindows:
     """A feed that splits its second epoch differently from its first."""
 
@@ -254,9 +301,8 @@ class ChangesItsWindows:
         self.take, self.batch = made.feed.take, made.feed.batch
 
     def windows(self, epoch: int) -> Iterator[Window]:
-        for steps, (*data, by_step) in self._feed.windows(epoch):
-            kept = steps - epoch
-            yield kept, (*data, by_step[:kept])
+        for steps, inputs in self._feed.windows(epoch):
+            yield steps - epoch, inputs
 
 
 def test_tracing_again_inside_an_epoch_is_an_error() -> None:
@@ -291,13 +337,13 @@ def test_correct_answers_are_counted_at_the_largest_logit() -> None:
 
 
 def slow(seconds: float) -> Callable[..., Any]:
-    """``Source.prepared`` that takes so much longer."""
-    prepared = Source.prepared
+    """``Source.look_up`` that takes so much longer."""
+    look_up = Source.look_up
 
-    def later(source: Source, images: Any, indices: Any) -> Any:
+    def later(source: Source, images: Any, labels: Any, indices: Any) -> Any:
         asleep = tf.py_function(lambda: time.sleep(seconds), [], [])
         with tf.control_dependencies([asleep]):
-            return prepared(source, tf.identity(images), indices)
+            return look_up(source, images, labels, tf.identity(indices))
 
     return later
 
@@ -306,7 +352,7 @@ def slow(seconds: float) -> Callable[..., Any]:
 def test_the_time_that_steps_wait_for_their_batches_is_known(
     jit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Source, "prepared", slow(0.1))
+    monkeypatch.setattr(Source, "look_up", slow(0.1))
     made = make_program(small(pipeline="tfdata", jit=jit, examples=320))
     made.program.cold_start()
     result = made.program.run_epoch(0)

@@ -70,6 +70,11 @@ def test_device_memory_is_that_of_the_fullest_gpu(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         tf.config.experimental, "get_memory_info", lambda name: {"peak": peaks[name]}
     )
-    assert runtime.peak_device_memory_bytes() == 30
+    monkeypatch.setattr(
+        tf.config.experimental, "reset_memory_stats", lambda name: peaks.update({name: 5})
+    )
+    assert runtime.take_peak_device_memory_bytes() == 30
+    # What was taken is counted anew.
+    assert runtime.take_peak_device_memory_bytes() == 5
     seen.clear()
-    assert runtime.peak_device_memory_bytes() is None
+    assert runtime.take_peak_device_memory_bytes() is None

@@ -1,20 +1,9 @@
-"""Batches as training takes them: parts of replicas, numbers from bytes."""
+"""Batches as training takes them: numbers from bytes."""
 
 import numpy as np
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bench.training.source import part_of, to_unit_range
-from tests.training_made import FEW
-
-
-@FEW
-@given(st.integers(1, 8), st.integers(1, 5))
-def test_replicas_take_consecutive_parts_that_make_up_the_batch(replicas: int, size: int) -> None:
-    batch = tf.range(replicas * size, dtype=tf.int64)
-    parts = [part_of(batch, tf.constant(rank), size).numpy() for rank in range(replicas)]
-    np.testing.assert_array_equal(np.concatenate(parts), batch.numpy())
+from bench.training.source import to_unit_range
 
 
 def test_bytes_become_numbers_from_zero_to_one() -> None:
