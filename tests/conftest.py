@@ -1,13 +1,13 @@
 """What several rooms' tests need."""
 
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from bench.datasets.fetch import fetch
+from tests.cuda.stack import build
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("bench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,9 +36,5 @@ def configured_tensorflow() -> None:
 
 @pytest.fixture(scope="session")
 def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a library that answers as FAKE_NVML_* variables say."""
-    folder = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).parent / "measure/fake_nvml.c"
-    command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", str(source)]
-    subprocess.run([*command, "-o", str(folder / "libnvidia-ml.so.1")], check=True)
-    return folder
+    """The folder of a library in NVML's place, which answers as FAKE_* variables say."""
+    return build(tmp_path_factory.mktemp("nvml"), ["libnvidia-ml.so.1"])
