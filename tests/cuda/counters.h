@@ -1,10 +1,11 @@
 /* What this process has had its devices do, counted by the driver's library.
  *
- *   FAKE_CUDA_DUMP=FILE     a process that used a device appends its counts there as it exits,
- *                           as one line of JSON
+ *   FAKE_CUDA_COUNTERS=FOLDER   a process that uses a device counts in FOLDER/<pid>.counts, which
+ *                               can be read at any time, also after the process was killed
  *
- * Counts are by device, in the order in which this process sees its devices. Every library of the
- * stack counts here; one that is not the driver's asks the driver's for ``fake_count``.
+ * The file is a line of JSON, padded to a page, that names devices and counts, then the counts of
+ * each device as 64-bit integers, then the copies and the bytes from each device to each. Devices
+ * are in the order in which the process sees them. All libraries of the stack count here.
  */
 #ifndef COUNTERS_H
 #define COUNTERS_H
@@ -24,25 +25,21 @@
     X(blas_lt_calls)  /* each of which launches one or more kernels on a GPU */ \
     X(dnn_calls) \
     X(collectives)    /* NCCL, on one rank */ \
-    X(stream_syncs)   /* the host waits for a stream, for the device, */ \
-    X(event_syncs)    /* for an event */ \
+    X(stream_syncs)   /* the host waits for a stream, or for the device, */ \
+    X(event_syncs)    /* or for an event */ \
     X(event_waits)    /* a stream waits for an event; the host does not */ \
-    X(memory_bytes) X(peak_memory_bytes) /* held now, and the most since the last reset */
+    X(peak_memory_bytes)  /* the most that was held since the last reset */ \
+    X(memory_bytes)       /* held now */ \
+    X(memory_found_bytes) /* what others held when this process came to the device */
 
 #define AS_ENUM(name) COUNT_##name,
 typedef enum { COUNTS(AS_ENUM) COUNT_KINDS } Count;
 
-/* Add ``amount`` to a count of the device of the current context. */
-void fake_count(Count count, long long amount);
-
-/* Set all counts to 0, except the memory that is held; its peak begins there. */
+/* Set all counts to 0 but the last two; the peak begins at what is held. */
 void fake_counters_reset(void);
 
-/* All counts as JSON, in a static buffer that the next call overwrites. */
-const char *fake_counters_json(void);
-
-/* For the driver's own files: counts of a device that need not be the current one. */
-void count_on(int device, Count count, long long amount);
+/* For the driver's own files. */
+void add_count(int device, Count count, long long amount);
 void count_to_device(int device, size_t bytes);
 void count_to_host(int device, size_t bytes);
 void count_between(int from, int to, size_t bytes);

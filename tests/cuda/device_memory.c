@@ -110,7 +110,7 @@ void copy(void *to, const void *from, size_t bytes) {
 
 void fill(void *to, unsigned value, size_t width, size_t count) {
     int device = device_of(to);
-    if (device >= 0) count_on(device, COUNT_memsets, 1);
+    if (device >= 0) add_count(device, COUNT_memsets, 1);
     for (size_t i = 0; i < count; i++) memcpy((char *)to + i * width, &value, width);
 }
 

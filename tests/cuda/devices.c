@@ -93,12 +93,6 @@ int device_card(int device) { return places[device].card; }
 int device_slot(int device) { return places[device].slot; }
 int current_device(void) { return current ? current->device : 0; }
 
-int has_context(void) {
-    for (int device = 0; device < MAX_CARDS; device++)
-        if (retained[device]) return 1;
-    return 0;
-}
-
 void device_uuid_text(int device, char *out, size_t size) {
     uuid_text(places[device].card, places[device].slot, out, size);
 }
@@ -173,8 +167,12 @@ int cuDeviceGetP2PAttribute(int *value, int, int device, int peer) {
 
 int cuDevicePrimaryCtxRetain(Context **context, int device) {
     if (device < 0 || device >= device_count()) return INVALID_DEVICE;
+    Place place = places[device];
     contexts[device].device = device;
-    if (retained[device]++ == 0) memory_charge(places[device].card, places[device].slot, 0);
+    if (retained[device]++ == 0) {
+        add_count(device, COUNT_memory_found_bytes, memory_used(place.card, place.slot));
+        memory_charge(place.card, place.slot, 0);
+    }
     *context = &contexts[device];
     return SUCCESS;
 }
@@ -204,7 +202,10 @@ int cuCtxGetStreamPriorityRange(int *least, int *greatest) {
     return SUCCESS;
 }
 
-int cuCtxSynchronize(void) { fake_count(COUNT_stream_syncs, 1); return SUCCESS; }
+int cuCtxSynchronize(void) {
+    add_count(current_device(), COUNT_stream_syncs, 1);
+    return SUCCESS;
+}
 
 int cuGetErrorName(int, const char **text) { *text = "FAKE_CUDA_ERROR"; return SUCCESS; }
 

@@ -26,8 +26,8 @@ int device_card(int device);
 int device_slot(int device);
 void device_uuid_text(int device, char *out, size_t size);
 
+/* That of the current context; the first where there is none, as the runtime has it. */
 int current_device(void);
-int has_context(void);
 
 /* The device of an address, -1 for the host's. */
 int device_of(const void *address);

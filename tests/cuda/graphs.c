@@ -60,7 +60,7 @@ static void destroy(Graph *graph) {
 
 static void run(const Graph *graph, int device) {
     for (const Node *node = graph->first; node; node = node->next) {
-        if (node->kind == KERNEL) count_on(device, COUNT_graph_kernels, 1);
+        if (node->kind == KERNEL) add_count(device, COUNT_graph_kernels, 1);
         if (node->kind == COPY) copy(node->to, node->from, node->bytes);
         if (node->kind == FILL) fill(node->to, node->value, node->width, node->count);
         if (node->kind == CHILD) run(node->child, device);
@@ -113,7 +113,7 @@ int cuGraphExecDestroy(Graph *exec) { destroy(exec); return SUCCESS; }
 
 int cuGraphLaunch(Graph *exec, Stream *stream) {
     int device = stream ? stream->device : current_device();
-    count_on(device, COUNT_graph_launches, 1);
+    add_count(device, COUNT_graph_launches, 1);
     run(exec, device);
     return SUCCESS;
 }

@@ -24,12 +24,12 @@ int cuStreamGetPriority(Stream *, int *priority) { *priority = 0; return SUCCESS
 int cuStreamQuery(Stream *) { return SUCCESS; }
 
 int cuStreamSynchronize(Stream *stream) {
-    count_on(device_or_current(stream), COUNT_stream_syncs, 1);
+    add_count(device_or_current(stream), COUNT_stream_syncs, 1);
     return SUCCESS;
 }
 
 int cuStreamWaitEvent(Stream *stream, Event *, unsigned) {
-    count_on(device_or_current(stream), COUNT_event_waits, 1);
+    add_count(device_or_current(stream), COUNT_event_waits, 1);
     return SUCCESS;
 }
 
@@ -49,7 +49,7 @@ int cuEventRecord(Event *, Stream *) { return SUCCESS; }
 int cuEventQuery(Event *) { return SUCCESS; }
 
 int cuEventSynchronize(Event *event) {
-    count_on(event->device, COUNT_event_syncs, 1);
+    add_count(event->device, COUNT_event_syncs, 1);
     return SUCCESS;
 }
 
@@ -91,7 +91,7 @@ int cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, void *, in
 void fake_compute(Stream *stream, Count count) {
     Graph *graph = captured(stream);
     if (graph) graph_add_kernel(graph);
-    else count_on(device_or_current(stream), count, 1);
+    else add_count(device_or_current(stream), count, 1);
 }
 
 int cuLaunchKernel(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
