@@ -11,7 +11,9 @@ and do nothing. So results are garbage, times mean nothing, and neither is ever 
 """
 
 import os
+import shutil
 import subprocess
+import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +87,9 @@ def build(folder: Path, libraries: Iterable[str] = tuple(LIBRARIES)) -> Stack:
     folder.mkdir(parents=True, exist_ok=True)
     for name in libraries:
         sources = [str(_SOURCES / source) for source in LIBRARIES[name]]
-        command = [*_COMPILE, *sources, "-pthread", "-ldl", "-o", str(folder / name)]
-        subprocess.run(command, check=True)
+        # By its soname a loader knows one that was loaded before from elsewhere.
+        link = ["-pthread", "-ldl", f"-Wl,-soname,{name}", "-o", str(folder / name)]
+        subprocess.run([*_COMPILE, *sources, *link], check=True)
     return Stack(folder)
 
 
@@ -99,6 +102,17 @@ def subset(stack: Stack, folder: Path, libraries: Iterable[str]) -> Stack:
 
 
 def lay_out_wheels(stack: Stack, site: Path) -> None:
-    """Put the libraries of ``stack`` below ``site`` as pip puts those of NVIDIA's wheels."""
+    """Make ``site`` a folder of packages as ``make install`` leaves it where there is a GPU.
+
+    It holds this environment's packages, and the libraries of ``stack`` where pip puts those of
+    NVIDIA's wheels. A process that is to use them has it in PYTHONPATH.
+    """
     for wheel, libraries in WHEELS.items():
         subset(stack, site / "nvidia" / wheel / "lib", libraries)
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if package.name == "tensorflow":
+            # Its libraries look for NVIDIA's from where they are: these folders have to be real.
+            ignore = shutil.ignore_patterns("include", "__pycache__")
+            shutil.copytree(package, site / "tensorflow", copy_function=os.symlink, ignore=ignore)
+        elif package.name != "nvidia":
+            (site / package.name).symlink_to(package)
