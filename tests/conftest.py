@@ -1,13 +1,13 @@
 """What several rooms' tests need."""
 
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from bench.datasets.fetch import fetch
+from tests.cuda.stack import Stack, build, subset
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("bench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -35,10 +35,13 @@ def configured_tensorflow() -> None:
 
 
 @pytest.fixture(scope="session")
-def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a library that answers as FAKE_NVML_* variables say."""
+def cuda_stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """A whole CUDA stack that counts and computes nothing."""
+    return build(tmp_path_factory.mktemp("cuda"))
+
+
+@pytest.fixture(scope="session")
+def fake_nvml(cuda_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a library in NVML's place, which answers as FAKE_* variables say."""
     folder = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).parent / "measure/fake_nvml.c"
-    command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", str(source)]
-    subprocess.run([*command, "-o", str(folder / "libnvidia-ml.so.1")], check=True)
-    return folder
+    return subset(cuda_stack, folder, ["libnvidia-ml.so.1"]).folder

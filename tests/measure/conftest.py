@@ -12,6 +12,8 @@ import pytest
 
 Ask = Callable[..., Any]
 
+_NAMES = {"cards": "FAKE_GPUS", "mig": "FAKE_MIG"}
+
 _PROGRAM = """
 import dataclasses, json
 from bench.errors import BenchError
@@ -27,10 +29,13 @@ print(json.dumps(answer, default=dataclasses.asdict))
 
 @pytest.fixture
 def ask(fake_nvml: Path) -> Ask:
-    """Evaluate an expression over ``bench.measure.gpu`` where FAKE_NVML_<key>=value."""
+    """Evaluate an expression over ``bench.measure.gpu`` on a machine that ``fake`` describes.
+
+    ``cards`` is their number, ``mig`` the card that is split; any other is FAKE_NVML_<key>=value.
+    """
 
     def asked(expression: str, library: bool = True, **fake: object) -> Any:
-        variables = {f"FAKE_NVML_{key.upper()}": str(value) for key, value in fake.items()}
+        variables = {_NAMES.get(key, f"FAKE_NVML_{key.upper()}"): str(fake[key]) for key in fake}
         path = {"LD_LIBRARY_PATH": str(fake_nvml)} if library else {}
         run = subprocess.run(
             [sys.executable, "-c", _PROGRAM.format(expression=expression)],

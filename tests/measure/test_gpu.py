@@ -31,11 +31,11 @@ def test_a_card_is_described_in_si_units(ask: Ask) -> None:
     (card,) = ask("gpus()")
     assert card == {
         "index": 0,
-        "name": "Fake A100",
+        "name": "Fake H100",
         "uuid": CARD_0,
         "pci_bus_id": "0000:af:00.0",
-        "memory_bytes": 40 * GIB,
-        "compute_capability": "8.0",
+        "memory_bytes": 80 * GIB,
+        "compute_capability": "9.0",
         "mig": False,
         "instances": [],
     }
@@ -47,7 +47,7 @@ def test_without_a_driver_there_are_no_cards_and_no_error(ask: Ask) -> None:
 
 
 def test_the_driver_states_its_version_and_the_newest_cuda_it_runs(ask: Ask) -> None:
-    assert ask("driver()") == {"version": "570.86.15", "cuda": "12.8"}
+    assert ask("driver()") == {"version": "575.57.08", "cuda": "12.9"}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_card_that_knows_no_mig_is_not_split(ask: Ask) -> None:
 
 def test_memory_is_none_only_where_neither_version_of_the_query_works(ask: Ask) -> None:
     newer = "nvmlDeviceGetMemoryInfo_v2=25"
-    assert ask("gpus()", fail=newer)[0]["memory_bytes"] == 40 * GIB
+    assert ask("gpus()", fail=newer)[0]["memory_bytes"] == 80 * GIB
     (card,) = ask("gpus()", fail=f"{newer},nvmlDeviceGetMemoryInfo=3")
     assert card["memory_bytes"] is None
 
@@ -92,7 +92,7 @@ def test_memory_is_none_only_where_neither_version_of_the_query_works(ask: Ask) 
 def test_a_split_card_lists_its_instances_and_skips_empty_slots(ask: Ask) -> None:
     split, whole = ask("gpus()", cards=2, mig=1)
     assert (split["mig"], whole["mig"]) == (True, False)
-    assert [instance["memory_bytes"] for instance in split["instances"]] == [5 * GIB] * 2
+    assert [instance["memory_bytes"] for instance in split["instances"]] == [10 * GIB] * 2
     assert split["instances"][1]["uuid"] == INSTANCE
     assert split["instances"][1]["pci_bus_id"] == split["pci_bus_id"]
 
@@ -181,7 +181,7 @@ def test_a_broken_driver_leaves_the_rest_of_the_environment_standing(ask: Ask) -
 def test_the_environment_holds_the_cards_and_the_driver(ask: Ask) -> None:
     found = ask("environment()", cards=2)
     assert [card["uuid"] for card in found["gpus"]] == [CARD_1, CARD_0]
-    assert found["driver"] == {"version": "570.86.15", "cuda": "12.8"}
+    assert found["driver"] == {"version": "575.57.08", "cuda": "12.9"}
     assert found["gpu_error"] is None
 
 

@@ -1,0 +1,118 @@
+"""A CUDA stack that counts and computes nothing, built from the C sources beside this file.
+
+Usage:
+    stack = build(tmp_path)                                  # every library in one folder
+    run(command, env=stack.environment(gpus=2, counters=folder, FAKE_GPU_CAPABILITY="8.9"))
+    for counts in read_counts(folder): ...                   # tests.cuda.counts
+
+TensorFlow registers its GPUs and trains on them: data is placed and copied, kernels are launched
+and do nothing. So results are garbage, times mean nothing, and neither is ever published.
+``stack.h`` says which variables describe the machine, ``nvml.h`` which make NVML fail or answer.
+"""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_SOURCES = Path(__file__).parent
+_MEMORY = ("memory_table.c",)
+_DRIVER = ("counters.c", "devices.c", "device_memory.c", "streams.c", "graphs.c")
+
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "libnvidia-ml.so.1": ("nvml.c", "nvml_rules.c", "nvml_state.c", *_MEMORY),
+    "libcuda.so.1": (*_DRIVER, *_MEMORY),
+    "libcudart.so.12": ("cudart.c",),
+    "libcublas.so.12": ("cublas.c",),
+    "libcublasLt.so.12": ("cublaslt.c",),
+    "libcudnn.so.9": ("cudnn.c",),
+    "libcufft.so.11": ("empty.c",),
+    "libcusolver.so.11": ("empty.c",),
+    "libcusparse.so.12": ("empty.c",),
+    "libnccl.so.2": ("nccl.c",),
+}
+"""Each library by the name that a loader asks for, and the sources that it is made from."""
+
+DRIVER = ("libcuda.so.1", "libnvidia-ml.so.1")
+"""What NVIDIA's driver brings; pip brings the others."""
+
+WHEELS: dict[str, tuple[str, ...]] = {
+    "cublas": ("libcublas.so.12", "libcublasLt.so.12"),
+    "cuda_runtime": ("libcudart.so.12",),
+    "cudnn": ("libcudnn.so.9",),
+    "cufft": ("libcufft.so.11",),
+    "cusolver": ("libcusolver.so.11",),
+    "cusparse": ("libcusparse.so.12",),
+    "nccl": ("libnccl.so.2",),
+}
+"""The libraries of each of NVIDIA's wheels, by the wheel's folder below nvidia/."""
+
+# gnu2x: parameters that are not looked at need no name.
+_COMPILE = ("cc", "-std=gnu2x", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Libraries in a folder, and how a process is made to load them."""
+
+    folder: Path
+
+    def environment(
+        self,
+        gpus: int = 1,
+        counters: Path | None = None,
+        memory: Path | None = None,
+        **variables: str,
+    ) -> dict[str, str]:
+        """This process's environment with ``gpus`` cards, and ``variables`` besides.
+
+        Each process counts in a file of its own in the folder ``counters``; processes with the
+        same file ``memory`` share the cards' memory.
+        """
+        before = os.environ.get("LD_LIBRARY_PATH")
+        path = f"{self.folder}:{before}" if before else str(self.folder)
+        own = {"LD_LIBRARY_PATH": path, "FAKE_GPUS": str(gpus)}
+        if counters is not None:
+            own["FAKE_CUDA_COUNTERS"] = str(counters)
+        if memory is not None:
+            own["FAKE_CUDA_MEMORY"] = str(memory)
+        return {**os.environ, **own, **variables}
+
+
+def build(folder: Path, libraries: Iterable[str] = tuple(LIBRARIES)) -> Stack:
+    """Build ``libraries`` into ``folder``; what is left out is missing there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in libraries:
+        sources = [str(_SOURCES / source) for source in LIBRARIES[name]]
+        # By its soname a loader knows one that was loaded before from elsewhere.
+        link = ["-pthread", "-ldl", f"-Wl,-soname,{name}", "-o", str(folder / name)]
+        subprocess.run([*_COMPILE, *sources, *link], check=True)
+    return Stack(folder)
+
+
+def subset(stack: Stack, folder: Path, libraries: Iterable[str]) -> Stack:
+    """Some libraries of ``stack`` in another folder, as on a machine that lacks the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in libraries:
+        (folder / name).hardlink_to(stack.folder / name)
+    return Stack(folder)
+
+
+def lay_out_wheels(stack: Stack, site: Path) -> None:
+    """Make ``site`` a folder of packages as ``make install`` leaves it where there is a GPU.
+
+    It holds this environment's packages, and the libraries of ``stack`` where pip puts those of
+    NVIDIA's wheels. A process that is to use them has it in PYTHONPATH.
+    """
+    for wheel, libraries in WHEELS.items():
+        subset(stack, site / "nvidia" / wheel / "lib", libraries)
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if package.name == "tensorflow":
+            # Its libraries look for NVIDIA's from where they are: these folders have to be real.
+            ignore = shutil.ignore_patterns("include", "__pycache__")
+            shutil.copytree(package, site / "tensorflow", copy_function=os.symlink, ignore=ignore)
+        elif package.name != "nvidia":
+            (site / package.name).symlink_to(package)
