@@ -88,27 +88,25 @@ def _fault(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[A
 
 def _ending(job: dict[str, Any], variant: Variant, replicas: Replicas, feed_of: Any) -> Arrays_:
     """The status and the reason of a trial whose cold start fails."""
-    with replicas.scope():
-        program, _ = _program(job, variant, replicas, feed_of)
-        try:
-            program.cold_start()
-        except Exception as error:
-            status, reason = outcome_of(error)
-            return {"status": status, "reason": reason}
+    program, _ = _program(job, variant, replicas, feed_of)
+    try:
+        program.cold_start()
+    except Exception as error:
+        status, reason = outcome_of(error)
+        return {"status": status, "reason": reason}
     raise AssertionError(f"TensorFlow ran {job['name']}")
 
 
 def _late(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
     """The seconds of an epoch, and those of the call for it."""
-    with replicas.scope():
-        program, _ = _program(job, variant, replicas)
-        program.cold_start()
-        program.run_epoch(0)
-        if replicas.worker == variant.workers - 1:
-            time.sleep(LATE_S)
-        started = time.perf_counter()
-        epoch_s = program.run_epoch(1).epoch_s
-        return {"taken": _NONE}, {"epoch_s": epoch_s, "call_s": time.perf_counter() - started}
+    program, _ = _program(job, variant, replicas)
+    program.cold_start()
+    program.run_epoch(0)
+    if replicas.worker == variant.workers - 1:
+        time.sleep(LATE_S)
+    started = time.perf_counter()
+    epoch_s = program.run_epoch(1).epoch_s
+    return {"taken": _NONE}, {"epoch_s": epoch_s, "call_s": time.perf_counter() - started}
 
 
 def _examine(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
@@ -120,7 +118,7 @@ def _examine(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple
         model = build_model(variant, arrays.shape, arrays.classes, _SEED)
         update = Update(variant, model, replicas)
         program = Program(variant, model, update, feed, replicas)
-        program.run_epoch(0)
+    program.run_epoch(0)
     before = snapshot(program.step.variables)
     health = Health(variant, model, update, replicas, arrays).look(after_epochs=1)
     after = snapshot(program.step.variables)
@@ -135,19 +133,22 @@ def _program(
     if job["one_bright"]:
         arrays = _one_bright(arrays, variant)
     feed = feed_of(variant, arrays, _SEED, replicas)
-    model = build_model(variant, arrays.shape, arrays.classes, _SEED)
-    update = Update(variant, model, replicas)
-    return Program(variant, model, update, feed, replicas), model
+    with replicas.scope():
+        model = build_model(variant, arrays.shape, arrays.classes, _SEED)
+        update = Update(variant, model, replicas)
+        return Program(variant, model, update, feed, replicas), model
 
 
 def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
-    with replicas.scope():
-        program, model = _program(job, variant, replicas)
-        with _Counted() as counted:
-            program.cold_start()
-        result = program.run_epoch(0)
-        variables = [*model.trainable_variables, *model.non_trainable_variables]
-        weights = {f"weights_{i}": _on_replicas(v) for i, v in enumerate(variables)}
+    program, model = _program(job, variant, replicas)
+    with _Counted() as counted:
+        program.cold_start()
+    result = program.run_epoch(0)
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    weights = {
+        f"weights_{i}": np.stack([p.numpy() for p in replicas.parts(v.value)])
+        for i, v in enumerate(variables)
+    }
     facts = {
         **norm_settings(model),
         **dataclasses.asdict(result),
@@ -158,11 +159,6 @@ def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[A
         "bytes_seen_reduced": counted.bytes,
     }
     return {**weights, "taken": _NONE}, facts
-
-
-def _on_replicas(variable: Any) -> np.ndarray:
-    strategy = tf.distribute.get_strategy()
-    return np.stack([p.numpy() for p in strategy.experimental_local_results(variable.value)])
 
 
 def _one_bright(arrays: Arrays, variant: Variant) -> Arrays:
@@ -204,17 +200,15 @@ def _look(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Ar
         taken = feed.take(step, *inputs)
         return replicas.run(lambda *t: _numbers(feed.batch(*t)[0]), taken)
 
-    with replicas.scope():
-        strategy = tf.distribute.get_strategy()
-        compiled = tf.function(of_step, autograph=False)
-        epochs = [
-            [
-                np.stack([r.numpy() for r in strategy.experimental_local_results(given)])
-                for steps, inputs in feed.windows(epoch)
-                for given in (compiled(tf.constant(i), *inputs) for i in range(steps))
-            ]
-            for epoch in range(2)
+    compiled = tf.function(of_step, autograph=False)
+    epochs = [
+        [
+            np.stack([part.numpy() for part in replicas.parts(given)])
+            for steps, inputs in feed.windows(epoch)
+            for given in (compiled(tf.constant(i), *inputs) for i in range(steps))
         ]
+        for epoch in range(2)
+    ]
     return {"taken": np.array(epochs)}, {}
 
 
