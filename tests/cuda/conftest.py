@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.cuda.arrangements import JITS, REPLICAS, STEPS, EpochPair, EpochPairs, variants_of
+from tests.cuda.measured_epoch import MeasuredEpoch, NotMeasured, measure
 from tests.cuda.stack import Stack
 
 Evaluate = Callable[..., Any]
@@ -70,4 +72,23 @@ def _machine(stack: Stack, folder: Path, gpus: int, variables: Mapping[str, str]
     counters = folder / "counts"
     counters.mkdir(exist_ok=True)
     order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **variables}
-    return stack.environment(gpus, counters, folder / "memory", **order)
+    return stack.environment(gpus, order, counters, folder / "memory")
+
+
+@pytest.fixture(scope="session")
+def epoch_pair(cuda_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> EpochPairs:
+    """The short epoch and the long one of a case; all of a strategy's come from one process."""
+    known: dict[str, list[MeasuredEpoch | NotMeasured]] = {}
+
+    def pair(strategy: str, jit: str) -> EpochPair:
+        if strategy not in known:
+            folder = tmp_path_factory.mktemp("counts")
+            variants = variants_of(strategy)
+            known[strategy] = measure(cuda_stack, variants, REPLICAS[strategy], folder)
+        first = JITS[strategy].index(jit) * len(STEPS)
+        short, long = known[strategy][first : first + len(STEPS)]
+        assert isinstance(short, MeasuredEpoch), short
+        assert isinstance(long, MeasuredEpoch), long
+        return EpochPair(short, long)
+
+    return pair

@@ -15,6 +15,7 @@ import os
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _HEADER_BYTES = 4096
 
@@ -65,6 +66,15 @@ class Counts:
     pid: int
     devices: tuple[DeviceCounts, ...]
     between: tuple[Between, ...]
+
+    @classmethod
+    def of_json(cls, data: dict[str, Any]) -> "Counts":
+        """From what ``dataclasses.asdict`` and JSON have made of one."""
+        return cls(
+            pid=data["pid"],
+            devices=tuple(DeviceCounts(**device) for device in data["devices"]),
+            between=tuple(Between(**pair) for pair in data["between"]),
+        )
 
     def into(self, device: int) -> int:
         """Bytes that came to ``device`` from the host and from other devices."""

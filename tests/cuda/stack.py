@@ -2,7 +2,7 @@
 
 Usage:
     stack = build(tmp_path)                                  # every library in one folder
-    run(command, env=stack.environment(gpus=2, counters=folder, FAKE_GPU_CAPABILITY="8.9"))
+    run(command, env=stack.environment(2, {"FAKE_GPU_CAPABILITY": "8.9"}, counters=folder))
     for counts in read_counts(folder): ...                   # tests.cuda.counts
 
 TensorFlow registers its GPUs and trains on them: data is placed and copied, kernels are launched
@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +63,9 @@ class Stack:
     def environment(
         self,
         gpus: int = 1,
+        variables: Mapping[str, str] | None = None,
         counters: Path | None = None,
         memory: Path | None = None,
-        **variables: str,
     ) -> dict[str, str]:
         """This process's environment with ``gpus`` cards, and ``variables`` besides.
 
@@ -79,7 +79,7 @@ class Stack:
             own["FAKE_CUDA_COUNTERS"] = str(counters)
         if memory is not None:
             own["FAKE_CUDA_MEMORY"] = str(memory)
-        return {**os.environ, **own, **variables}
+        return {**os.environ, **own, **(variables or {})}
 
 
 def build(folder: Path, libraries: Iterable[str] = tuple(LIBRARIES)) -> Stack:

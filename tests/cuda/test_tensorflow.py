@@ -23,7 +23,9 @@ def registered(code: str, env: dict[str, str]) -> list[dict[str, object]]:
 
 
 def test_tensorflow_registers_every_gpu_that_is_visible(cuda_stack: Stack) -> None:
-    env = cuda_stack.environment(4, FAKE_GPU_CAPABILITY="8.6", CUDA_VISIBLE_DEVICES="2,1", **QUIET)
+    env = cuda_stack.environment(
+        4, {"FAKE_GPU_CAPABILITY": "8.6", "CUDA_VISIBLE_DEVICES": "2,1", **QUIET}
+    )
     gpu = {"device_name": "Fake H100", "compute_capability": [8, 6]}
     assert registered(REGISTERED, env) == [gpu, gpu]
 
@@ -33,7 +35,7 @@ def test_it_registers_none_where_a_library_is_missing(
     cuda_stack: Stack, tmp_path: Path, missing: str
 ) -> None:
     stack = subset(cuda_stack, tmp_path / "part", [name for name in LIBRARIES if name != missing])
-    assert registered(REGISTERED, stack.environment(2, **QUIET)) == []
+    assert registered(REGISTERED, stack.environment(2, QUIET)) == []
 
 
 def test_it_finds_the_libraries_where_pip_puts_them_once_cusolver_is_loaded(
@@ -42,7 +44,7 @@ def test_it_finds_the_libraries_where_pip_puts_them_once_cusolver_is_loaded(
     site = tmp_path / "site-packages"
     lay_out_wheels(cuda_stack, site)
     driver = subset(cuda_stack, tmp_path / "driver", DRIVER)
-    env = driver.environment(2, PYTHONPATH=str(site), **QUIET)
+    env = driver.environment(2, {"PYTHONPATH": str(site), **QUIET})
     load = (
         "import ctypes\n"
         f"ctypes.CDLL({str(site / 'nvidia/cusolver/lib/libcusolver.so.11')!r}, ctypes.RTLD_GLOBAL)"
