@@ -16,7 +16,7 @@ import tensorflow as tf
 _Tensor = Any
 
 
-class FusedBatchNormalization(keras.layers.BatchNormalization):
+class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     """``keras.layers.BatchNormalization()``, not synchronized, in one operation while it trains.
 
     Input of any rank from 2 with channels last, float32 or, with float32 weights and

@@ -73,7 +73,7 @@ def count_parameters(model: keras.Model) -> tuple[int, int]:
 
 
 def norm_settings(model: keras.Model) -> dict[str, Any]:
-    """How many norms stand in ``model``, the constants that they use, how batch norm is computed."""
+    """How many norms stand in ``model``, their constants, and how batch norm is computed."""
     norms = [layer for layer in model.layers if isinstance(layer, _NORMS)]
     keys = ("epsilon", "momentum", "synchronized")
     found = {f"norm_{k}": getattr(norms[0], k) for k in keys if norms and hasattr(norms[0], k)}
