@@ -28,7 +28,7 @@ def check_kernels(variant: Variant) -> None:
 def missing_kernels(variant: Variant, kind: str) -> str | None:
     """The operation that has no kernel on devices of ``kind``, GPU or CPU, and what to set."""
     name = PRECISIONS[variant.precision].dtype
-    if variant.jit != "none" or tf.as_dtype(name) in _dtypes(_LOSS, kind):
+    if variant.jit != "none" or tf.as_dtype(name) in dtypes_with_kernels(_LOSS, kind):
         return None
     return (
         f"{_LOSS} has no {kind} kernel for {name}: "
@@ -36,14 +36,14 @@ def missing_kernels(variant: Variant, kind: str) -> str | None:
     )
 
 
-def _dtypes(operation: str, kind: str) -> set[tf.DType]:
-    """The dtypes for which TensorFlow has kernels of ``operation``."""
+def dtypes_with_kernels(operation: str, kind: str) -> set[tf.DType]:
+    """For which values of its attribute T an operation has a kernel on devices of ``kind``."""
     # Private: the registry is public in C++ alone.
     registered = kernels.get_registered_kernels_for_op(operation).kernel
     return {
         tf.as_dtype(dtype)
         for kernel in registered
-        if kernel.device_type == kind
+        if kernel.device_type in (kind, "DEFAULT")
         for constraint in kernel.constraint
         if constraint.name == "T"
         for dtype in constraint.allowed_values.list.type

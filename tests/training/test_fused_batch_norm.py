@@ -38,7 +38,6 @@ def passed(layer: Any, inputs: np.ndarray, values: list[np.ndarray], jit: bool =
     layer.build(inputs.shape)
     sign = tf.constant(np.cos(np.arange(inputs.size)).reshape(inputs.shape), tf.float32)
 
-    @tf.function(autograph=False, jit_compile=jit)
     def run(x: _Tensor, trained: list[_Tensor], kept: list[_Tensor]) -> Any:
         with tf.GradientTape() as tape:
             tape.watch([x, *trained])
@@ -48,7 +47,8 @@ def passed(layer: Any, inputs: np.ndarray, values: list[np.ndarray], jit: bool =
 
     x = tf.cast(inputs, layer.compute_dtype)
     given_values = [tf.constant(value, tf.float32) for value in values]
-    outputs, averages, gradients = run(x, given_values[:2], given_values[2:])
+    compiled = tf.function(run, autograph=False, jit_compile=jit)
+    outputs, averages, gradients = compiled(x, given_values[:2], given_values[2:])
     wide = [[tf.cast(t, tf.float64).numpy() for t in ts] for ts in (averages, gradients)]
     return Passed(tf.cast(outputs, tf.float64).numpy(), *wide)
 
