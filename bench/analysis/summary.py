@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.analysis.compare import Comparison
 from bench.analysis.comparisons import Column, Compared, by_variant, compared
+from bench.analysis.devices import SlowPrecision, has_unfused_batch_norm, slow_precisions
 from bench.analysis.estimates import estimates
 from bench.analysis.frame import trials_frame
 from bench.analysis.matched import settled
@@ -71,6 +72,8 @@ class VariantSummary:
     """Completed trials without a time, since their epochs or windows never settled."""
     capped_steps: tuple[int, int] | None
     """Steps that were run of an epoch, and those of a whole one; None where all were run."""
+    slow_precision: SlowPrecision | None
+    """Its precision, where a device has no units of its own for that."""
     measured: Measured
     """Sizes, clipping, cold start, a target reached."""
 
@@ -93,6 +96,8 @@ class Summary:
     """Completed trials whose times are used though their epochs were too few to see them settle."""
     sessions: int
     """Sessions in which a trial completed."""
+    unfused_batch_norm: bool
+    """Whether a trial computed batch norm on GPUs as Keras does, not by one kernel."""
     invocations: tuple[Invocation, ...]
     columns: tuple[Column, ...]
     scaling_columns: tuple[str, ...]
@@ -144,12 +149,23 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
         retried=len(attempts) - len(trials),
         unclassified=int((timed["steady"] == "unclassified").sum()),
         sessions=int(done["session"].nunique()),
+        unfused_batch_norm=any(
+            has_unfused_batch_norm(raw.settings[code]) for code in done["settings"].unique()
+        ),
         invocations=info.invocations,
         columns=cells.columns,
         scaling_columns=tuple(
             c for c in COLUMNS if any(c in each.shares for each in scaled.values())
         ),
-        variants=_variants(info, trials, done, timed, cells, scaled),
+        variants=_variants(
+            info,
+            trials,
+            done,
+            timed,
+            cells,
+            scaled,
+            slow_precisions(done, raw.settings, info.invocations),
+        ),
         wall=wall_time(attempts, info.invocations),
     )
 
@@ -170,6 +186,7 @@ def _variants(
     timed: "pd.DataFrame",
     cells: Compared,
     scaled: dict[str, Scaling],
+    slow: dict[str, SlowPrecision],
 ) -> tuple[VariantSummary, ...]:
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **by_variant(firsts["label"])}
@@ -205,6 +222,7 @@ def _variants(
             throttled=throttled.get(variant_id, 0),
             unsettled=unsettled.get(variant_id, 0),
             capped_steps=capped.get(variant_id),
+            slow_precision=slow.get(variant_id),
             measured=others.get(variant_id, NOTHING),
         )
         for variant_id, label in labels.items()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bench.analysis.compare import Comparison
+from bench.analysis.devices import SlowPrecision
 from bench.analysis.paired import WANTED
 from bench.analysis.session import GAP_S
 from bench.analysis.steady import MIN_EPOCHS
@@ -21,6 +22,10 @@ WANTED_TEXT = f"{100 * WANTED:g} %"
 INPUT_BOUND = 0.1
 """The part of a time that, waited for input, makes it one of the pipeline."""
 SYNTHETIC = "Synthetic data: this accuracy means nothing."
+UNFUSED = (
+    "On GPUs Keras 3 computes batch norm in many kernels unless XLA fuses them: "
+    'batch_norm = "fused" compares one kernel.'
+)
 SILENT = "Replicas that do not communicate drift apart: this accuracy means nothing."
 
 
@@ -70,6 +75,8 @@ def of_times(variant: VariantSummary) -> Iterator[str]:
             f"Input-bound: {100 * waited.value:.0f} % of this time was waited for batches, so it "
             "says more of the pipeline than of the training."
         )
+    if variant.slow_precision:
+        yield _slow_precision(variant.slow_precision)
     yield from extrapolated(variant)
 
 
@@ -138,6 +145,8 @@ def of_summary(summary: Summary) -> Iterator[str]:
             "batch per replica. Communication: the share of the epoch time that goes away where "
             "replicas exchange nothing."
         )
+    if summary.unfused_batch_norm:
+        yield UNFUSED
     if titles := changed(summary):
         yield (
             f"Invocations differ in {', '.join(titles)}: summary.md lists what "
@@ -161,6 +170,16 @@ def of_summary(summary: Summary) -> Iterator[str]:
             f"than {duration(GAP_S)} has passed. Where a variant or a pair has several, each gives "
             "one estimate of time and the interval is over those."
         )
+
+
+def _slow_precision(slow: SlowPrecision) -> str:
+    if slow.found is None:
+        return f"CPUs emulate {slow.policy}: this time says nothing of a GPU's."
+    found, needed = (".".join(map(str, version)) for version in (slow.found, slow.needed))
+    return (
+        f"A GPU of compute capability {found} has no tensor cores for {slow.policy}, "
+        f"which needs {needed}."
+    )
 
 
 def _value(value: Any) -> str:

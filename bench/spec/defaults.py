@@ -18,7 +18,7 @@ def fill_defaults(asked: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {**ADDED, **_DEFAULTS, **asked}
     total = settings["workers"] * settings["replicas"]
-    settings.setdefault("synchronized", total > 1)
+    settings.setdefault("synchronized", total > 1 and settings["batch_norm"] != "fused")
     settings.setdefault("jit", _default_jit(settings["strategy"], settings["pipeline"]))
     settings.setdefault("warmup_epochs", 1 if settings["epochs"] > 1 else 0)
     per_replica = settings.pop("per_replica_batch_size", None)

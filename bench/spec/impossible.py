@@ -28,6 +28,7 @@ def impossibilities(v: "Variant") -> list[str]:
         )
     if v.strategy == "mirrored" and v.workers > 1:
         found.append("strategy 'mirrored' has one worker: set strategy to 'multi_worker'")
+    found += _fused_batch_norm(v)
     offered = _ALL_REDUCES.get(v.strategy, ())
     if "all_reduce" not in inert_keys(v) and v.all_reduce not in offered:
         found.append(
@@ -53,5 +54,23 @@ def impossibilities(v: "Variant") -> list[str]:
         found.append(
             f"health_epochs {list(v.health_epochs)} goes beyond epochs {v.epochs}: "
             "lower it, raise epochs, or write -1 for the last"
+        )
+    return found
+
+
+def _fused_batch_norm(v: "Variant") -> list[str]:
+    """What TensorFlow's fused batch norm cannot do."""
+    inert, found = inert_keys(v), []
+    if "batch_norm" in inert:
+        return []
+    if v.synchronized and "synchronized" not in inert:
+        found.append(
+            "batch_norm 'fused' takes no statistics over replicas: "
+            "set synchronized to false, or batch_norm to 'keras'"
+        )
+    if v.precision == "float64":
+        found.append(
+            "batch_norm 'fused' has no kernel for float64: "
+            "set batch_norm to 'keras', or another precision"
         )
     return found

@@ -27,8 +27,11 @@ def inert_keys(variant: "Variant") -> frozenset[str]:
     if not variant.has_own_workload:
         inert.add("depth")  # which is in the widths of all layers
     silent = variant.total_replicas == 1 or variant.communication == "none"
-    if variant.norm not in ("bn_post", "bn_pre") or silent:
+    has_batch_norm = variant.norm in ("bn_post", "bn_pre")
+    if not has_batch_norm or silent:
         inert.add("synchronized")
+    if not has_batch_norm or variant.batch_norm == "keras":
+        inert.add("batch_norm")  # as ids were before there was a choice
     if variant.total_replicas == 1:
         inert.add("communication")
     # auto is left out as well: ids are as they were before there was a choice.

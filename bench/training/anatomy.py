@@ -37,6 +37,7 @@ _KINDS: dict[str, str] = {
     "Dense": "dense",
     "Conv2D": "convolution",
     "BatchNormalization": "batch_norm",
+    "FusedBatchNormalization": "batch_norm",
     "LayerNormalization": "layer_norm",
     "GroupNormalization": "group_norm",
     "Activation": "activation",

@@ -12,6 +12,7 @@ from typing import Any, cast
 import keras
 
 from bench.spec.variant import Variant
+from bench.training.fused_batch_norm import FusedBatchNormalization
 from bench.training.precision import PRECISIONS
 
 _Layer = Any
@@ -100,6 +101,8 @@ class Layers:
         """``x`` through the norm; ``x`` itself where there is none."""
         kind, policy = self.variant.norm, self.kind.policy
         if kind in ("bn_post", "bn_pre"):
+            if self.variant.batch_norm == "fused":
+                return FusedBatchNormalization(dtype=policy)(x)
             synchronized = self.variant.synchronized and self.variant.communication == "full"
             layer = keras.layers.BatchNormalization(synchronized=synchronized, dtype=policy)
             return layer(x)

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from bench.spec.variant import Variant
+from bench.training.fused_batch_norm import FusedBatchNormalization
 from bench.training.layers import Layers
 from bench.training.own import own_features
 from bench.training.resnet import resnet50
@@ -72,10 +73,14 @@ def count_parameters(model: keras.Model) -> tuple[int, int]:
 
 
 def norm_settings(model: keras.Model) -> dict[str, Any]:
-    """How many norms stand in ``model``, and the constants that they use."""
+    """How many norms stand in ``model``, their constants, and how batch norm is computed."""
     norms = [layer for layer in model.layers if isinstance(layer, _NORMS)]
     keys = ("epsilon", "momentum", "synchronized")
     found = {f"norm_{k}": getattr(norms[0], k) for k in keys if norms and hasattr(norms[0], k)}
+    batch_norms = [n for n in norms if isinstance(n, keras.layers.BatchNormalization)]
+    if batch_norms:
+        fused = all(isinstance(n, FusedBatchNormalization) for n in batch_norms)
+        found["batch_norm"] = "fused" if fused else "keras"
     return {"norm_layers": len(norms), **found}
 
 

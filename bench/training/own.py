@@ -21,13 +21,14 @@ import keras
 
 from bench.spec.axis import nearest
 from bench.spec.defaults import fill_defaults
+from bench.spec.inert import inert_keys
 from bench.spec.problem import shown
 from bench.spec.variant import Variant
 from bench.training.layers import Layers
 
 _Tensor = Any
 
-NETWORK_AXES = ("hidden", "depth", "filters", "initializer", "activation", "norm")
+NETWORK_AXES = ("hidden", "depth", "filters", "initializer", "activation", "norm", "batch_norm")
 """What acts through a network that is built with it, and not otherwise."""
 _DIGITS = 10
 
@@ -104,9 +105,10 @@ def _default_policy(policy: str) -> Iterator[None]:
 def _check_read(name: str, layers: Layers) -> None:
     # What is asked now is noted as well.
     usual, read = fill_defaults({}), frozenset(layers.read)
+    inert = inert_keys(layers.variant)
     for axis in NETWORK_AXES:
         value = getattr(layers.variant, axis)
-        if axis not in read and value != usual[axis]:
+        if axis not in read | inert and value != usual[axis]:
             raise WorkloadError(
                 f"workload {name} does not use {axis}, which is {shown(value)}: "
                 "build with layers what is to vary, or leave it out of the suite"

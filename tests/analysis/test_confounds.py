@@ -19,6 +19,19 @@ def test_what_follows_from_the_compared_axis_is_no_confound() -> None:
     assert confounds({"precision"}, {**PLAIN, "policy": "mixed_float16"}, PLAIN) == ()
 
 
+def test_how_batch_norm_is_computed_follows_from_its_axis_and_from_the_norm() -> None:
+    keras, fused = ({**NORMED, "batch_norm": name} for name in ("keras", "fused"))
+    assert confounds({"batch_norm"}, fused, keras) == ()
+    assert confounds({"norm"}, fused, PLAIN) == ()
+    assert confounds({"clip"}, fused, keras) == (Confound("batch_norm", "fused", "keras"),)
+
+
+def test_statistics_over_replicas_confound_how_batch_norm_is_computed() -> None:
+    ours = {**NORMED, "batch_norm": "fused", "norm_synchronized": False}
+    theirs = {**NORMED, "batch_norm": "keras", "norm_synchronized": True}
+    assert confounds({"batch_norm"}, ours, theirs) == (Confound("norm_synchronized", False, True),)
+
+
 def test_any_other_difference_is_named_with_both_values() -> None:
     found = confounds({"norm"}, {**NORMED, "xla": False}, PLAIN)
     assert found == (Confound("xla", value=False, baseline=True),)

@@ -28,6 +28,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         "initializer": "he_normal",
         "activation": "relu",
         "norm": "none",
+        "batch_norm": "keras",
         "synchronized": False,
         "clip": "none",
         "clip_threshold": 1.0,
@@ -59,6 +60,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         ({"strategy": "multi_worker", "workers": 2}, "jit", "none"),
         ({"pipeline": "tfdata"}, "jit", "step"),
         ({"strategy": "mirrored", "replicas": 2}, "synchronized", True),
+        ({"strategy": "mirrored", "replicas": 2, "batch_norm": "fused"}, "synchronized", False),
         ({"strategy": "mirrored", "replicas": 4}, "global_batch_size", 128),
         ({"strategy": "multi_worker", "workers": 2, "replicas": 4}, "global_batch_size", 256),
         (

@@ -13,6 +13,8 @@ from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant
 
 TWO_WORKERS = {"strategy": "multi_worker", "workers": 2}
+TWO_REPLICAS = {"strategy": "mirrored", "replicas": 2}
+FUSED = {"norm": "bn_post", "batch_norm": "fused"}
 WIDTHS = st.lists(st.integers(1, 10_000), max_size=5)
 SETTINGS = st.fixed_dictionaries(
     {},
@@ -88,6 +90,9 @@ def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None
         ({}, {"health_epochs": [0, 1, -1]}),
         ({}, {"shape": [8, 8, 3]}),
         ({}, {"classes": 100}),
+        ({}, {"batch_norm": "fused"}),
+        ({"norm": "layer"}, {"batch_norm": "fused"}),
+        ({"norm": "bn_pre"}, {"batch_norm": "keras"}),
         ({}, {"learning_rate": 1e-3}),
         ({"learning_rate": 1}, {"learning_rate": 1.0}),
     ],
@@ -102,6 +107,8 @@ def test_a_key_that_cannot_act_is_left_out_of_the_id(
     ("asked", "with_effect"),
     [
         ({"norm": "bn_post", "strategy": "mirrored", "replicas": 2}, {"synchronized": False}),
+        ({"norm": "bn_pre"}, {"batch_norm": "fused"}),
+        ({"norm": "bn_post", **TWO_REPLICAS}, {"batch_norm": "fused"}),
         ({"strategy": "mirrored", "replicas": 2}, {"communication": "none"}),
         (TWO_WORKERS, {"all_reduce": "ring"}),
         ({"clip": "value"}, {"clip_threshold": 5.0}),
@@ -142,6 +149,8 @@ def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict
             {"strategy": "mirrored", "replicas": 3, "global_batch_size": 32},
             "use a multiple of 3",
         ),
+        ({**FUSED, **TWO_REPLICAS, "synchronized": True}, "set synchronized to false"),
+        ({**FUSED, "precision": "float64"}, "no kernel for float64: set batch_norm to 'keras'"),
         ({"examples": 100, "global_batch_size": 101}, "larger than the data (100 examples)"),
         (
             {"epochs": 2, "health_epochs": [0, 3]},
@@ -156,6 +165,20 @@ def test_an_impossible_combination_says_which_keys_to_change(
     with pytest.raises(ValidationError) as caught:
         variant(**asked)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        # Where there is nothing to synchronise, or no batch norm.
+        {**FUSED, "synchronized": True},
+        {**FUSED, **TWO_REPLICAS, "synchronized": True, "communication": "none"},
+        {**TWO_REPLICAS, "batch_norm": "fused", "synchronized": True, "precision": "float64"},
+    ],
+    ids=str,
+)
+def test_what_cannot_act_makes_nothing_impossible(asked: dict[str, Any]) -> None:
+    assert variant(**asked).batch_norm == "fused"
 
 
 def test_a_variant_cannot_be_changed() -> None:

@@ -31,6 +31,10 @@ def test_depth_counts_products_and_what_stands_behind_one_shares_its_depth() -> 
     ]
 
 
+def test_fused_batch_norm_is_batch_norm() -> None:
+    assert parts_of(norm="bn_pre", batch_norm="fused") == parts_of(norm="bn_pre")
+
+
 def test_a_norm_changes_no_depth() -> None:
     plain = [part for part in parts_of(workload="convnet") if part[0] != "pool"]
     for norm, kind in (("bn_post", "batch_norm"), ("layer", "layer_norm"), ("group", "group_norm")):

@@ -235,6 +235,13 @@ def test_a_layer_has_what_has_meaning_for_it_and_null_elsewhere() -> None:
     }
 
 
+def test_fused_batch_norm_is_looked_at_as_keras_is() -> None:
+    ours, theirs = (look(small(norm="bn_pre", batch_norm=name)) for name in ("fused", "keras"))
+    for name in ("moving_mean_drift", "moving_variance_drift", "gradient_norm"):
+        found, expected = (by_kind(health, name, "batch_norm") for health in (ours, theirs))
+        assert found == pytest.approx(expected, rel=1e-3)
+
+
 def test_saturated_and_dead_units_are_counted() -> None:
     for activation, name in (("tanh", "saturated_fraction"), ("relu", "dead_fraction")):
         variant = small(activation=activation, hidden=[8])

@@ -178,6 +178,7 @@ def test_norm_settings_count_norms_and_name_their_constants() -> None:
         "norm_epsilon": 1e-3,
         "norm_momentum": 0.99,
         "norm_synchronized": False,
+        "batch_norm": "keras",
     }
     assert settings("layer") == {"norm_layers": 3, "norm_epsilon": 1e-3}
 

@@ -28,6 +28,10 @@ def plain(layers, images):
     for width in layers.variant.hidden:
         x = keras.layers.Dense(width, keras.activations.get(layers.variant.activation))(x)
     return keras.layers.Dropout(0.5, seed=layers.next_seed())(x)
+
+def normed(layers, images):
+    x = layers.dense(3)(layers.flatten()(images))
+    return keras.layers.BatchNormalization()(x) if layers.variant.norm == "bn_post" else x
 """
 
 
@@ -81,6 +85,11 @@ USUAL: dict[str, Any] = {"hidden": [300, 100], "filters": [32, 64]}
         ("flawed:plain", {"depth": 2}, "depth, which is 2"),
         ("flawed:plain", {"norm": "layer"}, "norm, which is 'layer'"),
         ("flawed:plain", {"initializer": "zeros"}, "initializer, which is 'zeros'"),
+        (
+            "flawed:normed",
+            {"norm": "bn_post", "batch_norm": "fused"},
+            "batch_norm, which is 'fused'",
+        ),
     ],
 )
 def test_an_axis_that_it_passes_by_is_refused_away_from_its_default(
@@ -97,6 +106,9 @@ def test_an_axis_that_it_passes_by_is_refused_away_from_its_default(
         ("own_nets:towers", {"hidden": [4], "depth": 2, "norm": "group", "initializer": "zeros"}),
         ("flawed:sparse", {"norm": "bn_pre", "activation": "selu", "initializer": "zeros"}),
         ("flawed:plain", {"hidden": [4], "activation": "tanh"}),
+        ("flawed:sparse", {"norm": "bn_pre", "batch_norm": "fused"}),
+        # Without effect, and so in no arm of its own.
+        ("flawed:plain", {"hidden": [4], "batch_norm": "fused"}),
     ],
 )
 def test_an_axis_that_it_reads_is_not_refused(workload: str, asked: dict[str, Any]) -> None:

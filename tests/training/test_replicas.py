@@ -102,8 +102,19 @@ LAYERS: dict[str, dict[str, Any]] = {
     for precision in ("float64", "mixed_float16")
 }
 
+UNSYNCHRONIZED: dict[str, dict[str, Any]] = {
+    **{precision: {"precision": precision} for precision in TOLERANCE},
+    "compiled": {"precision": "float32", "jit": "step"},
+}
+"""Settings with which batch norm is computed in both ways, on each replica's own part."""
+
 JOBS = [
     *(Job(name, settings) for name, (settings, _) in AGREE.items()),
+    *(
+        Job(f"{way}, {name}", {**TEN_STEPS, **settings, "batch_norm": way, "synchronized": False})
+        for name, settings in UNSYNCHRONIZED.items()
+        for way in ("keras", "fused")
+    ),
     Job("overflows", OVERFLOWS, one_bright=True),
     Job("breaks, float32", BREAKS, one_bright=True),
     Job("breaks, mixed_bfloat16", {**BREAKS, "precision": "mixed_bfloat16"}, one_bright=True),
@@ -293,6 +304,23 @@ def test_batch_norm_not_synchronized_has_each_replicas_own_and_says_so(
     np.testing.assert_allclose(means.mean(axis=0), of_all, rtol=1e-12, atol=1e-15)
 
 
+@cases([f"fused, {name}" for name in UNSYNCHRONIZED], ARRANGEMENTS)
+def test_fused_batch_norm_ends_with_the_plain_ones_weights_and_averages_on_each_replica(
+    arrangement: str, name: str, run: Run
+) -> None:
+    fused = run(arrangement, name)
+    plain = run(arrangement, name.replace("fused", "keras"))
+    ways = [
+        (found.facts["batch_norm"], found.facts["norm_synchronized"]) for found in (fused, plain)
+    ]
+    assert ways == [("fused", False), ("keras", False)]
+    tolerance = TOLERANCE[UNSYNCHRONIZED[name.removeprefix("fused, ")]["precision"]]
+    for ours, theirs in zip(fused.weights, plain.weights, strict=True):
+        for of_replica, expected in zip(ours, theirs, strict=True):
+            assert gap(of_replica, expected) <= tolerance
+    assert fused.facts["loss"] == pytest.approx(plain.facts["loss"], rel=tolerance)
+
+
 @cases([f"look, {pipeline}" for pipeline in PIPELINES], ARRANGEMENTS)
 def test_an_epoch_takes_each_example_once_in_all_and_leaves_others_out_each_time(
     arrangement: str, name: str, run: Run
@@ -315,7 +343,7 @@ def test_replicas_take_consecutive_parts_of_one_devices_batches(
     np.testing.assert_array_equal(taken.reshape(alone.shape), alone)
 
 
-@cases([*AGREE, "own statistics", "silent"], ARRANGEMENTS)
+@cases([*AGREE, "own statistics", "fused, float32", "silent"], ARRANGEMENTS)
 def test_the_bytes_reported_as_reduced_are_those_that_tensorflow_is_given(
     arrangement: str, name: str, run: Run
 ) -> None:
