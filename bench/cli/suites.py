@@ -26,6 +26,6 @@ def plan(
     from bench.spec.plan import make_plan
 
     planned = make_plan(asked := asked_suite(suite, changes, blocks, only))
-    estimator = estimator_here([cell.variant for cell in planned.cells])
+    estimator = estimator_here({cell.id: cell.variant for cell in planned.cells})
     text = plan_json if as_json else plan_text
     say(text(asked, planned, estimator))

@@ -2,22 +2,22 @@
 
 Usage:
     estimator = estimator_here(variants)
-    estimator(variant).trial_s              # and .basis says what it is made from
-    estimated_trial_s(variant)              # on a CPU, from the table alone
+    estimator(variant.id, variant).trial_s      # and .basis says what it is made from
+    estimated_trial_s(variant)                  # on a CPU, from the table alone
 
 Good for "minutes or hours?", for the order of blocks and for simulated runs, not for any
 result. Where earlier runs have measured the variant on this kind of device, theirs is taken;
 else multiplications and steps are counted and divided by rates from a table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.execution.device_kind import CPU, DeviceKind, device_here
 from bench.execution.network_size import network_size
 from bench.execution.rates import START_S, Rates, cpu_rates, gpu_rates
-from bench.execution.run_history import MeasuredTime, history_key, measured_times, recent_runs
+from bench.execution.run_history import MeasuredTime, measured_times, recent_runs
 from bench.spec.variant import Variant
 
 __all__ = [
@@ -45,7 +45,7 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates for one kind of device."""
+    """Estimates for one kind of device; ``measured`` is by variant id."""
 
     def __init__(
         self, device: DeviceKind = CPU, measured: Mapping[str, MeasuredTime] | None = None
@@ -53,27 +53,24 @@ class Estimator:
         self.device = device
         self._measured = measured or {}
 
-    def __call__(self, variant: Variant) -> Estimate:
-        """The estimate for ``variant``."""
-        known = self._measured.get(history_key(variant)) if self._measured else None
+    def __call__(self, variant_id: str, variant: Variant) -> Estimate:
+        """The estimate for ``variant``, whose id is ``variant_id``."""
+        known = self._measured.get(variant_id)
         if known is not None:
             return Estimate(known.start_s + variant.epochs * known.epoch_s, "measured", known.run)
         rates = _rates(self.device, variant)
-        return Estimate(
-            rates.start_s + variant.epochs * _epoch_s(variant, rates),
-            rates.basis,
-        )
+        return Estimate(_trial_s(variant, rates), rates.basis)
 
 
-def estimator_here(variants: Sequence[Variant]) -> Estimator:
-    """Estimates of ``variants`` on this machine, by the newest runs in the usual folder."""
+def estimator_here(variants: Mapping[str, Variant]) -> Estimator:
+    """Estimates of ``variants``, by id, on this machine: by the newest runs in the usual folder."""
     device = device_here()
     return Estimator(device, measured_times(recent_runs(), variants, device))
 
 
 def estimated_trial_s(variant: Variant) -> float:
     """Seconds on a CPU from a trial's dispatch to its record."""
-    return Estimator()(variant).trial_s
+    return _trial_s(variant, cpu_rates(variant))
 
 
 def estimated_epoch_s(variant: Variant) -> float:
@@ -85,6 +82,10 @@ def _rates(device: DeviceKind, variant: Variant) -> Rates:
     if not device.is_gpu:
         return cpu_rates(variant)
     return gpu_rates(device.name, variant, network_size(variant))
+
+
+def _trial_s(variant: Variant, rates: Rates) -> float:
+    return rates.start_s + variant.epochs * _epoch_s(variant, rates)
 
 
 def _epoch_s(variant: Variant, rates: Rates) -> float:

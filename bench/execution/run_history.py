@@ -1,8 +1,8 @@
 """Times that earlier runs have measured, to estimate those of runs to come.
 
 Usage:
-    found = measured_times([out, *recent_runs()], variants, device)
-    found[history_key(variant)].epoch_s
+    found = measured_times([out, *recent_runs()], {variant.id: variant}, device)
+    found[variant.id].epoch_s
 
 A variant's time is the median over its trials in the newest run that has any, on the same kind of
 device. Runs that differ in epochs or seed serve as well. Reading is bounded, so that a plan stays
@@ -15,7 +15,7 @@ import math
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ RUNS = Path("results/runs")
 _MOST_RUNS = 20
 _MOST_RECORDS = 600
 """Records that are read in all."""
+_MOST_COMPARED = 2_000
+"""Variants for which trials with other epochs are looked for."""
 _MOST_FILES = 20_000
 """Of a run, names that are looked at."""
 _MOST_BYTES = 8 * 2**20
@@ -73,24 +75,39 @@ def recent_runs(folder: Path = RUNS) -> list[Path]:
 
 
 def measured_times(
-    folders: Iterable[Path], variants: Collection[Variant], device: DeviceKind
+    folders: Iterable[Path], variants: Mapping[str, Variant], device: DeviceKind
 ) -> dict[str, MeasuredTime]:
-    """What is known of ``variants`` on ``device``, by ``history_key``; earlier folders win."""
-    wanted = {variant.id: history_key(variant) for variant in variants}
+    """What is known of ``variants`` on ``device``, both by id; earlier folders win."""
     left = _Budget(_MOST_RECORDS)
     runs = [_Run(path, files, device, left) for path in folders if (files := _files(path))]
     found: dict[str, MeasuredTime] = {}
     for run in runs:
-        for variant_id in sorted(run.variant_ids & wanted.keys()):
-            run.add(found, variant_id, wanted[variant_id])
-    # Ids of trials with other epochs differ: a record must be read to see whose they are.
-    for run in runs:
-        for variant_id in sorted(run.variant_ids - wanted.keys()):
-            if left.spent or len(found) == len(set(wanted.values())):
-                return found
-            if (key := run.key_of(variant_id)) in wanted.values():
-                run.add(found, variant_id, key)
+        for variant_id in sorted(run.variant_ids & variants.keys() - found.keys()):
+            if time := run.time_of(variant_id):
+                found[variant_id] = time
+    missing = {i: variant for i, variant in variants.items() if i not in found}
+    if runs and len(missing) <= _MOST_COMPARED:
+        _add_other_lengths(found, runs, missing, left)
     return found
+
+
+def _add_other_lengths(
+    found: dict[str, MeasuredTime],
+    runs: Iterable["_Run"],
+    missing: Mapping[str, Variant],
+    left: "_Budget",
+) -> None:
+    """Add times of trials with other epochs. Their ids say nothing: a record must be read."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for variant_id, variant in missing.items():
+        alike[history_key(variant)].append(variant_id)
+    for run in runs:
+        for other in sorted(run.variant_ids - missing.keys() - found.keys()):
+            if not alike or left.spent:
+                return
+            key = run.key_of(other)
+            if key in alike and (time := run.time_of(other)):
+                found |= dict.fromkeys(alike.pop(key), time)
 
 
 class _Budget:
@@ -132,15 +149,14 @@ class _Run:
                 continue
         return ""
 
-    def add(self, found: dict[str, MeasuredTime], variant_id: str, key: str) -> None:
-        """Put the times of a variant into ``found``, unless it is there or has none."""
-        if key in found:
-            return
+    def time_of(self, variant_id: str) -> MeasuredTime | None:
+        """The medians over some trials of a variant; None where none serves."""
         records = self._records(variant_id, most=_RECORDS_EACH)
         times = [time for record in records if (time := self._time(record)) is not None]
-        if times:
-            start_s, epoch_s = (statistics.median(part) for part in zip(*times, strict=True))
-            found[key] = MeasuredTime(start_s, epoch_s, str(self._path))
+        if not times:
+            return None
+        start_s, epoch_s = (statistics.median(part) for part in zip(*times, strict=True))
+        return MeasuredTime(start_s, epoch_s, str(self._path))
 
     def _records(self, variant_id: str, most: int) -> Iterator[dict[str, Any]]:
         for path in itertools.islice(self._files[variant_id], most):

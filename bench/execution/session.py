@@ -122,10 +122,10 @@ def _expected(blocks: Sequence[Block], executor: Executor, folder: RunFolder) ->
     variants = {t.variant_id: t.variant for block in blocks for t in block.trials}
     device = device_of_nodes(executor.environment(), on_gpus=executor.uses_gpus)
     folders = [folder.path, *recent_runs()]
-    estimate = Estimator(device, measured_times(folders, variants.values(), device))
+    estimate = Estimator(device, measured_times(folders, variants, device))
     return Expected(
         device=device,
-        estimates={variant_id: estimate(variant) for variant_id, variant in variants.items()},
+        estimates={name: estimate(name, variant) for name, variant in variants.items()},
         too_large=too_large(variants, device.memory_bytes),
     )
 

@@ -7,18 +7,18 @@ Usage:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import NeededMemory, needed_memory
-from bench.execution.estimate import Estimate
+from bench.execution.estimate import Basis, Estimate
 from bench.records.metric import METRICS
 from bench.report.escape import plain
 from bench.report.number import duration, number, plural, scale_of
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 
-_BASIS = {
+_BASIS: dict[Basis, str] = {
     "rates": "from counts of operations and steps, at rates of two CPU cores",
     "guess": "guessed from the data sheet of the GPU, with no measurement behind it",
 }
@@ -32,20 +32,23 @@ def time_text(
     ``estimates`` is by variant id.
     """
     seconds = sum(estimates[trial.variant_id].trial_s for trial in trials)
-    where = Counter(_origin(estimate) for estimate in estimates.values())
-    several = len(where) > 1
+    runs = {estimate.run for estimate in estimates.values() if estimate.run}
+    counts = Counter(estimate.basis for estimate in estimates.values())
     origins = [
-        f"{plural(count, 'variant')} {text}" if several else text
-        for text, count in where.most_common()
+        f"{plural(count, 'variant')} {_origin(basis, runs)}"
+        if len(counts) > 1
+        else _origin(basis, runs)
+        for basis, count in counts.most_common()
     ]
     time = f"About {duration(seconds)} one after another on {plain(device.name)}"
     return f"{time}: {'; '.join(origins)}."
 
 
-def _origin(estimate: Estimate) -> str:
-    if estimate.basis == "measured":
-        return f"as measured in {plain(estimate.run or 'an earlier run')}"
-    return _BASIS[estimate.basis]
+def _origin(basis: Basis, runs: Collection[str]) -> str:
+    if basis != "measured":
+        return _BASIS[basis]
+    only = plain(next(iter(runs))) if len(runs) == 1 else plural(len(runs), "earlier run")
+    return f"as measured in {only}"
 
 
 def needs_text(variants: Iterable[Variant]) -> str:

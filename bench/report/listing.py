@@ -51,7 +51,7 @@ def suites_json(suites: Iterable[Suite]) -> str:
 def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> str:
     """A plan's variants with their ids, its comparisons, what it takes of time and devices."""
     estimator = estimator or Estimator()
-    estimates = {cell.id: estimator(cell.variant) for cell in plan.cells}
+    estimates = {cell.id: estimator(cell.id, cell.variant) for cell in plan.cells}
     trials, cells = plan.trials, plan.cells
     lines = [": ".join(filter(None, (suite.name, plain(suite.description)))), ""]
     for cell in cells[:_MAX_VARIANTS]:
@@ -81,7 +81,7 @@ def _warnings(cells: Sequence[Cell], device: DeviceKind) -> Iterator[str]:
 def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> str:
     """The same for programs, with every trial."""
     estimator = estimator or Estimator()
-    estimates = {cell.id: estimator(cell.variant) for cell in plan.cells}
+    estimates = {cell.id: estimator(cell.id, cell.variant) for cell in plan.cells}
     trials = plan.trials
     content = {
         "suite": suite.model_dump(mode="json"),
