@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.errors import DataError, DatasetError, ResourceError, UsageError
+from bench.execution.run_history import RUNS
 from bench.records.record import Status
 from bench.spec.suite import Suite, load_suite
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from bench.execution.session import Observer
 
 ExecutorName = Literal["ray", "inprocess", "simulated"]
-
-RUNS = Path("results/runs")
 
 
 @dataclass(frozen=True)

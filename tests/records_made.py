@@ -144,6 +144,7 @@ def made_run(
     epoch_s: _EpochTime = half_a_second,
     change: Change = lambda record: record,
     invocations: int = 1,
+    environment: Mapping[str, Any] = ENVIRONMENT,
 ) -> RunFolder:
     """A run folder of ``suite`` in which every trial has the record that ``change`` gives it.
 
@@ -156,7 +157,7 @@ def made_run(
         started_at="2026-01-01T00:00:00Z",
         command=("bench", "run", str(suite["name"])),
         executor="simulated",
-        environment=ENVIRONMENT,
+        environment=dict(environment),
         wall_s=sum(r.wall_s or 0.0 for r in records) / invocations + 1.0,
     )
     info = RunInfo(

@@ -21,9 +21,11 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show a suite's variants and trials with a guess of the time; run nothing."""
+    from bench.execution.estimate import estimator_here
     from bench.report.listing import plan_json, plan_text
     from bench.spec.plan import make_plan
 
-    asked = asked_suite(suite, changes, blocks, only)
-    planned = make_plan(asked)
-    say(plan_json(asked, planned) if as_json else plan_text(asked, planned))
+    planned = make_plan(asked := asked_suite(suite, changes, blocks, only))
+    estimator = estimator_here({cell.id: cell.variant for cell in planned.cells})
+    text = plan_json if as_json else plan_text
+    say(text(asked, planned, estimator))

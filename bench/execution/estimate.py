@@ -1,60 +1,96 @@
-"""A rough guess of how long a trial takes, before anything of it has run.
+"""About how long a trial takes, before it has run.
 
 Usage:
-    seconds = estimated_trial_s(variant)
+    estimator = estimator_here(variants)
+    estimator(variant.id, variant).trial_s      # and .basis says what it is made from
+    estimated_trial_s(variant)                  # on a CPU, from the table alone
 
-Good for "minutes or hours?" and for simulated runs, not for any result. It counts a dense
-network's multiplications, and takes its rates from one two-core machine without a GPU.
+Good for "minutes or hours?", for the order of blocks and for simulated runs, not for any
+result. Where earlier runs have measured the variant on this kind of device, theirs is taken;
+else multiplications and steps are counted and divided by rates from a table.
 """
 
-import itertools
-import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
+from bench.execution.device_kind import CPU, DeviceKind, device_here
+from bench.execution.network_size import network_size
+from bench.execution.rates import START_S, Rates, cpu_rates, gpu_rates
+from bench.execution.run_history import MeasuredTime, measured_times, recent_runs
 from bench.spec.variant import Variant
 
-START_S = 9.0
-"""Process, imports, data, compilation."""
+__all__ = [
+    "START_S",
+    "Estimate",
+    "Estimator",
+    "estimated_epoch_s",
+    "estimated_trial_s",
+    "estimator_here",
+]
 
-STEP_S = 2.0e-4
-FLOPS_PER_S = 2.0e11
-_NORM_STEP_S = 2.0e-4
-_PIXELS = 28 * 28
-_RESNET50_PRODUCTS, _IMAGENET_PIXELS = 4_089_000_000, 224 * 224 * 3
-"""Of one ImageNet-shaped example; they grow as the number of pixels does."""
+Basis = Literal["measured", "rates", "guess"]
+"""measured: in an earlier run; rates: from rates that were measured on one machine; guess: from a
+data sheet, with no measurement behind it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The time of a variant's trials, and what that is made from."""
+
+    trial_s: float
+    basis: Basis
+    run: str | None = None
+    """The run folder in which it was measured."""
+
+
+class Estimator:
+    """Estimates for one kind of device; ``measured`` is by variant id."""
+
+    def __init__(
+        self, device: DeviceKind = CPU, measured: Mapping[str, MeasuredTime] | None = None
+    ) -> None:
+        self.device = device
+        self._measured = measured or {}
+
+    def __call__(self, variant_id: str, variant: Variant) -> Estimate:
+        """The estimate for ``variant``, whose id is ``variant_id``."""
+        known = self._measured.get(variant_id)
+        if known is not None:
+            return Estimate(known.start_s + variant.epochs * known.epoch_s, "measured", known.run)
+        rates = _rates(self.device, variant)
+        return Estimate(_trial_s(variant, rates), rates.basis)
+
+
+def estimator_here(variants: Mapping[str, Variant]) -> Estimator:
+    """Estimates of ``variants``, by id, on this machine: by the newest runs in the usual folder."""
+    device = device_here()
+    return Estimator(device, measured_times(recent_runs(), variants, device))
 
 
 def estimated_trial_s(variant: Variant) -> float:
-    """Seconds from a trial's dispatch to its record."""
-    return START_S + variant.epochs * estimated_epoch_s(variant)
+    """Seconds on a CPU from a trial's dispatch to its record."""
+    return _trial_s(variant, cpu_rates(variant))
 
 
 def estimated_epoch_s(variant: Variant) -> float:
-    """Seconds of one epoch of training, as it is run."""
+    """Seconds on a CPU of one epoch of training, as it is run."""
+    return _epoch_s(variant, cpu_rates(variant))
+
+
+def _rates(device: DeviceKind, variant: Variant) -> Rates:
+    if not device.is_gpu:
+        return cpu_rates(variant)
+    return gpu_rates(device.name, variant, network_size(variant))
+
+
+def _trial_s(variant: Variant, rates: Rates) -> float:
+    return rates.start_s + variant.epochs * _epoch_s(variant, rates)
+
+
+def _epoch_s(variant: Variant, rates: Rates) -> float:
     steps = variant.steps_per_epoch
-    layers = len(variant.widths) + 1
-    norms = 0 if variant.norm == "none" else layers
-    overhead_s = steps * (STEP_S + norms * _NORM_STEP_S / layers)
-    # Forward, and backward for weights and for inputs: three products, two operations each.
     examples = steps * variant.per_replica_batch_size
-    flops = 6 * _products(variant) * examples
-    return overhead_s + flops / FLOPS_PER_S
-
-
-def _products(variant: Variant) -> int:
-    """Multiplications of one forward pass for one example."""
-    pixels = math.prod(variant.shape) if variant.dataset == "synthetic" else _PIXELS
-    if variant.workload == "convnet":
-        return _convolution_products(variant, pixels)
-    if variant.workload == "resnet50":
-        return _RESNET50_PRODUCTS * pixels // _IMAGENET_PIXELS
-    widths = [pixels, *variant.widths, variant.classes]
-    return sum(a * b for a, b in itertools.pairwise(widths))
-
-
-def _convolution_products(variant: Variant, pixels: int) -> int:
-    products, channels = 0, 1
-    for filters in variant.filters:
-        products += 9 * pixels * channels * filters
-        pixels, channels = max(1, pixels // 4), filters
-    widths = [pixels * channels, *variant.widths, variant.classes]
-    return products + sum(a * b for a, b in itertools.pairwise(widths))
+    # Forward, and backward for weights and for inputs: three products, two operations each.
+    flops = 6 * network_size(variant).products * examples
+    return steps * rates.step_s + flops / rates.flops_per_s

@@ -11,11 +11,14 @@ it was running, as interrupted, and then lets the exception through; so it does 
 exception is thrown into it between two records.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from bench.execution.device_kind import DeviceKind
+from bench.execution.device_memory import NeededMemory
+from bench.execution.estimate import Estimate
 from bench.records.record import EpochRecord, TrialRecord
 from bench.spec.plan import Block, Trial
 
@@ -64,7 +67,19 @@ class Waiting:
     """What was asked for, and what is free."""
 
 
-Event = Started | EpochEnded | Waiting
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of the trials to come, told before the first."""
+
+    device: DeviceKind
+    """What they run on."""
+    estimates: Mapping[str, Estimate]
+    """The time of a trial, by variant id."""
+    too_large: Mapping[str, NeededMemory]
+    """Variants that are unlikely to fit the device's memory, by id; they are tried all the same."""
+
+
+Event = Started | EpochEnded | Waiting | Expected
 OnEvent = Callable[[Event], None]
 
 
@@ -87,6 +102,10 @@ class Executor(Protocol):
     @property
     def lanes(self) -> int:
         """How many blocks run at once."""
+
+    @property
+    def uses_gpus(self) -> bool:
+        """Whether trials run on GPUs."""
 
     def environment(self) -> dict[str, Any]:
         """The environment of each node that trials run on, by the node's name."""

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.datasets.load import load_arrays, real_variants
+from bench.execution.device_kind import device_here
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
 from bench.execution.prune import not_run
 from bench.measure.environment import environment, variables
@@ -41,6 +42,11 @@ class InProcessExecutor:
         trace: TracebackType | None,
     ) -> None:
         """Nothing was taken, nothing is given back."""
+
+    @property
+    def uses_gpus(self) -> bool:
+        """Whether this machine has a GPU that TensorFlow may take."""
+        return device_here().is_gpu
 
     def environment(self) -> dict[str, Any]:
         """This machine's."""

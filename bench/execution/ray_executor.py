@@ -124,6 +124,11 @@ class RayExecutor:
         """How many blocks of one-device trials run at once."""
         return self._cluster.capacity
 
+    @property
+    def uses_gpus(self) -> bool:
+        """Whether trials run on GPUs."""
+        return self._cluster.has_gpus
+
     def environment(self) -> dict[str, Any]:
         """Each node's, as the node itself tells it, by its name."""
         if not self._environments:

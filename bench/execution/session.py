@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.errors import RunFolderError, StorageError, SuiteError
-from bench.execution.executor import Event, Executor, Limits
+from bench.execution.device_kind import device_of_nodes
+from bench.execution.device_memory import too_large
+from bench.execution.estimate import Estimator
+from bench.execution.executor import Event, Executor, Expected, Limits
 from bench.execution.interrupt import held_back
 from bench.execution.own import check_workloads
 from bench.execution.prune import Pruning
+from bench.execution.run_history import measured_times, recent_runs
 from bench.measure.environment import environment
 from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, Status, TrialRecord
@@ -38,7 +42,7 @@ class Observer(Protocol):
         """The trials that are to run now, and how many blocks run at once."""
 
     def event(self, event: Event) -> None:
-        """A trial started, an epoch ended, or a block waits for its devices."""
+        """What is expected, and then: a trial started, an epoch ended, a block waits."""
 
     def recorded(self, record: TrialRecord) -> None:
         """A trial ended, and its record is on disk."""
@@ -106,11 +110,24 @@ def run_plan(
         grown = _info(suite, plan)
         with executor, _invocation(folder, grown, executor, command, started) as number:
             observer.planned(pending, executor.lanes)
+            observer.event(_expected(pending, executor, folder))
             _drive(
                 executor.run(pending, limits, observer.event),
                 lambda record: observer.recorded(ledger.keep(record, number)),
             )
     return Outcome(folder, ledger.statuses, len(plan.trials))
+
+
+def _expected(blocks: Sequence[Block], executor: Executor, folder: RunFolder) -> Expected:
+    variants = {t.variant_id: t.variant for block in blocks for t in block.trials}
+    device = device_of_nodes(executor.environment(), on_gpus=executor.uses_gpus)
+    folders = [folder.path, *recent_runs()]
+    estimate = Estimator(device, measured_times(folders, variants, device))
+    return Expected(
+        device=device,
+        estimates={name: estimate(name, variant) for name, variant in variants.items()},
+        too_large=too_large(variants, device.memory_bytes),
+    )
 
 
 def _always_worth_it(_trial: Trial) -> None:

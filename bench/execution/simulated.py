@@ -43,6 +43,7 @@ class SimulatedExecutor:
     """
 
     name = "simulated"
+    uses_gpus = False
 
     def __init__(
         self,

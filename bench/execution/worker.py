@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.execution.autotuning import share_autotuning
 from bench.execution.board import posting
 from bench.execution.ports import free_port
 from bench.execution.remains import own_log, remains
@@ -95,6 +96,7 @@ class Worker:
         if tf_config is not None:
             os.environ["TF_CONFIG"] = tf_config
         given = variables(dict(os.environ))
+        autotuned = share_autotuning(uuids)
         import_started = time.perf_counter()
         from bench.training.pulse import Pulse
         from bench.training.trial import train
@@ -115,7 +117,7 @@ class Worker:
         whole = record.model_copy(
             update={
                 "measures": record.measures.model_copy(update=spent),
-                "resolved": {**record.resolved, "variables": given},
+                "resolved": {**record.resolved, **autotuned, "variables": given},
                 "devices": uuids or record.devices,
                 "started_at": started_at,
             }

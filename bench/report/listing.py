@@ -5,15 +5,20 @@ Usage:
     plan_text(suite, make_plan(suite))
 """
 
+import dataclasses
+import itertools
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.api import RunResult
-from bench.execution.estimate import estimated_trial_s
+from bench.execution.device_kind import DeviceKind
+from bench.execution.device_memory import needed_memory, too_large
+from bench.execution.estimate import Estimate, Estimator
 from bench.report.escape import plain
+from bench.report.expected import needs_text, time_text, too_large_text
 from bench.report.number import duration, plural
 from bench.spec.expand import Cell
 from bench.spec.plan import Plan
@@ -43,35 +48,48 @@ def suites_json(suites: Iterable[Suite]) -> str:
     return json.dumps(rows, indent=2)
 
 
-def plan_text(suite: Suite, plan: Plan) -> str:
-    """A plan's variants with their ids, its comparisons, and a guess of its time."""
+def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> str:
+    """A plan's variants with their ids, its comparisons, what it takes of time and devices."""
+    estimator = estimator or Estimator()
+    estimates = {cell.id: estimator(cell.id, cell.variant) for cell in plan.cells}
     trials, cells = plan.trials, plan.cells
     lines = [": ".join(filter(None, (suite.name, plain(suite.description)))), ""]
     for cell in cells[:_MAX_VARIANTS]:
-        guess = duration(estimated_trial_s(cell.variant))
+        guess = duration(estimates[cell.id].trial_s)
         lines.append(f"  {cell.id}  {suite.blocks} x {guess:<8}  {plain(cell.label)}")
     if len(cells) > _MAX_VARIANTS:
         lines.append(f"  ... and {len(cells) - _MAX_VARIANTS} more: --json lists all")
-    seconds = sum(estimated_trial_s(trial.variant) for trial in trials)
     lines += [
         "",
         f"{plural(len(cells), 'variant')}, {plural(suite.blocks, 'block')}, "
         f"{plural(len(trials), 'trial')}, {plural(len(plan.pairs), 'comparison')} a block",
-        f"About {duration(seconds)} one after another on two CPU cores (a guess, from counts of "
-        "operations and steps).",
+        time_text(estimates, trials, estimator.device),
+        needs_text(cell.variant for cell in cells),
+        *_warnings(cells, estimator.device),
     ]
     return "\n".join(lines)
 
 
-def plan_json(suite: Suite, plan: Plan) -> str:
+def _warnings(cells: Sequence[Cell], device: DeviceKind) -> Iterator[str]:
+    """A line for each variant that will hardly fit ``device``."""
+    labels = {cell.id: cell.label for cell in cells}
+    large = too_large({cell.id: cell.variant for cell in cells}, device.memory_bytes)
+    for variant_id, needed in itertools.islice(large.items(), _MAX_VARIANTS):
+        yield too_large_text(labels[variant_id], needed, device)
+
+
+def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> str:
     """The same for programs, with every trial."""
+    estimator = estimator or Estimator()
+    estimates = {cell.id: estimator(cell.id, cell.variant) for cell in plan.cells}
     trials = plan.trials
     content = {
         "suite": suite.model_dump(mode="json"),
-        "variants": [_variant_row(cell) for cell in plan.cells],
+        "variants": [_variant_row(cell, estimates[cell.id]) for cell in plan.cells],
         "trials": [t.model_dump(mode="json", exclude={"variant"}) for t in trials],
         "pairs": [pair.model_dump(mode="json") for pair in plan.pairs],
-        "estimated_s": sum(estimated_trial_s(trial.variant) for trial in trials),
+        "estimated_s": sum(estimates[trial.variant_id].trial_s for trial in trials),
+        "estimated_for": dataclasses.asdict(estimator.device),
     }
     return json.dumps(content, indent=2)
 
@@ -110,6 +128,15 @@ def files_json(checks: "Sequence[FileCheck]") -> str:
     return json.dumps(rows, indent=2)
 
 
-def _variant_row(cell: Cell) -> dict[str, Any]:
+def _variant_row(cell: Cell, estimate: Estimate) -> dict[str, Any]:
     settings = cell.variant.model_dump(mode="json")
-    return {"variant_id": cell.id, "label": cell.label, **settings}
+    needed = needed_memory(cell.variant)
+    return {
+        "variant_id": cell.id,
+        "label": cell.label,
+        **settings,
+        "estimated_trial_s": estimate.trial_s,
+        "estimate_basis": estimate.basis,
+        "estimate_run": estimate.run,
+        "needed_memory_bytes": None if needed is None else needed.total_bytes,
+    }

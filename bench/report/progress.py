@@ -8,19 +8,24 @@ Written to stderr; stdout is for results.
 """
 
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bench.execution.estimate import estimated_trial_s
-from bench.execution.executor import EpochEnded, Event, Started
+from bench.execution.executor import EpochEnded, Event, Expected, Started
 from bench.records.record import TrialRecord
 from bench.report.escape import plain
+from bench.report.expected import too_large_text
 from bench.report.number import duration, plural
 from bench.spec.plan import Block, Trial
 
 Show = Callable[[str], None]
+
+_MOST_WARNINGS = 8
+"""Variants that are named where they will hardly fit."""
 
 
 class Progress:
@@ -37,25 +42,28 @@ class Progress:
         self._failed: set[str] = set()
         self._guessed_s = self._spent_s = self._left_guess_s = 0.0
         self._lanes = 1
+        self._expected_s: dict[str, float] = {}
 
     def planned(self, blocks: Sequence[Block], lanes: int) -> None:
         """Begin: what is to run."""
         self._trials = {trial.trial_id: trial for block in blocks for trial in block.trials}
-        self._left_guess_s = sum(map(_guess_s, self._trials.values()))
+        self._left_guess_s = sum(map(self._guess_s, self._trials.values()))
         self._lanes = max(1, min(lanes, len(blocks)))
         self._line(f"{plural(len(self._trials), 'trial')}, {self._lanes} at a time")
         self._refresh()
 
     def event(self, event: Event) -> None:
-        """A trial started, an epoch ended, or a block waits for its devices."""
+        """What is expected, and then: a trial started, an epoch ended, a block waits."""
         if isinstance(event, Started):
             self._running[event.trial.trial_id] = event.where
             if event.trial.trial_id in self._ended:  # its worker was lost: tried again
                 self._ended.discard(event.trial.trial_id)
                 self._failed.discard(event.trial.trial_id)
-                self._left_guess_s += _guess_s(event.trial)
+                self._left_guess_s += self._guess_s(event.trial)
         elif isinstance(event, EpochEnded):
             self._epochs[event.trial_id] = event.epoch.epoch + 1
+        elif isinstance(event, Expected):
+            self._expect(event)
         else:
             self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()
@@ -66,11 +74,11 @@ class Progress:
         self._running.pop(trial.trial_id, None)
         self._epochs.pop(trial.trial_id, None)
         if trial.trial_id not in self._ended:
-            self._left_guess_s -= _guess_s(trial)
+            self._left_guess_s -= self._guess_s(trial)
         self._ended.add(trial.trial_id)
         if record.status != "completed":
             self._failed.add(trial.trial_id)
-        self._guessed_s += _guess_s(trial)
+        self._guessed_s += self._guess_s(trial)
         self._spent_s += record.wall_s or 0.0
         self._line(f"[{len(self._ended)}/{len(self._trials)}] {_sentence(record)}")
         self._refresh()
@@ -79,6 +87,20 @@ class Progress:
         """Seconds left: guesses for the trials to come, corrected by those that have ended."""
         pace = self._spent_s / self._guessed_s if self._guessed_s else 1.0
         return max(0.0, self._left_guess_s) * pace / self._lanes
+
+    def _expect(self, event: Expected) -> None:
+        """Count with better estimates, and warn of what will hardly fit."""
+        self._expected_s = {name: found.trial_s for name, found in event.estimates.items()}
+        self._left_guess_s = sum(map(self._guess_s, self._trials.values()))
+        labels = {trial.variant_id: trial.label for trial in self._trials.values()}
+        for name, needed in itertools.islice(event.too_large.items(), _MOST_WARNINGS):
+            self._line(too_large_text(labels.get(name, name), needed, event.device))
+        if len(event.too_large) > _MOST_WARNINGS:
+            self._line(f"... and {len(event.too_large) - _MOST_WARNINGS} variants more")
+
+    def _guess_s(self, trial: Trial) -> float:
+        known = self._expected_s.get(trial.variant_id)
+        return estimated_trial_s(trial.variant) if known is None else known
 
     def _refresh(self) -> None:
         left = len(self._trials) - len(self._ended)
@@ -125,10 +147,6 @@ def _quiet(show: Show) -> Show:
             show(text)
 
     return shown
-
-
-def _guess_s(trial: Trial) -> float:
-    return estimated_trial_s(trial.variant)
 
 
 def _fitting(text: str, console: Any) -> Any:

@@ -2,6 +2,9 @@
 
 Usage:
     for first, steps in split(1718): ...
+
+XLA compiles a program for each number of steps, so windows that divide an epoch cost one
+compilation and not two, and no remainder has a time of its own.
 """
 
 from collections.abc import Iterator
@@ -12,16 +15,23 @@ Window = tuple[int, tuple[Any, ...]]
 
 WINDOWS_PER_EPOCH = 8
 WINDOW_STEPS = (64, 512)
-"""Fewest and most steps of a window."""
+"""Fewest and most steps that are aimed at; windows that divide an epoch may have half of that."""
 
 
 def window_steps(steps: int) -> int:
-    """Steps of a compiled window: an eighth of an epoch within bounds, all where it is short.
+    """Steps of a compiled window: all of a short epoch, else about an eighth of it.
 
+    An eighth within ``WINDOW_STEPS`` is the most; the largest divisor of ``steps`` from half of
+    that upwards is taken where there is one. Fewer windows than eight would leave too few times
+    to judge whether they settle.
     It follows from the number of steps alone, so arms of one comparison have equal windows.
     """
     low, high = WINDOW_STEPS
-    return min(steps, max(low, min(high, -(-steps // WINDOWS_PER_EPOCH))))
+    if steps < 2 * low:
+        return steps
+    most = max(low, min(high, -(-steps // WINDOWS_PER_EPOCH)))
+    sizes = range(most, (most - 1) // 2, -1)
+    return next((size for size in sizes if steps % size == 0), most)
 
 
 def split(steps: int) -> Iterator[tuple[int, int]]:

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from bench.execution.estimate import START_S
+from bench.measure.environment import cpu_model
+from bench.measure.host import usable_cores
 from bench.spec.suite import shipped_suites
 from tests.cli.conftest import Command, complaint
+from tests.records_made import made_run
 from tests.suites_made import TINY, written
 
 
@@ -158,3 +161,12 @@ def test_a_change_that_cannot_be_is_refused(
     command: Command, tiny: Path, words: str, reason: str
 ) -> None:
     assert reason in complaint(command("plan", tiny, *words.split()), 2)
+
+
+def test_a_plan_goes_by_what_earlier_runs_measured_here(command: Command, tiny: Path) -> None:
+    cpu = {"model": cpu_model(), "usable_cores": usable_cores()}
+    earlier = made_run(Path("results/runs/earlier"), TINY, environment={"node-1": {"cpu": cpu}})
+    content = planned(command, tiny)
+    assert {row["estimate_basis"] for row in content["variants"]} == {"measured"}
+    assert {row["estimate_run"] for row in content["variants"]} == {str(earlier.path)}
+    assert str(earlier.path) in command("plan", tiny).stdout

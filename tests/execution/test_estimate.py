@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution.estimate import START_S, estimated_epoch_s, estimated_trial_s
+from bench.execution.device_kind import CPU, DeviceKind
+from bench.execution.estimate import (
+    START_S,
+    Estimator,
+    estimated_epoch_s,
+    estimated_trial_s,
+)
+from bench.execution.run_history import MeasuredTime
 from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant
 
@@ -44,3 +51,27 @@ def test_what_takes_longer_is_guessed_longer(slower: dict[str, Any]) -> None:
 def test_several_devices_share_the_work() -> None:
     pair = variant(strategy="mirrored", replicas=2, global_batch_size=32)
     assert estimated_epoch_s(pair) < estimated_epoch_s(variant(global_batch_size=32))
+
+
+def test_what_an_earlier_run_measured_is_taken_and_named() -> None:
+    known = variant(epochs=5)
+    measured = {known.id: MeasuredTime(start_s=3.0, epoch_s=2.0, run="results/runs/a")}
+    estimator = Estimator(CPU, measured)
+    estimate = estimator(known.id, known)
+    assert (estimate.trial_s, estimate.basis, estimate.run) == (13.0, "measured", "results/runs/a")
+    normed = variant(epochs=5, norm="layer")
+    other = estimator(normed.id, normed)
+    assert (other.basis, other.run) == ("rates", None)
+
+
+@given(st.sampled_from(["mlp", "convnet", "resnet50"]), st.sampled_from([32, 512]))
+def test_a_faster_gpu_takes_less_time(workload: str, batch: int) -> None:
+    slow, fast = (Estimator(DeviceKind(name, is_gpu=True)) for name in ("Tesla T4", "NVIDIA H200"))
+    asked = variant(workload=workload, global_batch_size=batch)
+    assert fast(asked.id, asked).trial_s < slow(asked.id, asked).trial_s
+    assert fast(asked.id, asked).basis == "guess"
+
+
+def test_a_convolutional_net_takes_far_longer_on_a_cpu_where_xla_compiles_it() -> None:
+    plain, compiled = (variant(workload="convnet", jit=jit) for jit in ("none", "epoch"))
+    assert estimated_epoch_s(compiled) > 10 * estimated_epoch_s(plain)

@@ -7,12 +7,15 @@ import pytest
 
 import bench
 from bench.errors import ResourceError, RunFolderError, SuiteError, UsageError
+from bench.execution.executor import Event, Expected, Started
 from bench.execution.simulated import SimulatedExecutor
-from bench.records.record import FINE, SETTLED, STATUSES, Status
+from bench.execution.watch import Silent
+from bench.records.record import FINE, SETTLED, STATUSES, Status, TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import parse_suite
 from tests.execution.sessions import SUITE, TRIALS, NeverEntered, Seen, again, only_first, run
+from tests.records_made import ENVIRONMENT, made_run
 from tests.suites_made import TINY, suite_of
 
 
@@ -168,3 +171,57 @@ def test_a_damaged_record_is_named_before_anything_runs(out: Path, content: str)
         run(out, resume=True, executor=NeverEntered())
     record.unlink()
     assert again(out) == [TRIALS[1].trial_id]
+
+
+def only_first_block(record: TrialRecord) -> TrialRecord | None:
+    return record if record.trial.block == 0 else None
+
+
+class OnOneCpu(SimulatedExecutor):
+    """Simulated trials on the node of made records."""
+
+    def environment(self) -> dict[str, Any]:
+        return {"node-1": ENVIRONMENT["driver"]}
+
+
+class OnSmallGpus(SimulatedExecutor):
+    """Simulated trials on a node whose GPU hardly holds anything."""
+
+    uses_gpus = True
+
+    def environment(self) -> dict[str, Any]:
+        return {"node-1": {"gpus": [{"name": "NVIDIA L4", "memory_bytes": 1000}]}}
+
+
+class Told(Silent):
+    """An observer that keeps what is expected, and what it had seen by then."""
+
+    def __init__(self) -> None:
+        self.expected: list[Expected] = []
+        self.started = False
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Expected):
+            assert not self.started
+            self.expected.append(event)
+        self.started |= isinstance(event, Started)
+
+
+def test_before_the_first_trial_a_run_says_what_it_expects_and_what_may_not_fit(out: Path) -> None:
+    told = Told()
+    result = run(out, executor=OnSmallGpus(), observer=told)
+    ids = {trial.variant_id for trial in TRIALS}
+    (expected,) = told.expected
+    assert (expected.device.name, expected.device.memory_bytes) == ("NVIDIA L4", 1000)
+    assert set(expected.estimates) == set(expected.too_large) == ids
+    assert {estimate.basis for estimate in expected.estimates.values()} == {"guess"}
+    assert result.succeeded  # they are tried all the same
+
+
+def test_a_resumed_run_goes_by_what_it_has_measured(out: Path) -> None:
+    nodes = {"node-1": ENVIRONMENT["driver"]}
+    made_run(out, TINY, change=only_first_block, environment=nodes)
+    told = Told()
+    run(out, executor=OnOneCpu(), resume=True, observer=told)
+    (expected,) = told.expected
+    assert {(e.basis, e.run) for e in expected.estimates.values()} == {("measured", str(out))}

@@ -35,11 +35,14 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_logical
     monkeypatch: pytest.MonkeyPatch,
     ray_executor: RayExecutor,
     worker: Worker,
+    tmp_path: Path,
     cards: tuple[Gpu, ...],
     status: str,
 ) -> None:
     del ray_executor
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("bench.measure.gpu.gpus", lambda: cards)
     monkeypatch.setattr("bench.measure.gpu.wait_until_free", lambda *_: 0.0)
     board = SimpleNamespace(post=SimpleNamespace(remote=lambda *_: None))
@@ -48,6 +51,8 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_logical
     record = TrialRecord.model_validate_json(answer)
     assert record.status == status, record.error
     assert record.resolved["variables"]["CUDA_VISIBLE_DEVICES"] == "0"
+    assert (tmp_path / "autotuning").exists() == bool(cards)
+    assert ("autotune_cache" in record.resolved) == bool(cards)
     if cards:
         assert "Ray gave GPU GPU-11111111, but this TensorFlow sees none" in (record.error or "")
         assert "install trainbench[gpu]" in (record.error or "")

@@ -8,7 +8,9 @@ import pytest
 
 from bench.api import RunResult
 from bench.datasets.fashion_mnist import FileCheck
-from bench.execution.estimate import estimated_trial_s
+from bench.execution.device_kind import CPU, DeviceKind
+from bench.execution.estimate import Estimator, estimated_trial_s
+from bench.execution.run_history import MeasuredTime
 from bench.report.listing import (
     files_json,
     files_text,
@@ -132,3 +134,55 @@ def test_programs_get_the_same_of_each_file() -> None:
     good, bad, _ = json.loads(files_json(CHECKS))
     assert good == {"path": "a/train.gz", "place": "cache", "ok": True, "problem": None}
     assert (bad["ok"], bad["problem"]) == (False, "is too short")
+
+
+CARD = DeviceKind("NVIDIA L4", is_gpu=True, memory_bytes=1000)
+
+
+def test_a_plan_says_where_its_times_come_from() -> None:
+    suite = suite_of(TINY)
+    plan = make_plan(suite)
+    first, second = plan.cells
+    measured = {first.id: MeasuredTime(start_s=1000.0, epoch_s=1.0, run="results/runs/a")}
+    text = plan_text(suite, plan, Estimator(CPU, measured))
+    assert "results/runs/a" in text
+    assert duration(1002.0) in text
+    content = json.loads(plan_json(suite, plan, Estimator(CPU, measured)))
+    rows = {row["variant_id"]: row for row in content["variants"]}
+    known, other = rows[first.id], rows[second.id]
+    assert (known["estimate_basis"], known["estimate_run"]) == ("measured", "results/runs/a")
+    assert known["estimated_trial_s"] == 1002.0
+    assert (other["estimate_basis"], other["estimate_run"]) == ("rates", None)
+    each = known["estimated_trial_s"] + other["estimated_trial_s"]
+    assert content["estimated_s"] == pytest.approx(suite.blocks * each)
+
+
+def test_a_plan_for_a_gpu_names_it_and_what_may_not_fit_it() -> None:
+    suite = suite_of(TINY)
+    plan = make_plan(suite)
+    *_, first, second = plan_text(suite, plan, Estimator(CARD)).splitlines()
+    for line, cell in zip((first, second), plan.cells, strict=True):
+        assert line.startswith(cell.label)
+        assert CARD.name in line
+    content = json.loads(plan_json(suite, plan, Estimator(CARD)))
+    assert content["estimated_for"] == {
+        "name": "NVIDIA L4",
+        "is_gpu": True,
+        "memory_bytes": 1000,
+    }
+    assert {row["estimate_basis"] for row in content["variants"]} == {"guess"}
+    assert all(row["needed_memory_bytes"] > 1000 for row in content["variants"])
+
+
+def test_a_plan_says_how_many_devices_its_largest_trial_takes() -> None:
+    suite = suite_of({**TINY, "matrix": {"replicas": [1, 4]}, "compare": []}, strategy="mirrored")
+    assert "4 devices" in plan_text(suite, make_plan(suite))
+
+
+def test_times_of_several_runs_are_counted_and_not_listed() -> None:
+    suite = suite_of(TINY)
+    plan = make_plan(suite)
+    measured = {c.id: MeasuredTime(1.0, 1.0, f"runs/{n}") for n, c in enumerate(plan.cells)}
+    text = plan_text(suite, plan, Estimator(CPU, measured))
+    assert "2 earlier runs" in text
+    assert "runs/0" not in text

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution.estimate import estimated_trial_s
-from bench.execution.executor import EpochEnded, Limits, Started, Waiting
+from bench.execution.device_kind import DeviceKind
+from bench.execution.device_memory import NeededMemory
+from bench.execution.estimate import Estimate, estimated_trial_s
+from bench.execution.executor import EpochEnded, Expected, Limits, Started, Waiting
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.record import STATUSES, Status, TrialRecord
 from bench.report.progress import Progress, progress
@@ -157,3 +159,41 @@ def test_a_run_s_watcher_that_is_gone_raises_nothing(monkeypatch: pytest.MonkeyP
         record: TrialRecord = made_record(TRIALS[0])
         observer.recorded(record)
     assert observer.left_s() < 24
+
+
+CARD = DeviceKind("NVIDIA L4", is_gpu=True, memory_bytes=24 * 10**9)
+
+
+def test_estimates_of_the_run_s_own_device_take_the_place_of_guesses(screen: Screen) -> None:
+    estimates = {t.variant_id: Estimate(100.0, "measured", "a run") for t in TRIALS}
+    screen.progress.event(Expected(CARD, estimates, {}))
+    assert screen.progress.left_s() == pytest.approx(100.0 * len(TRIALS))
+    screen.start(TRIALS[0])
+    screen.progress.recorded(made_record(TRIALS[0]).model_copy(update={"wall_s": 50.0}))
+    assert screen.progress.left_s() == pytest.approx(50.0 * (len(TRIALS) - 1))
+
+
+@pytest.mark.parametrize(
+    ("needed", "remedy"),
+    [
+        (NeededMemory(data_bytes=1, weights_bytes=2, batch_bytes=30 * 10**9), "global_batch_size"),
+        (NeededMemory(data_bytes=30 * 10**9, weights_bytes=2, batch_bytes=1), "pipeline"),
+        (NeededMemory(data_bytes=1, weights_bytes=30 * 10**9, batch_bytes=2), "hidden"),
+    ],
+)
+def test_a_variant_that_will_hardly_fit_is_named_with_what_to_change(
+    screen: Screen, needed: NeededMemory, remedy: str
+) -> None:
+    screen.progress.event(Expected(CARD, {}, {TRIALS[0].variant_id: needed}))
+    line = screen.lines[-1]
+    assert line.startswith(TRIALS[0].label)
+    assert remedy in line
+    for part in ("30 GB", "24 GB", CARD.name):
+        assert part in line
+
+
+def test_many_variants_that_will_hardly_fit_are_counted(screen: Screen) -> None:
+    needed = NeededMemory(0, 0, 30 * 10**9)
+    screen.progress.event(Expected(CARD, {}, {f"id {number}": needed for number in range(50)}))
+    assert len(screen.lines) < 15
+    assert "42" in screen.lines[-1]

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from bench.execution.estimate import _RESNET50_PRODUCTS
+from bench.execution.network_size import network_size
 from bench.training.models import build_model, count_parameters, norm_settings
 from tests.training_made import small, train_fresh
 
@@ -32,7 +32,14 @@ def test_it_has_the_published_parameters_and_multiplications() -> None:
     multiplications = sum(
         math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in products
     )
-    assert multiplications == pytest.approx(_RESNET50_PRODUCTS, rel=1e-3)
+    outputs = [math.prod(layer.output.shape[1:]) for layer in products]
+    size = network_size(
+        small(workload="resnet50", dataset="synthetic", shape=list(IMAGENET), classes=1000)
+    )
+    assert size.products == pytest.approx(multiplications, rel=1e-3)
+    assert size.parameters == pytest.approx(25_557_032, rel=0.01)
+    assert size.outputs == pytest.approx(sum(outputs), rel=0.01)
+    assert (size.largest_output, size.layers) == (max(outputs), len(products))
     pictures = [n.output.shape[1] for n in model.layers if isinstance(n, keras.layers.Add)]
     assert pictures == [56] * 3 + [28] * 4 + [14] * 6 + [7] * 3
 

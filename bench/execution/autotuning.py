@@ -1,0 +1,92 @@
+"""XLA's choice of kernels on a GPU, kept from trial to trial, so that arms do not differ by luck.
+
+Usage:
+    settings = share_autotuning(uuids)          # before TensorFlow is imported
+    settings.get("autotune_cache")              # None where each trial chooses for itself
+
+XLA times several kernels for a product or a convolution as it compiles, and takes the fastest;
+which one that is differs from process to process where they are close. Kept in a folder, a
+choice holds for all later trials on the same GPU, and for its other arms wherever they compute
+the same. What TensorFlow chooses without XLA (cuDNN's algorithms) is in no file: nothing keeps it.
+
+What XLA of TensorFlow 2.21 does, tried: ``--xla_gpu_per_fusion_autotune_cache_dir`` is read and
+has no effect; an entry that cannot be parsed is chosen anew and replaced; an empty one is chosen
+anew and stays; one that cannot be written ends the process. So it goes, as reported
+(marin-community/marin#8896), where several processes write one entry at once: a GPU has a folder
+of its own, which only the trial that has the GPU writes to.
+"""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.datasets.places import autotuning
+from bench.errors import ResourceError
+from bench.measure.gpu import driver, resolve_visible
+
+_FLAG = "--xla_gpu_experimental_autotuner_cache_dir"
+_TRIED = re.compile(r"2\.21(\.|$)")
+"""Versions of TensorFlow that know the flag: an unknown one ends the process."""
+_LEAST_FREE_BYTES = 64 * 2**20
+_PRIVATE = 0o700
+
+
+def share_autotuning(uuids: Sequence[str]) -> dict[str, Any]:
+    """Have XLA of this process keep its choices with those of earlier ones on the same GPU.
+
+    ``uuids`` are those of the process's GPUs; nothing is changed where there are none. A user's
+    own XLA_FLAGS are kept, and win. Returns what belongs into ``resolved``: what the choices hang
+    on (versions and model, no path), and how many there were; nothing where none are kept.
+    """
+    own = os.environ.get("XLA_FLAGS", "").strip()
+    # What does not begin so is the name of a file of flags.
+    if not uuids or _FLAG in own or (own and not own.startswith("--")):
+        return {}
+    try:
+        key = _key(uuids[0])
+        folder = _made(autotuning(), key, uuids[0]) if key else None
+        if folder is None:
+            return {}
+        entries = _without_empty(folder)
+    except (OSError, ResourceError):
+        return {}
+    os.environ["XLA_FLAGS"] = f"{_FLAG}={folder} {own}".strip()
+    return {"autotune_cache": key, "autotune_entry_count": entries}
+
+
+def _key(uuid: str) -> str | None:
+    """What a choice depends on; None for a TensorFlow with which this was not tried."""
+    version = importlib.metadata.version("tensorflow")
+    if not _TRIED.match(version):
+        return None
+    known = driver()
+    said = f"tensorflow-{version} driver-{known.version if known else None}"
+    return re.sub(r"[^\w.]+", "-", f"{said} {resolve_visible(uuid).name}")
+
+
+def _made(root: Path, key: str, uuid: str) -> Path | None:
+    """The folder of a GPU's choices, which no other user can write; None where there cannot be."""
+    root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+    found = root.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        return None
+    root.chmod(_PRIVATE)
+    folder = root / key / uuid
+    folder.mkdir(parents=True, exist_ok=True)
+    fits = shutil.disk_usage(folder).free >= _LEAST_FREE_BYTES and os.access(folder, os.W_OK)
+    # XLA splits its flags at blanks.
+    return None if not fits or re.search(r"\s", str(folder)) else folder.absolute()
+
+
+def _without_empty(folder: Path) -> int:
+    """Remove entries without content, as a crash leaves them; how many others there are."""
+    entries = list(folder.glob("*.textproto"))
+    empty = [entry for entry in entries if entry.stat().st_size == 0]
+    for entry in empty:
+        entry.unlink()
+    return len(entries) - len(empty)

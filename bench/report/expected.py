@@ -1,0 +1,80 @@
+"""What is expected of trials before they run, in words: time, where it comes from, memory.
+
+Usage:
+    time_text(estimates, trials, device)
+    needs_text(variants)
+    too_large_text(label, needed, device)
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+from bench.execution.device_kind import DeviceKind
+from bench.execution.device_memory import NeededMemory, needed_memory
+from bench.execution.estimate import Basis, Estimate
+from bench.records.metric import METRICS
+from bench.report.escape import plain
+from bench.report.number import duration, number, plural, scale_of
+from bench.spec.plan import Trial
+from bench.spec.variant import Variant
+
+_BASIS: dict[Basis, str] = {
+    "rates": "from counts of operations and steps, at rates of two CPU cores",
+    "guess": "guessed from the data sheet of the GPU, with no measurement behind it",
+}
+
+
+def time_text(
+    estimates: Mapping[str, Estimate], trials: Iterable[Trial], device: DeviceKind
+) -> str:
+    """How long all trials take on one device, and what that is made from.
+
+    ``estimates`` is by variant id.
+    """
+    seconds = sum(estimates[trial.variant_id].trial_s for trial in trials)
+    runs = {estimate.run for estimate in estimates.values() if estimate.run}
+    counts = Counter(estimate.basis for estimate in estimates.values())
+    origins = [
+        f"{plural(count, 'variant')} {_origin(basis, runs)}"
+        if len(counts) > 1
+        else _origin(basis, runs)
+        for basis, count in counts.most_common()
+    ]
+    time = f"About {duration(seconds)} one after another on {plain(device.name)}"
+    return f"{time}: {'; '.join(origins)}."
+
+
+def _origin(basis: Basis, runs: Collection[str]) -> str:
+    if basis != "measured":
+        return _BASIS[basis]
+    only = plain(next(iter(runs))) if len(runs) == 1 else plural(len(runs), "earlier run")
+    return f"as measured in {only}"
+
+
+def needs_text(variants: Iterable[Variant]) -> str:
+    """What the largest trials take of devices and, where that is known, of a GPU's memory."""
+    listed = list(variants)
+    needs = [needed.total_bytes for v in listed if (needed := needed_memory(v)) is not None]
+    memory = f"; on GPUs, about {_memory(max(needs))} of the memory of each" if needs else ""
+    return f"A trial takes up to {plural(max(v.total_replicas for v in listed), 'device')}{memory}."
+
+
+def too_large_text(label: str, needed: NeededMemory, device: DeviceKind) -> str:
+    """A warning that a variant is unlikely to fit, and what to change."""
+    held = f"{plain(device.name)} has {_memory(device.memory_bytes or 0)}"
+    return (
+        f"{plain(label)}: may not fit: it needs about {_memory(needed.total_bytes)}, {held}: "
+        f"{_remedy(needed)}"
+    )
+
+
+def _remedy(needed: NeededMemory) -> str:
+    largest = max(needed.data_bytes, needed.weights_bytes, needed.batch_bytes)
+    if largest == needed.data_bytes:
+        return 'set pipeline = "tfdata" or "tfrecord", or lower examples'
+    return "lower global_batch_size" if largest == needed.batch_bytes else "lower hidden"
+
+
+def _memory(size_bytes: int) -> str:
+    scale = scale_of([size_bytes], METRICS["peak_device_memory_bytes"])
+    return f"{number(size_bytes, 2, scale)} {scale.unit}"

@@ -1,0 +1,72 @@
+"""Rates of devices: by the name of a GPU, and by what XLA makes of convolutions on a CPU."""
+
+from typing import Any
+
+import pytest
+
+from bench.execution.network_size import network_size
+from bench.execution.rates import cpu_rates, gpu_rates
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
+
+
+def variant(**asked: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(asked))
+
+
+def flops_per_s(name: str, **asked: Any) -> float:
+    made = variant(**asked)
+    return gpu_rates(name, made, network_size(made)).flops_per_s
+
+
+@pytest.mark.parametrize(
+    ("name", "float32_strict", "float32", "half"),
+    [
+        ("Tesla V100-SXM2-32GB", 15.7, 15.7, 125),
+        ("NVIDIA A100-SXM4-80GB", 19.5, 156, 312),
+        ("NVIDIA A10", 31.2, 62.5, 125),
+        ("NVIDIA L40S", 91.6, 183, 362),
+        ("NVIDIA H100 80GB HBM3", 67, 494, 989),
+        ("NVIDIA H100 PCIe", 51, 378, 756),
+    ],
+)
+def test_a_gpu_s_rate_is_one_share_of_the_dense_peak_of_its_precision(
+    name: str, float32_strict: float, float32: float, half: float
+) -> None:
+    strict = flops_per_s(name, precision="float32_strict")
+    assert strict < float32_strict * 1e12
+    share = strict / float32_strict
+    assert flops_per_s(name, precision="float32") == pytest.approx(share * float32)
+    assert flops_per_s(name, precision="mixed_bfloat16") == pytest.approx(share * half)
+
+
+def test_a_name_that_only_begins_alike_is_another_card() -> None:
+    unknown = flops_per_s("A card of tomorrow")
+    assert flops_per_s("NVIDIA A10G") == unknown
+    assert flops_per_s("NVIDIA L400") == unknown
+    assert flops_per_s("NVIDIA A10") > unknown
+
+
+def test_no_gpu_s_rate_is_called_measured() -> None:
+    assert gpu_rates("NVIDIA H200", variant(), network_size(variant())).basis == "guess"
+    assert cpu_rates(variant()).basis == "rates"
+
+
+def test_a_step_on_a_gpu_takes_as_long_as_its_launches() -> None:
+    def step_s(**asked: Any) -> float:
+        made = variant(**asked)
+        return gpu_rates("NVIDIA H200", made, network_size(made)).step_s
+
+    assert step_s(norm="bn_post", jit="none") > step_s(jit="none")
+    assert step_s(norm="bn_post", jit="epoch") < step_s(norm="bn_post", jit="none")
+
+
+def test_xla_slows_convolutions_on_a_cpu_and_nothing_else() -> None:
+    def rate(**asked: Any) -> float:
+        return cpu_rates(variant(**asked)).flops_per_s
+
+    for workload in ("convnet", "resnet50"):
+        none, step, epoch = (rate(workload=workload, jit=jit) for jit in ("none", "step", "epoch"))
+        assert none > step > epoch
+        assert 25 <= none / epoch <= 230
+    assert rate(jit="none") == rate(jit="epoch")
