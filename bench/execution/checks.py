@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.datasets.fashion_mnist import FileCheck
+from bench.execution.gpu_support import INSTALL_CUDA, first_unserved, unloadable
 
 State = Literal["ok", "missing", "broken"]
 _Facts = Mapping[str, Any]
@@ -21,7 +22,6 @@ _Facts = Mapping[str, Any]
 _LEAST_MEMORY_BYTES = 2 * 2**30
 _LEAST_DISK_BYTES = 2**30
 _INSTALL = "make install, or pip install trainbench"
-_INSTALL_GPU = "make install, or pip install 'trainbench[gpu]'"
 _SAME_ON_ALL_NODES = ("tensorflow", "keras", "ray", "numpy", "trainbench")
 
 
@@ -188,7 +188,7 @@ def _seen(reply: _Facts, facts: _Facts) -> list[Check]:
     if seen >= expected:
         return [Check(name, "ok", found)]
     if not reply["cuda_build"]:
-        return [Check(name, "broken", f"{found}: built without CUDA", _INSTALL_GPU)]
+        return [Check(name, "broken", f"{found}: built without CUDA", INSTALL_CUDA)]
     return [Check(name, "broken", found, _cuda_remedy(reply, facts["driver"]))]
 
 
@@ -198,13 +198,13 @@ def _cuda_remedy(reply: _Facts, driver: Mapping[str, str | None] | None) -> str:
     # Within a major version any driver will do.
     if needs.isdigit() and runs.isdigit() and int(runs) < int(needs):
         return f"update the driver: it runs CUDA {runs}, TensorFlow is built for CUDA {needs}"
-    return f"{_INSTALL_GPU}: that brings the CUDA libraries it looks for"
+    return f"{INSTALL_CUDA}: that brings the CUDA libraries it looks for"
 
 
 def _xla(reply: _Facts) -> Check:
     if reply["xla"] is None:
         return Check("XLA", "ok", "compiles")
-    return Check("XLA", "broken", reply["xla"], f'use jit = "none", or {_INSTALL_GPU}')
+    return Check("XLA", "broken", reply["xla"], f'use jit = "none", or {INSTALL_CUDA}')
 
 
 def _strategies(reply: _Facts) -> Check:
@@ -214,7 +214,7 @@ def _strategies(reply: _Facts) -> Check:
     if not failing:
         return Check("Strategies", "ok", found)
     reasons = "; ".join(f"{name}: {reason}" for name, reason in failing.items())
-    remedy = f"leave {', '.join(failing)} out of suites, or {_INSTALL_GPU}"
+    remedy = f"leave {', '.join(failing)} out of suites, or {INSTALL_CUDA}"
     return Check("Strategies", "broken", f"{found}; {reasons}", remedy)
 
 

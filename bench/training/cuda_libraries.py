@@ -62,6 +62,13 @@ def has_driver() -> bool:
     return True
 
 
+def installed_file(pattern: str) -> Path | None:
+    """The file of NVIDIA's packages that fits a glob pattern, such as "*/lib/libnccl.so.2"."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    return next((path for folder in folders for path in Path(folder).glob(pattern)), None)
+
+
 def _load(soname: str) -> None:
     ctypes.CDLL(str(_installed(soname) or soname))
 
@@ -71,10 +78,7 @@ def _installed(soname: str) -> Path | None:
     listed = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     if any(folder and (Path(folder) / soname).exists() for folder in listed):
         return None
-    spec = importlib.util.find_spec("nvidia")
-    folders = (spec.submodule_search_locations if spec else None) or ()
-    found = (path for folder in folders for path in Path(folder).glob(f"*/lib/{soname}"))
-    return next(found, None)
+    return installed_file(f"*/lib/{soname}")
 
 
 def _gpus_hidden() -> bool:
