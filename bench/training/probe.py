@@ -42,6 +42,7 @@ def probe() -> dict[str, Any]:
         "cudnn": build.get("cudnn_version"),
         "compute_capabilities": build.get("cuda_compute_capabilities"),
         "cuda_failures": load_failures() if build.get("is_cuda_build") and has_driver() else {},
+        "driver_library": has_driver(),
         "ptxas": ptxas_version() if gpus else None,
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "gpus": [_gpu(tf, device) for device in gpus],
