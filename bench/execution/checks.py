@@ -151,6 +151,9 @@ def _no_tensorflow(reply: _Facts) -> Check:
     if reply.get("signal") == "SIGILL":
         remedy = "this CPU lacks instructions that its packages need (AVX): use another machine"
         return Check("TensorFlow", "broken", error, remedy)
+    if reply.get("timed_out"):
+        remedy = "a GPU may hang: see nvidia-smi and dmesg, or try CUDA_VISIBLE_DEVICES=-1"
+        return Check("TensorFlow", "broken", error, remedy)
     if "No module named 'tensorflow'" in error or "No module named 'keras'" in error:
         return Check("TensorFlow", "missing", "not installed", _INSTALL)
     return Check("TensorFlow", "broken", error, f"install it anew: {_INSTALL}")

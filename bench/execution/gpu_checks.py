@@ -78,7 +78,7 @@ def cuda_checks(reply: _Facts, facts: _Facts) -> list[Check]:
     """CUDA's libraries and the cards that TensorFlow registers; nothing where there are none."""
     if reply["error"] or not facts["gpus"]:
         return []
-    return [*_libraries(reply), _seen(reply, facts), *_ptxas(reply, facts["driver"])]
+    return [*_libraries(reply, facts), _seen(reply, facts), *_ptxas(reply, facts["driver"])]
 
 
 def _named(cards: Sequence[_Facts]) -> Iterator[str]:
@@ -89,10 +89,10 @@ def _named(cards: Sequence[_Facts]) -> Iterator[str]:
         yield f"{span} {name}"
 
 
-def _libraries(reply: _Facts) -> Iterator[Check]:
+def _libraries(reply: _Facts, facts: _Facts) -> Iterator[Check]:
     if not reply["cuda_build"]:
         return
-    fault = unloadable(reply["cuda_failures"])
+    fault = unloadable(reply["cuda_failures"], facts["library_path"])
     if fault:
         yield Check("CUDA libraries", "broken", fault.found, fault.remedy)
     else:
@@ -119,7 +119,7 @@ def _seen(reply: _Facts, facts: _Facts) -> Check:
 
 
 def _remedy(reply: _Facts, facts: _Facts) -> str:
-    fault = first_unserved(facts) or unloadable(reply["cuda_failures"])
+    fault = first_unserved(facts) or unloadable(reply["cuda_failures"], facts["library_path"])
     if fault:
         return fault.remedy
     if not reply["driver_library"]:

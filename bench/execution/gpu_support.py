@@ -60,7 +60,7 @@ def node_fault(_: None = None) -> Answer:
     facts = environment()
     fault = first_unserved(facts)
     if fault is None and visible_cards(facts) and has_driver():
-        fault = unloadable(load_failures())
+        fault = unloadable(load_failures(), facts["library_path"])
     return socket.gethostname(), f"{fault.found}: {fault.remedy}" if fault else None
 
 
@@ -93,15 +93,22 @@ def unserved(card: _Facts, driver: _Facts | None) -> Fault | None:
     return None
 
 
-def unloadable(failures: Mapping[str, str]) -> Fault | None:
-    """What the loader said of CUDA's libraries that TensorFlow needs; None where all load."""
+def unloadable(failures: Mapping[str, str], library_path: Iterable[str]) -> Fault | None:
+    """What the loader said of CUDA's libraries that TensorFlow needs; None where all load.
+
+    ``library_path`` holds the folders of LD_LIBRARY_PATH, which come before pip's packages.
+    """
     if not failures:
         return None
     by_reason: dict[str, list[str]] = {}
     for soname, said in failures.items():
         by_reason.setdefault(said.removeprefix(f"{soname}: "), []).append(soname)
     reasons = "; ".join(f"{', '.join(names)}: {said}" for said, names in by_reason.items())
-    return Fault(f"CUDA's libraries do not load: {reasons}", INSTALL_CUDA)
+    found = f"CUDA's libraries do not load: {reasons}"
+    for folder in library_path:
+        if folder in reasons:
+            return Fault(found, f"take {folder} out of LD_LIBRARY_PATH")
+    return Fault(found, INSTALL_CUDA)
 
 
 def visible_cards(facts: _Facts) -> list[_Facts]:
