@@ -96,6 +96,7 @@ class Worker:
             os.environ["TF_CONFIG"] = tf_config
         given = variables(dict(os.environ))
         import_started = time.perf_counter()
+        from bench.training.nccl_log import nccl_log
         from bench.training.pulse import Pulse
         from bench.training.trial import train
 
@@ -107,15 +108,20 @@ class Worker:
             pulse.beats += 1
             return loaded
 
-        with posting(board, gang, _index(tf_config), pulse) as post:
+        several_gpus = bool(uuids) and trial.variant.total_replicas > 1
+        with (
+            posting(board, gang, _index(tf_config), pulse) as post,
+            nccl_log(several_gpus) as nccl_transport,
+        ):
             record = train(
                 trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=uuids
             )
+            seen = {"variables": given, "nccl_transport": nccl_transport()}
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
         whole = record.model_copy(
             update={
                 "measures": record.measures.model_copy(update=spent),
-                "resolved": {**record.resolved, "variables": given},
+                "resolved": {**record.resolved, **seen},
                 "devices": uuids or record.devices,
                 "started_at": started_at,
             }
