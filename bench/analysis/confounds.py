@@ -54,7 +54,7 @@ PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
 COUNTERS: tuple[str, ...] = (
     *PER_PROCESS,
     "*_count",
-    *("visible_gpus", "variables.CUDA_VISIBLE_DEVICES"),
+    *("visible_gpus", "variables.CUDA_VISIBLE_DEVICES", "variables.CUDA_CACHE_PATH"),
     "optimizer_config.name",  # Keras counts: the second SGD of a process is "sgd_1"
 )
 """Keys that say what happened, or where: no settings."""

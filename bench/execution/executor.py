@@ -64,7 +64,16 @@ class Waiting:
     """What was asked for, and what is free."""
 
 
-Event = Started | EpochEnded | Waiting
+@dataclass(frozen=True)
+class WarmingUp:
+    """GPUs have the code that trials will use compiled, untimed, before the first of them."""
+
+    nodes: int
+    programs: int
+    """Kinds of trials that are begun on each node."""
+
+
+Event = Started | EpochEnded | Waiting | WarmingUp
 OnEvent = Callable[[Event], None]
 
 

@@ -93,6 +93,12 @@ def unserved(card: _Facts, driver: _Facts | None) -> Fault | None:
     return None
 
 
+def compiles_at_first_use(card: _Facts) -> bool:
+    """Whether the driver has to compile TensorFlow's code for ``card`` before it runs."""
+    capability = _version(card["compute_capability"])
+    return capability is not None and capability >= _FIRST_PTX_ONLY
+
+
 def unloadable(failures: Mapping[str, str], library_path: Iterable[str]) -> Fault | None:
     """What the loader said of CUDA's libraries that TensorFlow needs; None where all load.
 

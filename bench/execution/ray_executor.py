@@ -43,6 +43,7 @@ from bench.execution.patience import while_head_answers
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions, refused_by_ray
+from bench.execution.warm_up import warm_up
 from bench.measure.environment import environment
 from bench.measure.host import usable_cores
 from bench.records.record import TrialRecord
@@ -152,6 +153,9 @@ class RayExecutor:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
         self._shelf.stock(fleet.trials)
         try:
+            if self._cluster.has_gpus:
+                reference, limit_s = self._shelf.reference, limits.trial_timeout_s
+                warm_up(self._cluster, fleet.trials, reference, limit_s, on_event)
             yield from self._to_the_end(fleet)
         except KeyboardInterrupt:
             # Nothing is asked of Ray before these are on disk: it may be ending as well.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.execution.board import posting
+from bench.execution.gpu_cache import set_cache
 from bench.execution.ports import free_port
 from bench.execution.remains import own_log, remains
 
@@ -94,6 +95,8 @@ class Worker:
         uuids = _take_over_gpus()
         if tf_config is not None:
             os.environ["TF_CONFIG"] = tf_config
+        if uuids:
+            set_cache(os.environ)
         given = variables(dict(os.environ))
         import_started = time.perf_counter()
         from bench.training.nccl_log import nccl_log

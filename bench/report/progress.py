@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bench.execution.estimate import estimated_trial_s
-from bench.execution.executor import EpochEnded, Event, Started
+from bench.execution.executor import EpochEnded, Event, Started, WarmingUp
 from bench.records.record import TrialRecord
 from bench.report.escape import plain
 from bench.report.number import duration, plural
@@ -47,7 +47,7 @@ class Progress:
         self._refresh()
 
     def event(self, event: Event) -> None:
-        """A trial started, an epoch ended, or a block waits for its devices."""
+        """A trial started, an epoch ended, a block waits for its devices, or GPUs warm up."""
         if isinstance(event, Started):
             self._running[event.trial.trial_id] = event.where
             if event.trial.trial_id in self._ended:  # its worker was lost: tried again
@@ -56,6 +56,9 @@ class Progress:
                 self._left_guess_s += _guess_s(event.trial)
         elif isinstance(event, EpochEnded):
             self._epochs[event.trial_id] = event.epoch.epoch + 1
+        elif isinstance(event, WarmingUp):
+            what = f"{plural(event.programs, 'program')} on {plural(event.nodes, 'node')}"
+            self._line(f"warming up the GPUs, untimed: {what}")
         else:
             self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()
