@@ -16,6 +16,7 @@ Nobody has reported either way of 10.x (B200), whose code is PTX, too: it is not
 ``bench doctor`` trains a step on it. Any library of CUDA 12 needs a driver of CUDA 12.
 """
 
+import itertools
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -122,7 +123,9 @@ def visible_cards(facts: _Facts) -> list[_Facts]:
     listed = (facts["variables"] or {}).get("CUDA_VISIBLE_DEVICES")
     if listed is None:
         return list(facts["gpus"])
-    tokens = [token.strip() for token in listed.split(",")]
+    # As CUDA does: what stands after an entry that names no device is not looked at.
+    entries = (token.strip() for token in listed.split(","))
+    tokens = list(itertools.takewhile(lambda token: token not in ("", "-1"), entries))
     return [card for card in facts["gpus"] if _named(card, tokens)]
 
 
