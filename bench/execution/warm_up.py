@@ -28,9 +28,11 @@ from bench.execution.gpu_support import compiles_at_first_use
 from bench.execution.nodes import on_each_node
 from bench.execution.shelf import NoData
 from bench.spec.plan import Trial
+from bench.spec.timing import Timing
 from bench.spec.variant import Variant
 
 _STEPS = 2
+_UNTIMED = Timing(warmup_s=0.0, min_timing_s=0.0)
 _SIZES = frozenset(
     {"hidden", "depth", "filters", "examples", "global_batch_size", "learning_rate"}
     | {"clip_threshold", "max_steps", "epochs", "warmup_epochs"}
@@ -89,9 +91,8 @@ def programs(trials: Iterable[Trial]) -> list[Trial]:
     for trial in trials:
         variant = _shortened(trial.variant)
         kernels = {k: v for k, v in variant.canonical().items() if k not in _SIZES}
-        found.setdefault(
-            repr(sorted(kernels.items())), trial.model_copy(update={"variant": variant})
-        )
+        short = trial.model_copy(update={"variant": variant, "timing": _UNTIMED})
+        found.setdefault(repr(sorted(kernels.items())), short)
     # Determinism, once on in a process, stays on.
     return sorted(found.values(), key=lambda trial: trial.variant.deterministic)
 

@@ -43,3 +43,4 @@ def test_it_is_brief_on_one_device_and_writes_no_files() -> None:
         variant = trial.variant
         assert (variant.total_replicas, variant.epochs, variant.steps_per_epoch) == (1, 1, 2)
         assert variant.pipeline in ("device", "tfdata")
+        assert trial.timing.on("GPU").warmup_s == 0

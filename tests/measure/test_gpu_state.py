@@ -46,10 +46,12 @@ def test_clocks_power_modes_and_links_are_in_si_units(ask: Ask) -> None:
 
 @pytest.mark.parametrize("code", [2, 3, 4, 15, 999])
 def test_what_is_not_answered_is_none_whatever_the_error(ask: Ask, code: int) -> None:
-    queries = ("ClockInfo", "MaxClockInfo", "ApplicationsClock", "EnforcedPowerLimit")
-    queries += ("PowerManagementDefaultLimit", "PersistenceMode", "EccMode", "ComputeMode")
-    queries += ("CurrPcieLinkGeneration", "MaxPcieLinkGeneration", "CurrPcieLinkWidth")
-    queries += ("MaxPcieLinkWidth", "NvLinkState")
+    queries = (
+        *("ClockInfo", "MaxClockInfo", "ApplicationsClock", "EnforcedPowerLimit", "EccMode"),
+        *("PowerManagementDefaultLimit", "PersistenceMode", "ComputeMode", "NvLinkState"),
+        *("CurrPcieLinkGeneration", "MaxPcieLinkGeneration"),
+        *("CurrPcieLinkWidth", "MaxPcieLinkWidth"),
+    )
     state = ask(STATE, fail=",".join(f"nvmlDeviceGet{query}={code}" for query in queries))
     flat = {**state["sm"], **state["memory"], **state}
     assert {key for key, value in flat.items() if value is not None} == {"sm", "memory"}
