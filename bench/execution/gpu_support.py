@@ -3,6 +3,7 @@
 Usage:
     unserved(card, driver)            # a Fault for one card of an environment, or None
     check_gpus(on_each_node)          # ResourceError that names node, card and remedy
+    python -m bench.execution.gpu_support     # the same of this machine, by its exit code
 
 What TensorFlow 2.21.0's wheel holds, as its build information and its fat binaries say:
 
@@ -18,6 +19,7 @@ Nobody has reported either way of 10.x (B200), whose code is PTX, too: it is not
 
 import itertools
 import socket
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -142,3 +144,17 @@ def _version(text: str | None) -> tuple[int, int] | None:
 
 def _text(version: tuple[int, int]) -> str:
     return "{}.{}".format(*version)
+
+
+def main() -> int:
+    """Say what keeps this machine's GPUs from training; returns the exit code."""
+    try:
+        check_gpus(lambda question, nothing: [question(nothing)])
+    except ResourceError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

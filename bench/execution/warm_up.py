@@ -24,7 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from bench.execution.cluster import Cluster
 from bench.execution.executor import OnEvent, WarmingUp
 from bench.execution.gpu_cache import set_cache
-from bench.execution.gpu_support import compiles_at_first_use
+from bench.execution.gpu_support import compiles_at_first_use, visible_cards
 from bench.execution.nodes import on_each_node
 from bench.execution.shelf import NoData
 from bench.spec.plan import Trial
@@ -77,9 +77,10 @@ def warm_up(
 def cards_to_warm(_: None = None) -> tuple[str, list[str]]:
     """This node's id, and the first card of each kind that compiles at first use."""
     from bench.measure.environment import environment
+    from bench.training.cuda_libraries import has_driver
 
     first: dict[str, str] = {}
-    for card in environment()["gpus"]:
+    for card in visible_cards(environment()) if has_driver() else ():
         if compiles_at_first_use(card):
             first.setdefault(card["name"], card["uuid"])
     return ray.get_runtime_context().get_node_id(), list(first.values())
