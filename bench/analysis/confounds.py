@@ -17,7 +17,7 @@ _STEPS = ("steps_per_epoch", "whole_epoch_steps", "window_steps", "examples_left
 _BATCH = ("per_replica_batch_size", *_STEPS)
 _DEVICES = (
     *("node", "devices", "per_replica_batch_size", "norm_synchronized", "*_op_threads"),
-    *("tensorflow_strategy", "reduction", "variables.OMP_NUM_THREADS"),
+    *("tensorflow_strategy", "reduction", "nccl_transport", "variables.OMP_NUM_THREADS"),
 )
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
@@ -40,8 +40,8 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "deterministic": ("deterministic",),
     "strategy": _DEVICES,
     "placement": _DEVICES,
-    "communication": ("reduction", "norm_synchronized"),
-    "all_reduce": ("reduction",),
+    "communication": ("reduction", "norm_synchronized", "nccl_transport"),
+    "all_reduce": ("reduction", "nccl_transport"),
     "workers": _DEVICES,
     "replicas": _DEVICES,
     "global_batch_size": _BATCH,
@@ -55,10 +55,13 @@ PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
 COUNTERS: tuple[str, ...] = (
     *PER_PROCESS,
     "*_count",
-    *("visible_gpus", "variables.CUDA_VISIBLE_DEVICES"),
+    *("visible_gpus", "variables.CUDA_VISIBLE_DEVICES", "variables.CUDA_CACHE_PATH"),
     "optimizer_config.name",  # Keras counts: the second SGD of a process is "sgd_1"
 )
 """Keys that say what happened, or where: no settings."""
+
+_LIBRARIES = "cuda_libraries.*"
+"""Versions; an arm that has no use for a library does not load it, and has None."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def confounds(
         Confound(key, ours.get(key), theirs.get(key))
         for key in dict.fromkeys((*ours, *theirs))
         if ours.get(key) != theirs.get(key)
+        and not (fnmatch.fnmatchcase(key, _LIBRARIES) and None in (ours.get(key), theirs.get(key)))
         and not any(fnmatch.fnmatchcase(key, pattern) for pattern in expected)
     )
 

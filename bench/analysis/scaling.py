@@ -54,6 +54,8 @@ class Scaling:
 
     shares: dict[str, Share] = field(default_factory=dict)
     baseline_of: set[str] = field(default_factory=set)
+    transports: tuple[str, ...] = ()
+    """The ways by which NCCL summed, of all trials; empty where it did not or none is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,11 @@ def scaling(
     firsts = trials.drop_duplicates("variant_id")
     rows = [dict(zip(firsts.columns, row, strict=True)) for row in firsts.itertuples(index=False)]
     asked = [*_efficiencies(rows), *_communications(rows)]
-    found: dict[str, Scaling] = {row["variant_id"]: Scaling() for row in rows}
+    ways = _transports(trials, settings)
+    found = {
+        row["variant_id"]: Scaling(transports=tuple(sorted(ways.get(row["variant_id"], ()))))
+        for row in rows
+    }
     comparisons = compare(trials, settings, [each.pair for each in asked], blocks)
     for each, comparison in zip(asked, comparisons, strict=True):
         found[each.pair.baseline_id].baseline_of.add(each.column)
@@ -86,6 +92,17 @@ def scaling(
             of_column = _lost if each.column == "communication" else _efficiency
             share = Share(*of_column(comparison.ratio, each.ideal), comparison)
             found[each.pair.variant_id].shares[each.column] = share
+    return found
+
+
+def _transports(
+    trials: "pd.DataFrame", settings: Sequence[Mapping[str, Any]]
+) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for variant_id, code in zip(trials["variant_id"], trials["settings"], strict=True):
+        ways = settings[code].get("nccl_transport")
+        # A record may come from anybody.
+        found.setdefault(variant_id, set()).update(map(str, ways if isinstance(ways, list) else ()))
     return found
 
 

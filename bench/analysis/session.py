@@ -22,8 +22,11 @@ GAP_S = 3600.0
 SESSION_COLUMNS = ("invocation", "started_at", "wall_s")
 """The columns of attempts that are needed."""
 
-_VOLATILE = frozenset({"load_average", "available_bytes"})
-"""What an environment says of the moment, not of the machine."""
+_VOLATILE = frozenset(
+    {"load_average", "available_bytes", "current_hz", "pcie_generation", "pcie_width"}
+)
+"""What an environment says of the moment, not of the machine: a GPU at rest lowers its clocks
+and its link."""
 
 
 def sessions(invocations: Sequence[Invocation], attempts: "pd.DataFrame") -> tuple[int, ...]:
@@ -71,4 +74,6 @@ def _seconds(moment: str) -> float:
 def _fixed(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _fixed(inner) for key, inner in value.items() if key not in _VOLATILE}
+    if isinstance(value, list | tuple):
+        return [_fixed(inner) for inner in value]
     return value

@@ -34,7 +34,7 @@ def asking(
     """Start ``python -m module arguments``; gives what waits for its answer.
 
     The answer is the JSON object on its last line. Where it ends without one, the reply holds
-    "error", and "signal" where one ended it.
+    "error", and "signal" where one ended it; "timed_out" where it did not end.
     """
     deadline = time.monotonic() + timeout_s
     # Files, not pipes: a helper that lives on would keep a pipe from ending.
@@ -51,7 +51,7 @@ def asking(
             try:
                 code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                return {"error": f"no answer within {timeout_s:g} s"}
+                return {"error": f"no answer within {timeout_s:g} s", "timed_out": True}
             return _parsed(_last_line(out)) or _died(code, _last_line(err))
 
         try:

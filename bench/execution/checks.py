@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.datasets.fashion_mnist import FileCheck
+from bench.execution.gpu_support import INSTALL_CUDA
 
 State = Literal["ok", "missing", "broken"]
 _Facts = Mapping[str, Any]
 
 _LEAST_MEMORY_BYTES = 2 * 2**30
+_LEAST_SHARED_BYTES = 2**30
 _LEAST_DISK_BYTES = 2**30
 _INSTALL = "make install, or pip install trainbench"
-_INSTALL_GPU = "make install, or pip install 'trainbench[gpu]'"
 _SAME_ON_ALL_NODES = ("tensorflow", "keras", "ray", "numpy", "trainbench")
 
 
@@ -52,7 +53,7 @@ def python_checks(facts: _Facts) -> list[Check]:
 
 
 def machine_checks(facts: _Facts) -> list[Check]:
-    """The processor and the memory."""
+    """The processor, the memory and the part of it that processes share."""
     cpu, memory = facts["cpu"], facts["memory"]
     cores = f"{cpu['model'] or 'unknown'}, {cpu['usable_cores']} of {cpu['logical_cores']} cores"
     held = memory["limit_bytes"] or memory["total_bytes"]
@@ -63,38 +64,12 @@ def machine_checks(facts: _Facts) -> list[Check]:
     return [
         Check("CPU", "ok", cores),
         Check("Memory", "ok", text) if enough else Check("Memory", "broken", text, remedy),
+        *_shared_memory(memory["shared_bytes"]),
     ]
 
 
-def gpu_check(facts: _Facts, on_bus: Sequence[str]) -> Check:
-    """The cards and their driver; ``on_bus`` are those that the kernel sees."""
-    cards, driver = facts["gpus"], facts["driver"]
-    if facts["gpu_error"]:
-        found, _, remedy = facts["gpu_error"].rpartition(": ")
-        return Check("GPUs", "broken", found, remedy)
-    if cards:
-        names = ", ".join(f"{card['index']} {card['name']}" for card in cards)
-        version = f"driver {driver['version']}, CUDA up to {driver['cuda']}"
-        return Check("GPUs", "ok", f"{names} ({version})")
-    if not on_bus:
-        return Check("GPUs", "ok", "none: trials run on the CPU")
-    if driver:
-        return Check(
-            "GPUs",
-            "broken",
-            f"{len(on_bus)} on the PCI bus, none given to this user by the driver",
-            "give this user access to /dev/nvidia*, or ask the scheduler for a GPU",
-        )
-    return Check(
-        "GPUs",
-        "broken",
-        f"{len(on_bus)} on the PCI bus ({', '.join(on_bus)}), but no driver",
-        "install NVIDIA's driver until nvidia-smi lists them; start a container with --gpus all",
-    )
-
-
 def tensorflow_checks(reply: _Facts, facts: _Facts) -> list[Check]:
-    """TensorFlow's build, the GPUs it sees, XLA and the strategies."""
+    """TensorFlow's build, XLA and the strategies."""
     if reply["error"]:
         return [_no_tensorflow(reply)]
     packages = facts["packages"]
@@ -108,7 +83,18 @@ def tensorflow_checks(reply: _Facts, facts: _Facts) -> list[Check]:
     elif reply["keras_backend"] != "tensorflow":
         found = f"Keras runs on {reply['keras_backend']}, not on TensorFlow"
         own = Check("TensorFlow", "broken", found, "unset KERAS_BACKEND, or mend ~/.keras")
-    return [own, *_seen(reply, facts), _xla(reply), _strategies(reply)]
+    return [own, _xla(reply), _strategies(reply)]
+
+
+def _shared_memory(size_bytes: int | None) -> list[Check]:
+    """/dev/shm, through which Ray hands out data and NCCL may sum; a container has 64 MB of it."""
+    if size_bytes is None:
+        return []
+    found = f"{_gb(size_bytes)} in /dev/shm"
+    if size_bytes >= _LEAST_SHARED_BYTES:
+        return [Check("Shared memory", "ok", found)]
+    remedy = "start the container with --shm-size=8g, or give the pod a memory volume at /dev/shm"
+    return [Check("Shared memory", "broken", found, remedy)]
 
 
 def data_check(files: Sequence[FileCheck]) -> Check:
@@ -165,46 +151,18 @@ def _no_tensorflow(reply: _Facts) -> Check:
     if reply.get("signal") == "SIGILL":
         remedy = "this CPU lacks instructions that its packages need (AVX): use another machine"
         return Check("TensorFlow", "broken", error, remedy)
+    if reply.get("timed_out"):
+        remedy = "a GPU may hang: see nvidia-smi and dmesg, or try CUDA_VISIBLE_DEVICES=-1"
+        return Check("TensorFlow", "broken", error, remedy)
     if "No module named 'tensorflow'" in error or "No module named 'keras'" in error:
         return Check("TensorFlow", "missing", "not installed", _INSTALL)
     return Check("TensorFlow", "broken", error, f"install it anew: {_INSTALL}")
 
 
-def _seen(reply: _Facts, facts: _Facts) -> list[Check]:
-    """Whether TensorFlow sees the cards that the driver has; nothing where there are none."""
-    cards, seen, name = facts["gpus"], len(reply["gpus"]), "GPUs in TensorFlow"
-    if not cards:
-        return []
-    visible = facts["variables"].get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        # Of a card split by MIG, CUDA takes one instance, and then no other card.
-        expected = 1 if any(card["mig"] for card in cards) else len(cards)
-    else:
-        expected = len([token for token in visible.split(",") if token.strip() not in ("", "-1")])
-    found = f"{seen} of {len(cards)}"
-    if expected == 0:
-        found = f"none: hidden by CUDA_VISIBLE_DEVICES={visible!r}"
-        return [Check(name, "missing", found, "unset CUDA_VISIBLE_DEVICES to train on them")]
-    if seen >= expected:
-        return [Check(name, "ok", found)]
-    if not reply["cuda_build"]:
-        return [Check(name, "broken", f"{found}: built without CUDA", _INSTALL_GPU)]
-    return [Check(name, "broken", found, _cuda_remedy(reply, facts["driver"]))]
-
-
-def _cuda_remedy(reply: _Facts, driver: Mapping[str, str | None] | None) -> str:
-    needs = str(reply["cuda"] or "").partition(".")[0]
-    runs = str((driver or {}).get("cuda") or "").partition(".")[0]
-    # Within a major version any driver will do.
-    if needs.isdigit() and runs.isdigit() and int(runs) < int(needs):
-        return f"update the driver: it runs CUDA {runs}, TensorFlow is built for CUDA {needs}"
-    return f"{_INSTALL_GPU}: that brings the CUDA libraries it looks for"
-
-
 def _xla(reply: _Facts) -> Check:
     if reply["xla"] is None:
         return Check("XLA", "ok", "compiles")
-    return Check("XLA", "broken", reply["xla"], f'use jit = "none", or {_INSTALL_GPU}')
+    return Check("XLA", "broken", reply["xla"], f'use jit = "none", or {INSTALL_CUDA}')
 
 
 def _strategies(reply: _Facts) -> Check:
@@ -214,7 +172,7 @@ def _strategies(reply: _Facts) -> Check:
     if not failing:
         return Check("Strategies", "ok", found)
     reasons = "; ".join(f"{name}: {reason}" for name, reason in failing.items())
-    remedy = f"leave {', '.join(failing)} out of suites, or {_INSTALL_GPU}"
+    remedy = f"leave {', '.join(failing)} out of suites, or {INSTALL_CUDA}"
     return Check("Strategies", "broken", f"{found}; {reasons}", remedy)
 
 

@@ -9,7 +9,9 @@ takes no GPU, and leaves nothing running.
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.datasets.fetch import verify
 from bench.execution.asking import asking
@@ -17,14 +19,14 @@ from bench.execution.checks import (
     Check,
     data_check,
     disk_check,
-    gpu_check,
     machine_checks,
     python_checks,
     ray_check,
     tensorflow_checks,
 )
+from bench.execution.gpu_checks import cuda_checks, gpu_check, use_checks
 from bench.measure.environment import environment
-from bench.measure.gpu import cards_on_bus
+from bench.measure.gpu import IDLE_BYTES, cards_on_bus, gpu_processes, used_memory_bytes
 
 __all__ = ["RESULTS", "Check", "examine"]
 
@@ -36,19 +38,34 @@ def examine(address: str | None = None, results: Path = RESULTS) -> list[Check]:
     """Look at all that a run needs; Ray by a local start, or at ``address`` where given."""
     to_ray = [address] if address else []
     facts = environment()
+    held = _held(facts["gpus"])  # before TensorFlow is tried, which computes on them
     with (
         asking("bench.training.probe") as tensorflow,
         asking("bench.execution.ray_probe", *to_ray) as ray,
     ):
+        seen = tensorflow()
         return [
             *python_checks(facts),
             *machine_checks(facts),
             gpu_check(facts, cards_on_bus()),
+            *use_checks(facts, held),
             data_check(verify()),
             _disk(results),
-            *tensorflow_checks(tensorflow(), facts),
+            *tensorflow_checks(seen, facts),
+            *cuda_checks(seen, facts),
             ray_check(ray(), address),
         ]
+
+
+def _held(cards: Sequence[Mapping[str, Any]]) -> dict[int, tuple[list[int], int | None]]:
+    """By index, the processes that compute on a card, and what is taken beyond an idle one."""
+    held = {}
+    for card in cards:
+        processes = gpu_processes(card["uuid"]) or ()
+        used_bytes = used_memory_bytes(card["uuid"])
+        taken_bytes = used_bytes if used_bytes and used_bytes > IDLE_BYTES else None
+        held[card["index"]] = [process.pid for process in processes], taken_bytes
+    return held
 
 
 def _disk(folder: Path) -> Check:

@@ -79,7 +79,16 @@ class Expected:
     """Variants that are unlikely to fit the device's memory, by id; they are tried all the same."""
 
 
-Event = Started | EpochEnded | Waiting | Expected
+@dataclass(frozen=True)
+class WarmingUp:
+    """GPUs have the code that trials will use compiled, untimed, before the first of them."""
+
+    nodes: int
+    programs: int
+    """Kinds of trials that are begun on each node."""
+
+
+Event = Started | EpochEnded | Waiting | Expected | WarmingUp
 OnEvent = Callable[[Event], None]
 
 

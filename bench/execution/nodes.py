@@ -7,7 +7,7 @@ Usage:
 """
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import ray
@@ -56,9 +56,17 @@ def environments(cores_of: Callable[[str], float]) -> dict[str, Any]:
     return by_name
 
 
-def on_each_node(question: Callable[[_Argument], _Answer], argument: _Argument) -> list[_Answer]:
-    """What ``question`` answers on each living node; nothing of one that does not answer."""
-    return list(_ask(alive_nodes(), lambda _: 0.0, _ANSWER_S, question, argument).values())
+def on_each_node(
+    question: Callable[[_Argument], _Answer],
+    argument: _Argument,
+    among: Collection[str] | None = None,
+) -> list[_Answer]:
+    """What ``question`` answers on each living node; nothing of one that does not answer.
+
+    With ``among``, only nodes of these ids are asked.
+    """
+    nodes = [node for node in alive_nodes() if among is None or node["NodeID"] in among]
+    return list(_ask(nodes, lambda _: 0.0, _ANSWER_S, question, argument).values())
 
 
 def _node_environment() -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ block at a time.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -31,6 +32,7 @@ from bench.execution.board import Board
 from bench.execution.cluster import Cluster, Device
 from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
+from bench.execution.gpu_support import check_gpus
 from bench.execution.interrupt import unheard
 from bench.execution.lane import Lane
 from bench.execution.leaving import leave
@@ -41,6 +43,7 @@ from bench.execution.patience import while_head_answers
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions, refused_by_ray
+from bench.execution.warm_up import warm_up
 from bench.measure.environment import environment
 from bench.measure.host import usable_cores
 from bench.records.record import TrialRecord
@@ -141,7 +144,7 @@ class RayExecutor:
         """Keep the devices busy, the largest blocks first; give records as trials end.
 
         Before anything starts, DatasetError where real data cannot be had, ResourceError where
-        a node lacks the module of a workload.
+        a node lacks the module of a workload or has GPUs that cannot train.
         """
         attempts: dict[str, int] = {}
 
@@ -151,8 +154,13 @@ class RayExecutor:
 
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         check_on_nodes(fleet.trials, on_each_node)
+        if self._cluster.has_gpus:
+            check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
         self._shelf.stock(fleet.trials)
         try:
+            if self._cluster.has_gpus:
+                reference, limit_s = self._shelf.reference, limits.trial_timeout_s
+                warm_up(self._cluster, fleet.trials, reference, limit_s, on_event)
             yield from self._to_the_end(fleet)
         except KeyboardInterrupt:
             # Nothing is asked of Ray before these are on disk: it may be ending as well.

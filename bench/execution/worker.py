@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.execution.autotuning import share_autotuning
 from bench.execution.board import posting
+from bench.execution.gpu_cache import set_cache
 from bench.execution.ports import free_port
 from bench.execution.remains import own_log, remains
 
@@ -95,9 +96,12 @@ class Worker:
         uuids = _take_over_gpus()
         if tf_config is not None:
             os.environ["TF_CONFIG"] = tf_config
+        if uuids:
+            set_cache(os.environ)
         given = variables(dict(os.environ))
         autotuned = share_autotuning(uuids)
         import_started = time.perf_counter()
+        from bench.training.nccl_log import nccl_log
         from bench.training.pulse import Pulse
         from bench.training.trial import train
 
@@ -109,15 +113,20 @@ class Worker:
             pulse.beats += 1
             return loaded
 
-        with posting(board, gang, _index(tf_config), pulse) as post:
+        several_gpus = bool(uuids) and trial.variant.total_replicas > 1
+        with (
+            posting(board, gang, _index(tf_config), pulse) as post,
+            nccl_log(several_gpus) as nccl_transport,
+        ):
             record = train(
                 trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=uuids
             )
+            seen = {"variables": given, "nccl_transport": nccl_transport()}
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
         whole = record.model_copy(
             update={
                 "measures": record.measures.model_copy(update=spent),
-                "resolved": {**record.resolved, **autotuned, "variables": given},
+                "resolved": {**record.resolved, **autotuned, **seen},
                 "devices": uuids or record.devices,
                 "started_at": started_at,
             }

@@ -20,18 +20,22 @@ import psutil
 from bench.errors import ResourceError
 from bench.measure import cgroup, host
 from bench.measure.gpu import driver, gpus
+from bench.measure.gpu_state import gpu_state
 from bench.measure.source import revision
 
 PACKAGES = (
     *("trainbench", "tensorflow", "tensorflow-cpu", "keras", "ray", "numpy", "pandas", "pyarrow"),
     *("scipy", "pydantic", "psutil", "nvidia-ml-py", "ml_dtypes", "h5py", "protobuf"),
     *("nvidia-cuda-runtime-cu12", "nvidia-cublas-cu12", "nvidia-cudnn-cu12", "nvidia-nccl-cu12"),
+    *("nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvrtc-cu12", "nvidia-cusolver-cu12"),
 )
 
 VARIABLES = frozenset(
     {
         *("CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING", "CUDA_VISIBLE_DEVICES"),
         *("CUDA_DEVICE_MAX_CONNECTIONS", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"),
+        *("CUDA_CACHE_DISABLE", "CUDA_CACHE_MAXSIZE", "CUDA_CACHE_PATH", "CUDA_MODULE_LOADING"),
+        *("CUDA_DISABLE_PTX_JIT", "CUDA_FORCE_PTX_JIT"),
         *("KERAS_BACKEND", "LD_PRELOAD", "MALLOC_ARENA_MAX", "MALLOC_CONF"),
         *("NUMEXPR_NUM_THREADS", "NVIDIA_TF32_OVERRIDE", "RAY_DEDUP_LOGS"),
         *("TF_CPU_ALLOCATOR_USE_BFC", "TF_CUDNN_DETERMINISTIC", "TF_CUDNN_USE_AUTOTUNE"),
@@ -64,6 +68,7 @@ def environment(root: Path = Path("/")) -> dict[str, Any]:
         "packages": packages(),
         "source": dataclasses.asdict(own) if own else None,
         "variables": variables(dict(os.environ)),
+        "library_path": library_path(),
     }
 
 
@@ -153,16 +158,35 @@ def _memory(root: Path) -> dict[str, int | None]:
         "total_bytes": int(memory.total),
         "available_bytes": int(memory.available),
         "limit_bytes": cgroup.memory_limit_bytes(root),
+        "shared_bytes": _size_bytes(root / "dev/shm"),
     }
+
+
+def _size_bytes(folder: Path) -> int | None:
+    """The size of the file system that ``folder`` is; None where there is none."""
+    try:
+        system = os.statvfs(folder)
+    except OSError:
+        return None
+    return system.f_frsize * system.f_blocks
+
+
+def library_path() -> list[str]:
+    """The folders of LD_LIBRARY_PATH, which come before those of NVIDIA's packages."""
+    return [f for f in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if f]
 
 
 def _devices() -> dict[str, Any]:
     try:
         cards, own_driver, problem = gpus(), driver(), None
+        states = [gpu_state(card.uuid) for card in cards]
     except ResourceError as error:
-        cards, own_driver, problem = (), None, str(error)
+        cards, states, own_driver, problem = (), [], None, str(error)
     return {
-        "gpus": [dataclasses.asdict(card) for card in cards],
+        "gpus": [
+            {**dataclasses.asdict(card), "state": dataclasses.asdict(state)}
+            for card, state in zip(cards, states, strict=True)
+        ],
         "driver": dataclasses.asdict(own_driver) if own_driver else None,
         "gpu_error": problem,
     }

@@ -23,6 +23,10 @@ _WORDS = frozenset({"executor", "status", "trial", "suite", "pairs", "labels", "
 _NO_HOST = frozenset({"driver", "simulated"})
 """Where the driver ran, and where nothing did."""
 
+_FOLDERS = "library_path"
+"""A field of folders of this machine's, whose last parts may be a user's name: none is public."""
+_FOLDER = "FOLDER"
+
 _ADDRESS_OPTION = "--address"
 
 Renamer = Callable[[Any], Any]
@@ -53,7 +57,7 @@ def renamer(info: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> Re
         if isinstance(value, Mapping):
             return {
                 text(key, " (" in key, words): rename(
-                    _without_address(inner) if key == "command" else inner,
+                    _cleared(key, inner),
                     said or key in _SAID,
                     words or key in _WORDS,
                 )
@@ -64,6 +68,13 @@ def renamer(info: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> Re
         return value
 
     return rename
+
+
+def _cleared(key: str, value: Any) -> Any:
+    """``value`` of a field ``key`` without what no pattern finds in it."""
+    if key == "command":
+        return _without_address(value)
+    return [_FOLDER for _ in value] if key == _FOLDERS else value
 
 
 def _without_address(command: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bench.execution.estimate import estimated_trial_s
-from bench.execution.executor import EpochEnded, Event, Expected, Started
+from bench.execution.executor import EpochEnded, Event, Expected, Started, WarmingUp
 from bench.records.record import TrialRecord
 from bench.report.escape import plain
 from bench.report.expected import too_large_text
@@ -53,7 +53,7 @@ class Progress:
         self._refresh()
 
     def event(self, event: Event) -> None:
-        """What is expected, and then: a trial started, an epoch ended, a block waits."""
+        """What is expected; a trial started, an epoch ended, a block waits, or GPUs warm up."""
         if isinstance(event, Started):
             self._running[event.trial.trial_id] = event.where
             if event.trial.trial_id in self._ended:  # its worker was lost: tried again
@@ -64,6 +64,9 @@ class Progress:
             self._epochs[event.trial_id] = event.epoch.epoch + 1
         elif isinstance(event, Expected):
             self._expect(event)
+        elif isinstance(event, WarmingUp):
+            what = f"{plural(event.programs, 'program')} on {plural(event.nodes, 'node')}"
+            self._line(f"warming up the GPUs, untimed: {what}")
         else:
             self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()

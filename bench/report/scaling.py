@@ -22,6 +22,7 @@ TITLES = {
     "weak_over_one_device": "Weak efficiency ÷ one device",
     "communication": "Communication share",
 }
+TRANSPORT = "NCCL transport"
 DIGITS = 3
 
 
@@ -41,6 +42,9 @@ def scaling_columns(
     if summary.scaling_columns:
         yield "N", [Cell(UNKNOWN if v.replicas is None else str(v.replicas)) for v in variants]
         yield _per_device_column(variants, notes)
+    transports = [v.scaling.transports if v.scaling else () for v in variants]
+    if any(transports):
+        yield TRANSPORT, [Cell(", ".join(ways) or UNKNOWN) for ways in transports]
     for name in summary.scaling_columns:
         yield TITLES[name], [_cell(name, v, summary.blocks, notes) for v in variants]
 

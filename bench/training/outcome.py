@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from bench.datasets import places
 from bench.records.record import Status
+from bench.training.refusal import is_broken_installation
 
 _OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
 _HEADINGS = ("Graph execution", "Detected at", "Exception encountered", "<stack traces")
@@ -29,6 +30,8 @@ def outcome_of(error: BaseException) -> tuple[Status, str]:
     reason = one_line(f"{type(error).__name__}: {said}")
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or _says_memory(error):
         return "out_of_memory", reason
+    if is_broken_installation(error):
+        return "failed", f"{reason}: mend what bench doctor finds"
     if isinstance(error, CannotRun):
         return "unsupported", _first_reason(str(error))
     if isinstance(error, tf.errors.DataLossError):

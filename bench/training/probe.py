@@ -2,8 +2,9 @@
 
     python -m bench.training.probe
 
-Prints one line of JSON at the end: the build, the devices that TensorFlow sees, and for XLA
-and each strategy null, or the reason why it does not work. Where TensorFlow cannot even be
+Prints one line of JSON at the end: the build, the devices that TensorFlow sees, the loader's
+words for each of CUDA's libraries that does not load, and for XLA and each strategy null, or the
+reason why it does not work. Where TensorFlow cannot even be
 imported, only "error" is there.
 """
 
@@ -11,6 +12,9 @@ import json
 import os
 from collections.abc import Callable
 from typing import Any
+
+from bench.training.cuda_libraries import has_driver, load_failures
+from bench.training.cuda_versions import ptxas_version
 
 _LOGICAL_CPUS = 2
 
@@ -37,6 +41,9 @@ def probe() -> dict[str, Any]:
         "cuda": build.get("cuda_version"),
         "cudnn": build.get("cudnn_version"),
         "compute_capabilities": build.get("cuda_compute_capabilities"),
+        "cuda_failures": load_failures() if build.get("is_cuda_build") else {},
+        "driver_library": has_driver(),
+        "ptxas": ptxas_version() if gpus else None,
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "gpus": [_gpu(tf, device) for device in gpus],
         "devices": [device.name for device in tf.config.list_physical_devices()],

@@ -91,3 +91,18 @@ def test_what_differs_from_process_to_process_is_no_setting() -> None:
 @pytest.mark.parametrize("axis", FOLLOWS)
 def test_what_follows_is_listed_for_axes_that_there_are(axis: str) -> None:
     assert axis in AXES
+
+
+def test_a_library_that_one_arm_does_not_load_is_no_confound_and_another_version_is() -> None:
+    def loaded(nccl: str | None) -> dict[str, object]:
+        return {**PLAIN, "cuda_libraries": {"cudart": "12.9", "nccl": nccl}}
+
+    assert confounds({"norm"}, loaded("2.32.3"), loaded(None)) == ()
+    found = confounds({"norm"}, loaded("2.32.3"), loaded("2.30.1"))
+    assert found == (Confound("cuda_libraries.nccl", "2.32.3", "2.30.1"),)
+
+
+def test_how_nccl_sums_follows_from_the_devices_alone() -> None:
+    near, far = ({**PLAIN, "nccl_transport": ways} for ways in (["P2P/NVL"], ["NET/Socket"]))
+    assert confounds({"placement"}, near, far) == ()
+    assert confounds({"norm"}, near, far) != ()

@@ -168,3 +168,16 @@ def test_a_run_on_one_device_has_nothing_of_this(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run", NORMS).path)
     assert summary.scaling_columns == ()
     assert {v.scaling for v in summary.variants} == {None}
+
+
+def test_the_ways_by_which_nccl_summed_are_those_of_all_trials(tmp_path: Path) -> None:
+    def resolve(record: TrialRecord) -> TrialRecord:
+        several = record.trial.variant.total_replicas > 1
+        ways = [["P2P/NVL"], ["SHM"]][record.trial.block % 2] if several else None
+        return record.model_copy(update={"resolved": {"nccl_transport": ways}})
+
+    summary = summarize(made_run(tmp_path / "run", SUITE, change=resolve).path)
+    found = {v.label: v.scaling.transports for v in summary.variants if v.scaling}
+    assert found["strong"] == ("P2P/NVL", "SHM")
+    assert found["one"] == ()
+    assert all(v.scaling and not v.scaling.transports for v in summary.variants if v.replicas == 1)

@@ -61,6 +61,19 @@ def test_what_an_environment_says_of_the_moment_begins_none() -> None:
     assert sessions(calls, NO_TRIALS) == (0, 0)
 
 
+def test_a_card_that_has_cooled_down_meanwhile_begins_none_and_a_power_cap_does() -> None:
+    def card(current_hz: int, power_cap_w: float) -> list[dict[str, Any]]:
+        sm = {"current_hz": current_hz, "max_hz": 1_980_000_000}
+        return [{"name": "A100", "state": {"sm": sm, "power_cap_w": power_cap_w}}]
+
+    calls = [
+        call("2026-01-01T00:00:00Z", gpus=card(1_410_000_000, 400.0)),
+        call("2026-01-01T00:12:00Z", gpus=card(210_000_000, 400.0)),
+        call("2026-01-01T00:24:00Z", gpus=card(210_000_000, 250.0)),
+    ]
+    assert sessions(calls, NO_TRIALS) == (0, 0, 1)
+
+
 def test_other_nodes_begin_a_session() -> None:
     node = ENVIRONMENT["driver"]
     there, elsewhere = (

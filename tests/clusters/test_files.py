@@ -204,6 +204,14 @@ def test_the_slurm_script_is_whole_and_asks_for_whole_nodes() -> None:
     assert {"--nodes", "--exclusive", "--time", "--signal"} <= options
 
 
+def test_a_job_with_gpus_that_cannot_train_ends_before_ray_starts() -> None:
+    lines = (CLUSTERS / "slurm.sbatch").read_text().splitlines()
+    (check,) = [i for i, line in enumerate(lines) if "bench.execution.gpu_support" in line]
+    (start,) = [i for i, line in enumerate(lines) if line.startswith("srun ")]
+    assert check < start
+    assert "SLURM_JOB_GPUS" in lines[check]
+
+
 @pytest.mark.parametrize("name", [*LAUNCHER, "kuberay"])
 def test_the_readme_tells_of_every_file(name: str) -> None:
     assert f"`{name}.yaml`" in (CLUSTERS / "README.md").read_text()

@@ -61,7 +61,7 @@ def test_one_that_takes_too_long_is_ended(module: Path) -> None:
         "time.sleep(600)"
     )
     with asking("asked", timeout_s=1.0) as answer:
-        assert answer() == {"error": "no answer within 1 s"}
+        assert answer() == {"error": "no answer within 1 s", "timed_out": True}
     assert _gone(int(pid_file.read_text()))
 
 

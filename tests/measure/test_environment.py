@@ -127,3 +127,17 @@ def test_a_container_is_known_by_what_it_leaves_about(
     if variable:
         monkeypatch.setenv(variable, "1")
     assert container(_write(tmp_path, files)) == kind
+
+
+def test_the_loaders_folders_are_listed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/cuda/lib64::/home/ann/lib")
+    assert environment()["library_path"] == ["/opt/cuda/lib64", "/home/ann/lib"]
+    assert "LD_LIBRARY_PATH" not in environment()["variables"]
+    monkeypatch.delenv("LD_LIBRARY_PATH")
+    assert environment()["library_path"] == []
+
+
+def test_shared_memory_is_none_where_there_is_none(tmp_path: Path) -> None:
+    assert environment(tmp_path)["memory"]["shared_bytes"] is None
+    (tmp_path / "dev/shm").mkdir(parents=True)
+    assert environment(tmp_path)["memory"]["shared_bytes"] > 0

@@ -43,6 +43,11 @@ def test_addresses_go_from_what_a_process_said_alone() -> None:
     }
 
 
+def test_of_the_loaders_folders_the_number_alone_is_public() -> None:
+    node = {"library_path": ["/home/ann", "/opt/cuda/lib64"], "packages": {}}
+    assert rename(node) == {"library_path": ["FOLDER", "FOLDER"], "packages": {}}
+
+
 @pytest.mark.parametrize(
     ("words", "public"),
     [

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.summary import Summary, summarize
+from bench.records.record import TrialRecord
 from bench.report.notes import SILENT
-from bench.report.scaling import TITLES, per_device
+from bench.report.scaling import TITLES, TRANSPORT, per_device
 from bench.report.table import text_table
 from bench.report.tables import csv
 from tests.analysis.test_scaling import SUITE, exact
@@ -60,3 +61,18 @@ def test_a_run_on_one_device_has_no_such_columns(tmp_path: Path) -> None:
     plain = summarize(made_run(tmp_path / "plain", NORMS).path)
     assert not {"N", *TITLES.values()} & set(text_table(plain).headers)
     assert "replicas" not in csv(plain).splitlines()[0]
+
+
+def test_the_way_by_which_nccl_summed_stands_beside_each_number(tmp_path: Path) -> None:
+    def resolve(record: TrialRecord) -> TrialRecord:
+        ways = ["NET/Socket"] if record.trial.variant.total_replicas > 1 else None
+        return record.model_copy(update={"resolved": {"nccl_transport": ways}})
+
+    table = text_table(summarize(made_run(tmp_path / "run", SUITE, change=resolve).path))
+    column = table.headers.index(TRANSPORT)
+    assert {row[0].text: row[column].text for row in table.rows}["weak"] == "NET/Socket"
+    assert {row[0].text: row[column].text for row in table.rows}["one"] == "–"
+
+
+def test_without_nccl_there_is_no_such_column(summary: Summary) -> None:
+    assert TRANSPORT not in text_table(summary).headers

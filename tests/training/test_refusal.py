@@ -7,7 +7,8 @@ import keras
 import pytest
 import tensorflow as tf
 
-from bench.training.refusal import is_refusal, whole_tracebacks
+from bench.training.outcome import CannotRun, outcome_of
+from bench.training.refusal import is_broken_installation, is_refusal, whole_tracebacks
 
 
 class OddError(Exception):
@@ -103,3 +104,46 @@ def test_frames_are_left_out_again_afterwards() -> None:
             pass
         assert both() == (False, False)
     assert both() == (True, True)
+
+
+INSTALLATION = [
+    tf.errors.InternalError(None, None, "libdevice not found at ./libdevice.10.bc"),
+    tf.errors.UnimplementedError(None, None, "DNN library is not found."),
+    tf.errors.FailedPreconditionError(None, None, "DNN library initialization failed. Look above"),
+    tf.errors.InternalError(None, None, "'cuModuleLoadData' failed with 'CUDA_ERROR_INVALID_PTX'"),
+    tf.errors.InvalidArgumentError(None, None, "no kernel image is available for execution"),
+    tf.errors.NotFoundError(None, None, "No PTX compilation provider is available."),
+    RuntimeError("Could not load dynamic library 'libcudnn.so.9'"),
+]
+
+
+@pytest.mark.parametrize("error", INSTALLATION, ids=str)
+def test_a_broken_installation_fails_a_trial_and_is_no_refusal(error: Exception) -> None:
+    assert is_broken_installation(error)
+    assert not is_refusal(error)
+    status, reason = outcome_of(error)
+    assert status == "failed"
+    assert reason.endswith("bench doctor finds")
+
+
+def test_one_that_a_refusal_came_of_is_still_a_broken_installation() -> None:
+    refused = CannotRun("XLA compiles no such program")
+    refused.__cause__ = INSTALLATION[0]
+    assert outcome_of(refused)[0] == "failed"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.UnimplementedError(None, None, "no DNN kernel for float64 of this shape"),
+        tf.errors.InvalidArgumentError(None, None, "XLA compiles no iterator"),
+        ValueError("libdevice not found"),
+    ],
+)
+def test_what_tensorflow_cannot_do_is_no_broken_installation(error: Exception) -> None:
+    assert not is_broken_installation(error)
+
+
+def test_memory_that_a_library_lacks_to_begin_with_is_out_of_memory() -> None:
+    said = "out of memory: CUBLAS_STATUS_NOT_INITIALIZED"
+    assert outcome_of(tf.errors.InternalError(None, None, said))[0] == "out_of_memory"

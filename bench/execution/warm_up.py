@@ -1,0 +1,141 @@
+"""GPUs whose code is compiled at first use, warmed up on each node before a run's first trial.
+
+Usage:
+    warm_up(cluster, trials, data_of, timeout_s, on_event)
+
+For compute capability 9.0 and later TensorFlow's kernels are PTX (``gpu_support``), which the
+driver compiles when a kernel is first used, and keeps in a cache on disk (``gpu_cache``).
+Without a warm-up that time is in the cold start and the validation of whichever arm comes first.
+So a process of its own trains a few steps of each program of the run, once on each node and kind
+of GPU, untimed and unrecorded. What fails there fails in its own trial, too, and is told by that
+one's record.
+"""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from bench.execution.cluster import Cluster
+from bench.execution.executor import OnEvent, WarmingUp
+from bench.execution.gpu_cache import set_cache
+from bench.execution.gpu_support import compiles_at_first_use, visible_cards
+from bench.execution.nodes import on_each_node
+from bench.execution.shelf import NoData
+from bench.spec.plan import Trial
+from bench.spec.timing import Timing
+from bench.spec.variant import Variant
+
+_STEPS = 2
+_UNTIMED = Timing(warmup_s=0.0, min_timing_s=0.0)
+_SIZES = frozenset(
+    {"hidden", "depth", "filters", "examples", "global_batch_size", "learning_rate"}
+    | {"clip_threshold", "max_steps", "epochs", "warmup_epochs"}
+)
+"""Settings that choose no other kernels of TensorFlow's."""
+
+
+def warm_up(
+    cluster: Cluster,
+    trials: Iterable[Trial],
+    data_of: Callable[[Trial], Any],
+    timeout_s: float,
+    on_event: OnEvent,
+) -> None:
+    """Train a few steps of each program on each node that needs it; at most for ``timeout_s``.
+
+    ``data_of`` gives a reference to a trial's data in Ray's object store.
+    """
+    cards = dict(on_each_node(cards_to_warm, None, among=cluster.nodes))
+    if not any(cards.values()):
+        return
+    short = dict(_with_data(programs(trials), data_of))
+    on_event(WarmingUp(sum(map(bool, cards.values())), len(short)))
+    # Its process ends with it: only then does TensorFlow give the memory back.
+    task: Any = ray.remote(max_calls=1)(_train_all)
+    running = [
+        task.options(
+            num_cpus=cluster.cores_of(node) * cluster.sizes[node],
+            num_gpus=cluster.sizes[node],
+            max_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+        ).remote(uuid, list(short), *short.values())
+        for node, uuids in cards.items()
+        for uuid in uuids
+    ]
+    ray.wait(running, num_returns=len(running), timeout=timeout_s)
+    for answer in running:
+        with contextlib.suppress(RayError):
+            ray.cancel(answer, force=True)
+
+
+def cards_to_warm(_: None = None) -> tuple[str, list[str]]:
+    """This node's id, and the first card of each kind that compiles at first use."""
+    from bench.measure.environment import environment
+    from bench.training.cuda_libraries import has_driver
+
+    first: dict[str, str] = {}
+    for card in visible_cards(environment()) if has_driver() else ():
+        if compiles_at_first_use(card):
+            first.setdefault(card["name"], card["uuid"])
+    return ray.get_runtime_context().get_node_id(), list(first.values())
+
+
+def programs(trials: Iterable[Trial]) -> list[Trial]:
+    """One short trial on one device for each set of kernels that ``trials`` use."""
+    found: dict[str, Trial] = {}
+    for trial in trials:
+        variant = _shortened(trial.variant)
+        kernels = {k: v for k, v in variant.canonical().items() if k not in _SIZES}
+        short = trial.model_copy(update={"variant": variant, "timing": _UNTIMED})
+        found.setdefault(repr(sorted(kernels.items())), short)
+    # Determinism, once on in a process, stays on.
+    return sorted(found.values(), key=lambda trial: trial.variant.deterministic)
+
+
+def _with_data(
+    trials: Iterable[Trial], data_of: Callable[[Trial], Any]
+) -> Iterator[tuple[str, Any]]:
+    for trial in trials:
+        # A trial without data says so in its own record.
+        with contextlib.suppress(NoData):
+            yield trial.model_dump_json(), data_of(trial)
+
+
+def _shortened(variant: Variant) -> Variant:
+    alone: Mapping[str, Any] = {
+        "strategy": "one_device",
+        "workers": 1,
+        "replicas": 1,
+        "placement": "pack",
+        "all_reduce": "auto",
+        "communication": "full",
+        "global_batch_size": variant.per_replica_batch_size,
+        "pipeline": "device" if variant.pipeline == "device" else "tfdata",
+    }
+    brief = {"epochs": 1, "warmup_epochs": 0, "max_steps": _STEPS, "health_epochs": ()}
+    return Variant.model_validate({**variant.model_dump(), **alone, **brief})
+
+
+def _train_all(uuid: str, trials_json: Sequence[str], *arrays: Any) -> list[str]:
+    """The statuses of short trials, trained one after another on one card of this node."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = uuid
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    set_cache(os.environ)
+    from bench.measure.host import usable_cores
+    from bench.training.trial import train
+
+    trials = [Trial.model_validate_json(text) for text in trials_json]
+    return [
+        train(trial, load=functools.partial(_given, loaded), threads=usable_cores()).status
+        for trial, loaded in zip(trials, arrays, strict=True)
+    ]
+
+
+def _given(arrays: Any) -> Any:
+    return arrays

@@ -1,0 +1,88 @@
+"""The doctor on machines with GPUs that the counting stack describes: what it finds amiss."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.execution.checks import Check
+from tests.cuda.conftest import run_python
+from tests.cuda.stack import DRIVER, Stack, lay_out_wheels, subset
+
+EXAMINED = """
+import dataclasses, json
+from pathlib import Path
+from bench.execution.doctor import examine
+print(json.dumps([dataclasses.asdict(check) for check in examine(results=Path("runs"))]))
+"""
+JUDGED = ("GPUs", "GPU use", "TensorFlow", "CUDA libraries", "GPUs in TensorFlow", "Ray")
+"""XLA and strategies are not: kernels compute nothing here, so what the probe computes is wrong."""
+
+Examine = Callable[..., dict[str, Check]]
+
+
+@pytest.fixture
+def examine(cuda_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Examine:
+    """The checks to judge, by name, on the machine that ``variables`` describe."""
+
+    def examined(stack: Stack = cuda_stack, gpus: int = 2, **variables: str) -> dict[str, Check]:
+        env = {**stack.environment(gpus), "TF_FORCE_GPU_ALLOW_GROWTH": "true", **variables}
+        # Short, since a socket's path must be.
+        env["RAY_TMPDIR"] = str(tmp_path_factory.getbasetemp())
+        found = [Check(**each) for each in json.loads(run_python(EXAMINED, env).splitlines()[-1])]
+        return {check.name: check for check in found if check.name in JUDGED}
+
+    return examined
+
+
+def broken(checks: dict[str, Check]) -> set[str]:
+    return {name for name, check in checks.items() if check.state != "ok"}
+
+
+def test_eight_sound_gpus_have_nothing_to_mend(examine: Examine) -> None:
+    checks = examine(gpus=8)
+    assert broken(checks) == set()
+    assert checks["GPUs"].found.startswith("0-7 Fake H100")
+    assert checks["GPUs in TensorFlow"].found == "8 of 8"
+    assert "GPUs: 8" in checks["Ray"].found
+
+
+def test_an_old_driver_is_to_be_updated(examine: Examine) -> None:
+    checks = examine(FAKE_CUDA_VERSION="12.4", FAKE_DRIVER_VERSION="550.54.14")
+    assert broken(checks) == {"GPUs"}
+    assert "550.54.14" in checks["GPUs"].found
+    assert "CUDA 12.5" in str(checks["GPUs"].remedy)
+
+
+def test_a_busy_card_is_named_with_its_process_and_what_is_left(examine: Examine) -> None:
+    # The driver's first card is the last on the bus.
+    checks = examine(gpus=3, FAKE_NVML_COMPUTING="4242")
+    assert broken(checks) == {"GPU use"}
+    assert "GPU 2" in checks["GPU use"].found and "4242" in checks["GPU use"].found
+    assert "CUDA_VISIBLE_DEVICES=0,1" in str(checks["GPU use"].remedy)
+
+
+REGISTERED = """
+import bench.training
+import tensorflow as tf
+print(len(tf.config.list_physical_devices("GPU")))
+"""
+
+
+def test_libraries_as_pip_lays_them_out_are_found_and_one_that_is_gone_is_named(
+    cuda_stack: Stack, tmp_path: Path, examine: Examine
+) -> None:
+    site = tmp_path / "site-packages"
+    lay_out_wheels(cuda_stack, site)
+    driver = subset(cuda_stack, tmp_path / "driver", DRIVER)
+    path = {"PYTHONPATH": f"{site}:{Path.cwd()}", "LD_LIBRARY_PATH": str(driver.folder)}
+    assert run_python(REGISTERED, {**driver.environment(2), **path}).split()[-1] == "2"
+
+    (site / "nvidia/cusolver/lib/libcusolver.so.11").unlink()
+    checks = examine(driver, **path)
+    assert broken(checks) == {"CUDA libraries", "GPUs in TensorFlow"}
+    found = checks["CUDA libraries"].found
+    assert "libcusolver.so.11" in found and "cannot open shared object file" in found
+    assert "libcudnn" not in found
+    assert "EXTRAS=dev,gpu" in str(checks["CUDA libraries"].remedy)
