@@ -17,7 +17,7 @@ _STEPS = ("steps_per_epoch", "whole_epoch_steps", "window_steps", "examples_left
 _BATCH = ("per_replica_batch_size", *_STEPS)
 _DEVICES = (
     *("node", "devices", "per_replica_batch_size", "norm_synchronized", "*_op_threads"),
-    *("tensorflow_strategy", "reduction", "variables.OMP_NUM_THREADS"),
+    *("tensorflow_strategy", "reduction", "variables.OMP_NUM_THREADS", "allotted.*"),
 )
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
@@ -54,7 +54,7 @@ PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
 COUNTERS: tuple[str, ...] = (
     *PER_PROCESS,
     "*_count",
-    *("visible_gpus", "variables.CUDA_VISIBLE_DEVICES"),
+    *("visible_gpus", "variables.CUDA_VISIBLE_DEVICES", "allotted.*gpus"),
     "optimizer_config.name",  # Keras counts: the second SGD of a process is "sgd_1"
 )
 """Keys that say what happened, or where: no settings."""

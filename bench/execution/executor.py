@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from bench.records.record import EpochRecord, TrialRecord
+from bench.records.record import EpochRecord, LeftOut, TrialRecord
 from bench.spec.plan import Block, Trial
 
 
@@ -64,7 +64,8 @@ class Waiting:
     """What was asked for, and what is free."""
 
 
-Event = Started | EpochEnded | Waiting
+Event = Started | EpochEnded | Waiting | LeftOut
+"""``LeftOut``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 
 

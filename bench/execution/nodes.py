@@ -4,6 +4,7 @@ Usage:
     for node in alive_nodes(): ...
     environments(cluster.cores_of)       # each node's, asked on all nodes at once
     on_each_node(question, argument)     # any other question, of no cores
+    ask_nodes(nodes, question, argument) # the same of some nodes, answers by Ray's id
 """
 
 import socket
@@ -56,9 +57,16 @@ def environments(cores_of: Callable[[str], float]) -> dict[str, Any]:
     return by_name
 
 
+def ask_nodes(
+    nodes: Sequence[Node], question: Callable[..., _Answer], *arguments: Any
+) -> dict[str, _Answer]:
+    """What ``question`` answers on each of ``nodes``, by Ray's id; nothing of one that does not."""
+    return _ask(nodes, lambda _: 0.0, _ANSWER_S, question, *arguments)
+
+
 def on_each_node(question: Callable[[_Argument], _Answer], argument: _Argument) -> list[_Answer]:
     """What ``question`` answers on each living node; nothing of one that does not answer."""
-    return list(_ask(alive_nodes(), lambda _: 0.0, _ANSWER_S, question, argument).values())
+    return list(ask_nodes(alive_nodes(), question, argument).values())
 
 
 def _node_environment() -> tuple[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ Nothing here is imported by TensorFlow's side; TensorFlow is imported in ``train
 after the environment of the process is as the trial needs it.
 """
 
+import dataclasses
 import json
 import os
 import socket
@@ -13,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.execution.board import posting
+from bench.execution.device_fitness import Allotment, Unfit, take_over
 from bench.execution.ports import free_port
 from bench.execution.remains import own_log, remains
+from bench.execution.visibility import assigned, show_only
 
 if TYPE_CHECKING:
     from bench.records.record import TrialRecord
-
-GPU_FREE_S = 60.0
-_NO_GPU = ("", "-1", "NoDevFiles")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Place:
     node_id: str
     pid: int
     gpus: tuple[str, ...]
+    """Ray's names of those that it gave the worker."""
     address: str
     """IP address and a port that was free, for a worker's peers."""
     log: str
@@ -39,7 +40,11 @@ class Place:
 
 
 class Worker:
-    """A fresh process for one trial."""
+    """A fresh process for one trial, which is to have what ``allotment`` says."""
+
+    def __init__(self, allotment: Allotment) -> None:
+        self._allotment = allotment
+        self._gpus: tuple[str, ...] = ()
 
     def place(self) -> Place:
         """Where this process is; from here on what it writes goes to a log of its own."""
@@ -49,13 +54,9 @@ class Worker:
         from bench.measure.host import cgroup_oom_kills
 
         context = ray.get_runtime_context()
-        gpus = tuple(str(gpu) for gpu in context.get_accelerator_ids().get("GPU", []))
-        # Ray leaves the variable alone for a worker without a GPU: TensorFlow would see all.
-        if not gpus:
-            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        self._gpus = assigned()
+        show_only(self._gpus)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        # Ray and NVML count GPUs in the bus's order; CUDA does so only when told, on any cluster.
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         # Ray's own folder of logs: where nobody is left to delete it, it goes with Ray's.
         logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
         self._log = own_log(logs if logs.is_dir() else None)
@@ -63,7 +64,7 @@ class Worker:
             node=socket.gethostname(),
             node_id=context.get_node_id(),
             pid=os.getpid(),
-            gpus=gpus,
+            gpus=self._gpus,
             address=f"{_bracketed(get_node_ip_address())}:{free_port()}",
             log=self._log,
             oom_kills=cgroup_oom_kills(),
@@ -77,21 +78,27 @@ class Worker:
         board: Any,
         gang: str,
         tf_config: str | None,
-    ) -> str:
+    ) -> str | Unfit:
         """Train; the record as JSON. ``arrays`` holds one reference to the data.
+
+        Nothing is begun where a GPU that Ray gave this worker is found unfit.
 
         News is posted on ``board`` as that of ``gang``; ``tf_config`` tells a worker of several
         who its peers are.
         """
         import ray
 
+        from bench.measure.binding import bind_near
         from bench.measure.environment import variables
         from bench.records.clock import utc_now
         from bench.spec.plan import Trial
 
         started_at, started = utc_now(), time.perf_counter()
         trial = Trial.model_validate_json(trial_json)
-        uuids = _take_over_gpus()
+        taken = take_over(self._gpus, self._allotment)
+        if isinstance(taken, Unfit):
+            return taken
+        near = bind_near(taken.uuids, threads)
         if tf_config is not None:
             os.environ["TF_CONFIG"] = tf_config
         given = variables(dict(os.environ))
@@ -107,16 +114,24 @@ class Worker:
             pulse.beats += 1
             return loaded
 
+        # Those that are only counted are no devices: TensorFlow need not see them.
+        expected = () if self._allotment.logical else taken.devices
         with posting(board, gang, _index(tf_config), pulse) as post:
             record = train(
-                trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=uuids
+                trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=expected
             )
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
+        allotted = {
+            "gpus": expected,
+            "logical_gpus": self._gpus if self._allotment.logical else (),
+            **dataclasses.asdict(near),
+        }
         whole = record.model_copy(
             update={
                 "measures": record.measures.model_copy(update=spent),
-                "resolved": {**record.resolved, "variables": given},
-                "devices": uuids or record.devices,
+                "resolved": {**record.resolved, "variables": given, "allotted": allotted},
+                "devices": taken.uuids or record.devices,
+                "warnings": (*record.warnings, *taken.warnings),
                 "started_at": started_at,
             }
         )
@@ -142,21 +157,6 @@ class Worker:
 
 def _joined(*texts: str | None) -> str | None:
     return "\n".join(text for text in texts if text) or None
-
-
-def _take_over_gpus() -> tuple[str, ...]:
-    """The UUIDs of this process's GPUs, once whoever had them before has given them back.
-
-    Nothing where there is no driver: Ray's GPUs may be logical.
-    """
-    from bench.measure.gpu import gpus, resolve_visible, wait_until_free
-
-    tokens = [t for t in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if t not in _NO_GPU]
-    if not tokens or not gpus():
-        return ()
-    uuids = tuple(resolve_visible(token).uuid for token in tokens)
-    wait_until_free(uuids, GPU_FREE_S)
-    return uuids
 
 
 def _index(tf_config: str | None) -> int:

@@ -15,8 +15,9 @@ from typing import Any
 
 from bench.execution.estimate import estimated_trial_s
 from bench.execution.executor import EpochEnded, Event, Started
-from bench.records.record import TrialRecord
+from bench.records.record import LeftOut, TrialRecord
 from bench.report.escape import plain
+from bench.report.machine import left_out
 from bench.report.number import duration, plural
 from bench.spec.plan import Block, Trial
 
@@ -47,7 +48,7 @@ class Progress:
         self._refresh()
 
     def event(self, event: Event) -> None:
-        """A trial started, an epoch ended, or a block waits for its devices."""
+        """A trial started, an epoch ended, a block waits for its devices, GPUs are left out."""
         if isinstance(event, Started):
             self._running[event.trial.trial_id] = event.where
             if event.trial.trial_id in self._ended:  # its worker was lost: tried again
@@ -56,6 +57,8 @@ class Progress:
                 self._left_guess_s += _guess_s(event.trial)
         elif isinstance(event, EpochEnded):
             self._epochs[event.trial_id] = event.epoch.epoch + 1
+        elif isinstance(event, LeftOut):
+            self._line(plain(left_out(event)))
         else:
             self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()
@@ -73,6 +76,8 @@ class Progress:
         self._guessed_s += _guess_s(trial)
         self._spent_s += record.wall_s or 0.0
         self._line(f"[{len(self._ended)}/{len(self._trials)}] {_sentence(record)}")
+        for warning in record.warnings:
+            self._line(f"{_name(trial)}: {plain(warning)}")
         self._refresh()
 
     def left_s(self) -> float:
