@@ -1,7 +1,7 @@
 """Whether GPUs are fit for a trial, asked on their node: as a run starts, and before each trial.
 
 Usage:
-    seen = look(counts, logical=False)               # on a node, as the run starts
+    seen = look(counts, logical=False, free_timeout_s=10.0)   # on a node, as the run starts
     taken = take_over(assigned(), allotment)         # in a worker, before TensorFlow is imported
     if isinstance(taken, Unfit): ...                 # the block goes elsewhere
 
@@ -19,11 +19,6 @@ from bench.execution.visibility import names_on_node
 from bench.measure.gpu import Gpu, gpus, hides_all, resolve_visible, visible_gpus
 from bench.measure.occupancy import occupancy, wait_until_free
 from bench.records.record import LeftOut
-
-GPU_FREE_S = 60.0
-"""How long a GPU may take to become free before a trial."""
-_START_FREE_S = 10.0
-"""The same as a run starts: what an interrupted one has left is freed by then."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +58,8 @@ class Allotment:
     """Whether Ray's GPUs are only counted, with no device behind them, as in tests."""
     baselines_bytes: Mapping[str, int | None] = field(default_factory=dict)
     """By UUID."""
+    free_timeout_s: float = 60.0
+    """How long a GPU may take to become free."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,11 @@ class Unfit:
     gpus: tuple[SeenGpu, ...]
 
 
-def look(counts: Mapping[str, int], logical: bool) -> SeenNode:
-    """The GPUs of this node, of which Ray counts as many as ``counts`` says by the node's id."""
+def look(counts: Mapping[str, int], logical: bool, free_timeout_s: float) -> SeenNode:
+    """The GPUs of this node, of which Ray counts as many as ``counts`` says by the node's id.
+
+    Those that somebody else uses may become free within ``free_timeout_s``.
+    """
     import ray
 
     host = socket.gethostname()
@@ -95,7 +95,7 @@ def look(counts: Mapping[str, int], logical: bool) -> SeenNode:
             return SeenNode(host, tuple(map(SeenGpu, names)))
         found = {name: _resolved(name) for name in names}
         known = {gpu.uuid for gpu in found.values() if isinstance(gpu, Gpu)}
-        busy = wait_until_free(dict.fromkeys(known), _START_FREE_S).busy
+        busy = wait_until_free(dict.fromkeys(known), free_timeout_s).busy
         seen = tuple(_seen(name, gpu, busy, logical) for name, gpu in found.items())
         return SeenNode(host, seen, left_out=_uncounted(host, known))
     except ResourceError as error:  # the driver does not work
@@ -142,7 +142,7 @@ def _taken(names: Sequence[str], allotment: Allotment) -> Taken | Unfit:
         unknown = (name for name in names if name not in known)
         return Unfit(tuple(SeenGpu(name, unfit=str(found[name])) for name in unknown))
     baselines_bytes = {uuid: allotment.baselines_bytes.get(uuid) for uuid in known.values()}
-    waited = wait_until_free(baselines_bytes, GPU_FREE_S)
+    waited = wait_until_free(baselines_bytes, allotment.free_timeout_s)
     if waited.busy:
         busy = ((name, uuid) for name, uuid in known.items() if uuid in waited.busy)
         return Unfit(tuple(SeenGpu(name, uuid, unfit=waited.busy[uuid]) for name, uuid in busy))

@@ -24,6 +24,8 @@ from bench.execution.visibility import assigned
 from bench.records.record import LeftOut
 from bench.spec.plan import Trial
 
+_START_FREE_S = 10.0
+"""How long a GPU may take to become free as a run starts: what an earlier one held is by then."""
 _HOLD_S = 15.0
 """How long an actor that is to hold a GPU may take to start."""
 
@@ -118,7 +120,7 @@ def look_at_nodes(logical: bool) -> dict[str, SeenNode]:
     """What each living node of which Ray counts GPUs says of them, by Ray's id of the node."""
     nodes = [node for node in alive_nodes() if _gpus_of(node)]
     counts = {node["NodeID"]: _gpus_of(node) for node in nodes}
-    return ask_nodes(nodes, look, counts, logical)
+    return ask_nodes(nodes, look, counts, logical, _START_FREE_S)
 
 
 def _hold(node: str, names: set[str], free: int) -> dict[str, Any]:

@@ -57,6 +57,8 @@ _LEAST_S = 0.05
 _POLL_S = 5.0
 """A look takes time of cores that a trial may be training on; an answer ends the wait at once."""
 _BOARD_S = 60.0
+_GPU_FREE_S = 60.0
+"""How long a GPU may take to become free before a trial; the block then goes to others."""
 
 
 class RayExecutor:
@@ -175,7 +177,8 @@ class RayExecutor:
         a node lacks the module of a workload.
         """
         attempts: dict[str, int] = {}
-        allotment = Allotment(logical=self._logical, baselines_bytes=self._quarantine.baselines)
+        baselines = self._quarantine.baselines
+        allotment = Allotment(0, self._logical, baselines, _GPU_FREE_S)
 
         def open_lane(block: Block, reservation: Reservation) -> Lane:
             data_of, board = self._shelf.reference, self._board

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.execution.board import posting
-from bench.execution.device_fitness import Allotment, Unfit, take_over
+from bench.execution.device_fitness import Allotment, Taken, Unfit, take_over
 from bench.execution.ports import free_port
 from bench.execution.remains import own_log, remains
 from bench.execution.visibility import assigned, show_only
+from bench.measure.binding import Binding, bind_near
 
 if TYPE_CHECKING:
     from bench.records.record import TrialRecord
@@ -45,6 +46,7 @@ class Worker:
     def __init__(self, allotment: Allotment) -> None:
         self._allotment = allotment
         self._gpus: tuple[str, ...] = ()
+        self._taken, self._near = Taken(), Binding()
 
     def place(self) -> Place:
         """Where this process is; from here on what it writes goes to a log of its own."""
@@ -88,7 +90,6 @@ class Worker:
         """
         import ray
 
-        from bench.measure.binding import bind_near
         from bench.measure.environment import variables
         from bench.records.clock import utc_now
         from bench.spec.plan import Trial
@@ -98,7 +99,7 @@ class Worker:
         taken = take_over(self._gpus, self._allotment)
         if isinstance(taken, Unfit):
             return taken
-        near = bind_near(taken.uuids, threads)
+        self._taken, self._near = taken, bind_near(taken.uuids, threads)
         if tf_config is not None:
             os.environ["TF_CONFIG"] = tf_config
         given = variables(dict(os.environ))
@@ -114,28 +115,23 @@ class Worker:
             pulse.beats += 1
             return loaded
 
-        # Those that are only counted are no devices: TensorFlow need not see them.
-        expected = () if self._allotment.logical else taken.devices
+        gpus = self._compared
         with posting(board, gang, _index(tf_config), pulse) as post:
-            record = train(
-                trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=expected
-            )
+            record = train(trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=gpus)
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
-        allotted = {
-            "gpus": expected,
-            "logical_gpus": self._gpus if self._allotment.logical else (),
-            **dataclasses.asdict(near),
-        }
         whole = record.model_copy(
             update={
                 "measures": record.measures.model_copy(update=spent),
-                "resolved": {**record.resolved, "variables": given, "allotted": allotted},
-                "devices": taken.uuids or record.devices,
-                "warnings": (*record.warnings, *taken.warnings),
+                "resolved": {**record.resolved, "variables": given},
                 "started_at": started_at,
             }
         )
         return self._signed(whole).model_dump_json()
+
+    @property
+    def _compared(self) -> tuple[str, ...]:
+        """The GPUs that TensorFlow must see: none where they are only counted."""
+        return () if self._allotment.logical else self._taken.devices
 
     def _signed(self, record: "TrialRecord") -> "TrialRecord":
         """``record`` with what this process knows of itself at its end; its log goes."""
@@ -143,13 +139,20 @@ class Worker:
 
         peak = {"peak_rss_bytes": peak_rss_bytes()}
         seen = {"pid": os.getpid(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
+        allotted = {
+            "gpus": self._compared,
+            "logical_gpus": self._gpus if self._allotment.logical else (),
+            **dataclasses.asdict(self._near),
+        }
         left = remains(self._log).log_tail
         said = None if record.status == "completed" else _joined(left, record.log_tail)
         return record.model_copy(
             update={
                 "log_tail": said,
                 "measures": record.measures.model_copy(update=peak),
-                "resolved": {**record.resolved, **seen},
+                "resolved": {**record.resolved, **seen, "allotted": allotted},
+                "devices": self._taken.uuids or record.devices,
+                "warnings": (*record.warnings, *self._taken.warnings),
                 "node": socket.gethostname(),
             }
         )

@@ -76,7 +76,9 @@ def pinned() -> dict[str, Any]:
     """The nodes that blocks of 3, 3 and 2 GPUs were to have, and those that Ray gave them."""
 
     def open_lane(block: Block, reservation: Reservation) -> Lane:
-        return Lane(block, reservation, Limits(3600.0), print, lambda _: None, None, {}, Allotment())
+        return Lane(
+            block, reservation, Limits(3600.0), print, lambda _: None, None, {}, Allotment()
+        )
 
     fleet = Fleet(Cluster(ray.nodes(), "auto"), blocks(3, 3, 2), open_lane)
     fleet.start()
