@@ -6,7 +6,8 @@ Usage:
         fleet.start()
         ...                                      # advance fleet.lanes
         yield from fleet.go_on_with(smaller)     # once nodes have been lost
-        for node, host, gpus in fleet.release_unfit(): ...    # then go on without those GPUs
+        for place, gpu in fleet.release_unfit(): ...     # GPUs to do without
+        yield from fleet.go_on_without(smaller, reason)
         yield from fleet.see_to_waiting(free)    # once others hold what was thought to be free
         fleet.close_done()
 

@@ -137,6 +137,7 @@ class Lane:
             return
         self._gang.settle(ready)
         if self._gang.unfit:
+            fetch_remains(self._gang.places)
             self._withdraw(self._gang)
         elif self._gang.troubled:
             yield from self._trouble(self._gang)
@@ -255,7 +256,6 @@ class Lane:
     def _withdraw(self, gang: Gang) -> None:
         """Put back a trial that has not begun, without a record."""
         gang.kill()
-        fetch_remains(gang.places)
         self.unfit = [
             (gang.places[i], gpu) for i, found in gang.unfit.items() for gpu in found.gpus
         ]

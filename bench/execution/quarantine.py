@@ -10,10 +10,11 @@ free one, and those that did not get what is to be held are ended again.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -49,7 +50,10 @@ class Quarantine:
         """In the order in which they were found unfit."""
         for node, seen in nodes.items():
             self.left_out += seen.left_out
-            self.add(node, seen.host, [gpu for gpu in seen.gpus if gpu.unfit])
+            unfit = {gpu.name: gpu for gpu in seen.gpus if gpu.unfit}
+            # What Ray has given to somebody is waited for as ever, and looked at before each trial.
+            held = self._hold(node, unfit.keys(), _free_on(node)) if unfit else ()
+            self._leave_out(node, seen.host, [unfit[name] for name in held])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -58,9 +62,9 @@ class Quarantine:
 
     @property
     def baselines(self) -> dict[str, int | None]:
-        """Bytes that each GPU held as the run started, by UUID."""
+        """Bytes that each GPU held as the run started, by UUID; of those that were free then."""
         seen = (gpu for node in self._nodes.values() for gpu in node.gpus)
-        return {gpu.uuid: gpu.baseline_bytes for gpu in seen if gpu.uuid}
+        return {gpu.uuid: gpu.baseline_bytes for gpu in seen if gpu.uuid and not gpu.unfit}
 
     @property
     def reasons(self) -> str:
@@ -70,21 +74,27 @@ class Quarantine:
         )
 
     def add(self, node: str, host: str, unfit: Sequence[SeenGpu]) -> list[LeftOut]:
-        """Do without these GPUs of a node from now on; what is to be told, one by reason.
+        """Do without these GPUs of a node, which were just given back; what is to be told.
 
         Nothing is told again of one that was left out before. Ray has then given it out since its
         holder was lost, or since others had it as it was to be held.
         """
+        self._hold(node, {gpu.name for gpu in unfit}, _count_on(node))
+        return self._leave_out(node, host, unfit)
+
+    def _hold(self, node: str, names: Collection[str], free: int) -> Collection[str]:
+        """Hold those of ``names`` that are among the ``free`` GPUs that Ray has to give."""
+        found = _held(node, names, free)
+        self._holders[node] = {**self._holders.get(node, {}), **found}
+        return found.keys()
+
+    def _leave_out(self, node: str, host: str, unfit: Sequence[SeenGpu]) -> list[LeftOut]:
         names = self._names.setdefault(node, set())
-        new = [gpu for gpu in unfit if gpu.name not in names]
-        names.update(gpu.name for gpu in unfit)
-        if unfit:
-            wanted = {gpu.name for gpu in unfit}
-            held = {n: h for n, h in self._holders.get(node, {}).items() if n not in wanted}
-            self._holders[node] = held | _hold(node, wanted, _count_on(node) - len(held))
         by_reason: dict[str, list[str]] = {}
-        for gpu in new:
-            by_reason.setdefault(gpu.unfit or "", []).append(gpu.uuid or gpu.name)
+        for gpu in unfit:
+            if gpu.name not in names:
+                by_reason.setdefault(gpu.unfit or "", []).append(gpu.uuid or gpu.name)
+        names.update(gpu.name for gpu in unfit)
         told = [
             LeftOut(node=host, devices=tuple(devices), reason=reason)
             for reason, devices in by_reason.items()
@@ -123,8 +133,8 @@ def look_at_nodes(logical: bool) -> dict[str, SeenNode]:
     return ask_nodes(nodes, look, counts, logical, _START_FREE_S)
 
 
-def _hold(node: str, names: set[str], free: int) -> dict[str, Any]:
-    """An actor for each of ``names`` that Ray has to give; ``free`` is how many it may have."""
+def _held(node: str, names: Collection[str], free: int) -> dict[str, Any]:
+    """Holders of those of ``names`` that Ray gives to as many actors as there are ``free`` GPUs."""
     actor_class: Any = ray.remote(Holder)
     here = NodeAffinitySchedulingStrategy(node, soft=False)
     options = {"num_cpus": 0, "num_gpus": 1, "max_restarts": 0, "scheduling_strategy": here}
@@ -132,7 +142,7 @@ def _hold(node: str, names: set[str], free: int) -> dict[str, Any]:
     asked = {actor.names.remote(): actor for actor in actors}
     held: dict[str, Any] = {}
     ends_at = time.monotonic() + _HOLD_S
-    while asked and held.keys() != names and (left_s := ends_at - time.monotonic()) > 0:
+    while asked and len(held) < len(names) and (left_s := ends_at - time.monotonic()) > 0:
         ready, _ = ray.wait(list(asked), timeout=left_s)
         for answer in ready:
             actor = asked.pop(answer)
@@ -146,6 +156,12 @@ def _hold(node: str, names: set[str], free: int) -> dict[str, Any]:
         if actor not in held.values():
             ray.kill(actor)
     return held
+
+
+def _free_on(node: str) -> int:
+    """How many of its GPUs Ray has to give; all where it does not know yet."""
+    found = available_resources_per_node().get(node)
+    return _count_on(node) if found is None else int(found.get("GPU", 0))
 
 
 def _count_on(node: str) -> int:

@@ -14,8 +14,8 @@ from ray.cluster_utils import Cluster as Nodes
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution import quarantine
-from bench.execution.device_fitness import SeenGpu
-from bench.execution.quarantine import Holder
+from bench.execution.device_fitness import SeenGpu, SeenNode
+from bench.execution.quarantine import Holder, Quarantine
 from bench.execution.ray_executor import RayExecutor
 
 NODES = {
@@ -37,30 +37,42 @@ def main() -> dict[str, Any]:
     with RayExecutor(nodes.address) as executor:
         found = executor._quarantine
         node = next(node for node, name in ids.items() if name == "busy")
-        result = {
+        result: dict[str, Any] = {
             "sizes": {ids[node]: size for node, size in executor._cluster.sizes.items()},
             "left_out": [left.devices for left in found.left_out],
-            "given": names_given(node),
+            "given": names_given(node, 3),
         }
         # Its holder is lost, and Ray gives the card to a trial, which finds it busy once more.
         ray.kill(found._holders[node]["3"])
         again = found.add(node, "busy", [SeenGpu("3", unfit="busy"), SeenGpu("1", unfit="busy")])
         result["told"] = [left.devices for left in again]
         result["counts"] = found.counts[node]
-        result["then given"] = names_given(node)
+        result["then given"] = names_given(node, 2)
+        # Somebody has the other two of Ray, and computes on them.
+        others = others_on(node, 2)
+        ray.get([each.names.remote() for each in others], timeout=60)
+        seen = SeenNode("busy", tuple(SeenGpu(name, unfit="busy") for name in ("0", "2")))
+        result["of others"] = Quarantine({node: seen}).counts[node]
     nodes.shutdown()
     return result
 
 
-def names_given(node: str) -> list[str]:
-    """Ray's names of the GPUs that three actors on ``node`` get, as far as there are so many."""
+def others_on(node: str, count: int) -> list[Any]:
+    """Actors of somebody else's with a GPU each."""
     actor: Any = ray.remote(Holder)
     near = NodeAffinitySchedulingStrategy(node, soft=False)
-    actors = [
-        actor.options(num_cpus=0, num_gpus=1, scheduling_strategy=near).remote() for _ in range(4)
+    return [
+        actor.options(num_cpus=0, num_gpus=1, scheduling_strategy=near).remote()
+        for _ in range(count)
     ]
+
+
+def names_given(node: str, expected: int) -> list[str]:
+    """Ray's names of the GPUs that actors on ``node`` get, of which one is asked for too many."""
+    actors = others_on(node, expected + 1)
     asked = [each.names.remote() for each in actors]
-    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=15)
+    ray.wait(asked, num_returns=expected, timeout=60)
+    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=2)
     names = sorted(name for answer in ready for name in ray.get(answer))
     for each in actors:
         ray.kill(each)

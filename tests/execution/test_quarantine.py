@@ -46,6 +46,12 @@ def test_ray_gives_no_busy_gpu_to_anybody(found: dict[str, Any]) -> None:
     assert found["given"] == ["0", "1", "2"]
 
 
+def test_gpus_that_ray_gave_to_others_may_come_back_and_are_not_left_out(
+    found: dict[str, Any],
+) -> None:
+    assert found["of others"] == 0
+
+
 def test_a_gpu_that_ray_gave_out_again_is_held_anew_and_told_of_once(found: dict[str, Any]) -> None:
     assert found["told"] == [["1"]]
     assert found["counts"] == 2
