@@ -18,6 +18,7 @@ _BATCH = ("per_replica_batch_size", *_STEPS)
 _DEVICES = (
     *("node", "devices", "per_replica_batch_size", "norm_synchronized", "*_op_threads"),
     *("tensorflow_strategy", "reduction", "nccl_transport", "variables.OMP_NUM_THREADS"),
+    "allotted.*",
 )
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
@@ -56,6 +57,7 @@ COUNTERS: tuple[str, ...] = (
     *PER_PROCESS,
     "*_count",
     *("visible_gpus", "variables.CUDA_VISIBLE_DEVICES", "variables.CUDA_CACHE_PATH"),
+    "allotted.*gpus",
     "optimizer_config.name",  # Keras counts: the second SGD of a process is "sgd_1"
 )
 """Keys that say what happened, or where: no settings."""

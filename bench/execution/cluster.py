@@ -1,7 +1,7 @@
 """What a Ray cluster has, and what a block of trials takes of it.
 
 Usage:
-    cluster = Cluster(ray.nodes(), device="auto")
+    cluster = Cluster(ray.nodes(), device="auto", unfit={node_id: 1})
     cluster.sizes                                # devices of each node; 1 where there are no GPUs
     cluster.shape_of(block)                      # how many of them it takes at once
     cluster.reserve(block, places)               # the placement group to ask for
@@ -28,10 +28,16 @@ _CORES_TOO = ", or give the nodes with GPUs that have no CPU core some (--num-cp
 class Cluster:
     """Those of ``nodes``, as ``ray.nodes()`` gives them, that are alive and can run trials.
 
-    ResourceError where there is none.
+    ``unfit`` is how many GPUs of a node are not to be used. ResourceError where there is no node.
     """
 
-    def __init__(self, nodes: Iterable[Mapping[str, Any]], device: Device) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[Mapping[str, Any]],
+        device: Device,
+        unfit: Mapping[str, int] | None = None,
+    ) -> None:
+        self._unfit = unfit or {}
         alive = {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
         all_with_gpus = {n: r for n, r in alive.items() if r.get("GPU", 0) >= 1}
         with_gpus = {n: r for n, r in all_with_gpus.items() if r.get("CPU", 0) > 0}
@@ -58,7 +64,9 @@ class Cluster:
     @property
     def sizes(self) -> dict[str, int]:
         """GPUs of each node; 1 where there are no GPUs, as a trial has all of a node."""
-        return {n: int(r["GPU"]) if self.has_gpus else 1 for n, r in self._nodes.items()}
+        if not self.has_gpus:
+            return dict.fromkeys(self._nodes, 1)
+        return {n: int(r["GPU"]) - self._unfit.get(n, 0) for n, r in self._nodes.items()}
 
     @property
     def capacity(self) -> int:
@@ -129,14 +137,17 @@ class Cluster:
         apart = max((v.workers for v in variants if is_spread(v)), default=1)
         if not self.has_gpus:
             return apart, 0
-        most = max(int(resources["GPU"]) for resources in self._nodes.values())
+        most = max(self.sizes.values())
         packed = [v for v in variants if not is_spread(v)]
         on_one_node = [v.total_replicas for v in packed if v.total_replicas <= most]
         gpus = max([v.replicas for v in variants] + on_one_node)
         return max([apart] + [-(-v.workers // (gpus // v.replicas)) for v in packed]), gpus
 
     def _cores_a_gpu(self) -> float:
-        """As many on every node, for trials are compared; parts of one where cores are few."""
+        """As many on every node, for trials are compared; parts of one where cores are few.
+
+        Those of a GPU that is not used stay unused: trials before and after have the same.
+        """
         return grantable(min(r["CPU"] / int(r["GPU"]) for r in self._nodes.values()))
 
 

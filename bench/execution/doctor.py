@@ -26,7 +26,8 @@ from bench.execution.checks import (
 )
 from bench.execution.gpu_checks import cuda_checks, gpu_check, use_checks
 from bench.measure.environment import environment
-from bench.measure.gpu import IDLE_BYTES, cards_on_bus, gpu_processes, used_memory_bytes
+from bench.measure.gpu import cards_on_bus
+from bench.measure.occupancy import IDLE_BYTES, occupancy
 
 __all__ = ["RESULTS", "Check", "examine"]
 
@@ -61,10 +62,9 @@ def _held(cards: Sequence[Mapping[str, Any]]) -> dict[int, tuple[list[int], int 
     """By index, the processes that compute on a card, and what is taken beyond an idle one."""
     held = {}
     for card in cards:
-        processes = gpu_processes(card["uuid"]) or ()
-        used_bytes = used_memory_bytes(card["uuid"])
-        taken_bytes = used_bytes if used_bytes and used_bytes > IDLE_BYTES else None
-        held[card["index"]] = [process.pid for process in processes], taken_bytes
+        found = occupancy(card["uuid"])
+        taken_bytes = found.held_bytes if (found.held_bytes or 0) > IDLE_BYTES else None
+        held[card["index"]] = list(found.computing), taken_bytes
     return held
 
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self
 from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate
-from bench.records.record import EpochRecord, TrialRecord
+from bench.records.record import EpochRecord, LeftOut, TrialRecord
 from bench.spec.plan import Block, Trial
 
 
@@ -88,7 +88,8 @@ class WarmingUp:
     """Kinds of trials that are begun on each node."""
 
 
-Event = Started | EpochEnded | Waiting | Expected | WarmingUp
+Event = Started | EpochEnded | Waiting | Expected | WarmingUp | LeftOut
+"""``LeftOut``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 
 

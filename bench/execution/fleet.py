@@ -6,11 +6,14 @@ Usage:
         fleet.start()
         ...                                      # advance fleet.lanes
         yield from fleet.go_on_with(smaller)     # once nodes have been lost
+        for place, gpu in fleet.release_unfit(): ...     # GPUs to do without
+        yield from fleet.go_on_without(smaller, reason)
         yield from fleet.see_to_waiting(free)    # once others hold what was thought to be free
         fleet.close_done()
 
 A lost node ends the trials that ran on it. What they have still to do starts anew on the
-nodes that are left; a trial for which these do not do is recorded as lost, not waited for.
+nodes that are left; a trial for which these do not do is recorded as lost, not waited for. Blocks
+on GPUs that were found unfit go elsewhere likewise, before anything of theirs has been trained.
 """
 
 import time
@@ -18,11 +21,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bench.errors import ResourceError
 from bench.execution.cluster import Cluster
+from bench.execution.device_fitness import SeenGpu
 from bench.execution.lane import Lane
 from bench.execution.queue import job_of
 from bench.execution.reservation import Bundle, Reservation
 from bench.execution.scheduler import Scheduler
-from bench.records.record import Status, TrialRecord
+from bench.execution.worker import Place
+from bench.records.record import LeftOut, Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
 
@@ -37,10 +42,16 @@ class Fleet:
     ) -> None:
         self._cluster, self._open_lane = cluster, open_lane
         self._scheduler = Scheduler(cluster.sizes)
+        self._most_moves = cluster.capacity
+        """How often a trial may find unfit GPUs: once each, should Ray give out the same again."""
         self._blocks = dict(enumerate(blocks))
         self._lanes: dict[int, Lane] = {}
         self._given_up: dict[str, float] = {}
         """Nodes of blocks that waited in vain, and since when."""
+        self._moving: list[int] = []
+        """Blocks that had to leave their GPUs."""
+        self._left: dict[str, list[LeftOut]] = {}
+        """The GPUs that a trial could not start on, by trial."""
         for number in self._blocks:
             self._queue(number)
 
@@ -107,25 +118,69 @@ class Fleet:
     def go_on_with(self, smaller: Cluster | None) -> Iterator[TrialRecord]:
         """Go on with the nodes that are left; None where none is."""
         left = smaller.nodes if smaller else ()
-        moving = []
         for number in [n for n, lane in self._lanes.items() if not lane.stands_on(left)]:
-            lane = self._lanes[number]
-            yield from lane.lose()
-            if lane.rest:
-                self._blocks[number] = lane.rest
-                moving.append(number)
-            else:
-                del self._blocks[number]
-            self._close(number)
-        if smaller:
-            self._cluster = smaller
+            yield from self._lanes[number].lose()
+            self._vacate(number)
+        reason = "not run: nodes of the cluster were lost: too few are left"
+        yield from self._place_anew(smaller, "worker_lost", reason)
+
+    def release_unfit(self) -> Iterator[tuple[Place, SeenGpu]]:
+        """Close the lanes whose GPUs were found unfit, which ``go_on_without`` places anew.
+
+        The GPUs, and the places of the workers that found them; they are given back by then.
+        """
+        for number, lane in [(n, lane) for n, lane in self._lanes.items() if lane.unfit]:
+            trial_id = lane.rest.trials[0].trial_id if lane.rest else ""
+            self._vacate(number)
+            for place, gpu in lane.unfit:
+                names = (gpu.uuid or gpu.name,)
+                left_out = LeftOut(node=place.node, devices=names, reason=gpu.unfit or "")
+                self._left.setdefault(trial_id, []).append(left_out)
+                yield place, gpu
+
+    def go_on_without(self, smaller: Cluster, reason: str) -> Iterator[TrialRecord]:
+        """Go on with fewer GPUs of some nodes, where ``reason`` names those that are left out."""
+        whole = f"not run: too few GPUs are left: {reason}: end what runs there, then --resume"
+        yield from self._place_anew(smaller, "timed_out", whole)
+
+    def marked(self, record: TrialRecord) -> TrialRecord:
+        """``record`` with the GPUs that its trial could not start on."""
+        left_out = tuple(self._left.get(record.trial.trial_id, ()))
+        return record.model_copy(update={"left_out": left_out}) if left_out else record
+
+    def _vacate(self, number: int) -> None:
+        """Close a lane; what it has still to do is to be placed anew."""
+        rest = self._lanes[number].rest
+        if rest:
+            self._blocks[number] = rest
+            self._moving.append(number)
+        else:
+            del self._blocks[number]
+        self._close(number)
+
+    def _place_anew(
+        self, cluster: Cluster | None, status: Status, reason: str
+    ) -> Iterator[TrialRecord]:
+        """Queue what had to leave its devices, and what ``cluster`` holds in another shape only.
+
+        Records with ``status`` and ``reason`` of what it does not hold at all.
+        """
+        if cluster:
+            self._cluster = cluster
         # A gang that no node holds any more may fit several.
-        moving += [job.key for job in self._scheduler.shrink(left)]
-        for number in moving:
+        self._moving += [
+            job.key for job in self._scheduler.shrink(cluster.sizes if cluster else {})
+        ]
+        while self._moving:
+            number = self._moving.pop(0)
+            first = self._blocks[number].trials[0]
             try:
+                if len(self._left.get(first.trial_id, ())) > self._most_moves:
+                    raise ResourceError(reason)
                 self._queue(number)
             except (ResourceError, ValueError):
-                yield from _not_run(self._blocks.pop(number), "too few are left")
+                for trial in self._blocks.pop(number).trials:
+                    yield TrialRecord(trial=trial, status=status, error=reason)
 
     def _queue(self, number: int) -> None:
         block = self._blocks[number]
@@ -139,9 +194,3 @@ class Fleet:
             for node in lane.claim.reservation.nodes:
                 self._given_up.pop(node, None)
         self._scheduler.finish(number)
-
-
-def _not_run(block: Block, reason: str) -> Iterator[TrialRecord]:
-    for trial in block.trials:
-        error = f"not run: nodes of the cluster were lost: {reason}"
-        yield TrialRecord(trial=trial, status="worker_lost", error=error)

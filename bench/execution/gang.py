@@ -7,6 +7,7 @@ Usage:
     gang.troubled / gang.placed / gang.records
 """
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import ray
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from bench.execution.device_fitness import Allotment, Unfit
 from bench.execution.reservation import Reservation
 from bench.execution.worker import Place, Worker
 from bench.records.record import TrialRecord
@@ -28,7 +30,13 @@ GRACE_S = 3.0
 class Gang:
     """All workers of a trial, one in each bundle of a placement group."""
 
-    def __init__(self, trial: Trial, group: PlacementGroup, reservation: Reservation) -> None:
+    def __init__(
+        self,
+        trial: Trial,
+        group: PlacementGroup,
+        reservation: Reservation,
+        allotment: Allotment,
+    ) -> None:
         self.trial = trial
         self.key = uuid.uuid4().hex
         """Its own, by which its workers' news is told from that of an earlier try."""
@@ -36,9 +44,12 @@ class Gang:
         self.records: dict[int, TrialRecord] = {}
         self.errors: dict[int, Exception] = {}
         """What Ray raised in a worker's place, in the order in which it was learnt."""
+        self.unfit: dict[int, Unfit] = {}
+        """The workers that did not start since their GPUs are not to be used."""
         actor_class: Any = ray.remote(Worker)
         needs = reservation.needs(trial.variant)
         self._threads = max(1, int(needs["CPU"]))
+        allotted = dataclasses.replace(allotment, gpus=int(needs.get("GPU", 0)))
         self._actors = [
             actor_class.options(
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
@@ -47,7 +58,7 @@ class Gang:
                 max_restarts=0,
                 num_cpus=needs["CPU"],
                 num_gpus=needs.get("GPU", 0),
-            ).remote()
+            ).remote(allotted)
             for index in range(trial.variant.workers)
         ]
         self._asked = {actor.place.remote(): i for i, actor in enumerate(self._actors)}
@@ -87,7 +98,7 @@ class Gang:
         """Take in those of ``ready`` that are this gang's; after trouble, what follows it."""
         for answer in [a for a in ready if a in self._asked]:
             self._take(answer)
-        if self.troubled and self._asked:
+        if (self.troubled or self.unfit) and self._asked:
             late, _ = ray.wait(self.pending, num_returns=len(self._asked), timeout=GRACE_S)
             for answer in late:
                 self._take(answer)
@@ -107,6 +118,8 @@ class Gang:
             return
         if isinstance(result, Place):
             self.places[index] = result
+        elif isinstance(result, Unfit):
+            self.unfit[index] = result
         else:
             self.records[index] = TrialRecord.model_validate_json(result)
 

@@ -15,6 +15,7 @@ import ray
 
 from bench.execution.board import News
 from bench.execution.claim import Claim
+from bench.execution.device_fitness import Allotment, SeenGpu
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Waiting
 from bench.execution.fate import fetch_remains
 from bench.execution.gang import GRACE_S, Gang
@@ -28,6 +29,7 @@ from bench.execution.verdict import (
     port_was_taken,
     together,
 )
+from bench.execution.worker import Place
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
@@ -51,6 +53,7 @@ class Lane:
         data_of: Callable[[Trial], Any],
         board: Any,
         attempts: dict[str, int],
+        allotment: Allotment,
     ) -> None:
         self.claim = Claim(reservation)
         self._repeat = block.repeat
@@ -60,7 +63,9 @@ class Lane:
         self._told = False
         self._gang: Gang | None = None
         self._abandoned = False
-        self._attempts = attempts
+        self._attempts, self._allotment = attempts, allotment
+        self.unfit: list[tuple[Place, SeenGpu]] = []
+        """Of its GPUs those that are not to be used, as a trial that was to start on them found."""
         self._port_tries = 0
         self._started = self._news_at = 0.0
         self.epochs: list[EpochRecord] = []
@@ -131,7 +136,10 @@ class Lane:
                 self._start_next()
             return
         self._gang.settle(ready)
-        if self._gang.troubled:
+        if self._gang.unfit:
+            fetch_remains(self._gang.places)
+            self._withdraw(self._gang)
+        elif self._gang.troubled:
             yield from self._trouble(self._gang)
         elif self._gang.finished:
             record = together(self._gang)
@@ -208,10 +216,7 @@ class Lane:
             return
         if not gang.placed and not gang.troubled:
             # It was never there.
-            gang.kill()
-            self._gang = None
-            self._attempts[gang.trial.trial_id] -= 1
-            self._queue.appendleft(gang.trial)
+            self._withdraw(gang)
             return
         ready, _ = ray.wait(gang.pending, num_returns=len(gang.pending), timeout=GRACE_S)
         gang.settle(ready)
@@ -243,7 +248,20 @@ class Lane:
         self._attempts[trial.trial_id] = self._attempts.get(trial.trial_id, 0) + 1
         self.epochs, self._beats = [], {}
         self._started = self._news_at = time.perf_counter()
-        self._gang = Gang(trial, self.claim.group, self.claim.reservation)
+        self._gang = self._new_gang(trial)
+
+    def _new_gang(self, trial: Trial) -> Gang:
+        return Gang(trial, self.claim.group, self.claim.reservation, self._allotment)
+
+    def _withdraw(self, gang: Gang) -> None:
+        """Put back a trial that has not begun, without a record."""
+        gang.kill()
+        self.unfit = [
+            (gang.places[i], gpu) for i, found in gang.unfit.items() for gpu in found.gpus
+        ]
+        self._gang = None
+        self._attempts[gang.trial.trial_id] -= 1
+        self._queue.appendleft(gang.trial)
 
     def _trouble(self, gang: Gang) -> Iterator[TrialRecord]:
         gang.kill()
@@ -252,7 +270,7 @@ class Lane:
             # Somebody took the port between its choice and its use: not the trial's doing.
             self._port_tries += 1
             self._beats = {}
-            self._gang = Gang(gang.trial, self.claim.group, self.claim.reservation)
+            self._gang = self._new_gang(gang.trial)
             return
         yield self._retried(record)
 

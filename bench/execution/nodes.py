@@ -4,6 +4,7 @@ Usage:
     for node in alive_nodes(): ...
     environments(cluster.cores_of)       # each node's, asked on all nodes at once
     on_each_node(question, argument)     # any other question, of no cores
+    ask_nodes(nodes, question, argument) # the same of some nodes, answers by Ray's id
 """
 
 import socket
@@ -56,6 +57,13 @@ def environments(cores_of: Callable[[str], float]) -> dict[str, Any]:
     return by_name
 
 
+def ask_nodes(
+    nodes: Sequence[Node], question: Callable[..., _Answer], *arguments: Any
+) -> dict[str, _Answer]:
+    """What ``question`` answers on each of ``nodes``, by Ray's id; nothing of one that does not."""
+    return _ask(nodes, lambda _: 0.0, _ANSWER_S, question, *arguments)
+
+
 def on_each_node(
     question: Callable[[_Argument], _Answer],
     argument: _Argument,
@@ -66,7 +74,7 @@ def on_each_node(
     With ``among``, only nodes of these ids are asked.
     """
     nodes = [node for node in alive_nodes() if among is None or node["NodeID"] in among]
-    return list(_ask(nodes, lambda _: 0.0, _ANSWER_S, question, argument).values())
+    return list(ask_nodes(nodes, question, argument).values())
 
 
 def _node_environment() -> tuple[str, dict[str, Any]]:

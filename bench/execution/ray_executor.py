@@ -5,8 +5,11 @@ Usage:
         for record in executor.run(blocks, limits, on_event): ...
 
 Where there are GPUs, each trial has as many of its own as it has replicas, and blocks run
-at once on all of them. Elsewhere a trial has all cores of a node, and each node runs one
-block at a time.
+at once on all of them but those that somebody else uses. Elsewhere a trial has all cores of a
+node, and each node runs one block at a time.
+
+With BENCH_LOGICAL_GPUS=1, Ray's GPUs are only counted, as for tests where there are none: trials
+then train on the CPU, and their records say so.
 """
 
 import contextlib
@@ -30,29 +33,35 @@ from bench.errors import ClusterLostError, ResourceError
 from bench.execution.address import answers, found_at
 from bench.execution.board import Board
 from bench.execution.cluster import Cluster, Device
+from bench.execution.device_fitness import Allotment, hidden_by
 from bench.execution.executor import Limits, OnEvent
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
 from bench.execution.interrupt import unheard
 from bench.execution.lane import Lane
 from bench.execution.leaving import leave
-from bench.execution.nodes import alive_nodes, environments, on_each_node
+from bench.execution.nodes import Node, alive_nodes, environments, on_each_node
 from bench.execution.onlookers import end_onlookers
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
+from bench.execution.quarantine import Quarantine, look_at_nodes
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions, refused_by_ray
+from bench.execution.visibility import offered
 from bench.execution.warm_up import warm_up
 from bench.measure.environment import environment
+from bench.measure.gpu import visible_gpus
 from bench.measure.host import usable_cores
-from bench.records.record import TrialRecord
+from bench.records.record import LeftOut, TrialRecord
 from bench.spec.plan import Block
 
 _LEAST_S = 0.05
 _POLL_S = 5.0
 """A look takes time of cores that a trial may be training on; an answer ends the wait at once."""
 _BOARD_S = 60.0
+_GPU_FREE_S = 60.0
+"""How long a GPU may take to become free before a trial; the block then goes to others."""
 
 
 class RayExecutor:
@@ -62,13 +71,15 @@ class RayExecutor:
 
     def __init__(self, address: str | None = None, device: Device = "auto") -> None:
         self._address, self._device = address, device
+        self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
+        self._hidden: LeftOut | None = None
         self._shelf = Shelf()
         self._board: Any = None
         self._environments: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         # NVML and Ray count GPUs in the bus's order; CUDA does so only when told.
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Ray would have its workers give way to whatever else runs here.
         os.environ.setdefault("RAY_worker_niceness", "0")
@@ -76,7 +87,10 @@ class RayExecutor:
         try:
             with _own_signals():
                 self._connect()
-            self._cluster = Cluster(ray.nodes(), self._device)
+            seen = {} if self._device == "cpu" else look_at_nodes(self._logical)
+            self._quarantine = Quarantine(seen)
+            self._cluster = self._usable(ray.nodes())
+            self._check_fit()
             self._head = ray.get_runtime_context().gcs_address
             if self._address is not None:
                 check_versions(environment(), self.environment())
@@ -105,8 +119,10 @@ class RayExecutor:
             # "local", since None would join whatever cluster RAY_ADDRESS or a file names.
             # A signal to the whole job would end it first, and its library would then exit this
             # process on the spot, before what is running is on record.
-            with unheard():
-                ray.init("local", num_cpus=usable_cores(), include_dashboard=False, **options)
+            gpus = self._local_gpus()
+            options |= {"num_cpus": usable_cores(), "num_gpus": len(gpus)}
+            with unheard(), offered(gpus):
+                ray.init("local", include_dashboard=False, **options)
             end_onlookers()
             return
         logging.getLogger("ray").setLevel(logging.ERROR)
@@ -121,6 +137,28 @@ class RayExecutor:
                 "Python, its Ray and its token (~/.ray/auth_token)"
             )
             raise ResourceError(f"cannot join the Ray cluster at {address}: {reason}") from None
+
+    def _local_gpus(self) -> list[str]:
+        """This machine's GPUs for a Ray of its own, as CUDA_VISIBLE_DEVICES names them."""
+        if self._device == "cpu":
+            return []
+        variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+        found = hidden_by(variable) if variable is not None else None
+        if found is not None and found.devices:
+            if self._device == "gpu":
+                raise ResourceError(f"--device gpu, but all are {found.reason}: unset it")
+            self._hidden = found
+        return [gpu.token for gpu in visible_gpus(variable)]
+
+    def _usable(self, nodes: Sequence[Node]) -> Cluster:
+        return Cluster(self._quarantine.usable(nodes), self._device, self._quarantine.counts)
+
+    def _check_fit(self) -> None:
+        if not self._cluster.capacity:
+            raise ResourceError(
+                f"no GPU is fit for a trial ({self._quarantine.reasons}): end what runs there, or "
+                "use --device cpu"
+            )
 
     @property
     def lanes(self) -> int:
@@ -147,11 +185,16 @@ class RayExecutor:
         a node lacks the module of a workload or has GPUs that cannot train.
         """
         attempts: dict[str, int] = {}
+        baselines = self._quarantine.baselines
+        allotment = Allotment(0, self._logical, baselines, _GPU_FREE_S)
 
         def open_lane(block: Block, reservation: Reservation) -> Lane:
             data_of, board = self._shelf.reference, self._board
-            return Lane(block, reservation, limits, on_event, data_of, board, attempts)
+            return Lane(block, reservation, limits, on_event, data_of, board, attempts, allotment)
 
+        self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
+        for left_out in [*filter(None, [self._hidden]), *self._quarantine.left_out]:
+            on_event(left_out)
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         check_on_nodes(fleet.trials, on_each_node)
         if self._cluster.has_gpus:
@@ -161,7 +204,8 @@ class RayExecutor:
             if self._cluster.has_gpus:
                 reference, limit_s = self._shelf.reference, limits.trial_timeout_s
                 warm_up(self._cluster, fleet.trials, reference, limit_s, on_event)
-            yield from self._to_the_end(fleet)
+            for record in self._to_the_end(fleet, on_event):
+                yield fleet.marked(record)
         except KeyboardInterrupt:
             # Nothing is asked of Ray before these are on disk: it may be ending as well.
             yield from fleet.abandon("interrupted", "the run was interrupted")
@@ -175,12 +219,13 @@ class RayExecutor:
                 with contextlib.suppress(ConnectionError):
                     while_head_answers(self._head, fleet.close)
 
-    def _to_the_end(self, fleet: Fleet) -> Iterator[TrialRecord]:
+    def _to_the_end(self, fleet: Fleet, on_event: OnEvent) -> Iterator[TrialRecord]:
         """Until nothing is left; ClusterLostError, after the records, once the head is gone."""
         try:
             while fleet.busy:
                 fleet.start()
                 yield from self._turn(fleet)
+                yield from self._leave_unfit(fleet, on_event)
                 if fleet.close_done():
                     self._shelf.keep_only(fleet.trials)
         except Exception as error:
@@ -221,12 +266,23 @@ class RayExecutor:
             ready, _ = ray.wait(lane.pending, num_returns=len(lane.pending), timeout=0)
             yield from lane.advance(ready) if ready else lane.expire()
 
+    def _leave_unfit(self, fleet: Fleet, on_event: OnEvent) -> Iterator[TrialRecord]:
+        """Do without the GPUs that trials have found unfit."""
+        unfit = list(fleet.release_unfit())
+        for place, gpu in unfit:
+            for left_out in self._quarantine.add(place.node_id, place.node, [gpu]):
+                on_event(left_out)
+        if unfit:
+            nodes = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
+            self._cluster = self._usable(nodes)
+            yield from fleet.go_on_without(self._cluster, self._quarantine.reasons)
+
     def _lost_nodes(self, fleet: Fleet) -> Iterator[TrialRecord]:
         left = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
         if len(left) == len(self._cluster.nodes):
             return
         try:
-            self._cluster = Cluster(left, self._device)
+            self._cluster = self._usable(left)
         except ResourceError:
             yield from fleet.go_on_with(None)
         else:

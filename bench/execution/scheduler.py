@@ -16,7 +16,7 @@ have ended that were to end by the time that was worked out first.
 
 import bisect
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from bench.execution.placing import Places, Shape, give_back, place, take
@@ -101,10 +101,13 @@ class Scheduler:
         self._ends = [end for end in self._ends if end[1] != key]
         give_back(self._free, job.shape, places)
 
-    def shrink(self, nodes: Collection[str]) -> list[Job]:
-        """Go on with those ``nodes`` alone; the waiting jobs that they never hold, taken out."""
-        self._nodes = {node: n for node, n in self._nodes.items() if node in nodes}
-        self._free = {node: n for node, n in self._free.items() if node in nodes}
+    def shrink(self, nodes: Mapping[str, int]) -> list[Job]:
+        """Go on with so many devices of these ``nodes``; the jobs that they never hold, taken out.
+
+        On a node that stays, devices that go must be free.
+        """
+        self._free = {n: self._free[n] - (self._nodes[n] - size) for n, size in nodes.items()}
+        self._nodes = dict(nodes)
         too_large = [shape for shape in self._queue.shapes if place(shape, self._nodes) is None]
         return self._queue.drop(too_large)
 

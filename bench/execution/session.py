@@ -28,7 +28,7 @@ from bench.execution.prune import Pruning
 from bench.execution.run_history import measured_times, recent_runs
 from bench.measure.environment import environment
 from bench.records.clock import utc_now
-from bench.records.record import FINE, SETTLED, Status, TrialRecord
+from bench.records.record import FINE, SETTLED, LeftOut, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.plan import Block, Plan, Trial, make_plan
 from bench.spec.suite import Suite, first_difference, parse_suite
@@ -42,7 +42,7 @@ class Observer(Protocol):
         """The trials that are to run now, and how many blocks run at once."""
 
     def event(self, event: Event) -> None:
-        """What is expected, and then: a trial started, an epoch ended, a block waits."""
+        """What is expected; a trial started, an epoch ended, a block waits, GPUs are left out."""
 
     def recorded(self, record: TrialRecord) -> None:
         """A trial ended, and its record is on disk."""
@@ -108,11 +108,18 @@ def run_plan(
             needless=needless,
         )
         grown = _info(suite, plan)
-        with executor, _invocation(folder, grown, executor, command, started) as number:
+        left_out: list[LeftOut] = []
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, LeftOut):
+                left_out.append(event)
+            observer.event(event)
+
+        with executor, _invocation(folder, grown, executor, command, started, left_out) as number:
             observer.planned(pending, executor.lanes)
             observer.event(_expected(pending, executor, folder))
             _drive(
-                executor.run(pending, limits, observer.event),
+                executor.run(pending, limits, on_event),
                 lambda record: observer.recorded(ledger.keep(record, number)),
             )
     return Outcome(folder, ledger.statuses, len(plan.trials))
@@ -206,12 +213,17 @@ class _Ledger:
 
 @contextlib.contextmanager
 def _invocation(
-    folder: RunFolder, grown: RunInfo, executor: Executor, command: Sequence[str], started: float
+    folder: RunFolder,
+    grown: RunInfo,
+    executor: Executor,
+    command: Sequence[str],
+    started: float,
+    left_out: Sequence[LeftOut],
 ) -> Iterator[int]:
     """Enter this call into run.json, at once and again, with its wall time, when it ends.
 
     ``grown`` is the run as it is planned now, ``started`` the reading of ``time.perf_counter``
-    at which the call began.
+    at which the call began, ``left_out`` what it had to do without, as it is when it ends.
     """
     call = Invocation(
         started_at=utc_now(),
@@ -231,4 +243,5 @@ def _invocation(
     finally:
         # A disk that is full has been told of already, with what there was to save.
         with contextlib.suppress(StorageError):
-            enter(call.model_copy(update={"wall_s": time.perf_counter() - started}))
+            took = {"wall_s": time.perf_counter() - started, "left_out": tuple(left_out)}
+            enter(call.model_copy(update=took))

@@ -60,6 +60,7 @@ def together(gang: Gang) -> TrialRecord:
         update={
             "epochs": slowest,
             "measures": chief.measures.model_copy(update=largest),
+            "warnings": tuple(dict.fromkeys(w for r in records for w in r.warnings)),
             "devices": tuple(d for worker, r in enumerate(records) for d in _own(worker, r)),
         }
     )

@@ -4,6 +4,7 @@ Nothing here is imported by TensorFlow's side; TensorFlow is imported in ``train
 after the environment of the process is as the trial needs it.
 """
 
+import dataclasses
 import json
 import os
 import socket
@@ -14,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from bench.execution.autotuning import share_autotuning
 from bench.execution.board import posting
+from bench.execution.device_fitness import Allotment, Taken, Unfit, take_over
 from bench.execution.gpu_cache import set_cache
 from bench.execution.ports import free_port
 from bench.execution.remains import own_log, remains
+from bench.execution.visibility import assigned, show_only
+from bench.measure.binding import Binding, bind_near
 
 if TYPE_CHECKING:
     from bench.records.record import TrialRecord
-
-GPU_FREE_S = 60.0
-_NO_GPU = ("", "-1", "NoDevFiles")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Place:
     node_id: str
     pid: int
     gpus: tuple[str, ...]
+    """Ray's names of those that it gave the worker."""
     address: str
     """IP address and a port that was free, for a worker's peers."""
     log: str
@@ -41,7 +43,12 @@ class Place:
 
 
 class Worker:
-    """A fresh process for one trial."""
+    """A fresh process for one trial, which is to have what ``allotment`` says."""
+
+    def __init__(self, allotment: Allotment) -> None:
+        self._allotment = allotment
+        self._gpus: tuple[str, ...] = ()
+        self._taken, self._near = Taken(), Binding()
 
     def place(self) -> Place:
         """Where this process is; from here on what it writes goes to a log of its own."""
@@ -51,13 +58,9 @@ class Worker:
         from bench.measure.host import cgroup_oom_kills
 
         context = ray.get_runtime_context()
-        gpus = tuple(str(gpu) for gpu in context.get_accelerator_ids().get("GPU", []))
-        # Ray leaves the variable alone for a worker without a GPU: TensorFlow would see all.
-        if not gpus:
-            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        self._gpus = assigned()
+        show_only(self._gpus)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        # Ray and NVML count GPUs in the bus's order; CUDA does so only when told, on any cluster.
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         # Ray's own folder of logs: where nobody is left to delete it, it goes with Ray's.
         logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
         self._log = own_log(logs if logs.is_dir() else None)
@@ -65,7 +68,7 @@ class Worker:
             node=socket.gethostname(),
             node_id=context.get_node_id(),
             pid=os.getpid(),
-            gpus=gpus,
+            gpus=self._gpus,
             address=f"{_bracketed(get_node_ip_address())}:{free_port()}",
             log=self._log,
             oom_kills=cgroup_oom_kills(),
@@ -79,8 +82,10 @@ class Worker:
         board: Any,
         gang: str,
         tf_config: str | None,
-    ) -> str:
+    ) -> str | Unfit:
         """Train; the record as JSON. ``arrays`` holds one reference to the data.
+
+        Nothing is begun where a GPU that Ray gave this worker is found unfit.
 
         News is posted on ``board`` as that of ``gang``; ``tf_config`` tells a worker of several
         who its peers are.
@@ -93,13 +98,16 @@ class Worker:
 
         started_at, started = utc_now(), time.perf_counter()
         trial = Trial.model_validate_json(trial_json)
-        uuids = _take_over_gpus()
+        taken = take_over(self._gpus, self._allotment)
+        if isinstance(taken, Unfit):
+            return taken
+        self._taken, self._near = taken, bind_near(taken.uuids, threads)
         if tf_config is not None:
             os.environ["TF_CONFIG"] = tf_config
-        if uuids:
+        if taken.uuids:
             set_cache(os.environ)
         given = variables(dict(os.environ))
-        autotuned = share_autotuning(uuids)
+        autotuned = share_autotuning(taken.uuids)
         import_started = time.perf_counter()
         from bench.training.nccl_log import nccl_log
         from bench.training.pulse import Pulse
@@ -113,25 +121,28 @@ class Worker:
             pulse.beats += 1
             return loaded
 
-        several_gpus = bool(uuids) and trial.variant.total_replicas > 1
+        gpus = self._compared
+        several_gpus = len(taken.uuids) > 0 and trial.variant.total_replicas > 1
         with (
             posting(board, gang, _index(tf_config), pulse) as post,
             nccl_log(several_gpus) as nccl_transport,
         ):
-            record = train(
-                trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=uuids
-            )
+            record = train(trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=gpus)
             seen = {"variables": given, "nccl_transport": nccl_transport()}
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
         whole = record.model_copy(
             update={
                 "measures": record.measures.model_copy(update=spent),
                 "resolved": {**record.resolved, **autotuned, **seen},
-                "devices": uuids or record.devices,
                 "started_at": started_at,
             }
         )
         return self._signed(whole).model_dump_json()
+
+    @property
+    def _compared(self) -> tuple[str, ...]:
+        """The GPUs that TensorFlow must see: none where they are only counted."""
+        return () if self._allotment.logical else self._taken.devices
 
     def _signed(self, record: "TrialRecord") -> "TrialRecord":
         """``record`` with what this process knows of itself at its end; its log goes."""
@@ -139,13 +150,20 @@ class Worker:
 
         peak = {"peak_rss_bytes": peak_rss_bytes()}
         seen = {"pid": os.getpid(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
+        allotted = {
+            "gpus": self._compared,
+            "logical_gpus": self._gpus if self._allotment.logical else (),
+            **dataclasses.asdict(self._near),
+        }
         left = remains(self._log).log_tail
         said = None if record.status == "completed" else _joined(left, record.log_tail)
         return record.model_copy(
             update={
                 "log_tail": said,
                 "measures": record.measures.model_copy(update=peak),
-                "resolved": {**record.resolved, **seen},
+                "resolved": {**record.resolved, **seen, "allotted": allotted},
+                "devices": self._taken.uuids or record.devices,
+                "warnings": (*record.warnings, *self._taken.warnings),
                 "node": socket.gethostname(),
             }
         )
@@ -153,21 +171,6 @@ class Worker:
 
 def _joined(*texts: str | None) -> str | None:
     return "\n".join(text for text in texts if text) or None
-
-
-def _take_over_gpus() -> tuple[str, ...]:
-    """The UUIDs of this process's GPUs, once whoever had them before has given them back.
-
-    Nothing where there is no driver: Ray's GPUs may be logical.
-    """
-    from bench.measure.gpu import gpus, resolve_visible, wait_until_free
-
-    tokens = [t for t in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if t not in _NO_GPU]
-    if not tokens or not gpus():
-        return ()
-    uuids = tuple(resolve_visible(token).uuid for token in tokens)
-    wait_until_free(uuids, GPU_FREE_S)
-    return uuids
 
 
 def _index(tf_config: str | None) -> int:

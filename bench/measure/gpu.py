@@ -1,17 +1,16 @@
-"""The GPUs of this machine: which they are, who uses them, and when they are free again.
+"""The GPUs of this machine: which they are, which a process may see, and who uses them.
 
 Usage:
     for card in gpus(): print(card.index, card.name)
-    card = resolve_visible(os.environ["CUDA_VISIBLE_DEVICES"].split(",")[0])
-    wait_until_free([card.uuid], timeout_s=30)
+    for gpu in visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")): print(gpu.uuid)
+    card = resolve_visible("GPU-8f3a")
 
 Cards are numbered by their place on the PCI bus, as CUDA numbers them under
 CUDA_DEVICE_ORDER=PCI_BUS_ID; the driver's own order may differ.
 """
 
-import os
-import time
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,8 @@ from bench.measure.nvml import call, opened, optional
 
 _NVIDIA = "0x10de"
 _DISPLAY_CLASS = "0x03"
-_POLL_S = 0.2
-IDLE_BYTES = 256 * 2**20
-"""Memory that a card may hold with nothing running on it, beyond what its driver reserves."""
+_NO_GPU = frozenset({"", "-1", "NoDevFiles"})
+"""Entries of CUDA_VISIBLE_DEVICES that name no GPU and hide all that follow."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,16 @@ class Gpu:
     mig: bool
     """Whether it is split into MIG instances, or is one."""
     instances: "tuple[Gpu, ...]" = ()
+
+    @property
+    def is_instance(self) -> bool:
+        """Whether it is a MIG instance: CUDA gives a process one of them at most."""
+        return self.uuid.startswith("MIG-")
+
+    @property
+    def token(self) -> str:
+        """Its name in CUDA_VISIBLE_DEVICES: a card's index, an instance's UUID."""
+        return self.uuid if self.is_instance else str(self.index)
 
 
 @dataclass(frozen=True)
@@ -91,13 +99,14 @@ def driver() -> Driver | None:
 def resolve_visible(token: str) -> Gpu:
     """The card or instance that one entry of CUDA_VISIBLE_DEVICES names.
 
-    A number (in PCI order), or a UUID of a card or of a MIG instance, which may be shortened
-    as long as it fits one only. Raises ResourceError where it names none.
+    A number (in PCI order; of a split card its first instance, as CUDA has it), or a UUID of a
+    card or of a MIG instance, which may be shortened as long as it fits one only. Raises
+    ResourceError where it names none.
     """
     cards = gpus()
     wanted = token.strip()
     if wanted.isdecimal():
-        found = [card for card in cards if card.index == int(wanted)]
+        found = [(*c.instances, c)[0] for c in cards if c.index == int(wanted)]
     else:
         known = [gpu for card in cards for gpu in (card, *card.instances)]
         exact = [gpu for gpu in known if gpu.uuid == wanted]
@@ -109,10 +118,35 @@ def resolve_visible(token: str) -> Gpu:
     return found[0]
 
 
+def visible_gpus(variable: str | None) -> tuple[Gpu, ...]:
+    """What a process may use whose CUDA_VISIBLE_DEVICES is ``variable``, None where it is unset.
+
+    Cards in PCI order, the instances in place of a card that is split. Nothing where there is no
+    driver. Raises ResourceError where an entry names no GPU.
+    """
+    cards = () if variable is not None and hides_all(variable) else gpus()
+    if variable is None or not cards:
+        return tuple(gpu for card in cards for gpu in (card.instances if card.mig else (card,)))
+    tokens = (token.strip() for token in variable.split(","))
+    named = itertools.takewhile(lambda token: token not in _NO_GPU, tokens)
+    return tuple(dict.fromkeys(map(resolve_visible, named)))
+
+
+def hides_all(variable: str) -> bool:
+    """Whether a CUDA_VISIBLE_DEVICES names no GPU at all."""
+    return variable.partition(",")[0].strip() in _NO_GPU
+
+
 def gpu_processes(uuid: str) -> tuple[GpuProcess, ...] | None:
     """Processes that compute on a card or instance; None where the driver does not say."""
     with opened() as there:
         return _processes(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, _by_uuid(uuid, there))
+
+
+def drawing_processes(uuid: str) -> tuple[GpuProcess, ...] | None:
+    """Processes that draw on a card, such as a screen's; None where the driver does not say."""
+    with opened() as there:
+        return _processes(pynvml.nvmlDeviceGetGraphicsRunningProcesses_v3, _by_uuid(uuid, there))
 
 
 def used_memory_bytes(uuid: str) -> int | None:
@@ -125,25 +159,11 @@ def used_memory_bytes(uuid: str) -> int | None:
         return None if memory is None else int(memory.used)
 
 
-def wait_until_free(
-    uuids: Sequence[str], timeout_s: float, sleep: Callable[[float], None] = time.sleep
-) -> float:
-    """Wait until nobody else computes on these GPUs and what they held is given back.
-
-    The memory of a process that has died is freed a while after it. What draws the screen may
-    stay. Returns the seconds waited; raises ResourceError after ``timeout_s``.
-    """
-    started = time.monotonic()
+def memory_bytes(uuid: str) -> int | None:
+    """All memory of a card or instance; None where the driver does not say."""
     with opened() as there:
-        handles = {uuid: _by_uuid(uuid, there) for uuid in uuids}
-        while held := [f"{u} {what}" for u, handle in handles.items() if (what := _held(handle))]:
-            if time.monotonic() - started > timeout_s:
-                raise ResourceError(
-                    f"{'; '.join(held)} after {timeout_s:g} s: end what runs there, "
-                    "or leave that GPU out with CUDA_VISIBLE_DEVICES"
-                )
-            sleep(_POLL_S)
-    return time.monotonic() - started
+        memory = _memory(_by_uuid(uuid, there))
+        return None if memory is None else int(memory.total)
 
 
 def cards_on_bus(root: Path = Path("/")) -> tuple[str, ...]:
@@ -209,17 +229,3 @@ def _by_uuid(uuid: str, there: bool) -> Any:
 def _processes(query: Callable[..., Any], handle: Any) -> tuple[GpuProcess, ...] | None:
     found = optional(query, handle)
     return None if found is None else tuple(GpuProcess(p.pid, p.usedGpuMemory) for p in found)
-
-
-def _held(handle: Any) -> str | None:
-    """What is in the way on a GPU; None where it is free."""
-    computing = _processes(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle) or ()
-    drawing = _processes(pynvml.nvmlDeviceGetGraphicsRunningProcesses_v3, handle) or ()
-    memory = _memory(handle)
-    shown = sum(process.used_bytes or 0 for process in drawing)
-    used = 0 if memory is None else max(0, int(memory.used) - shown)
-    others = {p.pid for p in computing} - {p.pid for p in drawing} - {os.getpid()}
-    if not others and used <= IDLE_BYTES:
-        return None
-    pids = ", ".join(str(pid) for pid in sorted(others)) or "none to be seen"
-    return f"still holds {used / 2**20:.0f} MiB (processes: {pids})"

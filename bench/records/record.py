@@ -176,6 +176,16 @@ class Measures(_Record):
     """Not measured yet."""
 
 
+class LeftOut(_Record):
+    """GPUs of a node that a run does not use."""
+
+    node: str
+    devices: tuple[str, ...]
+    """By UUID, or as Ray names them where the driver knows none of that name."""
+    reason: str
+    """Why, in one line."""
+
+
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -211,6 +221,10 @@ class TrialRecord(_Record):
     """The host that trained; of several workers, the first's."""
     devices: tuple[str, ...] = ()
     """GPUs by UUID, or TensorFlow's names of the devices."""
+    left_out: tuple[LeftOut, ...] = ()
+    """GPUs that it was to start on and that were found unfit: it then went to others."""
+    warnings: tuple[str, ...] = ()
+    """What was not as it should be and did not keep it from training, a line each."""
     resolved: Annotated[dict[str, Any], BeforeValidator(_with_numbers)] = {}
     """What TensorFlow was given and chose in the end, in plain data.
 

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.errors import ResourceError, RunFolderError, StorageError
 from bench.records.disk import aside, disk_errors, rescue, write_aside
 from bench.records.read import RESTORE, published, read_json, record_at
-from bench.records.record import SCHEMA_VERSION, TrialRecord
+from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
 from bench.spec.expand import Pair
 from bench.spec.problem import described
 
@@ -51,6 +51,8 @@ class Invocation(BaseModel):
     """How long the call took; None where it did not end by itself."""
     lanes: int = 1
     """How many trials could run at once."""
+    left_out: tuple[LeftOut, ...] = ()
+    """GPUs that it did not use, from its start or from when they were found unfit."""
 
 
 class RunInfo(BaseModel):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.records.metric import METRICS
+from bench.records.record import LeftOut
 from bench.report.number import number, plural, scale_of
 
 PACKAGES = ("tensorflow", "keras", "ray", "numpy")
@@ -30,6 +31,11 @@ def environment_facts(environment: Mapping[str, _Environment]) -> dict[str, str]
         "Source": _source(driver.get("source") or {}),
         "Variables": _alike([_variables(node) for node in nodes]),
     }
+
+
+def left_out(found: LeftOut) -> str:
+    """Which GPUs are not used, and why."""
+    return f"GPU not used: {', '.join(found.devices) or 'all'} on {found.node}: {found.reason}"
 
 
 def _alike(texts: list[str]) -> str:

@@ -16,6 +16,7 @@ from bench.analysis.session import GAP_S
 from bench.analysis.steady import MIN_EPOCHS
 from bench.analysis.summary import Summary, VariantSummary
 from bench.report.header import changed
+from bench.report.machine import left_out
 from bench.report.number import duration, plural
 
 WANTED_TEXT = f"{100 * WANTED:g} %"
@@ -152,6 +153,8 @@ def of_summary(summary: Summary) -> Iterator[str]:
             f"Invocations differ in {', '.join(titles)}: summary.md lists what "
             "each ran on. Times of one row may come from several."
         )
+    for left in dict.fromkeys(left for call in summary.invocations for left in call.left_out):
+        yield f"{left_out(left)}."
     if summary.unclassified:
         yield (
             f"Of {summary.unclassified} of {summary.completed} completed trials the epochs were "

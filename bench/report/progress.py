@@ -16,9 +16,10 @@ from typing import Any
 
 from bench.execution.estimate import estimated_trial_s
 from bench.execution.executor import EpochEnded, Event, Expected, Started, WarmingUp
-from bench.records.record import TrialRecord
+from bench.records.record import LeftOut, TrialRecord
 from bench.report.escape import plain
 from bench.report.expected import too_large_text
+from bench.report.machine import left_out
 from bench.report.number import duration, plural
 from bench.spec.plan import Block, Trial
 
@@ -53,7 +54,7 @@ class Progress:
         self._refresh()
 
     def event(self, event: Event) -> None:
-        """What is expected; a trial started, an epoch ended, a block waits, or GPUs warm up."""
+        """Show what is expected, begun, ended, waited for, warmed up or left out."""
         if isinstance(event, Started):
             self._running[event.trial.trial_id] = event.where
             if event.trial.trial_id in self._ended:  # its worker was lost: tried again
@@ -67,6 +68,8 @@ class Progress:
         elif isinstance(event, WarmingUp):
             what = f"{plural(event.programs, 'program')} on {plural(event.nodes, 'node')}"
             self._line(f"warming up the GPUs, untimed: {what}")
+        elif isinstance(event, LeftOut):
+            self._line(plain(left_out(event)))
         else:
             self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()
@@ -84,6 +87,8 @@ class Progress:
         self._guessed_s += self._guess_s(trial)
         self._spent_s += record.wall_s or 0.0
         self._line(f"[{len(self._ended)}/{len(self._trials)}] {_sentence(record)}")
+        for warning in record.warnings:
+            self._line(f"{_name(trial)}: {plain(warning)}")
         self._refresh()
 
     def left_s(self) -> float:

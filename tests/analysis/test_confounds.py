@@ -37,6 +37,15 @@ def test_any_other_difference_is_named_with_both_values() -> None:
     assert found == (Confound("xla", value=False, baseline=True),)
 
 
+def test_which_gpus_a_trial_was_given_confounds_nothing_but_other_cores_do() -> None:
+    allotted = {"gpus": ["GPU-1"], "logical_gpus": [], "cores": [0, 1], "numa_node": 0}
+    near = {**PLAIN, "allotted": allotted}
+    assert confounds({"norm"}, {**PLAIN, "allotted": {**allotted, "gpus": ["GPU-2"]}}, near) == ()
+    far = {**PLAIN, "allotted": {**allotted, "cores": [2, 3]}}
+    assert confounds({"norm"}, far, near) == (Confound("allotted.cores", [2, 3], [0, 1]),)
+    assert confounds({"replicas"}, far, near) == ()
+
+
 def test_what_xla_compiles_is_a_confound_of_pipelines_but_not_of_jit() -> None:
     device, tfdata = {**PLAIN, "jit": "epoch"}, {**PLAIN, "jit": "step"}
     assert confounds({"pipeline"}, tfdata, device) == (Confound("jit", "step", "epoch"),)

@@ -128,6 +128,13 @@ int nvmlDeviceGetMigDeviceHandleByIndex(Device *d, unsigned slot, Device **out) 
     return OK;
 }
 
+int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(Device *d, Device **out) {
+    MAY_FAIL(d->card);
+    if (d->slot == WHOLE) return INVALID;
+    *out = device(d->card, WHOLE);
+    return OK;
+}
+
 /* Memory and processes */
 
 static unsigned long long used(Device *d) {

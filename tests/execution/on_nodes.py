@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution import lane, ray_executor
 from bench.execution.cluster import Cluster
+from bench.execution.device_fitness import Allotment
 from bench.execution.executor import Event, Limits, Waiting
 from bench.execution.fleet import Fleet
 from bench.execution.lane import Lane
@@ -75,7 +76,9 @@ def pinned() -> dict[str, Any]:
     """The nodes that blocks of 3, 3 and 2 GPUs were to have, and those that Ray gave them."""
 
     def open_lane(block: Block, reservation: Reservation) -> Lane:
-        return Lane(block, reservation, Limits(3600.0), print, lambda _: None, None, {})
+        return Lane(
+            block, reservation, Limits(3600.0), print, lambda _: None, None, {}, Allotment()
+        )
 
     fleet = Fleet(Cluster(ray.nodes(), "auto"), blocks(3, 3, 2), open_lane)
     fleet.start()

@@ -55,6 +55,26 @@ TWO_NODES = (node("a"), node("b"))
 GPU_NODES = (node("head", cpus=4), node("a", cpus=16, gpus=4), node("b", cpus=16, gpus=4))
 
 
+def test_gpus_that_are_not_to_be_used_are_not_counted_and_trials_have_the_cores_that_they_had() -> (
+    None
+):
+    whole, less = Cluster(GPU_NODES, "auto"), Cluster(GPU_NODES, "auto", {"a": 1, "elsewhere": 2})
+    assert less.sizes == {"a": 3, "b": 4}
+    assert less.capacity == 7
+    assert less.cores_of("a") == whole.cores_of("a") == 4
+    four, five = ({"strategy": "mirrored", "replicas": n} for n in (4, 5))
+    assert reserved(less, block(four)).nodes == ("b",)
+    with pytest.raises(ResourceError):
+        less.shape_of(block(five))
+
+
+def test_nodes_of_which_no_gpu_may_be_used_do_not_stand_for_nodes_without_gpus() -> None:
+    none = Cluster(GPU_NODES, "auto", {"a": 4, "b": 4})
+    assert (none.has_gpus, none.capacity) == (True, 0)
+    with pytest.raises(ResourceError):
+        none.shape_of(block({}))
+
+
 def reserved(cluster: Cluster, asked: Block) -> Reservation:
     """On the nodes of an idle cluster."""
     places = place(cluster.shape_of(asked), cluster.sizes)

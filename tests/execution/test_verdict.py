@@ -57,6 +57,15 @@ def test_a_lone_worker_s_record_is_the_gang_s() -> None:
     assert together(Ended(ALONE, {0: record}).gang) == record
 
 
+def test_a_gang_has_the_warnings_of_all_its_workers_once() -> None:
+    first, second = said(warnings=("both", "first")), said(warnings=("both", "second"))
+    assert together(Ended(records={0: first, 1: second}).gang).warnings == (
+        "both",
+        "first",
+        "second",
+    )
+
+
 def test_an_epoch_takes_as_long_as_the_slowest_worker_whoever_answered_first() -> None:
     first, second = timed(1.0), timed(3.0)
     chief = (first[0], second[1])

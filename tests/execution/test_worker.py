@@ -10,82 +10,106 @@ import pytest
 import ray
 
 from bench.datasets.load import load_arrays
+from bench.errors import ResourceError
+from bench.execution.device_fitness import Allotment
 from bench.execution.ray_executor import RayExecutor
+from bench.execution.visibility import show_only
 from bench.execution.worker import Worker
-from bench.measure.gpu import Gpu
 from bench.records.record import TrialRecord
 from bench.spec.plan import make_plan
 from tests.suites_made import SINGLE, suite_of
 
 TRIAL = make_plan(suite_of(SINGLE)).trials[0]
-CARD = Gpu(0, "Card", "GPU-11111111", "0000:01:00.0", 2**30, "8.0", mig=False)
 
 
-@pytest.fixture
-def worker(tmp_path: Path) -> Worker:
-    """One that writes where this test does."""
-    made = Worker()
-    made._log = str(tmp_path / "worker.log")
+def worker_of(allotment: Allotment, *gpus: str) -> Worker:
+    """One to which Ray gave these GPUs."""
+    made = Worker(allotment)
+    made._gpus = gpus
     return made
 
 
 @pytest.mark.usefixtures("configured_tensorflow")
-@pytest.mark.parametrize(("cards", "status"), [((CARD,), "failed"), ((), "completed")])
-def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_logical(
+@pytest.mark.parametrize(("logical", "status"), [(False, "failed"), (True, "completed")])
+def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_only_counted(
     monkeypatch: pytest.MonkeyPatch,
     ray_executor: RayExecutor,
-    worker: Worker,
     tmp_path: Path,
-    cards: tuple[Gpu, ...],
+    logical: bool,
     status: str,
 ) -> None:
+    """There is no driver to ask: Ray's own count is what is compared."""
     del ray_executor
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("XLA_FLAGS", "")
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("bench.measure.gpu.gpus", lambda: cards)
-    monkeypatch.setattr("bench.measure.gpu.wait_until_free", lambda *_: 0.0)
+    monkeypatch.setattr("bench.execution.device_fitness.gpus", tuple)
+    worker = worker_of(Allotment(gpus=1, logical=logical), "0")
+    worker._log = str(tmp_path / "worker.log")
     board = SimpleNamespace(post=SimpleNamespace(remote=lambda *_: None))
     arrays, threads = [ray.put(load_arrays(TRIAL.variant))], len(os.sched_getaffinity(0))
     answer = worker.train(TRIAL.model_dump_json(), arrays, threads, board, "a gang", None)
+    assert isinstance(answer, str)
     record = TrialRecord.model_validate_json(answer)
     assert record.status == status, record.error
     assert record.resolved["variables"]["CUDA_VISIBLE_DEVICES"] == "0"
-    assert (tmp_path / "autotuning").exists() == bool(cards)
-    assert ("autotune_cache" in record.resolved) == bool(cards)
-    if cards:
-        assert "Ray gave GPU GPU-11111111, but this TensorFlow sees none" in (record.error or "")
-        assert "install trainbench[gpu]" in (record.error or "")
+    compared, counted = ([], ["0"]) if logical else (["0"], [])
+    allotted = record.resolved["allotted"]
+    assert (allotted["gpus"], allotted["logical_gpus"]) == (compared, counted)
+    if not logical:
         assert record.epochs == ()
+
+
+@pytest.mark.parametrize("gpus", [(), ("0", "1")], ids=["none", "more"])
+def test_a_worker_that_ray_gave_another_number_of_gpus_does_not_start(gpus: tuple[str]) -> None:
+    with pytest.raises(ResourceError):
+        worker_of(Allotment(gpus=1), *gpus).train(
+            TRIAL.model_dump_json(), [], 1, None, "a gang", None
+        )
+
+
+@pytest.mark.parametrize(("gpus", "visible"), [((), "-1"), (("2",), "2"), (("2", "3"), "2,3")])
+def test_a_process_sees_what_it_was_given_whatever_its_environment_says(
+    monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...], visible: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    show_only(gpus)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+    assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
 TRAINS = """
 import sys
-from bench.errors import BenchError
-from bench.execution import worker
+from bench.execution.device_fitness import Allotment
+from bench.execution.worker import Worker
 
-worker.GPU_FREE_S = 0.0
-try:
-    worker.Worker().train({trial!r}, [], 1, None, "a gang", None)
-except BenchError as error:
-    print(error)
+worker = Worker(Allotment(gpus=1, free_timeout_s=0.0))
+worker._gpus = ("0",)
+found = worker.train({trial!r}, [], 1, None, "a gang", None)
+print([(gpu.name, gpu.uuid, bool(gpu.unfit)) for gpu in found.gpus])
 print("tensorflow" in sys.modules)
 """
 
 
-def test_nothing_trains_and_no_tensorflow_is_loaded_while_a_gpu_is_in_use(fake_nvml: Path) -> None:
+@pytest.mark.parametrize(
+    ("fake", "uuid"),
+    [
+        ({"FAKE_NVML_COMPUTING": "1234"}, "GPU-0000aaaa-0000-0000-0000-000000000000"),
+        ({"FAKE_GPUS": "0", "FAKE_NVML_FAIL": "nvmlDeviceGetCount_v2=999"}, None),
+    ],
+    ids=["in use", "the driver is broken"],
+)
+def test_nothing_trains_and_no_tensorflow_is_loaded_where_a_gpu_is_unfit(
+    fake_nvml: Path, fake: dict[str, str], uuid: str | None
+) -> None:
     done = subprocess.run(
         [sys.executable, "-c", TRAINS.format(trial=TRIAL.model_dump_json())],
-        env={
-            **os.environ,
-            "LD_LIBRARY_PATH": str(fake_nvml),
-            "FAKE_NVML_FREE_AFTER": "999",
-            "CUDA_VISIBLE_DEVICES": "0",
-        },
+        env={**os.environ, "LD_LIBRARY_PATH": str(fake_nvml), **fake},
         capture_output=True,
         text=True,
         check=True,
     )
-    error, loaded = done.stdout.splitlines()
-    assert "still holds 8192 MiB" in error
+    found, loaded = done.stdout.splitlines()
+    assert found == str([("0", uuid, True)])
     assert loaded == "False"

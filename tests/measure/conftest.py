@@ -12,13 +12,20 @@ import pytest
 
 Ask = Callable[..., Any]
 
-_NAMES = {"cards": "FAKE_GPUS", "mig": "FAKE_MIG"}
+_NAMES = {
+    "cards": "FAKE_GPUS",
+    "mig": "FAKE_MIG",
+    "memory_bytes": "FAKE_GPU_MEMORY_BYTES",
+    "held": "FAKE_CUDA_MEMORY",
+}
 
 _PROGRAM = """
 import dataclasses, json
 from bench.errors import BenchError
 from bench.measure.environment import environment
+from bench.measure.binding import *
 from bench.measure.gpu import *
+from bench.measure.occupancy import *
 try:
     answer = {expression}
 except BenchError as error:
@@ -29,9 +36,10 @@ print(json.dumps(answer, default=dataclasses.asdict))
 
 @pytest.fixture
 def ask(fake_nvml: Path) -> Ask:
-    """Evaluate an expression over ``bench.measure.gpu`` on a machine that ``fake`` describes.
+    """Evaluate an expression over ``bench.measure`` on a machine that ``fake`` describes.
 
-    ``cards`` is their number, ``mig`` the card that is split; any other is FAKE_NVML_<key>=value.
+    ``cards`` is their number, ``mig`` the card that is split, ``memory_bytes`` each one's memory,
+    ``held`` a table of what processes hold of it; any other is FAKE_NVML_<key>=value.
     """
 
     def asked(expression: str, library: bool = True, **fake: object) -> Any:

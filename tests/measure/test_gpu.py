@@ -100,7 +100,7 @@ def test_a_split_card_lists_its_instances_and_skips_empty_slots(ask: Ask) -> Non
 @pytest.mark.parametrize(
     ("token", "uuid"),
     [
-        ("0", CARD_1),
+        ("0", "MIG-1000bbbb-0000-0000-0000-000000000000"),
         (" 1", CARD_0),
         (CARD_0, CARD_0),
         ("GPU-1000", CARD_1),
@@ -110,6 +110,43 @@ def test_a_split_card_lists_its_instances_and_skips_empty_slots(ask: Ask) -> Non
 )
 def test_a_visible_token_names_a_card_or_an_instance(ask: Ask, token: str, uuid: str) -> None:
     assert ask(f"resolve_visible({token!r})", cards=2, mig=1)["uuid"] == uuid
+
+
+@pytest.mark.parametrize(
+    ("variable", "tokens"),
+    [
+        (None, ["0", "1", "2"]),
+        ("2,0", ["2", "0"]),
+        (f" 1 , {CARD_1}", ["1"]),
+        ("1,-1,0", ["1"]),
+        ("-1", []),
+        ("", []),
+        ("NoDevFiles", []),
+    ],
+)
+def test_a_process_sees_the_cards_that_its_variable_names_up_to_the_first_that_is_none(
+    ask: Ask, variable: str | None, tokens: list[str]
+) -> None:
+    assert ask(f"[gpu.token for gpu in visible_gpus({variable!r})]", cards=3) == tokens
+
+
+def test_the_instances_of_a_split_card_are_seen_in_its_place(ask: Ask) -> None:
+    first, second = (f"MIG-100{slot}bbbb-0000-0000-0000-000000000000" for slot in (0, 1))
+    seen = "[gpu.token for gpu in visible_gpus({})]"
+    assert ask(seen.format(None), cards=3, mig=1) == ["0", first, second, "2"]
+    assert ask(seen.format("'1'"), cards=3, mig=1) == [first]
+    assert ask(seen.format(repr(INSTANCE)), cards=3, mig=1) == [second]
+
+
+def test_a_variable_that_names_a_gpu_that_is_not_there_is_an_error_where_there_are_any(
+    ask: Ask,
+) -> None:
+    assert "no GPU is named '7'" in ask("visible_gpus('0,7')", cards=2)["error"]
+    assert ask("visible_gpus('0,7')", library=False) == []
+
+
+def test_gpus_that_are_hidden_are_not_asked_for(ask: Ask) -> None:
+    assert ask("visible_gpus('-1')", fail="nvmlInitWithFlags=18") == []
 
 
 @pytest.mark.parametrize("token", ["2", "-1", "", "GPU-", "GPU-9", "MIG-100", "NoDevFiles"])
@@ -131,44 +168,6 @@ def test_processes_that_compute_are_listed_with_their_memory(ask: Ask) -> None:
 def test_used_memory_leaves_out_what_the_driver_reserves(ask: Ask) -> None:
     assert ask(f"used_memory_bytes({CARD_0!r})", computing=1234) == GIB
     assert ask(f"used_memory_bytes({CARD_0!r})") == 0
-
-
-def test_the_memory_of_a_dead_process_is_waited_for(ask: Ask) -> None:
-    slept = f"(n := [], wait_until_free([{CARD_0!r}], 60, sleep=n.append), len(n))[2]"
-    assert ask(slept, free_after=3) == 3
-    assert ask(slept, free_after=0) == 0
-
-
-@pytest.mark.parametrize(
-    ("fake", "words"),
-    [
-        ({"computing": 1234}, "still holds 1024 MiB (processes: 1234) after 0 s"),
-        ({"free_after": 999}, "still holds 8192 MiB (processes: none to be seen) after 0 s"),
-    ],
-)
-def test_a_gpu_that_stays_in_use_is_an_error_that_names_who_holds_it(
-    ask: Ask, fake: dict[str, int], words: str
-) -> None:
-    answer = ask(f"wait_until_free([{CARD_0!r}], 0)", **fake)
-    assert answer["error"].startswith(f"{CARD_0} {words}")
-
-
-def test_only_the_gpus_asked_for_are_waited_for(ask: Ask) -> None:
-    assert isinstance(ask(f"wait_until_free([{CARD_1!r}], 0)", cards=2, computing=1234), float)
-
-
-def test_what_draws_the_screen_may_stay(ask: Ask) -> None:
-    assert isinstance(ask(f"wait_until_free([{CARD_0!r}], 0)", drawing=99), float)
-
-
-def test_an_instance_is_waited_for_like_a_card(ask: Ask) -> None:
-    answer = ask(f"wait_until_free([{INSTANCE!r}], 0)", cards=2, mig=1, free_after=999)
-    assert answer["error"].startswith(f"{INSTANCE} still holds 8192 MiB")
-
-
-def test_waiting_for_a_gpu_that_is_not_there_is_an_error(ask: Ask) -> None:
-    assert "no GPU" in ask(f"wait_until_free([{CARD_0!r}], 0)", library=False)["error"]
-    assert "NVML error 6" in ask("wait_until_free(['GPU-9'], 0)")["error"]
 
 
 def test_a_broken_driver_leaves_the_rest_of_the_environment_standing(ask: Ask) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.summary import Summary, summarize
+from bench.records.record import LeftOut
 from bench.report.header import facts
 from bench.report.latex import latex
 from bench.report.notes import of_summary
@@ -74,6 +75,16 @@ def test_a_difference_is_said_below_the_table_in_every_format(tmp_path: Path) ->
 def test_nothing_is_said_where_only_the_command_differs(tmp_path: Path) -> None:
     summary = run_of(tmp_path / "run", {}, {"command": RESUMED})
     assert not any("differ in" in text for text in of_summary(summary))
+
+
+def test_gpus_that_were_left_out_are_named_below_the_table_once(tmp_path: Path) -> None:
+    left_out = LeftOut(node="node-1", devices=("GPU-1",), reason="somebody's")
+    calls = {"left_out": (left_out,)}
+    summary = run_of(tmp_path / "run", calls, calls)
+    (said,) = [text for text in of_summary(summary) if "GPU-1" in text]
+    assert "node-1" in said
+    assert "GPU-1" in markdown(summary)
+    assert not any("GPU" in text for text in of_summary(run_of(tmp_path / "another", {})))
 
 
 def test_a_run_that_never_started_has_no_machine(tmp_path: Path) -> None:

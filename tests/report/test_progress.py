@@ -13,7 +13,7 @@ from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate, estimated_trial_s
 from bench.execution.executor import EpochEnded, Expected, Limits, Started, Waiting
 from bench.execution.simulated import SimulatedExecutor
-from bench.records.record import STATUSES, Status, TrialRecord
+from bench.records.record import STATUSES, LeftOut, Status, TrialRecord
 from bench.report.progress import Progress, progress
 from bench.spec.plan import Block, Trial, make_plan
 from tests.records_made import made_record
@@ -56,6 +56,14 @@ def screen() -> Screen:
 def test_it_begins_with_how_many_trials_there_are_and_how_many_run_at_once(screen: Screen) -> None:
     assert screen.lines == ["4 trials, 1 at a time"]
     assert screen.status == "0 done · 4 left · about 36 s to go"
+
+
+def test_gpus_that_are_left_out_and_warnings_of_a_trial_have_a_line_each(screen: Screen) -> None:
+    screen.progress.event(LeftOut(node="node-1", devices=("GPU-1",), reason="somebody's"))
+    assert all(word in screen.lines[-1] for word in ("GPU-1", "node-1", "somebody's"))
+    record = made_record(TRIALS[0]).model_copy(update={"warnings": ("GPU-2 held 8 MiB",)})
+    screen.progress.recorded(record)
+    assert "GPU-2 held 8 MiB" in screen.lines[-1]
 
 
 def test_no_more_run_at_once_than_there_are_blocks() -> None:

@@ -1,0 +1,180 @@
+"""Whether GPUs are fit for a trial, asked on their node: as a run starts, and before each trial.
+
+Usage:
+    seen = look(counts, logical=False, free_timeout_s=10.0)   # on a node, as the run starts
+    taken = take_over(assigned(), allotment)         # in a worker, before TensorFlow is imported
+    if isinstance(taken, Unfit): ...                 # the block goes elsewhere
+
+A GPU is unfit where another process computes on it, where memory is held on it that is not its
+own baseline, and where the driver does not know it.
+"""
+
+import os
+import socket
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.errors import ResourceError
+from bench.execution.visibility import names_on_node
+from bench.measure.gpu import Gpu, gpus, hides_all, resolve_visible, visible_gpus
+from bench.measure.occupancy import occupancy, wait_until_free
+from bench.records.record import LeftOut
+
+
+@dataclass(frozen=True)
+class SeenGpu:
+    """A GPU that Ray hands out on a node."""
+
+    name: str
+    """Ray's."""
+    uuid: str | None = None
+    """None where the driver knows none of that name, or where there is no driver."""
+    is_instance: bool = False
+    """Whether it is a MIG instance."""
+    baseline_bytes: int | None = None
+    """What it held as the run started."""
+    unfit: str | None = None
+    """Why it is not to be used; None where it may be."""
+
+
+@dataclass(frozen=True)
+class SeenNode:
+    """The GPUs of a node as the run starts."""
+
+    host: str
+    gpus: tuple[SeenGpu, ...] = ()
+    hides_gpus: bool = False
+    """Whether CUDA_VISIBLE_DEVICES hides all of them, though Ray counts one."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What is hidden, or not counted by Ray."""
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """What a worker is to be given, and what is known of it."""
+
+    gpus: int = 0
+    logical: bool = False
+    """Whether Ray's GPUs are only counted, with no device behind them, as in tests."""
+    baselines_bytes: Mapping[str, int | None] = field(default_factory=dict)
+    """By UUID."""
+    free_timeout_s: float = 60.0
+    """How long a GPU may take to become free."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The GPUs of a worker, once nobody else is on them."""
+
+    devices: tuple[str, ...] = ()
+    """By UUID, or by Ray's names where there is no driver."""
+    uuids: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """Why a worker cannot have GPUs that Ray gave it; nothing was started."""
+
+    gpus: tuple[SeenGpu, ...]
+
+
+def look(counts: Mapping[str, int], logical: bool, free_timeout_s: float) -> SeenNode:
+    """The GPUs of this node, of which Ray counts as many as ``counts`` says by the node's id.
+
+    Those that somebody else uses may become free within ``free_timeout_s``.
+    """
+    import ray
+
+    host = socket.gethostname()
+    names = names_on_node(counts[ray.get_runtime_context().get_node_id()])
+    if (hidden := hidden_by(",".join(names))) is not None:
+        return SeenNode(host, hides_gpus=True, left_out=(hidden,))
+    try:
+        if not gpus():  # no driver: TensorFlow has the last word, in each trial
+            return SeenNode(host, tuple(map(SeenGpu, names)))
+        found = {name: _resolved(name) for name in names}
+        known = {gpu.uuid for gpu in found.values() if isinstance(gpu, Gpu)}
+        busy = wait_until_free(dict.fromkeys(known), free_timeout_s).busy
+        seen = tuple(_seen(name, gpu, busy, logical) for name, gpu in found.items())
+        return SeenNode(host, seen, left_out=_uncounted(host, known))
+    except ResourceError as error:  # the driver does not work
+        unfit = None if logical else str(error)
+        return SeenNode(host, tuple(SeenGpu(name, unfit=unfit) for name in names))
+
+
+def hidden_by(variable: str) -> LeftOut | None:
+    """The GPUs of this machine, where a CUDA_VISIBLE_DEVICES hides all; None where it does not."""
+    if not hides_all(variable):
+        return None
+    try:
+        uuids = tuple(gpu.uuid for gpu in gpus())
+    except ResourceError:  # nobody wants them
+        uuids = ()
+    reason = f"hidden by CUDA_VISIBLE_DEVICES={variable!r}"
+    return LeftOut(node=socket.gethostname(), devices=uuids, reason=reason)
+
+
+def take_over(names: Sequence[str], allotment: Allotment) -> Taken | Unfit:
+    """Wait until whoever had these GPUs before has given them back.
+
+    Raises ResourceError where they are not as many as were asked of Ray.
+    """
+    if len(names) != allotment.gpus:
+        raise ResourceError(
+            f"Ray gave {len(names)} GPUs ({', '.join(names)}) where {allotment.gpus} were asked "
+            "for: start it on this node with as many GPUs as CUDA_VISIBLE_DEVICES names"
+        )
+    try:
+        return _taken(names, allotment)
+    except ResourceError as error:  # the driver does not work
+        if allotment.logical:
+            return Taken(tuple(names))
+        return Unfit(tuple(SeenGpu(name, unfit=str(error)) for name in names))
+
+
+def _taken(names: Sequence[str], allotment: Allotment) -> Taken | Unfit:
+    if not names or not gpus():
+        return Taken(tuple(names))
+    found = {name: _resolved(name) for name in names}
+    known = {name: gpu.uuid for name, gpu in found.items() if isinstance(gpu, Gpu)}
+    if len(known) < len(found) and not allotment.logical:
+        unknown = (name for name in names if name not in known)
+        return Unfit(tuple(SeenGpu(name, unfit=str(found[name])) for name in unknown))
+    baselines_bytes = {uuid: allotment.baselines_bytes.get(uuid) for uuid in known.values()}
+    waited = wait_until_free(baselines_bytes, allotment.free_timeout_s)
+    if waited.busy:
+        busy = ((name, uuid) for name, uuid in known.items() if uuid in waited.busy)
+        return Unfit(tuple(SeenGpu(name, uuid, unfit=waited.busy[uuid]) for name, uuid in busy))
+    warnings = (
+        f"GPU {uuid} held {count / 2**20:.0f} MiB more than as the run started, by processes that "
+        "cannot be seen"
+        for uuid, count in waited.held_bytes.items()
+    )
+    return Taken(tuple(known.values()) or tuple(names), tuple(known.values()), tuple(warnings))
+
+
+def _uncounted(host: str, known: Collection[str]) -> tuple[LeftOut, ...]:
+    """The MIG instances that Ray, which counts cards, does not hand out."""
+    # Where the variable was set as Ray was started, it names what is meant to be counted.
+    meant = () if "CUDA_VISIBLE_DEVICES" in os.environ else visible_gpus(None)
+    uuids = tuple(gpu.uuid for gpu in meant if gpu.is_instance and gpu.uuid not in known)
+    reason = (
+        "Ray counts cards, not MIG instances: start it there with CUDA_VISIBLE_DEVICES naming each "
+        "instance, and --num-gpus their number"
+    )
+    return (LeftOut(node=host, devices=uuids, reason=reason),) if uuids else ()
+
+
+def _resolved(name: str) -> Gpu | ResourceError:
+    try:
+        return resolve_visible(name)
+    except ResourceError as error:
+        return error
+
+
+def _seen(name: str, gpu: Gpu | ResourceError, busy: Mapping[str, str], logical: bool) -> SeenGpu:
+    if isinstance(gpu, ResourceError):
+        return SeenGpu(name, unfit=None if logical else str(gpu))
+    held_bytes = occupancy(gpu.uuid).held_bytes
+    return SeenGpu(name, gpu.uuid, gpu.is_instance, held_bytes, busy.get(gpu.uuid))

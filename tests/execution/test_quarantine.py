@@ -1,0 +1,58 @@
+"""GPUs of a real Ray's nodes that a run does without: none of them is given to anybody."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.execution.observed import ROOT
+from tests.processes import PATIENCE_S
+
+
+@pytest.fixture(scope="module")
+def found(fake_nvml: Path) -> dict[str, Any]:
+    around = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.execution.on_mixed_nodes"],
+        cwd=ROOT,
+        env={**around, "LD_LIBRARY_PATH": str(fake_nvml)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_busy_and_hidden_gpus_are_not_counted(found: dict[str, Any]) -> None:
+    assert found["sizes"] == {"busy": 3, "split": 1}
+
+
+def test_what_is_left_out_is_named(found: dict[str, Any]) -> None:
+    first, second = (f"MIG-000{slot}bbbb-0000-0000-0000-000000000000" for slot in (0, 1))
+    card = "GPU-0000aaaa-0000-0000-0000-000000000000"
+    # Busy, on the split card the instance that Ray does not count, hidden.
+    assert sorted(found["left_out"]) == sorted([[card], [second], [card]])
+    assert [first] not in found["left_out"]
+
+
+def test_ray_gives_no_busy_gpu_to_anybody(found: dict[str, Any]) -> None:
+    assert found["given"] == ["0", "1", "2"]
+
+
+def test_gpus_that_ray_gave_to_others_may_come_back_and_are_not_left_out(
+    found: dict[str, Any],
+) -> None:
+    assert found["of others"] == 0
+
+
+def test_a_gpu_that_ray_gave_out_again_is_held_anew_and_told_of_once(found: dict[str, Any]) -> None:
+    assert found["told"] == [["1"]]
+    assert found["counts"] == 2
+    assert found["then given"] == ["0", "2"]
