@@ -74,8 +74,6 @@ def describe(variant: Variant) -> dict[str, Any]:
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
-        "cuda": build.get("cuda_version"),
-        "cudnn": build.get("cudnn_version"),
         "build": {key: value for key, value in build.items() if isinstance(value, _PLAIN)},
         "per_replica_batch_size": variant.per_replica_batch_size,
     }

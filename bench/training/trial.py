@@ -20,9 +20,11 @@ from bench.records.record import EpochRecord, HealthRecord, Measures, Status, Tr
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 from bench.training import runtime
+from bench.training.cuda_versions import loaded_versions
 from bench.training.evaluate import Evaluator, Score
 from bench.training.flops import flops_of
 from bench.training.health import Health
+from bench.training.kernels import check_kernels
 from bench.training.models import build_model, count_parameters, norm_settings
 from bench.training.optimizer import Update
 from bench.training.outcome import outcome_of
@@ -91,6 +93,7 @@ class _Session:
         variant = self.trial.variant
         runtime.configure(variant, threads)
         runtime.check_gpus(self.gpus)
+        check_kernels(variant)
         # Before anything that wakes TensorFlow up: several workers must meet first.
         with self._timed("rendezvous_s"):
             replicas = make_replicas(variant)
@@ -103,6 +106,7 @@ class _Session:
         with self._timed("build_s"), replicas.scope():
             program, evaluator, update, model = self._build(variant, arrays, feed, replicas)
         self.measured["cold_start_s"] = program.cold_start()
+        self.resolved.update(loaded_versions())
         self._warm_up(program)
         self._take_peak("peak_device_memory_cold_start_bytes")
         health = Health(variant, model, update, replicas, arrays)
