@@ -28,7 +28,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "libcudart.so.12": ("cudart.c",),
     "libcublas.so.12": ("cublas.c",),
     "libcublasLt.so.12": ("cublaslt.c",),
-    "libcudnn.so.9": ("cudnn.c",),
+    "libcudnn.so.9": ("cudnn.c", "cudnn_graph.c"),
     "libcufft.so.11": ("empty.c",),
     "libcusolver.so.11": ("empty.c",),
     "libcusparse.so.12": ("empty.c",),
