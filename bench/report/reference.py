@@ -32,7 +32,7 @@ from bench.spec.variant import AXES, Variant
 
 _FOLLOWS = {
     "jit": "epoch; step with tfdata; none with a strategy",
-    "synchronized": "true with several replicas",
+    "synchronized": "true with several replicas, unless batch norm is fused",
     "warmup_epochs": "1, or 0 where epochs is 1",
     "global_batch_size": "32 times the replicas",
     "per_replica_batch_size": "32",

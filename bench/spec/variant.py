@@ -103,8 +103,9 @@ class Variant(BaseModel):
     norm: Norm
     """Normalisation: batch norm after (bn_post) or before (bn_pre) the activation, layer, group."""
     batch_norm: Literal["keras", "fused"] = "keras"
-    """How batch norm is computed: by Keras's layer, which is many operations, or by TensorFlow's
-    fused one, a single kernel. fused has statistics of each replica's own, and no float64."""
+    """How batch norm is computed: by the operations of Keras's layer, or by TensorFlow's fused
+    one, a single kernel where XLA does not compile it. fused has the statistics of each replica's
+    own part, and no float64."""
     synchronized: _Switch
     """Batch norm's statistics are taken over all replicas, not over each one's own part."""
     clip: Clip

@@ -3,8 +3,8 @@
 Usage:
     x = FusedBatchNormalization(dtype="mixed_bfloat16")(x)
 
-Keras 3 computes batch norm of a dozen operations, each a kernel of its own where XLA does not
-fuse them. The fused operation is one kernel forwards and one backwards, cuDNN's on a GPU.
+Keras 3 computes batch norm by operations of general use, each a kernel of its own where XLA does
+not fuse them. The fused operation is one kernel forwards and one backwards, cuDNN's on a GPU.
 """
 
 import math
@@ -36,8 +36,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         if mask is not None:
             raise ValueError("fused batch norm takes no mask: use batch_norm = 'keras'")
         count = _elements_per_channel(inputs.shape)
-        # The operation enters the variance times n / (n - 1) into the average (Bessel), which
-        # Keras does not: an average that goes in too large by that factor comes out so.
+        # The operation averages variances over n - 1 elements (Bessel's correction), Keras over n:
+        # an average that goes in too large by n / (n - 1) comes out too large by it.
         bessel = count / max(count - 1, 1)
         moving_variance = tf.convert_to_tensor(self.moving_variance)
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
@@ -49,7 +49,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             epsilon=self.epsilon,
             exponential_avg_factor=1.0 - self.momentum,
         )
-        if count == 1:  # without variance; divided by n - 1 it may be no number
+        if count == 1:
+            # Its variance is 0, which the operation may divide by n - 1.
             variance = moving_variance * self.momentum
         self.moving_mean.assign(mean)
         self.moving_variance.assign(variance / bessel)

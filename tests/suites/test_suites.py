@@ -199,6 +199,20 @@ def test_a_suite_has_every_value_of_its_axis_against_a_baseline(
     assert [c.axis for c in suite.compare] == [axis]
 
 
+@pytest.mark.parametrize(
+    ("name", "workload"), [("convnet", "convnet"), ("bn-overhead-gpu", "resnet50")]
+)
+def test_a_suite_compares_fused_batch_norm_where_xla_compiles_neither(
+    name: str, workload: str
+) -> None:
+    plan = make_plan(load_suite(name))
+    variants = {cell.id: cell.variant for cell in plan.cells}
+    pairs = [p for p in plan.pairs if p.axis == "batch_norm"]
+    compared = [variants[i] for p in pairs for i in (p.variant_id, p.baseline_id)]
+    assert [v.batch_norm for v in compared] == ["fused", "keras"] * len(pairs)
+    assert {(v.workload, v.jit) for v in compared} == {(workload, "none")}
+
+
 def test_a_suite_is_a_file_of_the_package() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.toml")) == shipped_suites()
 
