@@ -14,12 +14,12 @@ one's record.
 import contextlib
 import functools
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ray
 from ray._private.state import available_resources_per_node
-from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution.cluster import Cluster
@@ -65,22 +65,53 @@ def warm_up(
         return
     short = dict(_with_data(programs(trials), data_of))
     on_event(WarmingUp(len(shares), len(short)))
-    # Its process ends with it: only then does TensorFlow give the memory back.
-    task: Any = ray.remote(max_calls=1)(_train_all)
-    running = [
-        task.options(
+    actor_class: Any = ray.remote(Trainer)
+    trainers = [
+        actor_class.options(
             num_cpus=share["CPU"],
             num_gpus=share["GPU"],
-            max_retries=0,
+            max_restarts=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-        ).remote(uuid, list(short), *short.values())
+        ).remote(uuid)
         for node, share in shares.items()
         for uuid in (cards[node] if len(cards[node]) > 1 else [None])
     ]
-    ray.wait(running, num_returns=len(running), timeout=timeout_s)
-    for answer in running:
-        with contextlib.suppress(RayError):
-            ray.cancel(answer, force=True)
+    _train_all(trainers, short, timeout_s)
+
+
+class Trainer:
+    """A process that trains on one GPU, of which nothing is kept."""
+
+    def __init__(self, uuid: str | None) -> None:
+        # Without a name it is the GPU that Ray gave.
+        show_only([uuid] if uuid else assigned())
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        set_cache(os.environ)
+
+    def train(self, trials_json: Sequence[str], *arrays: Any) -> list[str]:
+        """The statuses of trials, trained one after another, each on its own of ``arrays``."""
+        from bench.measure.host import usable_cores
+        from bench.training.trial import train
+
+        trials = [Trial.model_validate_json(text) for text in trials_json]
+        return [
+            train(trial, load=functools.partial(_given, loaded), threads=usable_cores()).status
+            for trial, loaded in zip(trials, arrays, strict=True)
+        ]
+
+
+def _train_all(trainers: Iterable[Any], short: Mapping[str, Any], timeout_s: float) -> None:
+    """Have each train; end it then, since those that wait for its GPU get it only so."""
+    waiting = {each.train.remote(list(short), *short.values()): each for each in trainers}
+    ends_at = time.monotonic() + timeout_s
+    try:
+        while waiting and (left_s := ends_at - time.monotonic()) > 0:
+            ready, _ = ray.wait(list(waiting), timeout=left_s)
+            for answer in ready:
+                ray.kill(waiting.pop(answer), no_restart=True)
+    finally:
+        for trainer in waiting.values():
+            ray.kill(trainer, no_restart=True)
 
 
 def cards_to_warm(usable: Sequence[str]) -> list[str]:
@@ -144,24 +175,6 @@ def _shortened(variant: Variant) -> Variant:
     }
     brief = {"epochs": 1, "warmup_epochs": 0, "max_steps": _STEPS, "health_epochs": ()}
     return Variant.model_validate({**variant.model_dump(), **alone, **brief})
-
-
-def _train_all(uuid: str | None, trials_json: Sequence[str], *arrays: Any) -> list[str]:
-    """The statuses of short trials, trained one after another on the card that is named.
-
-    Where none is, on the one that Ray gave.
-    """
-    show_only([uuid] if uuid else assigned())
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    set_cache(os.environ)
-    from bench.measure.host import usable_cores
-    from bench.training.trial import train
-
-    trials = [Trial.model_validate_json(text) for text in trials_json]
-    return [
-        train(trial, load=functools.partial(_given, loaded), threads=usable_cores()).status
-        for trial, loaded in zip(trials, arrays, strict=True)
-    ]
 
 
 def _given(arrays: Any) -> Any:
