@@ -203,7 +203,7 @@ class RayExecutor:
         try:
             if self._cluster.has_gpus:
                 reference, limit_s = self._shelf.reference, limits.trial_timeout_s
-                warm_up(self._cluster, fleet.trials, reference, limit_s, on_event)
+                warm_up(self._cluster, baselines, fleet.trials, reference, limit_s, on_event)
             for record in self._to_the_end(fleet, on_event):
                 yield fleet.marked(record)
         except KeyboardInterrupt:

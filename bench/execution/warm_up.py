@@ -1,7 +1,7 @@
 """GPUs whose code is compiled at first use, warmed up on each node before a run's first trial.
 
 Usage:
-    warm_up(cluster, trials, data_of, timeout_s, on_event)
+    warm_up(cluster, usable, trials, data_of, timeout_s, on_event)
 
 For compute capability 9.0 and later TensorFlow's kernels are PTX (``gpu_support``), which the
 driver compiles when a kernel is first used, and keeps in a cache on disk (``gpu_cache``).
@@ -14,19 +14,21 @@ one's record.
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray._private.state import available_resources_per_node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution.cluster import Cluster
 from bench.execution.executor import OnEvent, WarmingUp
 from bench.execution.gpu_cache import set_cache
-from bench.execution.gpu_support import compiles_at_first_use, visible_cards
-from bench.execution.nodes import on_each_node
+from bench.execution.gpu_support import compiles_at_first_use
+from bench.execution.nodes import alive_nodes, ask_nodes
 from bench.execution.shelf import NoData
+from bench.execution.visibility import assigned, show_only
 from bench.spec.plan import Trial
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
@@ -42,6 +44,7 @@ _SIZES = frozenset(
 
 def warm_up(
     cluster: Cluster,
+    usable: Collection[str],
     trials: Iterable[Trial],
     data_of: Callable[[Trial], Any],
     timeout_s: float,
@@ -49,41 +52,93 @@ def warm_up(
 ) -> None:
     """Train a few steps of each program on each node that needs it; at most for ``timeout_s``.
 
-    ``data_of`` gives a reference to a trial's data in Ray's object store.
+    ``usable`` are the UUIDs of the GPUs that nobody else uses; ``data_of`` gives a reference to a
+    trial's data in Ray's object store. Nodes whose GPUs other work on the cluster holds are left
+    out: what trains there first compiles for the others.
     """
-    cards = dict(on_each_node(cards_to_warm, None, among=cluster.nodes))
-    if not any(cards.values()):
+    nodes = [node for node in alive_nodes() if node["NodeID"] in cluster.nodes]
+    cards = ask_nodes(nodes, cards_to_warm, list(usable))
+    shares = {node: _share(cluster, node, uuids) for node, uuids in cards.items() if uuids}
+    free = available_resources_per_node()
+    shares = {node: s for node, s in shares.items() if _fits(s, free.get(node, {}))}
+    if not shares:
         return
     short = dict(_with_data(programs(trials), data_of))
-    on_event(WarmingUp(sum(map(bool, cards.values())), len(short)))
-    # Its process ends with it: only then does TensorFlow give the memory back.
-    task: Any = ray.remote(max_calls=1)(_train_all)
-    running = [
-        task.options(
-            num_cpus=cluster.cores_of(node) * cluster.sizes[node],
-            num_gpus=cluster.sizes[node],
-            max_retries=0,
+    on_event(WarmingUp(len(shares), len(short)))
+    actor_class: Any = ray.remote(Trainer)
+    trainers = [
+        actor_class.options(
+            num_cpus=share["CPU"],
+            num_gpus=share["GPU"],
+            max_restarts=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-        ).remote(uuid, list(short), *short.values())
-        for node, uuids in cards.items()
-        for uuid in uuids
+        ).remote(uuid)
+        for node, share in shares.items()
+        for uuid in (cards[node] if len(cards[node]) > 1 else [None])
     ]
-    ray.wait(running, num_returns=len(running), timeout=timeout_s)
-    for answer in running:
-        with contextlib.suppress(RayError):
-            ray.cancel(answer, force=True)
+    _train_all(trainers, short, timeout_s)
 
 
-def cards_to_warm(_: None = None) -> tuple[str, list[str]]:
-    """This node's id, and the first card of each kind that compiles at first use."""
+class Trainer:
+    """A process that trains on one GPU, of which nothing is kept."""
+
+    def __init__(self, uuid: str | None) -> None:
+        # Without a name it is the GPU that Ray gave.
+        show_only([uuid] if uuid else assigned())
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        set_cache(os.environ)
+
+    def train(self, trials_json: Sequence[str], *arrays: Any) -> list[str]:
+        """The statuses of trials, trained one after another, each on its own of ``arrays``."""
+        from bench.measure.host import usable_cores
+        from bench.training.trial import train
+
+        trials = [Trial.model_validate_json(text) for text in trials_json]
+        return [
+            train(trial, load=functools.partial(_given, loaded), threads=usable_cores()).status
+            for trial, loaded in zip(trials, arrays, strict=True)
+        ]
+
+
+def _train_all(trainers: Iterable[Any], short: Mapping[str, Any], timeout_s: float) -> None:
+    """Have each train; end it then, since those that wait for its GPU get it only so."""
+    waiting = {each.train.remote(list(short), *short.values()): each for each in trainers}
+    ends_at = time.monotonic() + timeout_s
+    try:
+        while waiting and (left_s := ends_at - time.monotonic()) > 0:
+            ready, _ = ray.wait(list(waiting), timeout=left_s)
+            for answer in ready:
+                ray.kill(waiting.pop(answer), no_restart=True)
+    finally:
+        for trainer in waiting.values():
+            ray.kill(trainer, no_restart=True)
+
+
+def cards_to_warm(usable: Sequence[str]) -> list[str]:
+    """The first GPU of each kind on this node that is ``usable`` and compiles at first use.
+
+    Of a card split by MIG, an instance.
+    """
     from bench.measure.environment import environment
     from bench.training.cuda_libraries import has_driver
 
     first: dict[str, str] = {}
-    for card in visible_cards(environment()) if has_driver() else ():
-        if compiles_at_first_use(card):
-            first.setdefault(card["name"], card["uuid"])
-    return ray.get_runtime_context().get_node_id(), list(first.values())
+    for card in environment()["gpus"] if has_driver() else ():
+        uuids = [card["uuid"], *(instance["uuid"] for instance in card["instances"])]
+        free = [uuid for uuid in uuids if uuid in usable]
+        if free and compiles_at_first_use(card):
+            first.setdefault(card["name"], free[0])
+    return list(first.values())
+
+
+def _share(cluster: Cluster, node: str, kinds: Sequence[str]) -> dict[str, float]:
+    """What of a node a warm-up takes: all GPUs where it has to choose among kinds of them."""
+    gpus = 1 if len(kinds) == 1 else cluster.sizes[node]
+    return {"GPU": gpus, "CPU": cluster.cores_of(node) * gpus}
+
+
+def _fits(share: Mapping[str, float], free: Mapping[str, float]) -> bool:
+    return all(free.get(name, 0.0) >= amount for name, amount in share.items())
 
 
 def programs(trials: Iterable[Trial]) -> list[Trial]:
@@ -120,21 +175,6 @@ def _shortened(variant: Variant) -> Variant:
     }
     brief = {"epochs": 1, "warmup_epochs": 0, "max_steps": _STEPS, "health_epochs": ()}
     return Variant.model_validate({**variant.model_dump(), **alone, **brief})
-
-
-def _train_all(uuid: str, trials_json: Sequence[str], *arrays: Any) -> list[str]:
-    """The statuses of short trials, trained one after another on one card of this node."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = uuid
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    set_cache(os.environ)
-    from bench.measure.host import usable_cores
-    from bench.training.trial import train
-
-    trials = [Trial.model_validate_json(text) for text in trials_json]
-    return [
-        train(trial, load=functools.partial(_given, loaded), threads=usable_cores()).status
-        for trial, loaded in zip(trials, arrays, strict=True)
-    ]
 
 
 def _given(arrays: Any) -> Any:
