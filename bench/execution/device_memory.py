@@ -12,7 +12,7 @@ to work in and what the driver reserves are not in it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.datasets.synthetic import pool_sizes
+from bench.datasets.pool import pool_sizes
 from bench.execution.network_size import network_size
 from bench.spec.variant import Variant
 
