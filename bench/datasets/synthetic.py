@@ -12,16 +12,13 @@ import math
 import numpy as np
 
 from bench.datasets.arrays import Arrays, Images, Labels
+from bench.datasets.pool import POOL_BYTES, pool_sizes
 from bench.errors import DatasetError
-
-POOL_BYTES = 256 * 2**20
-"""Bound on the images of all three sets together; training indexes past them."""
 
 _SEED = 20260101
 _GRID = 8
 """A pattern has at most this many cells a side: coarse, so that convolutions see it too."""
 _CHUNK_BYTES = 4 * 2**20
-_TRAIN_BYTES = POOL_BYTES * 3 // 4
 _EXAMPLE_BYTES = POOL_BYTES // 8
 
 
@@ -46,16 +43,6 @@ def make_synthetic(shape: tuple[int, ...], classes: int, examples: int) -> Array
         classes=classes,
         real=False,
     )
-
-
-def pool_sizes(shape: tuple[int, ...], examples: int) -> tuple[int, int]:
-    """Training examples held for these arguments, and those of validation and test each.
-
-    The first is ``examples``, or as many as 192 MiB hold, but one at least; the second a tenth
-    of that, between 1 and 1,000.
-    """
-    train = max(1, min(examples, _TRAIN_BYTES // math.prod(shape)))
-    return train, max(1, min(1_000, train // 10))
 
 
 def _check(shape: tuple[int, ...], classes: int) -> None:

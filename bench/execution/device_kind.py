@@ -8,6 +8,7 @@ Usage:
 An environment is what ``bench.measure.environment`` gives, and may come from a file.
 """
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,8 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import ResourceError
-
-_NO_GPU = ("-1", "NoDevFiles", "")
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,13 @@ def device_here() -> DeviceKind:
     """The first GPU of this machine that CUDA_VISIBLE_DEVICES leaves, or its CPU."""
     # Imported here, since all that imports bench.api imports this module.
     from bench.measure.environment import cpu_model
-    from bench.measure.gpu import gpus
+    from bench.measure.gpu import visible_gpus
     from bench.measure.host import usable_cores
 
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "all").split(",")[0].strip()
-    try:
-        cards = () if first in _NO_GPU else gpus()
-    except ResourceError:  # a driver that does not work: "bench doctor" says so
-        cards = ()
-    for card in cards:
-        own = card.instances[0] if card.instances else card
-        return DeviceKind(own.name, is_gpu=True, memory_bytes=own.memory_bytes)
+    # Where the driver does not work, "bench doctor" says so.
+    with contextlib.suppress(ResourceError):
+        for gpu in visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))[:1]:
+            return DeviceKind(gpu.name, is_gpu=True, memory_bytes=gpu.memory_bytes)
     return _cpu(cpu_model(), usable_cores())
 
 

@@ -12,7 +12,7 @@ to work in and what the driver reserves are not in it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.datasets.synthetic import pool_sizes
+from bench.datasets.pool import pool_sizes
 from bench.execution.network_size import network_size
 from bench.spec.variant import Variant
 
@@ -34,7 +34,7 @@ class NeededMemory:
     data_bytes: int
     """Training examples; augmented ones take no storage."""
     weights_bytes: int
-    """Weights, their gradients and what the optimiser keeps of each."""
+    """Gradients, and weights with the optimiser's slots, of which the cold start keeps a copy."""
     batch_bytes: int
     """What grows with the batch: images and outputs of training, or of evaluation if larger."""
 
@@ -57,9 +57,10 @@ def needed_memory(variant: Variant) -> NeededMemory | None:
     trained = variant.per_replica_batch_size * (size.pixels * weight_bytes + kept * output_bytes)
     in_turn = size.pixels * weight_bytes + 2 * size.largest_output * output_bytes
     stored, held_out = _images(variant)
+    slots = _SLOTS.get(variant.optimizer, 0)
     return NeededMemory(
         data_bytes=stored * (size.pixels + 8) if variant.pipeline == "device" else 0,
-        weights_bytes=size.parameters * weight_bytes * (2 + _SLOTS.get(variant.optimizer, 0)),
+        weights_bytes=size.parameters * weight_bytes * (1 + 2 * (1 + slots)),
         batch_bytes=max(trained, min(_EVALUATED, held_out) * in_turn),
     )
 

@@ -85,7 +85,7 @@ def _rates(device: DeviceKind, variant: Variant) -> Rates:
 
 
 def _trial_s(variant: Variant, rates: Rates) -> float:
-    return rates.start_s + variant.epochs * _epoch_s(variant, rates)
+    return rates.start_s + variant.epochs * max(_epoch_s(variant, rates), rates.min_epoch_s)
 
 
 def _epoch_s(variant: Variant, rates: Rates) -> float:

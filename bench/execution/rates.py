@@ -10,14 +10,15 @@ rates are a share of the peak of its data sheet, and a time for each kernel laun
 from typing import Literal, NamedTuple
 
 from bench.execution.network_size import NetworkSize
+from bench.spec.timing import GPU_MIN_TIMING_S, GPU_WARMUP_S
 from bench.spec.variant import Variant
 
 Basis = Literal["rates", "guess"]
 
 START_S = 9.0
 """Process, imports, data, compilation."""
-GPU_START_S = 30.0
-"""The same with CUDA's libraries to load and kernels to choose: a guess."""
+GPU_START_S = 28.0 + GPU_WARMUP_S
+"""The same with CUDA's libraries to load and kernels to choose, a guess, and the warm-up."""
 
 _STEP_S = 2.0e-4
 _NORM_STEP_S = 2.0e-4
@@ -72,6 +73,8 @@ class Rates(NamedTuple):
     start_s: float
     step_s: float
     flops_per_s: float
+    min_epoch_s: float
+    """What an epoch that is over sooner takes, since it is repeated."""
     basis: Basis
 
 
@@ -79,7 +82,7 @@ def cpu_rates(variant: Variant) -> Rates:
     """The rates of ``variant`` on a CPU."""
     step_s = _STEP_S + (0.0 if variant.norm == "none" else _NORM_STEP_S)
     slower = _CONVOLUTION_TIME[variant.jit] if _convolves(variant) else 1.0
-    return Rates(START_S, step_s, _FLOPS_PER_S / slower, "rates")
+    return Rates(START_S, step_s, _FLOPS_PER_S / slower, 0.0, "rates")
 
 
 def gpu_rates(name: str, variant: Variant, size: NetworkSize) -> Rates:
@@ -87,7 +90,7 @@ def gpu_rates(name: str, variant: Variant, size: NetworkSize) -> Rates:
     of_layer, of_norm = _LAUNCHES[variant.jit]
     launches = size.layers * (of_layer + (0 if variant.norm == "none" else of_norm))
     flops_per_s = _UTILISATION * 1e12 * _peak(name, variant.precision)
-    return Rates(GPU_START_S, launches * _LAUNCH_S, flops_per_s, "guess")
+    return Rates(GPU_START_S, launches * _LAUNCH_S, flops_per_s, GPU_MIN_TIMING_S, "guess")
 
 
 def _peak(name: str, precision: str) -> float:

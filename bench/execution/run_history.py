@@ -211,21 +211,24 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _split(record: Mapping[str, Any]) -> tuple[float, float] | None:
     """A trial's seconds before and between its epochs, and those of a steady epoch."""
     try:
-        epochs = [
-            (_seconds(e["epoch_s"]) + _seconds(e.get("evaluate_s") or 0.0), e["warmup"])
-            for e in record["epochs"]
-        ]
+        epochs = [(_spent_s(epoch), epoch["warmup"]) for epoch in record["epochs"]]
         steady = [seconds for seconds, warmup in epochs if not warmup]
-        start_s = _seconds(record["wall_s"]) - sum(seconds for seconds, _ in epochs)
+        start_s = _number(record["wall_s"]) - sum(seconds for seconds, _ in epochs)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return (max(0.0, start_s), statistics.median(steady)) if steady else None
 
 
-def _seconds(value: Any) -> float:
-    """``value`` as it is, where it can be a time; ValueError where not."""
+def _spent_s(epoch: Mapping[str, Any]) -> float:
+    """Seconds of an epoch's training, however often it was timed, and of its validation."""
+    trained_s = _number(epoch["epoch_s"]) * _number(epoch.get("repeats", 1))
+    return trained_s + _number(epoch.get("evaluate_s") or 0.0)
+
+
+def _number(value: Any) -> float:
+    """``value`` as it is, where it is finite and not negative; ValueError where not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("no number")
     if not math.isfinite(value) or value < 0:
-        raise ValueError("no time")
+        raise ValueError("neither a time nor a count")
     return float(value)

@@ -3,11 +3,11 @@
 Usage:
     time_text(estimates, trials, device)
     needs_text(variants)
-    too_large_text(label, needed, device)
+    for line in too_large_lines(labels, too_large, device): ...
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import NeededMemory, needed_memory
@@ -17,6 +17,9 @@ from bench.report.escape import plain
 from bench.report.number import duration, number, plural, scale_of
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
+
+_MOST_WARNINGS = 8
+"""Variants that are named where they are unlikely to fit."""
 
 _BASIS: dict[Basis, str] = {
     "rates": "from counts of operations and steps, at rates of two CPU cores",
@@ -59,13 +62,20 @@ def needs_text(variants: Iterable[Variant]) -> str:
     return f"A trial takes up to {plural(max(v.total_replicas for v in listed), 'device')}{memory}."
 
 
-def too_large_text(label: str, needed: NeededMemory, device: DeviceKind) -> str:
-    """A warning that a variant is unlikely to fit, and what to change."""
+def too_large_lines(
+    labels: Mapping[str, str], too_large: Mapping[str, NeededMemory], device: DeviceKind
+) -> Iterator[str]:
+    """A warning for each variant that is unlikely to fit, the largest first, and what to change.
+
+    Both mappings are by variant id.
+    """
+    by_size = sorted(too_large.items(), key=lambda item: -item[1].total_bytes)
     held = f"{plain(device.name)} has {_memory(device.memory_bytes or 0)}"
-    return (
-        f"{plain(label)}: may not fit: it needs about {_memory(needed.total_bytes)}, {held}: "
-        f"{_remedy(needed)}"
-    )
+    for name, needed in by_size[:_MOST_WARNINGS]:
+        needs = f"it needs about {_memory(needed.total_bytes)}, {held}"
+        yield f"{plain(labels.get(name, name))}: may not fit: {needs}: {_remedy(needed)}"
+    if len(by_size) > _MOST_WARNINGS:
+        yield f"... and {plural(len(by_size) - _MOST_WARNINGS, 'variant')} more may not fit"
 
 
 def _remedy(needed: NeededMemory) -> str:

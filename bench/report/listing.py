@@ -6,19 +6,17 @@ Usage:
 """
 
 import dataclasses
-import itertools
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.api import RunResult
-from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import needed_memory, too_large
 from bench.execution.estimate import Estimate, Estimator
 from bench.report.escape import plain
-from bench.report.expected import needs_text, time_text, too_large_text
+from bench.report.expected import needs_text, time_text, too_large_lines
 from bench.report.number import duration, plural
 from bench.spec.expand import Cell
 from bench.spec.plan import Plan
@@ -51,8 +49,9 @@ def suites_json(suites: Iterable[Suite]) -> str:
 def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> str:
     """A plan's variants with their ids, its comparisons, what it takes of time and devices."""
     estimator = estimator or Estimator()
-    estimates = {cell.id: estimator(cell.id, cell.variant) for cell in plan.cells}
-    trials, cells = plan.trials, plan.cells
+    device, trials, cells = estimator.device, plan.trials, plan.cells
+    estimates = {cell.id: estimator(cell.id, cell.variant) for cell in cells}
+    large = too_large({cell.id: cell.variant for cell in cells}, device.memory_bytes)
     lines = [": ".join(filter(None, (suite.name, plain(suite.description)))), ""]
     for cell in cells[:_MAX_VARIANTS]:
         guess = duration(estimates[cell.id].trial_s)
@@ -63,19 +62,11 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         "",
         f"{plural(len(cells), 'variant')}, {plural(suite.blocks, 'block')}, "
         f"{plural(len(trials), 'trial')}, {plural(len(plan.pairs), 'comparison')} a block",
-        time_text(estimates, trials, estimator.device),
+        time_text(estimates, trials, device),
         needs_text(cell.variant for cell in cells),
-        *_warnings(cells, estimator.device),
+        *too_large_lines({cell.id: cell.label for cell in cells}, large, device),
     ]
     return "\n".join(lines)
-
-
-def _warnings(cells: Sequence[Cell], device: DeviceKind) -> Iterator[str]:
-    """A line for each variant that will hardly fit ``device``."""
-    labels = {cell.id: cell.label for cell in cells}
-    large = too_large({cell.id: cell.variant for cell in cells}, device.memory_bytes)
-    for variant_id, needed in itertools.islice(large.items(), _MAX_VARIANTS):
-        yield too_large_text(labels[variant_id], needed, device)
 
 
 def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> str:

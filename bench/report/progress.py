@@ -8,7 +8,6 @@ Written to stderr; stdout is for results.
 """
 
 import contextlib
-import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +17,12 @@ from bench.execution.estimate import estimated_trial_s
 from bench.execution.executor import EpochEnded, Event, Expected, Started, WarmingUp
 from bench.records.record import LeftOut, TrialRecord
 from bench.report.escape import plain
-from bench.report.expected import too_large_text
+from bench.report.expected import too_large_lines
 from bench.report.machine import left_out
 from bench.report.number import duration, plural
 from bench.spec.plan import Block, Trial
 
 Show = Callable[[str], None]
-
-_MOST_WARNINGS = 8
-"""Variants that are named where they will hardly fit."""
 
 
 class Progress:
@@ -97,14 +93,12 @@ class Progress:
         return max(0.0, self._left_guess_s) * pace / self._lanes
 
     def _expect(self, event: Expected) -> None:
-        """Count with better estimates, and warn of what will hardly fit."""
+        """Take the run's own estimates, and warn of what may not fit."""
         self._expected_s = {name: found.trial_s for name, found in event.estimates.items()}
         self._left_guess_s = sum(map(self._guess_s, self._trials.values()))
         labels = {trial.variant_id: trial.label for trial in self._trials.values()}
-        for name, needed in itertools.islice(event.too_large.items(), _MOST_WARNINGS):
-            self._line(too_large_text(labels.get(name, name), needed, event.device))
-        if len(event.too_large) > _MOST_WARNINGS:
-            self._line(f"... and {len(event.too_large) - _MOST_WARNINGS} variants more")
+        for line in too_large_lines(labels, event.too_large, event.device):
+            self._line(line)
 
     def _guess_s(self, trial: Trial) -> float:
         known = self._expected_s.get(trial.variant_id)

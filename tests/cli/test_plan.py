@@ -1,6 +1,8 @@
 """The shipped suites and what a plan shows, with every way of changing a suite."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +172,14 @@ def test_a_plan_goes_by_what_earlier_runs_measured_here(command: Command, tiny: 
     assert {row["estimate_basis"] for row in content["variants"]} == {"measured"}
     assert {row["estimate_run"] for row in content["variants"]} == {str(earlier.path)}
     assert str(earlier.path) in command("plan", tiny).stdout
+
+
+def test_a_plan_waits_for_no_library_of_numbers(tiny: Path) -> None:
+    code = (
+        "import sys; from bench.cli.exit import exit_code; code = exit_code(sys.argv[1:]);"
+        "print(code, sorted({'numpy', 'pandas', 'pyarrow', 'ray', 'scipy'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "plan", str(tiny)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0 []"

@@ -12,6 +12,7 @@ from bench.spec.variant import Variant
 from bench.training.models import build_model
 
 
+@pytest.mark.usefixtures("configured_tensorflow")
 @pytest.mark.parametrize(
     "asked",
     [

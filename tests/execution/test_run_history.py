@@ -31,16 +31,25 @@ Made = Callable[..., Path]
 def made(tmp_path: Path) -> Made:
     """A run of ``SUITE`` with epochs of so many seconds, on node-1 as ENVIRONMENT describes it."""
 
-    def make(name: str = "run", epoch_s: float = 0.5, on_gpu: bool = False, **update: Any) -> Path:
-        def change(record: TrialRecord) -> TrialRecord:
-            devices = {"devices": ("GPU-1",)} if on_gpu else {}
-            return record.model_copy(update=devices | update)
+    def make(
+        name: str = "run",
+        epoch_s: float = 0.5,
+        repeats: int = 1,
+        on_gpu: bool = False,
+        **update: Any,
+    ) -> Path:
+        def changed(record: TrialRecord) -> TrialRecord:
+            epochs = tuple(e.model_copy(update={"repeats": repeats}) for e in record.epochs)
+            devices = ("GPU-1",) if on_gpu else record.devices
+            return record.model_copy(update={"epochs": epochs, "devices": devices} | update)
 
         def seconds(_trial: Any, epoch: int) -> float:
             return 9.0 if epoch == 0 else epoch_s
 
         nodes = {"node-1": {**ENVIRONMENT["driver"], "gpus": [CARD]}}
-        folder = made_run(tmp_path / name, SUITE, epoch_s=seconds, change=change, environment=nodes)
+        folder = made_run(
+            tmp_path / name, SUITE, epoch_s=seconds, change=changed, environment=nodes
+        )
         return folder.path
 
     return make
@@ -58,6 +67,13 @@ def test_a_variant_s_time_is_that_of_its_steady_epochs_and_of_all_around_them(ma
     # Of 4 s that a made trial takes besides its epochs, four validations are in theirs.
     assert time.start_s == pytest.approx(4.0 - 4 * 0.02)
     assert time.run == str(run)
+
+
+def test_an_epoch_that_is_timed_several_times_takes_so_long(made: Made) -> None:
+    time = found(made(epoch_s=0.5, repeats=3))
+    assert time is not None
+    assert time.epoch_s == pytest.approx(3 * 0.5 + 0.02)
+    assert time.start_s == 0.0  # more than the made wall time
 
 
 def test_trials_with_other_epochs_and_seeds_serve_as_well(made: Made) -> None:
