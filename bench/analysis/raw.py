@@ -149,23 +149,25 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], _Values]:
-    """The values of ``names`` in a mapping; None for those that an older record lacks."""
-    quick = operator.itemgetter(*names)
+def _picker(
+    names: Sequence[str], defaults: Mapping[str, Any] | None = None
+) -> Callable[[Mapping[str, Any]], _Values]:
+    """The values of ``names`` in a mapping; for what an older record lacks its default, or None."""
+    quick, lacking = operator.itemgetter(*names), defaults or {}
 
     def pick(mapping: Mapping[str, Any]) -> _Values:
         try:
             values: _Values = quick(mapping)
             return values
         except KeyError:
-            return tuple(map(mapping.get, names))
+            return tuple(mapping.get(name, lacking.get(name)) for name in names)
 
     return pick
 
 
 def _rows_picker(names: Sequence[str]) -> Callable[[list[dict[str, Any]]], list[_Values]]:
     """``_picker`` for many mappings at once, a million of them without a call for each."""
-    quick, patient = operator.itemgetter(*names), _picker(names)
+    quick, patient = operator.itemgetter(*names), _picker(names, _EPOCH_DEFAULTS)
 
     def pick(mappings: list[dict[str, Any]]) -> list[_Values]:
         try:
@@ -176,6 +178,11 @@ def _rows_picker(names: Sequence[str]) -> Callable[[list[dict[str, Any]]], list[
     return pick
 
 
+_EPOCH_DEFAULTS = {
+    name: field.default
+    for name, field in EpochRecord.model_fields.items()
+    if not field.is_required()
+}
 _VARIANT_TUPLES = tuple(
     name for name in Variant.model_fields if "tuple" in str(Variant.model_fields[name].annotation)
 )
