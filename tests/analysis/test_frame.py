@@ -1,5 +1,6 @@
 """Records as data frames: columns, nulls, definitions, files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -255,3 +256,12 @@ def test_a_record_of_before_a_measure_was_added_has_null_there(folder: RunFolder
 
 def _or_nan(value: float | None) -> float:
     return np.nan if value is None else value
+
+
+def test_an_epoch_of_before_it_could_be_repeated_was_timed_once(folder: RunFolder) -> None:
+    for path in folder.trials.glob("*.json"):
+        record = json.loads(path.read_text())
+        for epoch in record["epochs"]:
+            del epoch["repeats"]
+        path.write_text(json.dumps(record))
+    assert set(load_epochs(folder.path)["repeats"]) == {1}
