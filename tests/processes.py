@@ -26,7 +26,10 @@ PATIENCE_S = 180.0
 
 
 def bench(
-    *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    *words: str | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command to its end; stdout and stderr are no terminals."""
     return subprocess.run(
@@ -35,7 +38,7 @@ def bench(
         text=True,
         cwd=cwd,
         env={**os.environ, **(env or {})},
-        timeout=PATIENCE_S,
+        timeout=patience_s,
         check=False,
     )
 

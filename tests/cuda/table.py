@@ -1,0 +1,136 @@
+"""The tables of counted work for docs/gpu.md, as Markdown on stdout.
+
+    python -m tests.cuda.table > counters.md          # minutes: XLA compiles each program
+
+Work of a step is the difference between an epoch of 20 steps and one of 10, copies at an epoch's
+ends what is left. Nothing is timed: the stack that counts computes nothing.
+"""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
+from tests.cuda.arrangements import JITS, REPLICAS, STEPS, EpochPair
+from tests.cuda.measured_epoch import MeasuredEpoch, measure
+from tests.cuda.stack import Stack, build
+
+Axes = dict[str, Any]
+
+NORMS: dict[str, Axes] = {
+    "none": {},
+    "bn_post": {"norm": "bn_post"},
+    "bn_post, fused": {"norm": "bn_post", "batch_norm": "fused"},
+    "bn_pre": {"norm": "bn_pre"},
+    "bn_pre, fused": {"norm": "bn_pre", "batch_norm": "fused"},
+    "layer": {"norm": "layer"},
+    "group": {"norm": "group"},
+}
+MLP: Axes = {"hidden": (300, 100)}
+CONVNET: Axes = {"workload": "convnet"}
+PROGRAMS = [("mlp", MLP, norm) for norm in NORMS] + [
+    ("convnet", CONVNET, norm) for norm in ("none", "bn_post", "bn_post, fused")
+]
+COMMON: dict[str, Any] = {"dataset": "synthetic", "examples": 5500, "epochs": 1}
+BATCH = 128
+
+
+def main() -> None:
+    """Print both tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        stack = build(Path(folder) / "stack")
+        print(f"Work of a step of {BATCH} examples on one GPU:\n")
+        print(_table(_WORK_HEAD, _work(stack, Path(folder))))
+        print("\nCopies while the mlp trains, the most of any GPU:\n")
+        print(_table(_COPY_HEAD, _copies(stack, Path(folder))))
+
+
+_WORK_HEAD = ("network", "norm", "jit", "kernels", "of them in graphs", "graphs", "library calls")
+_COPY_HEAD = (
+    "strategy",
+    "jit",
+    "host to device, a step",
+    "device to host, a step",
+    "between devices, bytes a step",
+    "host to device, an epoch",
+    "device to host, an epoch",
+)
+
+
+def _work(stack: Stack, folder: Path) -> Iterable[Sequence[str]]:
+    cases = [
+        ((network, norm, jit), {**axes, **NORMS[norm], "jit": jit})
+        for network, axes, norm in PROGRAMS
+        for jit in ("none", "step", "epoch")
+    ]
+    pairs = _pairs(stack, folder, [axes for _, axes in cases], gpus=1)
+    for (case, _), pair in zip(cases, pairs, strict=True):
+        yield *case, *(["not run"] * 4 if pair is None else _work_of(pair))
+
+
+def _work_of(pair: EpochPair) -> list[str]:
+    (launched,), (in_graphs,) = pair.a_step("launches"), pair.a_step("graph_kernels")
+    (graphs,) = pair.a_step("graph_launches")
+    calls = sum(pair.a_step(name)[0] for name in ("blas_calls", "blas_lt_calls", "dnn_calls"))
+    return [_number(n) for n in (launched + in_graphs, in_graphs, graphs, calls)]
+
+
+def _copies(stack: Stack, folder: Path) -> Iterable[Sequence[str]]:
+    for strategy, jits in JITS.items():
+        replicas = REPLICAS[strategy]
+        placed = {"strategy": strategy.split()[0], "replicas": replicas}
+        asked = [{**MLP, **placed, "jit": jit} for jit in jits]
+        for jit, pair in zip(jits, _pairs(stack, folder, asked, replicas), strict=True):
+            yield strategy, jit, *(["not run"] * 5 if pair is None else _copies_of(pair))
+
+
+def _copies_of(pair: EpochPair) -> list[str]:
+    up, down = pair.a_step("h2d_copies"), pair.a_step("d2h_copies")
+    short, long = pair.short, pair.long
+    moved = (_between(long) - _between(short)) / (long.steps - short.steps)
+    at_ends = [
+        max(
+            getattr(d, name) - a * long.steps
+            for d, a in zip(long.epoch.devices, steps, strict=True)
+        )
+        for name, steps in (("h2d_copies", up), ("d2h_copies", down))
+    ]
+    return [_number(n) for n in (max(up), max(down), moved, *at_ends)]
+
+
+def _between(found: MeasuredEpoch) -> int:
+    return sum(pair.bytes for pair in found.epoch.between if pair.source != pair.target)
+
+
+def _pairs(
+    stack: Stack, folder: Path, asked: Iterable[dict[str, Any]], gpus: int
+) -> Iterable[EpochPair | None]:
+    """The two epochs of each program; None where TensorFlow does not run it."""
+    variants = [
+        Variant.model_validate(
+            fill_defaults({**COMMON, "global_batch_size": BATCH, **axes, "max_steps": steps})
+        )
+        for axes in asked
+        for steps in STEPS
+    ]
+    found = measure(stack, variants, gpus, folder)
+    for short, long in zip(found[::2], found[1::2], strict=True):
+        if isinstance(short, MeasuredEpoch) and isinstance(long, MeasuredEpoch):
+            yield EpochPair(short, long)
+        else:
+            yield None
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+
+
+if __name__ == "__main__":
+    main()
