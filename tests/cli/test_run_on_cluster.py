@@ -24,6 +24,8 @@ from tests.processes import PATIENCE_S, bench, session_of, started
 from tests.suites_made import SINGLE, TINY, written
 
 RAY = str(Path(sys.executable).with_name("ray"))
+LOGICAL = {"BENCH_LOGICAL_GPUS": "1"}
+"""Without it, a trial fails that TensorFlow would run on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,13 @@ class Cluster:
     """Where it is, and what its users have in their environment."""
 
     address: str
-    token: dict[str, str]
+    variables: dict[str, str]
     pid: int
 
     def ask(self, *words: str) -> Any:
         """The answer of a process that joins it (``tests.on_a_cluster``)."""
         command = [sys.executable, "-m", "tests.on_a_cluster", words[0], self.address, *words[1:]]
-        environment = {**os.environ, **self.token, "RAY_AUTH_MODE": "token"}
+        environment = {**os.environ, **self.variables, "RAY_AUTH_MODE": "token"}
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
         return json.loads(done.stdout)
 
@@ -57,7 +59,7 @@ def cluster() -> Iterator[Cluster]:
                 start_new_session=True,
             )
         try:
-            yield Cluster(_address(head, said), token, head.pid)
+            yield Cluster(_address(head, said), {**token, **LOGICAL}, head.pid)
         finally:
             head.terminate()
             psutil.wait_procs(session_of(head.pid), timeout=10)
@@ -83,7 +85,7 @@ def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> RunFol
     place = tmp_path_factory.mktemp("cluster")
     suite = written(place / "tiny.toml", TINY)
     words = ("run", suite, "--out", place / "run", "--address", cluster.address)
-    done = bench(*words, env=cluster.token)
+    done = bench(*words, env=cluster.variables)
     assert done.returncode == 0, done.stderr
     return RunFolder.open(place / "run")
 
@@ -147,7 +149,7 @@ def test_a_trial_on_the_cpu_of_a_node_with_gpus_sees_none(
 ) -> None:
     out = tmp_path / "run"
     words = ("run", single, "--out", out, "--address", cluster.address, "--device", "cpu")
-    done = bench(*words, env=cluster.token)
+    done = bench(*words, env=cluster.variables)
     assert done.returncode == 0, done.stderr
     (record,) = RunFolder.open(out).records()
     assert record.resolved["visible_gpus"] == "-1"
@@ -160,7 +162,7 @@ def test_more_gpus_than_there_are_are_refused(
     out = tmp_path / "run"
     words = ("run", single, "--out", out, "--address", cluster.address)
     wish = ("--set", "strategy=mirrored", "--set", "replicas=3")
-    done = bench(*words, *wish, env=cluster.token)
+    done = bench(*words, *wish, env=cluster.variables)
     assert (done.returncode, done.stdout) == (2, "")
     last = done.stderr.splitlines()[-1]
     assert last.startswith("bench: ")
@@ -192,7 +194,7 @@ def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_gone_o
     arms = [{"label": "short"}, {"label": "long", "epochs": 1500, "jit": "none"}]
     suite = written(tmp_path / "arms.toml", {**SINGLE, "variants": arms})
     words = ("run", suite, "--out", out, "--address", cluster.address)
-    with started(*words, env=cluster.token) as run:
+    with started(*words, env=cluster.variables) as run:
         run.wait_for("[1/2]")
         worker = run.wait_for_training(cluster.pid)
         held = cluster.ask("taken", "0")
@@ -205,7 +207,7 @@ def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_gone_o
     assert cluster.ask("taken", "30") == {}
     assert [record.status for record in RunFolder.open(out).records()] == ["completed"]
 
-    done = bench(*words, "--resume", env=cluster.token)
+    done = bench(*words, "--resume", env=cluster.variables)
     assert done.returncode == 0, done.stderr
     records = RunFolder.open(out).records(all_attempts=True)
     assert sorted((r.status, r.invocation) for r in records) == [("completed", 0), ("completed", 1)]
@@ -217,7 +219,7 @@ def test_a_cluster_with_another_python_is_refused_and_both_versions_are_named(
     own = cluster.ask("pretend", "3.12.99")
     try:
         words = ("run", single, "--out", tmp_path / "run", "--address", cluster.address)
-        done = bench(*words, env=cluster.token)
+        done = bench(*words, env=cluster.variables)
     finally:
         cluster.ask("pretend", own)
     assert (done.returncode, done.stdout) == (2, "")
