@@ -162,6 +162,9 @@ class Program:
         self._assert_not_retraced()
         window_s = tuple(map(statistics.fmean, zip(*(t.window_s for t in timed), strict=True)))
         loss, correct, clipped, skipped, waited_s = timed[-1].sums
+        if not math.isfinite(correct + clipped + skipped):
+            # A device at fault: counts of steps that are no numbers make the epoch no result.
+            loss, correct, clipped, skipped = math.nan, math.nan, 0.0, 0.0
         steps, size = self._variant.steps_per_epoch, self._variant.global_batch_size
         taken = steps - int(skipped)
         return EpochResult(
