@@ -50,6 +50,9 @@ WHEELS: dict[str, tuple[str, ...]] = {
 }
 """The libraries of each of NVIDIA's wheels, by the wheel's folder below nvidia/."""
 
+_MEMORY_BYTES = str(8 * 2**30)
+"""Of a card. TensorFlow's allocator keeps eight bytes of the host's memory for each 256 of a GPU's."""
+
 # gnu2x: parameters that are not looked at need no name.
 _COMPILE = ("cc", "-std=gnu2x", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror")
 
@@ -74,7 +77,11 @@ class Stack:
         """
         before = os.environ.get("LD_LIBRARY_PATH")
         path = f"{self.folder}:{before}" if before else str(self.folder)
-        own = {"LD_LIBRARY_PATH": path, "FAKE_GPUS": str(gpus)}
+        own = {
+            "LD_LIBRARY_PATH": path,
+            "FAKE_GPUS": str(gpus),
+            "FAKE_GPU_MEMORY_BYTES": _MEMORY_BYTES,
+        }
         if counters is not None:
             own["FAKE_CUDA_COUNTERS"] = str(counters)
         if memory is not None:
