@@ -239,7 +239,7 @@ def test_fused_batch_norm_is_looked_at_as_keras_is() -> None:
     ours, theirs = (look(small(norm="bn_pre", batch_norm=name)) for name in ("fused", "keras"))
     for name in ("moving_mean_drift", "moving_variance_drift", "gradient_norm"):
         found, expected = (by_kind(health, name, "batch_norm") for health in (ours, theirs))
-        assert found == pytest.approx(expected, rel=1e-3)
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
 def test_saturated_and_dead_units_are_counted() -> None:
