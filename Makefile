@@ -25,7 +25,7 @@ RUN_OPTIONS = $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(ADDRESS),--address 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data bench test test-cluster test-browser check report publish reference results perf clean
+.PHONY: help install data bench test test-cluster test-browser check report publish reference results gpu-counters perf clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,9 @@ reference: install ## make docs/reference.md anew from the code
 
 results: install ## make docs/results.md anew from what is published
 	$(BIN)/python -m bench.report.results > docs/results.md
+
+gpu-counters: install ## print the tables of counted GPU work for docs/gpu.md; takes minutes
+	@$(BIN)/python -m tests.cuda.table
 
 perf: ## print what the harness costs and how fast training is; nothing is judged
 	@$(MAKE) --no-print-directory data EXTRAS='$(EXTRAS),perf'

@@ -17,6 +17,9 @@ from tests.cuda.stack import Stack
 Evaluate = Callable[..., Any]
 Holding = Callable[..., "contextlib.AbstractContextManager[subprocess.Popen[str]]"]
 
+# XLA's choice among kernels takes most of a compilation, and moves no copy.
+UNTUNED = {"XLA_FLAGS": "--xla_gpu_autotune_level=0"}
+
 
 def run_python(code: str, env: Mapping[str, str]) -> str:
     """What ``code`` prints in a fresh process; fails where it raises."""
@@ -83,8 +86,9 @@ def epoch_pair(cuda_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> E
     def pair(strategy: str, jit: str) -> EpochPair:
         if strategy not in known:
             folder = tmp_path_factory.mktemp("counts")
-            variants = variants_of(strategy)
-            known[strategy] = measure(cuda_stack, variants, REPLICAS[strategy], folder)
+            known[strategy] = measure(
+                cuda_stack, variants_of(strategy), REPLICAS[strategy], folder, UNTUNED
+            )
         first = JITS[strategy].index(jit) * len(STEPS)
         short, long = known[strategy][first : first + len(STEPS)]
         assert isinstance(short, MeasuredEpoch), short

@@ -2,8 +2,8 @@
 
     python -m tests.cuda.table > counters.md          # minutes: XLA compiles each program
 
-Work of a step is the difference between an epoch of 20 steps and one of 10, copies at an epoch's
-ends what is left. Nothing is timed: the stack that counts computes nothing.
+A step's work is what ten more steps add to an epoch, divided by ten; an epoch's copies are what is
+left. Nothing is timed: the stack that counts computes nothing.
 """
 
 import tempfile
@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant
-from tests.cuda.arrangements import JITS, REPLICAS, STEPS, EpochPair
+from tests.cuda.arrangements import BATCH, JITS, REPLICAS, STEPS, EpochPair
 from tests.cuda.measured_epoch import MeasuredEpoch, measure
 from tests.cuda.stack import Stack, build
 
@@ -33,22 +33,19 @@ CONVNET: Axes = {"workload": "convnet"}
 PROGRAMS = [("mlp", MLP, norm) for norm in NORMS] + [
     ("convnet", CONVNET, norm) for norm in ("none", "bn_post", "bn_post, fused")
 ]
-COMMON: dict[str, Any] = {"dataset": "synthetic", "examples": 5500, "epochs": 1}
-BATCH = 128
+COMMON: Axes = {
+    "dataset": "synthetic",
+    "examples": 5500,
+    "epochs": 1,
+    "global_batch_size": BATCH,
+}
 
-
-def main() -> None:
-    """Print both tables."""
-    with tempfile.TemporaryDirectory() as folder:
-        stack = build(Path(folder) / "stack")
-        print(f"Work of a step of {BATCH} examples on one GPU:\n")
-        print(_table(_WORK_HEAD, _work(stack, Path(folder))))
-        print("\nCopies while the mlp trains, the most of any GPU:\n")
-        print(_table(_COPY_HEAD, _copies(stack, Path(folder))))
-
-
-_WORK_HEAD = ("network", "norm", "jit", "kernels", "of them in graphs", "graphs", "library calls")
-_COPY_HEAD = (
+WORK_TEXT = """What a step of the network launches on one GPU, counted and not timed. A call of
+cuBLAS or cuDNN launches at least one kernel more; in a CUDA graph it is one of the graph's.
+XLA's choices among kernels are those of a GPU on which all take the same time."""
+WORK_HEAD = ("network", "norm", "jit", "kernels", "of them in graphs", "graphs", "library calls")
+COPY_TEXT = "Copies while the mlp trains: of the GPU that has the most, and bytes between all."
+COPY_HEAD = (
     "strategy",
     "jit",
     "host to device, a step",
@@ -57,6 +54,16 @@ _COPY_HEAD = (
     "host to device, an epoch",
     "device to host, an epoch",
 )
+
+
+def main() -> None:
+    """Print both tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        stack = build(Path(folder) / "stack")
+        print(WORK_TEXT + "\n")
+        print(_table(WORK_HEAD, _work(stack, Path(folder))))
+        print("\n" + COPY_TEXT + "\n")
+        print(_table(COPY_HEAD, _copies(stack, Path(folder))))
 
 
 def _work(stack: Stack, folder: Path) -> Iterable[Sequence[str]]:
@@ -109,9 +116,7 @@ def _pairs(
 ) -> Iterable[EpochPair | None]:
     """The two epochs of each program; None where TensorFlow does not run it."""
     variants = [
-        Variant.model_validate(
-            fill_defaults({**COMMON, "global_batch_size": BATCH, **axes, "max_steps": steps})
-        )
+        Variant.model_validate(fill_defaults({**COMMON, **axes, "max_steps": steps}))
         for axes in asked
         for steps in STEPS
     ]

@@ -10,9 +10,9 @@ from tests.cuda.counts import Counts
 
 INDEX_BYTES = 8
 EXAMPLE_BYTES = 28 * 28
-READS_AN_EPOCH = 4
+READS_AN_EPOCH = 1
 """The most copies from a device to the host in an epoch: its sums, at its end."""
-UPLOADS_AN_EPOCH = 4
+UPLOADS_AN_EPOCH = 1
 """The most copies from the host to a device: the indices of its only window."""
 
 of_each_case = pytest.mark.parametrize(("strategy", "jit"), CASES)
@@ -35,7 +35,7 @@ def test_a_step_copies_nothing_to_the_host(epoch_pair: EpochPairs, strategy: str
 
 
 @of_each_case
-def test_an_epoch_is_uploaded_and_read_in_a_few_small_copies(
+def test_an_epoch_is_one_upload_of_indices_and_one_read_of_sums(
     epoch_pair: EpochPairs, strategy: str, jit: str
 ) -> None:
     for device in epoch_pair(strategy, jit).long.epoch.devices:
@@ -61,6 +61,13 @@ def test_no_example_goes_from_one_device_to_another(
         grown = _from_others(pair.long.epoch, device) - _from_others(pair.short.epoch, device)
         # The gradients go through NCCL; a step's indices may be cut up on one device.
         assert grown / further < BATCH * INDEX_BYTES + EXAMPLE_BYTES
+
+
+@pytest.mark.parametrize(("strategy", "jit"), [case for case in CASES if REPLICAS[case[0]] > 1])
+def test_a_step_sums_over_replicas_by_one_call_of_nccl_on_each(
+    epoch_pair: EpochPairs, strategy: str, jit: str
+) -> None:
+    assert epoch_pair(strategy, jit).a_step("collectives") == [1] * REPLICAS[strategy]
 
 
 def _from_others(counts: Counts, device: int) -> int:
