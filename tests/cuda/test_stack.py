@@ -117,14 +117,14 @@ driver = Driver()
 driver.use(1)
 answer = [driver.free_bytes()]
 try:
-    driver.allocate(40 * 2**30)
+    driver.allocate(4 * 2**30)
 except DriverError as error:
     answer.append(error.code)
 """
     reserve = GIB // 2
-    assert evaluate(code) == [80 * GIB - reserve]
-    with holding(device=1, size=50 * GIB):
-        assert evaluate(code) == [30 * GIB - reserve, 2]
+    assert evaluate(code) == [8 * GIB - reserve]
+    with holding(device=1, size=5 * GIB):
+        assert evaluate(code) == [3 * GIB - reserve, 2]
 
 
 def test_a_process_knows_what_others_held_when_it_came(
