@@ -51,7 +51,7 @@ WHEELS: dict[str, tuple[str, ...]] = {
 """The libraries of each of NVIDIA's wheels, by the wheel's folder below nvidia/."""
 
 _MEMORY_BYTES = str(8 * 2**30)
-"""Of a card. TensorFlow's allocator keeps eight bytes of the host's memory for each 256 of a GPU's."""
+"""Of a card: for each 256 bytes of it TensorFlow's allocator keeps eight of the host's memory."""
 
 # gnu2x: parameters that are not looked at need no name.
 _COMPILE = ("cc", "-std=gnu2x", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror")
