@@ -25,7 +25,7 @@ RUN_OPTIONS = $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(ADDRESS),--address 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data bench test test-cluster test-browser check report publish reference results gpu-counters perf clean
+.PHONY: help install data bench test test-cluster test-browser test-gpu check report publish reference results gpu-counters perf clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -48,7 +48,7 @@ bench: install ## run SUITE (quick), end with its table; CLUSTER= ADDRESS= OUT= 
 	$(BIN)/bench run '$(SUITE)' $(RUN_OPTIONS)
 
 test: data ## run the tests; ARGS= goes to pytest
-	$(BIN)/python -m pytest -m 'not perf and not cluster and not browser' $(ARGS)
+	$(BIN)/python -m pytest -m 'not perf and not cluster and not browser and not gpu' $(ARGS)
 
 test-cluster: data cluster-packages ## run the tests on real nodes, as root; REQUIRE=1: skip none
 	@$(if $(REQUIRE),$(BIN)/python -m tests.cluster.missing)
@@ -65,6 +65,9 @@ SKIPPED = $(if $(REQUIRE),,: what needs them will be skipped)
 		dpkg-query --show "$$package" >/dev/null 2>&1 || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -qq -y $$missing || \
 		{ echo "make: apt-get could not install$$missing$(SKIPPED)" >&2; $(if $(REQUIRE),exit 1,true); }; fi
+
+test-gpu: install ## run the tests on a real GPU
+	$(BIN)/python -m pytest -rs -m gpu tests/gpu $(ARGS)
 
 check: install ## lint, format, types, which room imports which, published tables
 	$(BIN)/ruff check .

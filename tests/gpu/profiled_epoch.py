@@ -1,0 +1,92 @@
+"""What TensorFlow's profiler sees GPUs do in one epoch, in a process of its own.
+
+    python -m tests.gpu.profiled_epoch FOLDER VARIANT
+
+Prints a line of JSON: steps, bytes of the data set, the device of each replica's images, peak
+device memory, and the count and largest size of copies in each direction.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from bench.spec.variant import Variant
+from bench.training import runtime
+from bench.training.models import build_model
+from bench.training.optimizer import Update
+from bench.training.pipeline import make_feed
+from bench.training.program import Program
+from bench.training.strategy import make_replicas
+from tests.training_made import arrays_of
+
+_SEED = 1
+_COPY = re.compile(r"Memcpy(H2D|D2H)")
+_SIZE = re.compile(r"size:(\d+)")
+
+
+def main(folder: Path, variant: Variant) -> dict[str, Any]:
+    """Train two epochs, and profile the second."""
+    runtime.configure(variant, threads=2)
+    replicas, arrays = make_replicas(variant), arrays_of(variant)
+    feed: Any = make_feed(variant, arrays, _SEED, replicas)
+    with replicas.scope():
+        model = build_model(variant, arrays.shape, arrays.classes, _SEED)
+        program = Program(variant, model, Update(variant, model, replicas), feed, replicas)
+    program.cold_start()
+    program.run_epoch(0)
+    runtime.take_peak_device_memory_bytes()
+    tf.profiler.experimental.start(str(folder))
+    result = program.run_epoch(1)
+    tf.profiler.experimental.stop()
+    return {
+        "steps": result.steps,
+        "loss": result.loss,
+        "data_bytes": arrays.train_images.nbytes,
+        "devices": [part.device for part in replicas.parts(feed._images)],
+        "peak_bytes": runtime.take_peak_device_memory_bytes(),
+        **copies(folder),
+    }
+
+
+def copies(folder: Path) -> dict[str, Any]:
+    """The copies in a profile's planes of GPUs: how many each way, and the largest's bytes."""
+    found: dict[str, list[int]] = {"H2D": [], "D2H": []}
+    for name, details in _events(folder):
+        if copied := _COPY.search(name):
+            size = _SIZE.search(details)
+            found[copied[1]].append(int(size[1]) if size else 0)
+    return {
+        "copies": {way: len(sizes) for way, sizes in found.items()},
+        "largest_bytes": {way: max(sizes, default=0) for way, sizes in found.items()},
+    }
+
+
+def _events(folder: Path) -> Iterator[tuple[str, str]]:
+    """Name and details of each event on a GPU."""
+    # Private: TensorFlow 2.21 has the schema of its profiles nowhere else.
+    from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
+
+    for path in folder.rglob("*.xplane.pb"):
+        for plane in XSpace.FromString(path.read_bytes()).planes:
+            if not plane.name.startswith("/device:GPU"):
+                continue
+            for event in (event for line in plane.lines for event in line.events):
+                yield plane.event_metadata[event.metadata_id].name, _details(plane, event)
+
+
+def _details(plane: Any, event: Any) -> str:
+    """What the profiler says of a copy, its size among it; "" for any other event."""
+    for stat in event.stats:
+        if plane.stat_metadata[stat.metadata_id].name == "memcpy_details":
+            return str(stat.str_value or plane.stat_metadata[stat.ref_value].name)
+    return ""
+
+
+if __name__ == "__main__":
+    asked = Variant.model_validate_json(sys.argv[2])
+    print("\n" + json.dumps(main(Path(sys.argv[1]), asked)), flush=True)

@@ -1,0 +1,97 @@
+"""Training on a real card: where its data lie, what an epoch copies, and what it computes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.measure.gpu import Gpu
+from bench.records.store import RunFolder
+from tests.processes import bench
+from tests.training_made import variant_of
+
+pytestmark = pytest.mark.gpu
+
+SMALL: dict[str, Any] = {
+    "dataset": "synthetic",
+    "examples": 5120,
+    "hidden": (64, 32),
+    "global_batch_size": 128,
+    "epochs": 2,
+    "precision": "float32_strict",
+}
+COPIES_AN_EPOCH = 4
+"""The most, each way and on each card: indices go up and sums come down."""
+PATIENCE_S = 500.0
+
+
+def profiled(folder: Path, visible: str, **asked: Any) -> dict[str, Any]:
+    """An epoch of a variant on the GPUs that ``visible`` names; "-1" is the CPU."""
+    variant = variant_of(**{**SMALL, **asked})
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.gpu.profiled_epoch", str(folder), variant.model_dump_json()],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": visible},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("jit", ["none", "step", "epoch"])
+def test_an_epoch_copies_its_indices_up_and_its_sums_down(
+    cards: tuple[Gpu, ...], tmp_path: Path, jit: str
+) -> None:
+    found = profiled(tmp_path, cards[0].uuid, jit=jit)
+    assert found["devices"][0].endswith("GPU:0")
+    for way, count in found["copies"].items():
+        assert 1 <= count <= COPIES_AN_EPOCH, way
+        assert found["largest_bytes"][way] < found["data_bytes"] / 10
+    assert found["peak_bytes"] > found["data_bytes"]
+
+
+@pytest.mark.parametrize("jit", ["none", "step"])
+def test_each_replica_has_its_data_on_its_own_card(
+    cards: tuple[Gpu, ...], tmp_path: Path, jit: str
+) -> None:
+    if len(cards) < 2:
+        pytest.skip("one GPU here")
+    both = ",".join(card.uuid for card in cards[:2])
+    found = profiled(tmp_path, both, jit=jit, strategy="mirrored", replicas=2)
+    assert [device[-5:] for device in found["devices"]] == ["GPU:0", "GPU:1"]
+    assert max(found["copies"].values()) <= 2 * COPIES_AN_EPOCH
+
+
+@pytest.mark.parametrize("norm", ["none", "bn_post"])
+@pytest.mark.parametrize("batch_norm", ["keras", "fused"])
+def test_a_card_computes_what_the_cpu_does(
+    cards: tuple[Gpu, ...], tmp_path: Path, norm: str, batch_norm: str
+) -> None:
+    asked = {"jit": "none", "norm": norm, "batch_norm": batch_norm}
+    on_gpu, on_cpu = (
+        profiled(tmp_path / visible, visible, **asked)["loss"] for visible in (cards[0].uuid, "-1")
+    )
+    assert on_gpu == pytest.approx(on_cpu, rel=1e-4)
+
+
+def test_a_run_uses_every_card_and_names_it(cards: tuple[Gpu, ...], tmp_path: Path) -> None:
+    suite = tmp_path / "suite.toml"
+    blocks = len(cards)
+    suite.write_text(
+        f"name = 'cards'\nblocks = {blocks}\n[variant]\ndataset = 'synthetic'\nepochs = 2\n"
+    )
+    done = bench("run", suite, "--out", tmp_path / "run", patience_s=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+    records = list(RunFolder.open(tmp_path / "run").records(all_attempts=True))
+    assert {record.status for record in records} == {"completed"}
+    assert {device for r in records for device in r.devices} <= {card.uuid for card in cards}
+    for record in records:
+        assert (record.measures.warmup_s or 0) >= 2.0
+        assert record.measures.peak_device_memory_bytes
+        assert record.resolved["cuda_libraries"]["cudart"]
