@@ -1,4 +1,4 @@
-"""All that training changes: copied on its devices, put back, and its fingerprint.
+"""All that training changes: copied to the host, put back, and its fingerprint.
 
 Usage:
     with kept(variables, replicas):
@@ -14,29 +14,25 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from bench.training.strategy import Replicas
 
 
 class State:
-    """Copies of Keras or TensorFlow ``variables`` as they are on each replica of this process."""
+    """Copies of Keras or TensorFlow ``variables`` as they are on each replica of this process.
+
+    The host holds them: on the device they would be in the peak of its memory, or not fit.
+    """
 
     def __init__(self, variables: Sequence[Any], replicas: Replicas) -> None:
         values = (v.value if isinstance(v, keras.Variable) else v for v in variables)
         self._parts = [part for value in values for part in replicas.parts(value)]
-        self._copies = [_copy(part) for part in self._parts]
+        self._copies = [np.array(part.numpy()) for part in self._parts]
 
     def put_back(self) -> None:
         """Give each variable the value that it had."""
         for part, copy in zip(self._parts, self._copies, strict=True):
             part.assign(copy)
-
-
-def _copy(variable: Any) -> Any:
-    with tf.device(variable.device):
-        # Of its own memory: what shares the variable's would be copied in the next step's time.
-        return tf.raw_ops.DeepCopy(x=variable.read_value())
 
 
 @contextlib.contextmanager
