@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-PATIENCE_S = 500.0
+PATIENCE_S = 1500.0
 
 LATE_S = 3.0
 
@@ -43,9 +43,9 @@ class Job:
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
     does: str = "train"
-    """train; look: what each replica is given in two epochs; examine: its layers after one;
-    refuse: what TensorFlow cannot; fault: a feed that raises; late: an epoch that the last
-    worker comes to ``LATE_S`` late."""
+    """train; repeat: the same after a warm-up, the epoch timed twice; look: what each replica is
+    given in two epochs; examine: its layers after one; refuse: what TensorFlow cannot; fault: a
+    feed that raises; late: an epoch that the last worker comes to ``LATE_S`` late."""
     one_bright: bool = False
     """All images black but one, which is white: the last replica alone sees it."""
 

@@ -29,6 +29,7 @@ from bench.training.pipeline import Feed, make_feed
 from bench.training.program import Program
 from bench.training.reduction import reduced_bytes_per_step
 from bench.training.strategy import Replicas, make_replicas
+from bench.training.windows import split
 from tests.replicas import LATE_S, TRAIN
 from tests.training_made import arrays_of, snapshot, variant_of
 
@@ -109,6 +110,17 @@ def _late(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Ar
     return {"taken": _NONE}, {"epoch_s": epoch_s, "call_s": time.perf_counter() - started}
 
 
+class _Ticks:
+    """A clock that moves on by a second at each look, on every worker alike."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def __call__(self) -> float:
+        self._looks += 1
+        return float(self._looks)
+
+
 def _examine(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
     """What a look at the layers after an epoch finds, and whether any variable has moved."""
     del job
@@ -136,13 +148,16 @@ def _program(
     with replicas.scope():
         model = build_model(variant, arrays.shape, arrays.classes, _SEED)
         update = Update(variant, model, replicas)
-        return Program(variant, model, update, feed, replicas), model
+        clock = _Ticks() if job["does"] == "repeat" else time.perf_counter
+        return Program(variant, model, update, feed, replicas, clock=clock), model
 
 
 def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
     program, model = _program(job, variant, replicas)
     with _Counted() as counted:
         program.cold_start()
+    if job["does"] == "repeat":
+        program.warm_up(warmup_s=3.0, min_timing_s=1.5 * len(list(split(variant.steps_per_epoch))))
     result = program.run_epoch(0)
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     weights = {
@@ -229,6 +244,7 @@ _DOES = {
     "train": _train,
     "look": _look,
     "examine": _examine,
+    "repeat": _train,
     "refuse": _refuse,
     "fault": _fault,
     "late": _late,

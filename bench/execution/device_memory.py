@@ -34,7 +34,7 @@ class NeededMemory:
     data_bytes: int
     """Training examples; augmented ones take no storage."""
     weights_bytes: int
-    """Gradients, and weights with the optimiser's slots, of which the cold start keeps a copy."""
+    """Gradients, and weights with the optimiser's slots."""
     batch_bytes: int
     """What grows with the batch: images and outputs of training, or of evaluation if larger."""
 
@@ -60,7 +60,7 @@ def needed_memory(variant: Variant) -> NeededMemory | None:
     slots = _SLOTS.get(variant.optimizer, 0)
     return NeededMemory(
         data_bytes=stored * (size.pixels + 8) if variant.pipeline == "device" else 0,
-        weights_bytes=size.parameters * weight_bytes * (1 + 2 * (1 + slots)),
+        weights_bytes=size.parameters * weight_bytes * (2 + slots),
         batch_bytes=max(trained, min(_EVALUATED, held_out) * in_turn),
     )
 

@@ -76,7 +76,8 @@ class EpochRecord(_Record):
     has such a sum applied: on every replica then, and the trial diverges."""
     input_wait_s: float | None = None
     """Inside ``epoch_s``, time in which the loop over steps waited for its next batch; None where
-    the device holds the data. A GPU may have been at work meanwhile on steps given to it before."""
+    the device holds the data, and in deterministic runs. A GPU may have been at work meanwhile on
+    steps given to it before."""
 
     @property
     def examples_per_s(self) -> float:

@@ -1,7 +1,7 @@
 """Which CUDA this process runs on: the libraries that it has loaded, not those of the build.
 
 Usage:
-    resolved.update(cuda=..., **loaded_versions())     # after TensorFlow has used a GPU
+    resolved.update(loaded_versions())                 # after TensorFlow has used a GPU
 
 Each library is found where the kernel has mapped it and asks nothing of a device. A library that
 is not loaded, or does not answer, has the version None.

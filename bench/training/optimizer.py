@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.training.precision import PRECISIONS
-from bench.training.strategy import Replicas
+from bench.training.strategy import Replicas, device_kind
 
 _Tensor = Any
 
@@ -134,6 +134,10 @@ class Update:
         self.loss_scale = LossScale() if scales else None
         self.skips = scales or variant.non_finite == "skip"
         """Whether steps whose gradients are not finite are found and left out."""
+        # A branch is cheapest, but on a GPU the host waits in each step for what decides it, unless
+        # XLA has compiled the update.
+        in_xla = variant.jit != "none" and replicas.count == 1
+        self._branches = in_xla or device_kind() == "CPU"
 
     @property
     def variables(self) -> list[Any]:
@@ -182,13 +186,33 @@ class Update:
             return tuple(metrics)
         return tuple(tf.where(finite, metric, tf.zeros_like(metric)) for metric in metrics)
 
-    def apply(self, gradients: Sequence[Any], finite: _Tensor) -> _Tensor:
-        """Take the step on every replica; int64, 1 where it was skipped as not ``finite``."""
+    def apply(self, gradients: Sequence[Any], finite: Any) -> _Tensor:
+        """Take the step on every replica; int64, 1 where it was skipped as not ``finite``.
+
+        ``finite`` is each replica's, and the same on all.
+        """
         if not self.skips:
             return self._step(gradients)
+        agreed = self._replicas.first(finite)
         if self.loss_scale is not None:
-            self.loss_scale.adapt(finite)
-        return tf.cond(finite, lambda: self._step(gradients), lambda: tf.constant(1, tf.int64))
+            self.loss_scale.adapt(agreed)
+        if self._branches:
+            return tf.cond(agreed, lambda: self._step(gradients), lambda: tf.constant(1, tf.int64))
+        return self._step_or_put_back(gradients, self._replicas.parts(finite))
+
+    def _step_or_put_back(self, gradients: Sequence[Any], finite: Sequence[_Tensor]) -> _Tensor:
+        """Take the step, and put back what it changed on each replica where it is not finite."""
+        changed = [
+            (part, fine)
+            for variable in (*self._trained, *self.optimizer.variables)
+            for part, fine in zip(self._replicas.parts(variable.value), finite, strict=True)
+        ]
+        before = [part.read_value() for part, _ in changed]
+        self._step(gradients)
+        for (part, fine), old in zip(changed, before, strict=True):
+            with tf.device(part.device):
+                part.assign(tf.where(fine, part.read_value(), old))
+        return tf.where(finite[0], tf.constant(0, tf.int64), tf.constant(1, tf.int64))
 
     def _step(self, gradients: Sequence[Any]) -> _Tensor:
         self._replicas.run(self._step_of_replica, gradients)

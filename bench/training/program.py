@@ -33,7 +33,7 @@ from bench.training.refusal import is_refusal, whole_tracebacks
 from bench.training.state import kept
 from bench.training.step import Step
 from bench.training.strategy import Replicas
-from bench.training.windows import Window
+from bench.training.windows import Window, split
 
 _Tensor = Any
 
@@ -138,7 +138,7 @@ class Program:
         An epoch that would take less than ``min_timing_s`` is repeated until all its repeats
         take that long. Every worker comes to the same numbers. Call it after the cold start.
         """
-        elapsed_s, steps = 0.0, 0
+        elapsed_s, steps, step_s = 0.0, 0, 0.0
         with kept(self.step.variables, self._replicas):
             self._line_up()
             started = self._clock()
@@ -146,9 +146,11 @@ class Program:
                 if steps and elapsed_s >= warmup_s:
                     break
                 self._run_window(window, _no_sums())
-                steps += window[0]
+                before_s = elapsed_s
                 elapsed_s = self._replicas.mean_over_workers(self._clock() - started)
-        epoch_s = elapsed_s / steps * self._variant.steps_per_epoch
+                steps, step_s = steps + window[0], (elapsed_s - before_s) / window[0]
+        # By the last window, when clocks have risen.
+        epoch_s = step_s * self._variant.steps_per_epoch
         self._repeats = max(1, math.ceil(min_timing_s / epoch_s))
         return WarmUp(steps=steps, elapsed_s=elapsed_s, repeats=self._repeats)
 
@@ -161,7 +163,8 @@ class Program:
         timed.append(self._timed(epoch))
         self._assert_not_retraced()
         window_s = tuple(map(statistics.fmean, zip(*(t.window_s for t in timed), strict=True)))
-        loss, correct, clipped, skipped, waited_s = timed[-1].sums
+        loss, correct, clipped, skipped, _ = timed[-1].sums
+        waited_s = statistics.fmean(t.sums[-1] for t in timed)
         if not math.isfinite(correct + clipped + skipped):
             # A device at fault: counts of steps that are no numbers make the epoch no result.
             loss, correct, clipped, skipped = math.nan, math.nan, 0.0, 0.0
@@ -203,9 +206,12 @@ class Program:
         return sums
 
     def _distinct_windows(self) -> list[Window]:
+        shapes = len({steps for _, steps in split(self._variant.steps_per_epoch)})
         windows: dict[int, Window] = {}
         for window in self._feed.windows(0):
             windows.setdefault(window[0], window)
+            if len(windows) == shapes:
+                break
         return list(windows.values())
 
     def _windows_without_end(self) -> Iterator[Window]:

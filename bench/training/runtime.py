@@ -2,7 +2,7 @@
 
 Usage:
     configure(variant, threads=2)      # before anything else touches TensorFlow
-    resolved = describe(variant, threads=2)
+    resolved = describe(variant)
 """
 
 import os

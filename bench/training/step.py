@@ -74,7 +74,7 @@ class Step:
         of_replicas = self._replicas.run(self._on_replica, taken)
         gradients, *agreed = of_replicas
         loss, correct, clipped, finite = self._replicas.first(agreed)
-        skipped = self._update.apply(gradients, finite)
+        skipped = self._update.apply(gradients, agreed[-1])
         return *self._update.counted((loss, correct), finite), clipped, skipped
 
     def _on_replica(self, *taken: Any) -> tuple[Any, ...]:

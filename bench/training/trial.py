@@ -93,13 +93,13 @@ class _Session:
         variant = self.trial.variant
         runtime.configure(variant, threads)
         runtime.check_gpus(self.gpus)
-        check_kernels(variant)
         # Before anything that wakes TensorFlow up: several workers must meet first.
         with self._timed("rendezvous_s"):
             replicas = make_replicas(variant)
         self.resolved = {**runtime.describe(variant), **replicas.settings()}
         self.resolved.update(workload_source(variant))
         self.devices = runtime.device_names()
+        check_kernels(variant)
         with self._timed("data_load_s"):
             arrays = load()
             feed = make_feed(variant, arrays, self.trial.seed, replicas)
@@ -107,9 +107,10 @@ class _Session:
             program, evaluator, update, model = self._build(variant, arrays, feed, replicas)
         self.measured["cold_start_s"] = program.cold_start()
         self.resolved.update(loaded_versions())
-        self._warm_up(program)
-        self._take_peak("peak_device_memory_cold_start_bytes")
         health = Health(variant, model, update, replicas, arrays)
+        self._look(health, after_epochs=0)
+        self._warm_up(program, evaluator, arrays)
+        self._take_peak("peak_device_memory_cold_start_bytes")
         outcome = self._train(program, evaluator, health, arrays)
         norm = self.measured["weights_l2"] = weights_l2(model.trainable_variables)
         if outcome[0] == "completed" and not math.isfinite(norm):
@@ -119,10 +120,13 @@ class _Session:
             self._test(evaluator, arrays)
         return outcome
 
-    def _warm_up(self, program: Program) -> None:
+    def _warm_up(self, program: Program, evaluator: Evaluator, arrays: Arrays) -> None:
         timing = self.trial.timing.on(device_kind())
         self.resolved["timing"] = timing.model_dump()
         if timing.warmup_s or timing.min_timing_s:
+            # What validation compiles is compiled before: later a device would cool down meanwhile.
+            with self._timed("evaluate_s"):
+                evaluator.score(arrays.val_images, arrays.val_labels)
             warm_up = program.warm_up(timing.warmup_s or 0.0, timing.min_timing_s or 0.0)
             self.measured.update(warmup_s=warm_up.elapsed_s, warmup_steps=warm_up.steps)
 
@@ -146,7 +150,6 @@ class _Session:
         self, program: Program, evaluator: Evaluator, health: Health, arrays: Arrays
     ) -> tuple[Status, str | None]:
         variant = self.trial.variant
-        self._look(health, after_epochs=0)
         for epoch in range(variant.epochs):
             result = program.run_epoch(epoch)
             self._take_peak("peak_device_memory_bytes")

@@ -29,9 +29,14 @@ NORMS: dict[str, Axes] = {
     "group": {"norm": "group"},
 }
 MLP: Axes = {"hidden": (300, 100)}
-CONVNET: Axes = {"workload": "convnet"}
-PROGRAMS = [("mlp", MLP, norm) for norm in NORMS] + [
-    ("convnet", CONVNET, norm) for norm in ("none", "bn_post", "bn_post, fused")
+NETWORKS: dict[str, Axes] = {"mlp": MLP, "convnet": {"workload": "convnet"}}
+Case = tuple[str, str, str]
+"""Network, norm and jit."""
+WORK: list[Case] = [
+    (network, norm, jit)
+    for network, norms in {"mlp": NORMS, "convnet": ("none", "bn_post", "bn_post, fused")}.items()
+    for norm in norms
+    for jit in ("none", "step", "epoch")
 ]
 COMMON: Axes = {
     "dataset": "synthetic",
@@ -61,19 +66,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stack = build(Path(folder) / "stack")
         print(WORK_TEXT + "\n")
-        print(_table(WORK_HEAD, _work(stack, Path(folder))))
+        print(_table(WORK_HEAD, work(stack, Path(folder), WORK)))
         print("\n" + COPY_TEXT + "\n")
         print(_table(COPY_HEAD, _copies(stack, Path(folder))))
 
 
-def _work(stack: Stack, folder: Path) -> Iterable[Sequence[str]]:
-    cases = [
-        ((network, norm, jit), {**axes, **NORMS[norm], "jit": jit})
-        for network, axes, norm in PROGRAMS
-        for jit in ("none", "step", "epoch")
-    ]
-    pairs = _pairs(stack, folder, [axes for _, axes in cases], gpus=1)
-    for (case, _), pair in zip(cases, pairs, strict=True):
+def work(stack: Stack, folder: Path, cases: Sequence[Case]) -> Iterable[Sequence[str]]:
+    """A row of the first table for each of ``cases``."""
+    asked = [{**NETWORKS[network], **NORMS[norm], "jit": jit} for network, norm, jit in cases]
+    for case, pair in zip(cases, _pairs(stack, folder, asked, gpus=1), strict=True):
         yield *case, *(["not run"] * 4 if pair is None else _work_of(pair))
 
 

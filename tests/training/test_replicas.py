@@ -17,6 +17,9 @@ from bench.execution.verdict import same_weights
 from tests.replicas import LATE_S, TRAIN, Found, Job, run_jobs
 from tests.training_made import variant_of
 
+# An arrangement traces all of its jobs, for which a busy machine takes its time.
+pytestmark = pytest.mark.timeout(1800)
+
 ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "one device": {},
     "mirrored 2": {"strategy": "mirrored", "replicas": 2},
@@ -115,6 +118,7 @@ JOBS = [
         for name, settings in UNSYNCHRONIZED.items()
         for way in ("keras", "fused")
     ),
+    Job("timed twice", LONG, "repeat"),
     Job("overflows", OVERFLOWS, one_bright=True),
     Job("breaks, float32", BREAKS, one_bright=True),
     Job("breaks, mixed_bfloat16", {**BREAKS, "precision": "mixed_bfloat16"}, one_bright=True),
@@ -136,7 +140,16 @@ NOT_FOR_FOUR = ("own statistics", "silent", "silent, float32", "look, tfdata", "
 """What is not tried on four replicas: each traces every job."""
 
 OF_TWO = (
-    *("plain", "global_norm", "tfdata", "tfrecord", "compiled", "all statistics", "silent"),
+    *(
+        "plain",
+        "timed twice",
+        "global_norm",
+        "tfdata",
+        "tfrecord",
+        "compiled",
+        "all statistics",
+        "silent",
+    ),
     *(f"look, {p}" for p in PIPELINES),
 )
 """What is tried on workers of two devices each, as where they have GPUs."""
@@ -242,6 +255,16 @@ def test_replicas_hold_the_same_trained_weights_to_the_last_bit(
         assert len(of_replicas) == made.get("workers", 1) * made.get("replicas", 1)
         for of_replica in of_replicas[1:]:
             np.testing.assert_array_equal(of_replica, of_replicas[0])
+
+
+@cases(["timed twice"])
+def test_an_epoch_timed_twice_after_a_warm_up_is_trained_once(
+    arrangement: str, name: str, run: Run
+) -> None:
+    found, plain = run(arrangement, name), run(arrangement, "plain")
+    assert found.facts["repeats"] == 2
+    for ours, theirs in zip(found.weights, plain.weights, strict=True):
+        assert distance(ours, theirs) < 1e-12
 
 
 @pytest.mark.parametrize("kind", ["value", "norm", "global_norm"])

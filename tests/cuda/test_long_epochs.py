@@ -1,0 +1,66 @@
+"""Epochs of many windows, of further examples, of loss scaling and of streams, copy by copy.
+
+Kernels compute nothing here, so losses are garbage and nobody looks at them.
+"""
+
+from typing import Any
+
+import pytest
+
+from bench.spec.variant import Variant
+from tests.cuda.measured_epoch import MeasuredEpoch, NotMeasured, measure
+from tests.cuda.stack import Stack
+from tests.training_made import variant_of
+
+BATCH = 16
+EXAMPLE_BYTES = 28 * 28 + 8 + 8
+"""An image, a label and an index."""
+
+CASES: dict[str, dict[str, Any]] = {
+    "several windows": {},
+    "augmented": {"examples": 11_000, "max_steps": 100},
+    "bijection": {"examples": 11_000_000, "max_steps": 100},
+    "loss scaling": {"precision": "mixed_float16", "max_steps": 100},
+    "clipping": {"clip": "global_norm", "max_steps": 100},
+    "stream": {"pipeline": "tfdata", "max_steps": 100},
+}
+
+
+def variant(case: str) -> Variant:
+    common = {"dataset": "synthetic", "examples": 5500, "hidden": (20,), "epochs": 1}
+    return variant_of(**{**common, "global_batch_size": BATCH, "jit": "none", **CASES[case]})
+
+
+@pytest.fixture(scope="module")
+def measured(
+    cuda_stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, MeasuredEpoch | NotMeasured]:
+    """Each case, in one process for all of them."""
+    folder = tmp_path_factory.mktemp("counts")
+    found = measure(cuda_stack, [variant(case) for case in CASES], 1, folder)
+    return dict(zip(CASES, found, strict=True))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "stream"])
+def test_an_epoch_is_one_upload_and_one_read_however_it_is_made_up(
+    measured: dict[str, MeasuredEpoch | NotMeasured], case: str
+) -> None:
+    found = measured[case]
+    assert isinstance(found, MeasuredEpoch), found
+    (device,) = found.epoch.devices
+    assert found.steps >= 100
+    assert (device.d2h_copies, device.h2d_big_copies) == (1, 0)
+    # The key of a bijection goes up once, whatever the number of windows.
+    assert device.h2d_copies <= 2
+
+
+def test_a_stream_ships_bytes_and_fetches_nothing(
+    measured: dict[str, MeasuredEpoch | NotMeasured],
+) -> None:
+    found = measured["stream"]
+    assert isinstance(found, MeasuredEpoch), found
+    (device,) = found.epoch.devices
+    shipped = found.steps * BATCH * EXAMPLE_BYTES
+    # A few batches ahead of the last step, and the clock of the loop's waits.
+    assert shipped <= device.h2d_bytes <= 1.1 * shipped + found.steps * 16
+    assert device.d2h_copies <= 2
