@@ -7,20 +7,24 @@ Usage:
 
 NCCL is told by its environment to log its start into a file of this process's own. It logs
 nothing during training: what is logged of each call (COLL) is not asked for. Where the user has
-set NCCL_DEBUG, nothing is changed and nothing known.
+asked for more than warnings (NCCL_DEBUG), nothing is changed and nothing known.
 """
 
 import contextlib
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 
 _DEBUG = "NCCL_DEBUG"
+_QUIET = ("", "VERSION", "WARN")
+"""Values of it with which NCCL says nothing of its transports, as many clusters have them."""
 # As the strings of libnccl.so.2 2.32.3 have them; pattern 4 is a ring.
 _CHANNEL = re.compile(r"NCCL INFO (?:Channel|CollNet) \S+ : .* via (.+)")
 _RING = re.compile(r"NCCL INFO Pattern 4, .* nChannels [1-9]\d*, .*\btype (\w+)/\w+")
+_WARNING = "NCCL WARN"
 _NVLS = "NCCL INFO Connected NVLS tree"
 
 
@@ -33,7 +37,7 @@ def nccl_log(
     That returns None where NCCL was not used, as without ``several_gpus``, or its log is the
     user's.
     """
-    if not several_gpus or _DEBUG in environ:
+    if not several_gpus or environ.get(_DEBUG, "").upper() not in _QUIET:
         yield lambda: None
         return
     with tempfile.TemporaryDirectory(prefix="trainbench-nccl-") as folder:
@@ -45,6 +49,8 @@ def nccl_log(
         try:
             yield lambda: transports(_text(log)) or None
         finally:
+            # Where they would have gone.
+            sys.stderr.writelines(line for line in _text(log).splitlines(True) if _WARNING in line)
             for name, value in before.items():
                 if value is None:
                     environ.pop(name, None)

@@ -55,7 +55,7 @@ def test_nccl_is_told_to_log_within_the_block_alone() -> None:
     assert not log.exists()
 
 
-@pytest.mark.parametrize(("several_gpus", "environ"), [(False, {}), (True, {"NCCL_DEBUG": "WARN"})])
+@pytest.mark.parametrize(("several_gpus", "environ"), [(False, {}), (True, {"NCCL_DEBUG": "INFO"})])
 def test_what_the_user_set_stays_and_one_gpu_needs_none(
     several_gpus: bool, environ: dict[str, str]
 ) -> None:
@@ -63,3 +63,15 @@ def test_what_the_user_set_stays_and_one_gpu_needs_none(
     with nccl_log(several_gpus, environ) as read:
         assert environ == before
         assert read() is None
+
+
+def test_a_cluster_that_asks_for_warnings_gets_them_and_the_transport_is_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environ = {"NCCL_DEBUG": "WARN", "NCCL_DEBUG_FILE": "elsewhere"}
+    before, warning = dict(environ), "node:1:2 [0] NCCL WARN Call to ibv_create_qp failed\n"
+    with nccl_log(several_gpus=True, environ=environ) as read:
+        Path(environ["NCCL_DEBUG_FILE"]).write_text(warning + channel("[send] via NET/Socket/0"))
+        assert read() == ["NET/Socket"]
+    assert environ == before
+    assert capsys.readouterr().err == warning
