@@ -3,8 +3,8 @@
 Usage:
     for check in examine(): print(check.state, check.name, check.found, check.remedy)
 
-TensorFlow and Ray are tried at once, each in a process of its own: this one imports neither,
-takes no GPU, and leaves nothing running.
+TensorFlow and Ray are tried in a process each: this one imports neither, takes no GPU, and leaves
+nothing running.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.datasets.fetch import verify
-from bench.execution.asking import asking
+from bench.execution.asking import Reply, asking
 from bench.execution.checks import (
     Check,
     data_check,
@@ -37,25 +37,35 @@ RESULTS = Path("results/runs")
 
 def examine(address: str | None = None, results: Path = RESULTS) -> list[Check]:
     """Look at all that a run needs; Ray by a local start, or at ``address`` where given."""
-    to_ray = [address] if address else []
     facts = environment()
     held = _held(facts["gpus"])  # before TensorFlow is tried, which computes on them
-    with (
-        asking("bench.training.probe") as tensorflow,
-        asking("bench.execution.ray_probe", *to_ray) as ray,
-    ):
-        seen = tensorflow()
-        return [
-            *python_checks(facts),
-            *machine_checks(facts),
-            gpu_check(facts, cards_on_bus()),
-            *use_checks(facts, held),
-            data_check(verify()),
-            _disk(results),
-            *tensorflow_checks(seen, facts),
-            *cuda_checks(seen, facts),
-            ray_check(ray(), address),
-        ]
+    tensorflow, ray = _tried(address, in_turn=bool(facts["gpus"]))
+    return [
+        *python_checks(facts),
+        *machine_checks(facts),
+        gpu_check(facts, cards_on_bus()),
+        *use_checks(facts, held),
+        data_check(verify()),
+        _disk(results),
+        *tensorflow_checks(tensorflow, facts),
+        *cuda_checks(tensorflow, facts),
+        ray_check(ray, address),
+    ]
+
+
+def _tried(address: str | None, in_turn: bool) -> tuple[Reply, Reply]:
+    """What TensorFlow's probe and Ray's reply.
+
+    Where there are GPUs they run ``in_turn``: Ray's counts those as busy that TensorFlow's is on.
+    """
+    module, arguments = "bench.execution.ray_probe", [address] if address else []
+    with asking("bench.training.probe") as answer:
+        if not in_turn:
+            with asking(module, *arguments) as ray:
+                return answer(), ray()
+        tensorflow = answer()
+    with asking(module, *arguments) as ray:
+        return tensorflow, ray()
 
 
 def _held(cards: Sequence[Mapping[str, Any]]) -> dict[int, tuple[list[int], int | None]]:
