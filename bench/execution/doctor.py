@@ -9,11 +9,10 @@ nothing running.
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.datasets.fetch import verify
+from bench.errors import ResourceError
 from bench.execution.asking import Reply, asking
 from bench.execution.checks import (
     Check,
@@ -26,8 +25,8 @@ from bench.execution.checks import (
 )
 from bench.execution.gpu_checks import cuda_checks, gpu_check, use_checks
 from bench.measure.environment import environment
-from bench.measure.gpu import cards_on_bus
-from bench.measure.occupancy import IDLE_BYTES, occupancy
+from bench.measure.gpu import Gpu, cards_on_bus, visible_gpus
+from bench.measure.occupancy import Occupancy, occupancy
 
 __all__ = ["RESULTS", "Check", "examine"]
 
@@ -38,13 +37,13 @@ RESULTS = Path("results/runs")
 def examine(address: str | None = None, results: Path = RESULTS) -> list[Check]:
     """Look at all that a run needs; Ray by a local start, or at ``address`` where given."""
     facts = environment()
-    held = _held(facts["gpus"])  # before TensorFlow is tried, which computes on them
+    uses = _uses()  # before TensorFlow is tried, which computes on them
     tensorflow, ray = _tried(address, in_turn=bool(facts["gpus"]))
     return [
         *python_checks(facts),
         *machine_checks(facts),
         gpu_check(facts, cards_on_bus()),
-        *use_checks(facts, held),
+        *use_checks(uses),
         data_check(verify()),
         _disk(results),
         *tensorflow_checks(tensorflow, facts),
@@ -68,14 +67,13 @@ def _tried(address: str | None, in_turn: bool) -> tuple[Reply, Reply]:
         return tensorflow, ray()
 
 
-def _held(cards: Sequence[Mapping[str, Any]]) -> dict[int, tuple[list[int], int | None]]:
-    """By index, the processes that compute on a card, and what is taken beyond an idle one."""
-    held = {}
-    for card in cards:
-        found = occupancy(card["uuid"])
-        taken_bytes = found.held_bytes if (found.held_bytes or 0) > IDLE_BYTES else None
-        held[card["index"]] = list(found.computing), taken_bytes
-    return held
+def _uses() -> dict[Gpu, Occupancy]:
+    """What is on each GPU that a run started here would have."""
+    try:
+        found = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return {gpu: occupancy(gpu.uuid) for gpu in found}
+    except ResourceError:  # a run would be refused, as the check of Ray says
+        return {}
 
 
 def _disk(folder: Path) -> Check:

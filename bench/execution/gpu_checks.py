@@ -1,7 +1,7 @@
 """The doctor's checks of GPUs: the cards, their driver, who uses them, what TensorFlow sees.
 
 Usage:
-    gpu_check(environment, on_bus), use_checks(environment, held), cuda_checks(reply, environment)
+    gpu_check(environment, on_bus), use_checks(uses), cuda_checks(reply, environment)
 
 Facts come as plain data, as in ``bench.execution.checks``.
 """
@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.execution.checks import Check
-from bench.execution.gpu_support import INSTALL_CUDA, first_unserved, unloadable, visible_cards
+from bench.execution.gpu_support import INSTALL_CUDA, first_unserved, unloadable
+from bench.measure.gpu import Gpu
+from bench.measure.occupancy import IDLE_BYTES, Occupancy
 
 _Facts = Mapping[str, Any]
 
@@ -48,30 +50,25 @@ def gpu_check(facts: _Facts, on_bus: Sequence[str]) -> Check:
     )
 
 
-def use_checks(facts: _Facts, held: Mapping[int, tuple[Sequence[int], int | None]]) -> list[Check]:
-    """Whether others compute on the visible cards; nothing where there are none.
+def use_checks(uses: Mapping[Gpu, Occupancy]) -> list[Check]:
+    """What a run would leave out since others use it; nothing where there are no GPUs.
 
-    ``held`` gives, by a card's index, the processes that compute on it and the bytes that are
-    taken beyond what an idle card holds, None where the driver does not say.
+    ``uses`` holds the GPUs that a run would have, judged as the run judges them as it starts. It
+    goes on without those that are busy: only where all are is that a fault.
     """
-    cards = [card["index"] for card in visible_cards(facts)]
-    if not cards:
+    if not uses:
         return []
-    busy = {i: held[i][0] for i in cards if i in held and held[i][0]}
-    taken = {i: held[i][1] for i in cards if i in held and not held[i][0]}
-    found = [f"GPU {i} computes for process {', '.join(map(str, p))}" for i, p in busy.items()]
+    busy = {gpu: why for gpu, use in uses.items() if (why := use.busy(None))}
+    found = [f"a run leaves out GPU {gpu.token}: {why}" for gpu, why in busy.items()]
     found += [
-        f"GPU {i} holds {count_bytes / 1e9:.1f} GB of no process to be seen"
-        for i, count_bytes in taken.items()
-        if count_bytes
+        f"GPU {gpu.token} holds {held_bytes / 1e9:.1f} GB of no process to be seen"
+        for gpu, use in uses.items()
+        if gpu not in busy and (held_bytes := use.excess_bytes(0)) > IDLE_BYTES
     ]
-    if not busy:
-        return [Check("GPU use", "ok", "; ".join(found) or "nobody else computes on them")]
-    free = ",".join(str(i) for i in cards if i not in busy)
-    remedy = "end what runs there"
-    if free:
-        remedy = f"{remedy}, or leave it out: CUDA_VISIBLE_DEVICES={free}"
-    return [Check("GPU use", "broken", "; ".join(found), remedy)]
+    text = "; ".join(found) or "nobody else computes on them"
+    if len(busy) < len(uses):
+        return [Check("GPU use", "ok", text)]
+    return [Check("GPU use", "broken", text, "end what runs there, or use --device cpu")]
 
 
 def cuda_checks(reply: _Facts, facts: _Facts) -> list[Check]:

@@ -6,6 +6,8 @@ import pytest
 
 from bench.execution.checks import Check
 from bench.execution.gpu_checks import cuda_checks, gpu_check, use_checks
+from bench.measure.gpu import Gpu
+from bench.measure.occupancy import Occupancy
 from tests.execution.nodes_made import card, node
 
 SEEN = "GPUs in TensorFlow"
@@ -32,11 +34,29 @@ def _seen(facts: dict[str, Any], **reply: Any) -> Check:
     return _named(cuda_checks(_reply(**reply), facts), SEEN)
 
 
+MEMORY_BYTES = 80 * 10**9
+
+
+def _use(*pids: int, held_bytes: int = 0) -> Occupancy:
+    return Occupancy(pids, held_bytes, MEMORY_BYTES)
+
+
+IDLE = _use()
+
+
+def _used(*uses: Occupancy) -> dict[Gpu, Occupancy]:
+    cards = (
+        Gpu(i, "H100", f"GPU-{i}", f"0000:0{i}:00.0", MEMORY_BYTES, "9.0", mig=False)
+        for i in range(len(uses))
+    )
+    return dict(zip(cards, uses, strict=True))
+
+
 def test_a_sound_node_has_nothing_to_mend() -> None:
     facts = node(*(card(i) for i in range(8)))
     checks = [
         gpu_check(facts, ()),
-        *use_checks(facts, {i: ([], None) for i in range(8)}),
+        *use_checks(_used(*[IDLE] * 8)),
         *cuda_checks(_reply(gpus=[{}] * 8), facts),
     ]
     assert {check.state for check in checks} == {"ok"}
@@ -45,7 +65,7 @@ def test_a_sound_node_has_nothing_to_mend() -> None:
 
 def test_a_node_without_gpus_has_nothing_to_check_in_cuda() -> None:
     assert gpu_check(node(), ()).state == "ok"
-    assert use_checks(node(), {}) == []
+    assert use_checks({}) == []
     assert cuda_checks(_reply(), node()) == []
 
 
@@ -79,24 +99,22 @@ def test_an_old_driver_is_named_and_wants_an_update() -> None:
     assert _seen(node(card(0), cuda="12.4")).remedy == check.remedy
 
 
-def test_a_card_that_another_computes_on_is_to_be_freed_or_left_out() -> None:
-    facts = node(card(0), card(1), card(2))
-    (check,) = use_checks(facts, {0: ([], None), 1: ([4242, 7], 10**9), 2: ([], None)})
+def test_a_run_does_without_the_cards_that_others_use() -> None:
+    (check,) = use_checks(_used(IDLE, _use(4242, 7), IDLE))
+    assert check.state == "ok"
+    assert "GPU 1" in check.found and "4242, 7" in check.found
+
+
+def test_no_card_that_is_free_is_a_fault() -> None:
+    (check,) = use_checks(_used(_use(4242), _use(held_bytes=MEMORY_BYTES // 2)))
     assert check.state == "broken"
-    assert "4242, 7" in check.found
-    assert check.remedy and "CUDA_VISIBLE_DEVICES=0,2" in check.remedy
+    assert "GPU 0" in check.found and "GPU 1" in check.found
 
 
-def test_memory_of_no_process_is_told_and_no_fault() -> None:
-    (check,) = use_checks(node(card(0)), {0: ([], 900_000_000)})
+def test_a_little_memory_of_no_process_is_told_and_no_fault() -> None:
+    (check,) = use_checks(_used(_use(held_bytes=900_000_000)))
     assert check.state == "ok"
     assert "0.9 GB" in check.found
-
-
-def test_a_busy_card_that_is_hidden_is_nobody_s_concern() -> None:
-    facts = node(card(0), card(1), variables={"CUDA_VISIBLE_DEVICES": "1"})
-    (check,) = use_checks(facts, {0: ([4242], 10**9), 1: ([], None)})
-    assert check.state == "ok"
 
 
 def test_a_library_that_does_not_load_is_named_in_the_loaders_words() -> None:
