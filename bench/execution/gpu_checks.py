@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.execution.checks import Check
-from bench.execution.gpu_support import INSTALL_CUDA, first_unserved, unloadable
+from bench.execution.gpu_support import INSTALL_CUDA, first_unserved, unloadable, visible_cards
 from bench.measure.gpu import Gpu
 from bench.measure.occupancy import IDLE_BYTES, Occupancy
 
@@ -98,15 +98,13 @@ def _libraries(reply: _Facts, facts: _Facts) -> Iterator[Check]:
 
 def _seen(reply: _Facts, facts: _Facts) -> Check:
     cards, seen, name = facts["gpus"], len(reply["gpus"]), "GPUs in TensorFlow"
-    visible = facts["variables"].get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        # Of a card split by MIG, CUDA takes one instance, and then no other card.
-        expected = 1 if any(card["mig"] for card in cards) else len(cards)
-    else:
-        expected = len([token for token in visible.split(",") if token.strip() not in ("", "-1")])
+    visible = visible_cards(facts)
+    # Of a card split by MIG, CUDA takes one instance, and then no other card.
+    expected = 1 if any(card["mig"] for card in visible) else len(visible)
     found = f"{seen} of {len(cards)}"
     if expected == 0:
-        found = f"none: hidden by CUDA_VISIBLE_DEVICES={visible!r}"
+        variable = facts["variables"]["CUDA_VISIBLE_DEVICES"]
+        found = f"none: hidden by CUDA_VISIBLE_DEVICES={variable!r}"
         return Check(name, "missing", found, "unset CUDA_VISIBLE_DEVICES to train on them")
     if seen >= expected:
         return Check(name, "ok", found)

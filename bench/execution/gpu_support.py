@@ -17,14 +17,14 @@ Nobody has reported either way of 10.x (B200), whose code is PTX, too: it is not
 ``bench doctor`` trains a step on it. Any library of CUDA 12 needs a driver of CUDA 12.
 """
 
-import itertools
 import socket
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import ResourceError
+from bench.measure.gpu import visible_entries
 
 _TENSORFLOW = "2.21."
 _OLDEST_CAPABILITY = (6, 0)
@@ -121,20 +121,24 @@ def unloadable(failures: Mapping[str, str], library_path: Iterable[str]) -> Faul
 
 
 def visible_cards(facts: _Facts) -> list[_Facts]:
-    """The cards of an environment that CUDA_VISIBLE_DEVICES leaves."""
+    """The cards of an environment that CUDA_VISIBLE_DEVICES leaves, in its order."""
     listed = (facts["variables"] or {}).get("CUDA_VISIBLE_DEVICES")
     if listed is None:
         return list(facts["gpus"])
-    # As CUDA does: what stands after an entry that names no device is not looked at.
-    entries = (token.strip() for token in listed.split(","))
-    tokens = list(itertools.takewhile(lambda token: token not in ("", "-1"), entries))
-    return [card for card in facts["gpus"] if _named(card, tokens)]
+    found = []
+    for entry in visible_entries(listed):
+        card = next((card for card in facts["gpus"] if _is_named(card, entry)), None)
+        if card is None:  # as CUDA does: what follows is not looked at
+            break
+        if card not in found:
+            found.append(card)
+    return found
 
 
-def _named(card: _Facts, tokens: Collection[str]) -> bool:
+def _is_named(card: _Facts, entry: str) -> bool:
     uuids = [card["uuid"], *(instance["uuid"] for instance in card["instances"])]
-    shortened = tuple(token for token in tokens if token.startswith(("GPU-", "MIG-")))
-    return str(card["index"]) in tokens or any(u.startswith(shortened) for u in uuids)
+    shortened = entry.startswith(("GPU-", "MIG-")) and len(entry) > len("GPU-")
+    return entry == str(card["index"]) or (shortened and any(u.startswith(entry) for u in uuids))
 
 
 def _version(text: str | None) -> tuple[int, int] | None:

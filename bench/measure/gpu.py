@@ -127,14 +127,18 @@ def visible_gpus(variable: str | None) -> tuple[Gpu, ...]:
     cards = () if variable is not None and hides_all(variable) else gpus()
     if variable is None or not cards:
         return tuple(gpu for card in cards for gpu in (card.instances if card.mig else (card,)))
-    tokens = (token.strip() for token in variable.split(","))
-    named = itertools.takewhile(lambda token: token not in _NO_GPU, tokens)
-    return tuple(dict.fromkeys(map(resolve_visible, named)))
+    return tuple(dict.fromkeys(map(resolve_visible, visible_entries(variable))))
 
 
 def hides_all(variable: str) -> bool:
     """Whether a CUDA_VISIBLE_DEVICES names no GPU at all."""
-    return variable.partition(",")[0].strip() in _NO_GPU
+    return not visible_entries(variable)
+
+
+def visible_entries(variable: str) -> tuple[str, ...]:
+    """The entries of a CUDA_VISIBLE_DEVICES, as CUDA reads it: up to one that means no GPU."""
+    entries = (entry.strip() for entry in variable.split(","))
+    return tuple(itertools.takewhile(lambda entry: entry not in _NO_GPU, entries))
 
 
 def gpu_processes(uuid: str) -> tuple[GpuProcess, ...] | None:

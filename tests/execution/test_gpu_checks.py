@@ -149,6 +149,9 @@ def test_a_build_without_cuda_is_said_to_be_one() -> None:
         ("1", 1, "ok"),
         ("-1", 0, "missing"),
         ("", 0, "missing"),
+        ("NoDevFiles", 0, "missing"),
+        ("0,-1,1", 1, "ok"),
+        ("1,7,0", 1, "ok"),
     ],
 )
 def test_how_many_cards_should_be_seen_follows_what_is_visible(
