@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.datasets.fashion_mnist import FileCheck
-from bench.execution.gpu_support import INSTALL_CUDA
+from bench.execution.gpu_support import INSTALL_CUDA, node_gpu_fault
 
 State = Literal["ok", "missing", "broken"]
 _Facts = Mapping[str, Any]
@@ -113,7 +113,7 @@ def data_check(files: Sequence[FileCheck]) -> Check:
 
 
 def ray_check(reply: _Facts, address: str | None) -> Check:
-    """Whether a run could start on Ray, and whether its nodes are alike."""
+    """Whether a run could start on Ray, and whether its nodes can train and are alike."""
     where = f"the cluster at {address}" if address else "a local start"
     if reply["error"]:
         reason, _, remedy = reply["error"].rpartition(": ")
@@ -124,15 +124,25 @@ def ray_check(reply: _Facts, address: str | None) -> Check:
     cores = sum(node["cpu"]["usable_cores"] for node in nodes.values())
     gpus = sum(len(node["gpus"]) for node in nodes.values())
     found = f"{where} works (nodes: {len(nodes)}, cores: {cores}, GPUs: {gpus})"
-    unlike = [
+    # Of this machine, they are checked already.
+    faults = {name: fault for name, n in nodes.items() if address and (fault := node_gpu_fault(n))}
+    if faults:
+        reasons = "; ".join(f"node {name}: {fault.found}" for name, fault in faults.items())
+        remedies = dict.fromkeys(fault.remedy for fault in faults.values())
+        return Check("Ray", "broken", f"{found}, but {reasons}", "; ".join(remedies))
+    if unlike := _unlike(nodes):
+        found = f"{found}, but versions differ: {'; '.join(unlike)}"
+        return Check("Ray", "broken", found, "install the same versions on every node")
+    return Check("Ray", "ok", found)
+
+
+def _unlike(nodes: Mapping[str, _Facts]) -> list[str]:
+    """The packages whose versions differ among nodes, with those versions."""
+    return [
         f"{package} ({', '.join(versions)})"
         for package in _SAME_ON_ALL_NODES
         if len(versions := sorted({str(n["packages"].get(package)) for n in nodes.values()})) > 1
     ]
-    if unlike:
-        found = f"{found}, but versions differ: {'; '.join(unlike)}"
-        return Check("Ray", "broken", found, "install the same versions on every node")
-    return Check("Ray", "ok", found)
 
 
 def disk_check(folder: str, free_bytes: int, writable: bool) -> Check:

@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.execution.checks import Check
-from bench.execution.gpu_support import INSTALL_CUDA, first_unserved, unloadable, visible_cards
+from bench.execution.gpu_support import (
+    INSTALL_CUDA,
+    first_unserved,
+    node_gpu_fault,
+    unloadable,
+    visible_cards,
+)
 from bench.measure.gpu import Gpu
 from bench.measure.occupancy import IDLE_BYTES, Occupancy
 
@@ -23,16 +29,15 @@ _PTXAS_FLAG = "XLA_FLAGS=--xla_gpu_cuda_data_dir=FOLDER, the nvidia/cuda_nvcc of
 def gpu_check(facts: _Facts, on_bus: Sequence[str]) -> Check:
     """The cards and their driver; ``on_bus`` are those that the kernel sees."""
     cards, driver = facts["gpus"], facts["driver"]
-    if facts["gpu_error"]:
-        found, _, remedy = facts["gpu_error"].rpartition(": ")
-        return Check("GPUs", "broken", found, remedy)
+    fault = node_gpu_fault(facts)
     if cards:
         version = f"driver {driver['version']}, CUDA up to {driver['cuda']}"
         found = f"{', '.join(_named(cards))} ({version})"
-        fault = first_unserved(facts)
         if fault:
             return Check("GPUs", "broken", f"{found}: {fault.found}", fault.remedy)
         return Check("GPUs", "ok", found)
+    if fault:
+        return Check("GPUs", "broken", fault.found, fault.remedy)
     if not on_bus:
         return Check("GPUs", "ok", "none: trials run on the CPU")
     if driver:

@@ -75,6 +75,14 @@ def first_unserved(facts: _Facts) -> Fault | None:
     return next((fault for fault in faults if fault), None)
 
 
+def node_gpu_fault(facts: _Facts) -> Fault | None:
+    """What an environment says against its GPUs: the driver's own error, or an unserved card."""
+    if facts["gpu_error"]:
+        found, _, remedy = facts["gpu_error"].rpartition(": ")
+        return Fault(found, remedy)
+    return first_unserved(facts)
+
+
 def unserved(card: _Facts, driver: _Facts | None) -> Fault | None:
     """Why TensorFlow 2.21 cannot train on ``card``; what nobody knows is no reason."""
     capability, cuda = _version(card["compute_capability"]), _version((driver or {}).get("cuda"))

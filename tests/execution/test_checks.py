@@ -15,6 +15,7 @@ from bench.execution.checks import (
     ray_check,
     tensorflow_checks,
 )
+from tests.execution.nodes_made import card, node
 
 GIB = 2**30
 MEMORY = {
@@ -152,7 +153,7 @@ def test_data_that_is_nowhere_is_missing_and_a_damaged_copy_is_broken(tmp_path: 
 
 
 def _node(**packages: str) -> dict[str, Any]:
-    return {"cpu": {"usable_cores": 8}, "gpus": [{}], "packages": packages}
+    return {**node(card(0)), "cpu": {"usable_cores": 8}, "packages": packages}
 
 
 def test_a_cluster_of_equal_nodes_is_counted() -> None:
@@ -168,6 +169,22 @@ def test_nodes_of_different_versions_are_a_fault() -> None:
     check = ray_check({"error": None, "nodes": nodes}, "head:6379")
     assert check.state == "broken"
     assert "tensorflow (2.20.0, 2.21.0)" in check.found
+
+
+def test_a_node_whose_gpus_cannot_train_is_a_fault_of_the_cluster() -> None:
+    cpu = {"usable_cores": 8}
+    nodes = {
+        "sound": node(card(0), cpu=cpu),
+        "old": node(card(0), cuda="12.4", cpu=cpu),
+        "dead": node(gpu_error="the NVIDIA driver does not answer: reboot", cpu=cpu),
+    }
+    check = ray_check({"error": None, "nodes": nodes}, "head:6379")
+    assert check.state == "broken"
+    assert "node old" in check.found and "node dead" in check.found
+    assert "node sound" not in check.found
+    assert check.remedy and "CUDA 12.5" in check.remedy and "reboot" in check.remedy
+    # A local Ray's node is this machine, which has a check of its own.
+    assert ray_check({"error": None, "nodes": {"old": nodes["old"]}}, None).state == "ok"
 
 
 def test_a_ray_that_fails_on_purpose_gives_its_own_remedy_and_another_the_logs() -> None:
