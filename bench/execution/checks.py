@@ -23,6 +23,7 @@ _LEAST_MEMORY_BYTES = 2 * 2**30
 _LEAST_SHARED_BYTES = 2**30
 _LEAST_DISK_BYTES = 2**30
 _INSTALL = "make install, or pip install trainbench"
+_WRONG = "the device computes wrongly: update its driver, then test it (dcgmi diag, dmesg)"
 _SAME_ON_ALL_NODES = ("tensorflow", "keras", "ray", "numpy", "trainbench")
 
 
@@ -172,7 +173,8 @@ def _no_tensorflow(reply: _Facts) -> Check:
 def _xla(reply: _Facts) -> Check:
     if reply["xla"] is None:
         return Check("XLA", "ok", "compiles")
-    return Check("XLA", "broken", reply["xla"], f'use jit = "none", or {INSTALL_CUDA}')
+    remedy = _WRONG if _is_wrong(reply["xla"]) else f'use jit = "none", or {INSTALL_CUDA}'
+    return Check("XLA", "broken", reply["xla"], remedy)
 
 
 def _strategies(reply: _Facts) -> Check:
@@ -182,8 +184,16 @@ def _strategies(reply: _Facts) -> Check:
     if not failing:
         return Check("Strategies", "ok", found)
     reasons = "; ".join(f"{name}: {reason}" for name, reason in failing.items())
-    remedy = f"leave {', '.join(failing)} out of suites, or {INSTALL_CUDA}"
-    return Check("Strategies", "broken", f"{found}; {reasons}", remedy)
+    refused = [name for name, reason in failing.items() if not _is_wrong(reason)]
+    remedies = [_WRONG] if len(refused) < len(failing) else []
+    if refused:
+        remedies.append(f"leave {', '.join(refused)} out of suites, or {INSTALL_CUDA}")
+    return Check("Strategies", "broken", f"{found}; {reasons}", "; ".join(remedies))
+
+
+def _is_wrong(reason: str) -> bool:
+    """Whether the probe's trial ran, and its result is wrong."""
+    return reason.startswith(ArithmeticError.__name__)
 
 
 def _gb(count_bytes: int) -> str:

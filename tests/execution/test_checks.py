@@ -134,6 +134,20 @@ def test_what_does_not_compile_or_distribute_keeps_tensorflows_reason() -> None:
     assert found == "one_device, multi_worker work; mirrored: InternalError: NCCL"
 
 
+def test_a_wrong_result_is_the_device_s_and_no_installation_mends_it() -> None:
+    wrong = "ArithmeticError: a result is 0.0, not 8.0"
+    strategies = {"one_device": wrong, "mirrored": wrong, "multi_worker": None}
+    checks = tensorflow_checks(_reply(xla=wrong, strategies=strategies), _facts())
+    for name in ("XLA", "Strategies"):
+        check = _named(checks, name)
+        assert check.state == "broken"
+        assert check.remedy and "driver" in check.remedy and "install" not in check.remedy
+
+    strategies["mirrored"] = "InternalError: NCCL"
+    both = _named(tensorflow_checks(_reply(strategies=strategies), _facts()), "Strategies").remedy
+    assert both and "driver" in both and "leave mirrored out" in both
+
+
 def _files(folder: Path, place: str, *problems: str | None) -> list[FileCheck]:
     return [FileCheck(folder / str(i), place, p is None, p) for i, p in enumerate(problems)]
 
