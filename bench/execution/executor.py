@@ -88,7 +88,15 @@ class WarmingUp:
     """Kinds of trials that are begun on each node."""
 
 
-Event = Started | EpochEnded | Waiting | Expected | WarmingUp | LeftOut
+@dataclass(frozen=True)
+class Warned:
+    """Something makes the times of a run doubtful, told before the first trial."""
+
+    reason: str
+    """In one line."""
+
+
+Event = Started | EpochEnded | Waiting | Expected | WarmingUp | LeftOut | Warned
 """``LeftOut``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 

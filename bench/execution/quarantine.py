@@ -48,8 +48,11 @@ class Quarantine:
         self._holders: dict[str, dict[str, Any]] = {}
         self.left_out: list[LeftOut] = []
         """In the order in which they were found unfit."""
+        self.warnings: list[str] = []
+        """Of GPUs that are used all the same, as the run started."""
         for node, seen in nodes.items():
             self.left_out += seen.left_out
+            self.warnings += seen.warnings
             unfit = {gpu.name: gpu for gpu in seen.gpus if gpu.unfit}
             # What Ray has given to somebody is waited for as ever, and looked at before each trial.
             held = self._hold(node, unfit.keys(), _free_on(node)) if unfit else ()

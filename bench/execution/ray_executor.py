@@ -34,7 +34,7 @@ from bench.execution.address import answers, found_at
 from bench.execution.board import Board
 from bench.execution.cluster import Cluster, Device
 from bench.execution.device_fitness import Allotment, hidden_by
-from bench.execution.executor import Limits, OnEvent
+from bench.execution.executor import Limits, OnEvent, Warned
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
 from bench.execution.interrupt import unheard
@@ -195,6 +195,8 @@ class RayExecutor:
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
         for left_out in [*filter(None, [self._hidden]), *self._quarantine.left_out]:
             on_event(left_out)
+        for warning in self._quarantine.warnings:
+            on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         check_on_nodes(fleet.trials, on_each_node)
         if self._cluster.has_gpus:

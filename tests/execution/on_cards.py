@@ -64,6 +64,7 @@ def main(out: str, suite: str, *comes: str) -> dict[str, Any]:
     return {
         "lanes": invocation.lanes,
         "told": [left.model_dump(mode="json") for left in watching.left_out],
+        "warnings": invocation.warnings,
         "kept": [left.model_dump(mode="json") for left in invocation.left_out],
         "records": [record.model_dump(mode="json") for record in folder.records(all_attempts=True)],
     }
