@@ -115,18 +115,30 @@ class Quarantine:
         ]
 
     def check_instances(self, trials: Iterable[Trial]) -> None:
-        """Raise ResourceError where a trial has several replicas in a process on MIG instances.
+        """Raise ResourceError where a trial of several replicas may get MIG instances.
 
-        CUDA gives a process one instance, whatever CUDA_VISIBLE_DEVICES names.
+        CUDA gives a process one instance, whatever CUDA_VISIBLE_DEVICES names, and NCCL takes two
+        of a card for one GPU twice.
         """
-        split = [n.host for n in self._nodes.values() if any(gpu.is_instance for gpu in n.gpus)]
-        most = max((trial.variant.replicas for trial in trials), default=1)
-        if split and most > 1:
-            raise ResourceError(
-                f"a trial asks for {most} replicas in one process, but the GPUs of "
-                f"{', '.join(sorted(split))} are MIG instances, of which CUDA gives a process one: "
-                "set replicas = 1, leave those nodes out, or turn MIG off there"
+        most = max((trial.variant.total_replicas for trial in trials), default=1)
+        used = [(seen.host, gpu) for n, seen in self._nodes.items() for gpu in self._used(n, seen)]
+        split = sorted({host for host, gpu in used if gpu.is_instance})
+        if most == 1 or not split:
+            return
+        if all(gpu.is_instance for _, gpu in used):
+            remedy = "set replicas and workers to 1, or turn MIG off there"
+        else:
+            remedy = (
+                "leave those nodes out, or start Ray there with a CUDA_VISIBLE_DEVICES that names "
+                "whole cards, since Ray chooses among all"
             )
+        raise ResourceError(
+            f"a trial asks for {most} replicas, but GPUs of {', '.join(split)} are MIG instances, "
+            f"of which CUDA gives a process one and NCCL takes one of a card: {remedy}"
+        )
+
+    def _used(self, node: str, seen: SeenNode) -> list[SeenGpu]:
+        return [gpu for gpu in seen.gpus if gpu.name not in self._names.get(node, ())]
 
 
 def look_at_nodes(logical: bool) -> dict[str, SeenNode]:

@@ -9,6 +9,7 @@ A card is never empty: the screen, a service of CUDA's or the driver hold some o
 card than on another. Some drivers list no processes (WSL2, containers, MPS), but count memory.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -69,7 +70,7 @@ class Occupancy:
         return excess_bytes if excess_bytes > IDLE_BYTES else 0
 
     def _is_much(self, count_bytes: int) -> bool:
-        return bool(self.memory_bytes) and count_bytes > BUSY_SHARE * (self.memory_bytes or 0)
+        return count_bytes > BUSY_SHARE * (self.memory_bytes or math.inf)
 
 
 @dataclass(frozen=True)

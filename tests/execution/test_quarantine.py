@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 
+from bench.errors import ResourceError
+from bench.execution.device_fitness import SeenGpu, SeenNode
+from bench.execution.quarantine import Quarantine
+from bench.spec.plan import make_plan
 from tests.execution.observed import ROOT
 from tests.processes import PATIENCE_S
+from tests.suites_made import SINGLE, suite_of
+
+WHOLE = SeenGpu("0", "GPU-1")
+SLICE = SeenGpu("MIG-1", "MIG-1", is_instance=True)
+SEVERAL = {"global_batch_size": 32, "strategy": "mirrored", "replicas": 2}
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +65,30 @@ def test_a_gpu_that_ray_gave_out_again_is_held_anew_and_told_of_once(found: dict
     assert found["told"] == [["1"]]
     assert found["counts"] == 2
     assert found["then given"] == ["0", "2"]
+
+
+def refused(settings: dict[str, Any], **nodes: list[SeenGpu]) -> str:
+    """Why trials of these settings may not run on the nodes; "" where they may."""
+    seen = {node: SeenNode(node, tuple(gpus)) for node, gpus in nodes.items()}
+    try:
+        Quarantine(seen).check_instances(make_plan(suite_of(SINGLE, **settings)).trials)
+    except ResourceError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    "settings", [SEVERAL, {**SEVERAL, "strategy": "multi_worker", "workers": 2, "replicas": 1}]
+)
+def test_several_replicas_in_a_process_or_in_several_run_on_whole_cards_only(
+    settings: dict[str, Any],
+) -> None:
+    assert refused(settings, whole=[WHOLE, WHOLE]) == ""
+    assert "split" in refused(settings, split=[SLICE, SLICE])
+    mixed = refused(settings, whole=[WHOLE, WHOLE], split=[SLICE])
+    assert "split" in mixed
+    assert "CUDA_VISIBLE_DEVICES" in mixed
+
+
+def test_one_replica_runs_on_an_instance() -> None:
+    assert refused({}, whole=[WHOLE], split=[SLICE]) == ""
