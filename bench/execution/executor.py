@@ -125,6 +125,10 @@ class Executor(Protocol):
     def uses_gpus(self) -> bool:
         """Whether trials run on GPUs."""
 
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """UUIDs of the GPUs that trials may get; empty where no driver names them."""
+
     def environment(self) -> dict[str, Any]:
         """The environment of each node that trials run on, by the node's name."""
 

@@ -7,6 +7,7 @@ What one trial leaves behind (memory, threads, determinism) reaches the next, so
 says that the trials shared a process. There is no time limit.
 """
 
+import contextlib
 import functools
 import os
 import socket
@@ -16,10 +17,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.datasets.load import load_arrays, real_variants
+from bench.errors import ResourceError
 from bench.execution.device_kind import device_here
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
 from bench.execution.prune import not_run
 from bench.measure.environment import environment, variables
+from bench.measure.gpu import visible_gpus
 from bench.measure.host import peak_rss_bytes, usable_cores
 from bench.records.clock import utc_now
 from bench.records.record import EpochRecord, TrialRecord
@@ -47,6 +50,13 @@ class InProcessExecutor:
     def uses_gpus(self) -> bool:
         """Whether this machine has a GPU that TensorFlow may take."""
         return device_here().is_gpu
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """UUIDs of those that CUDA_VISIBLE_DEVICES leaves; none where the driver does not work."""
+        with contextlib.suppress(ResourceError):
+            return tuple(gpu.uuid for gpu in visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")))
+        return ()
 
     def environment(self) -> dict[str, Any]:
         """This machine's."""

@@ -70,6 +70,12 @@ class Quarantine:
         return {gpu.uuid: gpu.baseline_bytes for gpu in seen if gpu.uuid and not gpu.unfit}
 
     @property
+    def used(self) -> tuple[str, ...]:
+        """UUIDs of the GPUs that it does not do without, of those that a driver knows."""
+        used = (gpu for node, seen in self._nodes.items() for gpu in self._used(node, seen))
+        return tuple(gpu.uuid for gpu in used if gpu.uuid)
+
+    @property
     def reasons(self) -> str:
         """What is left out, and why, in one line."""
         return "; ".join(

@@ -170,6 +170,11 @@ class RayExecutor:
         """Whether trials run on GPUs."""
         return self._cluster.has_gpus
 
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """UUIDs of those that trials may get now."""
+        return self._quarantine.used
+
     def environment(self) -> dict[str, Any]:
         """Each node's, as the node itself tells it, by its name."""
         if not self._environments:

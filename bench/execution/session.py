@@ -126,7 +126,9 @@ def run_plan(
 
 def _expected(blocks: Sequence[Block], executor: Executor, folder: RunFolder) -> Expected:
     variants = {t.variant_id: t.variant for block in blocks for t in block.trials}
-    device = device_of_nodes(executor.environment(), on_gpus=executor.uses_gpus)
+    device = device_of_nodes(
+        executor.environment(), on_gpus=executor.uses_gpus, among=executor.gpus
+    )
     folders = [folder.path, *recent_runs()]
     estimate = Estimator(device, measured_times(folders, variants, device))
     return Expected(

@@ -39,6 +39,7 @@ def main() -> dict[str, Any]:
         node = next(node for node, name in ids.items() if name == "busy")
         result: dict[str, Any] = {
             "sizes": {ids[node]: size for node, size in executor._cluster.sizes.items()},
+            "used": executor.gpus,
             "left_out": [left.devices for left in found.left_out],
             "given": names_given(node, 3),
         }

@@ -41,6 +41,8 @@ def found(fake_nvml: Path) -> dict[str, Any]:
 
 def test_busy_and_hidden_gpus_are_not_counted(found: dict[str, Any]) -> None:
     assert found["sizes"] == {"busy": 3, "split": 1}
+    cards = [f"GPU-{card}000aaaa-0000-0000-0000-000000000000" for card in (1, 2, 3)]
+    assert sorted(found["used"]) == [*cards, "MIG-0000bbbb-0000-0000-0000-000000000000"]
 
 
 def test_what_is_left_out_is_named(found: dict[str, Any]) -> None:
