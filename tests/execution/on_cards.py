@@ -52,6 +52,7 @@ class Watching(Silent):
 def main(out: str, suite: str, *comes: str) -> dict[str, Any]:
     """The lanes, what was left out, the run's folder, and why it did not run."""
     ray_executor._GPU_FREE_S = quarantine._START_FREE_S = 0.5
+    quarantine._HOLD_S = 120.0  # on a slow machine, too
     executor = RayExecutor()
     with contextlib.ExitStack() as stack:
         watching = Watching(executor, stack, bool(comes))
