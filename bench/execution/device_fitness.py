@@ -129,9 +129,10 @@ def take_over(names: Sequence[str], allotment: Allotment) -> Taken | Unfit:
     Raises ResourceError where they are not as many as were asked of Ray.
     """
     if len(names) != allotment.gpus:
+        which = f" ({', '.join(names)})" if names else ""
         raise ResourceError(
-            f"Ray gave {len(names)} GPUs ({', '.join(names)}) where {allotment.gpus} were asked "
-            "for: start it on this node with as many GPUs as CUDA_VISIBLE_DEVICES names"
+            f"Ray gave {len(names)} GPUs{which} where {allotment.gpus} were asked for: "
+            "start it on this node with as many GPUs as CUDA_VISIBLE_DEVICES names"
         )
     try:
         return _taken(names, allotment)

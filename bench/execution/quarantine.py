@@ -85,8 +85,8 @@ class Quarantine:
     def add(self, node: str, host: str, unfit: Sequence[SeenGpu]) -> list[LeftOut]:
         """Do without these GPUs of a node, which were just given back; what is to be told.
 
-        Nothing is told again of one that was left out before. Ray has then given it out since its
-        holder was lost, or since others had it as it was to be held.
+        A GPU already left out is held again but not reported again. Ray has then given it out since
+        its holder was lost, or since others had it as it was to be held.
         """
         self._hold(node, {gpu.name for gpu in unfit}, _count_on(node))
         return self._leave_out(node, host, unfit)
