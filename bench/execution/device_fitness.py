@@ -5,8 +5,8 @@ Usage:
     taken = take_over(assigned(), allotment)         # in a worker, before TensorFlow is imported
     if isinstance(taken, Unfit): ...                 # the block goes elsewhere
 
-A GPU is unfit where another process computes on it, where memory is held on it that is not its
-own baseline, and where the driver does not know it.
+A GPU is unfit where another process computes on it, where much more memory is held on it than as
+the run started, and where the driver does not know it.
 """
 
 import os
@@ -47,6 +47,8 @@ class SeenNode:
     """Whether CUDA_VISIBLE_DEVICES hides all of them, though Ray counts one."""
     left_out: tuple[LeftOut, ...] = ()
     """What is hidden, or not counted by Ray."""
+    warnings: tuple[str, ...] = ()
+    """What makes times on its GPUs doubtful."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,15 @@ def look(counts: Mapping[str, int], logical: bool, free_timeout_s: float) -> See
             return SeenNode(host, tuple(map(SeenGpu, names)))
         found = {name: _resolved(name) for name in names}
         known = {gpu.uuid for gpu in found.values() if isinstance(gpu, Gpu)}
-        busy = wait_until_free(dict.fromkeys(known), free_timeout_s).busy
-        seen = tuple(_seen(name, gpu, busy, logical) for name, gpu in found.items())
-        return SeenNode(host, seen, left_out=_uncounted(host, known))
+        waited = wait_until_free(dict.fromkeys(known), free_timeout_s)
+        seen = tuple(_seen(name, gpu, waited.busy, logical) for name, gpu in found.items())
+        # A screen's under WSL2, say, whose driver lists no processes: no reason to do without it.
+        warnings = tuple(
+            f"{count / 2**20:.0f} MiB of GPU {uuid} on {host} were held as the run started, by "
+            "processes that cannot be seen: end them if they compute"
+            for uuid, count in waited.held_bytes.items()
+        )
+        return SeenNode(host, seen, left_out=_uncounted(host, known), warnings=warnings)
     except ResourceError as error:  # the driver does not work
         unfit = None if logical else str(error)
         return SeenNode(host, tuple(SeenGpu(name, unfit=unfit) for name in names))
@@ -121,9 +129,10 @@ def take_over(names: Sequence[str], allotment: Allotment) -> Taken | Unfit:
     Raises ResourceError where they are not as many as were asked of Ray.
     """
     if len(names) != allotment.gpus:
+        which = f" ({', '.join(names)})" if names else ""
         raise ResourceError(
-            f"Ray gave {len(names)} GPUs ({', '.join(names)}) where {allotment.gpus} were asked "
-            "for: start it on this node with as many GPUs as CUDA_VISIBLE_DEVICES names"
+            f"Ray gave {len(names)} GPUs{which} where {allotment.gpus} were asked for: "
+            "start it on this node with as many GPUs as CUDA_VISIBLE_DEVICES names"
         )
     try:
         return _taken(names, allotment)

@@ -11,7 +11,7 @@ An environment is what ``bench.measure.environment`` gives, and may come from a 
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,13 +51,19 @@ def device_here() -> DeviceKind:
     return _cpu(cpu_model(), usable_cores())
 
 
-def device_of_nodes(environments: Mapping[str, Any], *, on_gpus: bool) -> DeviceKind:
-    """The commonest kind among the nodes of a run, with the least memory of all its GPUs."""
+def device_of_nodes(
+    environments: Mapping[str, Any], *, on_gpus: bool, among: Collection[str] = ()
+) -> DeviceKind:
+    """The commonest kind among the nodes of a run, with the least memory of its GPUs.
+
+    Those are the ones whose UUIDs are ``among``; where that is empty, all that the nodes have.
+    """
     nodes = [node for node in environments.values() if isinstance(node, Mapping)]
     if not on_gpus:
         kinds = Counter(_cpu_of(node) for node in nodes)
         return kinds.most_common(1)[0][0] if kinds else CPU
-    cards = [card for node in nodes for card in _cards(node)]
+    here = (card for node in nodes for card in _cards(node))
+    cards = [card for card in here if not among or card.get("uuid") in among]
     names = Counter(str(card.get("name")) for card in cards)
     sizes = [card["memory_bytes"] for card in cards if isinstance(card.get("memory_bytes"), int)]
     name = names.most_common(1)[0][0] if names else "a GPU"

@@ -88,7 +88,15 @@ class WarmingUp:
     """Kinds of trials that are begun on each node."""
 
 
-Event = Started | EpochEnded | Waiting | Expected | WarmingUp | LeftOut
+@dataclass(frozen=True)
+class Warned:
+    """Something makes the times of a run doubtful, told before the first trial."""
+
+    reason: str
+    """In one line."""
+
+
+Event = Started | EpochEnded | Waiting | Expected | WarmingUp | LeftOut | Warned
 """``LeftOut``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 
@@ -116,6 +124,10 @@ class Executor(Protocol):
     @property
     def uses_gpus(self) -> bool:
         """Whether trials run on GPUs."""
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """UUIDs of the GPUs that trials may get; empty where no driver names them."""
 
     def environment(self) -> dict[str, Any]:
         """The environment of each node that trials run on, by the node's name."""

@@ -4,9 +4,11 @@ Usage:
     with InProcessExecutor() as executor: ...
 
 What one trial leaves behind (memory, threads, determinism) reaches the next, so ``resolved``
-says that the trials shared a process. There is no time limit.
+says that the trials shared a process. There is no time limit. A trial fails where TensorFlow does
+not see the GPUs that CUDA_VISIBLE_DEVICES leaves, unless BENCH_LOGICAL_GPUS=1.
 """
 
+import contextlib
 import functools
 import os
 import socket
@@ -16,10 +18,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.datasets.load import load_arrays, real_variants
+from bench.errors import ResourceError
 from bench.execution.device_kind import device_here
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
+from bench.execution.gpu_cache import set_cache
 from bench.execution.prune import not_run
 from bench.measure.environment import environment, variables
+from bench.measure.gpu import visible_gpus
 from bench.measure.host import peak_rss_bytes, usable_cores
 from bench.records.clock import utc_now
 from bench.records.record import EpochRecord, TrialRecord
@@ -48,6 +53,16 @@ class InProcessExecutor:
         """Whether this machine has a GPU that TensorFlow may take."""
         return device_here().is_gpu
 
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """UUIDs of those that CUDA_VISIBLE_DEVICES leaves; none where the driver does not work."""
+        with contextlib.suppress(ResourceError):
+            found = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+            # CUDA gives a process one MIG instance.
+            one = any(gpu.is_instance for gpu in found)
+            return tuple(gpu.uuid for gpu in (found[:1] if one else found))
+        return ()
+
     def environment(self) -> dict[str, Any]:
         """This machine's."""
         return {socket.gethostname(): environment()}
@@ -62,6 +77,10 @@ class InProcessExecutor:
         trials = [trial for block in blocks for trial in block.trials]
         for variant in real_variants(trial.variant for trial in trials):
             load_arrays(variant)
+        gpus = () if os.environ.get("BENCH_LOGICAL_GPUS") == "1" else self.gpus
+        if gpus:
+            os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+            set_cache(os.environ)
         # What TensorFlow finds as it is imported, by the first of them.
         given = variables(dict(os.environ))
         for trial in trials:
@@ -69,10 +88,12 @@ class InProcessExecutor:
                 yield not_run(trial, reason)
                 continue
             on_event(Started(trial, "this process"))
-            yield from _attempt(trial, on_event, given)
+            yield from _attempt(trial, on_event, given, gpus)
 
 
-def _attempt(trial: Trial, on_event: OnEvent, given: dict[str, str]) -> Iterator[TrialRecord]:
+def _attempt(
+    trial: Trial, on_event: OnEvent, given: dict[str, str], gpus: Sequence[str]
+) -> Iterator[TrialRecord]:
     finished: list[EpochRecord] = []
 
     def on_epoch(epoch: EpochRecord) -> None:
@@ -80,7 +101,7 @@ def _attempt(trial: Trial, on_event: OnEvent, given: dict[str, str]) -> Iterator
         on_event(EpochEnded(trial.trial_id, epoch))
 
     try:
-        record = _train(trial, on_epoch)
+        record = _train(trial, on_epoch, gpus)
         record = record.model_copy(update={"resolved": {**record.resolved, "variables": given}})
     except KeyboardInterrupt:
         yield TrialRecord(
@@ -90,12 +111,14 @@ def _attempt(trial: Trial, on_event: OnEvent, given: dict[str, str]) -> Iterator
     yield record
 
 
-def _train(trial: Trial, on_epoch: Callable[[EpochRecord], None]) -> TrialRecord:
+def _train(
+    trial: Trial, on_epoch: Callable[[EpochRecord], None], gpus: Sequence[str]
+) -> TrialRecord:
     from bench.training.trial import train
 
     started_at, started = utc_now(), time.perf_counter()
     load = functools.partial(load_arrays, trial.variant)
-    record = train(trial, load, usable_cores(), on_epoch)
+    record = train(trial, load, usable_cores(), on_epoch, gpus=gpus)
     measures = record.measures.model_copy(update={"peak_rss_bytes": peak_rss_bytes()})
     return record.model_copy(
         update={

@@ -48,8 +48,11 @@ class Quarantine:
         self._holders: dict[str, dict[str, Any]] = {}
         self.left_out: list[LeftOut] = []
         """In the order in which they were found unfit."""
+        self.warnings: list[str] = []
+        """Of GPUs that are used all the same, as the run started."""
         for node, seen in nodes.items():
             self.left_out += seen.left_out
+            self.warnings += seen.warnings
             unfit = {gpu.name: gpu for gpu in seen.gpus if gpu.unfit}
             # What Ray has given to somebody is waited for as ever, and looked at before each trial.
             held = self._hold(node, unfit.keys(), _free_on(node)) if unfit else ()
@@ -67,6 +70,12 @@ class Quarantine:
         return {gpu.uuid: gpu.baseline_bytes for gpu in seen if gpu.uuid and not gpu.unfit}
 
     @property
+    def used(self) -> tuple[str, ...]:
+        """UUIDs of the GPUs that it does not do without, of those that a driver knows."""
+        used = (gpu for node, seen in self._nodes.items() for gpu in self._used(node, seen))
+        return tuple(gpu.uuid for gpu in used if gpu.uuid)
+
+    @property
     def reasons(self) -> str:
         """What is left out, and why, in one line."""
         return "; ".join(
@@ -76,8 +85,8 @@ class Quarantine:
     def add(self, node: str, host: str, unfit: Sequence[SeenGpu]) -> list[LeftOut]:
         """Do without these GPUs of a node, which were just given back; what is to be told.
 
-        Nothing is told again of one that was left out before. Ray has then given it out since its
-        holder was lost, or since others had it as it was to be held.
+        A GPU already left out is held again but not reported again. Ray has then given it out since
+        its holder was lost, or since others had it as it was to be held.
         """
         self._hold(node, {gpu.name for gpu in unfit}, _count_on(node))
         return self._leave_out(node, host, unfit)
@@ -112,18 +121,30 @@ class Quarantine:
         ]
 
     def check_instances(self, trials: Iterable[Trial]) -> None:
-        """Raise ResourceError where a trial has several replicas in a process on MIG instances.
+        """Raise ResourceError where a trial of several replicas may get MIG instances.
 
-        CUDA gives a process one instance, whatever CUDA_VISIBLE_DEVICES names.
+        CUDA gives a process one instance, whatever CUDA_VISIBLE_DEVICES names, and NCCL takes two
+        of a card for one GPU twice.
         """
-        split = [n.host for n in self._nodes.values() if any(gpu.is_instance for gpu in n.gpus)]
-        most = max((trial.variant.replicas for trial in trials), default=1)
-        if split and most > 1:
-            raise ResourceError(
-                f"a trial asks for {most} replicas in one process, but the GPUs of "
-                f"{', '.join(sorted(split))} are MIG instances, of which CUDA gives a process one: "
-                "set replicas = 1, leave those nodes out, or turn MIG off there"
+        most = max((trial.variant.total_replicas for trial in trials), default=1)
+        used = [(seen.host, gpu) for n, seen in self._nodes.items() for gpu in self._used(n, seen)]
+        split = sorted({host for host, gpu in used if gpu.is_instance})
+        if most == 1 or not split:
+            return
+        if all(gpu.is_instance for _, gpu in used):
+            remedy = "set replicas and workers to 1, or turn MIG off there"
+        else:
+            remedy = (
+                "leave those nodes out, or start Ray there with a CUDA_VISIBLE_DEVICES that names "
+                "whole cards, since Ray chooses among all"
             )
+        raise ResourceError(
+            f"a trial asks for {most} replicas, but GPUs of {', '.join(split)} are MIG instances, "
+            f"of which CUDA gives a process one and NCCL takes one of a card: {remedy}"
+        )
+
+    def _used(self, node: str, seen: SeenNode) -> list[SeenGpu]:
+        return [gpu for gpu in seen.gpus if gpu.name not in self._names.get(node, ())]
 
 
 def look_at_nodes(logical: bool) -> dict[str, SeenNode]:

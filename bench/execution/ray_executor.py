@@ -33,8 +33,8 @@ from bench.errors import ClusterLostError, ResourceError
 from bench.execution.address import answers, found_at
 from bench.execution.board import Board
 from bench.execution.cluster import Cluster, Device
-from bench.execution.device_fitness import Allotment, hidden_by
-from bench.execution.executor import Limits, OnEvent
+from bench.execution.device_fitness import Allotment, SeenGpu, hidden_by
+from bench.execution.executor import Limits, OnEvent, Warned
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
 from bench.execution.interrupt import unheard
@@ -170,6 +170,11 @@ class RayExecutor:
         """Whether trials run on GPUs."""
         return self._cluster.has_gpus
 
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """UUIDs of those that trials may get now."""
+        return self._quarantine.used
+
     def environment(self) -> dict[str, Any]:
         """Each node's, as the node itself tells it, by its name."""
         if not self._environments:
@@ -186,7 +191,7 @@ class RayExecutor:
         """
         attempts: dict[str, int] = {}
         baselines = self._quarantine.baselines
-        allotment = Allotment(0, self._logical, baselines, _GPU_FREE_S)
+        allotment = Allotment(0, self._logical, baselines, _free_timeout_s(limits))
 
         def open_lane(block: Block, reservation: Reservation) -> Lane:
             data_of, board = self._shelf.reference, self._board
@@ -195,6 +200,8 @@ class RayExecutor:
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
         for left_out in [*filter(None, [self._hidden]), *self._quarantine.left_out]:
             on_event(left_out)
+        for warning in self._quarantine.warnings:
+            on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         check_on_nodes(fleet.trials, on_each_node)
         if self._cluster.has_gpus:
@@ -268,9 +275,12 @@ class RayExecutor:
 
     def _leave_unfit(self, fleet: Fleet, on_event: OnEvent) -> Iterator[TrialRecord]:
         """Do without the GPUs that trials have found unfit."""
-        unfit = list(fleet.release_unfit())
-        for place, gpu in unfit:
-            for left_out in self._quarantine.add(place.node_id, place.node, [gpu]):
+        unfit: dict[tuple[str, str], list[SeenGpu]] = {}
+        for place, gpu in fleet.release_unfit():
+            unfit.setdefault((place.node_id, place.node), []).append(gpu)
+        # At once for each node: nothing else advances while GPUs are held.
+        for (node, host), gpus in unfit.items():
+            for left_out in self._quarantine.add(node, host, gpus):
                 on_event(left_out)
         if unfit:
             nodes = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
@@ -295,6 +305,11 @@ class RayExecutor:
             for news in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
                 if news.gang in running:
                     running[news.gang].add_news(news)
+
+
+def _free_timeout_s(limits: Limits) -> float:
+    """How long a trial waits for its GPUs: it must move elsewhere before a limit ends it."""
+    return min(_GPU_FREE_S, limits.stall_timeout_s / 2, limits.trial_timeout_s / 2)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from bench.errors import RunFolderError, StorageError, SuiteError
 from bench.execution.device_kind import device_of_nodes
 from bench.execution.device_memory import too_large
 from bench.execution.estimate import Estimator
-from bench.execution.executor import Event, Executor, Expected, Limits
+from bench.execution.executor import Event, Executor, Expected, Limits, Warned
 from bench.execution.interrupt import held_back
 from bench.execution.own import check_workloads
 from bench.execution.prune import Pruning
@@ -108,14 +108,13 @@ def run_plan(
             needless=needless,
         )
         grown = _info(suite, plan)
-        left_out: list[LeftOut] = []
+        told = _Told()
 
         def on_event(event: Event) -> None:
-            if isinstance(event, LeftOut):
-                left_out.append(event)
+            told.note(event)
             observer.event(event)
 
-        with executor, _invocation(folder, grown, executor, command, started, left_out) as number:
+        with executor, _invocation(folder, grown, executor, command, started, told) as number:
             observer.planned(pending, executor.lanes)
             observer.event(_expected(pending, executor, folder))
             _drive(
@@ -127,7 +126,9 @@ def run_plan(
 
 def _expected(blocks: Sequence[Block], executor: Executor, folder: RunFolder) -> Expected:
     variants = {t.variant_id: t.variant for block in blocks for t in block.trials}
-    device = device_of_nodes(executor.environment(), on_gpus=executor.uses_gpus)
+    device = device_of_nodes(
+        executor.environment(), on_gpus=executor.uses_gpus, among=executor.gpus
+    )
     folders = [folder.path, *recent_runs()]
     estimate = Estimator(device, measured_times(folders, variants, device))
     return Expected(
@@ -164,6 +165,20 @@ def _drive(
                 advance = functools.partial(records.throw, KeyboardInterrupt())
             else:
                 advance = records.__next__
+
+
+@dataclass
+class _Told:
+    """What the executor tells of the GPUs during a call."""
+
+    left_out: list[LeftOut] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, LeftOut):
+            self.left_out.append(event)
+        elif isinstance(event, Warned):
+            self.warnings.append(event.reason)
 
 
 class _Ledger:
@@ -218,12 +233,12 @@ def _invocation(
     executor: Executor,
     command: Sequence[str],
     started: float,
-    left_out: Sequence[LeftOut],
+    told: _Told,
 ) -> Iterator[int]:
     """Enter this call into run.json, at once and again, with its wall time, when it ends.
 
     ``grown`` is the run as it is planned now, ``started`` the reading of ``time.perf_counter``
-    at which the call began, ``left_out`` what it had to do without, as it is when it ends.
+    at which the call began, ``told`` what the executor has told of the GPUs when it ends.
     """
     call = Invocation(
         started_at=utc_now(),
@@ -243,5 +258,6 @@ def _invocation(
     finally:
         # A disk that is full has been told of already, with what there was to save.
         with contextlib.suppress(StorageError):
-            took = {"wall_s": time.perf_counter() - started, "left_out": tuple(left_out)}
+            gpus = {"left_out": tuple(told.left_out), "warnings": tuple(told.warnings)}
+            took = {"wall_s": time.perf_counter() - started, **gpus}
             enter(call.model_copy(update=took))

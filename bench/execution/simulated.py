@@ -44,6 +44,7 @@ class SimulatedExecutor:
 
     name = "simulated"
     uses_gpus = False
+    gpus: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ A card is never empty: the screen, a service of CUDA's or the driver hold some o
 card than on another. Some drivers list no processes (WSL2, containers, MPS), but count memory.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +23,10 @@ from bench.measure.nvml import opened
 IDLE_BYTES = 256 * 2**20
 """Memory by which a card may exceed its baseline with nothing running on it."""
 BUSY_SHARE = 0.25
-"""Part of a card's memory that, held by no process to be seen, counts as somebody's work."""
+"""Part of a card's memory that, held by no process to be seen, is much.
+
+Beyond the baseline it counts as somebody's work; as a run starts it is the baseline.
+"""
 _UNSEEN_S = 10.0
 """How long memory is waited for that no listed process holds: a dead one's is freed by then."""
 _POLL_S = 0.2
@@ -47,13 +51,26 @@ class Occupancy:
         return max(0, self.held_bytes - baseline_bytes)
 
     def busy(self, baseline_bytes: int | None) -> str | None:
-        """Why it counts as somebody else's, None where it does not; an unknown baseline is 0."""
+        """Why it counts as somebody else's; None where it does not."""
         if self.computing:
             return f"other processes compute on it (pids {', '.join(map(str, self.computing))})"
-        excess_bytes = self.excess_bytes(baseline_bytes or 0)
-        if self.memory_bytes and excess_bytes > BUSY_SHARE * self.memory_bytes:
+        excess_bytes = self.excess_bytes(baseline_bytes)
+        if self._is_much(excess_bytes):
             return f"{excess_bytes / 2**20:.0f} MiB are held by processes that cannot be seen"
         return None
+
+    def lasting_bytes(self, baseline_bytes: int | None) -> int:
+        """Memory to wait for and to tell of, 0 where that is none.
+
+        Without a baseline it is all that the GPU holds, if that is much.
+        """
+        if baseline_bytes is None:
+            return self.held_bytes if self.held_bytes and self._is_much(self.held_bytes) else 0
+        excess_bytes = self.excess_bytes(baseline_bytes)
+        return excess_bytes if excess_bytes > IDLE_BYTES else 0
+
+    def _is_much(self, count_bytes: int) -> bool:
+        return count_bytes > BUSY_SHARE * (self.memory_bytes or math.inf)
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ class Waited:
     busy: dict[str, str]
     """Why each of those is somebody else's."""
     held_bytes: dict[str, int]
-    """Memory beyond the baseline that did not fall, of those that may be used all the same."""
+    """Memory that did not fall, beyond the baseline or without one, of those that may be used."""
 
 
 def occupancy(uuid: str) -> Occupancy:
@@ -88,17 +105,18 @@ def wait_until_free(
 ) -> Waited:
     """Wait until nobody else computes on these GPUs and what they held is given back.
 
-    ``baselines_bytes`` is what each held as the run started; memory is not waited for where that
-    is None. After ``timeout_s``, or sooner where only memory is left and no process is seen to
-    hold it, tells how they are. Raises ResourceError where there is no such GPU.
+    ``baselines_bytes`` is what each held as the run started; where that is None, as at the start
+    itself, only much memory is waited for, and none makes a GPU busy. After ``timeout_s``, or
+    sooner where only memory is left and no process is seen to hold it, tells how they are. Raises
+    ResourceError where there is no such GPU.
     """
     started = time.monotonic()
     with opened():
         while True:
             found = {uuid: occupancy(uuid) for uuid in baselines_bytes}
             busy = {u: why for u, o in found.items() if (why := o.busy(baselines_bytes[u]))}
-            excess_bytes = {u: o.excess_bytes(baselines_bytes[u]) for u, o in found.items()}
-            held = {u: n for u, n in excess_bytes.items() if n > IDLE_BYTES and u not in busy}
+            lasting = {u: o.lasting_bytes(baselines_bytes[u]) for u, o in found.items()}
+            held = {u: count for u, count in lasting.items() if count and u not in busy}
             limit_s = timeout_s if busy else min(timeout_s, _UNSEEN_S)
             if not (busy or held) or time.monotonic() - started > limit_s:
                 return Waited(busy, held)

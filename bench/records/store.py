@@ -53,6 +53,8 @@ class Invocation(BaseModel):
     """How many trials could run at once."""
     left_out: tuple[LeftOut, ...] = ()
     """GPUs that it did not use, from its start or from when they were found unfit."""
+    warnings: tuple[str, ...] = ()
+    """What made its times doubtful as it started, a line each."""
 
 
 class RunInfo(BaseModel):

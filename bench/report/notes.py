@@ -155,6 +155,7 @@ def of_summary(summary: Summary) -> Iterator[str]:
         )
     for left in dict.fromkeys(left for call in summary.invocations for left in call.left_out):
         yield f"{left_out(left)}."
+    yield from dict.fromkeys(f"{text}." for call in summary.invocations for text in call.warnings)
     if summary.unclassified:
         yield (
             f"Of {summary.unclassified} of {summary.completed} completed trials the epochs were "

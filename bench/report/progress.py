@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bench.execution.estimate import estimated_trial_s
-from bench.execution.executor import EpochEnded, Event, Expected, Started, WarmingUp
+from bench.execution.executor import EpochEnded, Event, Expected, Started, WarmingUp, Warned
 from bench.records.record import LeftOut, TrialRecord
 from bench.report.escape import plain
 from bench.report.expected import too_large_lines
@@ -50,7 +50,7 @@ class Progress:
         self._refresh()
 
     def event(self, event: Event) -> None:
-        """Show what is expected, begun, ended, waited for, warmed up or left out."""
+        """Show what is expected, begun, ended, waited for, warmed up, left out or doubtful."""
         if isinstance(event, Started):
             self._running[event.trial.trial_id] = event.where
             if event.trial.trial_id in self._ended:  # its worker was lost: tried again
@@ -66,6 +66,8 @@ class Progress:
             self._line(f"warming up the GPUs, untimed: {what}")
         elif isinstance(event, LeftOut):
             self._line(plain(left_out(event)))
+        elif isinstance(event, Warned):
+            self._line(f"warning: {plain(event.reason)}")
         else:
             self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()

@@ -46,8 +46,9 @@ def check_gpus(given: Sequence[str]) -> None:
     seen = len(tf.config.list_physical_devices("GPU"))
     if seen < len(given):
         raise ResourceError(
-            f"Ray gave GPU {', '.join(given)}, but this TensorFlow sees {seen or 'none'}: "
-            "install trainbench[gpu], and look at bench doctor"
+            f"GPU {', '.join(given)} was given, but this TensorFlow sees {seen or 'none'}: "
+            "install trainbench[gpu], and look at bench doctor, or set CUDA_VISIBLE_DEVICES=-1 to "
+            "train on the CPU"
         )
 
 

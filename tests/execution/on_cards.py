@@ -52,6 +52,7 @@ class Watching(Silent):
 def main(out: str, suite: str, *comes: str) -> dict[str, Any]:
     """The lanes, what was left out, the run's folder, and why it did not run."""
     ray_executor._GPU_FREE_S = quarantine._START_FREE_S = 0.5
+    quarantine._HOLD_S = 120.0  # on a slow machine, too
     executor = RayExecutor()
     with contextlib.ExitStack() as stack:
         watching = Watching(executor, stack, bool(comes))
@@ -64,6 +65,7 @@ def main(out: str, suite: str, *comes: str) -> dict[str, Any]:
     return {
         "lanes": invocation.lanes,
         "told": [left.model_dump(mode="json") for left in watching.left_out],
+        "warnings": invocation.warnings,
         "kept": [left.model_dump(mode="json") for left in invocation.left_out],
         "records": [record.model_dump(mode="json") for record in folder.records(all_attempts=True)],
     }

@@ -7,6 +7,7 @@ busy, one has a card that is split, one hides its card.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import ray
@@ -28,6 +29,7 @@ NODES = {
 def main() -> dict[str, Any]:
     """What the executor makes of the nodes, and which GPUs Ray still gives to others."""
     quarantine._START_FREE_S = 0.5
+    quarantine._HOLD_S = 60.0  # on a slow machine, too
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
     ids = {}
     for name, variables in NODES.items():
@@ -39,7 +41,9 @@ def main() -> dict[str, Any]:
         node = next(node for node, name in ids.items() if name == "busy")
         result: dict[str, Any] = {
             "sizes": {ids[node]: size for node, size in executor._cluster.sizes.items()},
+            "used": executor.gpus,
             "left_out": [left.devices for left in found.left_out],
+            "held": names_of(found._holders[node].values()),
             "given": names_given(node, 3),
         }
         # Its holder is lost, and Ray gives the card to a trial, which finds it busy once more.
@@ -47,10 +51,11 @@ def main() -> dict[str, Any]:
         again = found.add(node, "busy", [SeenGpu("3", unfit="busy"), SeenGpu("1", unfit="busy")])
         result["told"] = [left.devices for left in again]
         result["counts"] = found.counts[node]
+        result["then held"] = names_of(found._holders[node].values())
         result["then given"] = names_given(node, 2)
         # Somebody has the other two of Ray, and computes on them.
         others = others_on(node, 2)
-        ray.get([each.names.remote() for each in others], timeout=60)
+        names_of(others)
         seen = SeenNode("busy", tuple(SeenGpu(name, unfit="busy") for name in ("0", "2")))
         result["of others"] = Quarantine({node: seen}).counts[node]
     nodes.shutdown()
@@ -67,16 +72,19 @@ def others_on(node: str, count: int) -> list[Any]:
     ]
 
 
-def names_given(node: str, expected: int) -> list[str]:
-    """Ray's names of the GPUs that actors on ``node`` get, of which one is asked for too many."""
-    actors = others_on(node, expected + 1)
-    asked = [each.names.remote() for each in actors]
-    ray.wait(asked, num_returns=expected, timeout=60)
-    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=2)
-    names = sorted(name for answer in ready for name in ray.get(answer))
+def names_given(node: str, count: int) -> list[str]:
+    """Ray's names of the GPUs that ``count`` actors of somebody else's get on ``node``."""
+    actors = others_on(node, count)
+    names = names_of(actors)
     for each in actors:
         ray.kill(each)
     return names
+
+
+def names_of(actors: Iterable[Any]) -> list[str]:
+    """Ray's names of the GPUs that living actors have."""
+    answers = ray.get([each.names.remote() for each in actors], timeout=60)
+    return sorted(name for answer in answers for name in answer)
 
 
 if __name__ == "__main__":

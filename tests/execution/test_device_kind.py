@@ -33,6 +33,12 @@ def test_a_run_is_on_the_commonest_gpu_and_has_the_least_memory() -> None:
     assert device_of_nodes(nodes, on_gpus=False) == ON_CPU
 
 
+def test_gpus_that_a_run_does_not_use_are_not_its_kind_nor_bound_its_memory() -> None:
+    nodes = {"a": node(LARGE, SMALL, {**SMALL, "uuid": "GPU-3"})}
+    kind = device_of_nodes(nodes, on_gpus=True, among={"GPU-1"})
+    assert kind == DeviceKind("NVIDIA H200", is_gpu=True, memory_bytes=141)
+
+
 def test_memory_that_no_driver_tells_is_not_known() -> None:
     kind = device_of_nodes({"a": node({"name": "NVIDIA GB10", "memory_bytes": None})}, on_gpus=True)
     assert (kind.name, kind.memory_bytes) == ("NVIDIA GB10", None)

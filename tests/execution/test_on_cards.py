@@ -108,6 +108,16 @@ def test_a_run_that_has_no_gpu_left_does_not_start(run: Run, tmp_path: Path) -> 
     assert not (tmp_path / "run").exists()
 
 
+def test_memory_that_is_held_from_the_start_is_the_baseline_and_the_run_warns(run: Run) -> None:
+    held = {"FAKE_NVML_FREE_AFTER": "999999", "FAKE_GPU_MEMORY_BYTES": str(24 * 2**30)}
+    found = run(SINGLE, FAKE_GPUS="1", **held, **LOGICAL)
+    (record,) = found["records"]
+    assert (record["status"], record["devices"]) == ("completed", [gpu(0)])
+    assert found["told"] == record["warnings"] == []
+    (warning,) = found["warnings"]
+    assert gpu(0) in warning
+
+
 def test_a_gpu_that_tensorflow_does_not_see_fails_its_trial_by_name(run: Run) -> None:
     found = run(SINGLE, FAKE_GPUS="4", CUDA_VISIBLE_DEVICES="2,3")
     assert found["lanes"] == 2

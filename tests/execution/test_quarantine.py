@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 
+from bench.errors import ResourceError
+from bench.execution.device_fitness import SeenGpu, SeenNode
+from bench.execution.quarantine import Quarantine
+from bench.spec.plan import make_plan
 from tests.execution.observed import ROOT
 from tests.processes import PATIENCE_S
+from tests.suites_made import SINGLE, suite_of
+
+WHOLE = SeenGpu("0", "GPU-1")
+SLICE = SeenGpu("MIG-1", "MIG-1", is_instance=True)
+SEVERAL = {"global_batch_size": 32, "strategy": "mirrored", "replicas": 2}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +41,8 @@ def found(fake_nvml: Path) -> dict[str, Any]:
 
 def test_busy_and_hidden_gpus_are_not_counted(found: dict[str, Any]) -> None:
     assert found["sizes"] == {"busy": 3, "split": 1}
+    cards = [f"GPU-{card}000aaaa-0000-0000-0000-000000000000" for card in (1, 2, 3)]
+    assert sorted(found["used"]) == [*cards, "MIG-0000bbbb-0000-0000-0000-000000000000"]
 
 
 def test_what_is_left_out_is_named(found: dict[str, Any]) -> None:
@@ -43,7 +54,8 @@ def test_what_is_left_out_is_named(found: dict[str, Any]) -> None:
 
 
 def test_ray_gives_no_busy_gpu_to_anybody(found: dict[str, Any]) -> None:
-    assert found["given"] == ["0", "1", "2"]
+    # Of the node's four, the one is held as others get the rest: nothing is left to be given.
+    assert (found["held"], found["given"]) == (["3"], ["0", "1", "2"])
 
 
 def test_gpus_that_ray_gave_to_others_may_come_back_and_are_not_left_out(
@@ -55,4 +67,31 @@ def test_gpus_that_ray_gave_to_others_may_come_back_and_are_not_left_out(
 def test_a_gpu_that_ray_gave_out_again_is_held_anew_and_told_of_once(found: dict[str, Any]) -> None:
     assert found["told"] == [["1"]]
     assert found["counts"] == 2
-    assert found["then given"] == ["0", "2"]
+    assert (found["then held"], found["then given"]) == (["1", "3"], ["0", "2"])
+
+
+def refused(settings: dict[str, Any], **nodes: list[SeenGpu]) -> str:
+    """Why trials of these settings may not run on the nodes; "" where they may."""
+    seen = {node: SeenNode(node, tuple(gpus)) for node, gpus in nodes.items()}
+    try:
+        Quarantine(seen).check_instances(make_plan(suite_of(SINGLE, **settings)).trials)
+    except ResourceError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    "settings", [SEVERAL, {**SEVERAL, "strategy": "multi_worker", "workers": 2, "replicas": 1}]
+)
+def test_several_replicas_in_a_process_or_in_several_run_on_whole_cards_only(
+    settings: dict[str, Any],
+) -> None:
+    assert refused(settings, whole=[WHOLE, WHOLE]) == ""
+    assert "split" in refused(settings, split=[SLICE, SLICE])
+    mixed = refused(settings, whole=[WHOLE, WHOLE], split=[SLICE])
+    assert "split" in mixed
+    assert "CUDA_VISIBLE_DEVICES" in mixed
+
+
+def test_one_replica_runs_on_an_instance() -> None:
+    assert refused({}, whole=[WHOLE], split=[SLICE]) == ""

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,15 +12,43 @@ import pytest
 import ray
 
 from bench.errors import ResourceError
-from bench.execution import lane
+from bench.execution import lane, ray_executor
 from bench.execution.board import News
+from bench.execution.device_fitness import SeenGpu
 from bench.execution.executor import EpochEnded, Event, Limits, Waiting
+from bench.execution.quarantine import Quarantine
 from bench.execution.ray_executor import RayExecutor
 from bench.measure.host import usable_cores
+from bench.records.record import LeftOut
 from bench.spec.plan import Block, make_plan
 from tests.execution.observed import LIMITS, Log, observe
 from tests.processes import workers_below
 from tests.suites_made import ENDLESS, SINGLE, TINY, suite_of
+
+
+@pytest.mark.parametrize(("trial_s", "stall_s"), [(3600.0, 900.0), (3600.0, 20.0), (8.0, 900.0)])
+def test_a_trial_gives_its_gpus_up_before_a_limit_ends_it(trial_s: float, stall_s: float) -> None:
+    waits_s = ray_executor._free_timeout_s(Limits(trial_s, stall_s))
+    assert 0 < waits_s <= min(60.0, trial_s / 2, stall_s / 2)
+
+
+def test_the_unfit_gpus_of_a_node_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[tuple[str, str, list[str]]] = []
+
+    class Noting(Quarantine):
+        def add(self, node: str, host: str, unfit: Sequence[SeenGpu]) -> list[LeftOut]:
+            held.append((node, host, [gpu.name for gpu in unfit]))
+            return []
+
+    executor = RayExecutor()
+    executor._quarantine, executor._cluster = Noting({}), cast("Any", SimpleNamespace(nodes=()))
+    monkeypatch.setattr(executor, "_usable", lambda _nodes: None)
+    monkeypatch.setattr(ray_executor, "alive_nodes", list)
+    found = [("a", "0"), ("b", "0"), ("a", "1")]
+    unfit = [(SimpleNamespace(node_id=n, node=n), SeenGpu(name, unfit="busy")) for n, name in found]
+    fleet = SimpleNamespace(release_unfit=lambda: unfit, go_on_without=lambda *_: ())
+    assert list(executor._leave_unfit(cast("Any", fleet), print)) == []
+    assert held == [("a", "a", ["0", "1"]), ("b", "b", ["0"])]
 
 
 def test_a_completed_trial_says_what_it_took_and_where_it_ran(ray_log: Log) -> None:

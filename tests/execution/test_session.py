@@ -185,12 +185,15 @@ class OnOneCpu(SimulatedExecutor):
 
 
 class OnSmallGpus(SimulatedExecutor):
-    """Simulated trials on a node whose GPU hardly holds anything."""
+    """Simulated trials on a GPU that hardly holds anything, beside one that draws the screen."""
 
     uses_gpus = True
+    gpus = ("GPU-1",)
 
     def environment(self) -> dict[str, Any]:
-        return {"node-1": {"gpus": [{"name": "NVIDIA L4", "memory_bytes": 1000}]}}
+        used = {"name": "NVIDIA L4", "uuid": "GPU-1", "memory_bytes": 1000}
+        screen = {"name": "NVIDIA T400", "uuid": "GPU-2", "memory_bytes": 10}
+        return {"node-1": {"gpus": [screen, used]}}
 
 
 class Told(Silent):

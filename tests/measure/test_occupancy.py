@@ -69,8 +69,16 @@ def test_a_gpu_is_measured_by_its_own_baseline(ask: Ask) -> None:
     assert ask(waited(CARD_0, 7 * GIB), **fake) == {"busy": {}, "held_bytes": {CARD_0: GIB}}
 
 
-def test_memory_of_a_gpu_without_a_baseline_is_not_waited_for(ask: Ask) -> None:
-    assert ask(waited(CARD_0, None, 60.0), free_after=999) == {"busy": {}, "held_bytes": {}}
+def test_without_a_baseline_little_memory_is_not_waited_for(ask: Ask) -> None:
+    fake = {"free_after": 999, "memory_bytes": 80 * GIB}
+    assert ask(waited(CARD_0, None, 60.0), **fake) == {"busy": {}, "held_bytes": {}}
+
+
+def test_without_a_baseline_much_memory_is_waited_for_and_told_and_is_no_failure(ask: Ask) -> None:
+    fake = {"memory_bytes": 24 * GIB}
+    assert ask(waited(CARD_0, None, 60.0), free_after=6, **fake) == {"busy": {}, "held_bytes": {}}
+    held = ask(waited(CARD_0, None), free_after=999, **fake)
+    assert held == {"busy": {}, "held_bytes": {CARD_0: 8 * GIB}}
 
 
 def test_a_gpu_whose_memory_the_driver_does_not_tell_is_free_where_nobody_computes(

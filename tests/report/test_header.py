@@ -77,13 +77,14 @@ def test_nothing_is_said_where_only_the_command_differs(tmp_path: Path) -> None:
     assert not any("differ in" in text for text in of_summary(summary))
 
 
-def test_gpus_that_were_left_out_are_named_below_the_table_once(tmp_path: Path) -> None:
+def test_gpus_that_were_left_out_or_held_are_named_below_the_table_once(tmp_path: Path) -> None:
     left_out = LeftOut(node="node-1", devices=("GPU-1",), reason="somebody's")
-    calls = {"left_out": (left_out,)}
+    calls = {"left_out": (left_out,), "warnings": ("much of GPU-2 was held",)}
     summary = run_of(tmp_path / "run", calls, calls)
     (said,) = [text for text in of_summary(summary) if "GPU-1" in text]
     assert "node-1" in said
     assert "GPU-1" in markdown(summary)
+    assert len([text for text in of_summary(summary) if "GPU-2" in text]) == 1
     assert not any("GPU" in text for text in of_summary(run_of(tmp_path / "another", {})))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate, estimated_trial_s
-from bench.execution.executor import EpochEnded, Expected, Limits, Started, Waiting
+from bench.execution.executor import EpochEnded, Expected, Limits, Started, Waiting, Warned
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.record import STATUSES, LeftOut, Status, TrialRecord
 from bench.report.progress import Progress, progress
@@ -61,6 +61,8 @@ def test_it_begins_with_how_many_trials_there_are_and_how_many_run_at_once(scree
 def test_gpus_that_are_left_out_and_warnings_of_a_trial_have_a_line_each(screen: Screen) -> None:
     screen.progress.event(LeftOut(node="node-1", devices=("GPU-1",), reason="somebody's"))
     assert all(word in screen.lines[-1] for word in ("GPU-1", "node-1", "somebody's"))
+    screen.progress.event(Warned("GPU-3 was held"))
+    assert "GPU-3 was held" in screen.lines[-1]
     record = made_record(TRIALS[0]).model_copy(update={"warnings": ("GPU-2 held 8 MiB",)})
     screen.progress.recorded(record)
     assert "GPU-2 held 8 MiB" in screen.lines[-1]

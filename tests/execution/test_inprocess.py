@@ -1,0 +1,37 @@
+"""GPUs of a trial in the process that asks for it: cards of a library, which TensorFlow lacks."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.execution.observed import observe_apart
+from tests.suites_made import SINGLE
+
+CARD = "GPU-0000aaaa-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(autouse=True)
+def a_card(fake_nvml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(fake_nvml))
+    monkeypatch.setenv("FAKE_GPUS", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "BENCH_LOGICAL_GPUS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_trial_does_not_train_on_the_cpu_of_a_machine_with_a_gpu_without_a_word() -> None:
+    (record,) = observe_apart("inprocess", SINGLE).records
+    assert (record.status, record.epochs) == ("failed", ())
+    assert CARD in (record.error or "")
+    variables = record.resolved["variables"]
+    assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert "CUDA_CACHE_PATH" in variables
+
+
+@pytest.mark.parametrize("variable", [("CUDA_VISIBLE_DEVICES", "-1"), ("BENCH_LOGICAL_GPUS", "1")])
+def test_it_does_where_the_gpu_is_hidden_or_only_counted(
+    variable: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*variable)
+    (record,) = observe_apart("inprocess", SINGLE).records
+    assert (record.status, record.devices) == ("completed", ("CPU:0",))
