@@ -88,7 +88,17 @@ class WarmingUp:
     """Kinds of trials that are begun on each node."""
 
 
-Event = Started | EpochEnded | Waiting | Expected | WarmingUp | LeftOut
+@dataclass(frozen=True)
+class NotWarmedUp:
+    """A node has programs that were not warmed up: the first trials that use them compile them."""
+
+    node: str
+    programs: int
+    reason: str
+    """Of the first of them."""
+
+
+Event = Started | EpochEnded | Waiting | Expected | WarmingUp | NotWarmedUp | LeftOut
 """``LeftOut``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 
