@@ -1,34 +1,33 @@
 """GPUs whose code is compiled at first use, warmed up on each node before a run's first trial.
 
 Usage:
-    warm_up(cluster, usable, trials, data_of, timeout_s, on_event)
+    warm_up(cluster, usable, trials, data_of, limits, head, on_event)
 
 For compute capability 9.0 and later TensorFlow's kernels are PTX (``gpu_support``), which the
 driver compiles when a kernel is first used, and keeps in a cache on disk (``gpu_cache``).
 Without a warm-up that time is in the cold start and the validation of whichever arm comes first.
 So a process of its own trains a few steps of each program of the run, once on each node and kind
-of GPU, untimed and unrecorded. What fails there fails in its own trial, too, and is told by that
-one's record.
+of GPU, untimed and unrecorded; later runs find it marked (``warm_marks``) and do not repeat it.
+What fails there is told, and fails in its own trial, too.
 """
 
 import contextlib
-import functools
 import os
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import ray
 from ray._private.state import available_resources_per_node
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution.cluster import Cluster
-from bench.execution.executor import OnEvent, WarmingUp
+from bench.execution.executor import Limits, NotWarmedUp, OnEvent, WarmingUp
 from bench.execution.gpu_cache import set_cache
 from bench.execution.gpu_support import compiles_at_first_use
 from bench.execution.nodes import alive_nodes, ask_nodes
+from bench.execution.reservation import Reservation
 from bench.execution.shelf import NoData
-from bench.execution.visibility import assigned, show_only
+from bench.execution.warm_marks import Marks
+from bench.execution.warming import Program, Warming, warm_all
 from bench.spec.plan import Trial
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
@@ -47,94 +46,105 @@ def warm_up(
     usable: Collection[str],
     trials: Iterable[Trial],
     data_of: Callable[[Trial], Any],
-    timeout_s: float,
+    limits: Limits,
+    head: str,
     on_event: OnEvent,
 ) -> None:
-    """Train a few steps of each program on each node that needs it; at most for ``timeout_s``.
+    """Train a few steps of each program on each node that needs it; tell what was not warmed up.
 
     ``usable`` are the UUIDs of the GPUs that nobody else uses; ``data_of`` gives a reference to a
     trial's data in Ray's object store. Nodes whose GPUs other work on the cluster holds are left
-    out: what trains there first compiles for the others.
+    out: what trains there first compiles for the others. ConnectionError where Ray's ``head`` is
+    silent.
     """
-    nodes = [node for node in alive_nodes() if node["NodeID"] in cluster.nodes]
-    cards = ask_nodes(nodes, cards_to_warm, list(usable))
-    shares = {node: _share(cluster, node, uuids) for node, uuids in cards.items() if uuids}
-    free = available_resources_per_node()
-    shares = {node: s for node, s in shares.items() if _fits(s, free.get(node, {}))}
+    nodes = {node["NodeID"]: node for node in alive_nodes() if node["NodeID"] in cluster.nodes}
+    short = {kernels_of(trial): trial for trial in programs(trials)}
+    cards = ask_nodes(list(nodes.values()), cards_to_warm, list(usable), list(short))
+    shares = {node: _share(cluster, node, cold) for node, cold in cards.items() if cold.lacking}
     if not shares:
         return
-    short = dict(_with_data(programs(trials), data_of))
-    on_event(WarmingUp(len(shares), len(short)))
-    actor_class: Any = ray.remote(Trainer)
-    trainers = [
-        actor_class.options(
-            num_cpus=share["CPU"],
-            num_gpus=share["GPU"],
-            max_restarts=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-        ).remote(uuid)
-        for node, share in shares.items()
-        for uuid in (cards[node] if len(cards[node]) > 1 else [None])
+    given = _with_data(short, data_of)
+    free = available_resources_per_node()
+    fitting = {node: share for node, share in shares.items() if _fits(share, free.get(node, {}))}
+    for node in shares.keys() - fitting.keys():
+        host, count = nodes[node]["NodeManagerHostname"], cards[node].program_count
+        on_event(NotWarmedUp(host, count, "other work on the cluster holds its GPUs"))
+    if not fitting:
+        return
+    on_event(WarmingUp(len(fitting), max(cards[node].program_count for node in fitting)))
+    warmings = [
+        Warming(
+            nodes[node]["NodeManagerHostname"],
+            Reservation((share,), "PACK", (node,)),
+            {
+                uuid if cards[node].mixed else None: [given[k] for k in lacking if k in given]
+                for uuid, lacking in cards[node].lacking.items()
+            },
+            limits,
+            on_event,
+        )
+        for node, share in fitting.items()
     ]
-    _train_all(trainers, short, timeout_s)
+    warm_all(warmings, head)
 
 
-class Trainer:
-    """A process that trains on one GPU, of which nothing is kept."""
+@dataclass(frozen=True)
+class ColdCards:
+    """The GPUs of a node that are to be warmed up."""
 
-    def __init__(self, uuid: str | None) -> None:
-        # Without a name it is the GPU that Ray gave.
-        show_only([uuid] if uuid else assigned())
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        set_cache(os.environ)
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Kernels that are not compiled yet, by UUID of the first GPU of each kind.
 
-    def train(self, trials_json: Sequence[str], *arrays: Any) -> list[str]:
-        """The statuses of trials, trained one after another, each on its own of ``arrays``."""
-        from bench.measure.host import usable_cores
-        from bench.training.trial import train
-
-        trials = [Trial.model_validate_json(text) for text in trials_json]
-        return [
-            train(trial, load=functools.partial(_given, loaded), threads=usable_cores()).status
-            for trial, loaded in zip(trials, arrays, strict=True)
-        ]
-
-
-def _train_all(trainers: Iterable[Any], short: Mapping[str, Any], timeout_s: float) -> None:
-    """Have each train; end it then, since those that wait for its GPU get it only so."""
-    waiting = {each.train.remote(list(short), *short.values()): each for each in trainers}
-    ends_at = time.monotonic() + timeout_s
-    try:
-        while waiting and (left_s := ends_at - time.monotonic()) > 0:
-            ready, _ = ray.wait(list(waiting), timeout=left_s)
-            for answer in ready:
-                ray.kill(waiting.pop(answer), no_restart=True)
-    finally:
-        for trainer in waiting.values():
-            ray.kill(trainer, no_restart=True)
-
-
-def cards_to_warm(usable: Sequence[str]) -> list[str]:
-    """The first GPU of each kind on this node that is ``usable`` and compiles at first use.
-
-    Of a card split by MIG, an instance.
+    Of a card split by MIG it is an instance's.
     """
+    mixed: bool = False
+    """Whether Ray could give another kind of GPU instead."""
+
+    @property
+    def program_count(self) -> int:
+        """Programs to train, on all of its GPUs."""
+        return sum(map(len, self.lacking.values()))
+
+
+def cards_to_warm(usable: Sequence[str], kernels: Sequence[str]) -> ColdCards:
+    """Those of this node that are ``usable`` and lack some of ``kernels``."""
     from bench.measure.environment import environment
     from bench.training.cuda_libraries import has_driver
 
-    first: dict[str, str] = {}
-    for card in environment()["gpus"] if has_driver() else ():
+    environ = dict(os.environ)
+    set_cache(environ)
+    # Nothing would be kept.
+    if environ.get("CUDA_CACHE_DISABLE") == "1" or not has_driver():
+        return ColdCards()
+    return cold_cards(environment()["gpus"], usable, kernels, environ)
+
+
+def cold_cards(
+    cards: Iterable[Mapping[str, Any]],
+    usable: Collection[str],
+    kernels: Sequence[str],
+    environ: Mapping[str, str],
+) -> ColdCards:
+    """Those of an environment's ``cards``, by the marks in CUDA's cache that ``environ`` names."""
+    lacking: dict[str, tuple[str, ...]] = {}
+    kinds = set()
+    for card in cards:
         uuids = [card["uuid"], *(instance["uuid"] for instance in card["instances"])]
         free = [uuid for uuid in uuids if uuid in usable]
-        if free and compiles_at_first_use(card):
-            first.setdefault(card["name"], free[0])
-    return list(first.values())
+        if not free or card["name"] in kinds:
+            continue
+        kinds.add(card["name"])
+        marks = Marks(environ, card["name"])
+        missing = tuple(each for each in kernels if each not in marks)
+        if missing and compiles_at_first_use(card):
+            lacking[free[0]] = missing
+    return ColdCards(lacking, len(kinds) > 1)
 
 
-def _share(cluster: Cluster, node: str, kinds: Sequence[str]) -> dict[str, float]:
-    """What of a node a warm-up takes: all GPUs where it has to choose among kinds of them."""
-    gpus = 1 if len(kinds) == 1 else cluster.sizes[node]
-    return {"GPU": gpus, "CPU": cluster.cores_of(node) * gpus}
+def _share(cluster: Cluster, node: str, cold: ColdCards) -> dict[str, float]:
+    """What of a node a warm-up takes: all GPUs where Ray could give the wrong one."""
+    gpus = cluster.sizes[node] if cold.mixed else 1
+    return {"GPU": float(gpus), "CPU": cluster.cores_of(node) * gpus}
 
 
 def _fits(share: Mapping[str, float], free: Mapping[str, float]) -> bool:
@@ -146,20 +156,25 @@ def programs(trials: Iterable[Trial]) -> list[Trial]:
     found: dict[str, Trial] = {}
     for trial in trials:
         variant = _shortened(trial.variant)
-        kernels = {k: v for k, v in variant.canonical().items() if k not in _SIZES}
         short = trial.model_copy(update={"variant": variant, "timing": _UNTIMED})
-        found.setdefault(repr(sorted(kernels.items())), short)
+        found.setdefault(kernels_of(short), short)
     # Determinism, once on in a process, stays on.
     return sorted(found.values(), key=lambda trial: trial.variant.deterministic)
 
 
-def _with_data(
-    trials: Iterable[Trial], data_of: Callable[[Trial], Any]
-) -> Iterator[tuple[str, Any]]:
-    for trial in trials:
+def kernels_of(short: Trial) -> str:
+    """What the kernels of one of ``programs`` hang on."""
+    settings = short.variant.canonical().items()
+    return repr(sorted((k, v) for k, v in settings if k not in _SIZES))
+
+
+def _with_data(short: Mapping[str, Trial], data_of: Callable[[Trial], Any]) -> dict[str, Program]:
+    given = {}
+    for kernels, trial in short.items():
         # A trial without data says so in its own record.
         with contextlib.suppress(NoData):
-            yield trial.model_dump_json(), data_of(trial)
+            given[kernels] = Program(kernels, trial.model_dump_json(), data_of(trial))
+    return given
 
 
 def _shortened(variant: Variant) -> Variant:
@@ -175,7 +190,3 @@ def _shortened(variant: Variant) -> Variant:
     }
     brief = {"epochs": 1, "warmup_epochs": 0, "max_steps": _STEPS, "health_epochs": ()}
     return Variant.model_validate({**variant.model_dump(), **alone, **brief})
-
-
-def _given(arrays: Any) -> Any:
-    return arrays
