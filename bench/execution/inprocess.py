@@ -20,7 +20,7 @@ from typing import Any, Self
 from bench.datasets.load import load_arrays, real_variants
 from bench.errors import ResourceError
 from bench.execution.device_kind import device_here
-from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
+from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Warned
 from bench.execution.gpu_cache import set_cache
 from bench.execution.prune import not_run
 from bench.measure.environment import environment, variables
@@ -80,7 +80,8 @@ class InProcessExecutor:
         gpus = () if os.environ.get("BENCH_LOGICAL_GPUS") == "1" else self.gpus
         if gpus:
             os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-            set_cache(os.environ)
+            if not_cached := set_cache(os.environ):
+                on_event(Warned(not_cached))
         # What TensorFlow finds as it is imported, by the first of them.
         given = variables(dict(os.environ))
         for trial in trials:

@@ -106,15 +106,16 @@ def test_a_run_does_without_the_cards_that_others_use() -> None:
 
 
 def test_no_card_that_is_free_is_a_fault() -> None:
-    (check,) = use_checks(_used(_use(4242), _use(held_bytes=MEMORY_BYTES // 2)))
+    (check,) = use_checks(_used(_use(4242), _use(4343)))
     assert check.state == "broken"
     assert "GPU 0" in check.found and "GPU 1" in check.found
 
 
-def test_a_little_memory_of_no_process_is_told_and_no_fault() -> None:
-    (check,) = use_checks(_used(_use(held_bytes=900_000_000)))
+@pytest.mark.parametrize("held_bytes", [900_000_000, MEMORY_BYTES // 2])
+def test_memory_of_no_process_is_told_and_no_fault(held_bytes: int) -> None:
+    (check,) = use_checks(_used(_use(held_bytes=held_bytes)))
     assert check.state == "ok"
-    assert "0.9 GB" in check.found
+    assert f"{held_bytes / 1e9:.1f} GB" in check.found
 
 
 def test_a_library_that_does_not_load_is_named_in_the_loaders_words() -> None:
