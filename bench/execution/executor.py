@@ -96,7 +96,17 @@ class Warned:
     """In one line."""
 
 
-Event = Started | EpochEnded | Waiting | Expected | WarmingUp | LeftOut | Warned
+@dataclass(frozen=True)
+class NotWarmedUp:
+    """A node has programs that were not warmed up: the first trials that use them compile them."""
+
+    node: str
+    programs: int
+    reason: str
+    """Of the first of them."""
+
+
+Event = Started | EpochEnded | Waiting | Expected | WarmingUp | NotWarmedUp | LeftOut | Warned
 """``LeftOut``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 

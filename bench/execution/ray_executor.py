@@ -18,7 +18,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -54,7 +54,7 @@ from bench.measure.environment import environment
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import usable_cores
 from bench.records.record import LeftOut, TrialRecord
-from bench.spec.plan import Block
+from bench.spec.plan import Block, Trial
 
 _LEAST_S = 0.05
 _POLL_S = 5.0
@@ -208,10 +208,7 @@ class RayExecutor:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
         self._shelf.stock(fleet.trials)
         try:
-            if self._cluster.has_gpus:
-                reference, limit_s = self._shelf.reference, limits.trial_timeout_s
-                warm_up(self._cluster, baselines, fleet.trials, reference, limit_s, on_event)
-            for record in self._to_the_end(fleet, on_event):
+            for record in self._to_the_end(fleet, limits, on_event):
                 yield fleet.marked(record)
         except KeyboardInterrupt:
             # Nothing is asked of Ray before these are on disk: it may be ending as well.
@@ -226,9 +223,10 @@ class RayExecutor:
                 with contextlib.suppress(ConnectionError):
                     while_head_answers(self._head, fleet.close)
 
-    def _to_the_end(self, fleet: Fleet, on_event: OnEvent) -> Iterator[TrialRecord]:
+    def _to_the_end(self, fleet: Fleet, limits: Limits, on_event: OnEvent) -> Iterator[TrialRecord]:
         """Until nothing is left; ClusterLostError, after the records, once the head is gone."""
         try:
+            self._warm_up(fleet.trials, limits, on_event)
             while fleet.busy:
                 fleet.start()
                 yield from self._turn(fleet)
@@ -245,6 +243,11 @@ class RayExecutor:
             raise ClusterLostError(
                 f"Ray's head at {self._head} is gone: start it again, then go on with --resume"
             ) from None
+
+    def _warm_up(self, trials: Iterable[Trial], limits: Limits, on_event: OnEvent) -> None:
+        if self._cluster.has_gpus:
+            usable, data_of = self._quarantine.baselines, self._shelf.reference
+            warm_up(self._cluster, usable, trials, data_of, limits, self._head, on_event)
 
     def _turn(self, fleet: Fleet) -> Iterator[TrialRecord]:
         pending = [answer for lane in fleet.lanes for answer in lane.pending]

@@ -1,7 +1,7 @@
 """GPUs whose code is compiled at first use, warmed up on each node before a run's first trial.
 
 Usage:
-    warm_up(cluster, usable, trials, data_of, timeout_s, on_event)
+    warm_up(cluster, usable, trials, data_of, limits, head, on_event)
 
 For compute capability 9.0 and later TensorFlow's kernels are PTX (``gpu_support``), which the
 driver compiles when a kernel is first used, and keeps in a cache on disk (``gpu_cache``).
@@ -12,23 +12,18 @@ one's record.
 """
 
 import contextlib
-import functools
-import os
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import ray
 from ray._private.state import available_resources_per_node
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution.cluster import Cluster
-from bench.execution.executor import OnEvent, WarmingUp
-from bench.execution.gpu_cache import set_cache
+from bench.execution.executor import Limits, NotWarmedUp, OnEvent, WarmingUp
 from bench.execution.gpu_support import compiles_at_first_use
 from bench.execution.nodes import alive_nodes, ask_nodes
+from bench.execution.reservation import Reservation
 from bench.execution.shelf import NoData
-from bench.execution.visibility import assigned, show_only
+from bench.execution.warming import Program, Warming, warm_all
 from bench.spec.plan import Trial
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
@@ -47,71 +42,42 @@ def warm_up(
     usable: Collection[str],
     trials: Iterable[Trial],
     data_of: Callable[[Trial], Any],
-    timeout_s: float,
+    limits: Limits,
+    head: str,
     on_event: OnEvent,
 ) -> None:
-    """Train a few steps of each program on each node that needs it; at most for ``timeout_s``.
+    """Train a few steps of each program on each node that needs it; tell what was not warmed up.
 
     ``usable`` are the UUIDs of the GPUs that nobody else uses; ``data_of`` gives a reference to a
     trial's data in Ray's object store. Nodes whose GPUs other work on the cluster holds are left
-    out: what trains there first compiles for the others.
+    out: what trains there first compiles for the others. ConnectionError where Ray's ``head`` is
+    silent.
     """
-    nodes = [node for node in alive_nodes() if node["NodeID"] in cluster.nodes]
-    cards = ask_nodes(nodes, cards_to_warm, list(usable))
+    nodes = {node["NodeID"]: node for node in alive_nodes() if node["NodeID"] in cluster.nodes}
+    cards = ask_nodes(list(nodes.values()), cards_to_warm, list(usable))
     shares = {node: _share(cluster, node, uuids) for node, uuids in cards.items() if uuids}
-    free = available_resources_per_node()
-    shares = {node: s for node, s in shares.items() if _fits(s, free.get(node, {}))}
     if not shares:
         return
-    short = dict(_with_data(programs(trials), data_of))
-    on_event(WarmingUp(len(shares), len(short)))
-    actor_class: Any = ray.remote(Trainer)
-    trainers = [
-        actor_class.options(
-            num_cpus=share["CPU"],
-            num_gpus=share["GPU"],
-            max_restarts=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-        ).remote(uuid)
-        for node, share in shares.items()
-        for uuid in (cards[node] if len(cards[node]) > 1 else [None])
+    short = list(_with_data(programs(trials), data_of))
+    free = available_resources_per_node()
+    fitting = {node: share for node, share in shares.items() if _fits(share, free.get(node, {}))}
+    for node in shares.keys() - fitting.keys():
+        host = nodes[node]["NodeManagerHostname"]
+        on_event(NotWarmedUp(host, len(short), "other work on the cluster holds its GPUs"))
+    if not fitting or not short:
+        return
+    on_event(WarmingUp(len(fitting), len(short)))
+    warmings = [
+        Warming(
+            nodes[node]["NodeManagerHostname"],
+            Reservation((share,), "PACK", (node,)),
+            dict.fromkeys(cards[node] if len(cards[node]) > 1 else [None], short),
+            limits,
+            on_event,
+        )
+        for node, share in fitting.items()
     ]
-    _train_all(trainers, short, timeout_s)
-
-
-class Trainer:
-    """A process that trains on one GPU, of which nothing is kept."""
-
-    def __init__(self, uuid: str | None) -> None:
-        # Without a name it is the GPU that Ray gave.
-        show_only([uuid] if uuid else assigned())
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        set_cache(os.environ)
-
-    def train(self, trials_json: Sequence[str], *arrays: Any) -> list[str]:
-        """The statuses of trials, trained one after another, each on its own of ``arrays``."""
-        from bench.measure.host import usable_cores
-        from bench.training.trial import train
-
-        trials = [Trial.model_validate_json(text) for text in trials_json]
-        return [
-            train(trial, load=functools.partial(_given, loaded), threads=usable_cores()).status
-            for trial, loaded in zip(trials, arrays, strict=True)
-        ]
-
-
-def _train_all(trainers: Iterable[Any], short: Mapping[str, Any], timeout_s: float) -> None:
-    """Have each train; end it then, since those that wait for its GPU get it only so."""
-    waiting = {each.train.remote(list(short), *short.values()): each for each in trainers}
-    ends_at = time.monotonic() + timeout_s
-    try:
-        while waiting and (left_s := ends_at - time.monotonic()) > 0:
-            ready, _ = ray.wait(list(waiting), timeout=left_s)
-            for answer in ready:
-                ray.kill(waiting.pop(answer), no_restart=True)
-    finally:
-        for trainer in waiting.values():
-            ray.kill(trainer, no_restart=True)
+    warm_all(warmings, head)
 
 
 def cards_to_warm(usable: Sequence[str]) -> list[str]:
@@ -153,13 +119,11 @@ def programs(trials: Iterable[Trial]) -> list[Trial]:
     return sorted(found.values(), key=lambda trial: trial.variant.deterministic)
 
 
-def _with_data(
-    trials: Iterable[Trial], data_of: Callable[[Trial], Any]
-) -> Iterator[tuple[str, Any]]:
+def _with_data(trials: Iterable[Trial], data_of: Callable[[Trial], Any]) -> Iterator[Program]:
     for trial in trials:
         # A trial without data says so in its own record.
         with contextlib.suppress(NoData):
-            yield trial.model_dump_json(), data_of(trial)
+            yield Program(trial.model_dump_json(), data_of(trial))
 
 
 def _shortened(variant: Variant) -> Variant:
@@ -175,7 +139,3 @@ def _shortened(variant: Variant) -> Variant:
     }
     brief = {"epochs": 1, "warmup_epochs": 0, "max_steps": _STEPS, "health_epochs": ()}
     return Variant.model_validate({**variant.model_dump(), **alone, **brief})
-
-
-def _given(arrays: Any) -> Any:
-    return arrays

@@ -14,7 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bench.execution.estimate import estimated_trial_s
-from bench.execution.executor import EpochEnded, Event, Expected, Started, WarmingUp, Warned
+from bench.execution.executor import (
+    EpochEnded,
+    Event,
+    Expected,
+    NotWarmedUp,
+    Started,
+    WarmingUp,
+    Warned,
+)
 from bench.records.record import LeftOut, TrialRecord
 from bench.report.escape import plain
 from bench.report.expected import too_large_lines
@@ -64,6 +72,9 @@ class Progress:
         elif isinstance(event, WarmingUp):
             what = f"{plural(event.programs, 'program')} on {plural(event.nodes, 'node')}"
             self._line(f"warming up the GPUs, untimed: {what}")
+        elif isinstance(event, NotWarmedUp):
+            what = plural(event.programs, "program")
+            self._line(f"{plain(event.node)}: {what} not warmed up: {plain(event.reason)}")
         elif isinstance(event, LeftOut):
             self._line(plain(left_out(event)))
         elif isinstance(event, Warned):

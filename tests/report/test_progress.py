@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate, estimated_trial_s
-from bench.execution.executor import EpochEnded, Expected, Limits, Started, Waiting, Warned
+from bench.execution.executor import (
+    EpochEnded,
+    Expected,
+    Limits,
+    NotWarmedUp,
+    Started,
+    Waiting,
+    Warned,
+)
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.record import STATUSES, LeftOut, Status, TrialRecord
 from bench.report.progress import Progress, progress
@@ -66,6 +74,13 @@ def test_gpus_that_are_left_out_and_warnings_of_a_trial_have_a_line_each(screen:
     record = made_record(TRIALS[0]).model_copy(update={"warnings": ("GPU-2 held 8 MiB",)})
     screen.progress.recorded(record)
     assert "GPU-2 held 8 MiB" in screen.lines[-1]
+
+
+def test_a_node_that_is_not_warmed_up_is_a_line(screen: Screen) -> None:
+    before = len(screen.lines)
+    screen.progress.event(NotWarmedUp(node="node-1", programs=3, reason="its process ended"))
+    (line,) = screen.lines[before:]
+    assert all(word in line for word in ("node-1", "3", "its process ended"))
 
 
 def test_no_more_run_at_once_than_there_are_blocks() -> None:
