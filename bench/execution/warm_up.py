@@ -13,6 +13,7 @@ one's record.
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ray._private.state import available_resources_per_node
@@ -55,7 +56,7 @@ def warm_up(
     """
     nodes = {node["NodeID"]: node for node in alive_nodes() if node["NodeID"] in cluster.nodes}
     cards = ask_nodes(list(nodes.values()), cards_to_warm, list(usable))
-    shares = {node: _share(cluster, node, uuids) for node, uuids in cards.items() if uuids}
+    shares = {node: _share(cluster, node, cold) for node, cold in cards.items() if cold.uuids}
     if not shares:
         return
     short = list(_with_data(programs(trials), data_of))
@@ -71,7 +72,7 @@ def warm_up(
         Warming(
             nodes[node]["NodeManagerHostname"],
             Reservation((share,), "PACK", (node,)),
-            dict.fromkeys(cards[node] if len(cards[node]) > 1 else [None], short),
+            dict.fromkeys(cards[node].uuids if cards[node].mixed else [None], short),
             limits,
             on_event,
         )
@@ -80,27 +81,42 @@ def warm_up(
     warm_all(warmings, head)
 
 
-def cards_to_warm(usable: Sequence[str]) -> list[str]:
-    """The first GPU of each kind on this node that is ``usable`` and compiles at first use.
+@dataclass(frozen=True)
+class ColdCards:
+    """The GPUs of a node that are to be warmed up."""
 
-    Of a card split by MIG, an instance.
-    """
+    uuids: tuple[str, ...] = ()
+    """The first of each kind; of a card split by MIG, an instance."""
+    mixed: bool = False
+    """Whether Ray could give another kind of GPU instead."""
+
+
+def cards_to_warm(usable: Sequence[str]) -> ColdCards:
+    """Those of this node."""
     from bench.measure.environment import environment
     from bench.training.cuda_libraries import has_driver
 
+    return cold_cards(environment()["gpus"], usable) if has_driver() else ColdCards()
+
+
+def cold_cards(cards: Iterable[Mapping[str, Any]], usable: Collection[str]) -> ColdCards:
+    """Of an environment's ``cards`` those that are ``usable`` and compile at first use."""
     first: dict[str, str] = {}
-    for card in environment()["gpus"] if has_driver() else ():
+    kinds = set()
+    for card in cards:
         uuids = [card["uuid"], *(instance["uuid"] for instance in card["instances"])]
         free = [uuid for uuid in uuids if uuid in usable]
-        if free and compiles_at_first_use(card):
-            first.setdefault(card["name"], free[0])
-    return list(first.values())
+        if free:
+            kinds.add(card["name"])
+            if compiles_at_first_use(card):
+                first.setdefault(card["name"], free[0])
+    return ColdCards(tuple(first.values()), len(kinds) > 1)
 
 
-def _share(cluster: Cluster, node: str, kinds: Sequence[str]) -> dict[str, float]:
-    """What of a node a warm-up takes: all GPUs where it has to choose among kinds of them."""
-    gpus = 1 if len(kinds) == 1 else cluster.sizes[node]
-    return {"GPU": gpus, "CPU": cluster.cores_of(node) * gpus}
+def _share(cluster: Cluster, node: str, cold: ColdCards) -> dict[str, float]:
+    """What of a node a warm-up takes: all GPUs where Ray could give the wrong one."""
+    gpus = cluster.sizes[node] if cold.mixed else 1
+    return {"GPU": float(gpus), "CPU": cluster.cores_of(node) * gpus}
 
 
 def _fits(share: Mapping[str, float], free: Mapping[str, float]) -> bool:
