@@ -7,23 +7,26 @@ For compute capability 9.0 and later TensorFlow's kernels are PTX (``gpu_support
 driver compiles when a kernel is first used, and keeps in a cache on disk (``gpu_cache``).
 Without a warm-up that time is in the cold start and the validation of whichever arm comes first.
 So a process of its own trains a few steps of each program of the run, once on each node and kind
-of GPU, untimed and unrecorded. What fails there fails in its own trial, too, and is told by that
-one's record.
+of GPU, untimed and unrecorded; later runs find it marked (``warm_marks``) and do not repeat it.
+What fails there is told, and fails in its own trial, too.
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ray._private.state import available_resources_per_node
 
 from bench.execution.cluster import Cluster
 from bench.execution.executor import Limits, NotWarmedUp, OnEvent, WarmingUp
+from bench.execution.gpu_cache import set_cache
 from bench.execution.gpu_support import compiles_at_first_use
 from bench.execution.nodes import alive_nodes, ask_nodes
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import NoData
+from bench.execution.warm_marks import Marks
 from bench.execution.warming import Program, Warming, warm_all
 from bench.spec.plan import Trial
 from bench.spec.timing import Timing
@@ -55,24 +58,28 @@ def warm_up(
     silent.
     """
     nodes = {node["NodeID"]: node for node in alive_nodes() if node["NodeID"] in cluster.nodes}
-    cards = ask_nodes(list(nodes.values()), cards_to_warm, list(usable))
-    shares = {node: _share(cluster, node, cold) for node, cold in cards.items() if cold.uuids}
+    short = {kernels_of(trial): trial for trial in programs(trials)}
+    cards = ask_nodes(list(nodes.values()), cards_to_warm, list(usable), list(short))
+    shares = {node: _share(cluster, node, cold) for node, cold in cards.items() if cold.lacking}
     if not shares:
         return
-    short = list(_with_data(programs(trials), data_of))
+    given = _with_data(short, data_of)
     free = available_resources_per_node()
     fitting = {node: share for node, share in shares.items() if _fits(share, free.get(node, {}))}
     for node in shares.keys() - fitting.keys():
-        host = nodes[node]["NodeManagerHostname"]
-        on_event(NotWarmedUp(host, len(short), "other work on the cluster holds its GPUs"))
-    if not fitting or not short:
+        host, count = nodes[node]["NodeManagerHostname"], cards[node].program_count
+        on_event(NotWarmedUp(host, count, "other work on the cluster holds its GPUs"))
+    if not fitting:
         return
-    on_event(WarmingUp(len(fitting), len(short)))
+    on_event(WarmingUp(len(fitting), max(cards[node].program_count for node in fitting)))
     warmings = [
         Warming(
             nodes[node]["NodeManagerHostname"],
             Reservation((share,), "PACK", (node,)),
-            dict.fromkeys(cards[node].uuids if cards[node].mixed else [None], short),
+            {
+                uuid if cards[node].mixed else None: [given[k] for k in lacking if k in given]
+                for uuid, lacking in cards[node].lacking.items()
+            },
             limits,
             on_event,
         )
@@ -85,32 +92,53 @@ def warm_up(
 class ColdCards:
     """The GPUs of a node that are to be warmed up."""
 
-    uuids: tuple[str, ...] = ()
-    """The first of each kind; of a card split by MIG, an instance."""
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Kernels that are not compiled yet, by UUID of the first GPU of each kind.
+
+    Of a card split by MIG it is an instance's.
+    """
     mixed: bool = False
     """Whether Ray could give another kind of GPU instead."""
 
+    @property
+    def program_count(self) -> int:
+        """Programs to train, on all of its GPUs."""
+        return sum(map(len, self.lacking.values()))
 
-def cards_to_warm(usable: Sequence[str]) -> ColdCards:
-    """Those of this node."""
+
+def cards_to_warm(usable: Sequence[str], kernels: Sequence[str]) -> ColdCards:
+    """Those of this node that are ``usable`` and lack some of ``kernels``."""
     from bench.measure.environment import environment
     from bench.training.cuda_libraries import has_driver
 
-    return cold_cards(environment()["gpus"], usable) if has_driver() else ColdCards()
+    environ = dict(os.environ)
+    set_cache(environ)
+    # Nothing would be kept.
+    if environ.get("CUDA_CACHE_DISABLE") == "1" or not has_driver():
+        return ColdCards()
+    return cold_cards(environment()["gpus"], usable, kernels, environ)
 
 
-def cold_cards(cards: Iterable[Mapping[str, Any]], usable: Collection[str]) -> ColdCards:
-    """Of an environment's ``cards`` those that are ``usable`` and compile at first use."""
-    first: dict[str, str] = {}
+def cold_cards(
+    cards: Iterable[Mapping[str, Any]],
+    usable: Collection[str],
+    kernels: Sequence[str],
+    environ: Mapping[str, str],
+) -> ColdCards:
+    """Those of an environment's ``cards``, by the marks in CUDA's cache that ``environ`` names."""
+    lacking: dict[str, tuple[str, ...]] = {}
     kinds = set()
     for card in cards:
         uuids = [card["uuid"], *(instance["uuid"] for instance in card["instances"])]
         free = [uuid for uuid in uuids if uuid in usable]
-        if free:
-            kinds.add(card["name"])
-            if compiles_at_first_use(card):
-                first.setdefault(card["name"], free[0])
-    return ColdCards(tuple(first.values()), len(kinds) > 1)
+        if not free or card["name"] in kinds:
+            continue
+        kinds.add(card["name"])
+        marks = Marks(environ, card["name"])
+        missing = tuple(each for each in kernels if each not in marks)
+        if missing and compiles_at_first_use(card):
+            lacking[free[0]] = missing
+    return ColdCards(lacking, len(kinds) > 1)
 
 
 def _share(cluster: Cluster, node: str, cold: ColdCards) -> dict[str, float]:
@@ -128,18 +156,25 @@ def programs(trials: Iterable[Trial]) -> list[Trial]:
     found: dict[str, Trial] = {}
     for trial in trials:
         variant = _shortened(trial.variant)
-        kernels = {k: v for k, v in variant.canonical().items() if k not in _SIZES}
         short = trial.model_copy(update={"variant": variant, "timing": _UNTIMED})
-        found.setdefault(repr(sorted(kernels.items())), short)
+        found.setdefault(kernels_of(short), short)
     # Determinism, once on in a process, stays on.
     return sorted(found.values(), key=lambda trial: trial.variant.deterministic)
 
 
-def _with_data(trials: Iterable[Trial], data_of: Callable[[Trial], Any]) -> Iterator[Program]:
-    for trial in trials:
+def kernels_of(short: Trial) -> str:
+    """What the kernels of one of ``programs`` hang on."""
+    settings = short.variant.canonical().items()
+    return repr(sorted((k, v) for k, v in settings if k not in _SIZES))
+
+
+def _with_data(short: Mapping[str, Trial], data_of: Callable[[Trial], Any]) -> dict[str, Program]:
+    given = {}
+    for kernels, trial in short.items():
         # A trial without data says so in its own record.
         with contextlib.suppress(NoData):
-            yield Program(trial.model_dump_json(), data_of(trial))
+            given[kernels] = Program(kernels, trial.model_dump_json(), data_of(trial))
+    return given
 
 
 def _shortened(variant: Variant) -> Variant:

@@ -22,12 +22,15 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from bench.execution.address import answers
+from bench.execution.autotuning import share_autotuning
 from bench.execution.claim import Claim
 from bench.execution.executor import Limits, NotWarmedUp, OnEvent
 from bench.execution.gpu_cache import set_cache
 from bench.execution.patience import while_head_answers
 from bench.execution.reservation import Reservation
 from bench.execution.visibility import assigned, show_only
+from bench.execution.warm_marks import Marks
+from bench.measure.gpu import gpus, resolve_visible
 from bench.records.record import FINE
 from bench.spec.plan import Trial
 
@@ -41,6 +44,8 @@ _PATIENCE_S = 20.0
 class Program:
     """A short trial that stands for all that use the same kernels."""
 
+    kernels: str
+    """What they hang on, as marks name it."""
     trial_json: str
     data: Any
     """A reference into Ray's object store."""
@@ -51,19 +56,30 @@ class Trainer:
 
     def __init__(self, uuid: str | None) -> None:
         # Without a name it is the GPU that Ray gave.
-        show_only([uuid] if uuid else assigned())
+        visible = (uuid,) if uuid else assigned()
+        show_only(visible)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         set_cache(os.environ)
+        self._marks: Marks | None = None
+        if visible and gpus():
+            card = resolve_visible(visible[0])
+            self._marks = Marks(os.environ, card.name)
+            # The kernels that XLA chooses here are those that trials on this GPU will run.
+            share_autotuning([card.uuid])
 
-    def train(self, trial_json: str, arrays: Any) -> str | None:
-        """Train on ``arrays``; what went wrong, None where the program ran."""
+    def train(self, kernels: str, trial_json: str, arrays: Any) -> str | None:
+        """Train on ``arrays``, and mark it; what went wrong, None where the program ran."""
         from bench.measure.host import usable_cores
         from bench.training.trial import train
 
         trial = Trial.model_validate_json(trial_json)
         load = functools.partial(_given, arrays)
         record = train(trial, load=load, threads=usable_cores())
-        return None if record.status in FINE else f"{record.status}: {record.error}"
+        if record.status not in FINE:
+            return f"{record.status}: {record.error}"
+        if self._marks is not None:
+            self._marks.add(kernels)
+        return None
 
 
 class Warming:
@@ -147,7 +163,8 @@ class Warming:
         if self._trainer is None:
             self._trainer = self._start(uuid)
         program = programs.popleft()
-        self.pending = self._trainer.train.remote(program.trial_json, program.data)
+        asked = program.kernels, program.trial_json, program.data
+        self.pending = self._trainer.train.remote(*asked)
         self._wait(min(self._limits.stall_timeout_s, self._limits.trial_timeout_s))
 
     def _start(self, uuid: str | None) -> Any:

@@ -52,3 +52,11 @@ def test_programs_are_warmed_up_on_a_free_gpu_before_the_first_trial_and_leave_n
     caches = {record.resolved["variables"]["CUDA_CACHE_PATH"] for record in records}
     assert len(caches) == 1
     assert Path(*caches).is_relative_to(tmp_path / "cache")
+
+    # What a later run finds marked there is not repeated.
+    for file in counters.iterdir():
+        file.unlink()
+    again = bench("run", suite, "--out", tmp_path / "again", env=env)
+    assert again.returncode == 0, again.stderr
+    later = {record.resolved["pid"] for record in RunFolder.open(tmp_path / "again").records()}
+    assert {counts.pid for counts in read_counts(counters)} == later

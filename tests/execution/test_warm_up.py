@@ -1,7 +1,10 @@
 """What a warm-up trains: each set of kernels once, briefly, on one device."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from bench.execution.warm_marks import Marks
 from bench.execution.warm_up import ColdCards, cold_cards, programs
 from bench.spec.plan import make_plan
 from tests.suites_made import suite_of
@@ -59,17 +62,41 @@ def card(name: str, capability: str, *instances: str) -> dict[str, Any]:
 A100, H100, OTHER_H100 = card("A100", "8.0"), card("H100-0", "9.0"), card("H100-1", "9.0")
 
 
+def found(cards: Sequence[Any], *usable: str, cache: Path | None = None) -> ColdCards:
+    """What of a node with ``cards`` is to be warmed up for two programs."""
+    environ = {} if cache is None else {"CUDA_CACHE_PATH": str(cache)}
+    return cold_cards(cards, usable, ["a", "b"], environ)
+
+
 def test_one_gpu_of_a_kind_is_warmed_up_and_any_will_do_where_all_are_alike() -> None:
-    assert cold_cards([H100, OTHER_H100], ["H100-0", "H100-1"]) == ColdCards(("H100-0",), False)
-    assert cold_cards([H100, OTHER_H100], ["H100-1"]) == ColdCards(("H100-1",), False)
+    cards, both = [H100, OTHER_H100], ("a", "b")
+    assert found(cards, "H100-0", "H100-1") == ColdCards({"H100-0": both}, False)
+    assert found(cards, "H100-1") == ColdCards({"H100-1": both}, False)
 
 
 def test_the_right_gpu_is_named_where_ray_could_give_another() -> None:
-    assert cold_cards([A100, H100], ["A100", "H100-0"]) == ColdCards(("H100-0",), True)
-    assert cold_cards([A100, H100], ["H100-0"]) == ColdCards(("H100-0",), False)
-    assert cold_cards([A100], ["A100"]) == ColdCards((), False)
+    assert found([A100, H100], "A100", "H100-0") == ColdCards({"H100-0": ("a", "b")}, True)
+    assert found([A100, H100], "H100-0") == ColdCards({"H100-0": ("a", "b")}, False)
+    assert found([A100], "A100") == ColdCards({}, False)
 
 
 def test_of_a_split_card_it_is_an_instance() -> None:
     split = card("H100-0", "9.0", "MIG-0", "MIG-1")
-    assert cold_cards([split], ["MIG-1"]) == ColdCards(("MIG-1",), False)
+    assert found([split], "MIG-1") == ColdCards({"MIG-1": ("a", "b")}, False)
+
+
+def test_what_is_marked_in_cuda_s_cache_is_not_repeated_on_cards_of_that_name(
+    tmp_path: Path,
+) -> None:
+    environ = {"CUDA_CACHE_PATH": str(tmp_path)}
+    Marks(environ, "H100").add("a")
+    assert found([H100], "H100-0", cache=tmp_path) == ColdCards({"H100-0": ("b",)}, False)
+    assert found([card("H200", "9.0")], "H200", cache=tmp_path).program_count == 2
+    Marks(environ, "H100").add("b")
+    assert found([OTHER_H100], "H100-1", cache=tmp_path) == ColdCards({}, False)
+
+
+def test_without_a_folder_for_the_cache_nothing_is_marked() -> None:
+    marks = Marks({}, "H100")
+    marks.add("a")
+    assert "a" not in marks

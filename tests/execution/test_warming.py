@@ -29,7 +29,7 @@ def warmed(
     data = ray.put(load_arrays(TRIAL.variant))
     node = ray.get_runtime_context().get_node_id()
     reservation = Reservation(({"CPU": cores, "GPU": 0.0},), "PACK", (node,))
-    asked = [Program(trial, data) for trial in trials]
+    asked = [Program("kernels", trial, data) for trial in trials]
     each = Warming("here", reservation, {None: asked}, limits, told.append)
     warm_all([each], head or executor._head)
     assert each.pending is None
