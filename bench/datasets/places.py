@@ -45,11 +45,6 @@ def shards() -> Path:
     return cache().folder.parent / "tfrecord"
 
 
-def autotuning() -> Path:
-    """Where XLA's choices of kernels are kept, by what they depend on."""
-    return cache().folder.parent / "autotuning"
-
-
 def _explicit(folder: Path | None) -> Place | None:
     if folder is not None:
         return Place("the given folder", folder.expanduser())

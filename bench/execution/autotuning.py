@@ -1,8 +1,8 @@
 """XLA's choice of kernels on a GPU, kept from trial to trial, so that arms do not differ by luck.
 
 Usage:
-    settings = share_autotuning(uuids)          # before TensorFlow is imported
-    settings.get("autotune_cache")              # None where each trial chooses for itself
+    settings, warning = share_autotuning(uuids)     # before TensorFlow is imported
+    settings.get("autotune_cache")                  # None where each trial chooses for itself
 
 XLA times several kernels for a product or a convolution as it compiles, and takes the fastest;
 which one that is differs from process to process where they are close. Kept in a folder, a
@@ -11,52 +11,52 @@ the same. What TensorFlow chooses without XLA (cuDNN's algorithms) is in no file
 
 What XLA of TensorFlow 2.21 does, tried: ``--xla_gpu_per_fusion_autotune_cache_dir`` is read and
 has no effect; an entry that cannot be parsed is chosen anew and replaced; an empty one is chosen
-anew and stays; one that cannot be written ends the process. So it goes, as reported
-(marin-community/marin#8896), where several processes write one entry at once: a GPU has a folder
-of its own, which only the trial that has the GPU writes to.
+anew and stays; one that cannot be written ends the process. XLA also ends the process where several
+write one entry at once (reported, not tried: marin-community/marin#8896). So a GPU has a folder of
+its own, which only the process that has the GPU writes to.
 """
 
 import importlib.metadata
 import os
 import re
 import shutil
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.datasets.places import autotuning
 from bench.errors import ResourceError
+from bench.execution.private_folder import private_folder
 from bench.measure.gpu import driver, resolve_visible
 
 _FLAG = "--xla_gpu_experimental_autotuner_cache_dir"
 _TRIED = re.compile(r"2\.21(\.|$)")
 """Versions of TensorFlow that know the flag: an unknown one ends the process."""
 _LEAST_FREE_BYTES = 64 * 2**20
-_PRIVATE = 0o700
 
 
-def share_autotuning(uuids: Sequence[str]) -> dict[str, Any]:
+def share_autotuning(uuids: Sequence[str]) -> tuple[dict[str, Any], str | None]:
     """Have XLA of this process keep its choices with those of earlier ones on the same GPU.
 
     ``uuids`` are those of the process's GPUs; nothing is changed where there are none. A user's
     own XLA_FLAGS are kept, and win. Returns what belongs into ``resolved``: what the choices hang
-    on (versions and model, no path), and how many there were; nothing where none are kept.
+    on (versions and model, no path), and how many there were; nothing where none are to be kept.
+    Where they could not be, "autotune_cache" is None, and there is a warning that says why.
     """
     own = os.environ.get("XLA_FLAGS", "").strip()
     # What does not begin so is the name of a file of flags.
     if not uuids or _FLAG in own or (own and not own.startswith("--")):
-        return {}
+        return {}, None
     try:
         key = _key(uuids[0])
-        folder = _made(autotuning(), key, uuids[0]) if key else None
-        if folder is None:
-            return {}
+        if key is None:
+            return {}, None
+        folder = _made(key, uuids[0])
         entries = _without_empty(folder)
-    except (OSError, ResourceError):
-        return {}
+    except (OSError, ResourceError) as error:
+        reason = error.strerror or error.args[-1] if isinstance(error, OSError) else error
+        return {"autotune_cache": None}, f"XLA's choices of kernels are not kept: {reason}"
     os.environ["XLA_FLAGS"] = f"{_FLAG}={folder} {own}".strip()
-    return {"autotune_cache": key, "autotune_entry_count": entries}
+    return {"autotune_cache": key, "autotune_entry_count": entries}, None
 
 
 def _key(uuid: str) -> str | None:
@@ -69,18 +69,18 @@ def _key(uuid: str) -> str | None:
     return re.sub(r"[^\w.]+", "-", f"{said} {resolve_visible(uuid).name}")
 
 
-def _made(root: Path, key: str, uuid: str) -> Path | None:
-    """The folder of a GPU's choices, which no other user can write; None where there cannot be."""
-    root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-    found = root.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        return None
-    root.chmod(_PRIVATE)
-    folder = root / key / uuid
-    folder.mkdir(parents=True, exist_ok=True)
-    fits = shutil.disk_usage(folder).free >= _LEAST_FREE_BYTES and os.access(folder, os.W_OK)
+def _made(key: str, uuid: str) -> Path:
+    """The folder of a GPU's choices, which no other user can write; OSError where there is none."""
+    folder = private_folder("autotuning") / key / uuid
     # XLA splits its flags at blanks.
-    return None if not fits or re.search(r"\s", str(folder)) else folder.absolute()
+    if re.search(r"\s", str(folder)):
+        raise OSError("the cache's path has a blank: name another in BENCH_CACHE_DIR")
+    folder.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free < _LEAST_FREE_BYTES:
+        raise OSError(f"the cache's disk has less than {_LEAST_FREE_BYTES // 2**20} MiB left")
+    if not os.access(folder, os.W_OK):
+        raise OSError("the folder of this GPU's choices cannot be written to")
+    return folder
 
 
 def _without_empty(folder: Path) -> int:

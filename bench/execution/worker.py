@@ -104,10 +104,9 @@ class Worker:
         self._taken, self._near = taken, bind_near(taken.uuids, threads)
         if tf_config is not None:
             os.environ["TF_CONFIG"] = tf_config
-        if taken.uuids:
-            set_cache(os.environ)
+        cache_warning = set_cache(os.environ) if taken.uuids else None
         given = variables(dict(os.environ))
-        autotuned = share_autotuning(taken.uuids)
+        autotuned, autotune_warning = share_autotuning(taken.uuids)
         import_started = time.perf_counter()
         from bench.training.nccl_log import nccl_log
         from bench.training.pulse import Pulse
@@ -134,6 +133,10 @@ class Worker:
             update={
                 "measures": record.measures.model_copy(update=spent),
                 "resolved": {**record.resolved, **autotuned, **seen},
+                "warnings": (
+                    *record.warnings,
+                    *filter(None, [cache_warning, autotune_warning]),
+                ),
                 "started_at": started_at,
             }
         )

@@ -11,7 +11,7 @@ COMPILE = """
 import json
 from bench.execution.autotuning import share_autotuning
 from bench.measure.gpu import gpus
-settings = share_autotuning([gpus()[{gpu}].uuid])
+settings, _ = share_autotuning([gpus()[{gpu}].uuid])
 import numpy as np
 import tensorflow as tf
 

@@ -24,8 +24,8 @@ version = {version!r}
 if version:
     importlib.metadata.version = lambda _name: version
 cards = gpus() if {given!r} else ()
-settings = share_autotuning([card.uuid for card in cards])
-answer = {{"settings": settings, "flags": os.environ.get("XLA_FLAGS")}}
+settings, warning = share_autotuning([card.uuid for card in cards])
+answer = {{"settings": settings, "warning": warning, "flags": os.environ.get("XLA_FLAGS")}}
 answer["uuids"] = [card.uuid for card in cards]
 print(json.dumps(answer))
 """
@@ -71,7 +71,7 @@ def test_each_gpu_has_a_folder_that_only_its_user_can_enter(share: Share, cache:
     folder = folder_of(answer)
     assert folder.is_dir() and folder.is_absolute()
     assert folder.name == answer["uuids"][0]
-    top = cache / "autotuning"
+    top = cache / f"autotuning-{os.getuid()}"
     assert top in folder.parents
     assert stat.S_IMODE(top.stat().st_mode) == 0o700
 
@@ -107,11 +107,13 @@ def test_a_user_s_own_flags_are_kept_and_come_last(share: Share) -> None:
 
 @pytest.mark.parametrize("own", [f"{FLAG}=/mine", "flags.txt"])
 def test_a_folder_or_a_file_of_flags_of_the_user_s_is_left_alone(share: Share, own: str) -> None:
-    assert share(own) | {"uuids": None} == {"settings": {}, "flags": own, "uuids": None}
+    answer = share(own)
+    assert (answer["settings"], answer["warning"], answer["flags"]) == ({}, None, own)
 
 
 def test_without_gpus_nothing_changes(share: Share, cache: Path) -> None:
-    assert share(given=False) == {"settings": {}, "flags": None, "uuids": []}
+    answer = share(given=False)
+    assert (answer["settings"], answer["warning"], answer["flags"]) == ({}, None, None)
     assert not cache.exists()
 
 
@@ -121,11 +123,19 @@ def test_a_tensorflow_that_may_not_know_the_flag_is_not_given_it(share: Share) -
     assert share(version="2.211.0")["flags"] is None
 
 
-def test_a_place_where_nothing_can_be_kept_is_no_failure(share: Share, cache: Path) -> None:
+def refused(answer: dict[str, Any]) -> bool:
+    """Whether nothing is kept, and the record will say so."""
+    return answer["flags"] is None and answer["settings"] == {"autotune_cache": None}
+
+
+def test_a_place_where_nothing_can_be_kept_is_no_failure_and_is_told(
+    share: Share, cache: Path
+) -> None:
     cache.mkdir()
-    (cache / "autotuning").write_text("in the way")
+    (cache / f"autotuning-{os.getuid()}").write_text("in the way")
     answer = share()
-    assert (answer["settings"], answer["flags"]) == ({}, None)
+    assert refused(answer)
+    assert answer["warning"] and str(cache) not in answer["warning"]
 
 
 def test_a_folder_that_is_somebody_else_s_link_is_not_used(
@@ -133,12 +143,13 @@ def test_a_folder_that_is_somebody_else_s_link_is_not_used(
 ) -> None:
     cache.mkdir()
     (tmp_path / "elsewhere").mkdir()
-    (cache / "autotuning").symlink_to(tmp_path / "elsewhere")
-    assert share()["flags"] is None
+    (cache / f"autotuning-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    assert refused(share())
 
 
 def test_a_path_that_xla_would_cut_in_two_is_not_used(share: Share, tmp_path: Path) -> None:
-    assert share(BENCH_CACHE_DIR=str(tmp_path / "with blank"))["flags"] is None
+    answer = share(BENCH_CACHE_DIR=str(tmp_path / "with blank"))
+    assert refused(answer) and "BENCH_CACHE_DIR" in answer["warning"]
 
 
 def test_this_tensorflow_knows_the_flag(tmp_path: Path) -> None:

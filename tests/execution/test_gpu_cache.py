@@ -1,5 +1,6 @@
 """CUDA's cache of compiled code: where it is, and that the user's choice stands."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -16,22 +17,29 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_is_in_the_suites_cache_and_nobody_else_s_to_write(cache: Path) -> None:
     environ: dict[str, str] = {}
-    set_cache(environ)
+    assert set_cache(environ) is None
     folder = Path(environ["CUDA_CACHE_PATH"])
-    assert folder.is_relative_to(cache)
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert folder.is_relative_to(cache / f"cuda-{os.getuid()}")
+    assert stat.S_IMODE((cache / f"cuda-{os.getuid()}").stat().st_mode) == 0o700
     assert environ["CUDA_CACHE_MAXSIZE"] == str(CACHE_BYTES)
 
 
 def test_what_the_user_set_stands(cache: Path) -> None:
     environ = {"CUDA_CACHE_PATH": "/mine", "CUDA_CACHE_MAXSIZE": "7"}
-    set_cache(environ)
+    assert set_cache(environ) is None
     assert environ == {"CUDA_CACHE_PATH": "/mine", "CUDA_CACHE_MAXSIZE": "7"}
     assert not cache.exists()
 
 
-def test_where_no_folder_can_be_made_cuda_has_its_own(cache: Path) -> None:
+def test_a_cache_that_the_user_turned_off_stays_off(cache: Path) -> None:
+    environ = {"CUDA_CACHE_DISABLE": "1"}
+    assert set_cache(environ) is None
+    assert environ == {"CUDA_CACHE_DISABLE": "1"}
+    assert not cache.exists()
+
+
+def test_where_no_folder_can_be_made_cuda_has_its_own_and_it_is_told(cache: Path) -> None:
     cache.write_text("a file")
     environ: dict[str, str] = {}
-    set_cache(environ)
+    assert set_cache(environ)
     assert "CUDA_CACHE_PATH" not in environ

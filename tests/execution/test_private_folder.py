@@ -1,0 +1,59 @@
+"""A folder of the cache that only its user can write to, or none."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from bench.execution.private_folder import private_folder
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where it is to be."""
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache" / f"code-{os.getuid()}"
+
+
+def test_it_is_made_for_its_user_alone_and_found_again(folder: Path) -> None:
+    assert private_folder("code") == folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert private_folder("code") == folder
+
+
+def test_what_others_could_read_they_no_longer_can(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    private_folder("code")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_what_others_could_write_to_is_refused(folder: Path, mode: int) -> None:
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    with pytest.raises(OSError):
+        private_folder("code")
+
+
+def test_a_link_and_a_file_are_refused(folder: Path, tmp_path: Path) -> None:
+    folder.parent.mkdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(OSError) as link:
+        private_folder("code")
+    folder.unlink()
+    folder.write_text("in the way")
+    with pytest.raises(OSError) as file:
+        private_folder("code")
+    # What is told goes into records, which are published.
+    assert str(tmp_path) not in f"{link.value} {file.value}"
+
+
+def test_somebody_else_s_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    private_folder("code")
+    other = os.getuid() + 1
+    folder.rename(folder.with_name(f"code-{other}"))
+    monkeypatch.setattr(os, "getuid", lambda: other)
+    with pytest.raises(OSError):
+        private_folder("code")
