@@ -167,6 +167,14 @@ def test_every_pod_has_the_same_image_and_environment(job: dict[str, Any]) -> No
     assert environments[0]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
+def test_every_pod_has_a_volume_for_the_cache(job: dict[str, Any]) -> None:
+    for group in groups(job):
+        (container,) = group["template"]["spec"]["containers"]
+        (cache,) = [e["value"] for e in container["env"] if e["name"] == "BENCH_CACHE_DIR"]
+        mounted = [Path(mount["mountPath"]) for mount in container["volumeMounts"]]
+        assert any(Path(cache).is_relative_to(path) for path in mounted)
+
+
 def test_kuberay_is_told_of_the_ray_that_is_installed(
     job: dict[str, Any], pinned: dict[str, str]
 ) -> None:
