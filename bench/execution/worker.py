@@ -104,9 +104,9 @@ class Worker:
         self._taken, self._near = taken, bind_near(taken.uuids, threads)
         if tf_config is not None:
             os.environ["TF_CONFIG"] = tf_config
-        cache_warning = set_cache(os.environ) if taken.uuids else None
+        not_cached = set_cache(os.environ) if taken.uuids else None
         given = variables(dict(os.environ))
-        autotuned, autotune_warning = share_autotuning(taken.uuids)
+        autotuned, not_kept = share_autotuning(taken.uuids)
         import_started = time.perf_counter()
         from bench.training.nccl_log import nccl_log
         from bench.training.pulse import Pulse
@@ -133,10 +133,7 @@ class Worker:
             update={
                 "measures": record.measures.model_copy(update=spent),
                 "resolved": {**record.resolved, **autotuned, **seen},
-                "warnings": (
-                    *record.warnings,
-                    *filter(None, [cache_warning, autotune_warning]),
-                ),
+                "warnings": (*record.warnings, *filter(None, [not_cached, not_kept])),
                 "started_at": started_at,
             }
         )

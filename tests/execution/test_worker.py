@@ -11,7 +11,7 @@ import ray
 
 from bench.datasets.load import load_arrays
 from bench.errors import ResourceError
-from bench.execution.device_fitness import Allotment
+from bench.execution.device_fitness import Allotment, Taken
 from bench.execution.ray_executor import RayExecutor
 from bench.execution.visibility import show_only
 from bench.execution.worker import Worker
@@ -58,6 +58,28 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_only_co
     assert (allotted["gpus"], allotted["logical_gpus"]) == (compared, counted)
     if not logical:
         assert record.epochs == ()
+
+
+@pytest.mark.usefixtures("configured_tensorflow", "ray_executor")
+def test_caches_that_are_refused_are_told_of_in_the_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.delenv("CUDA_CACHE_PATH", raising=False)
+    monkeypatch.setenv("CUDA_CACHE_MAXSIZE", "7")
+    taken = Taken(("0",), ("GPU-0000aaaa-0000-0000-0000-000000000000",))
+    monkeypatch.setattr("bench.execution.worker.take_over", lambda *_: taken)
+    worker = worker_of(Allotment(gpus=1, logical=True), "0")
+    worker._log = str(tmp_path / "worker.log")
+    board = SimpleNamespace(post=SimpleNamespace(remote=lambda *_: None))
+    arrays, threads = [ray.put(load_arrays(TRIAL.variant))], len(os.sched_getaffinity(0))
+    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, board, "a gang", None)
+    assert isinstance(answer, str)
+    record = TrialRecord.model_validate_json(answer)
+    assert record.resolved["autotune_cache"] is None
+    assert len(record.warnings) == 2
 
 
 @pytest.mark.parametrize("gpus", [(), ("0", "1")], ids=["none", "more"])
