@@ -54,7 +54,7 @@ class Quarantine:
             self.left_out += seen.left_out
             self.warnings += seen.warnings
             unfit = {gpu.name: gpu for gpu in seen.gpus if gpu.unfit}
-            # What Ray has given to somebody is waited for as ever, and looked at before each trial.
+            # A GPU that Ray has given to other work is waited for, and looked at before each trial.
             held = self._hold(node, unfit.keys(), _free_on(node)) if unfit else ()
             self._leave_out(node, seen.host, [unfit[name] for name in held])
 

@@ -163,7 +163,7 @@ def programs(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def kernels_of(short: Trial) -> str:
-    """What the kernels of one of ``programs`` hang on."""
+    """What the kernels of one of ``programs`` depend on."""
     settings = short.variant.canonical().items()
     return repr(sorted((k, v) for k, v in settings if k not in _SIZES))
 

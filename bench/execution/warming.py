@@ -45,7 +45,7 @@ class Program:
     """A short trial that stands for all that use the same kernels."""
 
     kernels: str
-    """What they hang on, as marks name it."""
+    """What they depend on, as marks name it."""
     trial_json: str
     data: Any
     """A reference into Ray's object store."""
