@@ -39,8 +39,8 @@ def share_autotuning(uuids: Sequence[str]) -> tuple[dict[str, Any], str | None]:
 
     ``uuids`` are those of the process's GPUs; nothing is changed where there are none. A user's
     own XLA_FLAGS are kept, and win. Returns what belongs into ``resolved``: what the choices
-    depend on (versions and model, no path), and how many there were; nothing where none are to be kept.
-    Where they could not be, "autotune_cache" is None, and there is a warning that says why.
+    depend on (versions and model, no path), and how many there were; nothing where none are to be
+    kept. Where they could not be, "autotune_cache" is None, and there is a warning that says why.
     """
     own = os.environ.get("XLA_FLAGS", "").strip()
     # What does not begin so is the name of a file of flags.
