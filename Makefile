@@ -62,7 +62,7 @@ test-browser: install browser-packages ## run the tests of the page in a real Ch
 SKIPPED = $(if $(REQUIRE),,: what needs them will be skipped)
 %-packages: tests/%/packages.txt
 	@for package in $$(cat $<); do \
-		dpkg-query --show "$$package" >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+		dpkg-query --show --showformat='$${db:Status-Abbrev}' "$$package" 2>/dev/null | grep -q '^ii' || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -qq -y $$missing || \
 		{ echo "make: apt-get could not install$$missing$(SKIPPED)" >&2; $(if $(REQUIRE),exit 1,true); }; fi
 
