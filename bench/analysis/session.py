@@ -60,8 +60,10 @@ def _end_s(call: Invocation, index: int, attempts: "pd.DataFrame") -> float:
     if call.wall_s is not None:
         return _seconds(call.started_at) + call.wall_s
     own = attempts[attempts["invocation"] == index].dropna(subset=["started_at", "wall_s"])
-    ends = own["started_at"].map(_seconds) + own["wall_s"]
-    return float(ends.max()) if len(ends) else _seconds(call.started_at)
+    ends = [
+        _seconds(s) + wall_s for s, wall_s in zip(own["started_at"], own["wall_s"], strict=True)
+    ]
+    return max(ends, default=_seconds(call.started_at))
 
 
 def _seconds(moment: str) -> float:

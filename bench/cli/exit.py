@@ -9,14 +9,13 @@ import io
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
 import typer
 
 from bench.cli.main import app
-from bench.cli.say import complain
+from bench.cli.say import complain, show_traceback
 from bench.errors import BenchError
 
 
@@ -48,7 +47,7 @@ def exit_code(words: Sequence[str]) -> int:
         return 130
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            show_traceback()
         return _failed(error)
 
 

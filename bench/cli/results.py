@@ -21,6 +21,7 @@ def report(
     from bench.errors import UsageError
     from bench.report.charts.drawer import Drawer
     from bench.report.charts.reported import read_run
+    from bench.report.escape import visible
     from bench.report.page.write import write_page
     from bench.report.terminal import show
     from bench.report.write import write_summary
@@ -42,7 +43,8 @@ def report(
                 show(run.summary)
         if out is not None:
             written += write_page(read, out, drawer)
-    say(json.dumps([str(p) for p in written]) if as_json else "\n".join(map(str, written)))
+    paths = [str(path) for path in written]
+    say(json.dumps(paths) if as_json else "\n".join(map(visible, paths)))
 
 
 def show(

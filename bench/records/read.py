@@ -6,14 +6,17 @@ Usage:
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from bench.errors import RunFolderError
 from bench.records.migrate import migrated
+from bench.records.record import TrialRecord
+from bench.spec.problem import described
 
 _CHUNK_BYTES = 1 << 16
 RESTORE = "restore it from a copy"
@@ -26,6 +29,14 @@ def record_at(path: str) -> dict[str, Any]:
     if not isinstance(record.get("trial"), dict):
         raise RunFolderError(f"{path}: no record of a trial: move it elsewhere")
     return record
+
+
+def checked(raw: Mapping[str, Any], where: str) -> TrialRecord:
+    """The record that ``raw``, found in the file ``where``, is."""
+    try:
+        return TrialRecord.model_validate(raw)
+    except ValidationError as error:
+        raise RunFolderError(f"{where}: {described(error.errors()[0])}: {_RUN_AGAIN}") from None
 
 
 def read_json(path: Path | str, cure: str) -> dict[str, Any]:
@@ -66,5 +77,8 @@ def published(path: Path, *, all_attempts: bool) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         return
     records = [_checked(line, path, RESTORE) for line in path.read_bytes().splitlines()]
-    last = {record["trial"]["trial_id"]: record for record in records}
+    for record in records:
+        if not isinstance(record.get("trial"), dict):
+            raise RunFolderError(f"{path}: a line is no record of a trial: {RESTORE}")
+    last = {str(record["trial"].get("trial_id")): record for record in records}
     yield from records if all_attempts else last.values()

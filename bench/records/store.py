@@ -20,19 +20,23 @@ import contextlib
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import ResourceError, RunFolderError, StorageError
+from bench.errors import ResourceError, RunFolderError, StorageError, SuiteError
 from bench.records.disk import aside, disk_errors, rescue, write_aside
-from bench.records.read import RESTORE, published, read_json, record_at
+from bench.records.ranges import Moment, Positive, Seconds
+from bench.records.read import RESTORE, checked, published, read_json, record_at
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
+from bench.records.shapes import NodeEnvironment, StoredSuite
 from bench.spec.expand import Pair
+from bench.spec.plan import Id
 from bench.spec.problem import described
+from bench.spec.suite import Suite, parse_suite
 
 __all__ = ["Invocation", "RunFolder", "RunInfo", "aside"]
 
@@ -42,14 +46,14 @@ class Invocation(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    started_at: str
+    started_at: Moment
     command: tuple[str, ...] = ()
     executor: str
-    environment: dict[str, Any] = {}
+    environment: dict[str, NodeEnvironment] = {}
     """The driver's environment under "driver", and each node's under its name."""
-    wall_s: float | None = None
+    wall_s: Seconds | None = None
     """How long the call took; None where it did not end by itself."""
-    lanes: int = 1
+    lanes: Positive = 1
     """How many trials could run at once."""
     left_out: tuple[LeftOut, ...] = ()
     """GPUs that it did not use, from its start or from when they were found unfit."""
@@ -63,9 +67,9 @@ class RunInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     schema_version: int = SCHEMA_VERSION
-    suite: dict[str, Any]
+    suite: StoredSuite
     pairs: tuple[Pair, ...]
-    trial_ids: tuple[str, ...]
+    trial_ids: tuple[Id, ...]
     """In planned order."""
     labels: dict[str, str] = {}
     """The label of each variant by its id, in the order in which the suite names them."""
@@ -174,6 +178,14 @@ class RunFolder:
                 f"{path}: {described(error.errors()[0])}: restore that file"
             ) from None
 
+    def suite(self) -> Suite:
+        """The suite that the run was made from."""
+        path = self.path / "run.json"
+        try:
+            return parse_suite(self.info().suite, f"{path}: suite")
+        except SuiteError as error:
+            raise RunFolderError(f"{error}: {RESTORE}") from None
+
     def write_info(self, info: RunInfo) -> None:
         """Replace ``run.json``."""
         write_aside(self.path / "run.json", info.model_dump_json(indent=1))
@@ -195,29 +207,52 @@ class RunFolder:
     def raw_records(self, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
         """Each record as plain data, the last attempt at each trial unless all are wanted.
 
-        Fast path for tables: the schema version is checked, the fields are not.
+        Fast path for tables: the schema version is checked, and that the trial is one of this
+        run's; the other fields are not.
         """
+        for _, record in self._found(all_attempts):
+            yield record
+
+    def records(
+        self, *, all_attempts: bool = False, which: Callable[[dict[str, Any]], bool] | None = None
+    ) -> Iterator[TrialRecord]:
+        """Each record, or those of which ``which`` says so as plain data, checked.
+
+        RunFolderError names the file and the field that is wrong.
+        """
+        for where, raw in self._found(all_attempts):
+            if which is None or which(raw):
+                yield checked(raw, where)
+
+    def _found(self, all_attempts: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each record, and the file that it is in."""
+        planned = set(self.info().trial_ids)
         trials = self.trials
         if not trials.is_dir():
-            yield from published(self.published, all_attempts=all_attempts)
+            for record in published(self.published, all_attempts=all_attempts):
+                yield str(self.published), _of_run(record, planned, str(self.published))
             return
         # Plain strings: 100,000 files as Path objects would take seconds more.
         for name in sorted(entry.name for entry in os.scandir(trials)):
             if name.endswith(".json") and (all_attempts or ".attempt" not in name):
-                yield record_at(f"{trials}{os.sep}{name}")
+                path = f"{trials}{os.sep}{name}"
+                record = _of_run(record_at(path), planned, path)
+                if (
+                    name.removesuffix(".json").partition(".attempt")[0]
+                    != record["trial"]["trial_id"]
+                ):
+                    raise RunFolderError(f"{path}: trial.trial_id is another trial's: {_MOVE}")
+                yield path, record
 
-    def records(self, *, all_attempts: bool = False) -> Iterator[TrialRecord]:
-        """Each record, checked."""
-        for raw in self.raw_records(all_attempts=all_attempts):
-            try:
-                yield TrialRecord.model_validate(raw)
-            except ValidationError as error:
-                trial = raw.get("trial")
-                name = trial.get("trial_id", "?") if isinstance(trial, dict) else "?"
-                raise RunFolderError(
-                    f"{self.trials}: record of trial {name}: {described(error.errors()[0])}: "
-                    "delete that file and run again with --resume"
-                ) from None
+
+_MOVE = "move that file elsewhere"
+
+
+def _of_run(record: dict[str, Any], planned: Collection[str], where: str) -> dict[str, Any]:
+    trial_id = record["trial"].get("trial_id")
+    if not isinstance(trial_id, str) or trial_id not in planned:
+        raise RunFolderError(f"{where}: trial.trial_id is none of this run's trials: {_MOVE}")
+    return record
 
 
 def _keep_earlier(path: Path) -> None:

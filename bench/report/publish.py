@@ -69,7 +69,9 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
 def made_from(folder: Path) -> list[Path]:
     """Write into ``folder`` all that its run.json and records.jsonl give; the paths written."""
     suite = folder / "suite.toml"
-    write_aside(suite, tomli_w.dumps(_without_nothing(RunFolder.open(folder).info().suite)))
+    given = RunFolder.open(folder)
+    given.suite()  # as it was written then, once it is known to be one
+    write_aside(suite, tomli_w.dumps(_without_nothing(given.info().suite)))
     tables = write_tables(RunFolder.open(folder))
     for path in tables:
         if path.suffix == ".parquet":  # the same again, and not the same bytes everywhere

@@ -12,13 +12,18 @@ variant, equally often (E. J. Williams, Austral. J. Sci. Res. A 2, 1949, 149-168
 
 import random
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bench.spec.expand import Cell, Pair, expand, pair
 from bench.spec.suite import Suite
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+"""Of a trial or a variant: part of file names."""
+_Number = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
 
 
 class Trial(BaseModel):
@@ -26,14 +31,14 @@ class Trial(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    trial_id: str
-    variant_id: str
+    trial_id: Id
+    variant_id: Id
     label: str
-    block: int
+    block: _Number
     """Which repeat of the suite this trial belongs to, from 0."""
-    order: int
+    order: _Number
     """Place in the plan's order, from 0."""
-    seed: int
+    seed: _Number
     variant: Variant
     timing: Timing = Timing()
     """How its epochs are timed."""
