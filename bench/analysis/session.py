@@ -33,7 +33,7 @@ def sessions(invocations: Sequence[Invocation], attempts: "pd.DataFrame") -> tup
     """The session of each of ``invocations``, from 0.
 
     A session goes on where machines, software, source and variables are those of the invocation
-    before and ``GAP_S`` or less lies between. Where the times are not known it is a new one.
+    before and ``GAP_S`` or less lies between.
     """
     numbers: list[int] = []
     for index, call in enumerate(invocations):
@@ -67,10 +67,7 @@ def _end_s(call: Invocation, index: int, attempts: "pd.DataFrame") -> float:
 
 
 def _seconds(moment: str) -> float:
-    try:
-        return datetime.datetime.fromisoformat(moment).timestamp()
-    except ValueError:
-        return float("nan")
+    return datetime.datetime.fromisoformat(moment).timestamp()
 
 
 def _fixed(value: Any) -> Any:

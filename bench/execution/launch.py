@@ -61,7 +61,8 @@ def launch(config: Path, suite: str, out: Path, options: Sequence[str] = ()) -> 
             _bring_back(config, there, out)
         raise
     finally:
-        sys.stderr.write(f"The cluster still runs; end it by: ray down -y {config}\n")
+        shown = str(config) if str(config).isprintable() else ascii(str(config))
+        sys.stderr.write(f"The cluster still runs; end it by: ray down -y {shown}\n")
 
 
 def remote_command(words: Sequence[str], name: str, nodes: int) -> str:

@@ -12,7 +12,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from bench.records.ranges import Count
+from bench.spec.axis import check_key
+from bench.spec.expand import Pair
 from bench.spec.suite import Suite
+from bench.spec.variant import AXES
 
 
 class _Fields(BaseModel):
@@ -41,7 +44,6 @@ class _Memory(_Fields):
 class _Gpu(_Fields):
     name: str | None = None
     uuid: str | None = None
-    compute_capability: str | None = None
     memory_bytes: Count | None = None
     instances: "tuple[_Gpu, ...] | None" = None
 
@@ -85,6 +87,11 @@ def _suite(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _pair(value: Pair) -> Pair:
+    check_key(value.axis, (*AXES, "label"))
+    return value
+
+
 def _environment(value: dict[str, Any]) -> dict[str, Any]:
     _Environment.model_validate(value)
     return value
@@ -101,3 +108,5 @@ ResolvedSettings = Annotated[dict[str, Any], AfterValidator(_resolved)]
 """What a trial was given and chose."""
 StoredSuite = Annotated[dict[str, Any], AfterValidator(_suite)]
 """A suite; its axes are not checked, and keys of a later version stay."""
+StoredPair = Annotated[Pair, AfterValidator(_pair)]
+"""Two variants, compared for an axis that there is."""

@@ -32,9 +32,8 @@ from bench.records.disk import aside, disk_errors, rescue, write_aside
 from bench.records.ranges import Moment, Positive, Seconds
 from bench.records.read import RESTORE, checked, published, read_json, record_at
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
-from bench.records.shapes import NodeEnvironment, StoredSuite
-from bench.spec.expand import Pair
-from bench.spec.plan import Id
+from bench.records.shapes import NodeEnvironment, StoredPair, StoredSuite
+from bench.spec.expand import Id
 from bench.spec.problem import described
 from bench.spec.suite import Suite, parse_suite
 
@@ -68,7 +67,7 @@ class RunInfo(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     suite: StoredSuite
-    pairs: tuple[Pair, ...]
+    pairs: tuple[StoredPair, ...]
     trial_ids: tuple[Id, ...]
     """In planned order."""
     labels: dict[str, str] = {}
@@ -226,8 +225,10 @@ class RunFolder:
 
     def _found(self, all_attempts: bool) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each record, and the file that it is in."""
-        planned = set(self.info().trial_ids)
         trials = self.trials
+        if not trials.is_dir() and not self.published.is_file():
+            return
+        planned = set(self.info().trial_ids)
         if not trials.is_dir():
             for record in published(self.published, all_attempts=all_attempts):
                 yield str(self.published), _of_run(record, planned, str(self.published))

@@ -50,7 +50,7 @@ def plain(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """``text`` with each character that could steer a terminal written out: "\\x1b", "\\u202e".
+    r"""``text`` with each character that could steer a terminal written out: "\x1b", "\u202e".
 
     Control characters and line ends, marks of direction, and what is no character: a file's name
     may hold all of these.

@@ -40,6 +40,7 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
     source, target = RunFolder.open(run), place / name
     if target.exists() and not replace:
         raise ResourceError(f"{target}: already there: choose another name, or give --replace")
+    check(source)
     records = list(source.raw_records(all_attempts=True))
     _refuse_unfinished(source, records)
     stored = source.info()
@@ -66,12 +67,17 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
     return target
 
 
+def check(run: RunFolder) -> None:
+    """RunFolderError, naming the file, where anything in ``run`` is not what it should be."""
+    run.suite()
+    for _ in run.records(all_attempts=True):
+        pass
+
+
 def made_from(folder: Path) -> list[Path]:
     """Write into ``folder`` all that its run.json and records.jsonl give; the paths written."""
     suite = folder / "suite.toml"
-    given = RunFolder.open(folder)
-    given.suite()  # as it was written then, once it is known to be one
-    write_aside(suite, tomli_w.dumps(_without_nothing(given.info().suite)))
+    write_aside(suite, tomli_w.dumps(_without_nothing(RunFolder.open(folder).info().suite)))
     tables = write_tables(RunFolder.open(folder))
     for path in tables:
         if path.suffix == ".parquet":  # the same again, and not the same bytes everywhere

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import RunFolderError
-from bench.report.publish import GIVEN, made_from
+from bench.records.store import RunFolder
+from bench.report.publish import GIVEN, check, made_from
 
 ROUNDING = 1e-9
 """How far a raw number, of which all digits are kept, may be from what it is elsewhere."""
@@ -34,6 +35,7 @@ def differences(folder: Path) -> tuple[str, ...]:
     missing = [name for name in GIVEN if not (folder / name).is_file()]
     if missing:
         raise RunFolderError(f"{folder}: no {missing[0]}: publish the run again")
+    check(RunFolder.open(folder))  # where it is, and not where a copy of it is made
     with tempfile.TemporaryDirectory() as place:
         # Under the same name, since a report may say it.
         fresh = Path(place) / folder.name

@@ -16,13 +16,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.spec.expand import Cell, Pair, expand, pair
+from bench.spec.expand import Cell, Id, Pair, expand, pair
 from bench.spec.suite import Suite
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
 
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-"""Of a trial or a variant: part of file names."""
 _Number = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
 
 
