@@ -18,6 +18,8 @@ from bench.records.vocabulary import FLAG, VARIABLE_NAME, VARIABLE_WORDS, Words,
 Shape = Callable[[Pseudonyms, Any], Any]
 
 _HIDDEN = "hidden"
+HIDDEN_WORD = "HIDDEN"
+"""In a command, which has no use for pseudonyms."""
 _MASK = "…"
 _DEVICE = re.compile(r"(?:(?P<host>[^\s]+)/)??(?P<rest>(?:worker:\d{1,5}/)?(?:CPU|GPU):\d{1,4})")
 _KERNEL = re.compile(r"([1-9]\.\d{1,3}(?:\.\d{1,3})?)(.*)", re.DOTALL)
@@ -187,6 +189,6 @@ def command(allowed: Iterable[str], options: frozenset[str]) -> Shape:
             return text
         if equals and option in options:
             return f"{option}={word(value)}"
-        return "…"
+        return HIDDEN_WORD
 
     return lambda _names, value: [word(str(text)) for text in value]

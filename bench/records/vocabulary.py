@@ -17,34 +17,29 @@ _AXES = {
     *AXES,
     *(word for field in Variant.model_fields.values() for word in choices_of(field.annotation)),
 }
-REASON_WORDS = frozenset(
-    {
-        *_AXES,
-        *"""
-        a aborted accuracy after all allocate allocating allocator an and any are as asked at axis
-        bad batch be because been before behind belongs blank block bound bytes cache cards cause
-        change changed choices chosen cluster code communicate compile compiled compiles completed
-        computation compute computes core cores could counted counts cpu crashed cuda cudnn data
-        dataset deterministic device devices did died differ different disk diverged do does dtype
-        ended ends epoch epochs error errors exhausted failed failure fewer file files finite folder
-        for found free from full function gave given go goes gpu gpus gradient gradients graph group
-        had has have held hidden host implemented in inf infinity input instances interrupted
-        invalid is it its kept kernel kernels kill killed large last layer layers least left less
-        library limit limited local log loss lost low lower machine many matmul may mean memory mib
-        gib mig module more mps must nan nccl needs network never no node nodes none norm not
-        nothing number of on one only op operation optimizer or other others out output outside
-        owner part peers permission placement port process processes progress raise raised ran rank
-        ray room run running runs said same seen sees set shape shapes signal since size slow so
-        space started status step steps still stopped strategy such supported system tensor
-        tensorflow test than that the their them there they this time times to too trained training
-        trial try type unknown unsupported until up used uses user value values variable variables
-        variant want was watched weights were what where which while with without worker workers
-        working would write xla
-        """.split(),
-    }
-)
-STATUS_NAMES = frozenset({"resource_exhausted", "oom", "l2", "gemm", "float32", "nans"})
-
+_REASONS = """
+a aborted accuracy after all allocate allocating allocator an and any are as asked at axis
+bad batch be because been before behind belongs blank block bound bytes cache cards cause
+change changed choices chosen cluster code communicate compile compiled compiles completed
+computation compute computes core cores could counted counts cpu crashed cuda cudnn data
+dataset deterministic device devices did died differ different disk diverged do does dtype
+ended ends epoch epochs error errors exhausted failed failure fewer file files finite folder
+for found free from full function gave given go goes gpu gpus gradient gradients graph group
+had has have held hidden host implemented in inf infinity input instances interrupted
+invalid is it its kept kernel kernels kill killed large last layer layers least left less
+library limit limited local log loss lost low lower machine many matmul may mean memory mib
+gib mig module more mps must nan nccl needs network never no node nodes none norm not
+nothing number of on one only op operation optimizer or other others out output outside
+owner part peers permission placement port process processes progress raise raised ran rank
+ray room run running runs said same seen sees set shape shapes signal since size slow so
+space started status step steps still stopped strategy such supported system tensor
+tensorflow test than that the their them there they this time times to too trained training
+trial try type pid when unknown unsupported until up used uses user value values variable variables
+variant want was watched weights were what where which while with without worker workers
+working would write xla
+resource_exhausted oom l2 gemm nans
+"""
+REASON_WORDS = frozenset({*_AXES, *_REASONS.split()})
 SYSTEM_WORDS = re.compile(
     r"Debian|GNU/Linux|Ubuntu|LTS|Red|Hat|Enterprise|Linux|Rocky|AlmaLinux|CentOS|Stream|Fedora|"
     r"openSUSE|Leap|SUSE|Server|SLES|SP\d|Amazon|Arch|Alpine|Oracle|Container-Optimized|OS|"
@@ -66,15 +61,14 @@ VARIABLE_NAME = re.compile(
     r"LD_PRELOAD|(CUDA|DNNL|GOMP|KERAS|KMP|MALLOC|MKL|NCCL|NUMEXPR|NVIDIA|OMP|ONEDNN|OPENBLAS|RAY|TF"
     r"|XLA)(_[A-Z0-9]{1,16}){1,6}"
 )
-VARIABLE_WORDS = frozenset(
-    """
-    PCI_BUS_ID FASTEST_FIRST LAZY EAGER true false True False TRUE FALSE yes no on off
-    cuda_malloc_async gpu_private gpu_shared global tensorflow jax torch active passive ACTIVE
-    PASSIVE close spread master granularity compact scatter balanced none disabled cores threads
-    sockets INFO WARN VERSION TRACE Ring Tree CollNet NVLS LL LL128 Simple LOC NVL PIX PXB PHB SYS
-    static dynamic guided auto INTEL GNU
-    """.split()
-)
+_SETTINGS = """
+PCI_BUS_ID FASTEST_FIRST LAZY EAGER true false True False TRUE FALSE yes no on off
+cuda_malloc_async gpu_private gpu_shared global tensorflow jax torch active passive ACTIVE
+PASSIVE close spread master granularity compact scatter balanced none disabled cores threads
+sockets INFO WARN VERSION TRACE Ring Tree CollNet NVLS LL LL128 Simple LOC NVL PIX PXB PHB SYS
+static dynamic guided auto INTEL GNU
+"""
+VARIABLE_WORDS = frozenset(_SETTINGS.split())
 FLAG = re.compile(r"--?(tf_)?xla_[a-z0-9_]{1,60}(=(true|false|-?\d{1,12}))?|--tf_mlir_[a-z0-9_]+")
 
 Words = Literal["reason", "system", "cpu", "gpu"]
@@ -92,7 +86,7 @@ def is_known(word: str, of: Words) -> bool:
         return True
     if of != "reason":
         return bool(_PATTERNS[of].fullmatch(word))
-    parts = re.split(r"[-=/]", bare) if not bare.startswith("/") else [bare]
+    parts = bare.split("=")
     return bool(_SIZES.fullmatch(bare) or _RAISED.fullmatch(bare)) or all(
-        part.lower() in REASON_WORDS | STATUS_NAMES or _NUMBER.fullmatch(part) for part in parts
+        part.lower() in REASON_WORDS or _NUMBER.fullmatch(part) for part in parts
     )

@@ -3,9 +3,9 @@
 Usage:
     folder = publish(Path("results/runs/quick-1"), "quick", Path("results/published"))
 
-A published folder is a run folder without its machines' names: ``run.json``, the records in one
-file, and all that is made from these: suite, tables, report, charts and page. None of that is
-ever edited: ``verify`` makes it anew.
+A published folder is a run folder that says nothing of people, hosts and places: ``run.json``, the
+records in one file, and all that is made from these: suite, tables, report, charts and page. None
+of that is ever edited: ``verify`` makes it anew.
 """
 
 import json
@@ -18,8 +18,10 @@ import tomli_w
 
 from bench.analysis.frame import write_tables
 from bench.errors import ResourceError, RunFolderError
-from bench.records.anonymous import renamer
+from bench.records.anonymous import TRIAL_ID, public_info, public_record
 from bench.records.disk import disk_errors, write_aside
+from bench.records.pseudonyms import Pseudonyms
+from bench.records.read import RESTORE
 from bench.records.store import RunFolder
 from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
@@ -46,7 +48,8 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
     stored = source.info()
     remarked = stored.model_copy(update={"remark": remark or stored.remark})
     info = remarked.model_dump(mode="json")
-    public = renamer(info, records)
+    names = Pseudonyms()
+    public = public_info(names, info)
     # Last attempts after earlier ones, in planned order, whatever the files were called.
     order = {trial_id: number for number, trial_id in enumerate(info["trial_ids"])}
     records.sort(
@@ -57,9 +60,10 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
         with tempfile.TemporaryDirectory(dir=place, prefix=f".{name}-") as staging:
             fresh = Path(staging) / name  # a folder inside: the temporary one is its owner's alone
             fresh.mkdir()
-            write_aside(fresh / "run.json", json.dumps(public(info), indent=1) + "\n")
-            lines = (json.dumps(public(record), sort_keys=True) + "\n" for record in records)
-            write_aside(fresh / "records.jsonl", "".join(lines))
+            write_aside(fresh / "run.json", json.dumps(public, indent=1) + "\n")
+            told = (public_record(names, record, public["labels"]) for record in records)
+            lines = "".join(json.dumps(record, sort_keys=True) + "\n" for record in told)
+            write_aside(fresh / "records.jsonl", lines)
             made_from(fresh)
             shutil.rmtree(target, ignore_errors=True)
             fresh.rename(target)
@@ -70,6 +74,11 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
 def check(run: RunFolder) -> None:
     """RunFolderError, naming the file, where anything in ``run`` is not what it should be."""
     run.suite()
+    for trial_id in run.info().trial_ids:
+        if not TRIAL_ID.fullmatch(trial_id):
+            raise RunFolderError(
+                f"{run.path / 'run.json'}: trial_ids: {trial_id} is none: {RESTORE}"
+            )
     for _ in run.records(all_attempts=True):
         pass
 
