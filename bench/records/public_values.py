@@ -21,7 +21,7 @@ _HIDDEN = "hidden"
 HIDDEN_WORD = "HIDDEN"
 """In a command, which has no use for pseudonyms."""
 _MASK = "…"
-_DEVICE = re.compile(r"(?:(?P<host>[^\s]+)/)??(?P<rest>(?:worker:\d{1,5}/)?(?:CPU|GPU):\d{1,4})")
+_DEVICE = re.compile(r"(?:(?P<host>[^\s/]+)/)?(?P<rest>(?:worker:\d{1,5}/)?(?:CPU|GPU):\d{1,4})")
 _KERNEL = re.compile(r"([1-9]\.\d{1,3}(?:\.\d{1,3})?)(.*)", re.DOTALL)
 _NUMBERS = re.compile(r"-?\d{1,12}(\.\d{1,6})?(,-?\d{1,12})*")
 
