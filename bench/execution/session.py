@@ -65,7 +65,7 @@ class Outcome:
 def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
     """A new run folder for ``suite``, or the one to go on with; SuiteError if it differs."""
     info = _info(suite, make_plan(suite))
-    if not resume:
+    if not resume or RunFolder.was_never_begun(path):
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)
     difference = first_difference(suite, folder.suite())

@@ -88,13 +88,24 @@ class RunFolder:
         """Make a new run folder; ResourceError where the place is taken."""
         folder = cls(path)
         with disk_errors(path):
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and not cls.was_never_begun(path):
                 raise ResourceError(
                     f"{path}: already exists and is not empty: choose another --out"
                 )
             folder.trials.mkdir(parents=True, exist_ok=True)
         folder.write_info(info)
         return folder
+
+    @classmethod
+    def was_never_begun(cls, path: Path) -> bool:
+        """Whether ``path`` holds only what ``create`` leaves where it is killed."""
+        try:
+            names = {entry.name for entry in path.iterdir()}
+            return all(name.startswith(".run.json") for name in names - {"trials"}) and not any(
+                (path / "trials").iterdir() if "trials" in names else ()
+            )
+        except OSError:
+            return False
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
@@ -233,20 +244,28 @@ class RunFolder:
             for record in published(self.published, all_attempts=all_attempts):
                 yield str(self.published), _of_run(record, planned, str(self.published))
             return
-        # Plain strings: 100,000 files as Path objects would take seconds more.
-        for name in sorted(entry.name for entry in os.scandir(trials)):
-            if name.endswith(".json") and (all_attempts or ".attempt" not in name):
-                path = f"{trials}{os.sep}{name}"
-                record = _of_run(record_at(path), planned, path)
-                if (
-                    name.removesuffix(".json").partition(".attempt")[0]
-                    != record["trial"]["trial_id"]
-                ):
-                    raise RunFolderError(f"{path}: trial.trial_id is another trial's: {_MOVE}")
+        earlier: dict[str, Any] | None = None
+        for path, record in _of_files(trials, planned, all_attempts):
+            # Twice there after a kill between keeping an attempt and writing the next one.
+            if record != earlier:
                 yield path, record
+            earlier = record
 
 
 _MOVE = "move that file elsewhere"
+
+
+def _of_files(
+    trials: Path, planned: Collection[str], all_attempts: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    # Plain strings: 100,000 files as Path objects would take seconds more.
+    for name in sorted(entry.name for entry in os.scandir(trials)):
+        if name.endswith(".json") and (all_attempts or ".attempt" not in name):
+            path = f"{trials}{os.sep}{name}"
+            record = _of_run(record_at(path), planned, path)
+            if record["trial"]["trial_id"] != name.removesuffix(".json").partition(".attempt")[0]:
+                raise RunFolderError(f"{path}: trial.trial_id is another trial's: {_MOVE}")
+            yield path, record
 
 
 def _of_run(record: dict[str, Any], planned: Collection[str], where: str) -> dict[str, Any]:
