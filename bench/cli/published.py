@@ -21,9 +21,10 @@ def publish(
     ] = "",
 ) -> None:
     """Write a run's records and report where others can read and check them."""
+    from bench.report.escape import visible
     from bench.report.publish import publish as written
 
-    say(str(written(run, name, into, replace=replace, remark=remark)))
+    say(visible(str(written(run, name, into, replace=replace, remark=remark))))
 
 
 def verify_published(

@@ -96,6 +96,7 @@ def _words(
 def _end(result: "RunResult", as_json: bool) -> None:
     """Print what came of a run; exit with 5 where a trial gave no answer."""
     from bench.analysis.summary import summarize
+    from bench.report.escape import visible
     from bench.report.listing import run_json
     from bench.report.terminal import show
 
@@ -103,7 +104,7 @@ def _end(result: "RunResult", as_json: bool) -> None:
         say(run_json(result))
     else:
         show(summarize(result.path))
-        say(f"Run folder: {result.path}")
+        say(f"Run folder: {visible(str(result.path))}")
     if not result.succeeded:
         complain(remedy(result.path, set(result.statuses.values())))
         raise typer.Exit(5)

@@ -52,7 +52,10 @@ def aside(path: Path) -> Iterator[Path]:
 
 def write_aside(path: Path, text: str) -> None:
     """Replace the text of ``path``, which is on the disk itself when this returns."""
-    with aside(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with (
+        aside(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -38,6 +38,11 @@ def _moment(text: str) -> str:
     return text
 
 
+def encodable(text: str) -> str:
+    """``text`` in UTF-8, in which names of files need not be: what is not is written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 _NotFinite = Annotated[float, BeforeValidator(_not_finite)]
 _IN_ORDER = Field(union_mode="left_to_right")
 
@@ -57,3 +62,5 @@ Positive = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]
 Flag = Annotated[bool, Field(strict=True)]
 Moment = Annotated[str, AfterValidator(_moment)]
 """ISO 8601."""
+Said = Annotated[str, AfterValidator(encodable)]
+"""Of whatever was said: by a command line, a process, a library."""

@@ -21,6 +21,7 @@ from bench.records.ranges import (
     Moment,
     Number,
     Positive,
+    Said,
     Seconds,
     Share,
     SomeShare,
@@ -231,9 +232,9 @@ class TrialRecord(_Record):
     """Which call of ``bench run`` on this folder made the attempt, from 0."""
     status: Status
     """How it ended."""
-    error: str | None = None
+    error: Said | None = None
     """Why it did not complete, in one line."""
-    log_tail: str | None = None
+    log_tail: Said | None = None
     """The last lines that its process wrote, where it did not complete."""
     started_at: Moment | None = None
     """UTC, ISO 8601."""
@@ -245,7 +246,7 @@ class TrialRecord(_Record):
     """GPUs by UUID, or TensorFlow's names of the devices."""
     left_out: tuple[LeftOut, ...] = ()
     """GPUs that it was to start on and that were found unfit: it then went to others."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Said, ...] = ()
     """What was not as it should be and did not keep it from training, a line each."""
     resolved: Annotated[ResolvedSettings, BeforeValidator(_with_numbers)] = {}
     """What TensorFlow was given and chose in the end, in plain data.

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from bench.records.ranges import Count
+from bench.records.ranges import Count, encodable
 from bench.spec.axis import check_key
 from bench.spec.expand import Pair
 from bench.spec.suite import Suite
@@ -94,7 +94,8 @@ def _pair(value: Pair) -> Pair:
 
 def _environment(value: dict[str, Any]) -> dict[str, Any]:
     _Environment.model_validate(value)
-    return value
+    known = value.get("variables") or {}
+    return {**value, "variables": {name: encodable(text) for name, text in known.items()}}
 
 
 def _resolved(value: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import ResourceError, RunFolderError, StorageError, SuiteError
 from bench.records.disk import aside, disk_errors, rescue, write_aside
-from bench.records.ranges import Moment, Positive, Seconds
+from bench.records.ranges import Moment, Positive, Said, Seconds
 from bench.records.read import RESTORE, checked, published, read_json, record_at
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
 from bench.records.shapes import NodeEnvironment, StoredPair, StoredSuite
@@ -46,7 +46,7 @@ class Invocation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     started_at: Moment
-    command: tuple[str, ...] = ()
+    command: tuple[Said, ...] = ()
     executor: str
     environment: dict[str, NodeEnvironment] = {}
     """The driver's environment under "driver", and each node's under its name."""

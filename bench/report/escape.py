@@ -4,6 +4,7 @@ Usage:
     markdown("a|b <script>")      # r"a\|b &lt;script&gt;"
 """
 
+import os
 import re
 import unicodedata
 import urllib.parse
@@ -86,7 +87,7 @@ def markdown_code(text: str) -> str:
 
 def link(path: str) -> str:
     """``path`` as the target of a Markdown link."""
-    return urllib.parse.quote(path)
+    return urllib.parse.quote(os.fsencode(path))
 
 
 def latex(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import tomli_w
 
 from bench.analysis.frame import write_tables
-from bench.errors import ResourceError, RunFolderError
+from bench.errors import ResourceError, RunFolderError, UsageError
 from bench.records.anonymous import TRIAL_ID, public_info, public_record
 from bench.records.disk import disk_errors, write_aside
 from bench.records.pseudonyms import Pseudonyms
@@ -36,9 +36,12 @@ GIVEN = ("run.json", "records.jsonl")
 def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark: str = "") -> Path:
     """Write ``run`` to ``place/name`` and return that folder; ``remark`` stands at its top.
 
-    Raises RunFolderError where ``run`` is no finished run, ResourceError where the name is taken
-    and not to be replaced, StorageError where the disk is full or not writable.
+    Raises RunFolderError where ``run`` is no finished run, UsageError where ``name`` is none,
+    ResourceError where it is taken and not to be replaced, StorageError where the disk is full or
+    not writable.
     """
+    if not name.isprintable() or "/" in name or name in ("", ".", ".."):
+        raise UsageError(f"{name!r} is no name of a folder: choose letters and digits")
     source, target = RunFolder.open(run), place / name
     if target.exists() and not replace:
         raise ResourceError(f"{target}: already there: choose another name, or give --replace")
