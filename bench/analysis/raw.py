@@ -113,6 +113,7 @@ class _Gathered:
             _check_windows(windows)
             self.windows[len(self.rows)] = windows
         settings = record["resolved"], record["node"], record["devices"]
+        _check_devices([record["devices"]])
         record["devices"] = ", ".join(record["devices"])
         self.rows.append(
             _TRIAL(trial) + _RECORD(record) + _VARIANT(variant) + _MEASURES(record["measures"])
@@ -210,6 +211,7 @@ VARIANT_DEFAULTS = {
 }
 """What older records lack."""
 _check_windows = column_check(EpochRecord, "window_s")
+_check_devices = column_check(TrialRecord, "devices")
 _check_resolved = column_check(TrialRecord, "resolved")
 _TRIAL = operator.itemgetter(*TRIAL_FIELDS)
 _RECORD = _picker(tuple(RECORD_FIELDS))
