@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from bench.analysis.compare import Comparison
 from bench.analysis.comparisons import Column, Compared, by_variant, compared
-from bench.analysis.devices import SlowPrecision, has_unfused_batch_norm, slow_precisions
+from bench.analysis.devices import (
+    SlowJit,
+    SlowPrecision,
+    has_unfused_batch_norm,
+    slow_jits,
+    slow_precisions,
+)
 from bench.analysis.estimates import estimates
 from bench.analysis.frame import trials_frame
 from bench.analysis.matched import settled
@@ -74,6 +80,8 @@ class VariantSummary:
     """Steps that were run of an epoch, and those of a whole one; None where all were run."""
     slow_precision: SlowPrecision | None
     """Its precision, where a device has no units of its own for that."""
+    slow_jit: SlowJit | None
+    """What XLA compiled, where that is slow on its device."""
     measured: Measured
     """Sizes, clipping, cold start, a target reached."""
 
@@ -110,6 +118,7 @@ class Summary:
 _NEEDED = (
     *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
     *("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
+    *("workload", "jit"),
     *("workers", "replicas", "global_batch_size", "communication", "max_steps", "steady"),
 )
 
@@ -165,6 +174,7 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
             cells,
             scaled,
             slow_precisions(done, raw.settings, info.invocations),
+            slow_jits(done, raw.settings),
         ),
         wall=wall_time(attempts, info.invocations),
     )
@@ -187,6 +197,7 @@ def _variants(
     cells: Compared,
     scaled: dict[str, Scaling],
     slow: dict[str, SlowPrecision],
+    slow_jit: dict[str, SlowJit],
 ) -> tuple[VariantSummary, ...]:
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **by_variant(firsts["label"])}
@@ -223,6 +234,7 @@ def _variants(
             unsettled=unsettled.get(variant_id, 0),
             capped_steps=capped.get(variant_id),
             slow_precision=slow.get(variant_id),
+            slow_jit=slow_jit.get(variant_id),
             measured=others.get(variant_id, NOTHING),
         )
         for variant_id, label in labels.items()

@@ -25,6 +25,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to r
 Device = Annotated[
     Literal["auto", "cpu", "gpu"], typer.Option(help="Train on GPUs where there are any (auto).")
 ]
+PlanDevice = Annotated[
+    Literal["auto", "cpu", "gpu"],
+    typer.Option("--device", help="Plan for this kind of device (auto: what is here)."),
+]
 
 
 def asked_suite(

@@ -77,6 +77,8 @@ class Expected:
     """The time of a trial, by variant id."""
     too_large: Mapping[str, NeededMemory]
     """Variants that are unlikely to fit the device's memory, by id; they are tried all the same."""
+    open_jit: frozenset[str] = frozenset()
+    """Ids of variants whose ``jit`` the suite does not say, so that it was chosen."""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,9 @@ import bench
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.address import answers, found_at
 from bench.execution.board import Board
-from bench.execution.cluster import Cluster, Device
+from bench.execution.cluster import Cluster
 from bench.execution.device_fitness import Allotment, SeenGpu, hidden_by
+from bench.execution.device_kind import Device
 from bench.execution.executor import Limits, OnEvent, Warned
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
@@ -167,8 +168,8 @@ class RayExecutor:
 
     @property
     def uses_gpus(self) -> bool:
-        """Whether trials run on GPUs."""
-        return self._cluster.has_gpus
+        """Whether trials run on GPUs, which are more than counted."""
+        return self._cluster.has_gpus and not self._logical
 
     @property
     def gpus(self) -> tuple[str, ...]:

@@ -30,7 +30,8 @@ from bench.measure.environment import environment
 from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, LeftOut, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
-from bench.spec.plan import Block, Plan, Trial, make_plan
+from bench.spec.jit import DeviceType
+from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere
 from bench.spec.suite import Suite, first_difference, parse_suite
 from bench.spec.variant import Variant
 
@@ -64,9 +65,14 @@ class Outcome:
 
 
 def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
-    """A new run folder for ``suite``, or the one to go on with; SuiteError if it differs."""
-    info = _info(suite, make_plan(suite))
+    """A new run folder for ``suite``, or the one to go on with; SuiteError if it differs.
+
+    The plan of a new run is entered by ``run_plan``, which knows the devices. SuiteError where
+    there is none on any, or where the module of a workload is not here.
+    """
     if not resume:
+        check_workloads(plan_anywhere(suite).trials)
+        info = RunInfo(suite=suite.model_dump(mode="json"), pairs=(), trial_ids=())
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)
     stored = folder.info()
@@ -88,35 +94,36 @@ def run_plan(
 ) -> Outcome:
     """Run what the folder lacks and return how it stands; the caller holds the folder's lock.
 
-    With ``prune_oom``, batches larger than one that was out of memory are not tried. SuiteError
-    where the module of a workload is not here.
-    Raises StorageError where a record cannot be kept. KeyboardInterrupt passes through, once
-    the executor has given the records of what it was running.
+    A new run is planned once the executor knows its devices; a later call keeps that plan's
+    variants. With ``prune_oom``, batches larger than one that was out of memory are not tried.
+
+    Raises SuiteError where the module of a workload is not here, StorageError where a record
+    cannot be kept. KeyboardInterrupt passes through, once the executor has given the records of
+    what it was running.
     """
     started = time.perf_counter()
-    plan = make_plan(suite)
     ledger = _Ledger(folder)
-    pending = ledger.pending(plan)
-    if pending:
+    begun_on = _device_of(folder.info())
+    plan = make_plan(suite, begun_on) if begun_on else None
+    if plan:
+        pending = ledger.pending(plan)
+        if not pending:
+            return Outcome(folder, ledger.statuses, len(plan.trials))
         check_workloads(trial for block in pending for trial in block.trials)
-        needless = ledger.pruning.reason if prune_oom else _always_worth_it
-        limits = Limits(
-            suite.trial_timeout_s,
-            suite.stall_timeout_s,
-            retries,
-            placement_timeout_s=suite.placement_timeout_s,
-            needless=needless,
-        )
+    told = _Told()
+
+    def on_event(event: Event) -> None:
+        told.note(event)
+        observer.event(event)
+
+    with executor:
+        plan = plan or make_plan(suite, "gpu" if executor.uses_gpus else "cpu")
+        pending = ledger.pending(plan)
+        limits = _limits(suite, retries, ledger.pruning if prune_oom else None)
         grown = _info(suite, plan)
-        told = _Told()
-
-        def on_event(event: Event) -> None:
-            told.note(event)
-            observer.event(event)
-
-        with executor, _invocation(folder, grown, executor, command, started, told) as number:
+        with _invocation(folder, grown, executor, command, started, told) as number:
             observer.planned(pending, executor.lanes)
-            observer.event(_expected(pending, executor, folder))
+            observer.event(_expected(plan, pending, executor, folder))
             _drive(
                 executor.run(pending, limits, on_event),
                 lambda record: observer.recorded(ledger.keep(record, number)),
@@ -124,7 +131,24 @@ def run_plan(
     return Outcome(folder, ledger.statuses, len(plan.trials))
 
 
-def _expected(blocks: Sequence[Block], executor: Executor, folder: RunFolder) -> Expected:
+def _limits(suite: Suite, retries: int, pruning: Pruning | None) -> Limits:
+    return Limits(
+        suite.trial_timeout_s,
+        suite.stall_timeout_s,
+        retries,
+        placement_timeout_s=suite.placement_timeout_s,
+        needless=pruning.reason if pruning else _always_worth_it,
+    )
+
+
+def _device_of(info: RunInfo) -> DeviceType | None:
+    """The kind of device that a run was begun on, whose variants it keeps; None before that."""
+    return info.device or ("gpu" if info.invocations else None)
+
+
+def _expected(
+    plan: Plan, blocks: Sequence[Block], executor: Executor, folder: RunFolder
+) -> Expected:
     variants = {t.variant_id: t.variant for block in blocks for t in block.trials}
     device = device_of_nodes(
         executor.environment(), on_gpus=executor.uses_gpus, among=executor.gpus
@@ -135,6 +159,7 @@ def _expected(blocks: Sequence[Block], executor: Executor, folder: RunFolder) ->
         device=device,
         estimates={name: estimate(name, variant) for name, variant in variants.items()},
         too_large=too_large(variants, device.memory_bytes),
+        open_jit=frozenset(cell.id for cell in plan.cells if cell.leaves_jit_open),
     )
 
 
@@ -145,6 +170,7 @@ def _always_worth_it(_trial: Trial) -> None:
 def _info(suite: Suite, plan: Plan) -> RunInfo:
     return RunInfo(
         suite=suite.model_dump(mode="json"),
+        device=plan.device,
         pairs=plan.pairs,
         trial_ids=tuple(trial.trial_id for trial in plan.trials),
         labels={cell.id: cell.label for cell in plan.cells},

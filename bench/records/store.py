@@ -32,6 +32,7 @@ from bench.records.disk import aside, disk_errors, rescue, write_aside
 from bench.records.read import RESTORE, published, read_json, record_at
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
 from bench.spec.expand import Pair
+from bench.spec.jit import DeviceType
 from bench.spec.problem import described
 
 __all__ = ["Invocation", "RunFolder", "RunInfo", "aside"]
@@ -64,9 +65,12 @@ class RunInfo(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     suite: dict[str, Any]
+    device: DeviceType | None = None
+    """What the defaults of the suite's variants were chosen for; None before the first call knows
+    its devices, and in folders of before ``jit`` hung on them: it was then as on a GPU."""
     pairs: tuple[Pair, ...]
     trial_ids: tuple[str, ...]
-    """In planned order."""
+    """In planned order; none before the first call knows its devices."""
     labels: dict[str, str] = {}
     """The label of each variant by its id, in the order in which the suite names them."""
     invocations: tuple[Invocation, ...] = ()

@@ -16,6 +16,7 @@ from bench.analysis.session import GAP_S
 from bench.analysis.steady import MIN_EPOCHS
 from bench.analysis.summary import Summary, VariantSummary
 from bench.report.header import changed
+from bench.report.jit import slowdown_text
 from bench.report.machine import left_out
 from bench.report.number import duration, plural
 
@@ -78,6 +79,8 @@ def of_times(variant: VariantSummary) -> Iterator[str]:
         )
     if variant.slow_precision:
         yield _slow_precision(variant.slow_precision)
+    if slow := variant.slow_jit:
+        yield f"{slowdown_text(slow.workload, slow.jit, slow.slowdown)}."
     yield from extrapolated(variant)
 
 

@@ -26,6 +26,7 @@ from bench.execution.executor import (
 from bench.records.record import LeftOut, TrialRecord
 from bench.report.escape import plain
 from bench.report.expected import too_large_lines
+from bench.report.jit import chosen_text, slow_lines
 from bench.report.machine import left_out
 from bench.report.number import duration, plural
 from bench.spec.plan import Block, Trial
@@ -106,9 +107,15 @@ class Progress:
         return max(0.0, self._left_guess_s) * pace / self._lanes
 
     def _expect(self, event: Expected) -> None:
-        """Take the run's own estimates, and warn of what may not fit."""
+        """Take the run's own estimates; tell what was chosen, what is slow, what may not fit."""
         self._expected_s = {name: found.trial_s for name, found in event.estimates.items()}
         self._left_guess_s = sum(map(self._guess_s, self._trials.values()))
+        variants = {trial.variant_id: trial.variant for trial in self._trials.values()}
+        chosen = (variant for name, variant in variants.items() if name in event.open_jit)
+        if text := chosen_text(chosen, event.device):
+            self._line(text)
+        for line in slow_lines(variants.values(), event.device):
+            self._line(f"warning: {line}")
         labels = {trial.variant_id: trial.label for trial in self._trials.values()}
         for line in too_large_lines(labels, event.too_large, event.device):
             self._line(line)

@@ -1,8 +1,10 @@
 """From a suite to its cells: each distinct variant, with its label and what was asked for.
 
 Usage:
-    cells = expand(suite)            # matrix cells first, then the listed variants
-    pairs = pair(cells, suite)       # (axis, variant id, baseline's variant id)
+    cells = expand(suite, "gpu")         # matrix cells first, then the listed variants
+    pairs = pair(cells, suite, "gpu")    # (axis, variant id, baseline's variant id)
+
+Both are for a kind of device, since a default may hang on it (``jit``); a CPU unless said.
 """
 
 import contextlib
@@ -18,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.errors import SuiteError
 from bench.spec.axis import nearest
 from bench.spec.defaults import fill_defaults
+from bench.spec.jit import DeviceType
 from bench.spec.problem import requirement, shown
 from bench.spec.suite import Comparison, Suite
 from bench.spec.variant import BATCH_SIZES, Variant
@@ -38,6 +41,11 @@ class Cell:
         """The variant's id, computed once."""
         return self.variant.id
 
+    @property
+    def leaves_jit_open(self) -> bool:
+        """Whether the suite does not say ``jit``, which then hangs on the device."""
+        return "jit" not in self.asked
+
 
 class Pair(BaseModel):
     """Two variants alike in all that the suite says, but for ``axis``."""
@@ -49,15 +57,15 @@ class Pair(BaseModel):
     baseline_id: str
 
 
-def expand(suite: Suite) -> tuple[Cell, ...]:
-    """The cells of a suite, without doubles, in the order in which the suite names them.
+def expand(suite: Suite, device: DeviceType = "cpu") -> tuple[Cell, ...]:
+    """The cells of a suite on ``device``, without doubles, in the suite's order.
 
     Raises SuiteError where there are none, too many, or an impossible one.
     """
     _check_size(suite)
     cells: dict[str, Cell] = {}
     for asked, label in _asked_cells(suite):
-        settings = _filled(asked, suite, label)
+        settings = _filled(asked, suite, label, device)
         if any(_matches(settings, rule) for rule in suite.exclude):
             continue
         cell = Cell(_variant(settings, suite, label), label, asked)
@@ -65,14 +73,14 @@ def expand(suite: Suite) -> tuple[Cell, ...]:
         if "label" in asked and "label" not in known.asked:
             cells[known.id] = Cell(known.variant, label, {**known.asked, "label": label})
     if suite.only:
-        cells = _kept(cells, suite)
+        cells = _kept(cells, suite, device)
     if not cells:
         raise SuiteError(f"{suite.source}: no variant is left: loosen [[exclude]]")
     _check_labels(cells.values(), suite)
     return tuple(cells.values())
 
 
-def pair(cells: Iterable[Cell], suite: Suite) -> tuple[Pair, ...]:
+def pair(cells: Iterable[Cell], suite: Suite, device: DeviceType = "cpu") -> tuple[Pair, ...]:
     """Every comparison that the suite's ``[[compare]]`` tables ask for, without doubles.
 
     A cell's baseline is the variant that differs from it in the axis alone; where there is
@@ -80,7 +88,7 @@ def pair(cells: Iterable[Cell], suite: Suite) -> tuple[Pair, ...]:
     default that follows from the axis (``jit`` from ``strategy``) does not keep two apart.
     """
     cells = tuple(cells)
-    found = (p for comparison in suite.compare for p in _pairs(cells, comparison, suite))
+    found = (p for comparison in suite.compare for p in _pairs(cells, comparison, suite, device))
     return tuple(dict.fromkeys(found))
 
 
@@ -132,9 +140,9 @@ def _plain(value: Any) -> str:
     return "-".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _filled(asked: dict[str, Any], suite: Suite, label: str) -> dict[str, Any]:
+def _filled(asked: dict[str, Any], suite: Suite, label: str, device: DeviceType) -> dict[str, Any]:
     try:
-        return fill_defaults({k: v for k, v in asked.items() if k != "label"})
+        return fill_defaults({k: v for k, v in asked.items() if k != "label"}, device)
     except ValueError as error:
         raise SuiteError(f"{suite.source}: {label}: {error}") from None
 
@@ -155,18 +163,20 @@ def _variant(settings: dict[str, Any], suite: Suite, label: str) -> Variant:
         raise SuiteError(f"{suite.source}: {label}: {reason}{way_out}") from None
 
 
-def _kept(cells: dict[str, Cell], suite: Suite) -> dict[str, Cell]:
+def _kept(cells: dict[str, Cell], suite: Suite, device: DeviceType) -> dict[str, Cell]:
     """The cells whose ids begin with one of ``suite.only``."""
     for beginning in suite.only:
         if not any(id_.startswith(beginning) for id_ in cells):
             raise SuiteError(
-                f"{suite.source}: only: no variant's id begins with '{beginning}': "
-                "see the ids in bench plan"
+                f"{suite.source}: only: no variant's id begins with '{beginning}' on a "
+                f"{device.upper()}: see the ids in bench plan --device {device}"
             )
     return {id_: cell for id_, cell in cells.items() if id_.startswith(tuple(suite.only))}
 
 
-def _pairs(cells: tuple[Cell, ...], comparison: Comparison, suite: Suite) -> list[Pair]:
+def _pairs(
+    cells: tuple[Cell, ...], comparison: Comparison, suite: Suite, device: DeviceType
+) -> list[Pair]:
     axis, value = comparison.axis, comparison.baseline
     if axis == "label":
         return _labelled_pairs(cells, value, suite)
@@ -175,7 +185,7 @@ def _pairs(cells: tuple[Cell, ...], comparison: Comparison, suite: Suite) -> lis
     for cell in cells:
         if getattr(cell.variant, axis) == value:
             continue
-        for baseline_id in _counterparts(cell, axis, value):
+        for baseline_id in _counterparts(cell, axis, value, device):
             if baseline_id in known and baseline_id != cell.id:
                 found.append(Pair(axis=axis, variant_id=cell.id, baseline_id=baseline_id))
                 break
@@ -187,12 +197,13 @@ def _pairs(cells: tuple[Cell, ...], comparison: Comparison, suite: Suite) -> lis
     return found
 
 
-def _counterparts(cell: Cell, axis: str, value: Any) -> Iterator[str]:
+def _counterparts(cell: Cell, axis: str, value: Any, device: DeviceType) -> Iterator[str]:
     """Ids that a cell's baseline may have, the likest first."""
     asked = {k: v for k, v in cell.asked.items() if k != "label"}
     for settings in (cell.variant.model_dump(), asked):
         with contextlib.suppress(ValueError):
-            yield Variant.model_validate(fill_defaults(_with(settings, axis, value))).id
+            filled = fill_defaults(_with(settings, axis, value), device)
+            yield Variant.model_validate(filled).id
 
 
 def _with(settings: dict[str, Any], axis: str, value: Any) -> dict[str, Any]:

@@ -1,10 +1,14 @@
-"""Floating-point operations of one training step, counted on its graph, not timed."""
+"""What a training step computes, read from its graph: its operations, whether it convolves."""
 
 import contextlib
 import io
+import itertools
 from typing import Any
 
 import tensorflow as tf
+
+_CONVOLUTIONS = ("Conv", "DepthwiseConv")
+"""How the names of TensorFlow's operations begin, backward passes included."""
 
 
 def flops_of(step: Any) -> int | None:
@@ -19,3 +23,10 @@ def flops_of(step: Any) -> int | None:
     with contextlib.redirect_stdout(io.StringIO()):
         profile = tf.compat.v1.profiler.profile(graph=step.graph, options=options)
     return int(profile.total_float_ops) or None
+
+
+def has_convolutions(step: Any) -> bool:
+    """Whether ``step``, a concrete function, or a function that it calls, convolves."""
+    graph = step.graph.as_graph_def()
+    nodes = itertools.chain(graph.node, *(called.node_def for called in graph.library.function))
+    return any(node.op.startswith(_CONVOLUTIONS) for node in nodes)

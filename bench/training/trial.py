@@ -22,7 +22,7 @@ from bench.spec.variant import Variant
 from bench.training import runtime
 from bench.training.cuda_versions import loaded_versions
 from bench.training.evaluate import Evaluator, Score
-from bench.training.flops import flops_of
+from bench.training.flops import flops_of, has_convolutions
 from bench.training.health import Health
 from bench.training.kernels import check_kernels
 from bench.training.models import build_model, count_parameters, norm_settings
@@ -140,7 +140,9 @@ class _Session:
         program = Program(variant, model, update, feed, replicas, pulse=self.pulse)
         total, trainable = count_parameters(model)
         self.measured.update(parameters=total, trainable_parameters=trainable)
-        self.measured["flops_per_step"] = flops_of(program.step.passes_of_replica(shape))
+        passes = program.step.passes_of_replica(shape)
+        self.measured["flops_per_step"] = flops_of(passes)
+        self.resolved["has_convolutions"] = has_convolutions(passes)
         self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
         self.resolved["compiled"] = program.step.compiled
         self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))

@@ -183,3 +183,16 @@ def test_a_plan_waits_for_no_library_of_numbers(tiny: Path) -> None:
         [sys.executable, "-c", code, "plan", str(tiny)], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_a_plan_and_a_run_on_the_same_kind_of_device_have_the_same_ids(
+    command: Command, tmp_path: Path
+) -> None:
+    settings = {**TINY["variant"], "workload": "convnet", "filters": [2]}
+    suite = written(tmp_path / "convnet.toml", {**TINY, "variant": settings})
+    ids = [trial["trial_id"] for trial in planned(command, suite, "--device", "cpu")["trials"]]
+    done = command("run", suite, "--executor", "simulated", "--out", tmp_path / "run", "--json")
+    assert list(json.loads(done.stdout)["trials"]) == ids
+    on_gpus = planned(command, suite, "--device", "gpu")
+    assert axis(on_gpus, "jit") == ["epoch", "epoch"]
+    assert not {trial["trial_id"] for trial in on_gpus["trials"]} & {*ids}

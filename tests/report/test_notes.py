@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.devices import SlowPrecision
+from bench.analysis.devices import SlowJit, SlowPrecision
 from bench.analysis.summary import Summary, summarize
 from bench.report.latex import latex
 from bench.report.notes import UNFUSED, of_summary
@@ -42,4 +42,13 @@ def test_a_precision_that_is_slow_on_its_device_is_a_footnote_of_its_times(
     noted = dataclasses.replace(first, slow_precision=slow)
     text = csv(dataclasses.replace(summary, variants=(noted, *others)))
     rows = text.splitlines()[1:]
+    assert [all(name in row for name in named) for row in rows] == [True, False, False]
+
+
+def test_what_xla_slowed_is_a_footnote_of_its_times(summary: Summary) -> None:
+    first, *others = summary.variants
+    noted = dataclasses.replace(first, slow_jit=SlowJit("convnet", "epoch", 29.7))
+    text = csv(dataclasses.replace(summary, variants=(noted, *others)))
+    rows = text.splitlines()[1:]
+    named = ("convnet", "epoch", "30 times")
     assert [all(name in row for name in named) for row in rows] == [True, False, False]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution.device_kind import DeviceKind
+from bench.execution.device_kind import CPU, DeviceKind
 from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate, estimated_trial_s
 from bench.execution.executor import (
@@ -24,6 +24,7 @@ from bench.execution.simulated import SimulatedExecutor
 from bench.records.record import STATUSES, LeftOut, Status, TrialRecord
 from bench.report.progress import Progress, progress
 from bench.spec.plan import Block, Trial, make_plan
+from bench.spec.suite import parse_suite
 from tests.records_made import made_record
 from tests.suites_made import TINY, suite_of
 
@@ -222,3 +223,15 @@ def test_many_variants_that_will_hardly_fit_are_counted(screen: Screen) -> None:
     screen.progress.event(Expected(CARD, {}, {f"id {number}": needed for number in range(50)}))
     assert len(screen.lines) < 15
     assert "42" in screen.lines[-1]
+
+
+def test_a_run_tells_what_jit_was_chosen_and_warns_of_a_slow_one(screen: Screen) -> None:
+    variants = [{}, {"jit": "epoch"}]
+    suite = parse_suite({"name": "a", "variant": {"workload": "convnet"}, "variants": variants})
+    plan = make_plan(suite)
+    screen.progress.planned(plan.blocks, 1)
+    chosen, _asked = plan.cells
+    screen.progress.event(Expected(CPU, {}, {}, open_jit=frozenset({chosen.id})))
+    told, warning = screen.lines[-2:]
+    assert "none for convnet" in told
+    assert warning.startswith("warning: 1 variant: convnet with jit = epoch")

@@ -1,8 +1,8 @@
-"""Operations of a step, counted on its graph."""
+"""Operations of a step, counted on its graph; whether there are convolutions among them."""
 
 import pytest
 
-from bench.training.flops import flops_of
+from bench.training.flops import flops_of, has_convolutions
 from tests.training_made import make_program, small, variant_of
 
 
@@ -25,3 +25,21 @@ def test_convolutions_are_counted() -> None:
     forward = 2 * 32 * (4 * 4 * 9 * 3 + 2 * 2 * 3 * 5)
     assert found is not None
     assert 2 * forward < found < 3.5 * forward
+
+
+@pytest.mark.parametrize(
+    ("workload", "convolves"),
+    [
+        ("mlp", False),
+        ("convnet", True),
+        ("tests.training.nets:depthwise", True),
+        ("tests.training.nets:within_a_model", True),
+        ("tests.training.nets:in_a_loop", True),
+        ("tests.training.nets:recurrent", False),
+    ],
+)
+def test_a_network_that_convolves_is_told_from_one_that_does_not(
+    workload: str, convolves: bool
+) -> None:
+    made = make_program(small(workload=workload, jit="none"))
+    assert has_convolutions(made.program.step.passes_of_replica((4, 4, 1))) is convolves
