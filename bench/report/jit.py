@@ -3,7 +3,7 @@
 Usage:
     chosen_text(variants, device)              # "jit, where the suite does not say: none for ..."
     for line in slow_lines(variants, device): ...
-    slowdown_text("convnet", "epoch", 29.1)    # as a remark of a time
+    slowdown_text("convnet", "epoch", 30.3)    # as a remark of a time
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ def chosen_text(variants: Iterable[Variant], device: DeviceKind) -> str:
 
 
 def slow_lines(variants: Iterable[Variant], device: DeviceKind) -> Iterator[str]:
-    """A warning for each workload and ``jit`` that XLA makes slow on ``device``."""
+    """A warning for each workload and ``jit`` that is slow on ``device``, and what to change."""
     counts = Counter((v.workload, v.jit) for v in variants)
     for (workload, jit), count in counts.items():
         slowdown = xla_slowdown(workload, jit, device.type)
@@ -33,16 +33,16 @@ def slow_lines(variants: Iterable[Variant], device: DeviceKind) -> Iterator[str]
 
 
 def slowdown_text(workload: str, jit: str, slowdown: float) -> str:
-    """That ``jit`` takes ``slowdown`` times as long as none, on a CPU."""
-    what = f"{plain(workload)} with jit = {jit} takes"
-    times = f"{number(slowdown, 2)} times as long as without XLA on a CPU"
-    if ":" not in workload:
-        return f"{what} about {times}"
-    return f"{what} up to {times}, if it has convolutions"
+    """That ``jit`` is slow on a CPU, by the ``slowdown`` that was measured."""
+    times = f'{number(slowdown, 2)} times the time of "none"'
+    if ":" in workload:
+        where = f"where {plain(workload)} convolves"
+        return f'jit = "{jit}" is slow on a CPU {where} (measured: up to {times})'
+    return f'jit = "{jit}" is slow on a CPU for {plain(workload)} (measured: {times})'
 
 
 def _choice(variant: Variant, device: DeviceKind) -> str:
-    """``"none for convnet (XLA takes 29 times as long there)"``."""
+    """``"none for convnet (measured: 30 times as long with XLA on a CPU)"``."""
     if variant.strategy != "one_device":
         return f"{variant.jit} under a strategy"
     name = f"{variant.jit} for {plain(variant.workload)}"
@@ -50,4 +50,4 @@ def _choice(variant: Variant, device: DeviceKind) -> str:
     if variant.jit != "none" or slowdown is None:
         return name
     most = "up to " if variant.has_own_workload else ""
-    return f"{name} (on a CPU XLA takes {most}{number(slowdown, 2)} times as long)"
+    return f"{name} (measured: {most}{number(slowdown, 2)} times as long with XLA on a CPU)"

@@ -31,7 +31,7 @@ from bench.spec.suite import Suite
 from bench.spec.variant import AXES, Variant
 
 _FOLLOWS = {
-    "jit": "epoch; step with tfdata; none with a strategy",
+    "jit": "epoch, or step with tfdata and tfrecord; none with a strategy, and on CPUs but for mlp",
     "synchronized": "true with several replicas, unless batch norm is fused",
     "warmup_epochs": "1, or 0 where epochs is 1",
     "global_batch_size": "32 times the replicas",

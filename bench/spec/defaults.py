@@ -15,6 +15,7 @@ from bench.spec.variant import ADDED, FASHION_MNIST_TRAIN_EXAMPLES
 def fill_defaults(asked: Mapping[str, Any], device: DeviceType = "cpu") -> dict[str, Any]:
     """All fields of a variant: those ``asked`` for, and the defaults of the others on ``device``.
 
+    Where that is not known, a CPU's serve: no other device is much slower with them.
     Raises ValueError where two ways of giving the batch size contradict each other.
     """
     settings: dict[str, Any] = {**ADDED, **_DEFAULTS, **asked}

@@ -234,4 +234,5 @@ def test_a_run_tells_what_jit_was_chosen_and_warns_of_a_slow_one(screen: Screen)
     screen.progress.event(Expected(CPU, {}, {}, open_jit=frozenset({chosen.id})))
     told, warning = screen.lines[-2:]
     assert "none for convnet" in told
-    assert warning.startswith("warning: 1 variant: convnet with jit = epoch")
+    assert warning.startswith("warning: 1 variant: ")
+    assert "convnet" in warning

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.spec.defaults import fill_defaults
-from bench.spec.jit import DeviceType, Jit, default_jit, xla_slowdown
+from bench.spec.jit import SLOW, DeviceType, Jit, default_jit, xla_slowdown
 from bench.spec.variant import Variant
 
 OWN = "own_nets:towers"
@@ -63,7 +63,7 @@ def test_whole_epochs_of_convolutions_are_slowest_and_only_cpus_are_known() -> N
         step, epoch = (xla_slowdown(workload, jit, "cpu") for jit in ("step", "epoch"))
         assert step is not None
         assert epoch is not None
-        assert 1.5 <= step < epoch
+        assert SLOW <= step < epoch
         assert epoch > 10
         assert xla_slowdown(workload, "epoch", "gpu") is None
         assert xla_slowdown(workload, "none", "cpu") is None

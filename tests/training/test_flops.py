@@ -41,5 +41,6 @@ def test_convolutions_are_counted() -> None:
 def test_a_network_that_convolves_is_told_from_one_that_does_not(
     workload: str, convolves: bool
 ) -> None:
-    made = make_program(small(workload=workload, jit="none"))
+    variant = small(workload=workload, hidden=[300, 100], filters=[32, 64], jit="none")
+    made = make_program(variant)
     assert has_convolutions(made.program.step.passes_of_replica((4, 4, 1))) is convolves
