@@ -1,1 +1,1 @@
-"""What is asked for: variants, suites, plans. Of where they run it knows the kind of device alone."""
+"""What is asked for: variants, suites, plans. Of devices, only their kind is known here."""

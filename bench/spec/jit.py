@@ -4,9 +4,8 @@ Usage:
     default_jit("convnet", "cpu", strategy="one_device", pipeline="device")    # "none"
     xla_slowdown("convnet", "epoch", "cpu")      # 30.3: an epoch's time over that without XLA
 
-XLA compiles convolutions for a CPU without TensorFlow's own kernels (oneDNN's), and in a loop on
-one thread, so that they take many times as long. Products of matrices gain from it. On GPUs
-nothing was measured.
+On a CPU XLA's convolutions take many times as long as TensorFlow's own, most of all in a compiled
+loop; other networks lose little by it, or gain. On GPUs nothing was measured.
 """
 
 from typing import Literal

@@ -44,8 +44,9 @@ def test_without_a_terminal_progress_is_a_line_a_trial_on_stderr(
 ) -> None:
     lines = command("run", tiny, *SIMULATED).stderr.splitlines()
     assert lines[0] == "4 trials, 1 at a time"
-    assert [line.split("]")[0] for line in lines[1:]] == ["[1/4", "[2/4", "[3/4", "[4/4"]
-    assert all(" an epoch" in line for line in lines[1:])
+    assert "epoch for mlp" in lines[1]
+    assert [line.split("]")[0] for line in lines[2:]] == ["[1/4", "[2/4", "[3/4", "[4/4"]
+    assert all(" an epoch" in line for line in lines[2:])
 
 
 def test_without_out_a_new_folder_is_named_after_the_suite_and_the_time(
