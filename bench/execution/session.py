@@ -103,8 +103,8 @@ def run_plan(
     """
     started = time.perf_counter()
     ledger = _Ledger(folder)
-    begun_on = _device_of(folder.info())
-    plan = make_plan(suite, begun_on) if begun_on else None
+    chosen_for = _defaults_for(folder.info())
+    plan = make_plan(suite, chosen_for) if chosen_for else None
     if plan:
         pending = ledger.pending(plan)
         if not pending:
@@ -141,9 +141,9 @@ def _limits(suite: Suite, retries: int, pruning: Pruning | None) -> Limits:
     )
 
 
-def _device_of(info: RunInfo) -> DeviceType | None:
-    """The kind of device that a run was begun on, whose variants it keeps; None before that."""
-    return info.device or ("gpu" if info.invocations else None)
+def _defaults_for(info: RunInfo) -> DeviceType | None:
+    """The kind of device for which a run's variants were chosen, which it keeps; None before."""
+    return info.defaults_for or ("gpu" if info.invocations else None)
 
 
 def _expected(
@@ -170,7 +170,7 @@ def _always_worth_it(_trial: Trial) -> None:
 def _info(suite: Suite, plan: Plan) -> RunInfo:
     return RunInfo(
         suite=suite.model_dump(mode="json"),
-        device=plan.device,
+        defaults_for=plan.device,
         pairs=plan.pairs,
         trial_ids=tuple(trial.trial_id for trial in plan.trials),
         labels={cell.id: cell.label for cell in plan.cells},

@@ -65,9 +65,9 @@ class RunInfo(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     suite: dict[str, Any]
-    device: DeviceType | None = None
-    """What the defaults of the suite's variants were chosen for; None before the first call knows
-    its devices, and in folders of before ``jit`` hung on them: it was then as on a GPU."""
+    defaults_for: DeviceType | None = None
+    """The kind of device for which the variants' defaults were chosen; None before the first call
+    knows its devices, and in folders of before ``jit`` hung on them: it was then as on a GPU."""
     pairs: tuple[Pair, ...]
     trial_ids: tuple[str, ...]
     """In planned order; none before the first call knows its devices."""

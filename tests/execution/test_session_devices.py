@@ -55,7 +55,7 @@ def test_defaults_are_chosen_for_the_devices_that_the_executor_has(
 ) -> None:
     run(out, SUITE, executor=executor())
     info = RunFolder.open(out).info()
-    assert info.device == device
+    assert info.defaults_for == device
     assert info.trial_ids == tuple(t.trial_id for t in make_plan(SUITE, device).trials)
     assert jits(out) == {jit}
 
@@ -63,7 +63,7 @@ def test_defaults_are_chosen_for_the_devices_that_the_executor_has(
 def test_a_run_keeps_its_variants_on_another_kind_of_device(out: Path) -> None:
     run(out, SUITE, executor=OnGpus())
     assert len(again(out, LONGER, executor=SimulatedExecutor())) == 2
-    assert RunFolder.open(out).info().device == "gpu"
+    assert RunFolder.open(out).info().defaults_for == "gpu"
     assert jits(out) == {"epoch"}
     assert again(out, LONGER, executor=NeverEntered()) == []
 
@@ -71,7 +71,7 @@ def test_a_run_keeps_its_variants_on_another_kind_of_device(out: Path) -> None:
 def test_a_run_of_before_there_was_a_choice_keeps_what_xla_compiled(out: Path) -> None:
     run(out, SUITE, executor=OnGpus(fate=only_in_block(0)), retries=0)
     folder = RunFolder.open(out)
-    folder.write_info(folder.info().model_copy(update={"device": None}))
+    folder.write_info(folder.info().model_copy(update={"defaults_for": None}))
     run(out, SUITE, resume=True)
     assert {record.status for record in folder.records()} == {"completed"}
     assert jits(out) == {"epoch"}
@@ -79,7 +79,7 @@ def test_a_run_of_before_there_was_a_choice_keeps_what_xla_compiled(out: Path) -
 
 def test_a_run_that_never_began_is_planned_for_the_devices_that_it_gets(out: Path) -> None:
     folder = open_folder(out, SUITE, resume=False)
-    assert (folder.info().device, folder.info().trial_ids) == (None, ())
+    assert (folder.info().defaults_for, folder.info().trial_ids) == (None, ())
     run(out, SUITE, resume=True)
     assert jits(out) == {"none"}
 
