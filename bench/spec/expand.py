@@ -16,9 +16,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import SuiteError
-from bench.spec.axis import nearest
 from bench.spec.defaults import fill_defaults
 from bench.spec.problem import requirement, shown
+from bench.spec.suggestion import nearest
 from bench.spec.suite import Comparison, Suite
 from bench.spec.variant import BATCH_SIZES, Variant
 

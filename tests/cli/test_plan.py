@@ -150,6 +150,8 @@ def test_control_characters_in_a_suite_do_not_reach_the_terminal(
         ("--set epoch=2", "unknown key 'epoch': did you mean 'epochs'?"),
         ("--set norm=bn_pots", "norm cannot be 'bn_pots': did you mean 'bn_post'?"),
         ("--set norm=[]", "norm is an empty list"),
+        ("--set label=x", "give it in [[variants]]"),
+        ("--set matrix=3", "matrix is a table"),
         ("--set epochs", "--set epochs: not KEY=VALUE"),
         ("--set global_batch_size=0", "global_batch_size cannot be 0"),
         ("--set hidden=[-1]", "hidden"),
