@@ -17,7 +17,11 @@ Set = Annotated[
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="ID", help="Keep these variants alone (ids from bench plan)."),
+    typer.Option(
+        "--only",
+        metavar="WHICH",
+        help="Keep these variants alone: AXIS=VALUE, a label, or an id from bench plan.",
+    ),
 ]
 Blocks = Annotated[int | None, typer.Option("--blocks", help="Repeats of every comparison.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]

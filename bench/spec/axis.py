@@ -43,9 +43,10 @@ def check_key(key: str, known: Iterable[str]) -> None:
         raise ValueError(f"unknown key '{key}'{nearest(key, names)}")
 
 
-def takes_list(key: str) -> bool:
-    """Whether a single value of the axis ``key`` is a list."""
-    return get_origin(Variant.model_fields[_field_of(key)].annotation) is tuple
+def holds_several(key: str, value: Any) -> bool:
+    """Whether ``value`` is a list of values of the axis ``key``, one of which may be a list."""
+    is_list = get_origin(Variant.model_fields[_field_of(key)].annotation) is tuple
+    return isinstance(value, list) and (not is_list or any(isinstance(one, list) for one in value))
 
 
 def choices_of(annotation: Any) -> list[str]:

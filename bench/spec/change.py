@@ -7,7 +7,7 @@ Usage:
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from bench.spec.axis import check_key, takes_list
+from bench.spec.axis import check_key, holds_several
 from bench.spec.variant import AXES, BATCH_SIZES
 
 
@@ -36,7 +36,7 @@ def changed(
     variants = content.get("variants", [])
     if isinstance(variants, list):
         variants = [_without(listed, dropped) for listed in variants]
-    varies = _is_axis_of_values(axis, value)
+    varies = axis in AXES and holds_several(axis, value)
     if varies and variants:
         raise ValueError(f"{axis} takes one value here: the suite lists its variants one by one")
     target = tables["matrix" if varies else "variant"]
@@ -50,12 +50,6 @@ def changed(
 
 def _is_along(comparison: Any, axes: Collection[str]) -> bool:
     return isinstance(comparison, dict) and comparison.get("axis") in axes
-
-
-def _is_axis_of_values(axis: str, value: Any) -> bool:
-    if takes_list(axis):
-        return isinstance(value, list) and any(isinstance(one, list) for one in value)
-    return isinstance(value, list)
 
 
 def _without(table: Any, keys: Iterable[str]) -> Any:

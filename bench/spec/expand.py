@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.errors import SuiteError
 from bench.spec.defaults import fill_defaults
 from bench.spec.problem import requirement, shown
+from bench.spec.selection import selected
 from bench.spec.suggestion import nearest
 from bench.spec.suite import Comparison, Suite
 from bench.spec.variant import BATCH_SIZES, Variant
@@ -82,6 +83,16 @@ def pair(cells: Iterable[Cell], suite: Suite) -> tuple[Pair, ...]:
     cells = tuple(cells)
     found = (p for comparison in suite.compare for p in _pairs(cells, comparison, suite))
     return tuple(dict.fromkeys(found))
+
+
+def lost_pairs(suite: Suite) -> tuple[Pair, ...]:
+    """The comparisons of variants that ``suite.only`` keeps without their baseline."""
+    if not suite.only:
+        return ()
+    whole = suite.model_copy(update={"only": []})
+    kept = {cell.id for cell in expand(suite)}
+    every = pair(expand(whole), whole)
+    return tuple(p for p in every if p.variant_id in kept and p.baseline_id not in kept)
 
 
 def _check_size(suite: Suite) -> None:
@@ -156,14 +167,10 @@ def _variant(settings: dict[str, Any], suite: Suite, label: str) -> Variant:
 
 
 def _kept(cells: dict[str, Cell], suite: Suite) -> dict[str, Cell]:
-    """The cells whose ids begin with one of ``suite.only``."""
-    for beginning in suite.only:
-        if not any(id_.startswith(beginning) for id_ in cells):
-            raise SuiteError(
-                f"{suite.source}: only: no variant's id begins with '{beginning}': "
-                "see the ids in bench plan"
-            )
-    return {id_: cell for id_, cell in cells.items() if id_.startswith(tuple(suite.only))}
+    try:
+        return selected(cells, suite.only)
+    except ValueError as error:
+        raise SuiteError(f"{suite.source}: only: {error}") from None
 
 
 def _pairs(cells: tuple[Cell, ...], comparison: Comparison, suite: Suite) -> list[Pair]:

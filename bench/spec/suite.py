@@ -71,7 +71,8 @@ class Suite(BaseModel):
     compare: list[Comparison] = []
     """Which variants' times are divided: an axis, and its baseline's value."""
     only: list[str] = []
-    """Ids, or their beginnings, of the variants to keep; all where it is empty."""
+    """The variants to keep, all where it is empty: "AXIS=VALUE" (several axes narrow), labels, ids,
+    or what labels and ids begin with."""
 
     _source: str = PrivateAttr("")
 

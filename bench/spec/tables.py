@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from bench.spec.axis import check_key, check_setting, takes_list
+from bench.spec.axis import check_key, check_setting, holds_several
 from bench.spec.problem import described, place, shown
 from bench.spec.suggestion import nearest
 from bench.spec.variant import AXES
@@ -98,7 +98,7 @@ def _checked_value(key: str, value: Any, where: str) -> Any:
     """What the axis holds; several values at once are refused by where they belong."""
     check_key(key, AXES)
     table = where.partition("[")[0]
-    if isinstance(value, list) and not takes_list(key) and table in _ONE_VALUE:
+    if table in _ONE_VALUE and holds_several(key, value):
         for one in value:
             check_setting(key, one)
         raise ValueError(f"{key} takes one value here, not a list: {_ONE_VALUE[table]}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.spec.axis import check_key, check_setting, takes_list
+from bench.spec.axis import check_key, check_setting, holds_several
 from bench.spec.variant import AXES
 
 
@@ -76,7 +76,9 @@ def test_a_name_of_another_axis_is_told_where_it_belongs() -> None:
         check_key("momentum", AXES)
 
 
-def test_axes_of_which_a_single_value_is_a_list() -> None:
-    assert {key for key in AXES if takes_list(key)} >= {"hidden", "filters", "shape"}
-    assert not takes_list("norm")
-    assert not takes_list("per_replica_batch_size")
+def test_several_values_of_an_axis_are_told_from_one_that_is_a_list() -> None:
+    assert not holds_several("hidden", [300, 100])
+    assert holds_several("hidden", [[300, 100], [50]])
+    assert holds_several("norm", ["none"])
+    assert not holds_several("norm", "none")
+    assert holds_several("per_replica_batch_size", [16, 32])
