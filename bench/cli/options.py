@@ -5,15 +5,28 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bench.cli import completion
 from bench.cli.settings import parse_settings
 
 if TYPE_CHECKING:
     from bench.spec.suite import Suite
 
-SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite, or a file.")]
+SuiteName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUITE",
+        help="A shipped suite, or a file.",
+        autocompletion=completion.suite_names,
+    ),
+]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the suite or an axis."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a key of the suite or an axis.",
+        autocompletion=completion.settings,
+    ),
 ]
 Only = Annotated[
     list[str] | None,
@@ -21,13 +34,18 @@ Only = Annotated[
         "--only",
         metavar="WHICH",
         help="Keep these variants alone: AXIS=VALUE, a label, or an id from bench plan.",
+        autocompletion=completion.settings,
     ),
 ]
 Blocks = Annotated[int | None, typer.Option("--blocks", help="Repeats of every comparison.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+RunPath = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A run folder.", autocompletion=completion.run_folders),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
 Device = Annotated[
-    Literal["auto", "cpu", "gpu"], typer.Option(help="Train on GPUs where there are any (auto).")
+    Literal["auto", "cpu", "gpu"],
+    typer.Option(help="Train on GPUs where there are any (auto).", case_sensitive=False),
 ]
 
 

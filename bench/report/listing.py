@@ -94,7 +94,7 @@ def lost_lines(suite: Suite) -> list[str]:
         return []
     labels = {c.id: c.label for c in expand(suite.model_copy(update={"only": []}))}
     return [
-        f"warning: without the baseline {plain(labels[name])}, {plural(count, 'comparison')} "
+        f"warning: without the baseline '{plain(labels[name])}', {plural(count, 'comparison')} "
         f"cannot be made: keep it by --only {name}"
         for name, count in lost.items()
     ]

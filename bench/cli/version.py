@@ -1,0 +1,24 @@
+"""``--version``: of trainbench, and of what a measured time hangs on.
+
+Usage:
+    version_text()      # "trainbench 0.1.0 (Python 3.11.7, TensorFlow 2.21.0, ...)"
+"""
+
+import importlib.metadata
+import platform
+
+_PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "Ray": "ray"}
+
+
+def version_text() -> str:
+    """A line, from the packages' metadata: none of them is imported."""
+    parts = [f"Python {platform.python_version()}"]
+    parts += [f"{title} {_version(name)}" for title, name in _PACKAGES.items()]
+    return f"trainbench {_version('trainbench')} ({', '.join(parts)})"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
