@@ -16,7 +16,7 @@ from bench.cli.published import publish, verify_published
 from bench.cli.results import report, show
 from bench.cli.run import run
 from bench.cli.say import say
-from bench.cli.suites import plan, suites
+from bench.cli.suites import copy_suite, plan, suites
 from bench.cli.usage import Commands
 from bench.cli.version import version_text
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (suites, plan, run, report, show, publish, verify_published, doctor):
+for command in (suites, copy_suite, plan, run, report, show, publish, verify_published, doctor):
     app.command()(command)
 
 data = typer.Typer(cls=Commands, help="The data sets that suites train on.", no_args_is_help=True)

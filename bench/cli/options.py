@@ -61,3 +61,19 @@ def asked_suite(
     if only:
         settings["only"] = only
     return load_suite(name, settings)
+
+
+def check_run_folder(path: Path) -> None:
+    """Raise RunFolderError where nothing is at ``path``, with the run folder that was meant."""
+    from bench.errors import RunFolderError
+    from bench.spec.suggestion import near_misses, nearest
+
+    if path.exists():
+        return
+    known = {
+        Path(folder).name: folder
+        for folder in (*completion.run_folders(""), *completion.run_folders(f"{path.parent}/"))
+    }
+    close = [known[name] for name in near_misses(path.name, known)]
+    hint = nearest(str(path), close) if close else ": name one that bench run made"
+    raise RunFolderError(f"{path}: no such run folder{hint}")

@@ -14,7 +14,12 @@ def version_text() -> str:
     """A line, from the packages' metadata: none of them is imported."""
     parts = [f"Python {platform.python_version()}"]
     parts += [f"{title} {_version(name)}" for title, name in _PACKAGES.items()]
-    return f"trainbench {_version('trainbench')} ({', '.join(parts)})"
+    return f"trainbench {trainbench_version()} ({', '.join(parts)})"
+
+
+def trainbench_version() -> str:
+    """As the installed package has it."""
+    return _version("trainbench")
 
 
 def _version(package: str) -> str:

@@ -95,6 +95,13 @@ def shipped_suites() -> list[str]:
     )
 
 
+def suite_file(name_or_path: str | Path) -> Path:
+    """Where the suite of that shipped name is, or the path itself."""
+    if str(name_or_path) in shipped_suites():
+        return Path(str(resources.files("bench") / "suites" / f"{name_or_path}.toml"))
+    return Path(name_or_path)
+
+
 def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = None) -> Suite:
     """The suite of that shipped name or at that path, with ``changes`` made to it.
 
@@ -168,8 +175,7 @@ def _is_list_of_tables(value: Any) -> bool:
 def _read(name_or_path: str | Path) -> tuple[str, str]:
     shipped = shipped_suites()
     if str(name_or_path) in shipped:
-        file = resources.files("bench") / "suites" / f"{name_or_path}.toml"
-        return f"{name_or_path}.toml", file.read_text(encoding="utf-8")
+        return f"{name_or_path}.toml", suite_file(name_or_path).read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
         return str(path), path.read_text(encoding="utf-8-sig")  # some editors leave a mark
