@@ -1,6 +1,7 @@
 """The command that runs a suite."""
 
 import contextlib
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -106,6 +107,8 @@ def _end(result: "RunResult", as_json: bool) -> None:
         say(run_json(result))
     else:
         show(summarize(result.path))
+        place = shlex.quote(str(result.path))
+        say(f"Tables, charts and a page of it: bench report {place}")
         say(f"Run folder: {result.path}")
     if not result.succeeded:
         complain(remedy(result.path, set(result.statuses.values())))
