@@ -33,14 +33,28 @@ from bench.spec.plan import Block, Trial
 
 Show = Callable[[str], None]
 
+QUIET_S = 300.0
+"""Without a terminal, the status is a line of its own after so long without any."""
+
 
 class Progress:
-    """Counts trials and estimates what is left from those that have ended."""
+    """Counts trials and estimates what is left from those that have ended.
+
+    Where it is ``timed``, its lines say how long the run has taken and will take, since no status
+    is seen beside them.
+    """
 
     def __init__(
-        self, line: Show, status: Show, clock: Callable[[], float] = time.monotonic
+        self,
+        line: Show,
+        status: Show,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        timed: bool = False,
     ) -> None:
-        self._line, self._status, self._clock = line, status, clock
+        self._show_line, self._status, self._clock = line, status, clock
+        self._timed = timed
+        self._began_s = self._told_s = clock()
         self._running: dict[str, str] = {}
         self._epochs: dict[str, int] = {}
         self._trials: dict[str, Trial] = {}
@@ -96,7 +110,7 @@ class Progress:
             self._failed.add(trial.trial_id)
         self._guessed_s += self._guess_s(trial)
         self._spent_s += record.wall_s or 0.0
-        self._line(f"[{len(self._ended)}/{len(self._trials)}] {_sentence(record)}")
+        self._line(f"[{len(self._ended)}/{len(self._trials)}] {_sentence(record)}{self._times()}")
         for warning in record.warnings:
             self._line(f"{_name(trial)}: {plain(warning)}")
         self._refresh()
@@ -120,6 +134,20 @@ class Progress:
         for line in too_large_lines(labels, event.too_large, event.device):
             self._line(line)
 
+    def _line(self, text: str) -> None:
+        self._told_s = self._clock()
+        self._show_line(text)
+
+    def _times(self) -> str:
+        if not self._timed:
+            return ""
+        left = len(self._trials) > len(self._ended)
+        to_go = f", about {duration(self.left_s())} to go" if left else ""
+        return f"; {self._so_far()}{to_go}"
+
+    def _so_far(self) -> str:
+        return f"{duration(self._clock() - self._began_s)} so far"
+
     def _guess_s(self, trial: Trial) -> float:
         known = self._expected_s.get(trial.variant_id)
         return estimated_trial_s(trial.variant) if known is None else known
@@ -132,7 +160,10 @@ class Progress:
         if left:
             parts.append(f"about {duration(self.left_s())} to go")
         parts += [self._sign_of_life(trial_id) for trial_id in list(self._running)[:4]]
-        self._status(" · ".join(parts))
+        status = " · ".join(parts)
+        self._status(status)
+        if self._timed and self._clock() - self._told_s > QUIET_S:
+            self._line(f"{self._so_far()}: {status}")
 
     def _sign_of_life(self, trial_id: str) -> str:
         trial = self._trials.get(trial_id)
@@ -147,7 +178,7 @@ class Progress:
 def progress() -> Iterator[Progress]:
     """A ``Progress`` that writes to stderr in the way that suits it."""
     if not sys.stderr.isatty():
-        yield Progress(line=_quiet(_print), status=lambda _: None)
+        yield Progress(line=_quiet(_print), status=lambda _: None, timed=True)
         return
     from rich.console import Console
     from rich.text import Text

@@ -18,10 +18,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import SuiteError
-from bench.spec.axis import nearest
 from bench.spec.defaults import fill_defaults
 from bench.spec.jit import DeviceType
 from bench.spec.problem import requirement, shown
+from bench.spec.selection import selected
+from bench.spec.suggestion import nearest
 from bench.spec.suite import Comparison, Suite
 from bench.spec.variant import BATCH_SIZES, Variant
 
@@ -90,6 +91,16 @@ def pair(cells: Iterable[Cell], suite: Suite, device: DeviceType = "cpu") -> tup
     cells = tuple(cells)
     found = (p for comparison in suite.compare for p in _pairs(cells, comparison, suite, device))
     return tuple(dict.fromkeys(found))
+
+
+def lost_pairs(suite: Suite, device: DeviceType = "cpu") -> tuple[Pair, ...]:
+    """The comparisons of variants that ``suite.only`` keeps without their baseline."""
+    if not suite.only:
+        return ()
+    whole = suite.model_copy(update={"only": []})
+    kept = {cell.id for cell in expand(suite, device)}
+    every = pair(expand(whole, device), whole, device)
+    return tuple(p for p in every if p.variant_id in kept and p.baseline_id not in kept)
 
 
 def _check_size(suite: Suite) -> None:
@@ -164,14 +175,12 @@ def _variant(settings: dict[str, Any], suite: Suite, label: str) -> Variant:
 
 
 def _kept(cells: dict[str, Cell], suite: Suite, device: DeviceType) -> dict[str, Cell]:
-    """The cells whose ids begin with one of ``suite.only``."""
-    for beginning in suite.only:
-        if not any(id_.startswith(beginning) for id_ in cells):
-            raise SuiteError(
-                f"{suite.source}: only: no variant's id begins with '{beginning}' on a "
-                f"{device.upper()}: see the ids in bench plan --device {device}"
-            )
-    return {id_: cell for id_, cell in cells.items() if id_.startswith(tuple(suite.only))}
+    try:
+        return selected(cells, suite.only)
+    except ValueError as error:
+        raise SuiteError(
+            f"{suite.source}: only: {error} (bench plan --device {device} lists all)"
+        ) from None
 
 
 def _pairs(

@@ -35,10 +35,11 @@ TRIALS = [trial for block in BLOCKS for trial in block.trials]
 class Screen:
     """What a progress shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, timed: bool = False) -> None:
         self.lines: list[str] = []
         self.status = ""
-        self.progress = Progress(self.lines.append, self._show)
+        self.now_s = 0.0
+        self.progress = Progress(self.lines.append, self._show, lambda: self.now_s, timed=timed)
 
     def _show(self, text: str) -> None:
         self.status = text
@@ -131,6 +132,29 @@ def test_the_time_left_follows_the_pace_of_what_has_ended(screen: Screen) -> Non
     screen.progress.recorded(slow)
     left_s = 10 * sum(estimated_trial_s(other.variant) for other in TRIALS[1:])
     assert screen.progress.left_s() == pytest.approx(left_s)
+
+
+def test_without_a_status_a_finished_trial_says_what_the_run_took_and_will_take() -> None:
+    screen = Screen(timed=True)
+    screen.progress.planned(BLOCKS, 1)
+    screen.now_s = 9.0
+    screen.end(TRIALS[0])
+    assert screen.lines[-1].endswith(": 0.50 s an epoch; 9.0 s so far, about 27 s to go")
+    screen.now_s = 75.0
+    for trial in TRIALS[1:]:
+        screen.end(trial)
+    assert screen.lines[-1].endswith("; 1 min 15 s so far")
+
+
+def test_without_a_status_a_long_trial_is_a_line_now_and_then() -> None:
+    screen = Screen(timed=True)
+    screen.progress.planned(BLOCKS, 1)
+    for second in range(0, 4 * 300, 10):
+        screen.now_s = float(second)
+        screen.start(TRIALS[0], epochs=1)
+    assert len(screen.lines) == 1 + 3
+    assert "1/2 epochs on node-1" in screen.lines[-1]
+    assert "so far" in screen.lines[-1]
 
 
 def test_a_block_that_waits_for_devices_is_a_line_with_what_it_waits_for(screen: Screen) -> None:
