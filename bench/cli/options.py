@@ -7,6 +7,7 @@ import typer
 
 from bench.cli import completion
 from bench.cli.settings import parse_settings
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.spec.suite import Suite
@@ -59,6 +60,8 @@ def asked_suite(
     """The suite called ``name`` as the command line has it. Raises SuiteError."""
     from bench.spec.suite import load_suite
 
+    if (Path(name) / "run.json").is_file():
+        raise UsageError(f"{name}: is a run folder and no suite: bench report {name} reads it")
     settings = parse_settings(changes or [])
     if blocks is not None:
         settings["blocks"] = blocks
@@ -78,6 +81,10 @@ def check_run_folder(path: Path) -> None:
         Path(folder).name: folder
         for folder in (*completion.run_folders(""), *completion.run_folders(f"{path.parent}/"))
     }
-    close = [known[name] for name in near_misses(path.name, known)]
-    hint = nearest(str(path), close) if close else ": name one that bench run made"
+    hint = ": name one that bench run made"
+    if close := near_misses(path.name, known):
+        hint = nearest(str(path), [known[name] for name in close])
+    elif known:
+        latest = max(known.values(), key=lambda folder: (Path(folder) / "run.json").stat().st_mtime)
+        hint += f", such as the latest, {latest}"
     raise RunFolderError(f"{path}: no such run folder{hint}")

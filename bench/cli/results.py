@@ -51,7 +51,10 @@ def report(
                 show(run.summary)
         if out is not None:
             written += write_page(read, out, drawer)
-    say(json.dumps([str(p) for p in written]) if as_json else "\n".join(map(str, written)))
+    if as_json:
+        say(json.dumps([str(p) for p in written]))
+    else:  # the page last, where it is seen
+        say("\n".join(map(str, sorted(written, key=lambda p: p.name == "index.html"))))
 
 
 def show(

@@ -22,6 +22,10 @@ def test_report_writes_markdown_csv_and_latex_and_names_the_files(
     assert "norm=bn_post" in (made / "report" / "summary.md").read_text()
 
 
+def test_report_names_the_page_last(command: Command, made: Path) -> None:
+    assert command("report", made).stdout.splitlines()[-1] == str(made / "report" / "index.html")
+
+
 def test_report_for_programs_prints_the_paths_alone(command: Command, made: Path) -> None:
     done = command("report", made, "--json")
     written = {path for path in (made / "report").rglob("*") if path.is_file()}
@@ -176,3 +180,14 @@ def test_a_run_folder_that_was_nearly_named_is_offered(
 ) -> None:
     said = complaint(command(verb[0], made.with_name("Mdae"), *verb[1:]), 5)
     assert said.endswith(f"did you mean '{made}'?")
+
+
+def test_where_no_run_folder_is_near_the_latest_is_named(command: Command, made: Path) -> None:
+    assert complaint(command("report", "zzz"), 5).endswith(f"the latest, {made.name}")
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_run_folder_in_a_suite_s_place_is_told_apart(
+    command: Command, made: Path, verb: str
+) -> None:
+    assert complaint(command(verb, made), 2).endswith(f"bench report {made} reads it")
