@@ -80,5 +80,7 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         _drop_output()
         return "the output cannot be written: the disk is full: free space", 5
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}: make it readable and writable", 5
     reason = " ".join(str(error).split())
     return f"unexpected {type(error).__name__}: {reason}: add --debug, and report what it says", 5

@@ -50,7 +50,9 @@ Device = Annotated[
 ]
 PlanDevice = Annotated[
     Literal["auto", "cpu", "gpu"],
-    typer.Option("--device", help="Plan for this kind of device (auto: what is here)."),
+    typer.Option(
+        "--device", help="Plan for this kind of device (auto: what is here).", case_sensitive=False
+    ),
 ]
 
 
