@@ -176,7 +176,7 @@ def test_control_characters_in_a_suite_do_not_reach_the_terminal(
         ("--set global_batch_size=257", "is larger than the data (256 examples)"),
         ("--blocks 0", "blocks cannot be 0"),
         ("--blocks 60000", "asks for 120000 trials, more than 100000"),
-        ("--only zz", "'zz': bench plan lists both"),
+        ("--only zz", "'zz' (bench plan --device cpu lists all)"),
         ("--only norm=layer", "norm=layer: use one of none, bn_post"),
         ("--only norm=bn_pots", "norm cannot be 'bn_pots': did you mean 'bn_post'?"),
         ("--only nrom=none", "unknown key 'nrom': did you mean 'norm'?"),
