@@ -74,7 +74,7 @@ def expand(suite: Suite, device: DeviceType = "cpu") -> tuple[Cell, ...]:
         if "label" in asked and "label" not in known.asked:
             cells[known.id] = Cell(known.variant, label, {**known.asked, "label": label})
     if suite.only:
-        cells = _kept(cells, suite, device)
+        cells = _kept(cells, suite)
     if not cells:
         raise SuiteError(f"{suite.source}: no variant is left: loosen [[exclude]]")
     _check_labels(cells.values(), suite)
@@ -174,13 +174,11 @@ def _variant(settings: dict[str, Any], suite: Suite, label: str) -> Variant:
         raise SuiteError(f"{suite.source}: {label}: {reason}{way_out}") from None
 
 
-def _kept(cells: dict[str, Cell], suite: Suite, device: DeviceType) -> dict[str, Cell]:
+def _kept(cells: dict[str, Cell], suite: Suite) -> dict[str, Cell]:
     try:
         return selected(cells, suite.only)
     except ValueError as error:
-        raise SuiteError(
-            f"{suite.source}: only: {error} (bench plan --device {device} lists all)"
-        ) from None
+        raise SuiteError(f"{suite.source}: only: {error}") from None
 
 
 def _pairs(
