@@ -7,10 +7,11 @@ Usage:
 A record is immutable. What could not be measured is None, never 0.
 """
 
+import math
 import statistics
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from bench.spec.plan import Trial
 
@@ -36,10 +37,26 @@ SETTLED: frozenset[Status] = FINE | {"out_of_memory"}
 
 
 _PerLayer = tuple[float | None, ...]
+_SCORES = tuple((f"{kind}_loss", f"{kind}_accuracy") for kind in ("train", "val", "test"))
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+def without_accuracy_of_nan(fields: Any) -> Any:
+    """``fields`` of an epoch or of measures, each accuracy beside a NaN loss as None.
+
+    Earlier versions recorded the share of labels that are 0 there, the argmax of NaN.
+    """
+    if not isinstance(fields, dict):
+        return fields
+    void = [accuracy for loss, accuracy in _SCORES if _is_nan(fields.get(loss))]
+    return {**fields, **dict.fromkeys(void)} if void else fields
+
+
+def _is_nan(value: Any) -> bool:
+    return value == "NaN" or (isinstance(value, float) and math.isnan(value))
 
 
 class EpochRecord(_Record):
@@ -57,12 +74,13 @@ class EpochRecord(_Record):
     """Updates asked for, skipped ones included."""
     train_loss: float
     """Mean over the steps taken; a step that was skipped has none."""
-    train_accuracy: float
-    """Over the same examples, as the weights were at each step."""
+    train_accuracy: float | None
+    """Over the same examples, as the weights were at each step; null where the loss is NaN."""
     val_loss: float | None = None
-    """After the epoch, on the 5,000 images kept for validation."""
+    """After the epoch, on the 5,000 images kept for validation; infinite where some predictions
+    are NaN, NaN where all are."""
     val_accuracy: float | None = None
-    """After the epoch, on the same images."""
+    """After the epoch, on the same images; a prediction that is NaN is never right."""
     evaluate_s: float | None = None
     """Time of the validation after the epoch, outside ``epoch_s``."""
     window_s: tuple[float, ...] = ()
@@ -78,6 +96,8 @@ class EpochRecord(_Record):
     """Inside ``epoch_s``, time in which the loop over steps waited for its next batch; None where
     the device holds the data, and in deterministic runs. A GPU may have been at work meanwhile on
     steps given to it before."""
+
+    _accuracies = model_validator(mode="before")(without_accuracy_of_nan)
 
     @property
     def examples_per_s(self) -> float:
@@ -150,9 +170,9 @@ class Measures(_Record):
     total_s: float | None = None
     """The trial from its process's first line to its record."""
     test_loss: float | None = None
-    """On the test images, after the last epoch."""
+    """On the test images, after the last epoch; infinite where some predictions are NaN."""
     test_accuracy: float | None = None
-    """On the test images, after the last epoch."""
+    """On the test images, after the last epoch; a prediction that is NaN is never right."""
     weights_l2: float | None = None
     """Norm of all trained weights at the end: equal where a trial repeats another."""
     peak_rss_bytes: int | None = None
@@ -175,6 +195,8 @@ class Measures(_Record):
     """What a replica gives to be summed over all in a step: gradients, metrics, statistics."""
     mfu: float | None = None
     """Not measured yet."""
+
+    _accuracies = model_validator(mode="before")(without_accuracy_of_nan)
 
 
 class LeftOut(_Record):
@@ -257,9 +279,12 @@ class TrialRecord(_Record):
     def time_to_accuracy_s(self) -> float | None:
         """Training time to ``target_accuracy`` on the validation data, without cold start.
 
-        None where no target was set, infinity where it was not reached.
+        None where no target was set, infinity where it was not reached. A trial that diverged
+        did not reach it.
         """
         target = self.trial.variant.target_accuracy
+        if target is not None and self.status == "diverged":
+            return float("inf")
         if target is None or not self.epochs:
             return None
         elapsed = 0.0

@@ -65,7 +65,7 @@ class EpochResult:
     """What one epoch gave. Sums are over its steps and examples.
 
     ``loss`` is the mean over the steps that were taken, ``accuracy`` that over their examples:
-    a step that is skipped belongs to neither, but to the time. NaN where all were.
+    a step that is skipped belongs to neither, but to the time. Where all were, the loss is NaN.
     """
 
     epoch_s: float
@@ -73,7 +73,8 @@ class EpochResult:
     steps: int
     examples: int
     loss: float
-    accuracy: float
+    accuracy: float | None
+    """None where the loss is NaN: the predictions were no numbers either."""
     clipped_steps: int
     skipped_steps: int
     input_wait_s: float | None = None
@@ -170,13 +171,14 @@ class Program:
             loss, correct, clipped, skipped = math.nan, math.nan, 0.0, 0.0
         steps, size = self._variant.steps_per_epoch, self._variant.global_batch_size
         taken = steps - int(skipped)
+        loss = loss / taken if taken else math.nan
         return EpochResult(
             epoch_s=statistics.fmean(t.epoch_s for t in timed),
             window_s=window_s,
             steps=steps,
             examples=steps * size,
-            loss=loss / taken if taken else math.nan,
-            accuracy=correct / (taken * size) if taken else math.nan,
+            loss=loss,
+            accuracy=None if math.isnan(loss) else correct / (taken * size),
             clipped_steps=int(clipped),
             skipped_steps=int(skipped),
             input_wait_s=waited_s if self._times_waits else None,

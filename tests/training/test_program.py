@@ -169,7 +169,7 @@ def test_both_pipelines_train_the_same_weights() -> None:
 def test_an_epoch_counts_its_steps_and_the_examples_it_used() -> None:
     result = trained(small()).program.run_epoch(1)
     assert (result.steps, result.examples) == (21, 21 * 32)
-    assert 0 <= result.accuracy <= 1
+    assert result.accuracy is not None and 0 <= result.accuracy <= 1
     assert (result.clipped_steps, result.skipped_steps) == (0, 0)
     assert not result.diverged
 
@@ -242,6 +242,7 @@ def test_skipped_steps_leave_everything_but_the_scale_as_it_was(
 def test_a_loss_that_is_no_number_is_divergence() -> None:
     result = trained(small(learning_rate=1e30)).program.run_epoch(1)
     assert result.diverged
+    assert result.accuracy is None
 
 
 class Ticks:

@@ -1,6 +1,7 @@
 """One trial: its record when all goes well, and each way in which it may not."""
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,11 +89,13 @@ def test_counts_are_null_where_they_have_no_meaning() -> None:
 
 
 def test_an_exploding_trial_diverges_and_keeps_its_epochs() -> None:
-    record = record_of(small(epochs=5, learning_rate=1e30))
+    record = record_of(small(epochs=5, learning_rate=1e30, target_accuracy=0.01))
     assert record.status == "diverged"
     assert record.error == "the training loss was nan in epoch 0"
     assert [e.epoch for e in record.epochs] == [0]
+    assert (record.epochs[0].train_accuracy, record.epochs[0].val_accuracy) == (None, None)
     assert record.measures.test_accuracy is None
+    assert record.time_to_accuracy_s() == math.inf
     assert TrialRecord.model_validate_json(record.model_dump_json()).status == "diverged"
 
 
