@@ -21,9 +21,9 @@ from bench.analysis.devices import (
 )
 from bench.analysis.estimates import estimates
 from bench.analysis.frame import trials_frame
-from bench.analysis.matched import settled
+from bench.analysis.matched import examples_used, settled
 from bench.analysis.measured import MEASURED_COLUMNS, NOTHING, Measured, measured, with_steps
-from bench.analysis.paired import Estimate
+from bench.analysis.paired import Estimate, rate
 from bench.analysis.raw import RawRun, collector_paused
 from bench.analysis.read import read_raw
 from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
@@ -55,6 +55,7 @@ class VariantSummary:
     completed: int
     epoch_s: Estimate | None
     examples_per_s: Estimate | None
+    """The examples of an epoch over ``epoch_s``, so that the two never disagree."""
     val_accuracy: Estimate | None
     test_accuracy: Estimate | None
     comparisons: tuple[Comparison | None, ...]
@@ -117,7 +118,7 @@ class Summary:
 
 _NEEDED = (
     *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
-    *("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
+    *("epoch_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
     *("workload", "jit"),
     *("workers", "replicas", "global_batch_size", "communication", "max_steps", "steady"),
 )
@@ -201,7 +202,8 @@ def _variants(
 ) -> tuple[VariantSummary, ...]:
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **by_variant(firsts["label"])}
-    epoch_s, examples_per_s = (estimates(timed, n) for n in ("epoch_s", "examples_per_s"))
+    epoch_s = estimates(timed, "epoch_s")
+    used = by_variant(examples_used(firsts))
     val_accuracy, test_accuracy = (estimates(done, n) for n in ("val_accuracy", "test_accuracy"))
     completed = by_variant(done["variant_id"].value_counts())
     hot = done.loc[done["throttled"].fillna(False), "variant_id"]
@@ -219,7 +221,9 @@ def _variants(
             planned=_blocks(info),
             completed=completed.get(variant_id, 0),
             epoch_s=epoch_s.get(variant_id),
-            examples_per_s=examples_per_s.get(variant_id),
+            examples_per_s=rate(used[variant_id], epoch_s[variant_id])
+            if variant_id in epoch_s
+            else None,
             val_accuracy=val_accuracy.get(variant_id),
             test_accuracy=test_accuracy.get(variant_id),
             comparisons=cells.of(variant_id),

@@ -131,9 +131,9 @@ def of_summary(summary: Summary) -> Iterator[str]:
     """How to read the table as a whole."""
     yield (
         "Over completed trials, with 95 % t intervals: of times and throughput the geometric "
-        "mean and the interval of the logarithms, of accuracy the arithmetic mean. The epoch "
-        "time of a trial is the median of its steady epochs, throughput its examples over "
-        "their time."
+        "mean and the interval of the logarithms, of accuracy the arithmetic mean and an interval "
+        "within 0 and 1. The epoch time of a trial is the median of its steady epochs; throughput "
+        "is the examples of an epoch over that time."
     )
     if summary.columns:
         yield (

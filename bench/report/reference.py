@@ -48,7 +48,10 @@ _MADE: dict[str, str] = {
     "block": "Repeat of the comparison, from 0; its trials ran close together on the same devices.",
     "order": "Place in the order of the whole plan, which the suite's seed decides, from 0.",
     "seed": "Of weights and shuffles; arms of a block share it.",
-    "examples_per_s": "Examples over time, of the steady epochs.",
+    "examples_per_s": (
+        "All examples of the steady epochs over all their time: a mean, where epoch_s is a median. "
+        "Tables divide the examples of an epoch by epoch_s."
+    ),
     "epoch_s": "Median of the steady epochs; of capped ones (`max_steps`), of a whole epoch.",
     "train_loss": "Of the last epoch.",
     "val_accuracy": "Of the last epoch.",

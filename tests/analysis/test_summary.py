@@ -79,6 +79,37 @@ def test_no_interval_of_a_time_or_a_rate_goes_below_zero(tmp_path: Path) -> None
         assert row.epoch_s is not None and row.epoch_s.value == pytest.approx(10)
 
 
+def test_an_interval_of_an_accuracy_stays_within_0_and_1(tmp_path: Path) -> None:
+    def apart(record: TrialRecord) -> TrialRecord:
+        accuracy = (0.01, 0.99, 0.99)[record.trial.block]
+        measures = record.measures.model_copy(update={"test_accuracy": accuracy})
+        return record.model_copy(update={"measures": measures})
+
+    for row in summarize(made_run(tmp_path / "run", change=apart).path).variants:
+        assert row.test_accuracy is not None
+        assert (row.test_accuracy.low, row.test_accuracy.high) == (0.0, 1.0)
+        assert row.test_accuracy.value == pytest.approx((0.01 + 0.99 + 0.99) / 3)
+
+
+def test_the_faster_arm_by_epoch_time_has_the_higher_throughput(tmp_path: Path) -> None:
+    def slow_once(trial: Trial, epoch: int) -> float:
+        if trial.variant.norm == "none":
+            return 1.0 if epoch < 3 else 9.0  # the lower median, and the lower mean of rates
+        return 2.0
+
+    suite = {**NORMS, "variant": {"epochs": 4}}
+    folder = made_run(tmp_path / "run", suite, epoch_s=slow_once)
+    mean = load_trials(folder.path).groupby("norm")["examples_per_s"].first()
+    assert mean["none"] < mean["bn_post"]
+    none, bn_post, _ = summarize(folder.path).variants
+    for row in (none, bn_post):
+        assert row.epoch_s is not None and row.examples_per_s is not None
+        examples = 55_000 // 32 * 32
+        assert row.examples_per_s.value * row.epoch_s.value == pytest.approx(examples)
+    assert none.examples_per_s is not None and bn_post.examples_per_s is not None
+    assert none.examples_per_s.value > bn_post.examples_per_s.value
+
+
 def test_rows_come_in_the_suites_order_and_columns_name_the_baseline(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run").path)
     assert [v.label for v in summary.variants] == ["norm=none", "norm=bn_post", "norm=bn_pre"]
