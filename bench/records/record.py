@@ -190,7 +190,8 @@ class Measures(_Record):
     throttled: bool | None = None
     """Not measured yet."""
     flops_per_step: int | None = None
-    """Floating-point operations of one replica's passes, counted from its graph."""
+    """Floating-point operations of one replica's passes, counted from its graph; null where a
+    loop, a branch or an operation without a formula hides a part of them."""
     reduced_bytes_per_step: int | None = None
     """What a replica gives to be summed over all in a step: gradients, metrics, statistics."""
     mfu: float | None = None
