@@ -163,6 +163,12 @@ class Measures(_Record):
     """Untimed training between the cold start and the first epoch."""
     warmup_steps: int | None = None
     """Steps of that training."""
+    loss_scale_initial: float | None = None
+    """What mixed_float16 multiplies the loss by in the first timed step."""
+    loss_scale_final: float | None = None
+    """The same after the last epoch."""
+    loss_scale_settling_steps: int | None = None
+    """Untimed steps before the first epoch in which it came down from 32768, weights put back."""
     evaluate_s: float | None = None
     """All validation and the final test, first calls included."""
     health_s: float | None = None

@@ -63,7 +63,10 @@ _MADE: dict[str, str] = {
 }
 _STATUS = {
     "completed": "all epochs were trained",
-    "diverged": "the loss, or a weight at the end, was no longer a number",
+    "diverged": (
+        "the loss, or a weight at the end, was no longer a number; or no step had a finite "
+        "gradient, at the smallest loss scale if the loss is scaled"
+    ),
     "unsupported": "TensorFlow refused the program, for the reason that is told",
     "out_of_memory": "of the device, the process or the node",
     "timed_out": "over `trial_timeout_s`, without progress for `stall_timeout_s`, or not run in "

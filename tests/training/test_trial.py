@@ -15,6 +15,7 @@ from bench.records.record import EpochRecord, TrialRecord
 from bench.spec.variant import Variant
 from bench.training import trial as trial_module
 from bench.training.evaluate import Evaluator, Score
+from bench.training.optimizer import LossScale
 from bench.training.outcome import outcome_of
 from bench.training.program import EpochResult, Program
 from bench.training.trial import train
@@ -86,6 +87,22 @@ def test_counts_are_null_where_they_have_no_meaning() -> None:
     ).epochs[0]
     assert both.skipped_steps is not None
     assert both.clipped_steps == 21 - both.skipped_steps
+
+
+def test_a_loss_scale_that_overflows_at_first_settles_and_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LossScale, "START", 2.0**24)
+    record = record_of(small(precision="mixed_float16", examples=64, epochs=2))
+    assert record.status == "completed", record.error
+    assert [e.skipped_steps for e in record.epochs] == [0, 0]
+    measures = record.measures
+    assert measures.loss_scale_initial is not None
+    assert 1 < measures.loss_scale_initial < 2.0**22
+    assert measures.loss_scale_final == measures.loss_scale_initial
+    assert (measures.loss_scale_settling_steps or 0) > 2
+    plain = record_of(small(examples=64, epochs=1)).measures
+    assert (plain.loss_scale_initial, plain.loss_scale_settling_steps) == (None, None)
 
 
 def test_an_exploding_trial_diverges_and_keeps_its_epochs() -> None:
