@@ -30,6 +30,7 @@ from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
 from bench.analysis.session import SESSION_COLUMNS, with_sessions
 from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time
 from bench.records.store import Invocation, RunFolder, RunInfo
+from bench.spec.expand import Duplicate
 from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class Summary:
     """Sessions in which a trial completed."""
     unfused_batch_norm: bool
     """Whether a trial computed batch norm on GPUs as Keras does, not by one kernel."""
+    duplicates: tuple[Duplicate, ...]
+    """Variants of the suite that train like others, and were not run beside them."""
     invocations: tuple[Invocation, ...]
     columns: tuple[Column, ...]
     scaling_columns: tuple[str, ...]
@@ -162,6 +165,7 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
         unfused_batch_norm=any(
             has_unfused_batch_norm(raw.settings[code]) for code in done["settings"].unique()
         ),
+        duplicates=info.duplicates,
         invocations=info.invocations,
         columns=cells.columns,
         scaling_columns=tuple(

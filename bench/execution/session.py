@@ -160,6 +160,7 @@ def _expected(
         estimates={name: estimate(name, variant) for name, variant in variants.items()},
         too_large=too_large(variants, device.memory_bytes),
         open_jit=frozenset(cell.id for cell in plan.cells if cell.leaves_jit_open),
+        duplicates=plan.duplicates,
     )
 
 
@@ -174,6 +175,7 @@ def _info(suite: Suite, plan: Plan) -> RunInfo:
         pairs=plan.pairs,
         trial_ids=tuple(trial.trial_id for trial in plan.trials),
         labels={cell.id: cell.label for cell in plan.cells},
+        duplicates=plan.duplicates,
     )
 
 

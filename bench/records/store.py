@@ -31,7 +31,7 @@ from bench.errors import ResourceError, RunFolderError, StorageError
 from bench.records.disk import aside, disk_errors, rescue, write_aside
 from bench.records.read import RESTORE, published, read_json, record_at
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
-from bench.spec.expand import Pair
+from bench.spec.expand import Duplicate, Pair
 from bench.spec.jit import DeviceType
 from bench.spec.problem import described
 
@@ -73,6 +73,8 @@ class RunInfo(BaseModel):
     """In planned order; none before the first call knows its devices."""
     labels: dict[str, str] = {}
     """The label of each variant by its id, in the order in which the suite names them."""
+    duplicates: tuple[Duplicate, ...] = ()
+    """Variants of the suite that train like others, and were not run beside them."""
     invocations: tuple[Invocation, ...] = ()
     remark: str = ""
     """What a reader must know besides, such as what else ran on the machine."""

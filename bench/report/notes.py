@@ -15,6 +15,7 @@ from bench.analysis.paired import WANTED
 from bench.analysis.session import GAP_S
 from bench.analysis.steady import MIN_EPOCHS
 from bench.analysis.summary import Summary, VariantSummary
+from bench.report.duplicates import duplicate_lines
 from bench.report.header import changed
 from bench.report.jit import slowdown_text
 from bench.report.machine import left_out
@@ -159,6 +160,7 @@ def of_summary(summary: Summary) -> Iterator[str]:
     for left in dict.fromkeys(left for call in summary.invocations for left in call.left_out):
         yield f"{left_out(left)}."
     yield from dict.fromkeys(f"{text}." for call in summary.invocations for text in call.warnings)
+    yield from duplicate_lines(summary.duplicates)
     if summary.unclassified:
         yield (
             f"Of {summary.unclassified} of {summary.completed} completed trials the epochs were "
