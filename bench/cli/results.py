@@ -1,6 +1,5 @@
 """The commands that look at what a run has left."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +28,7 @@ def report(
     from bench.report.charts.drawer import Drawer
     from bench.report.charts.reported import read_run
     from bench.report.page.write import write_page
+    from bench.report.result_json import report_document
     from bench.report.terminal import show
     from bench.report.write import write_summary
 
@@ -37,12 +37,13 @@ def report(
     names = [path.resolve().name for path in runs]
     if out and len(set(names)) < len(names):
         raise UsageError("two of the runs have the same name: report them apart, or without --out")
-    written, read = [], []
+    written, read, summaries = [], [], []
     with Drawer() as drawer:
         for path, name in zip(runs, names, strict=True):
             run = read_run(path, name)
             folder = path / "report" if out is None else out / name if len(runs) > 1 else out
             written += write_summary(run.summary, folder)
+            summaries.append(run.summary)
             if out is None:
                 written += write_page([run], folder, drawer)
             else:
@@ -52,7 +53,7 @@ def report(
         if out is not None:
             written += write_page(read, out, drawer)
     if as_json:
-        say(json.dumps([str(p) for p in written]))
+        say(report_document(written, summaries))
     else:  # the page last, where it is seen
         say("\n".join(map(str, sorted(written, key=lambda p: p.name == "index.html"))))
 
@@ -70,6 +71,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """List a run's trials, or show all that is known of one."""
+    from pydantic_core import to_json
+
     from bench.records.store import RunFolder
     from bench.report.trial_list import trial_rows, trials_json, trials_text
     from bench.report.trial_text import trial_text
@@ -84,7 +87,7 @@ def show(
     if not found:
         raise _no_trial(run, folder.info(), trial)
     if as_json:
-        say(json.dumps(found, indent=2))
+        say(to_json(found, indent=2, inf_nan_mode="strings").decode())
         return
     ids = {str(r["trial"]["trial_id"]) for r in found}
     records = [r for r in folder.records(all_attempts=True) if r.trial.trial_id in ids]

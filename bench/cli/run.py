@@ -101,13 +101,14 @@ def _words(
 def _end(result: "RunResult", as_json: bool) -> None:
     """Print what came of a run; exit with 5 where a trial gave no answer."""
     from bench.analysis.summary import summarize
-    from bench.report.listing import run_json
+    from bench.report.result_json import run_document
     from bench.report.terminal import show
 
+    summary = summarize(result.path)
     if as_json:
-        say(run_json(result))
+        say(run_document(result, summary))
     else:
-        show(summarize(result.path))
+        show(summary)
         place = shlex.quote(str(result.path))
         say(f"Tables, charts and a page of it: bench report {place}")
         say(f"Run folder: {result.path}")

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.api import RunResult
 from bench.execution.device_memory import needed_memory, too_large
 from bench.execution.estimate import Estimate, Estimator
 from bench.report.duplicates import duplicate_lines
@@ -107,17 +106,6 @@ def lost_lines(suite: Suite, device: DeviceType) -> list[str]:
         f"cannot be made: keep it by --only {name}"
         for name, count in lost.items()
     ]
-
-
-def run_json(result: RunResult) -> str:
-    """How a run ended."""
-    content = {
-        "run": str(result.path),
-        "succeeded": result.succeeded,
-        "statuses": dict(Counter(result.statuses.values())),
-        "trials": result.statuses,
-    }
-    return json.dumps(content, indent=2)
 
 
 def files_text(checks: "Sequence[FileCheck]") -> str:

@@ -96,6 +96,13 @@ _UNITS = {
     "_w": "W",
 }
 """By the end of a column's name; what is not here is a plain number."""
+_RESULTS = (
+    "`bench run --json` and `bench report --json` print what the tables show: of each variant its "
+    "estimates with their intervals, its ratios, and its notes by `code` and `text`. "
+    "[results.schema.json](results.schema.json) is the JSON schema. Numbers are SI and unrounded. "
+    'A null is what is not known, the text `"Infinity"` what is infinite: the time to a target '
+    "that was not reached. `schema_version` rises where a field goes or changes its meaning."
+)
 _EXIT_CODES = {
     0: "done; every trial is completed, diverged or unsupported",
     2: "the command line, the suite, or the resources asked for",
@@ -143,6 +150,8 @@ def reference() -> str:
             ("status", "what happened", "an answer", "stands"),
             ((f"`{s}`", _STATUS[s], _yes(s in FINE), _yes(s in SETTLED)) for s in STATUSES),
         ),
+        "## Results for programs",
+        _RESULTS,
         "## Exit codes",
         _table(("code", "meaning"), ((str(c), text) for c, text in _EXIT_CODES.items())),
     ]

@@ -68,6 +68,7 @@ def test_for_programs_stdout_is_json_and_nothing_else(command: Command, tiny: Pa
     assert content["succeeded"] is True
     assert content["statuses"] == {"completed": 4}
     assert len(content["trials"]) == 4
+    assert [v["n"] for v in content["results"]["variants"]] == [2, 2]
 
 
 def test_changes_of_the_command_line_are_those_of_the_run(command: Command, tiny: Path) -> None:

@@ -39,7 +39,7 @@ def test_variants_that_train_alike_are_named_under_the_table(tmp_path: Path) -> 
     assert "clip is none" in line
     folder = made_run(tmp_path / "alike", content)
     folder.write_info(folder.info().model_copy(update={"duplicates": plan.duplicates}))
-    assert line in of_summary(summarize(folder.path))
+    assert line in list(map(str, of_summary(summarize(folder.path))))
 
 
 def test_thousands_that_train_alike_are_a_line() -> None:
