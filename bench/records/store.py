@@ -85,18 +85,28 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made: tuple[Path, ...] = ()
+        self._written = False
 
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> "RunFolder":
-        """Make a new run folder; ResourceError where the place is taken."""
+        """Make a new run folder; ResourceError where the place is taken.
+
+        Where it cannot be made, none of it is left.
+        """
         folder = cls(path)
         with disk_errors(path):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise ResourceError(
                     f"{path}: already exists and is not empty: choose another --out"
                 )
+            folder._made = tuple(f for f in (path, *path.parents) if not f.exists())
             folder.trials.mkdir(parents=True, exist_ok=True)
-        folder.write_info(info)
+        try:
+            folder.write_info(info)
+        except BaseException:
+            folder.discard()
+            raise
         return folder
 
     @classmethod
@@ -162,13 +172,21 @@ class RunFolder:
         finally:
             lock.release()
 
-    def discard(self) -> None:
-        """Remove the folder if nothing was ever recorded in it, so that its name is free."""
+    def discard(self) -> bool:
+        """Remove the folder, and those made for it, if it never had a record; whether it is gone.
+
+        A record that the disk had no room for counts: it is to be moved here.
+        """
+        if self._written:
+            return False
         with contextlib.suppress(OSError):
             self.trials.rmdir()  # fails where there is a record
-            (self.path / "run.json").unlink()
-            (self.path / ".lock").unlink(missing_ok=True)
+            for name in ("run.json", ".lock"):
+                (self.path / name).unlink(missing_ok=True)
             self.path.rmdir()
+            for folder in self._made[1:]:
+                folder.rmdir()  # fails where another run is in it
+        return not self.path.exists()
 
     def info(self) -> RunInfo:
         """What ``run.json`` holds."""
@@ -190,6 +208,7 @@ class RunFolder:
         Where the disk is full or gone, the record goes to the system's temporary folder, or
         to the first other place that takes it, and StorageError names the file.
         """
+        self._written = True
         path = self.trials / f"{record.trial.trial_id}.json"
         text = record.model_dump_json()
         try:
