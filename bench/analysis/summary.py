@@ -29,6 +29,7 @@ from bench.analysis.read import read_raw
 from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
 from bench.analysis.session import SESSION_COLUMNS, with_sessions
 from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time
+from bench.records.record import MUCH_TAKEN
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.expand import Duplicate
 from bench.spec.variant import Variant
@@ -44,6 +45,15 @@ class Failures:
     status: str
     count: int
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """Trials of a variant during which others had more than ``MUCH_TAKEN`` of their cores."""
+
+    count: int
+    largest_share: float
+    """Part of the cores' time that others had, in the trial that lacked most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,8 @@ class VariantSummary:
     """Trained by replicas that did not communicate: its accuracy means nothing."""
     throttled: int
     """Completed trials during which the device was throttled."""
+    crowded: Crowded | None
+    """Completed trials whose cores were much in use by others; None where there is none."""
     unsettled: int
     """Completed trials without a time, since their epochs or windows never settled."""
     capped_steps: tuple[int, int] | None
@@ -121,6 +133,7 @@ class Summary:
 
 _NEEDED = (
     *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
+    "cpu_taken_share",
     *("epoch_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
     *("workload", "jit"),
     *("workers", "replicas", "global_batch_size", "communication", "max_steps", "steady"),
@@ -217,6 +230,7 @@ def _variants(
     replicas = by_variant(firsts["workers"] * firsts["replicas"])
     silent = by_variant(firsts["communication"] == "none")
     unsettled = by_variant(done.loc[~settled(done), "variant_id"].value_counts())
+    crowded = _crowded(done)
     failures, others, capped = _failures(trials), measured(done, trials), _capped(firsts)
     return tuple(
         VariantSummary(
@@ -239,6 +253,7 @@ def _variants(
             synthetic=synthetic.get(variant_id, False),
             silent=silent.get(variant_id, False) and replicas[variant_id] > 1,
             throttled=throttled.get(variant_id, 0),
+            crowded=crowded.get(variant_id),
             unsettled=unsettled.get(variant_id, 0),
             capped_steps=capped.get(variant_id),
             slow_precision=slow.get(variant_id),
@@ -247,6 +262,13 @@ def _variants(
         )
         for variant_id, label in labels.items()
     )
+
+
+def _crowded(done: "pd.DataFrame") -> dict[str, Crowded]:
+    """By variant id, of those that had completed trials on a busy machine."""
+    much = done[done["cpu_taken_share"] > MUCH_TAKEN]
+    shares = much.groupby("variant_id")["cpu_taken_share"].agg(["size", "max"])
+    return {str(v): Crowded(int(count), float(most)) for v, count, most in shares.itertuples()}
 
 
 def _capped(firsts: "pd.DataFrame") -> dict[str, tuple[int, int]]:

@@ -35,6 +35,7 @@ from bench.execution.executor import Limits, OnEvent, Warned
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
 from bench.execution.lane import Lane
+from bench.execution.load import load_warning
 from bench.execution.nodes import Node, alive_nodes, environments, on_each_node
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
@@ -45,6 +46,7 @@ from bench.execution.versions import check_versions
 from bench.execution.warm_up import warm_up
 from bench.measure.environment import environment
 from bench.measure.gpu import visible_gpus
+from bench.measure.host import usable_cores
 from bench.records.record import LeftOut, TrialRecord
 from bench.spec.plan import Block, Trial
 
@@ -65,12 +67,15 @@ class RayExecutor:
         self._address, self._device = address, device
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
         self._hidden: LeftOut | None = None
+        self._load: str | None = None
         self._shelf = Shelf()
         self._board: Any = None
         self._environments: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
+            # Before Ray starts, which is busy as it does.
+            self._load = load_warning(usable_cores()) if self._address is None else None
             kind = stack.enter_context(connection(self._address, self._local_gpus))
             stack.callback(self._forget)
             seen = {} if self._device == "cpu" else look_at_nodes(self._logical)
@@ -175,7 +180,7 @@ class RayExecutor:
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
         for left_out in [*filter(None, [self._hidden]), *self._quarantine.left_out]:
             on_event(left_out)
-        for warning in self._quarantine.warnings:
+        for warning in [*filter(None, [self._load]), *self._quarantine.warnings]:
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         check_on_nodes(fleet.trials, on_each_node)

@@ -5,7 +5,7 @@ Usage:
     os.environ.update(variables)         # before ray.init("local")
 
 Ray itself takes RAY_TMPDIR, else TMPDIR, else /tmp, and ~/.ray for its token, and fails on the
-first that cannot be used.
+first that cannot be used. Ray is imported where it is asked: the doctor's own process has none.
 """
 
 import datetime
@@ -13,12 +13,6 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-
-from ray._private.authentication.authentication_token_generator import (
-    generate_new_authentication_token,
-)
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-from ray.exceptions import AuthenticationError
 
 from bench.errors import ResourceError
 
@@ -95,6 +89,12 @@ def _problem(base: Path) -> str | None:
 
 def _token() -> dict[str, str]:
     """A token for this Ray alone where the user has none: none is left in the home folder."""
+    from ray._private.authentication.authentication_token_generator import (
+        generate_new_authentication_token,
+    )
+    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+    from ray.exceptions import AuthenticationError
+
     if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
         return {}
     try:

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from bench.errors import RunFolderError, StorageError, SuiteError
 from bench.execution.device_kind import device_of_nodes
+from bench.execution.device_lock import devices_marked
 from bench.execution.device_memory import too_large
 from bench.execution.estimate import Estimator
 from bench.execution.executor import Event, Executor, Expected, Limits, Warned
@@ -121,7 +122,12 @@ def run_plan(
         pending = ledger.pending(plan)
         limits = _limits(suite, retries, ledger.pruning if prune_oom else None)
         grown = _info(suite, plan)
-        with _invocation(folder, grown, executor, command, started, told) as number:
+        with (
+            devices_marked(_devices(executor)) as shared,
+            _invocation(folder, grown, executor, command, started, told) as number,
+        ):
+            for warning in shared:
+                on_event(Warned(warning))
             observer.planned(pending, executor.lanes)
             observer.event(_expected(plan, pending, executor, folder))
             _drive(
@@ -162,6 +168,11 @@ def _expected(
         open_jit=frozenset(cell.id for cell in plan.cells if cell.leaves_jit_open),
         duplicates=plan.duplicates,
     )
+
+
+def _devices(executor: Executor) -> list[str]:
+    """What a run takes: GPUs by UUID, or the CPU of each node."""
+    return list(executor.gpus) or [f"the CPU of {node}" for node in executor.environment()]
 
 
 def _always_worth_it(_trial: Trial) -> None:

@@ -36,6 +36,9 @@ SETTLED: frozenset[Status] = FINE | {"out_of_memory"}
 """Statuses that a resumed run leaves as they are; the others are tried again."""
 
 
+MUCH_TAKEN = 0.1
+"""Part of a trial's cores that makes its time doubtful, taken by other work."""
+
 _PerLayer = tuple[float | None, ...]
 _SCORES = tuple((f"{kind}_loss", f"{kind}_accuracy") for kind in ("train", "val", "test"))
 
@@ -189,6 +192,16 @@ class Measures(_Record):
     """The same until the first epoch: data, compiling and autotuning, the warm-up."""
     peak_device_memory_evaluate_bytes: int | None = None
     """The same of validation and test."""
+    load_average: float | None = None
+    """Of the node, over the minute before training."""
+    cpu_s: float | None = None
+    """CPU time of the trial's process, from after its imports to its record."""
+    other_cpu_s: float | None = None
+    """CPU time of all other processes on the node meanwhile; of peers on it, too."""
+    steal_s: float | None = None
+    """CPU time that the hypervisor gave to other machines meanwhile."""
+    cpu_taken_share: float | None = None
+    """Part of the time of the trial's cores that others had meanwhile, at least."""
     energy_j: float | None = None
     """Not measured yet."""
     mean_power_w: float | None = None

@@ -84,6 +84,13 @@ def of_times(variant: VariantSummary) -> Iterator[Note]:
         planned = plural(variant.planned, "trial")
         text = f"The device was throttled during {variant.throttled} of {planned}."
         yield Note("throttled", text)
+    if variant.crowded:
+        planned = plural(variant.planned, "trial")
+        text = (
+            f"During {variant.crowded.count} of {planned} other work had up to "
+            f"{100 * variant.crowded.largest_share:.0f} % of the CPU time of their cores."
+        )
+        yield Note("crowded", text)
     if variant.unsettled:
         planned = plural(variant.planned, "trial")
         why = (
