@@ -82,5 +82,7 @@ def _explained(error: Exception) -> tuple[str, int]:
         return "the output cannot be written: the disk is full: free space", 5
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}: make it readable and writable", 5
+    if isinstance(error, MemoryError) or "failed to map segment" in str(error):
+        return "no memory for a library of its own: raise the limit (ulimit -v, memory.max)", 2
     reason = " ".join(str(error).split())
     return f"unexpected {type(error).__name__}: {reason}: add --debug, and report what it says", 5

@@ -99,7 +99,7 @@ def _shared_memory(size_bytes: int | None) -> list[Check]:
     return [Check("Shared memory", "broken", found, remedy)]
 
 
-def data_check(files: Sequence[FileCheck]) -> Check:
+def data_check(files: Sequence[FileCheck], *, cache_writable: bool = True) -> Check:
     """The first place that holds the whole data set; else what is wrong where some of it is."""
     places: dict[str, list[FileCheck]] = {}
     for file in files:
@@ -111,7 +111,10 @@ def data_check(files: Sequence[FileCheck]) -> Check:
     if spoilt:
         reasons = "; ".join(f"{file.path} {file.problem}" for file in spoilt)
         return Check("Fashion-MNIST", "broken", reasons, "bench data fetch --force")
-    return Check("Fashion-MNIST", "missing", "in none of its places", "bench data fetch")
+    remedy = "bench data fetch"
+    if not cache_writable:
+        remedy = f"name a writable folder in BENCH_CACHE_DIR, then {remedy}"
+    return Check("Fashion-MNIST", "missing", "in none of its places", remedy)
 
 
 def ray_check(reply: _Facts, address: str | None) -> Check:
