@@ -18,8 +18,8 @@ from bench.analysis.paired import (
     mean_interval,
     paired_ratio,
 )
-from bench.analysis.summary import Failures, Summary, VariantSummary, summarize
-from bench.records.record import TrialRecord
+from bench.analysis.summary import Crowded, Failures, Summary, VariantSummary, summarize
+from bench.records.record import MUCH_TAKEN, TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.plan import Trial
 from tests.records_made import NORMS, made_record, made_run, no_record
@@ -296,6 +296,22 @@ def test_synthetic_data_and_throttling_are_known(tmp_path: Path) -> None:
     suite = {**NORMS, "variant": {"dataset": "synthetic"}}
     row = summarize(made_run(tmp_path / "run", suite, change=hot).path).variants[0]
     assert (row.synthetic, row.throttled) == (True, 1)
+
+
+def test_trials_on_cores_that_others_used_are_counted_with_the_worst_of_them(
+    tmp_path: Path,
+) -> None:
+    shares = {0: 0.25, 1: 0.5, 2: MUCH_TAKEN}
+
+    def busy(record: TrialRecord) -> TrialRecord:
+        share = shares[record.trial.block] if record.trial.variant.norm == "none" else None
+        measures = record.measures.model_copy(update={"cpu_taken_share": share})
+        return record.model_copy(update={"measures": measures})
+
+    summary = summarize(made_run(tmp_path / "run", {**NORMS, "blocks": 3}, change=busy).path)
+    first, *others = [variant.crowded for variant in summary.variants]
+    assert first == Crowded(count=2, largest_share=0.5)
+    assert set(others) == {None}
 
 
 def test_a_retried_trial_counts_once_and_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.devices import SlowJit, SlowPrecision
-from bench.analysis.summary import Summary, summarize
+from bench.analysis.summary import Crowded, Summary, summarize
 from bench.report.duplicates import duplicate_lines
 from bench.report.latex import latex
 from bench.report.notes import UNFUSED, of_summary
@@ -74,3 +74,12 @@ def test_what_xla_slowed_is_a_footnote_of_its_times(summary: Summary) -> None:
     rows = text.splitlines()[1:]
     named = ("convnet", "epoch", "30 times")
     assert [all(name in row for name in named) for row in rows] == [True, False, False]
+
+
+def test_cores_that_others_used_are_a_footnote_of_its_times_with_the_numbers(
+    summary: Summary,
+) -> None:
+    first, *others = summary.variants
+    noted = dataclasses.replace(first, crowded=Crowded(count=1, largest_share=0.4321))
+    text = csv(dataclasses.replace(summary, variants=(noted, *others)))
+    assert ["43 %" in row for row in text.splitlines()[1:]] == [True, False, False]
