@@ -85,8 +85,9 @@ publish: install ## put RUN (the latest) into results/published/NAME
 	$(BIN)/bench publish '$(RUN)' '$(NAME)' --replace $(ARGS)
 	$(BIN)/python -m bench.report.results > docs/results.md
 
-reference: install ## make docs/reference.md anew from the code
+reference: install ## make docs/reference.md and the schema of results anew from the code
 	$(BIN)/python -m bench.report.reference > docs/reference.md
+	$(BIN)/python -m bench.report.result_models > docs/results.schema.json
 
 results: install ## make docs/results.md anew from what is published
 	$(BIN)/python -m bench.report.results > docs/results.md

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bench.errors import DataError, DatasetError, ResourceError, UsageError
+from bench.errors import DataError, ResourceError, UsageError
 from bench.execution.run_history import RUNS
 from bench.records.record import Status
 from bench.spec.suite import Suite, load_suite
@@ -51,9 +51,9 @@ def run(
     """Run a suite into the folder ``out`` and return where it is and how it went.
 
     With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. Tables of
-    what was recorded are written however the run ends. Raises UsageError (a SuiteError or a
-    ResourceError among them) where the run cannot start and leaves no folder behind then,
-    DataError; KeyboardInterrupt passes through once everything finished is on disk.
+    what was recorded are written however the run ends; a new run that ends before it has a record
+    leaves no folder. Raises UsageError (a SuiteError or a ResourceError among them) where the run
+    cannot start, DataError; KeyboardInterrupt passes through once everything finished is on disk.
     """
     from bench.analysis.frame import write_tables
     from bench.execution.executors import make_executor
@@ -76,14 +76,11 @@ def run(
                 prune_oom=prune_oom,
                 command=command,
             )
-        except (DatasetError, UsageError):
-            if not resume:
-                folder.discard()
-            raise
         except BaseException:
-            # What ended the run is what the caller must hear of, not what this runs into.
-            with contextlib.suppress(DataError):
-                write_tables(folder)
+            if resume or not folder.discard():
+                # What ended the run is what the caller must hear of, not what this runs into.
+                with contextlib.suppress(DataError):
+                    write_tables(folder)
             raise
         write_tables(folder)
     return RunResult(folder.path, outcome.statuses, outcome.succeeded)

@@ -22,10 +22,10 @@ _DEVICES = (
 )
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
-    "workload": ("norm_layers", "workload_source"),
-    "hidden": ("norm_layers",),
-    "depth": ("norm_layers",),
-    "filters": ("norm_layers",),
+    "workload": ("norm_layers", "workload_source", "has_convolutions"),
+    "hidden": ("norm_layers", "has_convolutions"),
+    "depth": ("norm_layers", "has_convolutions"),
+    "filters": ("norm_layers", "has_convolutions"),
     "pipeline": ("order",),
     "examples": ("order", *_STEPS),
     "max_steps": _STEPS,

@@ -4,14 +4,16 @@ Usage:
     on_gpus(settings)                                # of one trial: settings as resolved
     slow = slow_precisions(done, raw.settings, info.invocations)
     slow[variant_id].needed                          # (8, 0)
+    slow_jits(done, raw.settings)[variant_id].slowdown
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from bench.records.store import Invocation
+from bench.spec.jit import Jit, xla_slowdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +44,16 @@ class SlowPrecision:
         return TENSOR_CORES_SINCE[self.policy]
 
 
+@dataclass(frozen=True, slots=True)
+class SlowJit:
+    """What XLA compiled though it is slow there."""
+
+    workload: str
+    jit: str
+    slowdown: float
+    """Its time over that without XLA, as it was measured once, on another machine perhaps."""
+
+
 def on_gpus(settings: _Settings) -> bool:
     """Whether a trial's devices are GPUs, by UUID or by TensorFlow's name."""
     devices = settings.get("devices") or ()
@@ -64,6 +76,26 @@ def slow_precisions(
     slow = {code: _slow(settings[code], known) for code in done["settings"].unique().tolist()}
     pairs = done[["variant_id", "settings"]].drop_duplicates().itertuples(index=False, name=None)
     return {variant: found for variant, code in pairs if (found := slow[code])}
+
+
+def slow_jits(done: "pd.DataFrame", settings: Sequence[_Settings]) -> dict[str, SlowJit]:
+    """By variant, for those of which a trial in ``done`` was slowed by XLA, on its CPU.
+
+    ``done`` has the columns "workload", "jit" and "settings", as ``slow_precisions`` has that.
+    """
+    columns = ["variant_id", "workload", "jit", "settings"]
+    rows = done[columns].drop_duplicates().itertuples(index=False, name=None)
+    found = ((v, _slow_jit(workload, jit, settings[code])) for v, workload, jit, code in rows)
+    return {variant: slow for variant, slow in found if slow is not None}
+
+
+def _slow_jit(workload: str, jit: Jit, settings: _Settings) -> SlowJit | None:
+    # Of a network of one's own only its convolutions are known to be slow.
+    passed_by = ":" in workload and not settings.get("has_convolutions")
+    if passed_by or jit not in get_args(Jit) or not settings.get("devices"):
+        return None
+    slowdown = xla_slowdown(workload, jit, "gpu" if on_gpus(settings) else "cpu")
+    return None if slowdown is None else SlowJit(workload, jit, slowdown)
 
 
 def _slow(settings: _Settings, known: Mapping[str, Capability]) -> SlowPrecision | None:

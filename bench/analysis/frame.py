@@ -165,7 +165,10 @@ def _where(mask: "_Array", values: "_Array") -> "_Array":
 
 
 def _time_to_accuracy_s(raw: RawRun, trial: "_Array", target: "_Array") -> "_Array":
-    """Training time to the target; infinite where it was not reached, NaN without one."""
+    """Training time to the target, NaN without one; infinite where it was not reached.
+
+    A trial that diverged did not reach it.
+    """
     import numpy as np
     import pandas as pd
 
@@ -173,5 +176,6 @@ def _time_to_accuracy_s(raw: RawRun, trial: "_Array", target: "_Array") -> "_Arr
     reached = raw.epochs["val_accuracy"] >= target[trial]
     first = pd.Series(elapsed[reached]).groupby(trial[reached]).first()
     times = first.reindex(range(len(target)), fill_value=np.inf).to_numpy()
-    asked = ~np.isnan(target) & (raw.epoch_counts > 0)
-    return np.where(asked, times, np.nan)
+    diverged = np.array(raw.columns["status"], dtype=object) == "diverged"
+    asked = ~np.isnan(target) & ((raw.epoch_counts > 0) | diverged)
+    return np.where(asked, np.where(diverged, np.inf, times), np.nan)

@@ -24,7 +24,7 @@ from bench.records.disk import aside
 from bench.records.record import SCHEMA_VERSION
 
 Marks = Sequence[tuple[str, int, int]]
-VERSION = 1
+VERSION = 2
 """To be raised where the same columns come to hold something else."""
 
 

@@ -19,7 +19,12 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.checks import column_check
 from bench.analysis.columns import RECORD_FIELDS, TRIAL_FIELDS, epoch_columns, fields_of
 from bench.analysis.confounds import PER_PROCESS
-from bench.records.record import EpochRecord, Measures, TrialRecord
+from bench.records.record import (
+    EpochRecord,
+    Measures,
+    TrialRecord,
+    without_accuracy_of_nan,
+)
 from bench.records.store import RunFolder
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
@@ -98,7 +103,8 @@ class _Gathered:
         self.checks = [column_check(EpochRecord, name) for name in self.epoch_fields]
 
     def add(self, record: dict[str, Any]) -> None:
-        trial, epochs = record["trial"], record["epochs"]
+        trial = record["trial"]
+        epochs = [without_accuracy_of_nan(epoch) for epoch in record["epochs"]]
         variant = trial["variant"]
         self.check_variant(variant)
         for name, value in VARIANT_DEFAULTS.items():
@@ -115,9 +121,8 @@ class _Gathered:
         settings = record["resolved"], record["node"], record["devices"]
         _check_devices([record["devices"]])
         record["devices"] = ", ".join(record["devices"])
-        self.rows.append(
-            _TRIAL(trial) + _RECORD(record) + _VARIANT(variant) + _MEASURES(record["measures"])
-        )
+        measures = without_accuracy_of_nan(record["measures"])
+        self.rows.append(_TRIAL(trial) + _RECORD(record) + _VARIANT(variant) + _MEASURES(measures))
         self.chunk += self.epoch_values(epochs)
         self.epoch_counts.append(len(epochs))
         self.settings_code.append(self.code_of(settings))

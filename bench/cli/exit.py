@@ -14,8 +14,10 @@ from typing import NoReturn
 
 import typer
 
+from bench.cli.completion import REQUEST, whole_words
 from bench.cli.main import app
 from bench.cli.say import complain, show_traceback
+from bench.cli.usage import usage_text
 from bench.errors import BenchError
 
 
@@ -36,10 +38,13 @@ def exit_code(words: Sequence[str]) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        code = app(words, prog_name="bench", standalone_mode=False)
+        with whole_words(os.environ):
+            code = app(words, prog_name="bench", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (BrokenPipeError, SystemExit):
+    except (BrokenPipeError, SystemExit) as end:
+        if REQUEST in os.environ and isinstance(end, SystemExit):  # a shell's, which is answered
+            return end.code if isinstance(end.code, int) else 0
         # The reader has seen enough (| head), which Rich tells by SystemExit.
         _drop_output()
         return 0
@@ -70,9 +75,13 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, BenchError):
         return str(error), error.exit_code
     if isinstance(error, typer.TyperException):
-        return f"{error.format_message().rstrip('.')}: see --help", 2
+        return usage_text(error), 2
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         _drop_output()
         return "the output cannot be written: the disk is full: free space", 5
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}: make it readable and writable", 5
+    if isinstance(error, MemoryError) or "failed to map segment" in str(error):
+        return "no memory for a library of its own: raise the limit (ulimit -v, memory.max)", 2
     reason = " ".join(str(error).split())
     return f"unexpected {type(error).__name__}: {reason}: add --debug, and report what it says", 5

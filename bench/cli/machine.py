@@ -14,7 +14,7 @@ def doctor(
     address: Annotated[str | None, typer.Option("--address", help="Check this cluster.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check devices, driver, TensorFlow, XLA, data and Ray: what works, and how to mend it."""
+    """Check this machine, and say how to mend what is amiss."""
     from bench.execution.doctor import examine
     from bench.report.doctor import render
 

@@ -15,23 +15,35 @@ from bench.cli.machine import doctor, fetch_data, verify_data
 from bench.cli.published import publish, verify_published
 from bench.cli.results import report, show
 from bench.cli.run import run
-from bench.cli.suites import plan, suites
+from bench.cli.say import say
+from bench.cli.suites import copy_suite, plan, suites
+from bench.cli.usage import Commands
+from bench.cli.version import version_text
+
+_HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="bench",
     help="Measure what training techniques cost, and what they buy.",
     no_args_is_help=True,
-    add_completion=False,
+    cls=Commands,
+    context_settings=_HELP,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (suites, plan, run, report, show, publish, verify_published, doctor):
+for command in (suites, copy_suite, plan, run, report, show, publish, verify_published, doctor):
     app.command()(command)
 
-data = typer.Typer(help="The data sets that suites train on.", no_args_is_help=True)
+data = typer.Typer(cls=Commands, help="The data sets that suites train on.", no_args_is_help=True)
 data.command("fetch")(fetch_data)
 data.command("verify")(verify_data)
 app.add_typer(data, name="data")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(version_text())
+        raise typer.Exit
 
 
 @app.callback()
@@ -39,6 +51,15 @@ def _options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks of errors; anywhere on the line.")
     ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the versions of trainbench, TensorFlow and Ray.",
+        ),
+    ] = False,
 ) -> None:
     # ``exit_code`` takes --debug off the line before Typer sees it; here it is for --help.
-    del debug
+    del debug, version

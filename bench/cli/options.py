@@ -5,25 +5,54 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bench.cli import completion
 from bench.cli.settings import parse_settings
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.spec.suite import Suite
 
-SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite, or a file.")]
+SuiteName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUITE",
+        help="A shipped suite, or a file.",
+        autocompletion=completion.suite_names,
+    ),
+]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the suite or an axis."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a key of the suite or an axis.",
+        autocompletion=completion.settings,
+    ),
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="ID", help="Keep these variants alone (ids from bench plan)."),
+    typer.Option(
+        "--only",
+        metavar="WHICH",
+        help="Keep these variants alone: AXIS=VALUE, a label, or an id from bench plan.",
+        autocompletion=completion.settings,
+    ),
 ]
 Blocks = Annotated[int | None, typer.Option("--blocks", help="Repeats of every comparison.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+RunPath = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A run folder.", autocompletion=completion.run_folders),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
 Device = Annotated[
-    Literal["auto", "cpu", "gpu"], typer.Option(help="Train on GPUs where there are any (auto).")
+    Literal["auto", "cpu", "gpu"],
+    typer.Option(help="Train on GPUs where there are any (auto).", case_sensitive=False),
+]
+PlanDevice = Annotated[
+    Literal["auto", "cpu", "gpu"],
+    typer.Option(
+        "--device", help="Plan for this kind of device (auto: what is here).", case_sensitive=False
+    ),
 ]
 
 
@@ -33,9 +62,31 @@ def asked_suite(
     """The suite called ``name`` as the command line has it. Raises SuiteError."""
     from bench.spec.suite import load_suite
 
+    if (Path(name) / "run.json").is_file():
+        raise UsageError(f"{name}: is a run folder and no suite: bench report {name} reads it")
     settings = parse_settings(changes or [])
     if blocks is not None:
         settings["blocks"] = blocks
     if only:
         settings["only"] = only
     return load_suite(name, settings)
+
+
+def check_run_folder(path: Path) -> None:
+    """Raise RunFolderError where nothing is at ``path``, with the run folder that was meant."""
+    from bench.errors import RunFolderError
+    from bench.spec.suggestion import near_misses, nearest
+
+    if path.exists():
+        return
+    known = {
+        Path(folder).name: folder
+        for folder in (*completion.run_folders(""), *completion.run_folders(f"{path.parent}/"))
+    }
+    hint = ": name one that bench run made"
+    if close := near_misses(path.name, known):
+        hint = nearest(str(path), [known[name] for name in close])
+    elif known:
+        latest = max(known.values(), key=lambda folder: (Path(folder) / "run.json").stat().st_mtime)
+        hint += f", such as the latest, {latest}"
+    raise RunFolderError(f"{path}: no such run folder{hint}")

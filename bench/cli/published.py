@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.options import RunPath, check_run_folder
 from bench.cli.say import complain, say
 
 Place = Annotated[Path, typer.Option("--into", help="Where published runs are.")]
@@ -12,7 +13,7 @@ PUBLISHED = Path("results/published")
 
 
 def publish(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: RunPath,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name among the published.")],
     into: Place = PUBLISHED,
     replace: Annotated[bool, typer.Option("--replace", help="In place of one so called.")] = False,
@@ -20,10 +21,11 @@ def publish(
         str, typer.Option("--remark", help="What readers must know: what else ran, say.")
     ] = "",
 ) -> None:
-    """Write a run's records and report where others can read and check them."""
+    """Write a run's records and report for others to check."""
     from bench.report.escape import visible
     from bench.report.publish import publish as written
 
+    check_run_folder(run)
     say(visible(str(written(run, name, into, replace=replace, remark=remark))))
 
 
@@ -33,7 +35,7 @@ def verify_published(
     ] = None,
     into: Place = PUBLISHED,
 ) -> None:
-    """Make every published table anew from its records, and compare."""
+    """Make published tables anew, and compare them."""
     from bench.errors import UsageError
     from bench.report.index import published, stale_indexes
     from bench.report.number import plural

@@ -1,40 +1,50 @@
 """The commands that look at what a run has left."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Json, RunPath
+from bench.cli.completion import run_folders, trials
+from bench.cli.options import Json, RunPath, check_run_folder
 from bench.cli.say import say
+
+if TYPE_CHECKING:
+    from bench.records.store import RunInfo
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=run_folders),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write (default: RUN/report).")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run's tables (Markdown, CSV, LaTeX), its charts, and one page of all of it."""
+    """Write a run's tables, its charts and a page of all."""
     from bench.errors import UsageError
     from bench.report.charts.drawer import Drawer
     from bench.report.charts.reported import read_run
     from bench.report.escape import visible
     from bench.report.page.write import write_page
+    from bench.report.result_json import report_document
     from bench.report.terminal import show
     from bench.report.write import write_summary
 
+    for path in runs:
+        check_run_folder(path)
     names = [path.resolve().name for path in runs]
     if out and len(set(names)) < len(names):
         raise UsageError("two of the runs have the same name: report them apart, or without --out")
-    written, read = [], []
+    written, read, summaries = [], [], []
     with Drawer() as drawer:
         for path, name in zip(runs, names, strict=True):
             run = read_run(path, name)
             folder = path / "report" if out is None else out / name if len(runs) > 1 else out
             written += write_summary(run.summary, folder)
+            summaries.append(run.summary)
             if out is None:
                 written += write_page([run], folder, drawer)
             else:
@@ -43,27 +53,65 @@ def report(
                 show(run.summary)
         if out is not None:
             written += write_page(read, out, drawer)
-    paths = [str(path) for path in written]
-    say(json.dumps(paths) if as_json else "\n".join(map(visible, paths)))
+    if as_json:
+        say(report_document(written, summaries))
+    else:  # the page last, where it is seen
+        paths = sorted(written, key=lambda p: p.name == "index.html")
+        say("\n".join(visible(str(path)) for path in paths))
 
 
 def show(
     run: RunPath,
-    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial's id or its variant's.")],
+    trial: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TRIAL]",
+            help="A trial's id, its variant's, or its label; none lists the trials.",
+            autocompletion=trials,
+        ),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Print everything known of one trial, its log's end included, as JSON."""
-    from bench.errors import UsageError
-    from bench.records.store import RunFolder
+    """List a run's trials, or show all that is known of one."""
+    from pydantic_core import to_json
 
+    from bench.records.store import RunFolder
+    from bench.report.trial_list import trial_rows, trials_json, trials_text
+    from bench.report.trial_text import trial_text
+
+    check_run_folder(run)
     folder = RunFolder.open(run)
-    if not trial:
-        raise UsageError(f"name a trial of {run}: trials.csv has them all")
+    if trial is None:
+        rows = trial_rows(folder.info(), folder.records())
+        say(trials_json(rows) if as_json else trials_text(rows))
+        return
     found = [r for r in folder.raw_records(all_attempts=True) if _is_trial(r, trial)]
     if not found:
-        raise UsageError(f"{run}: no trial's id begins with '{trial}': trials.csv has them all")
-    say(json.dumps(found, indent=2))
+        raise _no_trial(run, folder.info(), trial)
+    if as_json:
+        say(to_json(found, indent=2, inf_nan_mode="strings").decode())
+        return
+    ids = {str(r["trial"]["trial_id"]) for r in found}
+    records = [r for r in folder.records(all_attempts=True) if r.trial.trial_id in ids]
+    if len(ids) > 1:
+        rows = trial_rows(folder.info(), records)
+        say(trials_text(row for row in rows if row.trial_id in ids))
+    else:
+        say("\n\n".join(map(trial_text, records)))
 
 
 def _is_trial(record: dict[str, Any], wanted: str) -> bool:
     trial = record["trial"]
-    return any(str(trial[key]).startswith(wanted) for key in ("trial_id", "variant_id"))
+    named = any(str(trial[key]).startswith(wanted) for key in ("trial_id", "variant_id"))
+    return bool(wanted) and (named or trial["label"] == wanted)
+
+
+def _no_trial(run: Path, info: "RunInfo", wanted: str) -> Exception:
+    from bench.errors import UsageError
+    from bench.spec.suggestion import near_misses, nearest
+
+    if any(trial_id.startswith(wanted) for trial_id in info.trial_ids) and wanted:
+        return UsageError(f"{run}: '{wanted}' has no record: run it by --resume")
+    close = near_misses(wanted, [*info.labels.values(), *info.trial_ids])
+    hint = nearest(wanted, close) if close else f": bench show {run} lists them"
+    return UsageError(f"{run}: no trial '{wanted}'{hint}")

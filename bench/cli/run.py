@@ -1,6 +1,7 @@
 """The command that runs a suite."""
 
 import contextlib
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -44,9 +45,13 @@ def run(
     import bench
     from bench.api import new_path, run_on_cluster
     from bench.errors import UsageError
+    from bench.execution.device_kind import device_here
+    from bench.report.listing import lost_lines
     from bench.report.progress import progress
 
     asked = asked_suite(suite, changes, blocks, only)
+    for line in lost_lines(asked, device_here(device).type):
+        complain(line)
     path = out if out or resume else new_path(asked)
     try:
         if cluster:
@@ -97,14 +102,17 @@ def _end(result: "RunResult", as_json: bool) -> None:
     """Print what came of a run; exit with 5 where a trial gave no answer."""
     from bench.analysis.summary import summarize
     from bench.report.escape import visible
-    from bench.report.listing import run_json
+    from bench.report.result_json import run_document
     from bench.report.terminal import show
 
+    summary = summarize(result.path)
     if as_json:
-        say(run_json(result))
+        say(run_document(result, summary))
     else:
-        show(summarize(result.path))
-        say(f"Run folder: {visible(str(result.path))}")
+        show(summary)
+        place = shlex.quote(str(result.path))
+        say(visible(f"Tables, charts and a page of it: bench report {place}"))
+        say(visible(f"Run folder: {result.path}"))
     if not result.succeeded:
         complain(remedy(result.path, set(result.statuses.values())))
         raise typer.Exit(5)

@@ -1,31 +1,74 @@
 """The commands that look at suites and run nothing."""
 
-from bench.cli.options import Blocks, Json, Only, Set, SuiteName, asked_suite
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.completion import suite_names
+from bench.cli.options import Blocks, Json, Only, PlanDevice, Set, SuiteName, asked_suite
 from bench.cli.say import say
+from bench.cli.version import trainbench_version
 
 
-def suites(as_json: Json = False) -> None:
-    """List the shipped suites."""
+def suites(
+    suite: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SUITE]",
+            help="A shipped suite, or a file; none lists the shipped ones.",
+            autocompletion=suite_names,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the shipped suites, or show one."""
+    from bench.execution.device_kind import device_here
     from bench.report.listing import suites_json, suites_text
-    from bench.spec.suite import load_suite, shipped_suites
+    from bench.report.suite_text import suite_json, suite_text
+    from bench.spec.suite import load_suite, shipped_suites, suite_file
 
-    loaded = [load_suite(name) for name in shipped_suites()]
-    say(suites_json(loaded) if as_json else suites_text(loaded))
+    if suite is None:
+        loaded = [load_suite(name) for name in shipped_suites()]
+        say(suites_json(loaded) if as_json else suites_text(loaded))
+    else:
+        text = suite_json if as_json else suite_text
+        say(text(load_suite(suite), str(suite_file(suite)), device_here().type))
+
+
+def copy_suite(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A shipped suite.", autocompletion=suite_names),
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to (default: NAME.toml here).")
+    ] = None,
+) -> None:
+    """Copy a shipped suite to a file, to edit and run it."""
+    from bench.spec.suite_copy import copy_shipped
+
+    path = file or Path(f"{name}.toml")
+    copy_shipped(name, path, f"trainbench {trainbench_version()}")
+    say(str(path))
 
 
 def plan(
     suite: SuiteName,
+    device: PlanDevice = "auto",
     blocks: Blocks = None,
     changes: Set = None,
     only: Only = None,
     as_json: Json = False,
 ) -> None:
-    """Show a suite's variants and trials with a guess of the time; run nothing."""
-    from bench.execution.estimate import estimator_here
+    """Show what a suite would run, and guess the time."""
+    from bench.execution.device_kind import device_here
+    from bench.execution.estimate import estimator_for
     from bench.report.listing import plan_json, plan_text
     from bench.spec.plan import make_plan
 
-    planned = make_plan(asked := asked_suite(suite, changes, blocks, only))
-    estimator = estimator_here({cell.id: cell.variant for cell in planned.cells})
+    asked, planned_for = asked_suite(suite, changes, blocks, only), device_here(device)
+    planned = make_plan(asked, planned_for.type)
+    estimator = estimator_for(planned_for, {cell.id: cell.variant for cell in planned.cells})
     text = plan_json if as_json else plan_text
     say(text(asked, planned, estimator))

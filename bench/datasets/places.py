@@ -10,6 +10,7 @@ Usage:
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 from bench.datasets.fashion_mnist import Place
@@ -36,7 +37,7 @@ def cache() -> Place:
     """The place that this suite fetches to."""
     own = os.environ.get("BENCH_CACHE_DIR")
     xdg = os.environ.get("XDG_CACHE_HOME")
-    base = Path(own) if own else (Path(xdg) if xdg else Path.home() / ".cache") / "trainbench"
+    base = Path(own) if own else (Path(xdg) if xdg else _home() / ".cache") / "trainbench"
     return Place("the cache", base.expanduser() / "fashion-mnist")
 
 
@@ -54,4 +55,12 @@ def _explicit(folder: Path | None) -> Place | None:
 
 def _keras_home() -> Path:
     named = os.environ.get("KERAS_HOME")
-    return Path(named) if named else Path.home() / ".keras"
+    return Path(named) if named else _home() / ".keras"
+
+
+def _home() -> Path:
+    """The user's folder; of one without, as in a container, the system's for temporary files."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(tempfile.gettempdir())

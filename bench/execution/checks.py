@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.gpu_support import INSTALL_CUDA, node_gpu_fault
+from bench.execution.ray_storage import logs_folder
 
 State = Literal["ok", "missing", "broken"]
 _Facts = Mapping[str, Any]
@@ -98,7 +99,7 @@ def _shared_memory(size_bytes: int | None) -> list[Check]:
     return [Check("Shared memory", "broken", found, remedy)]
 
 
-def data_check(files: Sequence[FileCheck]) -> Check:
+def data_check(files: Sequence[FileCheck], *, cache_writable: bool = True) -> Check:
     """The first place that holds the whole data set; else what is wrong where some of it is."""
     places: dict[str, list[FileCheck]] = {}
     for file in files:
@@ -110,7 +111,10 @@ def data_check(files: Sequence[FileCheck]) -> Check:
     if spoilt:
         reasons = "; ".join(f"{file.path} {file.problem}" for file in spoilt)
         return Check("Fashion-MNIST", "broken", reasons, "bench data fetch --force")
-    return Check("Fashion-MNIST", "missing", "in none of its places", "bench data fetch")
+    remedy = "bench data fetch"
+    if not cache_writable:
+        remedy = f"name a writable folder in BENCH_CACHE_DIR, then {remedy}"
+    return Check("Fashion-MNIST", "missing", "in none of its places", remedy)
 
 
 def ray_check(reply: _Facts, address: str | None) -> Check:
@@ -119,7 +123,7 @@ def ray_check(reply: _Facts, address: str | None) -> Check:
     if reply["error"]:
         reason, _, remedy = reply["error"].rpartition(": ")
         if not reply.get("expected"):
-            reason, remedy = reply["error"], f"{_INSTALL}; see the logs in /tmp/ray/session_latest"
+            reason, remedy = reply["error"], f"{_INSTALL}; see the logs in {logs_folder()}"
         return Check("Ray", "broken", f"{where} failed: {reason}", remedy)
     nodes: dict[str, _Facts] = reply["nodes"]
     cores = sum(node["cpu"]["usable_cores"] for node in nodes.values())

@@ -11,14 +11,13 @@ Nodes are told apart by Ray's own ids: two of them may share an address.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from bench.errors import ResourceError
+from bench.execution.device_kind import Device
 from bench.execution.placing import Shape, place
 from bench.execution.reservation import Bundle, Reservation, grantable, is_spread
 from bench.spec.plan import Block
-
-Device = Literal["auto", "cpu", "gpu"]
 
 _TOLD = 4
 """Kinds of nodes that a message names."""

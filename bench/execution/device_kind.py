@@ -2,6 +2,7 @@
 
 Usage:
     device_here()                                  # of this machine, for a plan
+    device_here("gpu").type                        # "gpu", be there one here or not
     device_of_nodes(environments, on_gpus=True)    # of a run, as its nodes tell
     device_of_record(record, environments)         # of a trial that has run
 
@@ -13,9 +14,13 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bench.errors import ResourceError
+from bench.spec.jit import DeviceType
+
+Device = Literal["auto", "cpu", "gpu"]
+"""What is asked for: auto takes GPUs where there are any."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,11 @@ class DeviceKind:
     memory_bytes: int | None = None
     """Of a GPU, the smallest of a run's; None where the driver does not say."""
 
+    @property
+    def type(self) -> DeviceType:
+        """As variants' defaults go by it."""
+        return "gpu" if self.is_gpu else "cpu"
+
     def is_like(self, other: "DeviceKind") -> bool:
         """Whether times measured on the one hold for the other."""
         return (self.name, self.is_gpu) == (other.name, other.is_gpu)
@@ -35,20 +45,26 @@ class DeviceKind:
 
 CPU = DeviceKind("a CPU", is_gpu=False)
 """Some CPU, of which nothing is known."""
+GPU = DeviceKind("a GPU", is_gpu=True)
+"""Some GPU."""
 
 
-def device_here() -> DeviceKind:
-    """The first GPU of this machine that CUDA_VISIBLE_DEVICES leaves, or its CPU."""
+def device_here(wanted: Device = "auto") -> DeviceKind:
+    """The first GPU of this machine that CUDA_VISIBLE_DEVICES leaves, or its CPU.
+
+    Some GPU where one is ``wanted`` and there is none here.
+    """
     # Imported here, since all that imports bench.api imports this module.
     from bench.measure.environment import cpu_model
     from bench.measure.gpu import visible_gpus
     from bench.measure.host import usable_cores
 
-    # Where the driver does not work, "bench doctor" says so.
-    with contextlib.suppress(ResourceError):
-        for gpu in visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))[:1]:
-            return DeviceKind(gpu.name, is_gpu=True, memory_bytes=gpu.memory_bytes)
-    return _cpu(cpu_model(), usable_cores())
+    if wanted != "cpu":
+        # Where the driver does not work, "bench doctor" says so.
+        with contextlib.suppress(ResourceError):
+            for gpu in visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))[:1]:
+                return DeviceKind(gpu.name, is_gpu=True, memory_bytes=gpu.memory_bytes)
+    return GPU if wanted == "gpu" else _cpu(cpu_model(), usable_cores())
 
 
 def device_of_nodes(
@@ -66,7 +82,7 @@ def device_of_nodes(
     cards = [card for card in here if not among or card.get("uuid") in among]
     names = Counter(str(card.get("name")) for card in cards)
     sizes = [card["memory_bytes"] for card in cards if isinstance(card.get("memory_bytes"), int)]
-    name = names.most_common(1)[0][0] if names else "a GPU"
+    name = names.most_common(1)[0][0] if names else GPU.name
     return DeviceKind(name, is_gpu=True, memory_bytes=min(sizes, default=None))
 
 

@@ -1,7 +1,7 @@
 """About how long a trial takes, before it has run.
 
 Usage:
-    estimator = estimator_here(variants)
+    estimator = estimator_for(device_here(), variants)
     estimator(variant.id, variant).trial_s      # and .basis says what it is made from
     estimated_trial_s(variant)                  # on a CPU, from the table alone
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.execution.device_kind import CPU, DeviceKind, device_here
+from bench.execution.device_kind import CPU, DeviceKind
 from bench.execution.network_size import network_size
 from bench.execution.rates import START_S, Rates, cpu_rates, gpu_rates
 from bench.execution.run_history import MeasuredTime, measured_times, recent_runs
@@ -26,7 +26,7 @@ __all__ = [
     "Estimator",
     "estimated_epoch_s",
     "estimated_trial_s",
-    "estimator_here",
+    "estimator_for",
 ]
 
 Basis = Literal["measured", "rates", "guess"]
@@ -62,9 +62,8 @@ class Estimator:
         return Estimate(_trial_s(variant, rates), rates.basis)
 
 
-def estimator_here(variants: Mapping[str, Variant]) -> Estimator:
-    """Estimates of ``variants``, by id, on this machine: by the newest runs in the usual folder."""
-    device = device_here()
+def estimator_for(device: DeviceKind, variants: Mapping[str, Variant]) -> Estimator:
+    """Estimates of ``variants``, by id, on ``device``: by the newest runs in the usual folder."""
     return Estimator(device, measured_times(recent_runs(), variants, device))
 
 

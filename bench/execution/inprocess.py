@@ -22,7 +22,9 @@ from bench.errors import ResourceError
 from bench.execution.device_kind import device_here
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Warned
 from bench.execution.gpu_cache import set_cache
+from bench.execution.load import load_warning, with_cpu_time
 from bench.execution.prune import not_run
+from bench.measure.cpu_time import cpu_time
 from bench.measure.environment import environment, variables
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import peak_rss_bytes, usable_cores
@@ -37,7 +39,11 @@ class InProcessExecutor:
     name = "inprocess"
     lanes = 1
 
+    def __init__(self) -> None:
+        self._load: str | None = None
+
     def __enter__(self) -> Self:
+        self._load = load_warning(usable_cores())
         return self
 
     def __exit__(
@@ -82,6 +88,8 @@ class InProcessExecutor:
             os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             if not_cached := set_cache(os.environ):
                 on_event(Warned(not_cached))
+        if self._load:
+            on_event(Warned(self._load))
         # What TensorFlow finds as it is imported, by the first of them.
         given = variables(dict(os.environ))
         for trial in trials:
@@ -119,8 +127,10 @@ def _train(
 
     started_at, started = utc_now(), time.perf_counter()
     load = functools.partial(load_arrays, trial.variant)
-    record = train(trial, load, usable_cores(), on_epoch, gpus=gpus)
-    measures = record.measures.model_copy(update={"peak_rss_bytes": peak_rss_bytes()})
+    with cpu_time(usable_cores()) as cpu:
+        record = train(trial, load, usable_cores(), on_epoch, gpus=gpus)
+    counted = with_cpu_time(record.measures, cpu())
+    measures = counted.model_copy(update={"peak_rss_bytes": peak_rss_bytes()})
     return record.model_copy(
         update={
             "measures": measures,

@@ -10,6 +10,7 @@ rates are a share of the peak of its data sheet, and a time for each kernel laun
 from typing import Literal, NamedTuple
 
 from bench.execution.network_size import NetworkSize
+from bench.spec.jit import xla_slowdown
 from bench.spec.timing import GPU_MIN_TIMING_S, GPU_WARMUP_S
 from bench.spec.variant import Variant
 
@@ -23,10 +24,6 @@ GPU_START_S = 28.0 + GPU_WARMUP_S
 _STEP_S = 2.0e-4
 _NORM_STEP_S = 2.0e-4
 _FLOPS_PER_S = 2.0e11
-_CONVOLUTION_TIME = {"none": 1.0, "step": 2.6, "epoch": 125.0}
-"""Of a convolutional net on a CPU, by ``jit``, over its time without XLA: three convolutions took
-0.073 s, 0.187 s and 9.1 s an epoch on two cores."""
-
 _LAUNCH_S = 5.0e-6
 _LAUNCHES = {"none": (6, 25), "step": (10, 8), "epoch": (10, 8)}
 """Kernels of a step for each layer and for each norm, counted on a dense net of three layers."""
@@ -81,8 +78,10 @@ class Rates(NamedTuple):
 def cpu_rates(variant: Variant) -> Rates:
     """The rates of ``variant`` on a CPU."""
     step_s = _STEP_S + (0.0 if variant.norm == "none" else _NORM_STEP_S)
-    slower = _CONVOLUTION_TIME[variant.jit] if _convolves(variant) else 1.0
-    return Rates(START_S, step_s, _FLOPS_PER_S / slower, 0.0, "rates")
+    # Of a network of one's own only the worst is known.
+    own = variant.has_own_workload
+    slowdown = None if own else xla_slowdown(variant.workload, variant.jit, "cpu")
+    return Rates(START_S, step_s, _FLOPS_PER_S / (slowdown or 1.0), 0.0, "rates")
 
 
 def gpu_rates(name: str, variant: Variant, size: NetworkSize) -> Rates:
@@ -105,7 +104,3 @@ def _peak(name: str, precision: str) -> float:
 def _begins(name: str, key: str) -> bool:
     """Whether ``name`` begins with the whole words of ``key``: an A10G is no A10."""
     return name.startswith(key) and not name[len(key) : len(key) + 1].isalnum()
-
-
-def _convolves(variant: Variant) -> bool:
-    return variant.workload in ("convnet", "resnet50")

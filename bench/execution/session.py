@@ -19,6 +19,7 @@ from typing import Protocol
 
 from bench.errors import StorageError, SuiteError
 from bench.execution.device_kind import device_of_nodes
+from bench.execution.device_lock import devices_marked
 from bench.execution.device_memory import too_large
 from bench.execution.estimate import Estimator
 from bench.execution.executor import Event, Executor, Expected, Limits, Warned
@@ -30,7 +31,8 @@ from bench.measure.environment import environment
 from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, LeftOut, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
-from bench.spec.plan import Block, Plan, Trial, make_plan
+from bench.spec.jit import DeviceType
+from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere
 from bench.spec.suite import Suite, first_difference
 
 
@@ -63,9 +65,14 @@ class Outcome:
 
 
 def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
-    """A new run folder for ``suite``, or the one to go on with; SuiteError if it differs."""
-    info = _info(suite, make_plan(suite))
+    """A new run folder for ``suite``, or the one to go on with; SuiteError if it differs.
+
+    The plan of a new run is entered by ``run_plan``, which knows the devices. SuiteError where
+    there is none on any, or where the module of a workload is not here.
+    """
     if not resume or RunFolder.was_never_begun(path):
+        check_workloads(plan_anywhere(suite).trials)
+        info = RunInfo(suite=suite.model_dump(mode="json"), pairs=(), trial_ids=())
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)
     difference = first_difference(suite, folder.suite())
@@ -86,35 +93,41 @@ def run_plan(
 ) -> Outcome:
     """Run what the folder lacks and return how it stands; the caller holds the folder's lock.
 
-    With ``prune_oom``, batches larger than one that was out of memory are not tried. SuiteError
-    where the module of a workload is not here.
-    Raises StorageError where a record cannot be kept. KeyboardInterrupt passes through, once
-    the executor has given the records of what it was running.
+    A new run is planned once the executor knows its devices; a later call keeps that plan's
+    variants. With ``prune_oom``, batches larger than one that was out of memory are not tried.
+
+    Raises SuiteError where the module of a workload is not here, StorageError where a record
+    cannot be kept. KeyboardInterrupt passes through, once the executor has given the records of
+    what it was running.
     """
     started = time.perf_counter()
-    plan = make_plan(suite)
     ledger = _Ledger(folder)
-    pending = ledger.pending(plan)
-    if pending:
+    chosen_for = _defaults_for(folder.info())
+    plan = make_plan(suite, chosen_for) if chosen_for else None
+    if plan:
+        pending = ledger.pending(plan)
+        if not pending:
+            return Outcome(folder, ledger.statuses, len(plan.trials))
         check_workloads(trial for block in pending for trial in block.trials)
-        needless = ledger.pruning.reason if prune_oom else _always_worth_it
-        limits = Limits(
-            suite.trial_timeout_s,
-            suite.stall_timeout_s,
-            retries,
-            placement_timeout_s=suite.placement_timeout_s,
-            needless=needless,
-        )
+    told = _Told()
+
+    def on_event(event: Event) -> None:
+        told.note(event)
+        observer.event(event)
+
+    with executor:
+        plan = plan or make_plan(suite, "gpu" if executor.uses_gpus else "cpu")
+        pending = ledger.pending(plan)
+        limits = _limits(suite, retries, ledger.pruning if prune_oom else None)
         grown = _info(suite, plan)
-        told = _Told()
-
-        def on_event(event: Event) -> None:
-            told.note(event)
-            observer.event(event)
-
-        with executor, _invocation(folder, grown, executor, command, started, told) as number:
+        with (
+            devices_marked(_devices(executor)) as shared,
+            _invocation(folder, grown, executor, command, started, told) as number,
+        ):
+            for warning in shared:
+                on_event(Warned(warning))
             observer.planned(pending, executor.lanes)
-            observer.event(_expected(pending, executor, folder))
+            observer.event(_expected(plan, pending, executor, folder))
             _drive(
                 executor.run(pending, limits, on_event),
                 lambda record: observer.recorded(ledger.keep(record, number)),
@@ -122,7 +135,24 @@ def run_plan(
     return Outcome(folder, ledger.statuses, len(plan.trials))
 
 
-def _expected(blocks: Sequence[Block], executor: Executor, folder: RunFolder) -> Expected:
+def _limits(suite: Suite, retries: int, pruning: Pruning | None) -> Limits:
+    return Limits(
+        suite.trial_timeout_s,
+        suite.stall_timeout_s,
+        retries,
+        placement_timeout_s=suite.placement_timeout_s,
+        needless=pruning.reason if pruning else _always_worth_it,
+    )
+
+
+def _defaults_for(info: RunInfo) -> DeviceType | None:
+    """The kind of device for which a run's variants were chosen, which it keeps; None before."""
+    return info.defaults_for or ("gpu" if info.invocations else None)
+
+
+def _expected(
+    plan: Plan, blocks: Sequence[Block], executor: Executor, folder: RunFolder
+) -> Expected:
     variants = {t.variant_id: t.variant for block in blocks for t in block.trials}
     device = device_of_nodes(
         executor.environment(), on_gpus=executor.uses_gpus, among=executor.gpus
@@ -133,7 +163,14 @@ def _expected(blocks: Sequence[Block], executor: Executor, folder: RunFolder) ->
         device=device,
         estimates={name: estimate(name, variant) for name, variant in variants.items()},
         too_large=too_large(variants, device.memory_bytes),
+        open_jit=frozenset(cell.id for cell in plan.cells if cell.leaves_jit_open),
+        duplicates=plan.duplicates,
     )
+
+
+def _devices(executor: Executor) -> list[str]:
+    """What a run takes: GPUs by UUID, or the CPU of each node."""
+    return list(executor.gpus) or [f"the CPU of {node}" for node in executor.environment()]
 
 
 def _always_worth_it(_trial: Trial) -> None:
@@ -143,9 +180,11 @@ def _always_worth_it(_trial: Trial) -> None:
 def _info(suite: Suite, plan: Plan) -> RunInfo:
     return RunInfo(
         suite=suite.model_dump(mode="json"),
+        defaults_for=plan.device,
         pairs=plan.pairs,
         trial_ids=tuple(trial.trial_id for trial in plan.trials),
         labels={cell.id: cell.label for cell in plan.cells},
+        duplicates=plan.duplicates,
     )
 
 

@@ -92,6 +92,8 @@ class Worker:
         """
         import ray
 
+        from bench.execution.load import with_cpu_time
+        from bench.measure.cpu_time import cpu_time
         from bench.measure.environment import variables
         from bench.records.clock import utc_now
         from bench.spec.plan import Trial
@@ -125,13 +127,15 @@ class Worker:
         with (
             posting(board, gang, _index(tf_config), pulse) as post,
             nccl_log(several_gpus) as nccl_transport,
+            cpu_time(threads) as cpu,
         ):
             record = train(trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=gpus)
             seen = {"variables": given, "nccl_transport": nccl_transport()}
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
+        measures = with_cpu_time(record.measures, cpu())
         whole = record.model_copy(
             update={
-                "measures": record.measures.model_copy(update=spent),
+                "measures": measures.model_copy(update=spent),
                 "resolved": {**record.resolved, **autotuned, **seen},
                 "warnings": (*record.warnings, *filter(None, [not_cached, not_kept])),
                 "started_at": started_at,

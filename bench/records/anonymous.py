@@ -23,8 +23,18 @@ from bench.records.public_fields import (
     RECORD,
     WARNINGS,
 )
-from bench.records.public_values import MOMENT, command, fields, node, number
+from bench.records.public_values import (
+    MOMENT,
+    command,
+    fields,
+    node,
+    number,
+    reason,
+    suite_s,
+    table,
+)
 from bench.spec.suite import shipped_suites
+from bench.spec.variant import AXES
 
 _Plain = Mapping[str, Any]
 
@@ -36,6 +46,12 @@ OPTIONS = frozenset(
 )
 """Of ``bench run``. One that is missing is published as "HIDDEN"."""
 _WORDS = frozenset({"auto", "cpu", "gpu", "ray", "inprocess", "simulated"})
+
+_DUPLICATE = fields(
+    label=suite_s,
+    same_as=suite_s,
+    without_effect=table(re.compile("|".join(AXES)), lambda _: reason),
+)
 
 TRIAL_ID = re.compile(r"b\d{3,6}-(?P<variant_id>[0-9a-f]{10})")
 """As a plan makes it, of a block's number and a hash."""
@@ -58,9 +74,15 @@ def public_info(names: Pseudonyms, info: _Plain) -> dict[str, Any]:
     return {
         "schema_version": info["schema_version"],
         "suite": info["suite"],
+        "defaults_for": info.get("defaults_for"),
         "pairs": [p for p in info["pairs"] if {p["variant_id"], p["baseline_id"]} <= variants],
         "trial_ids": info["trial_ids"],
         "labels": {key: label for key, label in info["labels"].items() if key in variants},
+        "duplicates": [
+            {**_DUPLICATE(names, one), "variant_id": one["variant_id"]}
+            for one in info.get("duplicates", ())
+            if one["variant_id"] in variants
+        ],
         "invocations": [call(names, one) for one in info["invocations"]],
         "remark": info["remark"],
     }

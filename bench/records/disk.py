@@ -63,9 +63,9 @@ def write_aside(path: Path, text: str) -> None:
 
 def rescue(path: Path, text: str) -> str:
     """Keep what ``path`` had no room for elsewhere, and say where; else the text itself."""
-    for folder in (tempfile.gettempdir(), "/dev/shm", Path.home()):
-        with contextlib.suppress(OSError, StorageError):
-            place = Path(tempfile.mkdtemp(prefix="bench-", dir=folder)) / path.name
+    for folder in (tempfile.gettempdir, lambda: "/dev/shm", Path.home):
+        with contextlib.suppress(OSError, RuntimeError, StorageError):
+            place = Path(tempfile.mkdtemp(prefix="bench-", dir=folder())) / path.name
             write_aside(place, text)
             then = f"move its record to {path.parent} then, and go on with --resume"
             return f"{then}; it was kept: {place}"

@@ -7,6 +7,7 @@ Usage:
 A record is immutable. What could not be measured is None, never 0.
 """
 
+import math
 import statistics
 from typing import Annotated, Any, Literal, get_args
 
@@ -50,12 +51,31 @@ SETTLED: frozenset[Status] = FINE | {"out_of_memory"}
 """Statuses that a resumed run leaves as they are; the others are tried again."""
 
 
+MUCH_TAKEN = 0.1
+"""Part of a trial's cores that makes its time doubtful, taken by other work."""
+
 _PerLayer = tuple[Number | None, ...]
 _SharePerLayer = tuple[SomeShare | None, ...]
+_SCORES = tuple((f"{kind}_loss", f"{kind}_accuracy") for kind in ("train", "val", "test"))
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+def without_accuracy_of_nan(fields: Any) -> Any:
+    """``fields`` of an epoch or of measures, each accuracy beside a NaN loss as None.
+
+    Earlier versions recorded the share of labels that are 0 there, the argmax of NaN.
+    """
+    if not isinstance(fields, dict):
+        return fields
+    void = [accuracy for loss, accuracy in _SCORES if _is_nan(fields.get(loss))]
+    return {**fields, **dict.fromkeys(void)} if void else fields
+
+
+def _is_nan(value: Any) -> bool:
+    return value == "NaN" or (isinstance(value, float) and math.isnan(value))
 
 
 class EpochRecord(_Record):
@@ -73,12 +93,13 @@ class EpochRecord(_Record):
     """Updates asked for, skipped ones included."""
     train_loss: Number
     """Mean over the steps taken; a step that was skipped has none."""
-    train_accuracy: SomeShare
-    """Over the same examples, as the weights were at each step."""
+    train_accuracy: SomeShare | None
+    """Over the same examples, as the weights were at each step; null where the loss is NaN."""
     val_loss: Number | None = None
-    """After the epoch, on the 5,000 images kept for validation."""
+    """After the epoch, on the 5,000 images kept for validation; infinite where some predictions
+    are NaN, NaN where all are."""
     val_accuracy: Share | None = None
-    """After the epoch, on the same images."""
+    """After the epoch, on the same images; a prediction that is NaN is never right."""
     evaluate_s: Seconds | None = None
     """Time of the validation after the epoch, outside ``epoch_s``."""
     window_s: tuple[Seconds, ...] = ()
@@ -94,6 +115,8 @@ class EpochRecord(_Record):
     """Inside ``epoch_s``, time in which the loop over steps waited for its next batch; None where
     the device holds the data, and in deterministic runs. A GPU may have been at work meanwhile on
     steps given to it before."""
+
+    _accuracies = model_validator(mode="before")(without_accuracy_of_nan)
 
     @property
     def examples_per_s(self) -> float:
@@ -168,6 +191,12 @@ class Measures(_Record):
     """Untimed training between the cold start and the first epoch."""
     warmup_steps: Count | None = None
     """Steps of that training."""
+    loss_scale_initial: Amount | None = None
+    """What mixed_float16 multiplies the loss by in the first timed step."""
+    loss_scale_final: Amount | None = None
+    """The same after the last epoch."""
+    loss_scale_settling_steps: Count | None = None
+    """Untimed steps before the first epoch in which it came down from 32768, weights put back."""
     evaluate_s: Seconds | None = None
     """All validation and the final test, first calls included."""
     health_s: Seconds | None = None
@@ -175,9 +204,9 @@ class Measures(_Record):
     total_s: Seconds | None = None
     """The trial from its process's first line to its record."""
     test_loss: Number | None = None
-    """On the test images, after the last epoch."""
+    """On the test images, after the last epoch; infinite where some predictions are NaN."""
     test_accuracy: Share | None = None
-    """On the test images, after the last epoch."""
+    """On the test images, after the last epoch; a prediction that is NaN is never right."""
     weights_l2: Number | None = None
     """Norm of all trained weights at the end: equal where a trial repeats another."""
     peak_rss_bytes: Count | None = None
@@ -188,6 +217,16 @@ class Measures(_Record):
     """The same until the first epoch: data, compiling and autotuning, the warm-up."""
     peak_device_memory_evaluate_bytes: Count | None = None
     """The same of validation and test."""
+    load_average: Amount | None = None
+    """Of the node, over the minute before training."""
+    cpu_s: Seconds | None = None
+    """CPU time of the trial's process, from after its imports to its record."""
+    other_cpu_s: Seconds | None = None
+    """CPU time of all other processes on the node meanwhile; of peers on it, too."""
+    steal_s: Seconds | None = None
+    """CPU time that the hypervisor gave to other machines meanwhile."""
+    cpu_taken_share: Share | None = None
+    """Part of the time of the trial's cores that others had meanwhile, at least."""
     energy_j: Amount | None = None
     """Not measured yet."""
     mean_power_w: Amount | None = None
@@ -195,11 +234,14 @@ class Measures(_Record):
     throttled: Flag | None = None
     """Not measured yet."""
     flops_per_step: Count | None = None
-    """Floating-point operations of one replica's passes, counted from its graph."""
+    """Floating-point operations of one replica's passes, counted from its graph; null where a
+    loop, a branch or an operation without a formula hides a part of them."""
     reduced_bytes_per_step: Count | None = None
     """What a replica gives to be summed over all in a step: gradients, metrics, statistics."""
     mfu: Amount | None = None
     """Not measured yet."""
+
+    _accuracies = model_validator(mode="before")(without_accuracy_of_nan)
 
 
 class LeftOut(_Record):
@@ -288,9 +330,12 @@ class TrialRecord(_Record):
     def time_to_accuracy_s(self) -> float | None:
         """Training time to ``target_accuracy`` on the validation data, without cold start.
 
-        None where no target was set, infinity where it was not reached.
+        None where no target was set, infinity where it was not reached. A trial that diverged
+        did not reach it.
         """
         target = self.trial.variant.target_accuracy
+        if target is not None and self.status == "diverged":
+            return float("inf")
         if target is None or not self.epochs:
             return None
         elapsed = 0.0

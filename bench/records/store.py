@@ -33,7 +33,8 @@ from bench.records.ranges import Moment, Positive, Said, Seconds
 from bench.records.read import RESTORE, checked, published, read_json, record_at
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
 from bench.records.shapes import NodeEnvironment, StoredPair, StoredSuite
-from bench.spec.expand import Id
+from bench.spec.expand import Duplicate, Id
+from bench.spec.jit import DeviceType
 from bench.spec.problem import described
 from bench.spec.suite import Suite, parse_suite
 
@@ -67,11 +68,16 @@ class RunInfo(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     suite: StoredSuite
+    defaults_for: DeviceType | None = None
+    """The kind of device for which the variants' defaults were chosen; None before the first call
+    knows its devices, and in folders of before ``jit`` hung on them: it was then as on a GPU."""
     pairs: tuple[StoredPair, ...]
     trial_ids: tuple[Id, ...]
-    """In planned order."""
+    """In planned order; none before the first call knows its devices."""
     labels: dict[str, str] = {}
     """The label of each variant by its id, in the order in which the suite names them."""
+    duplicates: tuple[Duplicate, ...] = ()
+    """Variants of the suite that train like others, and were not run beside them."""
     invocations: tuple[Invocation, ...] = ()
     remark: str = ""
     """What a reader must know besides, such as what else ran on the machine."""
@@ -82,18 +88,28 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made: tuple[Path, ...] = ()
+        self._written = False
 
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> "RunFolder":
-        """Make a new run folder; ResourceError where the place is taken."""
+        """Make a new run folder; ResourceError where the place is taken.
+
+        Where it cannot be made, none of it is left.
+        """
         folder = cls(path)
         with disk_errors(path):
             if path.exists() and not cls.was_never_begun(path):
                 raise ResourceError(
                     f"{path}: already exists and is not empty: choose another --out"
                 )
+            folder._made = tuple(f for f in (path, *path.parents) if not f.exists())
             folder.trials.mkdir(parents=True, exist_ok=True)
-        folder.write_info(info)
+        try:
+            folder.write_info(info)
+        except BaseException:
+            folder.discard()
+            raise
         return folder
 
     @classmethod
@@ -170,13 +186,21 @@ class RunFolder:
         finally:
             lock.release()
 
-    def discard(self) -> None:
-        """Remove the folder if nothing was ever recorded in it, so that its name is free."""
+    def discard(self) -> bool:
+        """Remove the folder, and those made for it, if it never had a record; whether it is gone.
+
+        A record that the disk had no room for counts: it is to be moved here.
+        """
+        if self._written:
+            return False
         with contextlib.suppress(OSError):
             self.trials.rmdir()  # fails where there is a record
-            (self.path / "run.json").unlink()
-            (self.path / ".lock").unlink(missing_ok=True)
+            for name in ("run.json", ".lock"):
+                (self.path / name).unlink(missing_ok=True)
             self.path.rmdir()
+            for folder in self._made[1:]:
+                folder.rmdir()  # fails where another run is in it
+        return not self.path.exists()
 
     def info(self) -> RunInfo:
         """What ``run.json`` holds."""
@@ -206,6 +230,7 @@ class RunFolder:
         Where the disk is full or gone, the record goes to the system's temporary folder, or
         to the first other place that takes it, and StorageError names the file.
         """
+        self._written = True
         path = self.trials / f"{record.trial.trial_id}.json"
         text = record.model_dump_json()
         try:

@@ -18,26 +18,24 @@ _AXES = {
     *(word for field in Variant.model_fields.values() for word in choices_of(field.annotation)),
 }
 _REASONS = """
-a aborted accuracy after all allocate allocating allocator an and any are as asked at axis
-bad batch be because been before behind belongs blank block bound bytes cache cards cause
-change changed choices chosen cluster code communicate compile compiled compiles completed
-computation compute computes core cores could counted counts cpu crashed cuda cudnn data
-dataset deterministic device devices did died differ different disk diverged do does dtype
-ended ends epoch epochs error errors exhausted failed failure fewer file files finite folder
-for found free from full function gave given go goes gpu gpus gradient gradients graph group
-had has have held hidden host implemented in inf infinity input instances interrupted
-invalid is it its kept kernel kernels kill killed large last layer layers least left less
-library limit limited local log loss lost low lower machine many matmul may mean memory mib
-gib mig module more mps must nan nccl needs network never no node nodes none norm not
-nothing number of on one only op operation optimizer or other others out output outside
-owner part peers permission placement port process processes progress raise raised ran rank
-ray room run running runs said same seen sees set shape shapes signal since size slow so
-space started status step steps still stopped strategy such supported system tensor
-tensorflow test than that the their them there they this time times to too trained training
-trial try type pid when unknown unsupported until up used uses user value values variable variables
-variant want was watched weights were what where which while with without worker workers
-working would write xla
-resource_exhausted oom l2 gemm nans
+a aborted accuracy after all allocate allocating allocator an and any are as asked at axis bad
+batch be because been before behind belongs blank block bound bytes cache cards case cause change
+changed choice choices chosen cluster code communicate compile compiled compiles completed
+computation compute computes core cores could counted counts cpu crashed cuda cudnn data dataset
+default deterministic device devices did died differ different disk diverged do does dtype ended
+ends epoch epochs error errors exhausted failed failure fewer file files finite folder for found
+free from full function gave gemm gib given go goes gpu gpus gradient gradients graph group had has
+have held hidden host implemented in inf infinity input instances interrupted invalid is it its
+kept kernel kernels kill killed l2 large last layer layers least left left-out less library limit
+limited local log looked loss lost low lower machine many matmul may mean memory mib mig module
+more mps must nan nans nccl needs network never no node nodes none norm not nothing number of on
+one only oom op operation optimizer or other others out output outside owner part peers permission
+pid placement port process processes progress raise raised ran rank ray resource_exhausted room run
+running runs said same says seen sees set shape shapes signal since size skips slow so space
+started status step steps still stopped strategy such supported system tensor tensorflow test than
+that the their them there they this time times to too trained training trial try type unknown unset
+unsupported until up used user uses value values variable variables variant want was watched
+weights were what when where which while widths with without worker workers working would write xla
 """
 REASON_WORDS = frozenset({*_AXES, *_REASONS.split()})
 SYSTEM_WORDS = re.compile(

@@ -12,13 +12,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.api import RunResult
 from bench.execution.device_memory import needed_memory, too_large
 from bench.execution.estimate import Estimate, Estimator
+from bench.report.duplicates import duplicate_lines
 from bench.report.escape import plain
 from bench.report.expected import needs_text, time_text, too_large_lines
+from bench.report.jit import chosen_text, slow_lines
 from bench.report.number import duration, plural
-from bench.spec.expand import Cell
+from bench.spec.expand import Cell, expand, lost_pairs
+from bench.spec.jit import DeviceType, xla_slowdown
 from bench.spec.plan import Plan
 from bench.spec.suite import Suite
 
@@ -64,7 +66,11 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         f"{plural(len(trials), 'trial')}, {plural(len(plan.pairs), 'comparison')} a block",
         time_text(estimates, trials, device),
         needs_text(cell.variant for cell in cells),
+        *filter(None, [chosen_text((c.variant for c in cells if c.leaves_jit_open), device)]),
+        *slow_lines((cell.variant for cell in cells), device),
+        *lost_lines(suite, device.type),
         *too_large_lines({cell.id: cell.label for cell in cells}, large, device),
+        *map(plain, duplicate_lines(plan.duplicates)),
     ]
     return "\n".join(lines)
 
@@ -76,24 +82,30 @@ def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
     trials = plan.trials
     content = {
         "suite": suite.model_dump(mode="json"),
-        "variants": [_variant_row(cell, estimates[cell.id]) for cell in plan.cells],
+        "variants": [_variant_row(cell, estimates[cell.id], estimator) for cell in plan.cells],
         "trials": [t.model_dump(mode="json", exclude={"variant"}) for t in trials],
         "pairs": [pair.model_dump(mode="json") for pair in plan.pairs],
+        "lost_pairs": [
+            pair.model_dump(mode="json") for pair in lost_pairs(suite, estimator.device.type)
+        ],
+        "duplicates": [each.model_dump(mode="json") for each in plan.duplicates],
         "estimated_s": sum(estimates[trial.variant_id].trial_s for trial in trials),
         "estimated_for": dataclasses.asdict(estimator.device),
     }
     return json.dumps(content, indent=2)
 
 
-def run_json(result: RunResult) -> str:
-    """How a run ended."""
-    content = {
-        "run": str(result.path),
-        "succeeded": result.succeeded,
-        "statuses": dict(Counter(result.statuses.values())),
-        "trials": result.statuses,
-    }
-    return json.dumps(content, indent=2)
+def lost_lines(suite: Suite, device: DeviceType) -> list[str]:
+    """A warning for each baseline that ``only`` leaves out: what is lost, and how to keep it."""
+    lost = Counter(pair.baseline_id for pair in lost_pairs(suite, device))
+    if not lost:
+        return []
+    labels = {c.id: c.label for c in expand(suite.model_copy(update={"only": []}), device)}
+    return [
+        f"warning: without the baseline '{plain(labels[name])}', {plural(count, 'comparison')} "
+        f"cannot be made: keep it by --only {name}"
+        for name, count in lost.items()
+    ]
 
 
 def files_text(checks: "Sequence[FileCheck]") -> str:
@@ -119,9 +131,10 @@ def files_json(checks: "Sequence[FileCheck]") -> str:
     return json.dumps(rows, indent=2)
 
 
-def _variant_row(cell: Cell, estimate: Estimate) -> dict[str, Any]:
-    settings = cell.variant.model_dump(mode="json")
-    needed = needed_memory(cell.variant)
+def _variant_row(cell: Cell, estimate: Estimate, estimator: Estimator) -> dict[str, Any]:
+    variant, device = cell.variant, estimator.device.type
+    settings = variant.model_dump(mode="json")
+    needed = needed_memory(variant)
     return {
         "variant_id": cell.id,
         "label": cell.label,
@@ -130,4 +143,6 @@ def _variant_row(cell: Cell, estimate: Estimate) -> dict[str, Any]:
         "estimate_basis": estimate.basis,
         "estimate_run": estimate.run,
         "needed_memory_bytes": None if needed is None else needed.total_bytes,
+        "jit_is_default": cell.leaves_jit_open,
+        "xla_slowdown": xla_slowdown(variant.workload, variant.jit, device),
     }

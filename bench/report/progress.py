@@ -24,22 +24,38 @@ from bench.execution.executor import (
     Warned,
 )
 from bench.records.record import LeftOut, TrialRecord
+from bench.report.duplicates import duplicate_lines
 from bench.report.escape import plain, visible
 from bench.report.expected import too_large_lines
+from bench.report.jit import chosen_text, slow_lines
 from bench.report.machine import left_out
 from bench.report.number import duration, plural
 from bench.spec.plan import Block, Trial
 
 Show = Callable[[str], None]
 
+QUIET_S = 300.0
+"""Without a terminal, the status is a line of its own after so long without any."""
+
 
 class Progress:
-    """Counts trials and estimates what is left from those that have ended."""
+    """Counts trials and estimates what is left from those that have ended.
+
+    Where it is ``timed``, its lines say how long the run has taken and will take, since no status
+    is seen beside them.
+    """
 
     def __init__(
-        self, line: Show, status: Show, clock: Callable[[], float] = time.monotonic
+        self,
+        line: Show,
+        status: Show,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        timed: bool = False,
     ) -> None:
-        self._line, self._status, self._clock = line, status, clock
+        self._show_line, self._status, self._clock = line, status, clock
+        self._timed = timed
+        self._began_s = self._told_s = clock()
         self._running: dict[str, str] = {}
         self._epochs: dict[str, int] = {}
         self._trials: dict[str, Trial] = {}
@@ -95,7 +111,7 @@ class Progress:
             self._failed.add(trial.trial_id)
         self._guessed_s += self._guess_s(trial)
         self._spent_s += record.wall_s or 0.0
-        self._line(f"[{len(self._ended)}/{len(self._trials)}] {_sentence(record)}")
+        self._line(f"[{len(self._ended)}/{len(self._trials)}] {_sentence(record)}{self._times()}")
         for warning in record.warnings:
             self._line(f"{_name(trial)}: {plain(warning)}")
         self._refresh()
@@ -106,12 +122,34 @@ class Progress:
         return max(0.0, self._left_guess_s) * pace / self._lanes
 
     def _expect(self, event: Expected) -> None:
-        """Take the run's own estimates, and warn of what may not fit."""
+        """Take the run's own estimates; tell what was chosen, what is slow, what may not fit."""
         self._expected_s = {name: found.trial_s for name, found in event.estimates.items()}
         self._left_guess_s = sum(map(self._guess_s, self._trials.values()))
+        variants = {trial.variant_id: trial.variant for trial in self._trials.values()}
+        chosen = (variant for name, variant in variants.items() if name in event.open_jit)
+        if text := chosen_text(chosen, event.device):
+            self._line(text)
+        for line in slow_lines(variants.values(), event.device):
+            self._line(f"warning: {line}")
         labels = {trial.variant_id: trial.label for trial in self._trials.values()}
         for line in too_large_lines(labels, event.too_large, event.device):
             self._line(line)
+        for line in duplicate_lines(event.duplicates):
+            self._line(plain(line))
+
+    def _line(self, text: str) -> None:
+        self._told_s = self._clock()
+        self._show_line(text)
+
+    def _times(self) -> str:
+        if not self._timed:
+            return ""
+        left = len(self._trials) > len(self._ended)
+        to_go = f", about {duration(self.left_s())} to go" if left else ""
+        return f"; {self._so_far()}{to_go}"
+
+    def _so_far(self) -> str:
+        return f"{duration(self._clock() - self._began_s)} so far"
 
     def _guess_s(self, trial: Trial) -> float:
         known = self._expected_s.get(trial.variant_id)
@@ -125,7 +163,10 @@ class Progress:
         if left:
             parts.append(f"about {duration(self.left_s())} to go")
         parts += [self._sign_of_life(trial_id) for trial_id in list(self._running)[:4]]
-        self._status(" · ".join(parts))
+        status = " · ".join(parts)
+        self._status(status)
+        if self._timed and self._clock() - self._told_s > QUIET_S:
+            self._line(f"{self._so_far()}: {status}")
 
     def _sign_of_life(self, trial_id: str) -> str:
         trial = self._trials.get(trial_id)
@@ -140,7 +181,7 @@ class Progress:
 def progress() -> Iterator[Progress]:
     """A ``Progress`` that writes to stderr in the way that suits it."""
     if not sys.stderr.isatty():
-        yield Progress(line=_quiet(_print), status=lambda _: None)
+        yield Progress(line=_quiet(_print), status=lambda _: None, timed=True)
         return
     from rich.console import Console
     from rich.text import Text

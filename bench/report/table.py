@@ -14,12 +14,16 @@ from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
 from bench.report import notes as footnotes
 from bench.report.cell import Cell
-from bench.report.notes import Notes
+from bench.report.notes import Note, Notes
 from bench.report.number import UNKNOWN, interval, number, plural, scale_of
 from bench.report.scaling import scaling_columns
 
 RATIO_DIGITS = 3
 DETECTABLE_DIGITS = 2
+COUNT, DETECTABLE = "n", "Detectable"
+_SPARE_FIRST = (DETECTABLE, METRICS["examples_per_s"].title, METRICS["val_accuracy"].title)
+_SPARE_LAST = (METRICS["test_accuracy"].title, COUNT)
+"""What headers begin with, of columns that matter little and of some that matter more than most."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,11 @@ class Table:
     headers: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
+    spare: tuple[int, ...] = ()
+    """Places of the columns that a narrow screen may leave out, the first to go first."""
 
 
-_Notes = Callable[[VariantSummary], Iterator[str]]
+_Notes = Callable[[VariantSummary], Iterator[Note]]
 _METRICS: dict[str, tuple[Callable[[VariantSummary], Estimate | None], _Notes]] = {
     "epoch_s": (lambda v: v.epoch_s, footnotes.of_times),
     "examples_per_s": (lambda v: v.examples_per_s, footnotes.of_times),
@@ -55,11 +61,26 @@ def text_table(summary: Summary, rows: int | None = None) -> Table:
             for column in _comparison_columns(summary, index, variants, notes)
         ),
     ]
+    headers = tuple(header for header, _ in columns)
     return Table(
-        headers=tuple(header for header, _ in columns),
+        headers=headers,
         rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
         notes=notes.texts,
+        spare=_spare(headers),
     )
+
+
+def _spare(headers: Sequence[str]) -> tuple[int, ...]:
+    """All columns but labels, epoch times and the first ratio, by what they are worth."""
+    places = range(1, len(headers))
+    times = [i for i in places if headers[i].startswith(METRICS["epoch_s"].title)]
+
+    def worth(place: int) -> tuple[int, int]:
+        order = (*_SPARE_FIRST, None, *_SPARE_LAST)
+        found = (i for i, title in enumerate(order) if title and headers[place].startswith(title))
+        return next(found, len(_SPARE_FIRST)), -place
+
+    return tuple(sorted((i for i in places if i not in times[:2]), key=worth))
 
 
 _Variants = Sequence[VariantSummary]
@@ -71,7 +92,7 @@ def _label_column(variants: _Variants) -> _Column:
 
 
 def _count_column(variants: _Variants, notes: Notes) -> _Column:
-    return "n", [
+    return COUNT, [
         Cell(
             str(v.completed) if v.completed == v.planned else f"{v.completed} of {v.planned}",
             notes.of(footnotes.of_trials(v)),
@@ -112,7 +133,7 @@ def _comparison_columns(
             ]
             ratios.append(Cell(_ratio_text(comparison), notes.of(texts)))
             detectable.append(Cell(_detectable_text(comparison)))
-    return (f"Epoch time ÷ {column.axis}={column.baseline}", ratios), ("Detectable", detectable)
+    return (f"Epoch time ÷ {column.axis}={column.baseline}", ratios), (DETECTABLE, detectable)
 
 
 def _ratio_text(comparison: Comparison) -> str:

@@ -4,8 +4,8 @@ Usage:
     show(summary)                          # to stdout
     show(summary, Console(width=80))
 
-Free text is never read as Rich's markup. Where the table is wider than the terminal each
-variant gets a paragraph of its own, so that no number is cut or wrapped.
+Free text is never read as Rich's markup. Where the table is wider than the terminal, ``narrow``
+makes it fit.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bench.analysis.summary import Summary
 from bench.report import escape, notes
 from bench.report.header import wall_text
+from bench.report.narrow import GAP, Grid, cells_of, fitted, natural_widths
 from bench.report.table import Table, text_table
 from bench.report.tables import superscript
 
@@ -30,13 +31,10 @@ def show(summary: Summary, console: "Console | None" = None) -> None:
 
     console = console or Console(highlight=False)
     table = text_table(summary, rows=MAX_ROWS)
-    width = _natural_width(table)
-    if not console.is_terminal:
-        _print(console, _as_lines(table))
-    elif width <= console.width:
-        _print_grid(console, table)
+    if console.is_terminal:
+        _print_grid(console, fitted(table, console.width))
     else:
-        _print(console, _as_paragraphs(table))
+        _print(console, _as_lines(table))
     hidden = len(summary.variants) - len(table.rows)
     if hidden > 0:
         _print(console, [f"... and {hidden} more variants in the written report"])
@@ -46,27 +44,12 @@ def show(summary: Summary, console: "Console | None" = None) -> None:
     _print(console, [*notes.of_summary(summary), f"Wall time: {wall_text(summary.wall)}"])
 
 
-def _cells(table: Table) -> list[list[str]]:
-    return [[f"{escape.plain(c.text)}{superscript(c.notes)}" for c in row] for row in table.rows]
-
-
-def _widths(table: Table) -> list[int]:
-    from rich.cells import cell_len
-
-    columns = zip(map(escape.plain, table.headers), *_cells(table), strict=True)
-    return [max(map(cell_len, column)) for column in columns]
-
-
-def _natural_width(table: Table) -> int:
-    return sum(_widths(table)) + 2 * (len(table.headers) - 1)
-
-
 def _as_lines(table: Table) -> list[str]:
     from rich.cells import cell_len
 
-    widths = _widths(table)
+    widths = natural_widths(table)
     lines = []
-    for row in [[escape.plain(h) for h in table.headers], *_cells(table)]:
+    for row in [[escape.plain(h) for h in table.headers], *cells_of(table)]:
         padding = [" " * (w - cell_len(c)) for w, c in zip(widths, row, strict=True)]
         first, *rest = (
             f"{cell}{pad}" if i == 0 else f"{pad}{cell}"
@@ -76,31 +59,24 @@ def _as_lines(table: Table) -> list[str]:
     return lines
 
 
-def _print_grid(console: "Console", table: Table) -> None:
-    from rich.table import Table as Grid
+def _print_grid(console: "Console", grid: Grid) -> None:
+    from rich.table import Table as Rows
     from rich.text import Text
 
-    grid = Grid(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for i, header in enumerate(table.headers):
-        grid.add_column(
-            Text(_encodable(escape.plain(header), console)),
+    rows = Rows(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
+    for i, (header, width) in enumerate(zip(grid.headers, grid.widths, strict=True)):
+        rows.add_column(
+            Text(_encodable(header, console)),
             justify="right" if i else "left",
-            no_wrap=True,
+            width=width,
+            overflow="fold",
         )
-    for row in _cells(table):
-        grid.add_row(*(Text(_encodable(cell, console)) for cell in row))
-    console.print(grid)
-
-
-def _as_paragraphs(table: Table) -> list[str]:
-    lines = []
-    for row in _cells(table):
-        lines.append(row[0])
-        lines += [
-            f"  {escape.plain(header)}: {cell}"
-            for header, cell in zip(table.headers[1:], row[1:], strict=True)
-        ]
-    return lines
+    for row in grid.rows:
+        rows.add_row(*(Text(_encodable(cell, console)) for cell in row))
+    console.print(rows)
+    if grid.left_out:
+        shown = ", ".join(grid.left_out)
+        _print(console, [f"For want of width without: {shown}. The written report has all."])
 
 
 def _print(console: "Console", lines: Iterable[str]) -> None:

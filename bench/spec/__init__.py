@@ -1,1 +1,1 @@
-"""What is asked for: variants, suites, plans. Knows nothing of how or where they run."""
+"""What is asked for: variants, suites, plans. Of devices, only their kind is known here."""

@@ -4,14 +4,15 @@ Usage:
     check_setting("norm", "bn_pst")   # ValueError: ... did you mean 'bn_post'?
 """
 
-import difflib
 import functools
+import tomllib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
 from bench.spec.problem import requirement, shown
+from bench.spec.suggestion import near_misses, nearest
 from bench.spec.variant import AXES, Variant
 from bench.spec.workloads import registered, written_out
 
@@ -34,16 +35,18 @@ def check_key(key: str, known: Iterable[str]) -> None:
     """Raise ValueError for an unknown ``key``, naming the nearest of the ``known`` ones."""
     names = list(known)
     if key not in names:
+        axes = [axis for axis in _axes_with(key) if axis in names]
+        if axes and not near_misses(key, names):
+            raise ValueError(
+                f"unknown key '{key}': it is a value of {axes[0]}: write {axes[0]} = \"{key}\""
+            )
         raise ValueError(f"unknown key '{key}'{nearest(key, names)}")
 
 
-def nearest(word: str, names: Iterable[str]) -> str:
-    """``": did you mean 'relu'?"``, or the list of what is allowed where nothing is near."""
-    names = list(names)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    if close:
-        return f": did you mean '{close[0]}'?"
-    return f": use one of {', '.join(names)}"
+def holds_several(key: str, value: Any) -> bool:
+    """Whether ``value`` is a list of values of the axis ``key``, one of which may be a list."""
+    is_list = get_origin(Variant.model_fields[_field_of(key)].annotation) is tuple
+    return isinstance(value, list) and (not is_list or any(isinstance(one, list) for one in value))
 
 
 def choices_of(annotation: Any) -> list[str]:
@@ -67,13 +70,33 @@ def _choices(key: str) -> list[str]:
     return choices_of(Variant.model_fields[_field_of(key)].annotation)
 
 
+def _axes_with(value: str) -> list[str]:
+    """The axes that have ``value`` among their names."""
+    return [key for key in Variant.model_fields if value in _choices(key)]
+
+
 def _explain(key: str, value: Any, error: ValidationError) -> str:
     choices = _choices(key)
     if key == "workload":
         choices = list(dict.fromkeys([*choices, *registered(), OWN_WORKLOAD]))
     if choices:
-        hint = nearest(value, choices) if isinstance(value, str) else nearest("", choices)
-        return f"{key} cannot be {shown(value)}{hint}"
+        return f"{key} cannot be {shown(value)}{_hint(value, choices)}"
     problem = error.errors()[0]
-    example = " of whole numbers, such as [300, 100]" if problem["type"] == "tuple_type" else ""
-    return f"{key} cannot be {shown(value)}: it {requirement(problem)}{example}"
+    more = " of whole numbers, such as [300, 100]" if problem["type"] == "tuple_type" else ""
+    if isinstance(value, str) and _is_toml(value):
+        more = ", without quotes"
+    return f"{key} cannot be {shown(value)}: it {requirement(problem)}{more}"
+
+
+def _is_toml(text: str) -> bool:
+    try:
+        return bool(tomllib.loads(f"value = {text}"))
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def _hint(value: Any, choices: list[str]) -> str:
+    if not isinstance(value, str):
+        return nearest("", choices)
+    axes = [] if near_misses(value, choices) else _axes_with(value)
+    return f"{f': it is a value of {axes[0]}' if axes else ''}{nearest(value, choices)}"

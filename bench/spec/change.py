@@ -7,11 +7,8 @@ Usage:
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from bench.spec.axis import check_key
+from bench.spec.axis import check_key, holds_several
 from bench.spec.variant import AXES, BATCH_SIZES
-
-_LISTS = ("hidden", "filters", "shape", "health_epochs")
-"""Axes of which a single value is a list."""
 
 
 def changed(
@@ -27,7 +24,11 @@ def changed(
     keys = [k for k in suite_keys if k not in ("variant", "matrix")]
     if key in keys:
         return {**content, key: value}
+    if key in ("variant", "matrix"):
+        raise ValueError(f"{key} is a table: set one of its keys, such as epochs=2")
     axis = key.removeprefix("variant.").removeprefix("matrix.")
+    if axis == "label":
+        raise ValueError("a label names one variant: give it in [[variants]] of a file")
     check_key(axis, (*AXES, *keys))
     # The two ways of giving the batch size would contradict each other.
     dropped = BATCH_SIZES if axis in BATCH_SIZES else {axis}
@@ -35,7 +36,7 @@ def changed(
     variants = content.get("variants", [])
     if isinstance(variants, list):
         variants = [_without(listed, dropped) for listed in variants]
-    varies = _is_axis_of_values(axis, value)
+    varies = axis in AXES and holds_several(axis, value)
     if varies and variants:
         raise ValueError(f"{axis} takes one value here: the suite lists its variants one by one")
     target = tables["matrix" if varies else "variant"]
@@ -49,12 +50,6 @@ def changed(
 
 def _is_along(comparison: Any, axes: Collection[str]) -> bool:
     return isinstance(comparison, dict) and comparison.get("axis") in axes
-
-
-def _is_axis_of_values(axis: str, value: Any) -> bool:
-    if axis in _LISTS:
-        return isinstance(value, list) and any(isinstance(one, list) for one in value)
-    return isinstance(value, list)
 
 
 def _without(table: Any, keys: Iterable[str]) -> Any:

@@ -1,25 +1,28 @@
 """What holds where a suite is silent: the notebook's plain model, and what follows from the rest.
 
 Usage:
-    settings = fill_defaults({"norm": "bn_post", "global_batch_size": 512})
+    settings = fill_defaults({"norm": "bn_post", "global_batch_size": 512}, "gpu")
     variant = Variant.model_validate(settings)
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from bench.spec.jit import DeviceType, default_jit
 from bench.spec.variant import ADDED, FASHION_MNIST_TRAIN_EXAMPLES
 
 
-def fill_defaults(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """All fields of a variant: those ``asked`` for, and the defaults of the others.
+def fill_defaults(asked: Mapping[str, Any], device: DeviceType = "cpu") -> dict[str, Any]:
+    """All fields of a variant: those ``asked`` for, and the defaults of the others on ``device``.
 
+    Where that is not known, a CPU's serve: no other device is much slower with them.
     Raises ValueError where two ways of giving the batch size contradict each other.
     """
     settings: dict[str, Any] = {**ADDED, **_DEFAULTS, **asked}
     total = settings["workers"] * settings["replicas"]
     settings.setdefault("synchronized", total > 1 and settings["batch_norm"] != "fused")
-    settings.setdefault("jit", _default_jit(settings["strategy"], settings["pipeline"]))
+    place = {"strategy": settings["strategy"], "pipeline": settings["pipeline"]}
+    settings.setdefault("jit", default_jit(settings["workload"], device, **place))
     settings.setdefault("warmup_epochs", 1 if settings["epochs"] > 1 else 0)
     per_replica = settings.pop("per_replica_batch_size", None)
     implied = (per_replica or 32) * total
@@ -57,10 +60,3 @@ _DEFAULTS: dict[str, Any] = {
     "epochs": 3,
     "target_accuracy": None,
 }
-
-
-def _default_jit(strategy: object, pipeline: object) -> str:
-    # XLA cannot compile several replicas in one process, nor an iterator over host data.
-    if strategy != "one_device":
-        return "none"
-    return "epoch" if pipeline == "device" else "step"

@@ -1,24 +1,30 @@
 """From a suite to its cells: each distinct variant, with its label and what was asked for.
 
 Usage:
-    cells = expand(suite)            # matrix cells first, then the listed variants
-    pairs = pair(cells, suite)       # (axis, variant id, baseline's variant id)
+    cells = expand(suite, "gpu")         # matrix cells first, then the listed variants
+    pairs = pair(cells, suite, "gpu")    # (axis, variant id, baseline's variant id)
+
+Both are for a kind of device, since a default may hang on it (``jit``); a CPU unless said.
 """
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import SuiteError
-from bench.spec.axis import nearest
 from bench.spec.defaults import fill_defaults
+from bench.spec.inert import why_inert
+from bench.spec.jit import DeviceType
 from bench.spec.problem import requirement, shown
+from bench.spec.selection import selected
+from bench.spec.suggestion import nearest
 from bench.spec.suite import Comparison, Suite
 from bench.spec.variant import BATCH_SIZES, Variant
 
@@ -28,6 +34,21 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=10
 """Of a trial or a variant: part of file names."""
 
 
+class Duplicate(BaseModel):
+    """A variant of a suite that trains like an earlier one, and is not run beside it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    """What it would be called."""
+    variant_id: str
+    """Of the variant that is run."""
+    same_as: str
+    """The label of that."""
+    without_effect: dict[str, str]
+    """The keys in which the two differ, and why each has no effect."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One variant of a suite. ``asked`` holds what the suite says of it, without defaults."""
@@ -35,11 +56,18 @@ class Cell:
     variant: Variant
     label: str
     asked: dict[str, Any]
+    duplicates: tuple[Duplicate, ...] = ()
+    """Variants of other settings that train like it."""
 
     @functools.cached_property
     def id(self) -> str:
         """The variant's id, computed once."""
         return self.variant.id
+
+    @property
+    def leaves_jit_open(self) -> bool:
+        """Whether the suite does not say ``jit``, which then hangs on the device."""
+        return "jit" not in self.asked
 
 
 class Pair(BaseModel):
@@ -52,19 +80,22 @@ class Pair(BaseModel):
     baseline_id: Id
 
 
-def expand(suite: Suite) -> tuple[Cell, ...]:
-    """The cells of a suite, without doubles, in the order in which the suite names them.
+def expand(suite: Suite, device: DeviceType = "cpu") -> tuple[Cell, ...]:
+    """The cells of a suite on ``device``, without doubles, in the suite's order.
 
     Raises SuiteError where there are none, too many, or an impossible one.
     """
     _check_size(suite)
     cells: dict[str, Cell] = {}
+    twins: dict[str, list[tuple[Cell, Cell]]] = {}
     for asked, label in _asked_cells(suite):
-        settings = _filled(asked, suite, label)
+        settings = _filled(asked, suite, label, device)
         if any(_matches(settings, rule) for rule in suite.exclude):
             continue
         cell = Cell(_variant(settings, suite, label), label, asked)
         known = cells.setdefault(cell.id, cell)
+        if cell.variant != known.variant:
+            twins.setdefault(cell.id, []).append((cell, known))
         if "label" in asked and "label" not in known.asked:
             cells[known.id] = Cell(known.variant, label, {**known.asked, "label": label})
     if suite.only:
@@ -72,10 +103,10 @@ def expand(suite: Suite) -> tuple[Cell, ...]:
     if not cells:
         raise SuiteError(f"{suite.source}: no variant is left: loosen [[exclude]]")
     _check_labels(cells.values(), suite)
-    return tuple(cells.values())
+    return tuple(_with_duplicates(cell, twins.get(cell.id, ())) for cell in cells.values())
 
 
-def pair(cells: Iterable[Cell], suite: Suite) -> tuple[Pair, ...]:
+def pair(cells: Iterable[Cell], suite: Suite, device: DeviceType = "cpu") -> tuple[Pair, ...]:
     """Every comparison that the suite's ``[[compare]]`` tables ask for, without doubles.
 
     A cell's baseline is the variant that differs from it in the axis alone; where there is
@@ -83,8 +114,40 @@ def pair(cells: Iterable[Cell], suite: Suite) -> tuple[Pair, ...]:
     default that follows from the axis (``jit`` from ``strategy``) does not keep two apart.
     """
     cells = tuple(cells)
-    found = (p for comparison in suite.compare for p in _pairs(cells, comparison, suite))
+    found = (p for comparison in suite.compare for p in _pairs(cells, comparison, suite, device))
     return tuple(dict.fromkeys(found))
+
+
+def lost_pairs(suite: Suite, device: DeviceType = "cpu") -> tuple[Pair, ...]:
+    """The comparisons of variants that ``suite.only`` keeps without their baseline."""
+    if not suite.only:
+        return ()
+    whole = suite.model_copy(update={"only": []})
+    kept = {cell.id for cell in expand(suite, device)}
+    every = pair(expand(whole, device), whole, device)
+    return tuple(p for p in every if p.variant_id in kept and p.baseline_id not in kept)
+
+
+def _with_duplicates(cell: Cell, twins: Sequence[tuple[Cell, Cell]]) -> Cell:
+    """``cell``, which stands for its ``twins`` of other settings too.
+
+    Each comes with the cell as it was found, before a label that was given later.
+    """
+    ours = cell.variant.model_dump()
+    found = []
+    for twin, known in twins:
+        reasons = {**why_inert(cell.variant), **why_inert(twin.variant)}
+        reasons["hidden"] = reasons.get("hidden", reasons.get("depth", ""))
+        differing = [k for k, value in twin.variant.model_dump().items() if value != ours[k]]
+        found.append(
+            Duplicate(
+                label=twin.label,
+                variant_id=cell.id,
+                same_as=known.label if twin.label == cell.label else cell.label,
+                without_effect={key: reasons[key] for key in differing},
+            )
+        )
+    return dataclasses.replace(cell, duplicates=tuple(found)) if found else cell
 
 
 def _check_size(suite: Suite) -> None:
@@ -135,9 +198,9 @@ def _plain(value: Any) -> str:
     return "-".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _filled(asked: dict[str, Any], suite: Suite, label: str) -> dict[str, Any]:
+def _filled(asked: dict[str, Any], suite: Suite, label: str, device: DeviceType) -> dict[str, Any]:
     try:
-        return fill_defaults({k: v for k, v in asked.items() if k != "label"})
+        return fill_defaults({k: v for k, v in asked.items() if k != "label"}, device)
     except ValueError as error:
         raise SuiteError(f"{suite.source}: {label}: {error}") from None
 
@@ -159,17 +222,15 @@ def _variant(settings: dict[str, Any], suite: Suite, label: str) -> Variant:
 
 
 def _kept(cells: dict[str, Cell], suite: Suite) -> dict[str, Cell]:
-    """The cells whose ids begin with one of ``suite.only``."""
-    for beginning in suite.only:
-        if not any(id_.startswith(beginning) for id_ in cells):
-            raise SuiteError(
-                f"{suite.source}: only: no variant's id begins with '{beginning}': "
-                "see the ids in bench plan"
-            )
-    return {id_: cell for id_, cell in cells.items() if id_.startswith(tuple(suite.only))}
+    try:
+        return selected(cells, suite.only)
+    except ValueError as error:
+        raise SuiteError(f"{suite.source}: only: {error}") from None
 
 
-def _pairs(cells: tuple[Cell, ...], comparison: Comparison, suite: Suite) -> list[Pair]:
+def _pairs(
+    cells: tuple[Cell, ...], comparison: Comparison, suite: Suite, device: DeviceType
+) -> list[Pair]:
     axis, value = comparison.axis, comparison.baseline
     if axis == "label":
         return _labelled_pairs(cells, value, suite)
@@ -178,7 +239,7 @@ def _pairs(cells: tuple[Cell, ...], comparison: Comparison, suite: Suite) -> lis
     for cell in cells:
         if getattr(cell.variant, axis) == value:
             continue
-        for baseline_id in _counterparts(cell, axis, value):
+        for baseline_id in _counterparts(cell, axis, value, device):
             if baseline_id in known and baseline_id != cell.id:
                 found.append(Pair(axis=axis, variant_id=cell.id, baseline_id=baseline_id))
                 break
@@ -190,12 +251,13 @@ def _pairs(cells: tuple[Cell, ...], comparison: Comparison, suite: Suite) -> lis
     return found
 
 
-def _counterparts(cell: Cell, axis: str, value: Any) -> Iterator[str]:
+def _counterparts(cell: Cell, axis: str, value: Any, device: DeviceType) -> Iterator[str]:
     """Ids that a cell's baseline may have, the likest first."""
     asked = {k: v for k, v in cell.asked.items() if k != "label"}
     for settings in (cell.variant.model_dump(), asked):
         with contextlib.suppress(ValueError):
-            yield Variant.model_validate(fill_defaults(_with(settings, axis, value))).id
+            filled = fill_defaults(_with(settings, axis, value), device)
+            yield Variant.model_validate(filled).id
 
 
 def _with(settings: dict[str, Any], axis: str, value: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A plan: the trials of a suite, in blocks whose order a seed decides.
 
 Usage:
-    plan = make_plan(suite)
+    plan = make_plan(suite, "gpu")
     for block in plan.blocks:        # trials compared with each other, on one set of devices
         for trial in block.trials: ...
 
@@ -10,13 +10,16 @@ that over a full cycle of repeats each variant takes each place, and follows eac
 variant, equally often (E. J. Williams, Austral. J. Sci. Res. A 2, 1949, 149-168).
 """
 
+import contextlib
 import random
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.spec.expand import Cell, Id, Pair, expand, pair
+from bench.errors import SuiteError
+from bench.spec.expand import Cell, Duplicate, Id, Pair, expand, pair
+from bench.spec.jit import DeviceType
 from bench.spec.suite import Suite
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
@@ -60,6 +63,13 @@ class Plan(BaseModel):
     """The variants with their labels, in the suite's order."""
     blocks: tuple[Block, ...]
     pairs: tuple[Pair, ...]
+    device: DeviceType
+    """What the defaults of its variants were chosen for."""
+
+    @property
+    def duplicates(self) -> tuple[Duplicate, ...]:
+        """Variants of the suite that train like others, and have no trials of their own."""
+        return tuple(duplicate for cell in self.cells for duplicate in cell.duplicates)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -67,10 +77,13 @@ class Plan(BaseModel):
         return tuple(trial for block in self.blocks for trial in block.trials)
 
 
-def make_plan(suite: Suite) -> Plan:
-    """The plan of a suite; the same suite always gives the same plan."""
-    cells = expand(suite)
-    pairs = pair(cells, suite)
+def make_plan(suite: Suite, device: DeviceType = "cpu") -> Plan:
+    """The plan of a suite on ``device``; the same suite always gives the same plan there.
+
+    Raises SuiteError where it has no variant, too many, or an impossible one.
+    """
+    cells = expand(suite, device)
+    pairs = pair(cells, suite, device)
     groups = _compared_groups(cells, pairs)
     orders = [_Orders(len(group), f"{suite.seed}:{i}") for i, group in enumerate(groups)]
     blocks: list[Block] = []
@@ -83,7 +96,20 @@ def make_plan(suite: Suite) -> Plan:
             trials = [_trial(c, repeat, order + i, suite) for i, c in enumerate(arms)]
             blocks.append(Block(repeat=repeat, trials=tuple(trials)))
             order += len(trials)
-    return Plan(cells=tuple(cells), blocks=tuple(blocks), pairs=pairs)
+    return Plan(cells=tuple(cells), blocks=tuple(blocks), pairs=pairs, device=device)
+
+
+def plan_anywhere(suite: Suite) -> Plan:
+    """A plan of a suite before its devices are known: on CPUs, else on GPUs.
+
+    Raises SuiteError where it has no plan on either.
+    """
+    try:
+        return make_plan(suite, "cpu")
+    except SuiteError:
+        with contextlib.suppress(SuiteError):
+            return make_plan(suite, "gpu")
+        raise
 
 
 def williams_square(arms: int) -> list[list[int]]:

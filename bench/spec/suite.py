@@ -18,11 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bench.errors import SuiteError
 from bench.spec import tables
-from bench.spec.axis import check_key, nearest
+from bench.spec.axis import check_key
 from bench.spec.change import changed
 from bench.spec.problem import place, shown
+from bench.spec.suggestion import near_misses, nearest
 from bench.spec.tables import Settings
 from bench.spec.timing import Seconds, Timing
+from bench.spec.variant import AXES
 
 
 class Comparison(BaseModel):
@@ -69,7 +71,8 @@ class Suite(BaseModel):
     compare: list[Comparison] = []
     """Which variants' times are divided: an axis, and its baseline's value."""
     only: list[str] = []
-    """Ids, or their beginnings, of the variants to keep; all where it is empty."""
+    """The variants to keep, all where it is empty: "AXIS=VALUE" (several axes narrow), labels, ids,
+    or what labels and ids begin with."""
 
     _source: str = PrivateAttr("")
 
@@ -90,6 +93,13 @@ def shipped_suites() -> list[str]:
     return sorted(
         f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
     )
+
+
+def suite_file(name_or_path: str | Path) -> Path:
+    """Where the suite of that shipped name is, or the path itself."""
+    if str(name_or_path) in shipped_suites():
+        return Path(str(resources.files("bench") / "suites" / f"{name_or_path}.toml"))
+    return Path(name_or_path)
 
 
 def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = None) -> Suite:
@@ -119,8 +129,7 @@ def parse_suite(content: Mapping[str, Any], source: str = "") -> Suite:
     """
     named = source or str(content.get("name", "suite"))
     try:
-        for key in content:
-            check_key(key, Suite.model_fields)
+        _check_keys(content)
         suite = Suite.model_validate(content)
         suite = suite.model_copy(update=_checked_tables(suite))
     except ValidationError as error:
@@ -166,13 +175,13 @@ def _is_list_of_tables(value: Any) -> bool:
 def _read(name_or_path: str | Path) -> tuple[str, str]:
     shipped = shipped_suites()
     if str(name_or_path) in shipped:
-        file = resources.files("bench") / "suites" / f"{name_or_path}.toml"
-        return f"{name_or_path}.toml", file.read_text(encoding="utf-8")
+        return f"{name_or_path}.toml", suite_file(name_or_path).read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
         return str(path), path.read_text(encoding="utf-8-sig")  # some editors leave a mark
     except FileNotFoundError:
-        hint = nearest(str(path), shipped)
+        known = [*shipped, *_files_beside(path)]
+        hint = nearest(str(path), near_misses(str(path), known) or shipped)
         raise SuiteError(f"no suite '{name_or_path}', shipped or as a file{hint}") from None
     except IsADirectoryError:
         raise SuiteError(f"{path}: is a directory: name a TOML file") from None
@@ -181,6 +190,26 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise SuiteError(f"{path}: cannot be read: {reason}: name a TOML file") from None
+
+
+def _files_beside(path: Path) -> list[str]:
+    try:
+        return sorted(str(file) for file in path.parent.glob("*.toml"))
+    except OSError:
+        return []
+
+
+def _check_keys(content: Mapping[str, Any]) -> None:
+    """Refuse a key that no suite has, or that stands where it does not belong."""
+    for key in content:
+        if key in AXES:
+            raise ValueError(f"{key} is no key of the suite itself: move it to [variant]")
+        check_key(key, Suite.model_fields)
+    for table in ("variant", "matrix"):
+        settings = content.get(table)
+        for key in settings if isinstance(settings, Mapping) else ():
+            if key in Suite.model_fields:
+                raise ValueError(f"{table}: {key} is a key of the suite: move it above [{table}]")
 
 
 def _checked_tables(suite: Suite) -> dict[str, Any]:

@@ -11,12 +11,21 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from bench.spec.axis import check_setting, nearest
+from bench.spec.axis import check_key, check_setting, holds_several
 from bench.spec.problem import described, place, shown
+from bench.spec.suggestion import nearest
 from bench.spec.variant import AXES
 
 Settings = dict[str, Any]
 """Values by the names of their axes."""
+
+_ONE_VALUE = {
+    "variant": "move it to [matrix]",
+    "variants": "write a [[variants]] table for each",
+    "exclude": "write an [[exclude]] table for each",
+    "compare": "write a [[compare]] table for each",
+}
+"""By table, what to do with several values of an axis."""
 
 _REPEATED = ("variants", "exclude", "compare")
 
@@ -26,7 +35,7 @@ def checked_settings(settings: Mapping[str, Any], where: str) -> Settings:
     if "label" in settings:
         raise ValueError(f"{where}: a label names one variant: give it in [[variants]]")
     try:
-        return {key: check_setting(key, value) for key, value in settings.items()}
+        return {key: _checked_value(key, value, where) for key, value in settings.items()}
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
 
@@ -85,6 +94,17 @@ def _single_value(key: str, value: Any) -> str:
     return f"{key} is a single value: write {key} = [{shown(value)}], or move it to [variant]"
 
 
+def _checked_value(key: str, value: Any, where: str) -> Any:
+    """What the axis holds; several values at once are refused by where they belong."""
+    check_key(key, AXES)
+    table = where.partition("[")[0]
+    if table in _ONE_VALUE and holds_several(key, value):
+        for one in value:
+            check_setting(key, one)
+        raise ValueError(f"{key} takes one value here, not a list: {_ONE_VALUE[table]}")
+    return check_setting(key, value)
+
+
 def _checked_axis(key: str, values: list[Any]) -> list[Any]:
     if not values:
         raise ValueError(f"matrix: {key} is an empty list: give it values, or leave it out")
@@ -96,4 +116,9 @@ def _checked_listed(listed: Mapping[str, Any], where: str) -> Settings:
     if not isinstance(label, str):
         raise ValueError(f"{where}: label must be text, not {shown(label)}")
     axes = {key: value for key, value in listed.items() if key != "label"}
+    try:
+        for key in axes:
+            check_key(key, (*AXES, "label"))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     return {**checked_settings(axes, where), **({"label": label} if label else {})}

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.spec.impossible import impossibilities
 from bench.spec.inert import inert_keys
+from bench.spec.jit import Jit
 
 FASHION_MNIST_TRAIN_EXAMPLES = 55_000
 """The 60,000 training images less the first 5,000, which are kept for validation."""
@@ -121,7 +122,7 @@ class Variant(BaseModel):
     """Constant over the training."""
     precision: Precision
     """Of computation; float32 allows TF32 on GPUs, float32_strict does not."""
-    jit: Literal["none", "step", "epoch"]
+    jit: Jit
     """What XLA compiles: nothing, each step, or all steps of a window in one program."""
     deterministic: _Switch
     """Ask TensorFlow for kernels that give the same bits each time."""

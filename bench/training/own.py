@@ -19,10 +19,10 @@ from typing import Any
 
 import keras
 
-from bench.spec.axis import nearest
 from bench.spec.defaults import fill_defaults
 from bench.spec.inert import inert_keys
 from bench.spec.problem import shown
+from bench.spec.suggestion import nearest
 from bench.spec.variant import Variant
 from bench.training.layers import Layers
 

@@ -22,7 +22,7 @@ from bench.spec.variant import Variant
 from bench.training import runtime
 from bench.training.cuda_versions import loaded_versions
 from bench.training.evaluate import Evaluator, Score
-from bench.training.flops import flops_of
+from bench.training.flops import flops_of, has_convolutions
 from bench.training.health import Health
 from bench.training.kernels import check_kernels
 from bench.training.models import build_model, count_parameters, norm_settings
@@ -107,11 +107,16 @@ class _Session:
             program, evaluator, update, model = self._build(variant, arrays, feed, replicas)
         self.measured["cold_start_s"] = program.cold_start()
         self.resolved.update(loaded_versions())
+        settling_steps = program.settle_loss_scale()
+        if program.loss_scale is not None:
+            self.measured["loss_scale_settling_steps"] = settling_steps
+            self.measured["loss_scale_initial"] = program.loss_scale
         health = Health(variant, model, update, replicas, arrays)
         self._look(health, after_epochs=0)
         self._warm_up(program, evaluator, arrays)
         self._take_peak("peak_device_memory_cold_start_bytes")
         outcome = self._train(program, evaluator, health, arrays)
+        self.measured["loss_scale_final"] = program.loss_scale
         norm = self.measured["weights_l2"] = weights_l2(model.trainable_variables)
         if outcome[0] == "completed" and not math.isfinite(norm):
             # The last step's loss was that of the weights before it.
@@ -140,7 +145,9 @@ class _Session:
         program = Program(variant, model, update, feed, replicas, pulse=self.pulse)
         total, trainable = count_parameters(model)
         self.measured.update(parameters=total, trainable_parameters=trainable)
-        self.measured["flops_per_step"] = flops_of(program.step.passes_of_replica(shape))
+        passes = program.step.passes_of_replica(shape)
+        self.measured["flops_per_step"] = flops_of(passes)
+        self.resolved["has_convolutions"] = has_convolutions(passes)
         self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
         self.resolved["compiled"] = program.step.compiled
         self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))
@@ -159,7 +166,7 @@ class _Session:
             self._take_peak("peak_device_memory_evaluate_bytes")
             self._look(health, after_epochs=epoch + 1)
             if result.diverged:
-                return "diverged", f"the training loss was {result.loss} in epoch {epoch}"
+                return "diverged", _divergence(epoch, result)
         return "completed", None
 
     def _look(self, health: Health, after_epochs: int) -> None:
@@ -208,6 +215,14 @@ class _Session:
         started = time.perf_counter()
         yield
         self.measured[name] = self.measured.get(name, 0.0) + time.perf_counter() - started
+
+
+def _divergence(epoch: int, result: EpochResult) -> str:
+    """Why an epoch ended its trial."""
+    if not result.all_skipped:
+        return f"the training loss was {result.loss} in epoch {epoch}"
+    at = "" if result.loss_scale is None else " at every loss scale"
+    return f"no step of epoch {epoch} had a finite gradient{at}"
 
 
 def _of_epochs(variant: Variant, feed: Feed) -> dict[str, Any]:

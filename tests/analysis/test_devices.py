@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.devices import SlowPrecision, has_unfused_batch_norm, on_gpus
+from bench.analysis.devices import SlowJit, SlowPrecision, has_unfused_batch_norm, on_gpus
 from bench.analysis.summary import summarize
 from bench.records.record import TrialRecord
+from bench.spec.jit import Jit, xla_slowdown
 from tests.records_made import ENVIRONMENT, NORMS, made_run
 
 CARD = "GPU-0c3e1f66-5d27-4b5b-8a83-1c7a0f2f5a11"
@@ -116,3 +117,31 @@ def test_a_summary_knows_of_batch_norm_in_many_kernels_on_gpus(
 ) -> None:
     folder = made_run(tmp_path / "run", NORMS, change=on(devices, **resolved))
     assert summarize(folder.path).unfused_batch_norm is unfused
+
+
+@pytest.mark.parametrize(
+    ("workload", "jit", "devices", "resolved", "slow"),
+    [
+        ("convnet", "epoch", ["CPU:0"], {}, True),
+        ("resnet50", "step", ["CPU:0"], {}, True),
+        ("convnet", "none", ["CPU:0"], {}, False),
+        ("convnet", "epoch", [CARD], {}, False),
+        ("convnet", "epoch", [], {}, False),
+        ("mlp", "epoch", ["CPU:0"], {}, False),
+        ("own_nets:towers", "epoch", ["CPU:0"], {"has_convolutions": True}, True),
+        ("own_nets:towers", "epoch", ["CPU:0"], {"has_convolutions": False}, False),
+        ("own_nets:towers", "epoch", ["CPU:0"], {}, False),
+    ],
+)
+def test_what_xla_slows_on_a_cpu_is_known_of_its_times(
+    tmp_path: Path,
+    workload: str,
+    jit: Jit,
+    devices: list[str],
+    resolved: dict[str, Any],
+    slow: bool,
+) -> None:
+    suite = {**NORMS, "variant": {"workload": workload, "jit": jit, "epochs": 3}}
+    folder = made_run(tmp_path / "run", suite, change=on(devices, **resolved))
+    expected = SlowJit(workload, jit, xla_slowdown(workload, jit, "cpu") or 0) if slow else None
+    assert {variant.slow_jit for variant in summarize(folder.path).variants} == {expected}

@@ -17,6 +17,11 @@ def test_a_suite_that_is_not_there_is_named_with_the_nearest_shipped_one(
     assert reason == "no suite 'quikc', shipped or as a file: did you mean 'quick'?"
 
 
+def test_a_file_beside_is_offered_as_well(command: Command, tiny: Path) -> None:
+    said = complaint(command("plan", tiny.with_suffix(".tml")), 2)
+    assert said.endswith(f"did you mean '{tiny}'?")
+
+
 @pytest.mark.parametrize("verb", ["plan", "run"])
 def test_a_directory_is_no_suite(command: Command, tmp_path: Path, verb: str) -> None:
     (tmp_path / "folder").mkdir()
@@ -47,6 +52,14 @@ def test_a_file_that_is_no_suite_is_refused_by_name(
     [
         ({"nmae": "x"}, "unknown key 'nmae': did you mean 'name'?"),
         ({"name": "a/b"}, "name"),
+        ({"epochs": 3}, "move it to [variant]"),
+        ({"variant": {"blocks": 3}}, "move it above [variant]"),
+        ({"matrix": {"blocks": [3]}}, "move it above [matrix]"),
+        ({"variant": {"norm": ["none", "bn_post"]}}, "move it to [matrix]"),
+        ({"variant": {"norm": ["none", "bn_pst"]}}, "did you mean 'bn_post'?"),
+        ({"variants": [{"norm": ["none"]}]}, "write a [[variants]] table for each"),
+        ({"variants": [{"labels": "x"}]}, "did you mean 'label'?"),
+        ({"exclude": [{"norm": ["none"]}]}, "write an [[exclude]] table for each"),
         ({"blocks": "3"}, "blocks"),
         ({"variant": {"epoch": 2}}, "unknown key 'epoch': did you mean 'epochs'?"),
         ({"variant": {"activation": "rleu"}}, "did you mean 'relu'?"),

@@ -1,19 +1,25 @@
 """What the command says of itself."""
 
+import importlib.metadata
 import subprocess
 import sys
 
 import pytest
 
+from bench.cli.version import version_text
 from tests.cli.conftest import Command, complaint
 
-COMMANDS = ["suites", "plan", "run", "report", "show", "doctor", "data", "data fetch"]
+COMMANDS = [
+    *("suites", "copy-suite", "plan", "run", "report", "show", "publish", "verify-published"),
+    *("doctor", "data", "data fetch"),
+]
 
 
 @pytest.mark.parametrize("words", ["", *COMMANDS, "data verify"])
 def test_every_command_has_its_help(command: Command, words: str) -> None:
     done = command(*words.split(), "--help")
     assert (done.code, done.stderr) == (0, "")
+    assert command(*words.split(), "-h") == done
     assert done.stdout.startswith(f"Usage: bench {words}".strip())
     assert "--help" in done.stdout
 
@@ -21,6 +27,28 @@ def test_every_command_has_its_help(command: Command, words: str) -> None:
 def test_help_names_every_command(command: Command) -> None:
     helped = command("--help").stdout
     assert all(words.split()[0] in helped for words in COMMANDS)
+    assert "..." not in helped.partition("Commands:")[2]  # which would be a cut sentence
+
+
+def test_the_version_names_what_times_hang_on_and_imports_none_of_it() -> None:
+    script = (
+        "import sys\n"
+        "from bench.cli.exit import exit_code\n"
+        "assert exit_code(['--version']) == 0\n"
+        "print(sorted({'tensorflow', 'ray', 'pydantic'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "[]"
+    (line,) = done.stdout.splitlines()
+    for package in ("trainbench", "tensorflow", "ray"):
+        assert importlib.metadata.version(package) in line
+
+
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.cli.version._PACKAGES", {"Nothing": "no-such-package"})
+    assert "Nothing not installed" in version_text()
 
 
 @pytest.mark.parametrize("words", ["", "data"])
@@ -33,10 +61,16 @@ def test_no_command_at_all_is_answered_with_the_help(command: Command, words: st
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("frob", "No such command 'frob': see --help"),
-        ("plan", "Missing argument 'SUITE': see --help"),
-        ("plan quick --frob", "No such option: --frob"),
-        ("run quick --device tpu", "--device"),
+        ("frob", "no command 'frob': use one of suites, copy-suite, plan,"),
+        ("Plann", "did you mean 'plan'?"),
+        ("version", "did you mean '--version'?"),
+        ("verify_published", "did you mean 'verify-published'?"),
+        ("data ftch", "did you mean 'fetch'?"),
+        ("plan", "'SUITE': see bench plan --help"),
+        ("plan quick notebook", "see bench plan --help"),
+        ("plan quick --frob", "no option '--frob': use one of --"),
+        ("plan quick --blcoks 3", "no option '--blcoks': did you mean '--blocks'?"),
+        ("run quick --device tpu", "'tpu' is not one of 'auto', 'cpu', 'gpu'"),
         ("run quick --retries -1", "--retries"),
         ("plan quick --blocks many", "--blocks"),
     ],
@@ -49,7 +83,7 @@ def test_what_trains_nothing_loads_nothing_heavy() -> None:
     script = (
         "import sys\n"
         "from bench.cli.exit import exit_code\n"
-        "for line in ('--help', 'suites', 'plan smoke'):\n"
+        "for line in ('--help', '--version', 'suites', 'suites smoke', 'plan smoke'):\n"
         "    assert exit_code(line.split()) == 0\n"
         "heavy = {'tensorflow', 'keras', 'ray', 'pandas', 'pyarrow', 'scipy', 'numpy'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"

@@ -124,6 +124,24 @@ def test_only_keeps_the_variants_with_those_ids(command: Command, tiny: Path) ->
     assert axis(both, "variant_id") == ids
 
 
+def test_only_keeps_the_variants_with_a_value_of_an_axis(command: Command, tiny: Path) -> None:
+    assert axis(planned(command, tiny, "--only", "norm=bn_post"), "norm") == ["bn_post"]
+    both = planned(command, tiny, "--only", "norm=bn_post,none")
+    assert axis(both, "norm") == ["none", "bn_post"]
+
+
+def test_a_baseline_that_only_leaves_out_is_named_with_the_way_to_keep_it(
+    command: Command, tiny: Path
+) -> None:
+    baseline, _ = axis(planned(command, tiny), "variant_id")
+    assert planned(command, tiny)["lost_pairs"] == []
+    content = planned(command, tiny, "--only", "norm=bn_post")
+    assert [pair["baseline_id"] for pair in content["lost_pairs"]] == [baseline]
+    assert f"--only {baseline}" in command("plan", tiny, "--only", "norm=bn_post").stdout
+    ran = command("run", tiny, "--executor", "simulated", "--only", "norm=bn_post")
+    assert (ran.code, f"--only {baseline}" in ran.stderr.splitlines()[0]) == (0, True)
+
+
 def test_a_shortened_plan_tells_how_many_variants_it_leaves_out(
     command: Command, tiny: Path
 ) -> None:
@@ -150,13 +168,18 @@ def test_control_characters_in_a_suite_do_not_reach_the_terminal(
         ("--set epoch=2", "unknown key 'epoch': did you mean 'epochs'?"),
         ("--set norm=bn_pots", "norm cannot be 'bn_pots': did you mean 'bn_post'?"),
         ("--set norm=[]", "norm is an empty list"),
+        ("--set label=x", "give it in [[variants]]"),
+        ("--set matrix=3", "matrix is a table"),
         ("--set epochs", "--set epochs: not KEY=VALUE"),
         ("--set global_batch_size=0", "global_batch_size cannot be 0"),
         ("--set hidden=[-1]", "hidden"),
         ("--set global_batch_size=257", "is larger than the data (256 examples)"),
         ("--blocks 0", "blocks cannot be 0"),
         ("--blocks 60000", "asks for 120000 trials, more than 100000"),
-        ("--only zz", "no variant's id begins with 'zz'"),
+        ("--only zz", "'zz'"),
+        ("--only norm=layer", "norm=layer: use one of none, bn_post"),
+        ("--only norm=bn_pots", "norm cannot be 'bn_pots': did you mean 'bn_post'?"),
+        ("--only nrom=none", "unknown key 'nrom': did you mean 'norm'?"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(
@@ -183,3 +206,16 @@ def test_a_plan_waits_for_no_library_of_numbers(tiny: Path) -> None:
         [sys.executable, "-c", code, "plan", str(tiny)], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_a_plan_and_a_run_on_the_same_kind_of_device_have_the_same_ids(
+    command: Command, tmp_path: Path
+) -> None:
+    settings = {**TINY["variant"], "workload": "convnet", "filters": [2]}
+    suite = written(tmp_path / "convnet.toml", {**TINY, "variant": settings})
+    ids = [trial["trial_id"] for trial in planned(command, suite, "--device", "cpu")["trials"]]
+    done = command("run", suite, "--executor", "simulated", "--out", tmp_path / "run", "--json")
+    assert list(json.loads(done.stdout)["trials"]) == ids
+    on_gpus = planned(command, suite, "--device", "gpu")
+    assert axis(on_gpus, "jit") == ["epoch", "epoch"]
+    assert not {trial["trial_id"] for trial in on_gpus["trials"]} & {*ids}

@@ -35,7 +35,9 @@ def test_a_run_ends_with_its_table_and_the_folder_s_path(command: Command, tiny:
     done = command("run", tiny, *SIMULATED, "--out", "made")
     assert done.code == 0
     assert "norm=bn_post" in done.stdout
-    assert done.stdout.splitlines()[-1] == "Run folder: made"
+    way, folder = done.stdout.splitlines()[-2:]
+    assert way.endswith(": bench report made")
+    assert folder == "Run folder: made"
     assert list(bench.load_trials("made").status) == ["completed"] * 4
 
 
@@ -44,8 +46,9 @@ def test_without_a_terminal_progress_is_a_line_a_trial_on_stderr(
 ) -> None:
     lines = command("run", tiny, *SIMULATED).stderr.splitlines()
     assert lines[0] == "4 trials, 1 at a time"
-    assert [line.split("]")[0] for line in lines[1:]] == ["[1/4", "[2/4", "[3/4", "[4/4"]
-    assert all(" an epoch" in line for line in lines[1:])
+    assert "epoch for mlp" in lines[1]
+    assert [line.split("]")[0] for line in lines[2:]] == ["[1/4", "[2/4", "[3/4", "[4/4"]
+    assert all(" an epoch" in line and " so far" in line for line in lines[2:])
 
 
 def test_without_out_a_new_folder_is_named_after_the_suite_and_the_time(
@@ -65,6 +68,7 @@ def test_for_programs_stdout_is_json_and_nothing_else(command: Command, tiny: Pa
     assert content["succeeded"] is True
     assert content["statuses"] == {"completed": 4}
     assert len(content["trials"]) == 4
+    assert [v["n"] for v in content["results"]["variants"]] == [2, 2]
 
 
 def test_changes_of_the_command_line_are_those_of_the_run(command: Command, tiny: Path) -> None:

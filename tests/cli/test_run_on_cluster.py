@@ -114,6 +114,10 @@ def test_every_trial_completes_and_two_run_at_a_time(folder: RunFolder) -> None:
     assert folder.info().invocations[0].lanes == 2
 
 
+def test_gpus_that_are_only_counted_leave_the_defaults_of_a_cpu(folder: RunFolder) -> None:
+    assert folder.info().defaults_for == "cpu"
+
+
 def test_a_block_stays_on_one_gpu_and_no_gpu_is_shared(folder: RunFolder) -> None:
     first, second = (gpus(of_block(folder, block)) for block in (0, 1))
     assert len(first) == len(second) == 1

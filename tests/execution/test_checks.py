@@ -160,6 +160,7 @@ def test_one_whole_copy_of_the_data_is_enough(tmp_path: Path) -> None:
 def test_data_that_is_nowhere_is_missing_and_a_damaged_copy_is_broken(tmp_path: Path) -> None:
     files = _files(tmp_path, "a", "is damaged", None)
     assert data_check(files).state == "missing"
+    assert "BENCH_CACHE_DIR" in (data_check(files, cache_writable=False).remedy or "")
     (tmp_path / "0").touch()
     check = data_check(files)
     assert (check.state, check.remedy) == ("broken", "bench data fetch --force")
@@ -201,13 +202,21 @@ def test_a_node_whose_gpus_cannot_train_is_a_fault_of_the_cluster() -> None:
     assert ray_check({"error": None, "nodes": {"old": nodes["old"]}}, None).state == "ok"
 
 
-def test_a_ray_that_fails_on_purpose_gives_its_own_remedy_and_another_the_logs() -> None:
+def test_a_ray_that_fails_on_purpose_gives_its_own_remedy_and_another_the_logs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     expected = {"error": "nothing answers at h:1: start Ray there", "expected": True}
     assert ray_check(expected, "h:1").remedy == "start Ray there"
     sudden = {"error": "RuntimeError: no port: 1"}
     check = ray_check(sudden, None)
     assert check.found == "a local start failed: RuntimeError: no port: 1"
-    assert check.remedy and "/tmp/ray" in check.remedy
+    monkeypatch.setenv("RAY_TMPDIR", "/scratch")
+    moved = ray_check(sudden, None)
+    assert moved.remedy and "/scratch/ray/session_latest" in moved.remedy
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.delenv("TMPDIR", raising=False)
+    check = ray_check(sudden, None)
+    assert check.remedy and "/tmp/ray/session_latest" in check.remedy
 
 
 def test_results_need_room_and_a_folder_that_can_be_written() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bench.execution.device_kind import (
     CPU,
+    GPU,
     DeviceKind,
     device_here,
     device_of_nodes,
@@ -66,8 +67,8 @@ def test_a_record_s_device_is_looked_up_on_its_node(devices: Any, name: str | No
     assert (kind and kind.name) == name
 
 
-def here(nvml: Path, **variables: str) -> str:
-    code = "from bench.execution.device_kind import *; print(device_here())"
+def here(nvml: Path, wanted: str = "auto", **variables: str) -> str:
+    code = f"from bench.execution.device_kind import *; print(device_here({wanted!r}))"
     environ = {**os.environ, "LD_LIBRARY_PATH": str(nvml), **variables}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
@@ -80,6 +81,13 @@ def test_this_machine_s_first_gpu_counts_unless_it_is_hidden_or_broken(fake_nvml
     assert "is_gpu=False" in here(fake_nvml, CUDA_VISIBLE_DEVICES="-1")
     assert "is_gpu=False" in here(fake_nvml, FAKE_NVML_FAIL="nvmlDeviceGetName=999")
     assert "MIG" not in here(fake_nvml)
+
+
+def test_a_plan_may_be_for_the_other_kind_of_device(fake_nvml: Path) -> None:
+    assert "is_gpu=False" in here(fake_nvml, "cpu")
+    assert here(fake_nvml, "gpu") == here(fake_nvml)
+    assert device_here("gpu") == GPU
+    assert (GPU.type, device_here("cpu").type) == ("gpu", "cpu")
 
 
 def test_the_cpu_of_this_machine_is_named_as_its_environment_names_it() -> None:

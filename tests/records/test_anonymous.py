@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 from bench.measure.environment import environment
 from bench.records.anonymous import OPTIONS, public_info, public_record
 from bench.records.pseudonyms import Pseudonyms
+from bench.records.public_values import reason
 from bench.records.record import TrialRecord
 from bench.records.store import RunInfo
+from bench.spec.defaults import fill_defaults
+from bench.spec.inert import why_inert
+from bench.spec.variant import Variant
 from tests.records_made import looked_at, made_run
 
 SECRETS = (
@@ -140,7 +144,8 @@ def texts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 OTHERS = re.compile(
     # The suite's own words, and what is one of a few words wherever a record is read.
-    r"\('info', '(suite|labels|remark|schema_version)'.*|\('info', '(trial_ids|pairs)', .*"
+    r"\('info', '(suite|labels|remark|schema_version)'.*"
+    r"|\('info', '(trial_ids|pairs|duplicates|defaults_for)', .*"
     r"|\('records', \d+, '(trial|status|schema_version)'.*"
     r"|\('(info|records)', None\)"
 )
@@ -294,3 +299,10 @@ def test_what_published_runs_have_resolved_is_listed(name: str) -> None:
         record = json.loads(line)
         told = public_record(Pseudonyms(), record, {})["resolved"]
         assert told == record["resolved"]
+
+
+def test_why_a_setting_has_no_effect_is_told_as_it_is() -> None:
+    plain = Variant.model_validate(fill_defaults({}))
+    skipping = plain.model_copy(update={"precision": "mixed_float16"})
+    for why in {*why_inert(plain).values(), *why_inert(skipping).values()}:
+        assert reason(Pseudonyms(), why) == why

@@ -2,11 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bench.api import RunResult
 from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.device_kind import CPU, DeviceKind
 from bench.execution.estimate import Estimator, estimated_trial_s
@@ -16,16 +14,17 @@ from bench.report.listing import (
     files_text,
     plan_json,
     plan_text,
-    run_json,
     suites_json,
     suites_text,
 )
 from bench.report.number import duration
 from bench.spec.expand import expand
+from bench.spec.jit import xla_slowdown
 from bench.spec.plan import make_plan
 from bench.spec.suite import Suite, load_suite, parse_suite, shipped_suites
 from tests.suites_made import SINGLE, TINY, suite_of
 
+ON_GPU = Estimator(DeviceKind("NVIDIA H200", is_gpu=True))
 CHECKS = [
     FileCheck(Path("a/train.gz"), "cache", ok=True),
     FileCheck(Path("a/test.gz"), "cache", ok=False, problem="is too short"),
@@ -111,17 +110,6 @@ def test_a_plan_for_programs_gives_trials_whose_variant_is_listed_once() -> None
     assert parse_suite(content["suite"]) == suite
 
 
-def test_a_run_s_statuses_are_counted() -> None:
-    result = RunResult(Path("runs/a"), {"x": "completed", "y": "failed", "z": "completed"}, False)
-    expected: dict[str, Any] = {
-        "run": "runs/a",
-        "succeeded": False,
-        "statuses": {"completed": 2, "failed": 1},
-        "trials": {"x": "completed", "y": "failed", "z": "completed"},
-    }
-    assert json.loads(run_json(result)) == expected
-
-
 def test_a_file_that_is_wrong_stands_out_and_says_why() -> None:
     good, bad, missing = files_text(CHECKS).splitlines()
     assert good.split() == ["ok", "cache", "a/train.gz"]
@@ -186,3 +174,39 @@ def test_times_of_several_runs_are_counted_and_not_listed() -> None:
     text = plan_text(suite, plan, Estimator(CPU, measured))
     assert "2 earlier runs" in text
     assert "runs/0" not in text
+
+
+def jit_lines(suite: Suite, estimator: Estimator) -> list[str]:
+    text = plan_text(suite, make_plan(suite, estimator.device.type), estimator)
+    return [line for line in text.splitlines() if "jit" in line and not line.startswith("  ")]
+
+
+def test_a_plan_tells_what_jit_was_chosen_and_why() -> None:
+    suite = suite_of(SINGLE, workload="convnet")
+    (on_cpu,) = jit_lines(suite, Estimator())
+    slowdown = xla_slowdown("convnet", "epoch", "cpu")
+    for part in ("none for convnet", f"{slowdown:.0f} times"):
+        assert part in on_cpu
+    (on_gpu,) = jit_lines(suite, ON_GPU)
+    assert "epoch for convnet" in on_gpu
+    assert "times" not in on_gpu
+
+
+def test_a_plan_warns_of_the_slow_jit_that_is_asked_for_with_its_factor() -> None:
+    suite = suite_of(SINGLE, workload="convnet", jit="epoch")
+    (warning,) = jit_lines(suite, Estimator())
+    slowdown = xla_slowdown("convnet", "epoch", "cpu")
+    for part in ("1 variant", "convnet", "epoch", f"{slowdown:.0f} times", 'jit = "none"'):
+        assert part in warning
+    assert jit_lines(suite, ON_GPU) == []
+    assert jit_lines(suite_of(SINGLE, jit="epoch"), Estimator()) == []
+
+
+def test_programs_read_from_a_plan_whether_jit_was_chosen_and_how_slow_it_is() -> None:
+    for settings, chosen, slowdown in (
+        ({}, True, None),
+        ({"jit": "epoch"}, False, xla_slowdown("convnet", "epoch", "cpu")),
+    ):
+        suite = suite_of(SINGLE, workload="convnet", **settings)
+        (row,) = json.loads(plan_json(suite, make_plan(suite)))["variants"]
+        assert (row["jit_is_default"], row["xla_slowdown"]) == (chosen, slowdown)

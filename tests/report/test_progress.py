@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution.device_kind import DeviceKind
+from bench.execution.device_kind import CPU, DeviceKind
 from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate, estimated_trial_s
 from bench.execution.executor import (
@@ -24,6 +24,7 @@ from bench.execution.simulated import SimulatedExecutor
 from bench.records.record import STATUSES, LeftOut, Status, TrialRecord
 from bench.report.progress import Progress, progress
 from bench.spec.plan import Block, Trial, make_plan
+from bench.spec.suite import parse_suite
 from tests.records_made import made_record
 from tests.suites_made import TINY, suite_of
 
@@ -34,10 +35,11 @@ TRIALS = [trial for block in BLOCKS for trial in block.trials]
 class Screen:
     """What a progress shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, timed: bool = False) -> None:
         self.lines: list[str] = []
         self.status = ""
-        self.progress = Progress(self.lines.append, self._show)
+        self.now_s = 0.0
+        self.progress = Progress(self.lines.append, self._show, lambda: self.now_s, timed=timed)
 
     def _show(self, text: str) -> None:
         self.status = text
@@ -132,6 +134,29 @@ def test_the_time_left_follows_the_pace_of_what_has_ended(screen: Screen) -> Non
     assert screen.progress.left_s() == pytest.approx(left_s)
 
 
+def test_without_a_status_a_finished_trial_says_what_the_run_took_and_will_take() -> None:
+    screen = Screen(timed=True)
+    screen.progress.planned(BLOCKS, 1)
+    screen.now_s = 9.0
+    screen.end(TRIALS[0])
+    assert screen.lines[-1].endswith(": 0.50 s an epoch; 9.0 s so far, about 27 s to go")
+    screen.now_s = 75.0
+    for trial in TRIALS[1:]:
+        screen.end(trial)
+    assert screen.lines[-1].endswith("; 1 min 15 s so far")
+
+
+def test_without_a_status_a_long_trial_is_a_line_now_and_then() -> None:
+    screen = Screen(timed=True)
+    screen.progress.planned(BLOCKS, 1)
+    for second in range(0, 4 * 300, 10):
+        screen.now_s = float(second)
+        screen.start(TRIALS[0], epochs=1)
+    assert len(screen.lines) == 1 + 3
+    assert "1/2 epochs on node-1" in screen.lines[-1]
+    assert "so far" in screen.lines[-1]
+
+
 def test_a_block_that_waits_for_devices_is_a_line_with_what_it_waits_for(screen: Screen) -> None:
     screen.progress.event(Waiting(TRIALS[0], "asked for one\nGPU"))
     assert screen.lines[-1] == f"{TRIALS[0].label} (block 0): waiting: asked for one GPU"
@@ -222,3 +247,16 @@ def test_many_variants_that_will_hardly_fit_are_counted(screen: Screen) -> None:
     screen.progress.event(Expected(CARD, {}, {f"id {number}": needed for number in range(50)}))
     assert len(screen.lines) < 15
     assert "42" in screen.lines[-1]
+
+
+def test_a_run_tells_what_jit_was_chosen_and_warns_of_a_slow_one(screen: Screen) -> None:
+    variants = [{}, {"jit": "epoch"}]
+    suite = parse_suite({"name": "a", "variant": {"workload": "convnet"}, "variants": variants})
+    plan = make_plan(suite)
+    screen.progress.planned(plan.blocks, 1)
+    chosen, _asked = plan.cells
+    screen.progress.event(Expected(CPU, {}, {}, open_jit=frozenset({chosen.id})))
+    told, warning = screen.lines[-2:]
+    assert "none for convnet" in told
+    assert warning.startswith("warning: 1 variant: ")
+    assert "convnet" in warning

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bench.spec.axis import check_key, check_setting, nearest
+from bench.spec.axis import check_key, check_setting, holds_several
+from bench.spec.variant import AXES
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,8 @@ def test_a_good_value_comes_back_as_a_variant_holds_it(key: str, value: Any, hel
         ("epochs", 0, "epochs cannot be 0: it should be 1 or more"),
         ("epochs", 2.5, "epochs cannot be 2.5: it should be a whole number"),
         ("epochs", True, "epochs cannot be true: it should be a whole number"),
-        ("epochs", "3", "epochs cannot be '3': it should be a whole number"),
+        ("epochs", "3", "epochs cannot be '3': it should be a whole number, without quotes"),
+        ("epochs", "two", "epochs cannot be 'two': it should be a whole number"),
         ("per_replica_batch_size", -1, "per_replica_batch_size cannot be -1: it should be 1 or"),
         ("hidden", 300, "hidden cannot be 300: it should be a list of whole numbers"),
         ("hidden", [300, 0], "hidden cannot be [300, 0]: it should be 1 or more"),
@@ -67,5 +69,16 @@ def test_an_unknown_key_is_refused_with_the_nearest() -> None:
         check_key("zzz", ["a", "b"])
 
 
-def test_the_nearest_name_is_offered_alone() -> None:
-    assert nearest("leakyrelu", ["relu", "leaky_relu", "elu"]) == ": did you mean 'leaky_relu'?"
+def test_a_name_of_another_axis_is_told_where_it_belongs() -> None:
+    with pytest.raises(ValueError, match=r"'relu': it is a value of activation: use one of none,"):
+        check_setting("norm", "relu")
+    with pytest.raises(ValueError, match='a value of optimizer: write optimizer = "momentum"'):
+        check_key("momentum", AXES)
+
+
+def test_several_values_of_an_axis_are_told_from_one_that_is_a_list() -> None:
+    assert not holds_several("hidden", [300, 100])
+    assert holds_several("hidden", [[300, 100], [50]])
+    assert holds_several("norm", ["none"])
+    assert not holds_several("norm", "none")
+    assert holds_several("per_replica_batch_size", [16, 32])

@@ -4,10 +4,13 @@ import itertools
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.spec.plan import Plan, Trial, make_plan, williams_square
+from bench.errors import SuiteError
+from bench.spec.jit import DeviceType
+from bench.spec.plan import Plan, Trial, make_plan, plan_anywhere, williams_square
 from bench.spec.suite import parse_suite
 
 NORMS = ["none", "bn_post", "bn_pre", "layer", "group"]
@@ -113,3 +116,32 @@ def test_comparisons_that_share_a_variant_share_its_block() -> None:
 def test_a_plan_comes_back_from_json_as_it_was() -> None:
     made = plan(blocks=2)
     assert Plan.model_validate_json(made.model_dump_json()) == made
+
+
+def ids(suite: dict[str, Any], device: DeviceType) -> list[str]:
+    return [cell.id for cell in make_plan(parse_suite({"name": "test", **suite}), device).cells]
+
+
+def test_ids_hang_on_the_device_only_where_a_default_does() -> None:
+    for same in ({}, {"variant": {"workload": "convnet", "jit": "none"}}):
+        assert ids(same, "cpu") == ids(same, "gpu")
+    assert ids({"variant": {"workload": "convnet"}}, "cpu") != ids(
+        {"variant": {"workload": "convnet"}}, "gpu"
+    )
+
+
+def test_a_plan_says_what_device_it_is_for() -> None:
+    suite = parse_suite({"name": "test", "variant": {"workload": "convnet"}})
+    on_cpus, on_gpus = make_plan(suite, "cpu"), make_plan(suite, "gpu")
+    assert (on_cpus.device, on_cpus.cells[0].variant.jit) == ("cpu", "none")
+    assert (on_gpus.device, on_gpus.cells[0].variant.jit) == ("gpu", "epoch")
+
+
+def test_a_suite_is_refused_before_devices_are_known_only_where_it_is_wrong_on_all() -> None:
+    compare = [{"axis": "jit", "baseline": "none"}]
+    one = [{"workload": "convnet"}, {"workload": "convnet", "jit": "none"}]
+    only_on_gpus = parse_suite({"name": "test", "variants": one, "compare": compare})
+    assert plan_anywhere(only_on_gpus).device == "gpu"
+    other = [{"workload": "mlp", "jit": "step"}, {"workload": "mlp"}]
+    with pytest.raises(SuiteError, match="no two variants differ in jit alone"):
+        plan_anywhere(parse_suite({"name": "test", "variants": other, "compare": compare}))

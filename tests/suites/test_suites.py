@@ -12,6 +12,7 @@ from bench.cli.settings import parse_settings
 from bench.execution.device_memory import too_large
 from bench.execution.estimate import estimated_trial_s
 from bench.spec.expand import Cell, expand
+from bench.spec.jit import DeviceType
 from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite, shipped_suites
 from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES, Activation, Initializer
@@ -56,11 +57,20 @@ def test_a_suite_is_named_as_its_file_and_tells_its_reader_what_it_is_for(name: 
 @pytest.mark.parametrize("name", shipped_suites())
 def test_a_suite_compares_every_variant_and_has_blocks_for_an_interval(name: str) -> None:
     suite = load_suite(name)
-    plan = make_plan(suite)
-    compared = {i for p in plan.pairs for i in (p.variant_id, p.baseline_id)}
-    assert {cell.id for cell in expand(suite)} == compared
+    for device in get_args(DeviceType):
+        plan = make_plan(suite, device)
+        compared = {i for p in plan.pairs for i in (p.variant_id, p.baseline_id)}
+        assert {cell.id for cell in plan.cells} == compared
     # Two repeats give an interval of one degree of freedom, which says next to nothing.
     assert suite.blocks >= 3 or name == "smoke"
+
+
+@pytest.mark.parametrize("name", shipped_suites())
+def test_no_label_of_a_suite_vanishes_on_either_kind_of_device(name: str) -> None:
+    suite = load_suite(name)
+    labels = {listed["label"] for listed in suite.variants if "label" in listed}
+    for device in get_args(DeviceType):
+        assert labels <= {cell.label for cell in expand(suite, device)}
 
 
 @pytest.mark.parametrize("name", SUITES)

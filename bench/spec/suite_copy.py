@@ -1,0 +1,35 @@
+"""A shipped suite copied to a file of one's own, to be edited.
+
+Usage:
+    copy_shipped("quick", Path("mine.toml"), "trainbench 0.1.0")
+"""
+
+import json
+import tomllib
+from pathlib import Path
+
+from bench.errors import SuiteError
+from bench.spec.suggestion import nearest
+from bench.spec.suite import parse_suite, shipped_suites, suite_file
+
+
+def copy_shipped(name: str, path: Path, origin: str) -> None:
+    """Write the shipped suite ``name`` to ``path``, its first line a comment that names ``origin``.
+
+    The copy is named after its file, so that its runs are not taken for the shipped suite's.
+    Raises SuiteError where there is no such suite, where ``path`` is taken or cannot be written,
+    or where its name cannot be a suite's.
+    """
+    if name not in (shipped := shipped_suites()):
+        raise SuiteError(f"no shipped suite '{name}'{nearest(name, shipped)}")
+    text = suite_file(name).read_text(encoding="utf-8")
+    text = text.replace(f'name = "{name}"', f"name = {json.dumps(path.stem)}", 1)
+    parse_suite(tomllib.loads(text), str(path))
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(f"# Copied from the suite {name} of {origin}.\n{text}")
+    except FileExistsError:
+        raise SuiteError(f"{path}: already exists: choose another file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SuiteError(f"{path}: cannot be written: {reason}: choose another file") from None

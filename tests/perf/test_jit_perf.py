@@ -1,0 +1,75 @@
+"""What XLA makes of a training step on this machine's CPU, network by network.
+
+    make perf ARGS='-k jit'
+
+Prints the rows of the table in ``bench/spec/jit.py`` and judges none of them. Each cell is a
+program of its own on synthetic images, timed after its cold start; the least of several epochs
+counts, since whatever else runs only adds to it.
+"""
+
+import os
+import time
+from typing import Any, get_args
+
+import pytest
+
+from bench.measure.host import usable_cores
+from bench.spec.jit import Jit
+from bench.training import runtime
+from tests.training_made import make_program, variant_of
+
+pytestmark = [pytest.mark.perf, pytest.mark.timeout(1800)]
+
+IMAGES: dict[str, Any] = {
+    "dataset": "synthetic",
+    "shape": (28, 28, 1),
+    "examples": 8192,
+    "augment": "never",
+}
+COLOURED: dict[str, Any] = {**IMAGES, "shape": (32, 32, 3)}
+OWN = "tests.perf.networks"
+NETWORKS: dict[str, dict[str, Any]] = {
+    "mlp": {**IMAGES, "global_batch_size": 32, "max_steps": 256},
+    "convnet": {
+        **IMAGES,
+        "workload": "convnet",
+        "hidden": (100,),
+        "global_batch_size": 128,
+        "max_steps": 8,
+    },
+    "resnet50": {**COLOURED, "workload": "resnet50", "global_batch_size": 8, "max_steps": 4},
+    "depthwise": {
+        **IMAGES,
+        "workload": f"{OWN}:depthwise",
+        "global_batch_size": 64,
+        "max_steps": 8,
+    },
+    "attention": {
+        **IMAGES,
+        "workload": f"{OWN}:attention",
+        "global_batch_size": 64,
+        "max_steps": 16,
+    },
+}
+LEAST_S, LEAST_EPOCHS = 5.0, 3
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_step_with_each_jit(network: str, capsys: pytest.CaptureFixture[str]) -> None:
+    step_s = {jit: _step_s(network, jit) for jit in get_args(Jit)}
+    cells = ", ".join(f'"{jit}": {seconds:.2e}' for jit, seconds in step_s.items())
+    with capsys.disabled():
+        print(f'\n"{network}": {{{cells}}},')
+
+
+def _step_s(network: str, jit: Jit) -> float:
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    variant = variant_of(**NETWORKS[network], jit=jit)
+    runtime.configure(variant, usable_cores())
+    program = make_program(variant).program
+    program.cold_start()
+    started, found = time.perf_counter(), list[float]()
+    while len(found) < LEAST_EPOCHS or time.perf_counter() - started < LEAST_S:
+        epoch = program.run_epoch(len(found))
+        found.append(epoch.epoch_s / epoch.steps)
+    return min(found)
