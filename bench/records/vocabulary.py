@@ -18,24 +18,29 @@ _AXES = {
     *(word for field in Variant.model_fields.values() for word in choices_of(field.annotation)),
 }
 _REASONS = """
-a aborted accuracy after all allocate allocating allocator an and any are as asked at axis bad
-batch be because been before behind belongs blank block bound bytes cache cards case cause change
-changed choice choices chosen cluster code communicate compile compiled compiles completed
-computation compute computes core cores could counted counts cpu crashed cuda cudnn data dataset
-default deterministic device devices did died differ different disk diverged do does dtype ended
-ends epoch epochs error errors exhausted failed failure fewer file files finite folder for found
-free from full function gave gemm gib given go goes gpu gpus gradient gradients graph group had has
-have held hidden host implemented in inf infinity input instances interrupted invalid is it its
-kept kernel kernels kill killed l2 large last layer layers least left left-out less library limit
-limited local log looked loss lost low lower machine many matmul may mean memory mib mig module
-more mps must nan nans nccl needs network never no node nodes none norm not nothing number of on
-one only oom op operation optimizer or other others out output outside owner part peers permission
-pid placement port process processes progress raise raised ran rank ray resource_exhausted room run
-running runs said same says seen sees set shape shapes signal since size skips slow so space
-started status step steps still stopped strategy such supported system tensor tensorflow test than
-that the their them there they this time times to too trained training trial try type unknown unset
-unsupported until up used user uses value values variable variables variant want was watched
-weights were what when where which while widths with without worker workers working would write xla
+a aborted accuracy after again all allocate allocating allocator already an and any are as asked at
+axis bad batch batch_size be because been before behind belongs between blank block bound bytes
+cache cards case cause change changed choice choices chosen cluster code communicate compile
+compiled compiles completed computation compute computes connect connection core cores could
+counted counts cpu crashed cuda cudnn cut data dataset default deterministic device devices did
+died differ different disk diverged do does dtype each ended ends enough epoch epochs error errors
+every exhausted failed failure few fewer file files finite first folder for found free from full
+function gave gemm gib given go goes gpu gpus gradient gradients graph group had has have heard
+held hidden host implemented in inf infinity input instances interrupted invalid ioerror is it its
+kept kernel kernels kill killed l2 large last layer layers least left less library limit limited
+local log looked loss lost low lower machine made make making many matmul may mean memory mib mig
+module more mps must nan nans nccl need needed needs network never new no node nodes none norm not
+nothing number of old on one only oom op open opened operation optimizer or other others out
+outofmemory output outside own owner part peers permission pid placement placement_timeout_s port
+process processes progress raise raised ran rank ray reach reached read reading reason receive
+received refused replica replicas reset resource_exhausted retry room run running runs said same
+says second seconds seen sees send sent set shape shapes shell signal since size skip skipped skips
+slow so space stall_timeout_s started status step steps still stopped strategy such supported
+system tensor tensorflow test than that the their them there they this time timed timeout times to
+too total traced tracing trained training trial trial_timeout_s try type unknown unset unsupported
+until up used user uses value values variable variables variant want was watched weights were what
+when where which while widths window windows with without worker workers working would write
+writing written wrong xla
 """
 REASON_WORDS = frozenset({*_AXES, *_REASONS.split()})
 SYSTEM_WORDS = re.compile(
