@@ -104,6 +104,7 @@ def _environments(names: Pseudonyms, value: Mapping[str, Any]) -> dict[str, Any]
 def _suite_s_words(info: _Plain) -> Iterator[str]:
     suite = info["suite"]
     yield from itertools.chain(_WORDS, shipped_suites(), info["labels"], info["labels"].values())
+    yield from (suite["name"], f"{suite['name']}.toml")
     for key, values in _settings(suite):
         for value in values:
             yield f"{key}={value}"
