@@ -12,7 +12,7 @@ whatever ends the run.
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +32,7 @@ from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, LeftOut, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.jit import DeviceType
+from bench.spec.norms import meant_otherwise
 from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere
 from bench.spec.suite import Suite, first_difference, parse_suite
 from bench.spec.variant import Variant
@@ -110,6 +111,7 @@ def run_plan(
         pending = ledger.pending(plan)
         if not pending:
             return Outcome(folder, ledger.statuses, len(plan.trials))
+        ledger.check_meanings(pending)
         check_workloads(trial for block in pending for trial in block.trials)
     told = _Told()
 
@@ -228,11 +230,14 @@ class _Ledger:
         self._attempts: dict[str, int] = {}
         self.statuses: dict[str, Status] = {}
         self.pruning = Pruning()
+        self._without_norm_values: set[str] = set()
         for raw in folder.raw_records():
             try:
                 trial_id = raw["trial"]["trial_id"]
                 self._attempts[trial_id] = raw["attempt"]
                 self.statuses[trial_id] = raw["status"]
+                if raw["resolved"].get("norm_layers") and "norm_values" not in raw["resolved"]:
+                    self._without_norm_values.add(raw["trial"]["variant_id"])
                 if raw["status"] == "out_of_memory":
                     self.pruning.learn(Variant.model_validate(raw["trial"]["variant"]))
             except (KeyError, TypeError, ValueError):
@@ -251,6 +256,17 @@ class _Ledger:
             for block in plan.blocks
         )
         return tuple(block for block in left if block.trials)
+
+    def check_meanings(self, pending: Iterable[Block]) -> None:
+        """SuiteError where a variant that is to go on has records of other norms."""
+        variants = {t.variant_id: t.variant for block in pending for t in block.trials}
+        for variant_id in sorted(self._without_norm_values & variants.keys()):
+            if meant_otherwise(variants[variant_id]):
+                raise SuiteError(
+                    f"{self._folder.path}: an older version ran norm "
+                    f"'{variants[variant_id].norm}' there, over other values than today's: choose "
+                    "another --out"
+                )
 
     def keep(self, record: TrialRecord, invocation: int) -> TrialRecord:
         """Number an attempt, write it, and remember how it ended."""

@@ -24,6 +24,10 @@ class CannotRun(Exception):  # noqa: N818 (it is an answer, not an error)
     """TensorFlow refused the program; the message is its reason."""
 
 
+class WorkloadError(Exception):
+    """A workload of the user's own that cannot be imported, or does not keep to its contract."""
+
+
 def outcome_of(error: BaseException) -> tuple[Status, str]:
     """The status of a trial that ``error`` ended, and the reason in one line."""
     said = _first_reason(str(error)) if isinstance(error, tf.errors.OpError) else str(error)

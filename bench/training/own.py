@@ -25,16 +25,13 @@ from bench.spec.problem import shown
 from bench.spec.suggestion import nearest
 from bench.spec.variant import Variant
 from bench.training.layers import Layers
+from bench.training.outcome import WorkloadError
 
 _Tensor = Any
 
 NETWORK_AXES = ("hidden", "depth", "filters", "initializer", "activation", "norm", "batch_norm")
 """What acts through a network that is built with it, and not otherwise."""
 _DIGITS = 10
-
-
-class WorkloadError(Exception):
-    """A workload of the user's own that cannot be imported, or does not keep to its contract."""
 
 
 def own_features(name: str, layers: Layers, images: _Tensor) -> _Tensor:

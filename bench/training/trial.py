@@ -26,6 +26,7 @@ from bench.training.flops import flops_of, has_convolutions
 from bench.training.health import Health
 from bench.training.kernels import check_kernels
 from bench.training.models import build_model, count_parameters, norm_settings
+from bench.training.norm_values import norm_values
 from bench.training.optimizer import Update
 from bench.training.outcome import outcome_of
 from bench.training.own import workload_source
@@ -150,7 +151,8 @@ class _Session:
         self.resolved["has_convolutions"] = has_convolutions(passes)
         self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
         self.resolved["compiled"] = program.step.compiled
-        self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))
+        self.resolved.update(norm_settings(model), **norm_values(variant, model))
+        self.resolved.update(_of_epochs(variant, feed), **update.settings())
         return program, Evaluator(variant, model), update, model
 
     def _train(

@@ -9,7 +9,8 @@ import keras
 import pytest
 
 from bench.training.models import build_model, norm_settings
-from bench.training.own import WorkloadError, workload_source
+from bench.training.outcome import WorkloadError
+from bench.training.own import workload_source
 from tests.training_made import small, train_fresh
 
 OUTSIDE = Path(__file__).parents[1] / "outside"
