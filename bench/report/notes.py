@@ -239,8 +239,8 @@ def _norms(remark: NormRemark) -> str:
             "group norm had one value a group, and put out a constant."
         )
     return (
-        f"{remark.constant} of {plural(remark.norms, 'norm')} put out a constant, since their means "
-        "are of one value each: use a larger batch for each replica, or wider layers."
+        f"{remark.constant} of {plural(remark.norms, 'norm')} put out a constant, "
+        "their means being of one value each: use a larger batch for each replica, or wider layers."
     )
 
 

@@ -34,7 +34,7 @@ INITIALIZERS: dict[str, Callable[[int], Any]] = {
 }
 
 
-class ImageLayerNormalization(keras.layers.GroupNormalization):
+class ImageLayerNormalization(keras.layers.GroupNormalization):  # type: ignore[misc]
     """Layer norm over rows, columns and channels of each image, with a scale for each channel."""
 
     def __init__(self, dtype: Any = None) -> None:

@@ -16,6 +16,8 @@ from bench.training.refusal import is_broken_installation
 
 _OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
 _HEADINGS = ("Graph execution", "Detected at", "Exception encountered", "<stack traces")
+_KERAS_ARGUMENTS = "\n\nArguments received by "
+"""What Keras adds to what a layer raises: a line for each tensor."""
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _MAX_REASON = 500
 
@@ -30,7 +32,8 @@ class WorkloadError(Exception):
 
 def outcome_of(error: BaseException) -> tuple[Status, str]:
     """The status of a trial that ``error`` ended, and the reason in one line."""
-    said = _first_reason(str(error)) if isinstance(error, tf.errors.OpError) else str(error)
+    text = _COLOUR.sub("", str(error)).partition(_KERAS_ARGUMENTS)[0]
+    said = _first_reason(text) if isinstance(error, tf.errors.OpError) else text
     reason = one_line(f"{type(error).__name__}: {said}")
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or _says_memory(error):
         return "out_of_memory", reason

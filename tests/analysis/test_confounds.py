@@ -115,3 +115,15 @@ def test_how_nccl_sums_follows_from_the_devices_alone() -> None:
     near, far = ({**PLAIN, "nccl_transport": ways} for ways in (["P2P/NVL"], ["NET/Socket"]))
     assert confounds({"placement"}, near, far) == ()
     assert confounds({"norm"}, near, far) != ()
+
+
+def test_what_a_norm_s_means_are_over_follows_from_sizes_and_confounds_all_else() -> None:
+    ours, theirs = ({**NORMED, "norm_values": [n, 8], "norm_groups": [1, 1]} for n in (784, 16))
+    for axis in ("norm", "hidden", "filters", "depth", "shape", "dataset", "workload"):
+        assert confounds({axis}, ours, theirs) == ()
+    values = (Confound("norm_values", [784, 8], [16, 8]),)
+    assert confounds({"activation"}, ours, theirs) == values
+    for axis in ("global_batch_size", "synchronized", "replicas"):
+        assert confounds({axis}, ours, theirs) == ()
+    older = {key: ours[key] for key in NORMED}
+    assert len(confounds({"activation"}, ours, older)) == 2

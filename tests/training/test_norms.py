@@ -19,13 +19,13 @@ from bench.training.outcome import WorkloadError
 from bench.training.precision import PRECISIONS
 from tests.training_made import small
 
-NORMS = ("LayerNormalization", "GroupNormalization")
+NORMS = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
 
 
 def outputs(norm: str, **asked: Any) -> list[np.ndarray]:
     """What the norms of a network put out for some images, in float64."""
     model = build_model(small(norm=norm, precision="float64", **asked), (4, 4, 1), 5, seed=1)
-    normed = [layer.output for layer in model.layers if type(layer).__name__ in NORMS]
+    normed = [layer.output for layer in model.layers if isinstance(layer, NORMS)]
     images = np.random.default_rng(3).uniform(0, 1, (6, 4, 4, 1))
     return [out.numpy() for out in keras.Model(model.inputs[0], normed)(images)]
 
