@@ -57,13 +57,17 @@ def run(
     """
     from bench.analysis.frame import write_tables
     from bench.execution.executors import make_executor
+    from bench.execution.own_folder import modules_beside
     from bench.execution.session import open_folder, run_plan
     from bench.execution.watch import Silent
 
     if resume and out is None:
         raise UsageError("resuming needs the run folder: give it by --out")
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
-    runner = make_executor(executor, address, device) if isinstance(executor, str) else executor
+    if isinstance(executor, str):
+        runner = make_executor(executor, address, device, modules_beside(suite))
+    else:
+        runner = executor
     folder = open_folder(Path(out or new_path(suite)), suite, resume=resume)
     with folder.locked():
         try:
@@ -93,10 +97,12 @@ def run_on_cluster(
     options: Sequence[str] = (),
     *,
     resume: bool = False,
+    modules: Sequence[Path] = (),
 ) -> RunResult:
     """Start the cluster of a launcher's file, run a suite there, bring its folder to ``out``.
 
-    ``suite`` is a shipped name or a file, ``options`` are further ones of ``bench run``. Raises
+    ``suite`` is a shipped name or a file, ``options`` are further ones of ``bench run``,
+    ``modules`` files and packages beside the suite's file that its workloads are in. Raises
     UsageError where the cluster cannot be had, DataError where nothing comes back. The cluster
     is left running.
     """
@@ -110,7 +116,7 @@ def run_on_cluster(
         options = [*options, "--resume"]
     elif out.exists():
         raise ResourceError(f"{out}: already exists: choose another --out")
-    code = launch(cluster, suite, out, options)
+    code = launch(cluster, suite, out, options, modules)
     records = RunFolder.open(out).raw_records()
     statuses = {record["trial"]["trial_id"]: record["status"] for record in records}
     return RunResult(out, statuses, succeeded=code == 0)

@@ -46,6 +46,7 @@ def run(
     from bench.api import new_path, run_on_cluster
     from bench.errors import UsageError
     from bench.execution.device_kind import device_here
+    from bench.execution.own_folder import modules_beside
     from bench.report.listing import lost_lines
     from bench.report.progress import progress
 
@@ -58,7 +59,8 @@ def run(
             if address or executor != "ray":
                 raise UsageError("--cluster starts a Ray of its own: leave --address, --executor")
             there = _words(changes, only, blocks, device, retries, prune_oom)
-            result = run_on_cluster(cluster, suite, path, there, resume=resume)
+            modules = modules_beside(asked)
+            result = run_on_cluster(cluster, suite, path, there, resume=resume, modules=modules)
         else:
             # Ray prints what befalls its workers to stdout, which is for results.
             with contextlib.redirect_stdout(sys.stderr), progress() as observer:

@@ -64,11 +64,13 @@ def plan(
     """Show what a suite would run, and guess the time."""
     from bench.execution.device_kind import device_here
     from bench.execution.estimate import estimator_for
+    from bench.execution.own import check_workloads
     from bench.report.listing import plan_json, plan_text
     from bench.spec.plan import make_plan
 
     asked, planned_for = asked_suite(suite, changes, blocks, only), device_here(device)
     planned = make_plan(asked, planned_for.type)
+    check_workloads(planned.trials, asked)
     estimator = estimator_for(planned_for, {cell.id: cell.variant for cell in planned.cells})
     text = plan_json if as_json else plan_text
     say(text(asked, planned, estimator))

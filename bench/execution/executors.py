@@ -1,5 +1,7 @@
 """The executors by name; each is imported only when it is asked for."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from bench.errors import UsageError
@@ -7,16 +9,20 @@ from bench.execution.executor import Executor
 
 
 def make_executor(
-    name: str, address: str | None = None, device: Literal["auto", "cpu", "gpu"] = "auto"
+    name: str,
+    address: str | None = None,
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    modules: Sequence[Path] = (),
 ) -> Executor:
     """The executor called ``name``: ray, inprocess or simulated.
 
+    ``modules`` are files and packages beside the suite's file that workers import.
     UsageError for another, and for an address or a device that it cannot act on.
     """
     if name == "ray":
         from bench.execution.ray_executor import RayExecutor
 
-        return RayExecutor(address, device)
+        return RayExecutor(address, device, modules)
     if name in ("inprocess", "simulated") and (address is not None or device != "auto"):
         raise UsageError(f"--address and --device are for the executor ray, not for {name}")
     if name == "inprocess":

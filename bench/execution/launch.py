@@ -29,10 +29,17 @@ _INTERRUPTED = 130
 _CLOSING_S = 30.0
 
 
-def launch(config: Path, suite: str, out: Path, options: Sequence[str] = ()) -> int:
+def launch(
+    config: Path,
+    suite: str,
+    out: Path,
+    options: Sequence[str] = (),
+    modules: Sequence[Path] = (),
+) -> int:
     """Start ``config``'s cluster, run ``suite`` on it, and bring its run folder back to ``out``.
 
-    ``options`` are further ones of ``bench run``. Returns its exit code, 0 or, where trials
+    ``options`` are further ones of ``bench run``; ``modules``, files and packages, are sent along
+    with the suite's file. Returns its exit code, 0 or, where trials
     failed, 5; the results are brought back whatever it is. ResourceError where the cluster
     cannot be had, DataError where nothing comes back. The cluster is left running.
     """
@@ -48,6 +55,10 @@ def launch(config: Path, suite: str, out: Path, options: Sequence[str] = ()) -> 
     )
     if file.is_file():
         _ray(["rsync-up", str(config), suite, f"{HOME}/suites/{file.name}"], "no suite was sent")
+    for module in modules:
+        end = "/" if module.is_dir() else ""
+        there_too = f"{HOME}/suites/{module.name}{end}"
+        _ray(["rsync-up", str(config), f"{module}{end}", there_too], f"{module} was not sent")
     if out.exists():
         _ray(["rsync-up", str(config), f"{out}/", f"{there}/"], f"{out} was not sent")
     try:

@@ -16,6 +16,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -59,12 +60,19 @@ _GPU_FREE_S = 60.0
 
 
 class RayExecutor:
-    """An executor on the cluster at ``address``, or on this machine where that is None."""
+    """An executor on the cluster at ``address``, or on this machine where that is None.
+
+    ``modules`` are the files and packages beside the suite's file that trials import: a cluster is
+    sent them.
+    """
 
     name = "ray"
 
-    def __init__(self, address: str | None = None, device: Device = "auto") -> None:
+    def __init__(
+        self, address: str | None = None, device: Device = "auto", modules: Sequence[Path] = ()
+    ) -> None:
         self._address, self._device = address, device
+        self._modules = tuple(modules)
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
         self._hidden: LeftOut | None = None
         self._load: str | None = None
@@ -76,7 +84,7 @@ class RayExecutor:
         with contextlib.ExitStack() as stack:
             # Before Ray starts, which is busy as it does.
             self._load = load_warning(usable_cores()) if self._address is None else None
-            kind = stack.enter_context(connection(self._address, self._local_gpus))
+            kind = stack.enter_context(connection(self._address, self._local_gpus, self._modules))
             stack.callback(self._forget)
             seen = {} if self._device == "cpu" else look_at_nodes(self._logical)
             self._quarantine = Quarantine(seen)
@@ -171,7 +179,7 @@ class RayExecutor:
         """
         attempts: dict[str, int] = {}
         baselines = self._quarantine.baselines
-        allotment = Allotment(0, self._logical, baselines, _free_timeout_s(limits))
+        allotment = Allotment(0, self._logical, baselines, _free_timeout_s(limits), self._modules)
 
         def open_lane(block: Block, reservation: Reservation) -> Lane:
             data_of, board = self._shelf.reference, self._board
@@ -183,7 +191,7 @@ class RayExecutor:
         for warning in [*filter(None, [self._load]), *self._quarantine.warnings]:
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
-        check_on_nodes(fleet.trials, on_each_node)
+        check_on_nodes(fleet.trials, on_each_node, self._modules)
         if self._cluster.has_gpus:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
         self._shelf.stock(fleet.trials)

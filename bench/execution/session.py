@@ -25,6 +25,7 @@ from bench.execution.estimate import Estimator
 from bench.execution.executor import Event, Executor, Expected, Limits, Warned
 from bench.execution.interrupt import held_back
 from bench.execution.own import check_workloads
+from bench.execution.own_folder import importable, modules_beside
 from bench.execution.prune import Pruning
 from bench.execution.run_history import measured_times, recent_runs
 from bench.measure.environment import environment
@@ -73,7 +74,7 @@ def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
     there is none on any, or where the module of a workload is not here.
     """
     if not resume:
-        check_workloads(plan_anywhere(suite).trials)
+        check_workloads(plan_anywhere(suite).trials, suite)
         info = RunInfo(suite=suite.model_dump(mode="json"), pairs=(), trial_ids=())
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)
@@ -99,8 +100,8 @@ def run_plan(
     A new run is planned once the executor knows its devices; a later call keeps that plan's
     variants. With ``prune_oom``, batches larger than one that was out of memory are not tried.
 
-    Raises SuiteError where the module of a workload is not here, StorageError where a record
-    cannot be kept. KeyboardInterrupt passes through, once the executor has given the records of
+    Raises SuiteError where the module or the function of a workload is not here, StorageError
+    where a record cannot be kept. KeyboardInterrupt passes through, once the executor has given the records of
     what it was running.
     """
     started = time.perf_counter()
@@ -112,14 +113,14 @@ def run_plan(
         if not pending:
             return Outcome(folder, ledger.statuses, len(plan.trials))
         ledger.check_meanings(pending)
-        check_workloads(trial for block in pending for trial in block.trials)
+        check_workloads((t for block in pending for t in block.trials), suite)
     told = _Told()
 
     def on_event(event: Event) -> None:
         told.note(event)
         observer.event(event)
 
-    with executor:
+    with importable(modules_beside(suite)), executor:
         plan = plan or make_plan(suite, "gpu" if executor.uses_gpus else "cpu")
         pending = ledger.pending(plan)
         limits = _limits(suite, retries, ledger.pruning if prune_oom else None)

@@ -17,6 +17,7 @@ from bench.execution.autotuning import share_autotuning
 from bench.execution.board import posting
 from bench.execution.device_fitness import Allotment, Taken, Unfit, take_over
 from bench.execution.gpu_cache import set_cache
+from bench.execution.own_folder import make_importable
 from bench.execution.ports import free_port
 from bench.execution.remains import own_log, remains
 from bench.execution.visibility import assigned, show_only
@@ -109,6 +110,7 @@ class Worker:
         not_cached = set_cache(os.environ) if taken.uuids else None
         given = variables(dict(os.environ))
         autotuned, not_kept = share_autotuning(taken.uuids)
+        make_importable(self._allotment.modules)
         import_started = time.perf_counter()
         from bench.training.nccl_log import nccl_log
         from bench.training.pulse import Pulse

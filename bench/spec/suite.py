@@ -75,11 +75,17 @@ class Suite(BaseModel):
     or what labels and ids begin with."""
 
     _source: str = PrivateAttr("")
+    _folder: Path | None = PrivateAttr(None)
 
     @property
     def timing(self) -> Timing:
         """How its trials time their epochs."""
         return Timing(warmup_s=self.warmup_s, min_timing_s=self.min_timing_s)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its file is; None for a shipped suite, and for one that has no file."""
+        return self._folder
 
     @property
     def source(self) -> str:
@@ -119,7 +125,10 @@ def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = Non
             content = changed(content, key, value, Suite.model_fields)
     except ValueError as error:
         raise SuiteError(f"--set: {error}") from None
-    return parse_suite(content, f"{source} as the command line has it" if changes else source)
+    suite = parse_suite(content, f"{source} as the command line has it" if changes else source)
+    if str(name_or_path) not in shipped_suites():
+        suite._folder = Path(name_or_path).resolve().parent
+    return suite
 
 
 def parse_suite(content: Mapping[str, Any], source: str = "") -> Suite:

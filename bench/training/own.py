@@ -90,23 +90,26 @@ def place_in_workload(error: BaseException, variant: Variant) -> str | None:
 
 
 def _files(variant: Variant) -> list[tuple[Path, Path]]:
-    """The Python files of a workload's package, each by its path within it and as it is read."""
+    """The Python files of a workload's package, each by its path within it and on this machine."""
     package = variant.workload.partition(":")[0].partition(".")[0]
-    spec = importlib.util.find_spec(package) if variant.has_own_workload else None
+    try:
+        spec = importlib.util.find_spec(package) if variant.has_own_workload else None
+    except ValueError:  # such as __main__, which has no place
+        spec = None
     if spec is None:
         return []
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    files = sorted((file.relative_to(f), file) for f in folders for file in f.rglob("*.py"))
-    if not files and Path(spec.origin or "").is_file():
-        files = [(Path(), Path(spec.origin or ""))]
-    return files
+    if folders:
+        return sorted((file.relative_to(f), file) for f in folders for file in f.rglob("*.py"))
+    file = Path(spec.origin or "")
+    return [(Path(file.name), file)] if file.is_file() else []
 
 
 def _imported(name: str) -> Callable[[Layers, _Tensor], _Tensor]:
     path, _, function = name.partition(":")
     try:
         module = importlib.import_module(path)
-    except ImportError as error:
+    except (ImportError, SystemExit) as error:
         raise WorkloadError(
             f"workload {name} cannot be imported on {socket.gethostname()} ({error}): "
             "install its package on every node"
