@@ -68,6 +68,7 @@ AGREE: dict[str, tuple[dict[str, Any], float]] = {
     "tfdata": ({**LONG, "norm": "bn_pre", "pipeline": "tfdata"}, 1e-12),
     "tfrecord": ({**LONG, "norm": "layer", "pipeline": "tfrecord"}, 1e-12),
     "compiled": ({**LONG, "norm": "layer", "jit": "step"}, 1e-12),
+    "penalties": ({**LONG, "workload": "tests.penalised:net", "clip": "norm", "jit": "step"}, 1e-12),
     **{
         f"{precision}, {clip}": ({**TEN_STEPS, **settings, "precision": precision}, tolerance)
         for precision, tolerance in TOLERANCE.items()
