@@ -32,10 +32,9 @@ def check_workloads(trials: Iterable[Trial], suite: Suite) -> None:
     names, modules = _own(trials), modules_beside(suite)
     _, lacking = absent((names, modules))
     for name in lacking:
-        raise SuiteError(
-            f"{_said(name)} here{_hint(_module(name), names_beside(suite))}: put it beside the "
-            f"suite's file, install it beside bench, {_OR}"
-        )
+        near = difflib.get_close_matches(_module(name), names_beside(suite), n=1, cutoff=0.5)
+        remedy = f"did you mean '{near[0]}'?" if near else _REMEDY
+        raise SuiteError(f"{_said(name)} here: {remedy}")
     with importable(modules):
         for name in names:
             _check_function(name)
@@ -50,7 +49,7 @@ def check_on_nodes(
     names = _own(trials)
     for node, lacking in ask(absent, (names, modules)) if names else ():
         for name in lacking:
-            raise ResourceError(f"{_said(name)} on node {node}: install it there, {_OR} of Ray")
+            raise ResourceError(f"{_said(name)} on node {node}: {_REMEDY_THERE}")
 
 
 def absent(asked: Asked) -> Absent:
@@ -106,7 +105,11 @@ def _check_function(name: str) -> None:
         )
 
 
-_OR = "or name its folder in PYTHONPATH"
+_REMEDY = (
+    "put it beside the suite's file, install it beside bench on every node, or name its folder in "
+    "PYTHONPATH"
+)
+_REMEDY_THERE = "install it there, or name its folder in PYTHONPATH of Ray"
 
 
 def _own(trials: Iterable[Trial]) -> list[str]:
@@ -120,8 +123,3 @@ def _module(name: str) -> str:
 
 def _said(name: str) -> str:
     return f"workload '{name}': there is no module '{_module(name)}'"
-
-
-def _hint(word: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
-    return f": did you mean '{close[0]}'?" if close else ""

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bench.errors import UsageError
-from bench.execution.launch import planned_nodes, remote_command
+from bench.execution import launch as launcher
+from bench.execution.launch import HOME, launch, planned_nodes, remote_command
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 
@@ -133,3 +135,28 @@ def test_nothing_runs_where_nodes_are_missing(head: Path) -> None:
     _, calls = _called(head, "smoke")
     assert "bench" not in calls
     assert int((head / "trainbench/runs/mine.code").read_text()) == 2
+
+
+@pytest.mark.usefixtures("in_source")
+def test_modules_go_along_with_the_suite_s_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def ray(words: Sequence[str], *_: object, **__: object) -> bool:
+        asked.append(list(words))
+        return True
+
+    monkeypatch.setattr(launcher, "_ray", ray)
+    monkeypatch.setattr(launcher, "_bring_back", lambda *_: 0)
+    suite, file, package = (tmp_path / name for name in ("mine.toml", "mine.py", "nets"))
+    suite.touch()
+    package.mkdir()
+    config = CLUSTERS / "local.yaml"
+    launch(config, str(suite), tmp_path / "run", modules=[file, package])
+    sent = [words[2:] for words in asked if words[0] == "rsync-up"]
+    assert sent == [
+        [str(suite), f"{HOME}/suites/mine.toml"],
+        [str(file), f"{HOME}/suites/mine.py"],
+        [f"{package}/", f"{HOME}/suites/nets/"],
+    ]
