@@ -41,8 +41,8 @@ def connection(
     """Connect this process to Ray for the block, and leave its variables as they were.
 
     ``gpus`` names those of this machine for a Ray of its own; ``modules`` are sent along to one at
-    ``address``. UsageError (a ResourceError among
-    them) where there is none to be had, or where the caller's cannot run trials.
+    ``address``. UsageError (a ResourceError among them) where there is none to be had, or where
+    the caller's cannot run trials.
     """
     if client.ray.is_connected():
         raise UsageError(

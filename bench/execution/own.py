@@ -7,7 +7,6 @@ Usage:
 Found without being imported: the driver must not load TensorFlow, which takes the GPUs.
 """
 
-import difflib
 import importlib.util
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -17,8 +16,8 @@ from pathlib import Path
 from bench.errors import ResourceError, SuiteError
 from bench.execution.own_folder import importable, modules_beside, names_beside
 from bench.execution.own_source import names_of
-from bench.spec.axis import nearest
 from bench.spec.plan import Trial
+from bench.spec.suggestion import near_misses, nearest
 from bench.spec.suite import Suite
 
 Absent = tuple[str, list[str]]
@@ -32,7 +31,7 @@ def check_workloads(trials: Iterable[Trial], suite: Suite) -> None:
     names, modules = _own(trials), modules_beside(suite)
     _, lacking = absent((names, modules))
     for name in lacking:
-        near = difflib.get_close_matches(_module(name), names_beside(suite), n=1, cutoff=0.5)
+        near = near_misses(_module(name), names_beside(suite))
         remedy = f"did you mean '{near[0]}'?" if near else _REMEDY
         raise SuiteError(f"{_said(name)} here: {remedy}")
     with importable(modules):

@@ -101,8 +101,8 @@ def run_plan(
     variants. With ``prune_oom``, batches larger than one that was out of memory are not tried.
 
     Raises SuiteError where the module or the function of a workload is not here, StorageError
-    where a record cannot be kept. KeyboardInterrupt passes through, once the executor has given the records of
-    what it was running.
+    where a record cannot be kept. KeyboardInterrupt passes through, once the executor has given
+    the records of what it was running.
     """
     started = time.perf_counter()
     ledger = _Ledger(folder)

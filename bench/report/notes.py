@@ -227,20 +227,23 @@ def of_summary(summary: Summary) -> Iterator[Note]:
         )
 
 
-def _norms(remark: NormRemark) -> str:
+def _norms(remark: NormRemark) -> Note:
     if remark.older == "layer":
-        return (
+        return Note(
+            "older_layer_norm",
             "Recorded by an older version: layer norm was over the channels of each place alone, "
-            "a constant where there is one channel."
+            "a constant where there is one channel.",
         )
     if remark.older:
-        return (
+        return Note(
+            "older_group_norm",
             "Recorded by an older version: where a dense layer or the input has 32 units or fewer, "
-            "group norm had one value a group, and put out a constant."
+            "group norm had one value a group, and put out a constant.",
         )
-    return (
-        f"{remark.constant} of {plural(remark.norms, 'norm')} put out a constant, "
-        "their means being of one value each: use a larger batch for each replica, or wider layers."
+    return Note(
+        "constant_norms",
+        f"{remark.constant} of {plural(remark.norms, 'norm')} put out a constant, since their "
+        "means are of one value: use a larger batch for each replica, or wider layers.",
     )
 
 
