@@ -22,7 +22,9 @@ from bench.errors import ResourceError
 from bench.execution.device_kind import device_here
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Warned
 from bench.execution.gpu_cache import set_cache
+from bench.execution.inherited import check_conflicts, check_thread_variables, inherited_here
 from bench.execution.prune import not_run
+from bench.execution.worker_variables import set_worker_variables
 from bench.measure.environment import environment, variables
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import peak_rss_bytes, usable_cores
@@ -38,6 +40,7 @@ class InProcessExecutor:
     lanes = 1
 
     def __enter__(self) -> Self:
+        check_conflicts(inherited_here())
         return self
 
     def __exit__(
@@ -72,9 +75,11 @@ class InProcessExecutor:
     ) -> Generator[TrialRecord, None, None]:
         """Train each trial in turn; time limits cannot be kept without a process of its own.
 
-        DatasetError, before the first, where real data cannot be had.
+        Before the first, DatasetError where real data cannot be had, ResourceError where trials
+        cannot have their threads.
         """
         trials = [trial for block in blocks for trial in block.trials]
+        threads = _threads(trials)
         for variant in real_variants(trial.variant for trial in trials):
             load_arrays(variant)
         gpus = () if os.environ.get("BENCH_LOGICAL_GPUS") == "1" else self.gpus
@@ -82,6 +87,7 @@ class InProcessExecutor:
             os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             if not_cached := set_cache(os.environ):
                 on_event(Warned(not_cached))
+        set_worker_variables(os.environ, threads)
         # What TensorFlow finds as it is imported, by the first of them.
         given = variables(dict(os.environ))
         for trial in trials:
@@ -89,11 +95,28 @@ class InProcessExecutor:
                 yield not_run(trial, reason)
                 continue
             on_event(Started(trial, "this process"))
-            yield from _attempt(trial, on_event, given, gpus)
+            yield from _attempt(trial, on_event, given, gpus, threads)
+
+
+def _threads(trials: Sequence[Trial]) -> int:
+    """How many threads all ``trials`` compute with: a process has one number of them."""
+    inherited, cores = inherited_here(), usable_cores()
+    if any(trial.variant.threads is None for trial in trials):
+        check_thread_variables(inherited, cores)
+    counts = {trial.variant.threads or cores for trial in trials}
+    if len(counts) > 1:
+        raise ResourceError(
+            f"trials ask for {sorted(counts)} threads, and one process cannot change theirs: "
+            "use --executor ray, or one value of threads"
+        )
+    threads = max(counts, default=cores)
+    if threads > cores:
+        raise ResourceError(f"threads {threads} is more than the {cores} cores here: lower threads")
+    return threads
 
 
 def _attempt(
-    trial: Trial, on_event: OnEvent, given: dict[str, str], gpus: Sequence[str]
+    trial: Trial, on_event: OnEvent, given: dict[str, str], gpus: Sequence[str], threads: int
 ) -> Iterator[TrialRecord]:
     finished: list[EpochRecord] = []
 
@@ -102,7 +125,7 @@ def _attempt(
         on_event(EpochEnded(trial.trial_id, epoch))
 
     try:
-        record = _train(trial, on_epoch, gpus)
+        record = _train(trial, on_epoch, gpus, threads)
         record = record.model_copy(update={"resolved": {**record.resolved, "variables": given}})
     except KeyboardInterrupt:
         yield TrialRecord(
@@ -113,13 +136,13 @@ def _attempt(
 
 
 def _train(
-    trial: Trial, on_epoch: Callable[[EpochRecord], None], gpus: Sequence[str]
+    trial: Trial, on_epoch: Callable[[EpochRecord], None], gpus: Sequence[str], threads: int
 ) -> TrialRecord:
     from bench.training.trial import train
 
     started_at, started = utc_now(), time.perf_counter()
     load = functools.partial(load_arrays, trial.variant)
-    record = train(trial, load, usable_cores(), on_epoch, gpus=gpus)
+    record = train(trial, load, threads, on_epoch, gpus=gpus)
     measures = record.measures.model_copy(update={"peak_rss_bytes": peak_rss_bytes()})
     return record.model_copy(
         update={

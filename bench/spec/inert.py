@@ -37,6 +37,8 @@ def inert_keys(variant: "Variant") -> frozenset[str]:
     # auto is left out as well: ids are as they were before there was a choice.
     if silent or variant.all_reduce == "auto":
         inert.add("all_reduce")
+    if variant.threads is None:
+        inert.add("threads")  # as ids were before there was a choice
     if variant.workers == 1:
         inert.add("placement")
     if variant.inputs == "unit":
