@@ -53,6 +53,14 @@ def python_checks(facts: _Facts) -> list[Check]:
     ]
 
 
+def variables_check(conflict: str | None) -> Check:
+    """Whether a variable or a keras.json contradicts what suites say, as ``conflict`` has it."""
+    if conflict is None:
+        return Check("Variables", "ok", "none that contradicts a suite")
+    found, _, remedy = conflict.rpartition(": ")
+    return Check("Variables", "broken", found, remedy)
+
+
 def machine_checks(facts: _Facts) -> list[Check]:
     """The processor, the memory and the part of it that processes share."""
     cpu, memory = facts["cpu"], facts["memory"]
@@ -162,6 +170,9 @@ def _no_tensorflow(reply: _Facts) -> Check:
     if reply.get("signal") == "SIGILL":
         remedy = "this CPU lacks instructions that its packages need (AVX): use another machine"
         return Check("TensorFlow", "broken", error, remedy)
+    if reply.get("refused_flags"):
+        reason, _, remedy = error.rpartition(": ")
+        return Check("TensorFlow", "broken", reason, remedy)
     if reply.get("timed_out"):
         remedy = "a GPU may hang: see nvidia-smi and dmesg, or try CUDA_VISIBLE_DEVICES=-1"
         return Check("TensorFlow", "broken", error, remedy)

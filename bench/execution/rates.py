@@ -23,6 +23,8 @@ GPU_START_S = 28.0 + GPU_WARMUP_S
 _STEP_S = 2.0e-4
 _NORM_STEP_S = 2.0e-4
 _FLOPS_PER_S = 2.0e11
+_MEASURED_CORES = 2
+"""Of the machine that the CPU's rates were measured on."""
 _CONVOLUTION_TIME = {"none": 1.0, "step": 2.6, "epoch": 125.0}
 """Of a convolutional net on a CPU, by ``jit``, over its time without XLA: three convolutions took
 0.073 s, 0.187 s and 9.1 s an epoch on two cores."""
@@ -82,7 +84,8 @@ def cpu_rates(variant: Variant) -> Rates:
     """The rates of ``variant`` on a CPU."""
     step_s = _STEP_S + (0.0 if variant.norm == "none" else _NORM_STEP_S)
     slower = _CONVOLUTION_TIME[variant.jit] if _convolves(variant) else 1.0
-    return Rates(START_S, step_s, _FLOPS_PER_S / slower, 0.0, "rates")
+    cores = (variant.threads or _MEASURED_CORES) / _MEASURED_CORES
+    return Rates(START_S, step_s, _FLOPS_PER_S * cores / slower, 0.0, "rates")
 
 
 def gpu_rates(name: str, variant: Variant, size: NetworkSize) -> Rates:
