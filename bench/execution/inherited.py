@@ -29,9 +29,9 @@ THREAD_VARIABLES = (
 )
 """How many threads TensorFlow and the libraries below it compute with."""
 
-_BY_JIT = "unset it: jit says what XLA compiles"
-_BY_PRECISION = "unset it: precision says how numbers are computed"
-_BY_DETERMINISTIC = "unset it, and set deterministic = true in the suite"
+_BY_JIT = "jit says what XLA compiles"
+_BY_PRECISION = "precision says how numbers are computed"
+_BY_DETERMINISTIC = "deterministic says whether results repeat"
 
 
 def _is_true(value: str) -> bool:
@@ -58,10 +58,10 @@ def _clusters(value: str) -> bool:
 
 
 _CONFLICTS: dict[str, tuple[Callable[[str], bool], str]] = {
-    "KERAS_BACKEND": (_is_another_backend, "unset it: trials train with TensorFlow"),
-    "KERAS_NNX_ENABLED": (_is_true, "unset it: it is for JAX, trials train with TensorFlow"),
-    "TF_USE_LEGACY_KERAS": (_is_true, "unset it: trials train with Keras 3"),
-    "TF_XLA_FLAGS": (_clusters, "leave --tf_xla_auto_jit out: jit says what XLA compiles"),
+    "KERAS_BACKEND": (_is_another_backend, "trials train with TensorFlow"),
+    "KERAS_NNX_ENABLED": (_is_true, "it is for JAX, and trials train with TensorFlow"),
+    "TF_USE_LEGACY_KERAS": (_is_true, "trials train with Keras 3"),
+    "TF_XLA_FLAGS": (_clusters, _BY_JIT),
     "TF_FUNCTION_JIT_COMPILE_DEFAULT": (_is_true, _BY_JIT),
     "TF_DETERMINISTIC_OPS": (_is_true, _BY_DETERMINISTIC),
     "TF_CUDNN_DETERMINISTIC": (_is_true, _BY_DETERMINISTIC),
@@ -71,7 +71,7 @@ _CONFLICTS: dict[str, tuple[Callable[[str], bool], str]] = {
     "ONEDNN_DEFAULT_FPMATH_MODE": (_relaxes_float32, _BY_PRECISION),
     "DNNL_DEFAULT_FPMATH_MODE": (_relaxes_float32, _BY_PRECISION),
 }
-"""By variable: the values that contradict what a record says of its trial, and what to change."""
+"""By variable: the values that contradict what a record says of its trial, and why they do."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Inherited:
 
     host: str
     conflict: str | None
-    """The variable or file that no trial can heed, and what to change; None where there is none."""
+    """What trials cannot heed, and what to change; None where there is no such thing."""
     threads: Mapping[str, str]
     """The variables of ``THREAD_VARIABLES`` that are set."""
     usable_cores: int
@@ -108,7 +108,7 @@ def inherited_by_workers() -> Inherited:
 def check_conflicts(found: Inherited) -> None:
     """ResourceError where trials on a node inherit what they cannot heed."""
     if found.conflict:
-        raise ResourceError(f"on node {found.host}: {found.conflict}")
+        raise ResourceError(f"node {found.host}: {found.conflict}")
 
 
 def check_inherited(
@@ -159,10 +159,10 @@ def check_thread_variables(inherited: Inherited, threads: int) -> None:
 def _conflict(environ: Mapping[str, str]) -> str | None:
     if sys.flags.optimize >= 2:
         return "Python drops docstrings, which Ray needs: unset PYTHONOPTIMIZE, leave out -OO"
-    for name, (contradicts, remedy) in _CONFLICTS.items():
+    for name, (contradicts, reason) in _CONFLICTS.items():
         value = environ.get(name, "")
         if contradicts(value):
-            return f"{name}={value} is set: {remedy}"
+            return f"{name}={value}, but {reason}: unset it"
     return _conflict_of_keras_json(environ)
 
 
