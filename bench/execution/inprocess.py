@@ -25,7 +25,7 @@ from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Warne
 from bench.execution.gpu_cache import set_cache
 from bench.execution.inherited import check_conflicts, check_thread_variables, inherited_here
 from bench.execution.prune import not_run
-from bench.execution.worker_variables import set_worker_variables
+from bench.execution.worker_variables import worker_variables
 from bench.measure.environment import environment, variables
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import peak_rss_bytes, usable_cores
@@ -88,19 +88,18 @@ class InProcessExecutor:
             os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             if not_cached := set_cache(os.environ):
                 on_event(Warned(not_cached))
-        set_worker_variables(os.environ, threads)
-        # What TensorFlow finds as it is imported, by the first of them.
-        given = variables(dict(os.environ))
         refused = _refused_flags()
-        for trial in trials:
-            if refused:
-                yield TrialRecord(trial=trial, status="failed", error=refused)
-                continue
-            if reason := limits.needless(trial):
-                yield not_run(trial, reason)
-                continue
-            on_event(Started(trial, "this process"))
-            yield from _attempt(trial, on_event, given, gpus, threads)
+        with worker_variables(os.environ, threads):
+            # What TensorFlow finds as it is imported, by the first of them.
+            given = variables(dict(os.environ))
+            for trial in trials:
+                if refused:
+                    yield TrialRecord(trial=trial, status="failed", error=refused)
+                elif reason := limits.needless(trial):
+                    yield not_run(trial, reason)
+                else:
+                    on_event(Started(trial, "this process"))
+                    yield from _attempt(trial, on_event, given, gpus, threads)
 
 
 def _refused_flags() -> str | None:

@@ -7,8 +7,9 @@ What the environment says of a cluster, of threads and of proxies is meant for a
 is refused before a run starts (``bench.execution.inherited``).
 """
 
+import contextlib
 import json
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 
 from bench.execution.inherited import THREAD_VARIABLES
 
@@ -33,6 +34,20 @@ def set_worker_variables(
     if tf_config is not None:
         environ["TF_CONFIG"] = tf_config
         _exempt(environ, _hosts(tf_config))
+
+
+@contextlib.contextmanager
+def worker_variables(environ: MutableMapping[str, str], threads: int) -> Iterator[None]:
+    """``set_worker_variables`` for the block, in a process that goes on afterwards."""
+    before = {name: environ.get(name) for name in ("TF_CONFIG", *THREAD_VARIABLES)}
+    set_worker_variables(environ, threads)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            environ.pop(name, None)
+            if value is not None:
+                environ[name] = value
 
 
 def _hosts(tf_config: str) -> list[str]:

@@ -66,9 +66,9 @@ def test_a_completed_trial_has_every_epoch_and_says_where_it_ran(log: Log) -> No
 def test_a_trial_says_which_variables_tensorflow_was_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     (record,) = observe_apart("inprocess", SINGLE).records
-    assert record.resolved["variables"]["OMP_NUM_THREADS"] == "3"
+    assert record.resolved["variables"]["OPENBLAS_NUM_THREADS"] == "3"
 
 
 def test_events_come_in_order_started_then_each_epoch_then_the_record(log: Log) -> None:
