@@ -72,7 +72,9 @@ def test_xla_slows_convolutions_on_a_cpu_and_nothing_else() -> None:
     assert rate(jit="none") == rate(jit="epoch")
 
 
-def test_a_cpu_s_rate_of_operations_grows_with_the_threads_and_is_that_of_two_where_silent() -> None:
+def test_a_cpu_s_rate_of_operations_grows_with_the_threads_and_is_that_of_two_where_silent() -> (
+    None
+):
     one, two, four = (cpu_rates(variant(threads=n)).flops_per_s for n in (1, 2, 4))
     assert (two, four) == (2 * one, 4 * one)
     assert cpu_rates(variant()).flops_per_s == two
