@@ -24,6 +24,9 @@ _LEAST_SHARED_BYTES = 2**30
 _LEAST_DISK_BYTES = 2**30
 _INSTALL = "make install, or pip install trainbench"
 _WRONG = "the device computes wrongly: update its driver, then test it (dcgmi diag, dmesg)"
+_BACKEND = "unset KERAS_BACKEND, or mend ~/.keras"
+_OTHER_BACKENDS = ("jax", "torch", "flax", "openvino")
+"""What Keras imports where a variable or a keras.json names another backend."""
 _SAME_ON_ALL_NODES = ("tensorflow", "keras", "ray", "numpy", "trainbench")
 
 
@@ -91,7 +94,7 @@ def tensorflow_checks(reply: _Facts, facts: _Facts) -> list[Check]:
         own = Check("TensorFlow", "broken", f"{found}, and tensorflow-cpu over it", remedy)
     elif reply["keras_backend"] != "tensorflow":
         found = f"Keras runs on {reply['keras_backend']}, not on TensorFlow"
-        own = Check("TensorFlow", "broken", found, "unset KERAS_BACKEND, or mend ~/.keras")
+        own = Check("TensorFlow", "broken", found, _BACKEND)
     return [own, _xla(reply), _strategies(reply)]
 
 
@@ -176,6 +179,8 @@ def _no_tensorflow(reply: _Facts) -> Check:
     if reply.get("timed_out"):
         remedy = "a GPU may hang: see nvidia-smi and dmesg, or try CUDA_VISIBLE_DEVICES=-1"
         return Check("TensorFlow", "broken", error, remedy)
+    if any(f"No module named '{name}'" in error for name in _OTHER_BACKENDS):
+        return Check("TensorFlow", "broken", error, _BACKEND)
     if "No module named 'tensorflow'" in error or "No module named 'keras'" in error:
         return Check("TensorFlow", "missing", "not installed", _INSTALL)
     return Check("TensorFlow", "broken", error, f"install it anew: {_INSTALL}")
