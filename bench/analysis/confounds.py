@@ -16,17 +16,11 @@ from typing import Any
 _STEPS = ("steps_per_epoch", "whole_epoch_steps", "window_steps", "examples_left_out")
 _BATCH = ("per_replica_batch_size", "norm_values", *_STEPS)
 _NETWORK = ("norm_layers", "norm_values", "norm_groups", "has_convolutions")
+_THREADS = ("*_op_threads", "variables.*_NUM_*THREADS", "allotted.cores")
 _DEVICES = (
-    *(
-        "norm_values",
-        "node",
-        "devices",
-        "per_replica_batch_size",
-        "norm_synchronized",
-        "*_op_threads",
-    ),
-    *("tensorflow_strategy", "reduction", "nccl_transport", "variables.OMP_NUM_THREADS"),
-    "allotted.*",
+    *("norm_values", "node", "devices", "per_replica_batch_size", "norm_synchronized"),
+    *("tensorflow_strategy", "reduction", "nccl_transport", "allotted.*"),
+    *_THREADS,
 )
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
@@ -49,6 +43,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "precision": ("policy", "tf32", "loss_scaling", "skips_non_finite"),
     "jit": ("xla", "jit", "compiled"),
     "deterministic": ("deterministic",),
+    "threads": _THREADS,
     "strategy": _DEVICES,
     "placement": _DEVICES,
     "communication": ("reduction", "norm_synchronized", "norm_values", "nccl_transport"),

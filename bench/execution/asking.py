@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
+from bench.execution.refused_flags import refused_flags
 from bench.measure.host import session_pids
 
 Reply = dict[str, Any]
@@ -34,7 +35,8 @@ def asking(
     """Start ``python -m module arguments``; gives what waits for its answer.
 
     The answer is the JSON object on its last line. Where it ends without one, the reply holds
-    "error", and "signal" where one ended it; "timed_out" where it did not end.
+    "error", and "signal" where one ended it; "timed_out" where it did not end, "refused_flags"
+    where a variable has flags for XLA that it does not understand.
     """
     deadline = time.monotonic() + timeout_s
     # Files, not pipes: a helper that lives on would keep a pipe from ending.
@@ -52,7 +54,7 @@ def asking(
                 code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 return {"error": f"no answer within {timeout_s:g} s", "timed_out": True}
-            return _parsed(_last_line(out)) or _died(code, _last_line(err))
+            return _parsed(_last_line(out)) or _died(code, _last_line(err), _text(err))
 
         try:
             yield answer
@@ -70,9 +72,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _last_line(file: IO[str]) -> str:
-    file.seek(0)
-    lines = file.read().strip().splitlines()
+    lines = _text(file).splitlines()
     return lines[-1].strip() if lines else ""
+
+
+def _text(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read().strip()
 
 
 def _parsed(line: str) -> Reply | None:
@@ -83,7 +89,9 @@ def _parsed(line: str) -> Reply | None:
     return found if isinstance(found, dict) else None
 
 
-def _died(code: int, said: str) -> Reply:
+def _died(code: int, said: str, log: str) -> Reply:
+    if flags := refused_flags(log):
+        return {"error": flags, "refused_flags": True}
     if code < 0:
         name = signal.Signals(-code).name
         return {"error": f"its process was ended by {name}", "signal": name}

@@ -24,8 +24,10 @@ from bench.execution.checks import (
     python_checks,
     ray_check,
     tensorflow_checks,
+    variables_check,
 )
 from bench.execution.gpu_checks import cuda_checks, gpu_check, use_checks
+from bench.execution.inherited import inherited_here
 from bench.measure.environment import environment
 from bench.measure.gpu import Gpu, cards_on_bus, visible_gpus
 from bench.measure.occupancy import Occupancy, occupancy
@@ -43,6 +45,7 @@ def examine(address: str | None = None, results: Path = RESULTS) -> list[Check]:
     tensorflow, ray = _tried(address, in_turn=bool(facts["gpus"]))
     return [
         *python_checks(facts),
+        variables_check(inherited_here().conflict),
         *machine_checks(facts),
         gpu_check(facts, cards_on_bus()),
         *use_checks(uses),

@@ -35,9 +35,15 @@ from bench.execution.device_kind import Device
 from bench.execution.executor import Limits, OnEvent, Warned
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
+from bench.execution.inherited import (
+    check_conflicts,
+    check_inherited,
+    inherited_by_workers,
+    inherited_here,
+)
 from bench.execution.lane import Lane
 from bench.execution.load import load_warning
-from bench.execution.nodes import Node, alive_nodes, environments, on_each_node
+from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, on_each_node
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
 from bench.execution.quarantine import Quarantine, look_at_nodes
@@ -81,6 +87,8 @@ class RayExecutor:
         self._environments: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
+        if self._address is None:
+            check_conflicts(inherited_here())
         with contextlib.ExitStack() as stack:
             # Before Ray starts, which is busy as it does.
             self._load = load_warning(usable_cores()) if self._address is None else None
@@ -175,7 +183,8 @@ class RayExecutor:
         """Keep the devices busy, the largest blocks first; give records as trials end.
 
         Before anything starts, DatasetError where real data cannot be had, ResourceError where
-        a node lacks the module of a workload or has GPUs that cannot train.
+        a node lacks the module of a workload, has GPUs that cannot train, or has variables or
+        fewer cores than trials can do with.
         """
         attempts: dict[str, int] = {}
         baselines = self._quarantine.baselines
@@ -192,6 +201,7 @@ class RayExecutor:
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         check_on_nodes(fleet.trials, on_each_node, self._modules)
+        check_inherited(blocks, self._cluster, ask_nodes(self._nodes_left(), inherited_by_workers))
         if self._cluster.has_gpus:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
         self._shelf.stock(fleet.trials)
@@ -274,12 +284,15 @@ class RayExecutor:
             for left_out in self._quarantine.add(node, host, gpus):
                 on_event(left_out)
         if unfit:
-            nodes = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
-            self._cluster = self._usable(nodes)
+            self._cluster = self._usable(self._nodes_left())
             yield from fleet.go_on_without(self._cluster, self._quarantine.reasons)
 
+    def _nodes_left(self) -> list[Node]:
+        """Those of the nodes for trials that are alive."""
+        return [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
+
     def _lost_nodes(self, fleet: Fleet) -> Iterator[TrialRecord]:
-        left = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
+        left = self._nodes_left()
         if len(left) == len(self._cluster.nodes):
             return
         try:

@@ -8,12 +8,15 @@ Its process imports it first of all, so that nothing heavy is loaded here.
 """
 
 import os
+import re
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 TAIL_BYTES = 4_000
+_FATAL = re.compile(rb"(?:^E\d{4} .{,1000}\n)?^F\d{4} .{,1000}(?:\nusage: .{,100})?", re.MULTILINE)
+"""Where TensorFlow ends its process: that line, with those around it that say of what it speaks."""
 
 
 @dataclass(frozen=True)
@@ -50,5 +53,8 @@ def remains(log: str) -> Remains:
         path.unlink()
     except OSError:
         content = b""
-    tail = content[-TAIL_BYTES:].decode(errors="replace").strip() or None
-    return Remains(tail, cgroup_oom_kills())
+    tail = content[-TAIL_BYTES:]
+    # A list of all flags, say, may come after what a process ended on.
+    if fatal := _FATAL.search(content[:-TAIL_BYTES]):
+        tail = fatal.group() + b"\n...\n" + tail
+    return Remains(tail.decode(errors="replace").strip() or None, cgroup_oom_kills())

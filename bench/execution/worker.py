@@ -21,7 +21,8 @@ from bench.execution.own_folder import make_importable
 from bench.execution.ports import free_port
 from bench.execution.remains import own_log, remains
 from bench.execution.visibility import assigned, show_only
-from bench.measure.binding import Binding, bind_near
+from bench.execution.worker_variables import set_worker_variables
+from bench.measure.binding import Binding, bind_near, bind_to
 
 if TYPE_CHECKING:
     from bench.records.record import TrialRecord
@@ -83,13 +84,14 @@ class Worker:
         board: Any,
         gang: str,
         tf_config: str | None,
+        slot: int = 0,
     ) -> str | Unfit:
         """Train; the record as JSON. ``arrays`` holds one reference to the data.
 
         Nothing is begun where a GPU that Ray gave this worker is found unfit.
 
         News is posted on ``board`` as that of ``gang``; ``tf_config`` tells a worker of several
-        who its peers are.
+        who its peers are, ``slot`` which of those on its node it is.
         """
         import ray
 
@@ -105,8 +107,10 @@ class Worker:
         if isinstance(taken, Unfit):
             return taken
         self._taken, self._near = taken, bind_near(taken.uuids, threads)
-        if tf_config is not None:
-            os.environ["TF_CONFIG"] = tf_config
+        # On GPUs other trials run beside this one: only its pools of threads are limited.
+        if trial.variant.threads is not None and not self._gpus:
+            self._near = bind_to(threads, slot)
+        set_worker_variables(os.environ, threads, tf_config)
         not_cached = set_cache(os.environ) if taken.uuids else None
         given = variables(dict(os.environ))
         autotuned, not_kept = share_autotuning(taken.uuids)

@@ -137,6 +137,9 @@ class Variant(BaseModel):
     """Processes, each with its own devices."""
     replicas: _Count
     """Devices per worker."""
+    threads: _Count | None = None
+    """CPU cores that each worker may use: the size of TensorFlow's pools of threads and, on a CPU,
+    the cores that the process is bound to. None uses the worker's whole share of its node."""
     placement: Literal["pack", "spread"] = "pack"
     """Workers on as few nodes as hold them, or each on a node of its own."""
     communication: Literal["full", "none"] = "full"

@@ -145,7 +145,10 @@ class _Session:
     ) -> tuple[Program, Evaluator, Update, Any]:
         shape = arrays.train_images.shape[1:]
         seed, images = self.trial.seed, arrays.train_images
+        before = runtime.settings_in_force()
         model = build_model(variant, shape, arrays.classes, seed, images)
+        runtime.check_kept(before, variant.workload)
+        self.resolved["keras_settings"] = runtime.keras_settings()
         update = Update(variant, model, replicas)
         program = Program(variant, model, update, feed, replicas, pulse=self.pulse)
         total, trainable = count_parameters(model)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,15 @@ from bench.spec.plan import make_plan
 from tests.suites_made import SINGLE, suite_of
 
 TRIAL = make_plan(suite_of(SINGLE)).trials[0]
+
+
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """A worker's process ends with its trial; this one goes on."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def worker_of(allotment: Allotment, *gpus: str) -> Worker:
