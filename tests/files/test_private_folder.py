@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.private_folder import private_folder
+from bench.files.private_folder import private_folder
 
 
 @pytest.fixture(autouse=True)
