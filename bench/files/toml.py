@@ -8,14 +8,15 @@ import re
 import tomllib
 from typing import Any
 
-_MOST_KEY_PARTS = 32
-_MOST_PART = 200
-"""Characters of a part: of longer ones a file has too few to matter."""
-_PART = r"""(?:"(?:[^"\\\n]|\\.){0,%d}+"|'[^'\n]{0,%d}+'|[\w-]{1,%d}+)""" % ((_MOST_PART,) * 3)
-_DOT = r"[ \t]{0,%d}+\.[ \t]{0,%d}+" % ((_MOST_PART,) * 2)
-# The lookbehind has a run of parts tried once, from where it begins.
-_LONG_KEY = re.compile(r"""(?<![\w"'.-])(?:%s%s){%d}""" % (_PART, _DOT, _MOST_KEY_PARTS))
-
+# Of parts, or blanks, of more than 200 characters a file has too few to matter.
+_LONG_KEY = re.compile(
+    r"""(?<![\w"'.-])                # where a run of parts begins, so that each is tried once
+    (?:
+        (?: "(?:[^"\\\n]|\\.){0,200}+" | '[^'\n]{0,200}+' | [\w-]{1,200}+ )
+        [ \t]{0,200}+ \. [ \t]{0,200}+
+    ){32}""",
+    re.VERBOSE,
+)
 # Python reads these whatever their length, and then fails to write them in decimal.
 _LONG_NUMBER = re.compile(r"\b0[xob][\da-fA-F_]{400}")
 _DIGITS = "a number has too many digits"
@@ -31,7 +32,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError(_DIGITS)
     if found := _LONG_KEY.search(text):
         line = text.count("\n", 0, found.start()) + 1
-        raise ValueError(f"a key of more than {_MOST_KEY_PARTS} parts (at line {line})")
+        raise ValueError(f"a key of more than 32 parts (at line {line})")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:

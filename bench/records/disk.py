@@ -7,7 +7,6 @@ Usage:
 
 import contextlib
 import errno
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +31,9 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except UnsafeFileError as error:
-        raise StorageError(f"{path}: {error.strerror}: remove it, or choose another --out") from None
+        raise StorageError(
+            f"{path}: {error.strerror}: remove it, or choose another --out"
+        ) from None
     except OSError as error:
         cure = _CURES.get(error.errno or 0, "choose another --out")
         raise StorageError(f"{path}: {error.strerror or error}: {cure}") from None

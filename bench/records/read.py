@@ -74,9 +74,7 @@ def _record(folder: int, name: str, path: str) -> dict[str, Any]:
     return record
 
 
-def read_json(
-    folder: Folder, name: str, cure: str, most_bytes: int = MOST_BYTES
-) -> dict[str, Any]:
+def read_json(folder: Folder, name: str, cure: str, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """What the file ``name`` of a run folder holds; ``cure`` is what to do where it is damaged."""
     path = folder.path / name
     with _refusals(path, cure):

@@ -45,6 +45,7 @@ from bench.spec.expand import Duplicate, Pair
 from bench.spec.jit import DeviceType
 from bench.spec.problem import described
 
+
 class Invocation(BaseModel):
     """One call of ``bench run`` on a folder: when, how, and on what it ran."""
 
