@@ -25,7 +25,7 @@ def places(folder: Path | None = None) -> tuple[Place, ...]:
         *([explicit] if explicit else []),
         Place("Debian's package", DEBIAN_FOLDER),
         cache(),
-        Place("Keras's cache", _kerasuser_home() / "datasets" / "fashion-mnist"),
+        Place("Keras's cache", _keras_home() / "datasets" / "fashion-mnist"),
     )
     distinct: dict[Path, Place] = {}
     for place in found:
@@ -45,6 +45,6 @@ def _explicit(folder: Path | None) -> Place | None:
     return Place("BENCH_DATA_DIR", Path(named).expanduser()) if named else None
 
 
-def _kerasuser_home() -> Path:
+def _keras_home() -> Path:
     named = os.environ.get("KERAS_HOME")
     return Path(named) if named else user_home() / ".keras"

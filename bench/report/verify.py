@@ -48,11 +48,7 @@ def differences(folder: Path) -> tuple[str, ...]:
         fresh = Path(place) / folder.name
         fresh.mkdir()
         for name in GIVEN:
-            with (
-                Folder(folder).reader(name, MOST_PUBLISHED_BYTES) as given,
-                (fresh / name).open("xb") as copy,
-            ):
-                shutil.copyfileobj(given, copy)
+            _copy(folder, name, fresh)
         made = [path.relative_to(fresh) for path in made_from(fresh)]
         found = [difference(folder / name, fresh / name) for name in made]
     known = {folder / name for name in (*map(Path, GIVEN), *made)}
@@ -61,6 +57,15 @@ def differences(folder: Path) -> tuple[str, ...]:
         *(line for line in found if line),
         *(f"{path}: not made from the records" for path in others),
     )
+
+
+def _copy(folder: Path, name: str, fresh: Path) -> None:
+    given = Folder(folder)
+    try:
+        with given.reader(name, MOST_PUBLISHED_BYTES) as ours, (fresh / name).open("xb") as copy:
+            shutil.copyfileobj(ours, copy)
+    except UnsafeFileError as error:
+        raise RunFolderError(f"{folder / name}: {error.strerror}: publish the run again") from None
 
 
 def _files_of(folder: Path) -> list[Path]:

@@ -67,10 +67,9 @@ def _leaves(request: Any) -> bool:
 def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with sizes, a target and failures."""
     place = tmp_path_factory.mktemp("sweep")
+    run = read_run(sweep_run(place / "run").path)
     with Drawer() as drawer:
-        return write_page([read_run(sweep_run(place / "run").path)], Folder(place / "out"), drawer)[
-            0
-        ]
+        return write_page([run], Folder(place / "out"), drawer)[0]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A folder of the cache that only its user can write to, or none."""
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -34,6 +35,16 @@ def test_what_others_could_write_to_is_refused(folder: Path, mode: int) -> None:
     folder.mkdir(parents=True)
     folder.chmod(mode)
     with pytest.raises(OSError):
+        private_folder("code")
+
+
+@pytest.mark.parametrize(("mode", "replaceable"), [(0o777, True), (0o1777, False), (0o755, False)])
+def test_it_is_refused_where_anybody_could_put_another_in_its_place(
+    folder: Path, mode: int, replaceable: bool
+) -> None:
+    private_folder("code")
+    folder.parent.chmod(mode)
+    with pytest.raises(OSError) if replaceable else contextlib.nullcontext():
         private_folder("code")
 
 
