@@ -48,6 +48,23 @@ def test_it_is_refused_where_anybody_could_put_another_in_its_place(
         private_folder("code")
 
 
+def test_one_in_a_stranger_s_folder_is_refused_unless_the_user_named_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = tmp_path / "trainbench"
+    around.mkdir()
+    try:
+        os.chown(around, os.getuid() + 1, -1)
+    except PermissionError:
+        pytest.skip("only root gives a folder away")
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(around))
+    assert private_folder("code").parent == around
+    monkeypatch.delenv("BENCH_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(OSError):
+        private_folder("code")
+
+
 def test_a_link_and_a_file_are_refused(folder: Path, tmp_path: Path) -> None:
     folder.parent.mkdir()
     folder.symlink_to(tmp_path)
