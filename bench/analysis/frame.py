@@ -17,7 +17,8 @@ from bench.analysis.columns import epoch_columns, trial_columns
 from bench.analysis.raw import ALL_EPOCH_FIELDS, RawRun
 from bench.analysis.read import read_raw
 from bench.analysis.steady import verdicts
-from bench.records.store import RunFolder, aside
+from bench.records.disk import aside
+from bench.records.store import RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +60,8 @@ def write_tables(folder: RunFolder) -> list[Path]:
         table = pyarrow.Table.from_pandas(frame, preserve_index=False)
         for suffix, write in (("csv", csv.write_csv), ("parquet", parquet.write_table)):
             path = folder.table(name, suffix)
-            with aside(path) as temporary:
-                write(table, str(temporary))
+            with aside(folder.files, path.name) as file:
+                write(table, file)
             paths.append(path)
     return paths
 

@@ -25,6 +25,8 @@ def report(
 ) -> None:
     """Write a run's tables, its charts and a page of all."""
     from bench.errors import UsageError
+    from bench.files.folder import Folder
+    from bench.records.store import RunFolder
     from bench.report.charts.drawer import Drawer
     from bench.report.charts.reported import read_run
     from bench.report.page.write import write_page
@@ -41,17 +43,19 @@ def report(
     with Drawer() as drawer:
         for path, name in zip(runs, names, strict=True):
             run = read_run(path, name)
-            folder = path / "report" if out is None else out / name if len(runs) > 1 else out
-            written += write_summary(run.summary, folder)
             summaries.append(run.summary)
             if out is None:
+                folder = RunFolder(path).report_files
+                written += write_summary(run.summary, folder)
                 written += write_page([run], folder, drawer)
             else:
+                folder = Folder(out) / name if len(runs) > 1 else Folder(out)
+                written += write_summary(run.summary, folder)
                 read.append(run)
             if not as_json:
                 show(run.summary)
         if out is not None:
-            written += write_page(read, out, drawer)
+            written += write_page(read, Folder(out), drawer)
     if as_json:
         say(report_document(written, summaries))
     else:  # the page last, where it is seen

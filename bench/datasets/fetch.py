@@ -148,8 +148,9 @@ def _download(staging: Path) -> Path:
     for file in FILES:
         name = f"{file.name}.gz"
         request = urllib.request.urlopen(f"{_MIRROR}/{name}", timeout=_NETWORK_TIMEOUT_S)
-        with request as response, (staging / name).open("wb") as out:
-            shutil.copyfileobj(response, out)
+        with request as response:
+            # Compressed it is smaller; what is cut off here is found to be no such file.
+            (staging / name).write_bytes(response.read(file.size_bytes))
     return staging
 
 

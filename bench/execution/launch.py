@@ -20,10 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError, ResourceError, UsageError
+from bench.files.reading import KiB, read_file
+from bench.files.yaml import parse_yaml
 
 HOME = "~/trainbench"
 """Where the package and its environment are on every node; the files in clusters/ agree."""
 _NODES_TIMEOUT_S = 1800
+_MOST_CONFIG_BYTES = 64 * KiB
+_MOST_CODE_BYTES = 64
+"""Of the file that holds an exit code."""
 _STDERR = 2
 _INTERRUPTED = 130
 _CLOSING_S = 30.0
@@ -89,11 +94,10 @@ def remote_command(words: Sequence[str], name: str, nodes: int) -> str:
 
 def planned_nodes(config: Path) -> int:
     """The head and the least number of workers of a launcher's file; UsageError if it is bad."""
-    import yaml
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     try:
-        content = yaml.safe_load(config.read_text())
+        content = parse_yaml(read_file(config, _MOST_CONFIG_BYTES).decode())
         missing = [p for p in content.get("file_mounts", {}).values() if _is_missing(p)]
         # Ray prints warnings, which it will repeat; stdout is for results.
         with contextlib.redirect_stdout(io.StringIO()):
@@ -157,7 +161,7 @@ def _code_left(config: Path, there: str, out: Path) -> int | None:
     file = out.with_name(f"{out.name}.code")
     try:
         fetched = _ray(["rsync-down", str(config), f"{there}.code", str(file)])
-        return int(file.read_text()) if fetched else None
+        return int(read_file(file, _MOST_CODE_BYTES)) if fetched else None
     finally:
         file.unlink(missing_ok=True)
 

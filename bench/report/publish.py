@@ -9,6 +9,7 @@ ever edited: ``verify`` makes it anew.
 """
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ import tomli_w
 
 from bench.analysis.frame import write_tables
 from bench.errors import ResourceError, RunFolderError
+from bench.files.folder import Folder
 from bench.records.anonymous import renamer
 from bench.records.disk import disk_errors, write_aside
 from bench.records.store import RunFolder
@@ -38,8 +40,11 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
     and not to be replaced, StorageError where the disk is full or not writable.
     """
     source, target = RunFolder.open(run), place / name
-    if target.exists() and not replace:
-        raise ResourceError(f"{target}: already there: choose another name, or give --replace")
+    if os.path.lexists(target):
+        if target.is_symlink() or not target.is_dir():
+            raise ResourceError(f"{target}: is not a folder: choose another name")
+        if not replace:
+            raise ResourceError(f"{target}: already there: choose another name, or give --replace")
     records = list(source.raw_records(all_attempts=True))
     _refuse_unfinished(source, records)
     stored = source.info()
@@ -56,9 +61,10 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
         with tempfile.TemporaryDirectory(dir=place, prefix=f".{name}-") as staging:
             fresh = Path(staging) / name  # a folder inside: the temporary one is its owner's alone
             fresh.mkdir()
-            write_aside(fresh / "run.json", json.dumps(public(info), indent=1) + "\n")
+            files = Folder(fresh)
+            write_aside(files, "run.json", json.dumps(public(info), indent=1) + "\n")
             lines = (json.dumps(public(record), sort_keys=True) + "\n" for record in records)
-            write_aside(fresh / "records.jsonl", "".join(lines))
+            write_aside(files, "records.jsonl", "".join(lines))
             made_from(fresh)
             shutil.rmtree(target, ignore_errors=True)
             fresh.rename(target)
@@ -68,9 +74,10 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
 
 def made_from(folder: Path) -> list[Path]:
     """Write into ``folder`` all that its run.json and records.jsonl give; the paths written."""
-    suite = folder / "suite.toml"
-    write_aside(suite, tomli_w.dumps(_without_nothing(RunFolder.open(folder).info().suite)))
-    tables = write_tables(RunFolder.open(folder))
+    run_folder = RunFolder.open(folder)
+    toml = tomli_w.dumps(_without_nothing(run_folder.info().suite))
+    suite = write_aside(run_folder.files, "suite.toml", toml)
+    tables = write_tables(run_folder)
     for path in tables:
         if path.suffix == ".parquet":  # the same again, and not the same bytes everywhere
             path.unlink()
@@ -80,8 +87,8 @@ def made_from(folder: Path) -> list[Path]:
         return [
             suite,
             *kept,
-            *write_summary(run.summary, folder),
-            *write_page([run], folder, drawer),
+            *write_summary(run.summary, run_folder.files),
+            *write_page([run], run_folder.files, drawer),
         ]
 
 

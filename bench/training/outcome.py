@@ -10,9 +10,10 @@ import re
 
 import tensorflow as tf
 
-from bench.datasets import places
+from bench.files.private_folder import private_path
 from bench.records.record import Status
 from bench.training.refusal import is_broken_installation
+from bench.training.shards import KIND
 
 _OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
 _HEADINGS = ("Graph execution", "Detected at", "Exception encountered", "<stack traces")
@@ -42,7 +43,7 @@ def outcome_of(error: BaseException) -> tuple[Status, str]:
     if isinstance(error, CannotRun):
         return "unsupported", _first_reason(str(error))
     if isinstance(error, tf.errors.DataLossError):
-        return "failed", f"{reason}: a file in {places.shards()} is damaged: delete that folder"
+        return "failed", f"{reason}: a file in {private_path(KIND)} is damaged: delete that folder"
     return "failed", reason
 
 

@@ -13,6 +13,7 @@ import pytest
 from bench.errors import UsageError
 from bench.execution import launch as launcher
 from bench.execution.launch import HOME, launch, planned_nodes, remote_command
+from tests.strangers import SPECIAL, plant
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 
@@ -53,6 +54,25 @@ def test_a_file_that_is_not_for_the_launcher_is_refused_in_one_line(
     with pytest.raises(UsageError, match=r"odd\.yaml: not a file for Ray's launcher") as refused:
         planned_nodes(file)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
+def test_what_never_ends_is_refused(tmp_path: Path, kind: str) -> None:
+    plant(kind, tmp_path / "odd.yaml")
+    with pytest.raises(UsageError, match=r"odd\.yaml: "):
+        planned_nodes(tmp_path / "odd.yaml")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("in_source")
+def test_aliases_of_aliases_are_refused_before_ray_walks_through_them(tmp_path: Path) -> None:
+    lines = ["setup_commands:", "  - &x0 [a, a, a, a, a, a, a, a, a]"]
+    lines += [f"  - &x{i + 1} [{', '.join([f'*x{i}'] * 9)}]" for i in range(9)]
+    file = tmp_path / "odd.yaml"
+    file.write_text((CLUSTERS / "onprem.yaml").read_text() + "\n" + "\n".join(lines))
+    with pytest.raises(UsageError, match="values"):
+        planned_nodes(file)
 
 
 def test_elsewhere_than_in_the_source_what_would_not_be_sent_is_named(
