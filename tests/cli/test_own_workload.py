@@ -71,6 +71,7 @@ def test_the_guide_s_suites_can_be_planned(text: str, tmp_path: Path) -> None:
     assert len(plan.blocks) == 3
 
 
+@pytest.mark.slow
 def test_the_guide_s_suite_runs_with_an_installed_package_by_its_registered_name(
     towers: Path, tmp_path: Path, installed: dict[str, str]
 ) -> None:

@@ -14,6 +14,8 @@ from bench.execution.checks import Check
 from tests.cuda.conftest import run_python
 from tests.cuda.stack import DRIVER, Stack, lay_out_wheels, subset
 
+pytestmark = pytest.mark.slow
+
 EXAMINED = """
 import dataclasses, json
 from pathlib import Path

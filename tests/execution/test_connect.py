@@ -75,6 +75,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_the_callers_ray_runs_the_trials_and_is_left_as_it_was(tmp_path: Path) -> None:
     suite, folder = written(tmp_path / "suite.toml", SINGLE), tmp_path / "runs"
     folder.mkdir()

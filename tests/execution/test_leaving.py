@@ -3,9 +3,13 @@
 import subprocess
 import sys
 
+pytestmark = pytest.mark.slow
+
 TWICE = """
 import pathlib
 import ray
+import pytest
+
 from bench.execution import leaving
 
 def answering():

@@ -18,7 +18,7 @@ from tests.replicas import LATE_S, TRAIN, Found, Job, run_jobs
 from tests.training_made import variant_of
 
 # An arrangement traces all of its jobs, for which a busy machine takes its time.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "one device": {},
