@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.completion import run_folders, trials
-from bench.cli.options import Json, RunPath, check_run_folder
+from bench.cli.options import Json, RunPath, check_run_folder, expanded
 from bench.cli.say import say
 
 if TYPE_CHECKING:
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=run_folders),
+        typer.Argument(
+            metavar="RUN...", help="Run folders.", autocompletion=run_folders, callback=expanded
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write (default: RUN/report).")
+        Path | None,
+        typer.Option("--out", help="Where to write (default: RUN/report).", callback=expanded),
     ] = None,
     as_json: Json = False,
 ) -> None:
