@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import typer
 
-from bench.cli.completion import whole_words
+from bench.cli.completion import REQUEST, whole_words
 from bench.cli.main import app
 from bench.cli.say import complain
 from bench.cli.streams import guard_streams
@@ -47,14 +47,23 @@ def exit_code(words: Sequence[str]) -> int:
             code = app(words, prog_name="bench", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except SystemExit as end:  # of the answer to a shell's completion
-        return end.code if isinstance(end.code, int) else 0
+    except SystemExit as end:
+        return _exited(end)
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:
         if debug:
             traceback.print_exc()
         return _failed(error)
+
+
+def _exited(end: SystemExit) -> int:
+    """The code where Typer exited by itself."""
+    if isinstance(end.__context__, BrokenPipeError):  # not stdout's or stderr's: see streams
+        return _failed(end.__context__)
+    if REQUEST in os.environ:  # a shell's, which is answered
+        return end.code if isinstance(end.code, int) else 0
+    return 2 if end.code else 0  # a shell that it cannot complete words for
 
 
 def _failed(error: Exception) -> int:

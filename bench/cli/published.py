@@ -37,10 +37,12 @@ def verify_published(
 ) -> None:
     """Make published tables anew, and compare them."""
     from bench.errors import UsageError
+    from bench.files.exchange import recover
     from bench.report.index import published, stale_indexes
     from bench.report.number import plural
     from bench.report.verify import differences
 
+    recover(into)
     chosen = folders or published(into)
     if not chosen:
         raise UsageError(f"{into}: no published run: bench publish RUN NAME makes one")

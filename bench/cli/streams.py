@@ -38,8 +38,7 @@ def _guarded(stream: TextIO | None, handle: int) -> TextIO:
     unbuffered = plain.write_through if plain else False
     output = _Output(handle, "w", closefd=False)
     return io.TextIOWrapper(
-        # As Python makes its own: its types say that only a buffer serves.
-        output if unbuffered else io.BufferedWriter(output),  # type: ignore[type-var]
+        output if unbuffered else io.BufferedWriter(output),
         encoding=plain.encoding if plain else "utf-8",
         errors="replace",  # a letter that a terminal lacks ends nothing
         line_buffering=handle == _STDERR or os.isatty(handle),

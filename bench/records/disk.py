@@ -16,6 +16,7 @@ from bench.errors import StorageError
 from bench.files.disk_space import storage_problem
 from bench.files.folder import Folder
 from bench.files.reading import UnsafeFileError
+from bench.files.staging import Staging, staged
 
 
 @contextlib.contextmanager
@@ -56,6 +57,13 @@ def make_folder(folder: Folder) -> None:
     """Make ``folder`` where it is missing; StorageError where it is none or cannot be made."""
     with disk_errors(folder.path):
         folder.make()
+
+
+@contextlib.contextmanager
+def files_staged(out: Folder) -> Iterator[Staging]:
+    """A folder to write to, whose files go to ``out`` together; StorageError as of ``aside``."""
+    with disk_errors(out.path), staged(out) as new:
+        yield new
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ import yaml
 import bench
 from bench.api import run_on_cluster
 from bench.errors import DataError, ResourceError, StorageError
-from bench.execution import launch
 from bench.execution.launch import remote_name
 from tests.execution.launched import make_launcher
 from tests.records_made import made_run
@@ -30,7 +29,7 @@ def config(tmp_path: Path) -> Path:
 def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home of the head; this process is in a folder of its own, which is its home as well."""
     scripts, head = make_launcher(tmp_path, made_run(tmp_path / "run").path)
-    monkeypatch.setattr(launch.sysconfig, "get_path", lambda _: str(scripts))
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(scripts))
     laptop = tmp_path / "laptop"
     laptop.mkdir()
     monkeypatch.chdir(laptop)
