@@ -10,8 +10,6 @@ import os
 from pathlib import Path
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-DISK_ERRORS = NO_SPACE | {errno.EROFS, errno.EACCES, errno.EPERM}
-"""Refusals that another try, or another source of the same file, cannot change."""
 _LEAST_FREE_BYTES = 2**16
 _SHOWN_LETTERS = 40
 _MOST_NAME_BYTES = 255
@@ -34,6 +32,15 @@ def mount_point(path: Path) -> Path:
     return place
 
 
+def room(path: Path) -> str:
+    """Where the disk of ``path`` is mounted, and in brackets what is left: bytes, or no files."""
+    place = mount_point(path)
+    found = os.statvfs(place)
+    if found.f_files and not found.f_favail:
+        return f"{place} (it can hold no more files)"
+    return f"{place} ({found.f_bavail * found.f_frsize} bytes are left for you)"
+
+
 def full_disks(places: list[Path]) -> list[Path]:
     """The mount points of those ``places`` whose disks have next to nothing left."""
     return sorted(
@@ -43,7 +50,8 @@ def full_disks(places: list[Path]) -> list[Path]:
 
 def _remedy(path: Path, number: int | None, needed_bytes: int | None) -> str:
     if number in NO_SPACE:
-        return f"free space on the disk at {_room(path, needed_bytes)}"
+        needed = "" if needed_bytes is None else f", {needed_bytes} were needed"
+        return f"free space on the disk at {room(path)[:-1]}{needed})"
     if number == errno.EROFS:
         return f"make the disk at {mount_point(path)} writable, or choose another folder"
     if number in (errno.EACCES, errno.EPERM):
@@ -53,17 +61,6 @@ def _remedy(path: Path, number: int | None, needed_bytes: int | None) -> str:
     if number == errno.ENAMETOOLONG:
         return f"{_long_name(path)}: choose a shorter name"
     return "choose another folder"
-
-
-def _room(path: Path, needed_bytes: int | None) -> str:
-    """The mount point and what is left there: bytes, or files where those ran out."""
-    place = mount_point(path)
-    found = os.statvfs(place)
-    left = f"{found.f_bavail * found.f_frsize} bytes are left for you"
-    if found.f_files and not found.f_favail:
-        left = "it can hold no more files"
-    needed = "" if needed_bytes is None else f", {needed_bytes} were needed"
-    return f"{place} ({left}{needed})"
 
 
 def _free_bytes(path: Path) -> int:

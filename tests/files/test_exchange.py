@@ -28,13 +28,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def _fill(folder: Path, text: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("run.json", "records.jsonl"):
-        (folder / name).write_text(text)
+    (folder / "run.json").write_text(text)
 
 
-def _content(folder: Path) -> set[str]:
-    assert sorted(path.name for path in folder.iterdir()) == ["records.jsonl", "run.json"]
-    return {path.read_text() for path in folder.iterdir()}
+def _content(folder: Path) -> str:
+    (file,) = folder.iterdir()
+    return file.read_text()
 
 
 def _replaced(place: Path, text: str) -> None:
@@ -67,7 +66,7 @@ def _killed_at(step: int, monkeypatch: pytest.MonkeyPatch, work: Callable[[], No
 
 def test_the_new_folder_takes_the_old_one_s_place_and_nothing_else_stays(place: Path) -> None:
     _replaced(place, "new")
-    assert _content(place / "quick") == {"new"}
+    assert _content(place / "quick") == "new"
     assert [path.name for path in place.iterdir()] == ["quick"]
 
 
@@ -84,7 +83,7 @@ def test_killed_at_any_step_twice_in_a_row_it_is_the_old_or_the_new(
         _killed_at(first, monkeypatch, lambda: _replaced(place, "new"))
         _killed_at(second, monkeypatch, lambda: _replaced(place, "newer"))
         recover(place)
-        assert _content(place / "quick") in ({"old"}, {"new"}, {"newer"}), (first, second)
+        assert _content(place / "quick") in ("old", "new", "newer"), (first, second)
         assert [path.name for path in place.iterdir()] == ["quick"]
 
 
@@ -95,7 +94,7 @@ def test_where_it_is_interrupted_or_finds_no_room_the_old_one_stays(
     with pytest.raises(type(error)), replacement(place, "quick") as fresh:
         _fill(fresh, "new")
         raise error
-    assert _content(place / "quick") == {"old"}
+    assert _content(place / "quick") == "old"
     assert [path.name for path in place.iterdir()] == ["quick"]
 
 
@@ -105,7 +104,7 @@ def test_two_at_once_do_not_take_each_other_s_folders(place: Path) -> None:
             _replaced(place, "other")
         recover(place)  # leaves alone what is being made
         _fill(fresh, "new")
-    assert _content(place / "quick") == {"new"}
+    assert _content(place / "quick") == "new"
 
 
 def test_a_link_in_the_journal_s_place_is_not_followed(place: Path, tmp_path: Path) -> None:
@@ -113,5 +112,5 @@ def test_a_link_in_the_journal_s_place_is_not_followed(place: Path, tmp_path: Pa
     (place / ".replacing").symlink_to(tmp_path / "mine")
     with pytest.raises(OSError, match="symbolic link"):
         _replaced(place, "new")
-    assert _content(tmp_path / "mine") == {"mine"}
-    assert _content(place / "quick") == {"old"}
+    assert _content(tmp_path / "mine") == "mine"
+    assert _content(place / "quick") == "old"
