@@ -39,6 +39,8 @@ _MOST_CODE_BYTES = 64
 _STDERR = 2
 _INTERRUPTED = 130
 _CLOSING_S = 30.0
+_STEP_S = 300.0
+"""For a command that sends or asks next to nothing; ssh gives up a silent host sooner."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _MOST_LETTERS = 80
 _MARK_LETTERS = 8
@@ -66,11 +68,12 @@ def launch(
     there = f"{HOME}/runs/{name}"
     sent = f"suites/{remote_name(file)}.toml"
     words = [sent if file.is_file() else suite, *options]
-    _ray(["get-auth-token", "--generate"], "no token could be made", silent=True)
+    _ray(["get-auth-token", "--generate"], "no token could be made", silent=True, timeout_s=_STEP_S)
     _ray(["up", "-y", "--disable-usage-stats", str(config)], "it did not start")
     _ray(
         ["exec", str(config), f"mkdir -p {HOME}/runs {HOME}/suites; rm -f {there}.code"],
         "its head cannot be reached",
+        timeout_s=_STEP_S,
     )
     if file.is_file():
         _ray(["rsync-up", str(config), str(file), f"{HOME}/{sent}"], "no suite was sent")
@@ -158,7 +161,7 @@ def _bring_back(config: Path, there: str, out: Path) -> int:
     """Fetch the run folder, and the exit code that was left beside it."""
     code = _code_left(config, there)
     if not _ray(["rsync-down", str(config), f"{there}/", f"{out}/"]):
-        if _ray(["exec", str(config), f"test -e {there}/run.json"], silent=True):
+        if _ray(["exec", str(config), f"test -e {there}/run.json"], silent=True, timeout_s=_STEP_S):
             fetch = shlex.join(["ray", "rsync-down", str(config), f"{there}/", f"{out}/"])
             raise DataError(
                 f"{out}: the results are on the head still, since they could not be brought here: "
@@ -182,7 +185,7 @@ def _await_end(config: Path, there: str) -> None:
     """Until the run there has left its exit code, or for a while where it cannot any more."""
     ends = time.monotonic() + _CLOSING_S
     while time.monotonic() < ends:
-        if _ray(["exec", str(config), f"test -e {there}.code"], silent=True):
+        if _ray(["exec", str(config), f"test -e {there}.code"], silent=True, timeout_s=_STEP_S):
             return
         time.sleep(1)
 
@@ -190,7 +193,7 @@ def _await_end(config: Path, there: str) -> None:
 def _code_left(config: Path, there: str) -> int | None:
     with temporary_folder() as place:
         file = place / "code"
-        fetched = _ray(["rsync-down", str(config), f"{there}.code", str(file)])
+        fetched = _ray(["rsync-down", str(config), f"{there}.code", str(file)], timeout_s=_STEP_S)
         return int(read_file(file, _MOST_CODE_BYTES)) if fetched else None
 
 
@@ -202,14 +205,21 @@ def _check_writable(out: Path) -> None:
             pass
 
 
-def _ray(words: Sequence[str], needed: str = "", *, silent: bool = False) -> bool:
+def _ray(
+    words: Sequence[str], needed: str = "", *, silent: bool = False, timeout_s: float | None = None
+) -> bool:
     """Whether one of Ray's commands worked; ResourceError, saying what was ``needed``, if not."""
     ray = Path(sysconfig.get_path("scripts")) / "ray"
     shown = subprocess.DEVNULL if silent else _STDERR
-    code = subprocess.run([ray, *words], stdout=shown, stderr=shown, check=False).returncode
-    if code and needed:
+    try:
+        code = subprocess.run(
+            [ray, *words], stdout=shown, stderr=shown, check=False, timeout=timeout_s
+        ).returncode
         name = signal_name(code)
         end = f"was ended by {name}" if name else f"ended with code {code}"
+    except subprocess.TimeoutExpired:
+        code, end = None, f"did not end within {timeout_s:g} s"
+    if code != 0 and needed:
         raise ResourceError(
             f"the cluster: {needed} (ray {words[0]} {end}): mend what Ray complains of above"
         )

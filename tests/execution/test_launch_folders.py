@@ -116,3 +116,15 @@ def test_results_that_cannot_be_fetched_are_said_to_be_on_the_head(
 def test_a_folder_that_exists_is_not_written_to(config: Path) -> None:
     with pytest.raises(ResourceError):
         run_on_cluster(config, "smoke", Path("~"))
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"), [("kill -9 $$", "was ended by SIGKILL"), ("exec sleep 60", "within 1 s")]
+)
+def test_a_launcher_that_dies_or_hangs_is_an_error_with_its_reason(
+    config: Path, head: Path, monkeypatch: pytest.MonkeyPatch, what: str, reason: str
+) -> None:
+    monkeypatch.setattr("bench.execution.launch._STEP_S", 1.0)
+    (head.parent / "scripts/ray").write_text(f"#!/bin/sh\n{what}\n")
+    with pytest.raises(ResourceError, match=reason):
+        run_on_cluster(config, "smoke", Path("mine"))
