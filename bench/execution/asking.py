@@ -15,13 +15,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from bench.execution.refused_flags import refused_flags
 from bench.measure.host import session_pids
+from bench.records.disk import temporary_file
 from bench.subprocess_end import how_it_ended, last_line, signal_name
 
 Reply = dict[str, Any]
@@ -41,7 +41,7 @@ def asking(
     """
     deadline = time.monotonic() + timeout_s
     # Files, not pipes: a helper that lives on would keep a pipe from ending.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with temporary_file() as out, temporary_file() as err:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,

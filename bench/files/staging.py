@@ -46,16 +46,21 @@ def staged(out: Folder) -> Iterator[Staging]:
     with contextlib.ExitStack() as held:
         with out.handle() as folder:
             # Nobody is to take what is just being made for a leftover.
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            _lock(folder)
             _remove_leftovers(folder)
             staging.files.make()
-            fcntl.flock(held.enter_context(staging.files.handle()), fcntl.LOCK_EX)
+            _lock(held.enter_context(staging.files.handle()))
         try:
             yield staging
             staging.written = _moved(staging.files, out)
         finally:
             with out.handle() as folder:
                 shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+
+
+def _lock(folder: int) -> None:
+    with contextlib.suppress(OSError):  # of a file system without locks
+        fcntl.flock(folder, fcntl.LOCK_EX)
 
 
 def _moved(source: Folder, target: Folder) -> tuple[Path, ...]:

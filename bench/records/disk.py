@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from bench.errors import StorageError
 from bench.files.disk_space import storage_problem
@@ -68,17 +68,29 @@ def files_staged(out: Folder) -> Iterator[Staging]:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for the block alone. StorageError, naming it, where there is no room for it."""
-    try:
+    """A folder for the block alone; StorageError where there is no room for it."""
+    with _temporary_errors():
         made = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
+    with made as name:
+        yield Path(name)
+
+
+def temporary_file() -> IO[bytes]:
+    """A file without a name, gone once it is closed; StorageError where there is no room for it."""
+    with _temporary_errors():
+        return tempfile.TemporaryFile()
+
+
+@contextlib.contextmanager
+def _temporary_errors() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         tried = os.environ.get("TMPDIR") or "/tmp"
         raise StorageError(
-            f"no temporary folder can be made ({tried}: {error.strerror}): "
+            f"nothing can be put into the temporary folder {tried} ({error.strerror}): "
             "free space there, or name a writable folder in TMPDIR"
         ) from None
-    with made as name:
-        yield Path(name)
 
 
 def rescue(path: Path, text: str) -> str:

@@ -4,11 +4,15 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from bench.errors import StorageError
+from bench.records.disk import temporary_file, temporary_folder
 from bench.records.record import TrialRecord
 
 SMALL_DISK = 'mount -t tmpfs -o size=64k none "$1"'
@@ -17,6 +21,8 @@ FILL = """
 import json, os, sys
 from pathlib import Path
 from bench.errors import StorageError
+from bench.errors import StorageError
+from bench.records.disk import temporary_file, temporary_folder
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder, RunInfo
 from bench.spec.plan import make_plan
@@ -130,3 +136,13 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(
             in outcome.message
         )
         assert outcome.written == []
+
+
+@pytest.mark.parametrize("make", [temporary_file, lambda: temporary_folder().__enter__()])
+def test_a_temporary_folder_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], object]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc")
+    monkeypatch.setenv("TMPDIR", "/proc")
+    with pytest.raises(StorageError, match=r"/proc .* TMPDIR"):
+        make()

@@ -14,7 +14,6 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import HelperError
+from bench.records.disk import temporary_file
 from bench.report.charts.figure import Figure
 from bench.report.charts.render import Drawing, as_png, as_svg, vega_script
 from bench.subprocess_end import how_it_ended
@@ -51,7 +51,7 @@ class Drawer:
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "bench.report.charts.drawer"]
         # A file and not a pipe, which nobody would empty.
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = temporary_file()
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
         )
