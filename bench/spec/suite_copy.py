@@ -32,6 +32,7 @@ def copy_shipped(name: str, path: Path, origin: str) -> None:
     except FileExistsError:
         raise SuiteError(f"{path}: already exists: choose another file") from None
     except OSError as error:
-        raise SuiteError(f"cannot be written: {storage_problem(path, error)}") from None
+        reason = storage_problem(path, error).removeprefix(f"{path}: ")
+        raise SuiteError(f"{path}: cannot be written: {reason}") from None
     except ValueError as error:
         raise SuiteError(f"{path}: cannot be written: {error}: choose another file") from None
