@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench.errors import DataError, ResourceError, UsageError
 from bench.execution.run_history import RUNS
+from bench.files.user_path import user_path
 from bench.records.record import Status
 from bench.spec.suite import Suite, load_suite
 
@@ -68,7 +69,7 @@ def run(
         runner = make_executor(executor, address, device, modules_beside(suite))
     else:
         runner = executor
-    folder = open_folder(Path(out or new_path(suite)), suite, resume=resume)
+    folder = open_folder(user_path(out or new_path(suite)), suite, resume=resume)
     with folder.locked():
         try:
             outcome = run_plan(
@@ -111,6 +112,7 @@ def run_on_cluster(
 
     if out is None:
         raise UsageError("resuming needs the run folder: give it by --out")
+    out = user_path(out)
     if resume:
         RunFolder.open(out)
         options = [*options, "--resume"]

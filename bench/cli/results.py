@@ -6,60 +6,77 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.completion import run_folders, trials
-from bench.cli.options import Json, RunPath, check_run_folder
+from bench.cli.options import Json, RunPath, check_run_folder, expanded
 from bench.cli.say import say
 
 if TYPE_CHECKING:
+    from bench.files.folder import Folder
     from bench.records.store import RunInfo
+    from bench.report.charts.reported import ReportedRun
 
 
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=run_folders),
+        typer.Argument(
+            metavar="RUN...", help="Run folders.", autocompletion=run_folders, callback=expanded
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write (default: RUN/report).")
+        Path | None,
+        typer.Option("--out", help="Where to write (default: RUN/report).", callback=expanded),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a run's tables, its charts and a page of all."""
     from bench.errors import UsageError
     from bench.files.folder import Folder
+    from bench.records.disk import files_staged
     from bench.records.store import RunFolder
     from bench.report.charts.drawer import Drawer
-    from bench.report.charts.reported import read_run
     from bench.report.page.write import write_page
     from bench.report.result_json import report_document
-    from bench.report.terminal import show
-    from bench.report.write import write_summary
 
     for path in runs:
         check_run_folder(path)
     names = [path.resolve().name for path in runs]
     if out and len(set(names)) < len(names):
         raise UsageError("two of the runs have the same name: report them apart, or without --out")
-    written, read, summaries = [], [], []
+    written: list[Path] = []
     with Drawer() as drawer:
-        for path, name in zip(runs, names, strict=True):
-            run = read_run(path, name)
-            summaries.append(run.summary)
-            if out is None:
-                folder = RunFolder(path).report_files
-                written += write_summary(run.summary, folder)
-                written += write_page([run], folder, drawer)
-            else:
-                folder = Folder(out) / name if len(runs) > 1 else Folder(out)
-                written += write_summary(run.summary, folder)
-                read.append(run)
-            if not as_json:
-                show(run.summary)
-        if out is not None:
-            written += write_page(read, Folder(out), drawer)
+        if out:
+            with files_staged(Folder(out)) as new:
+                several = len(runs) > 1
+                folders = [new.files / name if several else new.files for name in names]
+                found = [
+                    _tables(*of_run, as_json) for of_run in zip(runs, names, folders, strict=True)
+                ]
+                write_page(found, new.files, drawer)
+            written += new.written
+        else:
+            found = []
+            for path, name in zip(runs, names, strict=True):
+                with files_staged(RunFolder(path).report_files) as new:
+                    found.append(_tables(path, name, new.files, as_json))
+                    write_page(found[-1:], new.files, drawer)
+                written += new.written
     if as_json:
-        say(report_document(written, summaries))
+        say(report_document(written, [run.summary for run in found]))
     else:  # the page last, where it is seen
         say("\n".join(map(str, sorted(written, key=lambda p: p.name == "index.html"))))
+
+
+def _tables(path: Path, name: str, folder: "Folder", as_json: bool) -> "ReportedRun":
+    """Read a run, write its tables to ``folder``, and show the first unless JSON is asked for."""
+    from bench.report.charts.reported import read_run
+    from bench.report.terminal import show
+    from bench.report.write import write_summary
+
+    run = read_run(path, name)
+    write_summary(run.summary, folder)
+    if not as_json:
+        show(run.summary)
+    return run
 
 
 def show(

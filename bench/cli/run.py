@@ -1,15 +1,14 @@
 """The command that runs a suite."""
 
 import contextlib
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.cli.options import Blocks, Device, Json, Only, Set, SuiteName, asked_suite
-from bench.cli.say import complain, interruption, remedy, say
+from bench.cli.options import Blocks, Device, Json, Only, Set, SuiteName, asked_suite, expanded
+from bench.cli.say import complain, interruption, remedy, say, shell_word
 
 if TYPE_CHECKING:
     from bench.api import RunResult
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 def run(
     suite: SuiteName,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The run folder (default: a new one).")
+        Path | None,
+        typer.Option("--out", help="The run folder (default: a new one).", callback=expanded),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out's run.")] = False,
     address: Annotated[
@@ -26,7 +26,11 @@ def run(
     ] = None,
     cluster: Annotated[
         Path | None,
-        typer.Option("--cluster", help="Start this cluster (clusters/*.yaml), and run there."),
+        typer.Option(
+            "--cluster",
+            help="Start this cluster (clusters/*.yaml), and run there.",
+            callback=expanded,
+        ),
     ] = None,
     device: Device = "auto",
     executor: Annotated[
@@ -111,7 +115,7 @@ def _end(result: "RunResult", as_json: bool) -> None:
         say(run_document(result, summary))
     else:
         show(summary)
-        place = shlex.quote(str(result.path))
+        place = shell_word(result.path)
         say(f"Tables, charts and a page of it: bench report {place}")
         say(f"Run folder: {result.path}")
     if not result.succeeded:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.completion import suite_names
-from bench.cli.options import Blocks, Json, Only, PlanDevice, Set, SuiteName, asked_suite
+from bench.cli.options import Blocks, Json, Only, PlanDevice, Set, SuiteName, asked_suite, expanded
 from bench.cli.say import say
 from bench.cli.version import trainbench_version
 
@@ -18,6 +18,7 @@ def suites(
             metavar="[SUITE]",
             help="A shipped suite, or a file; none lists the shipped ones.",
             autocompletion=suite_names,
+            callback=expanded,
         ),
     ] = None,
     as_json: Json = False,
@@ -42,7 +43,10 @@ def copy_suite(
         typer.Argument(metavar="NAME", help="A shipped suite.", autocompletion=suite_names),
     ],
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Where to (default: NAME.toml here).")
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="Where to (default: NAME.toml here).", callback=expanded
+        ),
     ] = None,
 ) -> None:
     """Copy a shipped suite to a file, to edit and run it."""

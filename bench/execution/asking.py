@@ -15,13 +15,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from bench.execution.refused_flags import refused_flags
 from bench.measure.host import session_pids
+from bench.records.disk import temporary_file
+from bench.subprocess_end import how_it_ended, last_line, signal_name
 
 Reply = dict[str, Any]
 
@@ -40,7 +41,7 @@ def asking(
     """
     deadline = time.monotonic() + timeout_s
     # Files, not pipes: a helper that lives on would keep a pipe from ending.
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+    with temporary_file() as out, temporary_file() as err:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
@@ -54,7 +55,7 @@ def asking(
                 code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 return {"error": f"no answer within {timeout_s:g} s", "timed_out": True}
-            return _parsed(_last_line(out)) or _died(code, _last_line(err), _text(err))
+            return _parsed(last_line(out)) or _died(code, err)
 
         try:
             yield answer
@@ -71,16 +72,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _last_line(file: IO[str]) -> str:
-    lines = _text(file).splitlines()
-    return lines[-1].strip() if lines else ""
-
-
-def _text(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read().strip()
-
-
 def _parsed(line: str) -> Reply | None:
     try:
         found = json.loads(line)
@@ -89,10 +80,10 @@ def _parsed(line: str) -> Reply | None:
     return found if isinstance(found, dict) else None
 
 
-def _died(code: int, said: str, log: str) -> Reply:
-    if flags := refused_flags(log):
+def _died(code: int, stderr: IO[bytes]) -> Reply:
+    stderr.seek(0)
+    if flags := refused_flags(stderr.read().decode(errors="replace")):
         return {"error": flags, "refused_flags": True}
-    if code < 0:
-        name = signal.Signals(-code).name
-        return {"error": f"its process was ended by {name}", "signal": name}
-    return {"error": f"its process ended with code {code}" + (f": {said}" if said else "")}
+    reply: Reply = {"error": f"its process {how_it_ended(code, stderr)}"}
+    name = signal_name(code)
+    return {**reply, "signal": name} if name else reply

@@ -84,7 +84,7 @@ class Folder:
         a link or a special file in that place; any other OSError as ``open`` does.
         """
         with self.handle() as handle:
-            _check_place(handle, name)
+            check_place(handle, name)
             fresh = f".{name}.{secrets.token_hex(_RANDOM_BYTES)}"
             try:
                 with os.fdopen(os.open(fresh, _NEW, 0o666, dir_fd=handle), "wb") as file:
@@ -126,7 +126,8 @@ def _below(above: int, name: str, mode: int | None) -> int:
         raise UnsafeFileError(f"{name} is a {what}, not a folder") from None
 
 
-def _check_place(folder: int, name: str) -> None:
+def check_place(folder: int, name: str) -> None:
+    """UnsafeFileError where ``name`` in an open ``folder`` is there, and is no regular file."""
     with contextlib.suppress(FileNotFoundError):
         found = os.lstat(name, dir_fd=folder)
         if not stat.S_ISREG(found.st_mode):

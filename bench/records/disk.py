@@ -6,37 +6,30 @@ Usage:
 """
 
 import contextlib
-import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from bench.errors import StorageError
+from bench.files.disk_space import storage_problem
 from bench.files.folder import Folder
 from bench.files.reading import UnsafeFileError
-
-_CURES = {
-    errno.ENOSPC: "free space on that disk",
-    errno.EDQUOT: "free space on that disk",
-    errno.EACCES: "make the folder writable, or choose another --out",
-    errno.EPERM: "make the folder writable, or choose another --out",
-    errno.EROFS: "make the disk writable, or choose another --out",
-}
+from bench.files.staging import Staging, staged
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path, needed_bytes: int | None = None) -> Iterator[None]:
     """Turn what the system says of the disk into StorageError, with what to do about it."""
     try:
         yield
     except UnsafeFileError as error:
         raise StorageError(
-            f"{path}: {error.strerror}: remove it, or choose another --out"
+            f"{path}: {error.strerror}: remove it, or choose another folder"
         ) from None
     except OSError as error:
-        cure = _CURES.get(error.errno or 0, "choose another --out")
-        raise StorageError(f"{path}: {error.strerror or error}: {cure}") from None
+        raise StorageError(storage_problem(path, error, needed_bytes)) from None
 
 
 @contextlib.contextmanager
@@ -55,14 +48,49 @@ def write_aside(folder: Folder, name: str, text: str) -> Path:
 
     Returns its path; raises StorageError as ``aside`` does.
     """
-    with disk_errors(folder.path / name):
-        return folder.write(name, text.encode())
+    content = text.encode()
+    with disk_errors(folder.path / name, len(content)):
+        return folder.write(name, content)
 
 
 def make_folder(folder: Folder) -> None:
     """Make ``folder`` where it is missing; StorageError where it is none or cannot be made."""
     with disk_errors(folder.path):
         folder.make()
+
+
+@contextlib.contextmanager
+def files_staged(out: Folder) -> Iterator[Staging]:
+    """A folder to write to, whose files go to ``out`` together; StorageError as of ``aside``."""
+    with disk_errors(out.path), staged(out) as new:
+        yield new
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for the block alone; StorageError where there is no room for it."""
+    with _temporary_errors():
+        made = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
+    with made as name:
+        yield Path(name)
+
+
+def temporary_file() -> IO[bytes]:
+    """A file without a name, gone once it is closed; StorageError where there is no room for it."""
+    with _temporary_errors():
+        return tempfile.TemporaryFile()
+
+
+@contextlib.contextmanager
+def _temporary_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        tried = os.environ.get("TMPDIR") or "/tmp"
+        raise StorageError(
+            f"nothing can be put into the temporary folder {tried} ({error.strerror}): "
+            "free space there, or name a writable folder in TMPDIR"
+        ) from None
 
 
 def rescue(path: Path, text: str) -> str:

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import ResourceError, RunFolderError, StorageError
 from bench.files.folder import Folder
+from bench.files.user_path import user_path
 from bench.records.disk import disk_errors, make_folder, rescue, write_aside
 from bench.records.read import (
     MOST_BYTES,
@@ -122,7 +123,7 @@ class RunFolder:
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
         """An existing run folder; RunFolderError where there is none at ``path``."""
-        folder = cls(Path(path))
+        folder = cls(user_path(path))
         if not folder.path.is_dir():
             raise RunFolderError(f"{path}: no such run folder: name one that bench run made")
         if not (folder.path / "run.json").is_file():

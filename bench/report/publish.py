@@ -10,15 +10,14 @@ ever edited: ``verify`` makes it anew.
 
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from bench.analysis.frame import write_tables
-from bench.errors import ResourceError, RunFolderError
+from bench.errors import ResourceError, RunFolderError, UsageError
+from bench.files.exchange import recover, replacement
 from bench.files.folder import Folder
 from bench.records.anonymous import renamer
 from bench.records.disk import disk_errors, write_aside
@@ -36,9 +35,14 @@ GIVEN = ("run.json", "records.jsonl")
 def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark: str = "") -> Path:
     """Write ``run`` to ``place/name`` and return that folder; ``remark`` stands at its top.
 
-    Raises RunFolderError where ``run`` is no finished run, ResourceError where the name is taken
-    and not to be replaced, StorageError where the disk is full or not writable.
+    Raises RunFolderError where ``run`` is no finished run, UsageError where ``name`` is no name of
+    a folder, ResourceError where it is taken and not to be replaced or another process publishes
+    there, StorageError where the disk is full or not writable. However it ends, ``place/name`` is
+    the old folder or all of the new one.
     """
+    if Path(name).name != name or name.startswith("."):
+        raise UsageError(f"{name}: is not the name of a folder: use letters, digits and dashes")
+    recover(place)
     source, target = RunFolder.open(run), place / name
     if os.path.lexists(target):
         if target.is_symlink() or not target.is_dir():
@@ -58,16 +62,12 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
     )
     with disk_errors(target):
         place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place, prefix=f".{name}-") as staging:
-            fresh = Path(staging) / name  # a folder inside: the temporary one is its owner's alone
-            fresh.mkdir()
+        with replacement(place, name) as fresh:
             files = Folder(fresh)
             write_aside(files, "run.json", json.dumps(public(info), indent=1) + "\n")
             lines = (json.dumps(public(record), sort_keys=True) + "\n" for record in records)
             write_aside(files, "records.jsonl", "".join(lines))
             made_from(fresh)
-            shutil.rmtree(target, ignore_errors=True)
-            fresh.rename(target)
         write_indexes(place)
     return target
 

@@ -10,7 +10,6 @@ import math
 import re
 import shutil
 import stat
-import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from bench.errors import RunFolderError
 from bench.files.folder import Folder
 from bench.files.reading import UnsafeFileError, read_file
+from bench.records.disk import disk_errors, temporary_folder
 from bench.records.read import MOST_PUBLISHED_BYTES
 from bench.report.publish import GIVEN, made_from
 
@@ -43,10 +43,11 @@ def differences(folder: Path) -> tuple[str, ...]:
     missing = [name for name in GIVEN if folder / name not in files]
     if missing:
         raise RunFolderError(f"{folder}: no {missing[0]}: publish the run again")
-    with tempfile.TemporaryDirectory() as place:
+    with temporary_folder() as place:
         # Under the same name, since a report may say it.
-        fresh = Path(place) / folder.name
-        fresh.mkdir()
+        fresh = place / folder.name
+        with disk_errors(fresh):
+            fresh.mkdir()
         for name in GIVEN:
             _copy(folder, name, fresh)
         made = [path.relative_to(fresh) for path in made_from(fresh)]
@@ -62,7 +63,11 @@ def differences(folder: Path) -> tuple[str, ...]:
 def _copy(folder: Path, name: str, fresh: Path) -> None:
     given = Folder(folder)
     try:
-        with given.reader(name, MOST_PUBLISHED_BYTES) as ours, (fresh / name).open("xb") as copy:
+        with (
+            given.reader(name, MOST_PUBLISHED_BYTES) as ours,
+            disk_errors(fresh / name),
+            (fresh / name).open("xb") as copy,
+        ):
             shutil.copyfileobj(ours, copy)
     except UnsafeFileError as error:
         raise RunFolderError(f"{folder / name}: {error.strerror}: publish the run again") from None

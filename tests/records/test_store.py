@@ -97,7 +97,9 @@ def test_a_place_that_is_taken_is_refused(folder: RunFolder, tmp_path: Path) -> 
         message = refusal(ResourceError, functools.partial(RunFolder.create, path, INFO))
         assert message == f"{path}: already exists and is not empty: choose another --out"
     beneath = tmp_path / "file" / "run"
-    assert "choose another --out" in refusal(StorageError, lambda: RunFolder.create(beneath, INFO))
+    assert f"{tmp_path / 'file'} is not a folder" in refusal(
+        StorageError, lambda: RunFolder.create(beneath, INFO)
+    )
 
 
 def test_records_come_back_as_they_were_in_the_order_of_their_names(folder: RunFolder) -> None:

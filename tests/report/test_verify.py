@@ -2,11 +2,12 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from bench.errors import RunFolderError
+from bench.errors import HelperError, RunFolderError
 from bench.report.verify import difference, differences, shown
 
 TABLES = ("suite.toml", "trials.csv", "epochs.csv", "summary.md", "summary.csv", "summary.tex")
@@ -34,6 +35,16 @@ def test_edited_missing_and_shortened_files_are_found(own: Path) -> None:
     picture = next((own / "charts").glob("*.png"))
     picture.unlink()
     assert differences(own) == (*expected, f"{picture}: missing")
+
+
+def test_nothing_counts_as_verified_where_the_drawing_process_dies(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own / "summary.csv").write_text("edited")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(HelperError, match="ended with code 1") as died:
+        differences(own)
+    assert died.value.exit_code == 5
 
 
 @pytest.mark.parametrize("sought", ["completed", ">The answer<", '"epoch_s"'])
