@@ -3,13 +3,13 @@
 import subprocess
 import sys
 
+import pytest
+
 pytestmark = pytest.mark.slow
 
 TWICE = """
 import pathlib
 import ray
-import pytest
-
 from bench.execution import leaving
 
 def answering():
