@@ -47,6 +47,8 @@ class Drawer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None:  # nobody waits for what it draws
+            self._process.kill()
         self._pool.shutdown(cancel_futures=kind is not None)
         # Its input ends, and it with it.
         self._process.communicate()

@@ -27,9 +27,10 @@ def test_it_draws_what_this_process_would_and_ends_with_its_block(tmp_path: Path
         os.kill(pid, 0)
 
 
-def test_it_ends_where_its_block_fails() -> None:
+def test_it_ends_where_its_block_fails_and_draws_nothing_more() -> None:
     with pytest.raises(KeyError), Drawer() as drawer:
         pid = drawer.pid
         raise KeyError
+    assert drawer.script.exception() is not None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
