@@ -62,6 +62,7 @@ _LEAST_S = 0.05
 _POLL_S = 5.0
 """A look takes time of cores that a trial may be training on; an answer ends the wait at once."""
 _BOARD_S = 60.0
+_LAST_WORDS_S = 2.0
 _GPU_FREE_S = 60.0
 """How long a GPU may take to become free before a trial; the block then goes to others."""
 
@@ -96,6 +97,7 @@ class RayExecutor:
             # Before Ray starts, which is busy as it does.
             self._load = load_warning(usable_cores()) if self._address is None else None
             kind = stack.enter_context(connection(self._address, self._local_gpus, self._modules))
+            self._local = kind == "local"
             stack.callback(self._forget)
             seen = {} if self._device == "cpu" else look_at_nodes(self._logical)
             self._quarantine = Quarantine(seen)
@@ -104,7 +106,7 @@ class RayExecutor:
                 stack.callback(self._end_actors)
             self._cluster = self._usable(ray.nodes())
             self._check_fit()
-            if kind != "local":
+            if not self._local:
                 check_versions(environment(), self.environment())
             # On this node, since a board on one that is lost would take the run with it.
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
@@ -214,7 +216,7 @@ class RayExecutor:
             for record in self._to_the_end(fleet, limits, on_event):
                 yield fleet.marked(record)
         except KeyboardInterrupt:
-            # Nothing is asked of Ray before these are on disk: it may be ending as well.
+            self._hear_once_more(fleet)
             yield from fleet.abandon("interrupted", "the run was interrupted")
             raise
         except ClusterLostError:
@@ -242,9 +244,11 @@ class RayExecutor:
                 reason = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
                 yield from fleet.abandon("interrupted", reason)
                 raise
+            self._hear_once_more(fleet)
             yield from fleet.abandon("worker_lost", "Ray's head was lost")
+            again = "go on" if self._local else "start it again, then go on"
             raise ClusterLostError(
-                f"Ray's head at {self.head} is gone: start it again, then go on with --resume"
+                f"Ray's head at {self.head} is gone: {again} with --resume"
             ) from None
 
     def _warm_up(self, trials: Iterable[Trial], limits: Limits, on_event: OnEvent) -> None:
@@ -308,12 +312,17 @@ class RayExecutor:
         else:
             yield from fleet.go_on_with(self._cluster)
 
-    def _read_board(self, lanes: Sequence[Lane]) -> None:
+    def _hear_once_more(self, fleet: Fleet) -> None:
+        """Take in what was told since the last look; not for long, since Ray may be ending too."""
+        with contextlib.suppress(Exception):
+            self._read_board(fleet.lanes, _LAST_WORDS_S)
+
+    def _read_board(self, lanes: Sequence[Lane], timeout_s: float = _BOARD_S) -> None:
         running = {lane.gang: lane for lane in lanes}
         # What a board that is slow has to tell stands in the records, too.
         # One that has died begins anew; epochs that it held are in their workers' files.
         with contextlib.suppress(GetTimeoutError, RayActorError):
-            for news in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
+            for news in ray.get(self._board.drain.remote(), timeout=timeout_s):
                 if news.gang in running:
                     running[news.gang].add_news(news)
 

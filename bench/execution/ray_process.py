@@ -117,10 +117,10 @@ class RayProcess:
             self._lost = True
             reason = self._reason(error)
             yield from running.cut_short("worker_lost", f"Ray was lost: {reason}")
-            raise ClusterLostError(
-                f"Ray was lost ({reason}): start it again if it is not this machine's own, then "
-                "go on with --resume"
-            ) from None
+            address = self._setup.address
+            which = f"the Ray at {address}" if address else "this machine's Ray"
+            again = "start it again, then go on" if address else "go on"
+            raise ClusterLostError(f"{which} is gone ({reason}): {again} with --resume") from None
         except Exception as error:
             said = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
             yield from running.cut_short("interrupted", said)
