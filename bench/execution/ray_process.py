@@ -42,6 +42,10 @@ _LEAVE_S = 20.0
 _KILL_S = 10.0
 
 
+class _Gone(Exception):
+    """Ray's process does not answer any more; why, in words."""
+
+
 class RayProcess:
     """An executor on the cluster at ``address``, or on this machine where that is None."""
 
@@ -59,13 +63,13 @@ class RayProcess:
             stack.enter_context(reaper(mark))
             stack.callback(_kill, mark)
             self._connection, self._process = stack.enter_context(_child(mark))
-            self._connection.send(self._setup)
             try:
+                self._send(self._setup)
                 ready = self._receive(_START_S)
-            except (EOFError, OSError, TimeoutError) as error:
+            except _Gone as gone:
                 raise ResourceError(
-                    f"Ray does not start ({self._reason(error)}): see its logs in /tmp/ray or "
-                    "RAY_TMPDIR, and end what keeps this machine or the cluster busy"
+                    f"Ray does not start ({gone}): see its logs in /tmp/ray or RAY_TMPDIR, and "
+                    "end what keeps this machine or the cluster busy"
                 ) from None
             assert isinstance(ready, Ready)
             self._ready = ready
@@ -109,18 +113,17 @@ class RayProcess:
             self._send(Task(blocks, limits))
             yield from self._records(running, limits, on_event)
         except KeyboardInterrupt:
-            with contextlib.suppress(KeyboardInterrupt, EOFError, OSError, TimeoutError):
+            with contextlib.suppress(KeyboardInterrupt, _Gone):
                 yield from self._interrupted(running, limits)
             yield from running.cut_short("interrupted", "the run was interrupted")
             raise
-        except (EOFError, OSError) as error:
+        except _Gone as gone:
             self._lost = True
-            reason = self._reason(error)
-            yield from running.cut_short("worker_lost", f"Ray was lost: {reason}")
+            yield from running.cut_short("worker_lost", f"Ray was lost: {gone}")
             address = self._setup.address
             which = f"the Ray at {address}" if address else "this machine's Ray"
             again = "start it again, then go on" if address else "go on"
-            raise ClusterLostError(f"{which} is gone ({reason}): {again} with --resume") from None
+            raise ClusterLostError(f"{which} is gone ({gone}): {again} with --resume") from None
         except Exception as error:
             said = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
             yield from running.cut_short("interrupted", said)
@@ -151,28 +154,32 @@ class RayProcess:
                 running.note(message)
 
     def _receive(self, timeout_s: float | None = None) -> Any:
-        """The next message; TimeoutError, EOFError once the process has died, what it raised."""
-        if not self._connection.poll(None if timeout_s is None else max(0.0, timeout_s)):
-            raise TimeoutError(f"no answer in {timeout_s:g} s")
-        message = self._connection.recv()
+        """The next message, or what Ray's process has raised; _Gone where none comes."""
+        try:
+            if not self._connection.poll(None if timeout_s is None else max(0.0, timeout_s)):
+                raise _Gone(f"no answer in {timeout_s:g} s")
+            message = self._connection.recv()
+        except (EOFError, OSError):
+            raise _Gone(self._end()) from None
         if isinstance(message, Ended) and message.error is not None:
             raise message.error
         return message
 
     def _send(self, message: object) -> None:
-        self._connection.send(message)
+        try:
+            self._connection.send(message)
+        except OSError:
+            raise _Gone(self._end()) from None
 
-    def _reason(self, error: BaseException) -> str:
-        if isinstance(error, TimeoutError):
-            return str(error)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+    def _end(self) -> str:
+        """How the process has ended."""
+        try:
             code = self._process.wait(_KILL_S)
-            return (
-                f"its process ended by {signal.Signals(-code).name}"
-                if code < 0
-                else (f"its library ended its process with code {code}")
-            )
-        return "its process closed its pipe"
+        except subprocess.TimeoutExpired:
+            return "its process closed its pipe"
+        if code < 0:
+            return f"its process was ended by {signal.Signals(-code).name}"
+        return f"its library ended its process with code {code}"
 
     def _leave(self) -> None:
         """Have the process leave Ray in good order; an interrupt cuts that short."""
