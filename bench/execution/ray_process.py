@@ -42,7 +42,7 @@ _LEAVE_S = 20.0
 _KILL_S = 10.0
 
 
-class _Gone(Exception):
+class _NoAnswerError(Exception):
     """Ray's process does not answer any more; why, in words."""
 
 
@@ -66,7 +66,7 @@ class RayProcess:
             try:
                 self._send(self._setup)
                 ready = self._receive(_START_S)
-            except _Gone as gone:
+            except _NoAnswerError as gone:
                 raise ResourceError(
                     f"Ray does not start ({gone}): see its logs in /tmp/ray or RAY_TMPDIR, and "
                     "end what keeps this machine or the cluster busy"
@@ -113,11 +113,11 @@ class RayProcess:
             self._send(Task(blocks, limits))
             yield from self._records(running, limits, on_event)
         except KeyboardInterrupt:
-            with contextlib.suppress(KeyboardInterrupt, _Gone):
+            with contextlib.suppress(KeyboardInterrupt, _NoAnswerError):
                 yield from self._interrupted(running, limits)
             yield from running.cut_short("interrupted", "the run was interrupted")
             raise
-        except _Gone as gone:
+        except _NoAnswerError as gone:
             self._lost = True
             yield from running.cut_short("worker_lost", f"Ray was lost: {gone}")
             address = self._setup.address
@@ -154,13 +154,13 @@ class RayProcess:
                 running.note(message)
 
     def _receive(self, timeout_s: float | None = None) -> Any:
-        """The next message, or what Ray's process has raised; _Gone where none comes."""
+        """The next message, or what Ray's process has raised; _NoAnswerError where none comes."""
         try:
             if not self._connection.poll(None if timeout_s is None else max(0.0, timeout_s)):
-                raise _Gone(f"no answer in {timeout_s:g} s")
+                raise _NoAnswerError(f"no answer in {timeout_s:g} s")
             message = self._connection.recv()
         except (EOFError, OSError):
-            raise _Gone(self._end()) from None
+            raise _NoAnswerError(self._end()) from None
         if isinstance(message, Ended) and message.error is not None:
             raise message.error
         return message
@@ -169,7 +169,7 @@ class RayProcess:
         try:
             self._connection.send(message)
         except OSError:
-            raise _Gone(self._end()) from None
+            raise _NoAnswerError(self._end()) from None
 
     def _end(self) -> str:
         """How the process has ended."""
