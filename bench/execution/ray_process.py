@@ -11,17 +11,19 @@ the epochs that had been finished; a signal is always heeded; and whatever does 
 
 import contextlib
 import os
+import queue
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.epoch_file import epoch_lines, with_lines
@@ -55,14 +57,14 @@ class RayProcess:
         self, address: str | None = None, device: Device = "auto", modules: Sequence[Path] = ()
     ) -> None:
         self._setup = Setup(address, device, tuple(modules))
-        self._lost = False
+        self._lost = self._owed = False
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             mark = uuid.uuid4().hex
             stack.enter_context(reaper(mark))
             stack.callback(_kill, mark)
-            self._connection, self._process = stack.enter_context(_child(mark))
+            self._child = stack.enter_context(_child(mark))
             try:
                 self._send(self._setup)
                 ready = self._receive(_START_S)
@@ -135,46 +137,56 @@ class RayProcess:
         while not isinstance(message := self._receive(), Ended):
             if isinstance(message, TrialRecord):
                 running.ended(message)
+                self._owed = True
                 yield message
-                self._send(limits.needless)
+                self._acknowledge(limits)
             else:
                 running.note(message)
                 on_event(message)
 
+    def _acknowledge(self, limits: Limits) -> None:
+        """Tell Ray's process that its record is kept: it waits for that."""
+        self._owed = False
+        self._send(limits.needless)
+
     def _interrupted(self, running: "_Running", limits: Limits) -> Iterator[TrialRecord]:
         """What Ray's process has still to say, in so far as it is quick."""
-        self._process.send_signal(signal.SIGINT)
+        if self._owed:
+            self._acknowledge(limits)
+        self._child.process.send_signal(signal.SIGINT)
         ends = time.monotonic() + _INTERRUPTED_S
         while not isinstance(message := self._receive(ends - time.monotonic()), Ended):
             if isinstance(message, TrialRecord):
                 running.ended(message)
                 yield message
-                self._send(limits.needless)
+                self._acknowledge(limits)
             else:
                 running.note(message)
 
     def _receive(self, timeout_s: float | None = None) -> Any:
         """The next message, or what Ray's process has raised; _NoAnswerError where none comes."""
         try:
-            if not self._connection.poll(None if timeout_s is None else max(0.0, timeout_s)):
-                raise _NoAnswerError(f"no answer in {timeout_s:g} s")
-            message = self._connection.recv()
-        except (EOFError, OSError):
-            raise _NoAnswerError(self._end()) from None
+            message = self._child.messages.get(
+                timeout=None if timeout_s is None else max(0.0, timeout_s)
+            )
+        except queue.Empty:
+            raise _NoAnswerError(f"no answer in {timeout_s:g} s") from None
+        if message is None:
+            raise _NoAnswerError(self._end())
         if isinstance(message, Ended) and message.error is not None:
             raise message.error
         return message
 
     def _send(self, message: object) -> None:
         try:
-            self._connection.send(message)
+            self._child.connection.send(message)
         except OSError:
             raise _NoAnswerError(self._end()) from None
 
     def _end(self) -> str:
         """How the process has ended."""
         try:
-            code = self._process.wait(_KILL_S)
+            code = self._child.process.wait(_KILL_S)
         except subprocess.TimeoutExpired:
             return "its process closed its pipe"
         if code < 0:
@@ -183,9 +195,9 @@ class RayProcess:
 
     def _leave(self) -> None:
         """Have the process leave Ray in good order; an interrupt cuts that short."""
-        self._connection.close()
-        with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
-            self._process.wait(0.0 if self._lost else _LEAVE_S)
+        with contextlib.suppress(KeyboardInterrupt, OSError, subprocess.TimeoutExpired):
+            self._child.own_end.shutdown(socket.SHUT_RDWR)
+            self._child.process.wait(0.0 if self._lost else _LEAVE_S)
 
 
 class _Running:
@@ -224,9 +236,26 @@ class _Running:
             )
 
 
+class _Child(NamedTuple):
+    """Ray's process, and the pipe to it."""
+
+    process: "subprocess.Popen[bytes]"
+    own_end: socket.socket
+    connection: Connection
+    messages: "queue.SimpleQueue[Any]"
+    """What it has said; None once it has ended."""
+
+    def read(self) -> None:
+        """Queue what it says. A thread does: an interrupt would cut a message in two."""
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self.messages.put(self.connection.recv())
+        self.messages.put(None)
+
+
 @contextlib.contextmanager
-def _child(mark: str) -> Iterator[tuple[Connection, "subprocess.Popen[bytes]"]]:
-    """Ray's process, and this end of the pipe to it."""
+def _child(mark: str) -> Iterator[_Child]:
+    """Ray's process, which is killed in the end."""
     own, its = socket.socketpair()
     # Ray says on stdout and stderr what befalls its processes; records and errors say it here.
     with its, own, tempfile.TemporaryFile() as said:
@@ -241,13 +270,18 @@ def _child(mark: str) -> Iterator[tuple[Connection, "subprocess.Popen[bytes]"]]:
             env={**os.environ, MARK: mark},
         )
         its.close()
-        connection = Connection(own.detach())
-        try:
-            yield connection, process
-        finally:
-            connection.close()
-            process.kill()
-            process.wait()
+        with Connection(os.dup(own.fileno())) as connection:
+            child = _Child(process, own, connection, queue.SimpleQueue())
+            reader = threading.Thread(target=child.read, name="hears Ray's process", daemon=True)
+            reader.start()
+            try:
+                yield child
+            finally:
+                process.kill()
+                process.wait()
+                with contextlib.suppress(OSError):
+                    own.shutdown(socket.SHUT_RDWR)
+                reader.join()
 
 
 def _kill(mark: str) -> None:

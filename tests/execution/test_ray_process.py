@@ -11,7 +11,7 @@ import pytest
 
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution import ray_process
-from bench.execution.executor import EpochEnded, Event, Limits
+from bench.execution.executor import EpochEnded, Event, Limits, OnEvent
 from bench.execution.ray_process import RayProcess
 from bench.measure.processes import marked
 from bench.records.record import TrialRecord
@@ -46,12 +46,17 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The marks of what was started, of which nothing is left in the end."""
     found: list[str] = []
     kill = ray_process._kill
-    monkeypatch.setattr(ray_process, "_kill", lambda mark: (found.append(mark), kill(mark)))
+
+    def noted(mark: str) -> None:
+        found.append(mark)
+        kill(mark)
+
+    monkeypatch.setattr(ray_process, "_kill", noted)
     return found
 
 
 def run(
-    executor: RayProcess, records: list[TrialRecord], on_event: Callable[[Event], None] = id
+    executor: RayProcess, records: list[TrialRecord], on_event: OnEvent = lambda _: None
 ) -> None:
     with executor:
         for record in executor.run(BLOCKS, LIMITS, on_event):
@@ -110,7 +115,7 @@ def test_what_a_record_makes_needless_is_asked_anew_after_it(
 ) -> None:
     limits = Limits(60.0, needless=_told)
     with ending("completed") as executor:
-        records = list(executor.run(BLOCKS, limits, id))
+        records = list(executor.run(BLOCKS, limits, lambda _: None))
     assert [record.error for record in records] == [None, "told"]
     # It did not leave, and was not waited for without end.
     assert [marked(mark) for mark in marks] == [[]]
