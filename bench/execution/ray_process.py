@@ -32,7 +32,7 @@ from bench.execution.interrupt import held_back
 from bench.execution.own_python import own_python
 from bench.execution.ray_messages import Device, Ended, Ready, Setup, Task
 from bench.execution.reaper import reaper
-from bench.measure.processes import MARK, kill_marked
+from bench.measure.processes import inherited, kill_marked
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block
 
@@ -267,7 +267,7 @@ def _child(mark: str) -> Iterator[_Child]:
             pass_fds=[its.fileno()],
             # A terminal's Ctrl-C, and a batch system's signal to a group, are for the run to hear.
             process_group=0,
-            env={**os.environ, MARK: mark},
+            env={**os.environ, **inherited(mark)},
         )
         its.close()
         with Connection(os.dup(own.fileno())) as connection:

@@ -1,7 +1,7 @@
 """The processes that inherited a mark: all that one process has started, directly or not.
 
 Usage:
-    subprocess.Popen(command, env={**os.environ, MARK: mark})
+    subprocess.Popen(command, env={**os.environ, **inherited(mark)})
     kill_marked(mark, timeout_s=5.0)
 
 A variable is inherited by whatever is started later, and outlives the parents, groups and
@@ -14,8 +14,14 @@ import time
 
 import psutil
 
-MARK = "BENCH_STARTED_BY"
+_MARK = "BENCH_STARTED_BY"
 _LOOK_S = 0.05
+
+
+def inherited(mark: str) -> dict[str, str]:
+    """Variables for a process whose descendants are to have ``mark``."""
+    # By SPT_NOENV, setproctitle, which Ray uses too, leaves the variables where they can be read.
+    return {_MARK: mark, "SPT_NOENV": "1"}
 
 
 def marked(mark: str) -> list[psutil.Process]:
@@ -25,7 +31,7 @@ def marked(mark: str) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error, OSError):
             if (
                 process.pid != os.getpid()
-                and process.environ().get(MARK) == mark
+                and process.environ().get(_MARK) == mark
                 and process.status() != psutil.STATUS_ZOMBIE
             ):
                 found.append(process)

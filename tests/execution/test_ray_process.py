@@ -17,6 +17,7 @@ from bench.measure.processes import marked
 from bench.records.record import TrialRecord
 from bench.spec.plan import make_plan
 from tests.execution.observed import LIMITS
+from tests.processes import PATIENCE_S
 from tests.suites_made import SINGLE, suite_of
 
 CHILD = "tests.execution.ray_child_made"
@@ -87,6 +88,20 @@ def test_an_interrupt_is_heeded_where_the_process_hangs(ending: Ending, marks: l
     (record,) = records
     assert (record.status, len(record.epochs)) == ("interrupted", 3)
     assert [marked(mark) for mark in marks] == [[]]
+
+
+def test_an_interrupt_between_two_records_loses_neither(
+    ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = ending("completed")
+    monkeypatch.setattr(ray_process, "_INTERRUPTED_S", PATIENCE_S)
+    with executor:
+        records = executor.run(BLOCKS, Limits(60.0, needless=_told), lambda _: None)
+        assert next(records).error is None
+        # The process for Ray waits to hear that the first is kept.
+        assert records.throw(KeyboardInterrupt()).error == "told"
+        with pytest.raises(KeyboardInterrupt):
+            next(records)
 
 
 def test_a_start_that_hangs_is_given_up(

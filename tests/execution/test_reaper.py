@@ -11,11 +11,11 @@ from tests.processes import PATIENCE_S
 DRIVER = """
 import os, subprocess, sys, time
 from bench.execution.reaper import reaper
-from bench.measure.processes import MARK
+from bench.measure.processes import inherited
 
 with reaper(sys.argv[1]):
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
-    subprocess.Popen(sleeper, env={**os.environ, MARK: sys.argv[1]}, start_new_session=True)
+    subprocess.Popen(sleeper, env={**os.environ, **inherited(sys.argv[1])}, start_new_session=True)
     print("ready", flush=True)
     time.sleep(600)
 """

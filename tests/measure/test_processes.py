@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 
-from bench.measure.processes import MARK, kill_marked, marked
+from bench.measure.processes import inherited, kill_marked, marked
 
 FAMILY = """
 import subprocess, sys, time
@@ -21,7 +21,9 @@ time.sleep(600)
 def test_what_a_marked_process_has_started_is_killed_after_it_even_where_it_is_stopped() -> None:
     mark = uuid.uuid4().hex
     with subprocess.Popen(
-        [sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, env={**os.environ, MARK: mark}
+        [sys.executable, "-c", FAMILY],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **inherited(mark)},
     ) as parent:
         assert parent.stdout
         child = int(parent.stdout.readline())
