@@ -18,4 +18,4 @@ def own_python(module: str, *arguments: str) -> list[str]:
     ``sys.argv[0]`` is this process's, from whose folder Ray's workers import too.
     """
     script = _RUN.format(path=sys.path, module=module, program=sys.argv[0])
-    return [sys.executable, "-c", script, *arguments]
+    return [sys.executable, "-P", "-c", script, *arguments]

@@ -12,6 +12,8 @@ from tests.fault_table import FAULTS
 from tests.processes import PATIENCE_S, Running, gone_within, session_of, started
 from tests.suites_made import ENDLESS, written
 
+pytestmark = pytest.mark.slow
+
 FEW_EPOCHS = 3
 
 

@@ -237,6 +237,7 @@ def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(
         assert record.node == os.uname().nodename
 
 
+@pytest.mark.slow
 def test_epochs_that_were_told_to_an_actor_that_died_are_not_lost_and_it_is_started_again(
     ray_executor: RayExecutor,
 ) -> None:
