@@ -1,5 +1,6 @@
 """The executors by name; each is imported only when it is asked for."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,9 +21,13 @@ def make_executor(
     UsageError for another, and for an address or a device that it cannot act on.
     """
     if name == "ray":
-        from bench.execution.ray_executor import RayExecutor
+        if _has_ray():
+            from bench.execution.ray_executor import RayExecutor
 
-        return RayExecutor(address, device, modules)
+            return RayExecutor(address, device, modules)
+        from bench.execution.ray_process import RayProcess
+
+        return RayProcess(address, device, modules)
     if name in ("inprocess", "simulated") and (address is not None or device != "auto"):
         raise UsageError(f"--address and --device are for the executor ray, not for {name}")
     if name == "inprocess":
@@ -34,3 +39,13 @@ def make_executor(
 
         return SimulatedExecutor()
     raise UsageError(f"no executor {name!r}: use ray, inprocess or simulated")
+
+
+def _has_ray() -> bool:
+    """Whether this process is connected to a Ray, on which trials are then to run."""
+    if "ray" not in sys.modules:
+        return False
+    import ray
+    from ray.util import client
+
+    return bool(ray.is_initialized() or client.ray.is_connected())

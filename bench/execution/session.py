@@ -10,9 +10,8 @@ whatever ends the run.
 """
 
 import contextlib
-import functools
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -22,8 +21,7 @@ from bench.execution.device_kind import device_of_nodes
 from bench.execution.device_lock import devices_marked
 from bench.execution.device_memory import too_large
 from bench.execution.estimate import Estimator
-from bench.execution.executor import Event, Executor, Expected, Limits, Warned
-from bench.execution.interrupt import held_back
+from bench.execution.executor import Event, Executor, Expected, Limits, Warned, drive
 from bench.execution.own import check_workloads
 from bench.execution.own_folder import importable, modules_beside
 from bench.execution.prune import Pruning
@@ -131,7 +129,7 @@ def run_plan(
                 on_event(Warned(warning))
             observer.planned(pending, executor.lanes)
             observer.event(_expected(plan, pending, executor, folder))
-            _drive(
+            drive(
                 executor.run(pending, limits, on_event),
                 lambda record: observer.recorded(ledger.keep(record, number)),
             )
@@ -189,22 +187,6 @@ def _info(suite: Suite, plan: Plan) -> RunInfo:
         labels={cell.id: cell.label for cell in plan.cells},
         duplicates=plan.duplicates,
     )
-
-
-def _drive(
-    records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]
-) -> None:
-    """Hand each record to ``keep``. An interrupt that comes meanwhile goes to the executor."""
-    advance: Callable[[], TrialRecord] = records.__next__
-    with contextlib.closing(records), contextlib.suppress(StopIteration):
-        while True:
-            record = advance()
-            with held_back() as came:
-                keep(record)
-            if came:
-                advance = functools.partial(records.throw, KeyboardInterrupt())
-            else:
-                advance = records.__next__
 
 
 @dataclass
