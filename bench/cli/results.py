@@ -12,6 +12,7 @@ from bench.cli.say import say
 if TYPE_CHECKING:
     from bench.files.folder import Folder
     from bench.records.store import RunInfo
+    from bench.report.charts.drawer import Drawer
     from bench.report.charts.reported import ReportedRun
 
 
@@ -31,12 +32,12 @@ def report(
     """Write a run's tables, its charts and a page of all."""
     from bench.errors import UsageError
     from bench.files.folder import Folder
-    from bench.records.disk import files_staged
     from bench.records.store import RunFolder
     from bench.report.charts.drawer import Drawer
+    from bench.report.charts.reported import read_run
     from bench.report.escape import visible
-    from bench.report.page.write import write_page
     from bench.report.result_json import report_document
+    from bench.report.terminal import show
 
     for path in runs:
         check_run_folder(path)
@@ -44,41 +45,35 @@ def report(
     if out and len(set(names)) < len(names):
         raise UsageError("two of the runs have the same name: report them apart, or without --out")
     written: list[Path] = []
+    read = []
     with Drawer() as drawer:
+        for path, name in zip(runs, names, strict=True):
+            run = read_run(path, name)
+            read.append(run)
+            if not as_json:
+                show(run.summary)
+            if out is None:
+                written += _write([run], RunFolder(path).report_files, drawer)
         if out:
-            with files_staged(Folder(out)) as new:
-                several = len(runs) > 1
-                folders = [new.files / name if several else new.files for name in names]
-                found = [
-                    _tables(*of_run, as_json) for of_run in zip(runs, names, folders, strict=True)
-                ]
-                write_page(found, new.files, drawer)
-            written += new.written
-        else:
-            found = []
-            for path, name in zip(runs, names, strict=True):
-                with files_staged(RunFolder(path).report_files) as new:
-                    found.append(_tables(path, name, new.files, as_json))
-                    write_page(found[-1:], new.files, drawer)
-                written += new.written
+            written += _write(read, Folder(out), drawer)
     if as_json:
-        say(report_document(written, [run.summary for run in found]))
+        say(report_document(written, [run.summary for run in read]))
     else:  # the page last, where it is seen
         paths = sorted(written, key=lambda p: p.name == "index.html")
         say("\n".join(visible(str(path)) for path in paths))
 
 
-def _tables(path: Path, name: str, folder: "Folder", as_json: bool) -> "ReportedRun":
-    """Read a run, write its tables to ``folder``, and show the first unless JSON is asked for."""
-    from bench.report.charts.reported import read_run
-    from bench.report.terminal import show
+def _write(runs: "list[ReportedRun]", out: "Folder", drawer: "Drawer") -> tuple[Path, ...]:
+    """Write the tables of each run, and the charts and the page of all; the paths written."""
+    from bench.records.disk import files_staged
+    from bench.report.page.write import write_page
     from bench.report.write import write_summary
 
-    run = read_run(path, name)
-    write_summary(run.summary, folder)
-    if not as_json:
-        show(run.summary)
-    return run
+    with files_staged(out) as new:
+        for run in runs:
+            write_summary(run.summary, new.files / run.name if len(runs) > 1 else new.files)
+        write_page(runs, new.files, drawer)
+    return new.written
 
 
 def show(
