@@ -127,6 +127,7 @@ class RayProcess:
             again = "start it again, then go on" if address else "go on"
             raise ClusterLostError(f"{which} is gone ({gone}): {again} with --resume") from None
         except Exception as error:
+            self._lost = isinstance(error, ClusterLostError)
             said = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
             yield from running.cut_short("interrupted", said)
             raise
