@@ -15,7 +15,6 @@ import queue
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 import uuid
@@ -127,6 +126,7 @@ class RayProcess:
             again = "start it again, then go on" if address else "go on"
             raise ClusterLostError(f"{which} is gone ({gone}): {again} with --resume") from None
         except Exception as error:
+            self._lost = isinstance(error, ClusterLostError)
             said = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
             yield from running.cut_short("interrupted", said)
             raise
@@ -257,13 +257,13 @@ class _Child(NamedTuple):
 def _child(mark: str) -> Iterator[_Child]:
     """Ray's process, which is killed in the end."""
     own, its = socket.socketpair()
-    # Ray says on stdout and stderr what befalls its processes; records and errors say it here.
-    with its, own, tempfile.TemporaryFile() as said:
+    with its, own:
         process = subprocess.Popen(
             own_python("bench.execution.ray_child", str(its.fileno())),
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            # Ray says there what befalls its processes, as records and errors do; its logs have it.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             pass_fds=[its.fileno()],
             # A terminal's Ctrl-C, and a batch system's signal to a group, are for the run to hear.
             process_group=0,
