@@ -43,6 +43,7 @@ def run(
     executor: "ExecutorName | Executor" = "ray",
     address: str | None = None,
     device: Literal["auto", "cpu", "gpu"] = "auto",
+    network: str | None = None,
     retries: int = 1,
     prune_oom: bool = False,
     observer: "Observer | None" = None,
@@ -50,7 +51,9 @@ def run(
 ) -> RunResult:
     """Run a suite into the folder ``out`` and return where it is and how it went.
 
-    With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. Tables of
+    With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. ``network``
+    (ADDRESS/PREFIX; BENCH_NETWORK where it is None) is where a trial's workers on several nodes
+    reach each other: docs/security.md says what is open there. Tables of
     what was recorded are written however the run ends. Raises UsageError (a SuiteError or a
     ResourceError among them) where the run cannot start and leaves no folder behind then,
     DataError; KeyboardInterrupt passes through once everything finished is on disk.
@@ -63,14 +66,15 @@ def run(
     if resume and out is None:
         raise UsageError("resuming needs the run folder: give it by --out")
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
-    runner = make_executor(executor, address, device) if isinstance(executor, str) else executor
+    if isinstance(executor, str):
+        executor = make_executor(executor, address, device, network)
     folder = open_folder(Path(out or new_path(suite)), suite, resume=resume)
     with folder.locked():
         try:
             outcome = run_plan(
                 folder,
                 suite,
-                runner,
+                executor,
                 observer or Silent(),
                 retries=retries,
                 prune_oom=prune_oom,

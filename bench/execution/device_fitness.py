@@ -62,6 +62,8 @@ class Allotment:
     """By UUID."""
     free_timeout_s: float = 60.0
     """How long a GPU may take to become free."""
+    network: str | None = None
+    """Where workers on other nodes may reach this one; None where none may."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,18 @@ class NotWarmedUp:
     """Of the first of them."""
 
 
-Event = Started | EpochEnded | Waiting | Expected | WarmingUp | NotWarmedUp | LeftOut | Warned
+@dataclass(frozen=True)
+class Opened:
+    """Trials whose workers stand on several nodes open TensorFlow's server between these."""
+
+    network: str
+    addresses: tuple[str, ...]
+    """Of each node: what comes from anywhere else is dropped."""
+
+
+Event = (
+    Started | EpochEnded | Waiting | Expected | WarmingUp | NotWarmedUp | LeftOut | Warned | Opened
+)
 """``LeftOut``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 

@@ -7,18 +7,24 @@ from bench.execution.executor import Executor
 
 
 def make_executor(
-    name: str, address: str | None = None, device: Literal["auto", "cpu", "gpu"] = "auto"
+    name: str,
+    address: str | None = None,
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    network: str | None = None,
 ) -> Executor:
     """The executor called ``name``: ray, inprocess or simulated.
 
-    UsageError for another, and for an address or a device that it cannot act on.
+    UsageError for another, and for an address, a device or a network that it cannot act on.
     """
     if name == "ray":
         from bench.execution.ray_executor import RayExecutor
 
-        return RayExecutor(address, device)
-    if name in ("inprocess", "simulated") and (address is not None or device != "auto"):
-        raise UsageError(f"--address and --device are for the executor ray, not for {name}")
+        return RayExecutor(address, device, network)
+    for_ray = address is not None or device != "auto" or network is not None
+    if name in ("inprocess", "simulated") and for_ray:
+        raise UsageError(
+            f"--address, --device and --network are for the executor ray, not for {name}"
+        )
     if name == "inprocess":
         from bench.execution.inprocess import InProcessExecutor
 

@@ -41,10 +41,11 @@ from bench.execution.gpu_support import check_gpus
 from bench.execution.interrupt import unheard
 from bench.execution.lane import Lane
 from bench.execution.leaving import leave
-from bench.execution.nodes import Node, alive_nodes, environments, on_each_node
+from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, on_each_node
 from bench.execution.onlookers import end_onlookers
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
+from bench.execution.peer_network import LOOPBACK, named_network, open_between
 from bench.execution.quarantine import Quarantine, look_at_nodes
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
@@ -66,12 +67,18 @@ _GPU_FREE_S = 60.0
 
 
 class RayExecutor:
-    """An executor on the cluster at ``address``, or on this machine where that is None."""
+    """An executor on the cluster at ``address``, or on this machine where that is None.
+
+    ``network`` is where workers on several nodes reach each other, BENCH_NETWORK where it is None.
+    """
 
     name = "ray"
 
-    def __init__(self, address: str | None = None, device: Device = "auto") -> None:
+    def __init__(
+        self, address: str | None = None, device: Device = "auto", network: str | None = None
+    ) -> None:
         self._address, self._device = address, device
+        self._network = named_network(network)
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
         self._hidden: LeftOut | None = None
         self._shelf = Shelf()
@@ -122,6 +129,7 @@ class RayExecutor:
             # process on the spot, before what is running is on record.
             gpus = self._local_gpus()
             options |= {"num_cpus": usable_cores(), "num_gpus": len(gpus)}
+            options["_node_ip_address"] = LOOPBACK  # else Ray listens on all addresses
             with unheard(), offered(gpus):
                 ray.init("local", include_dashboard=False, **options)
             end_onlookers()
@@ -188,11 +196,13 @@ class RayExecutor:
         """Keep the devices busy, the largest blocks first; give records as trials end.
 
         Before anything starts, DatasetError where real data cannot be had, ResourceError where
-        a node lacks the module of a workload or has GPUs that cannot train.
+        a node lacks the module of a workload or has GPUs that cannot train, or workers are to
+        stand on several nodes and no network is named for them.
         """
         attempts: dict[str, int] = {}
         baselines = self._quarantine.baselines
-        allotment = Allotment(0, self._logical, baselines, _free_timeout_s(limits))
+        timeout_s = _free_timeout_s(limits)
+        allotment = Allotment(0, self._logical, baselines, timeout_s, self._network)
 
         def open_lane(block: Block, reservation: Reservation) -> Lane:
             data_of, board = self._shelf.reference, self._board
@@ -204,6 +214,7 @@ class RayExecutor:
         for warning in self._quarantine.warnings:
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
+        self._open_between_nodes(blocks, on_event)
         check_on_nodes(fleet.trials, on_each_node)
         if self._cluster.has_gpus:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
@@ -223,6 +234,13 @@ class RayExecutor:
             if not head_lost:
                 with contextlib.suppress(ConnectionError):
                     while_head_answers(self._head, fleet.close)
+
+    def _open_between_nodes(self, blocks: Sequence[Block], on_event: OnEvent) -> None:
+        """Check and tell what is open between nodes, where a block has workers on several."""
+        if any(self._cluster.shape_of(block).bundles > 1 for block in blocks):
+            nodes = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
+            if opened := open_between(nodes, self._network, ask_nodes):
+                on_event(opened)
 
     def _to_the_end(self, fleet: Fleet, limits: Limits, on_event: OnEvent) -> Iterator[TrialRecord]:
         """Until nothing is left; ClusterLostError, after the records, once the head is gone."""

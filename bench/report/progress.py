@@ -19,6 +19,7 @@ from bench.execution.executor import (
     Event,
     Expected,
     NotWarmedUp,
+    Opened,
     Started,
     WarmingUp,
     Warned,
@@ -94,6 +95,11 @@ class Progress:
             self._line(plain(left_out(event)))
         elif isinstance(event, Warned):
             self._line(f"warning: {plain(event.reason)}")
+        elif isinstance(event, Opened):
+            self._line(
+                f"open without a password, in {event.network} to these addresses alone: "
+                f"TensorFlow's server of each worker ({', '.join(event.addresses)})"
+            )
         else:
             self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()

@@ -3,7 +3,6 @@
 import os
 import pickle
 import signal
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -113,24 +112,6 @@ def test_a_worker_that_hangs_is_ended_with_its_gang_by_the_time_without_progress
     assert record.status == "timed_out"
     assert "ended after 25 s without progress, worker 1 furthest behind" in (record.error or "")
     assert "[worker 1]" in (record.log_tail or "")
-
-
-def test_a_port_that_somebody_took_is_replaced(
-    ray_executor: RayExecutor, gangs: list[Gang], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train: Callable[..., None] = Gang.train
-    with socket.socket() as other:
-
-        def train_once_somebody_came(gang: Gang, data: Any, board: Any) -> None:
-            if not gangs:
-                other.bind(("", int(gang.places[1].address.rpartition(":")[2])))
-                other.listen()
-            train(gang, data, board)
-
-        monkeypatch.setattr(Gang, "train", train_once_somebody_came)
-        log = observe(ray_executor, gang_suite())
-    assert len(gangs) == 2
-    assert [record.status for record in log.records] == ["completed"]
 
 
 def test_a_loss_that_is_not_finite_ends_all_workers_as_diverged(
