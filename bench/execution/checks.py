@@ -119,7 +119,7 @@ def ray_check(reply: _Facts, address: str | None) -> Check:
     if reply["error"]:
         reason, _, remedy = reply["error"].rpartition(": ")
         if not reply.get("expected"):
-            reason, remedy = reply["error"], f"{_INSTALL}; see the logs in /tmp/ray/session_latest"
+            reason, remedy = reply["error"], f"{_INSTALL}; see Ray's logs, in the newest /tmp/ray-*"
         return Check("Ray", "broken", f"{where} failed: {reason}", remedy)
     nodes: dict[str, _Facts] = reply["nodes"]
     cores = sum(node["cpu"]["usable_cores"] for node in nodes.values())

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError, ResourceError, UsageError
+from bench.execution.ray_files import protect_token
 
 HOME = "~/trainbench"
 """Where the package and its environment are on every node; the files in clusters/ agree."""
@@ -40,7 +41,7 @@ def launch(config: Path, suite: str, out: Path, options: Sequence[str] = ()) -> 
     there = f"{HOME}/runs/{out.name}"
     file = Path(suite)
     words = [f"suites/{file.name}" if file.is_file() else suite, *options]
-    _ray(["get-auth-token", "--generate"], "no token could be made", silent=True)
+    protect_token()
     _ray(["up", "-y", "--disable-usage-stats", str(config)], "it did not start")
     _ray(
         ["exec", str(config), f"mkdir -p {HOME}/runs {HOME}/suites; rm -f {_quoted(there)}.code"],

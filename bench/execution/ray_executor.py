@@ -16,6 +16,7 @@ import contextlib
 import functools
 import logging
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -47,6 +48,7 @@ from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
 from bench.execution.peer_network import LOOPBACK, named_network, open_between
 from bench.execution.quarantine import Quarantine, look_at_nodes
+from bench.execution.ray_files import make_ray_folder, protect_token
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
 from bench.execution.versions import check_versions, refused_by_ray
@@ -83,6 +85,7 @@ class RayExecutor:
         self._hidden: LeftOut | None = None
         self._shelf = Shelf()
         self._board: Any = None
+        self._folder: Path | None = None
         self._environments: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -107,7 +110,7 @@ class RayExecutor:
             board: Any = ray.remote(Board)
             self._board = board.options(num_cpus=0, scheduling_strategy=here).remote()
         except BaseException:
-            leave()
+            self._leave()
             raise
         return self
 
@@ -119,7 +122,14 @@ class RayExecutor:
     ) -> None:
         self._shelf.clear()
         self._environments = {}
+        self._leave()
+
+    def _leave(self) -> None:
+        """Leave Ray, or end one's own, of which its logs alone stay where it did not start."""
+        started = ray.is_initialized()
         leave()
+        if self._folder and started:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _connect(self) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -129,7 +139,10 @@ class RayExecutor:
             # process on the spot, before what is running is on record.
             gpus = self._local_gpus()
             options |= {"num_cpus": usable_cores(), "num_gpus": len(gpus)}
-            options["_node_ip_address"] = LOOPBACK  # else Ray listens on all addresses
+            protect_token()
+            self._folder = make_ray_folder()
+            options |= {"_temp_dir": str(self._folder / "r")}
+            options |= {"_node_ip_address": LOOPBACK}  # else Ray listens on all addresses
             with unheard(), offered(gpus):
                 ray.init("local", include_dashboard=False, **options)
             end_onlookers()

@@ -8,6 +8,7 @@ Its process imports it first of all, so that nothing heavy is loaded here.
 """
 
 import os
+import stat
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -44,11 +45,26 @@ def remains(log: str) -> Remains:
     """What a worker left on this node, from which its log is then gone."""
     from bench.measure.host import cgroup_oom_kills
 
-    path = Path(log)
     try:
-        content = path.read_bytes()
-        path.unlink()
+        content = _own_tail(log)
+        Path(log).unlink()
     except OSError:
         content = b""
-    tail = content[-TAIL_BYTES:].decode(errors="replace").strip() or None
+    tail = content.decode(errors="replace").strip() or None
     return Remains(tail, cgroup_oom_kills())
+
+
+def _own_tail(log: str) -> bytes:
+    """The end of a log; OSError where what is there now is not a file of this user's own.
+
+    A Ray that this package has not started keeps logs in a folder in which every user may put a
+    link to some other file in a log's place.
+    """
+    handle = os.open(log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        own = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and found.st_nlink == 1
+        if not own:
+            raise PermissionError(f"{log} is not this user's log")
+        file.seek(max(0, found.st_size - TAIL_BYTES))
+        return file.read(TAIL_BYTES)
