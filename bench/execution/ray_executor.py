@@ -42,11 +42,12 @@ from bench.execution.gpu_support import check_gpus
 from bench.execution.interrupt import unheard
 from bench.execution.lane import Lane
 from bench.execution.leaving import leave
+from bench.execution.loopback import loopback_only
 from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, on_each_node
 from bench.execution.onlookers import end_onlookers
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
-from bench.execution.peer_network import LOOPBACK, named_network, open_between
+from bench.execution.peer_network import named_network, open_between
 from bench.execution.quarantine import Quarantine, look_at_nodes
 from bench.execution.ray_files import make_ray_folder, protect_token
 from bench.execution.reservation import Reservation
@@ -141,9 +142,8 @@ class RayExecutor:
             options |= {"num_cpus": usable_cores(), "num_gpus": len(gpus)}
             protect_token()
             self._folder = make_ray_folder()
-            options |= {"_temp_dir": str(self._folder / "r")}
-            options |= {"_node_ip_address": LOOPBACK}  # else Ray listens on all addresses
-            with unheard(), offered(gpus):
+            options["_temp_dir"] = str(self._folder / "r")
+            with unheard(), offered(gpus), loopback_only():
                 ray.init("local", include_dashboard=False, **options)
             end_onlookers()
             return
