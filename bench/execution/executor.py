@@ -110,11 +110,12 @@ class NotWarmedUp:
 
 @dataclass(frozen=True)
 class Opened:
-    """Trials whose workers stand on several nodes open TensorFlow's server between these."""
+    """Trials with several workers open TensorFlow's server, which asks for no password."""
 
-    network: str
-    addresses: tuple[str, ...]
-    """Of each node: what comes from anywhere else is dropped."""
+    network: str | None = None
+    """None where the workers of each trial stand on one machine, whose users reach them."""
+    addresses: tuple[str, ...] = ()
+    """In the network, of each node: what comes from anywhere else is dropped."""
 
 
 Event = (

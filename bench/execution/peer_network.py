@@ -43,14 +43,14 @@ def named_network(asked: str | None) -> str | None:
     return str(network)
 
 
-def open_between(nodes: Sequence[_Node], network: str | None, ask: _Ask) -> Opened | None:
+def open_between(nodes: Sequence[_Node], network: str | None, ask: _Ask) -> Opened:
     """What trials open to whom where their workers stand on several of ``nodes``.
 
-    None where these are one machine. ResourceError where the user has named no network, or a node
+    ResourceError where the user has named no network, or a node
     has not exactly one address in it. ``ask`` puts a question to all nodes (``nodes.ask_nodes``).
     """
     if len({node["NodeManagerAddress"] for node in nodes}) < 2:
-        return None
+        return Opened()
     if network is None:
         raise no_network()
     found = ask(nodes, addresses_in, network)

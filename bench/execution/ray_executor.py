@@ -36,7 +36,7 @@ from bench.execution.board import Board
 from bench.execution.cluster import Cluster
 from bench.execution.device_fitness import Allotment, SeenGpu, hidden_by
 from bench.execution.device_kind import Device
-from bench.execution.executor import Limits, OnEvent, Warned
+from bench.execution.executor import Limits, OnEvent, Opened, Warned
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
 from bench.execution.interrupt import unheard
@@ -227,7 +227,7 @@ class RayExecutor:
         for warning in self._quarantine.warnings:
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
-        self._open_between_nodes(blocks, on_event)
+        self._tell_what_is_open(blocks, on_event)
         check_on_nodes(fleet.trials, on_each_node)
         if self._cluster.has_gpus:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
@@ -248,12 +248,13 @@ class RayExecutor:
                 with contextlib.suppress(ConnectionError):
                     while_head_answers(self._head, fleet.close)
 
-    def _open_between_nodes(self, blocks: Sequence[Block], on_event: OnEvent) -> None:
-        """Check and tell what is open between nodes, where a block has workers on several."""
+    def _tell_what_is_open(self, blocks: Sequence[Block], on_event: OnEvent) -> None:
+        """Where trials have several workers; ResourceError where these may not be opened."""
         if any(self._cluster.shape_of(block).bundles > 1 for block in blocks):
             nodes = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
-            if opened := open_between(nodes, self._network, ask_nodes):
-                on_event(opened)
+            on_event(open_between(nodes, self._network, ask_nodes))
+        elif any(trial.variant.workers > 1 for block in blocks for trial in block.trials):
+            on_event(Opened())
 
     def _to_the_end(self, fleet: Fleet, limits: Limits, on_event: OnEvent) -> Iterator[TrialRecord]:
         """Until nothing is left; ClusterLostError, after the records, once the head is gone."""

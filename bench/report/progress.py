@@ -96,10 +96,7 @@ class Progress:
         elif isinstance(event, Warned):
             self._line(f"warning: {plain(event.reason)}")
         elif isinstance(event, Opened):
-            self._line(
-                f"open without a password, in {event.network} to these addresses alone: "
-                f"TensorFlow's server of each worker ({', '.join(event.addresses)})"
-            )
+            self._line(_open_to(event))
         else:
             self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()
@@ -214,6 +211,11 @@ def _fitting(text: str, console: Any) -> Any:
     fitted = Text(text)
     fitted.truncate(max(10, console.width - 4), overflow="ellipsis")
     return fitted
+
+
+def _open_to(event: Opened) -> str:
+    who = f"{', '.join(event.addresses)} in {event.network}, and " if event.network else ""
+    return f"TensorFlow's server is open, without a password, to {who}users of a worker's machine"
 
 
 def _name(trial: Trial) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.datasets.load import load_arrays
-from bench.execution.executor import Limits
+from bench.execution.executor import Event, Limits, Opened
 from bench.execution.gang import Gang
 from bench.execution.ray_executor import RayExecutor
 from tests.execution.gangs import LONG, Once, gang_suite, nothing_left
@@ -35,9 +35,11 @@ def gangs(monkeypatch: pytest.MonkeyPatch) -> list[Gang]:
 def test_a_gang_gives_one_record_of_both_workers(
     ray_executor: RayExecutor, gangs: list[Gang]
 ) -> None:
+    events: list[Event] = []
     with nothing_left(gangs):
-        (record,) = observe(ray_executor, gang_suite()).records
+        (record,) = observe(ray_executor, gang_suite(), LIMITS, events.append).records
     assert record.status == "completed", record.log_tail
+    assert Opened() in events
     assert record.devices == (f"{NODE}/worker:0/CPU:0", f"{NODE}/worker:1/CPU:0")
     first, second = (gangs[0].records[worker].measures.weights_l2 for worker in (0, 1))
     assert record.measures.weights_l2 == first == second is not None

@@ -15,12 +15,12 @@ def test_nothing_of_it_listens_to_the_network(ray_executor: RayExecutor) -> None
     del ray_executor
     own = {os.getpid(), *(p.pid for p in psutil.Process().children(recursive=True))}
     hosts = [
-        connection.laddr[0]
+        connection.laddr.ip
         for connection in psutil.net_connections("tcp")
-        if connection.pid in own and connection.status == psutil.CONN_LISTEN
+        if connection.laddr and connection.pid in own and connection.status == psutil.CONN_LISTEN
     ]
     assert hosts
-    addresses = [ipaddress.ip_address(str(host).removeprefix("::ffff:")) for host in hosts]
+    addresses = [ipaddress.ip_address(host.removeprefix("::ffff:")) for host in hosts]
     assert [address for address in addresses if not address.is_loopback] == []
 
 

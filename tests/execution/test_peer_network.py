@@ -64,8 +64,8 @@ def test_workers_on_several_nodes_need_a_network() -> None:
         open_between(NODES, None, answers())
 
 
-def test_nodes_of_one_machine_open_nothing() -> None:
-    assert open_between(ONE_MACHINE, None, answers()) is None
+def test_nodes_of_one_machine_open_nothing_between_them() -> None:
+    assert open_between(ONE_MACHINE, None, answers()) == Opened()
 
 
 def test_what_is_opened_names_each_node_s_only_address() -> None:
