@@ -82,6 +82,8 @@ class InProcessExecutor:
             os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             if not_cached := set_cache(os.environ):
                 on_event(Warned(not_cached))
+        # It would have TensorFlow open a server to all the network.
+        os.environ.pop("TF_CONFIG", None)
         # What TensorFlow finds as it is imported, by the first of them.
         given = variables(dict(os.environ))
         for trial in trials:

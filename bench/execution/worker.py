@@ -115,12 +115,10 @@ class Worker:
         if isinstance(taken, Unfit):
             return taken
         self._taken, self._near = taken, bind_near(taken.uuids, threads)
-        if tf_config is not None:
-            os.environ["TF_CONFIG"] = tf_config
         not_cached = set_cache(os.environ) if taken.uuids else None
         given = variables(dict(os.environ))
         autotuned, not_kept = share_autotuning(taken.uuids)
-        self._let_in_peers(tf_config)
+        self._set_peers(tf_config)
         import_started = time.perf_counter()
         from bench.training.nccl_log import nccl_log
         from bench.training.pulse import Pulse
@@ -153,11 +151,15 @@ class Worker:
         )
         return self._signed(whole).model_dump_json()
 
-    def _let_in_peers(self, tf_config: str | None) -> None:
-        """Have TensorFlow and NCCL listen where peers alone are heard, as they are about to start.
+    def _set_peers(self, tf_config: str | None) -> None:
+        """Have TensorFlow and NCCL know this worker's peers, and listen to them alone.
 
         After the process's variables have been recorded: these make no trial faster or slower.
         """
+        # One that is inherited would have TensorFlow open a server without a guard.
+        os.environ.pop("TF_CONFIG", None)
+        if tf_config is not None:
+            os.environ["TF_CONFIG"] = tf_config
         peers = _hosts(tf_config)
         if self._guard is not None and peers:
             self._guard.admit(peers)
