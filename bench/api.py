@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bench.errors import DataError, DatasetError, ResourceError, UsageError
+from bench.errors import DataError, ResourceError, UsageError
 from bench.execution.run_history import RUNS
+from bench.files.user_path import user_path
 from bench.records.record import Status
 from bench.spec.suite import Suite, load_suite
 
@@ -54,12 +55,13 @@ def run(
     With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. ``network``
     (ADDRESS/PREFIX; BENCH_NETWORK where it is None) is where a trial's workers on several nodes
     reach each other: docs/security.md says what is open there. Tables of
-    what was recorded are written however the run ends. Raises UsageError (a SuiteError or a
-    ResourceError among them) where the run cannot start and leaves no folder behind then,
-    DataError; KeyboardInterrupt passes through once everything finished is on disk.
+    what was recorded are written however the run ends; a new run that ends before it has a record
+    leaves no folder. Raises UsageError (a SuiteError or a ResourceError among them) where the run
+    cannot start, DataError; KeyboardInterrupt passes through once everything finished is on disk.
     """
     from bench.analysis.frame import write_tables
     from bench.execution.executors import make_executor
+    from bench.execution.own_folder import modules_beside
     from bench.execution.session import open_folder, run_plan
     from bench.execution.watch import Silent
 
@@ -67,27 +69,26 @@ def run(
         raise UsageError("resuming needs the run folder: give it by --out")
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
     if isinstance(executor, str):
-        executor = make_executor(executor, address, device, network)
-    folder = open_folder(Path(out or new_path(suite)), suite, resume=resume)
+        runner = make_executor(executor, address, device, modules_beside(suite), network)
+    else:
+        runner = executor
+    folder = open_folder(user_path(out or new_path(suite)), suite, resume=resume)
     with folder.locked():
         try:
             outcome = run_plan(
                 folder,
                 suite,
-                executor,
+                runner,
                 observer or Silent(),
                 retries=retries,
                 prune_oom=prune_oom,
                 command=command,
             )
-        except (DatasetError, UsageError):
-            if not resume:
-                folder.discard()
-            raise
         except BaseException:
-            # What ended the run is what the caller must hear of, not what this runs into.
-            with contextlib.suppress(DataError):
-                write_tables(folder)
+            if resume or not folder.discard():
+                # What ended the run is what the caller must hear of, not what this runs into.
+                with contextlib.suppress(DataError):
+                    write_tables(folder)
             raise
         write_tables(folder)
     return RunResult(folder.path, outcome.statuses, outcome.succeeded)
@@ -100,10 +101,12 @@ def run_on_cluster(
     options: Sequence[str] = (),
     *,
     resume: bool = False,
+    modules: Sequence[Path] = (),
 ) -> RunResult:
     """Start the cluster of a launcher's file, run a suite there, bring its folder to ``out``.
 
-    ``suite`` is a shipped name or a file, ``options`` are further ones of ``bench run``. Raises
+    ``suite`` is a shipped name or a file, ``options`` are further ones of ``bench run``,
+    ``modules`` files and packages beside the suite's file that its workloads are in. Raises
     UsageError where the cluster cannot be had, DataError where nothing comes back. The cluster
     is left running.
     """
@@ -112,12 +115,13 @@ def run_on_cluster(
 
     if out is None:
         raise UsageError("resuming needs the run folder: give it by --out")
+    out = user_path(out)
     if resume:
         RunFolder.open(out)
         options = [*options, "--resume"]
     elif out.exists():
         raise ResourceError(f"{out}: already exists: choose another --out")
-    code = launch(cluster, suite, out, options)
+    code = launch(cluster, suite, out, options, modules)
     records = RunFolder.open(out).raw_records()
     statuses = {record["trial"]["trial_id"]: record["status"] for record in records}
     return RunResult(out, statuses, succeeded=code == 0)

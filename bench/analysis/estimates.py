@@ -9,7 +9,7 @@ Usage:
 from typing import TYPE_CHECKING
 
 from bench.analysis.compare import moments, units
-from bench.analysis.paired import Estimate, estimate, geometric_estimate
+from bench.analysis.paired import Estimate, estimate, geometric_estimate, part_of_one
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,10 @@ OF_TIME = frozenset(
     | {"energy_j", "mean_power_w", "mfu"}
 )
 """What is above 0 and hangs on a session's conditions: means of logarithms, one a session."""
+PARTS_OF_ONE = frozenset(
+    {"val_accuracy", "test_accuracy", "clipped_share", "skipped_share", "input_wait_share", "mfu"}
+)
+"""What lies between 0 and 1, as do the intervals of its means."""
 OF_SIZE = frozenset({"peak_rss_bytes", "peak_device_memory_bytes"})
 """What is above 0: means of logarithms, every trial counts."""
 
@@ -41,7 +45,8 @@ def estimates(done: "pd.DataFrame", name: str) -> dict[str, Estimate]:
     found = moments(
         units(frame, "variant_id", name) if name in OF_TIME else frame, "variant_id", name
     )
-    return {
+    made = {
         variant_id: of_moments(int(n), float(mean), float(deviation))
         for variant_id, n, mean, deviation in found.itertuples()
     }
+    return {v: part_of_one(e) for v, e in made.items()} if name in PARTS_OF_ONE else made

@@ -17,7 +17,8 @@ from bench.analysis.columns import epoch_columns, trial_columns
 from bench.analysis.raw import ALL_EPOCH_FIELDS, RawRun
 from bench.analysis.read import read_raw
 from bench.analysis.steady import verdicts
-from bench.records.store import RunFolder, aside
+from bench.records.disk import aside
+from bench.records.store import RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +60,8 @@ def write_tables(folder: RunFolder) -> list[Path]:
         table = pyarrow.Table.from_pandas(frame, preserve_index=False)
         for suffix, write in (("csv", csv.write_csv), ("parquet", parquet.write_table)):
             path = folder.table(name, suffix)
-            with aside(path) as temporary:
-                write(table, str(temporary))
+            with aside(folder.files, path.name) as file:
+                write(table, file)
             paths.append(path)
     return paths
 
@@ -158,7 +159,10 @@ def _where(mask: "_Array", values: "_Array") -> "_Array":
 
 
 def _time_to_accuracy_s(raw: RawRun, trial: "_Array", target: "_Array") -> "_Array":
-    """Training time to the target; infinite where it was not reached, NaN without one."""
+    """Training time to the target, NaN without one; infinite where it was not reached.
+
+    A trial that diverged did not reach it.
+    """
     import numpy as np
     import pandas as pd
 
@@ -166,5 +170,6 @@ def _time_to_accuracy_s(raw: RawRun, trial: "_Array", target: "_Array") -> "_Arr
     reached = raw.epochs["val_accuracy"] >= target[trial]
     first = pd.Series(elapsed[reached]).groupby(trial[reached]).first()
     times = first.reindex(range(len(target)), fill_value=np.inf).to_numpy()
-    asked = ~np.isnan(target) & (raw.epoch_counts > 0)
-    return np.where(asked, times, np.nan)
+    diverged = np.array(raw.columns["status"], dtype=object) == "diverged"
+    asked = ~np.isnan(target) & ((raw.epoch_counts > 0) | diverged)
+    return np.where(asked, np.where(diverged, np.inf, times), np.nan)

@@ -53,6 +53,11 @@ def settled(trials: "pd.DataFrame") -> "pd.Series[bool]":
     return done & ~trials["steady"].isin(EXCLUDED)
 
 
+def examples_used(trials: Any) -> Any:
+    """Examples that an epoch trains on, of a frame or one row: the rest fills no batch."""
+    return trials["examples"] // trials["global_batch_size"] * trials["global_batch_size"]
+
+
 def varying(trials: "pd.DataFrame", names: Collection[str] = SETTINGS) -> tuple[str, ...]:
     """Those of ``names`` that take several values in ``trials``."""
     return tuple(n for n in names if n in trials and trials[n].nunique(dropna=False) > 1)

@@ -6,7 +6,6 @@ Usage:
     found[variant_id].counts["parameters"], found[variant_id].target.reached
 """
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ MEASURED_COLUMNS = (
 )
 """The columns of attempts that are needed, besides those of ``with_steps``."""
 SHARES = frozenset({"clipped_share", "skipped_share", "input_wait_share"})
-"""Parts of 1: no interval goes beyond 0 or 1."""
+"""Parts of all steps, or of all time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def with_steps(attempts: "pd.DataFrame", raw: RawRun) -> "pd.DataFrame":
 def measured(done: "pd.DataFrame", trials: "pd.DataFrame") -> dict[str, Measured]:
     """What the completed trials ``done`` of ``trials`` come to, by variant id."""
     counts = {name: _counts(done, name) for name in COUNTS}
-    means = {name: _means(done, name) for name in MEANS}
+    means = {name: estimates(done, name) for name in MEANS}
     targets = _targets(trials[trials["status"].isin(ANSWERS)])
     known = dict.fromkeys((*done["variant_id"].unique().tolist(), *targets))
     return {
@@ -116,25 +115,13 @@ def _counts(done: "pd.DataFrame", name: str) -> dict[str, int]:
     }
 
 
-def _means(done: "pd.DataFrame", name: str) -> dict[str, Estimate]:
-    found = estimates(done, name)
-    return {v: _part_of_one(e) for v, e in found.items()} if name in SHARES else found
-
-
-def _part_of_one(found: Estimate) -> Estimate:
-    if found.low is None or found.high is None:
-        return found
-    return dataclasses.replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
-
-
 def _targets(answers: "pd.DataFrame") -> dict[str, Target]:
     import numpy as np
 
     asked = answers[answers["target_accuracy"].notna()]
     if asked.empty:
         return {}
-    # One that diverged in its first epoch has no time at all: it did not reach it either.
-    times = asked["time_to_accuracy_s"].astype(float).fillna(np.inf)
+    times = asked["time_to_accuracy_s"]
     asked = asked.assign(reached=np.isfinite(times), median_s=times)
     groups = asked.groupby("variant_id", sort=False)
     rows = groups.agg(

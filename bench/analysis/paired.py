@@ -10,6 +10,7 @@ are nested in trials and are never pooled as if independent. With fewer than 30 
 bootstrap of blocks covers far less than it says, so there is none.
 """
 
+import dataclasses
 import functools
 import math
 import statistics
@@ -27,7 +28,8 @@ _MOST_UNITS = 1_000_000
 class Estimate:
     """A mean over ``n`` trials or sessions and its 95 % interval, None where n is 1.
 
-    Of what cannot be below 0 the mean is geometric, and the interval above 0.
+    Of what cannot be below 0 the mean is geometric, and the interval above 0. That of a part of
+    one stays within 0 and 1.
     """
 
     value: float
@@ -66,6 +68,25 @@ def geometric_interval(values: Sequence[float]) -> Estimate:
     """
     logs = [math.log(value) for value in values]
     return geometric_estimate(len(logs), statistics.fmean(logs), _deviation(logs))
+
+
+def part_of_one(found: Estimate) -> Estimate:
+    """``found``, of what lies between 0 and 1, with its interval cut to that range.
+
+    The mean lies there too, so the interval covers it as often as before.
+    """
+    if found.low is None or found.high is None:
+        return found
+    return dataclasses.replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
+
+
+def rate(count: float, seconds: Estimate) -> Estimate:
+    """``count`` over ``seconds``, a geometric estimate; the interval is that of the times."""
+    low, high = (
+        None if end is None else count / end if end else math.inf
+        for end in (seconds.high, seconds.low)
+    )
+    return Estimate(count / seconds.value, low, high, seconds.n)
 
 
 def paired_ratio(

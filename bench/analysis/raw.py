@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.columns import RECORD_FIELDS, TRIAL_FIELDS, epoch_columns, fields_of
 from bench.analysis.confounds import PER_PROCESS
-from bench.records.record import EpochRecord, Measures
+from bench.records.record import EpochRecord, Measures, without_accuracy_of_nan
 from bench.records.store import RunFolder
 from bench.spec.variant import Variant
 
@@ -91,7 +91,8 @@ class _Gathered:
         self.epoch_values = _rows_picker(self.epoch_fields)
 
     def add(self, record: dict[str, Any]) -> None:
-        trial, epochs = record["trial"], record["epochs"]
+        trial = record["trial"]
+        epochs = [without_accuracy_of_nan(epoch) for epoch in record["epochs"]]
         variant = trial["variant"]
         for name, value in VARIANT_DEFAULTS.items():
             variant.setdefault(name, value)
@@ -104,9 +105,8 @@ class _Gathered:
             self.windows[len(self.rows)] = tuple(epoch["window_s"] for epoch in counted)
         settings = record["resolved"], record["node"], record["devices"]
         record["devices"] = ", ".join(record["devices"])
-        self.rows.append(
-            _TRIAL(trial) + _RECORD(record) + _VARIANT(variant) + _MEASURES(record["measures"])
-        )
+        measures = without_accuracy_of_nan(record["measures"])
+        self.rows.append(_TRIAL(trial) + _RECORD(record) + _VARIANT(variant) + _MEASURES(measures))
         self.chunk += self.epoch_values(epochs)
         self.epoch_counts.append(len(epochs))
         self.settings_code.append(self.code_of(settings))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.compare import SCALING, Comparison, compare
-from bench.analysis.matched import SETTINGS
+from bench.analysis.matched import SETTINGS, examples_used
 from bench.analysis.paired import Ratio
 from bench.spec.expand import Pair
 
@@ -120,7 +120,7 @@ def _efficiencies(rows: Sequence[_Row]) -> Iterator[_Asked]:
             for name, strategy in strategies.items():
                 baseline = _first(alone, _key(row, _FREE), strategy, row["jit"], batch)
                 if baseline is not None and baseline["variant_id"] != row["variant_id"]:
-                    ideal = _used(row) / _used(baseline) / _replicas(row)
+                    ideal = examples_used(row) / examples_used(baseline) / _replicas(row)
                     pair = _pair("scaling", row, baseline)
                     yield _Asked(f"{kind}_over_{name}", pair, ideal)
 
@@ -163,9 +163,3 @@ def _key(row: _Row, free: set[str]) -> tuple[str, ...]:
 
 def _replicas(row: _Row) -> int:
     return int(row["workers"] * row["replicas"])
-
-
-def _used(row: _Row) -> int:
-    """Examples that an epoch trains on: those that fill no batch are left out."""
-    batch = int(row["global_batch_size"])
-    return int(row["examples"]) // batch * batch

@@ -21,15 +21,18 @@ from bench.analysis.devices import (
 )
 from bench.analysis.estimates import estimates
 from bench.analysis.frame import trials_frame
-from bench.analysis.matched import settled
+from bench.analysis.matched import examples_used, settled
 from bench.analysis.measured import MEASURED_COLUMNS, NOTHING, Measured, measured, with_steps
-from bench.analysis.paired import Estimate
+from bench.analysis.norms import NormRemark, norm_remarks
+from bench.analysis.paired import Estimate, rate
 from bench.analysis.raw import RawRun, collector_paused
 from bench.analysis.read import read_raw
 from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
 from bench.analysis.session import SESSION_COLUMNS, with_sessions
 from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time
+from bench.records.record import MUCH_TAKEN
 from bench.records.store import Invocation, RunFolder, RunInfo
+from bench.spec.expand import Duplicate
 from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
@@ -46,6 +49,15 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowded:
+    """Trials of a variant during which others had more than ``MUCH_TAKEN`` of their cores."""
+
+    count: int
+    largest_share: float
+    """Part of the cores' time that others had, in the trial that lacked most."""
+
+
+@dataclass(frozen=True, slots=True)
 class VariantSummary:
     """What is known of a variant over its completed trials; None where nothing is."""
 
@@ -55,6 +67,7 @@ class VariantSummary:
     completed: int
     epoch_s: Estimate | None
     examples_per_s: Estimate | None
+    """The examples of an epoch over ``epoch_s``, so that the two never disagree."""
     val_accuracy: Estimate | None
     test_accuracy: Estimate | None
     comparisons: tuple[Comparison | None, ...]
@@ -74,6 +87,8 @@ class VariantSummary:
     """Trained by replicas that did not communicate: its accuracy means nothing."""
     throttled: int
     """Completed trials during which the device was throttled."""
+    crowded: Crowded | None
+    """Completed trials whose cores were much in use by others; None where there is none."""
     unsettled: int
     """Completed trials without a time, since their epochs or windows never settled."""
     capped_steps: tuple[int, int] | None
@@ -82,6 +97,8 @@ class VariantSummary:
     """Its precision, where a device has no units of its own for that."""
     slow_jit: SlowJit | None
     """What XLA compiled, where that is slow on its device."""
+    norms: NormRemark | None
+    """What is to be said of its norms, if anything."""
     measured: Measured
     """Sizes, clipping, cold start, a target reached."""
 
@@ -106,6 +123,8 @@ class Summary:
     """Sessions in which a trial completed."""
     unfused_batch_norm: bool
     """Whether a trial computed batch norm on GPUs as Keras does, not by one kernel."""
+    duplicates: tuple[Duplicate, ...]
+    """Variants of the suite that train like others, and were not run beside them."""
     invocations: tuple[Invocation, ...]
     columns: tuple[Column, ...]
     scaling_columns: tuple[str, ...]
@@ -117,8 +136,9 @@ class Summary:
 
 _NEEDED = (
     *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
-    *("epoch_s", "examples_per_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
-    *("workload", "jit"),
+    "cpu_taken_share",
+    *("epoch_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
+    *("workload", "jit", "norm"),
     *("workers", "replicas", "global_batch_size", "communication", "max_steps", "steady"),
 )
 
@@ -161,6 +181,7 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
         unfused_batch_norm=any(
             has_unfused_batch_norm(raw.settings[code]) for code in done["settings"].unique()
         ),
+        duplicates=info.duplicates,
         invocations=info.invocations,
         columns=cells.columns,
         scaling_columns=tuple(
@@ -175,6 +196,7 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
             scaled,
             slow_precisions(done, raw.settings, info.invocations),
             slow_jits(done, raw.settings),
+            norm_remarks(done, raw.settings),
         ),
         wall=wall_time(attempts, info.invocations),
     )
@@ -198,10 +220,12 @@ def _variants(
     scaled: dict[str, Scaling],
     slow: dict[str, SlowPrecision],
     slow_jit: dict[str, SlowJit],
+    norms: dict[str, NormRemark],
 ) -> tuple[VariantSummary, ...]:
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **by_variant(firsts["label"])}
-    epoch_s, examples_per_s = (estimates(timed, n) for n in ("epoch_s", "examples_per_s"))
+    epoch_s = estimates(timed, "epoch_s")
+    used = by_variant(examples_used(firsts))
     val_accuracy, test_accuracy = (estimates(done, n) for n in ("val_accuracy", "test_accuracy"))
     completed = by_variant(done["variant_id"].value_counts())
     hot = done.loc[done["throttled"].fillna(False), "variant_id"]
@@ -211,6 +235,7 @@ def _variants(
     replicas = by_variant(firsts["workers"] * firsts["replicas"])
     silent = by_variant(firsts["communication"] == "none")
     unsettled = by_variant(done.loc[~settled(done), "variant_id"].value_counts())
+    crowded = _crowded(done)
     failures, others, capped = _failures(trials), measured(done, trials), _capped(firsts)
     return tuple(
         VariantSummary(
@@ -219,7 +244,9 @@ def _variants(
             planned=_blocks(info),
             completed=completed.get(variant_id, 0),
             epoch_s=epoch_s.get(variant_id),
-            examples_per_s=examples_per_s.get(variant_id),
+            examples_per_s=rate(used[variant_id], epoch_s[variant_id])
+            if variant_id in epoch_s
+            else None,
             val_accuracy=val_accuracy.get(variant_id),
             test_accuracy=test_accuracy.get(variant_id),
             comparisons=cells.of(variant_id),
@@ -231,14 +258,23 @@ def _variants(
             synthetic=synthetic.get(variant_id, False),
             silent=silent.get(variant_id, False) and replicas[variant_id] > 1,
             throttled=throttled.get(variant_id, 0),
+            crowded=crowded.get(variant_id),
             unsettled=unsettled.get(variant_id, 0),
             capped_steps=capped.get(variant_id),
             slow_precision=slow.get(variant_id),
             slow_jit=slow_jit.get(variant_id),
+            norms=norms.get(variant_id),
             measured=others.get(variant_id, NOTHING),
         )
         for variant_id, label in labels.items()
     )
+
+
+def _crowded(done: "pd.DataFrame") -> dict[str, Crowded]:
+    """By variant id, of those that had completed trials on a busy machine."""
+    much = done[done["cpu_taken_share"] > MUCH_TAKEN]
+    shares = much.groupby("variant_id")["cpu_taken_share"].agg(["size", "max"])
+    return {str(v): Crowded(int(count), float(most)) for v, count, most in shares.itertuples()}
 
 
 def _capped(firsts: "pd.DataFrame") -> dict[str, tuple[int, int]]:

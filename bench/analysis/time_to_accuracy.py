@@ -8,8 +8,8 @@ Usage:
 Time is that of all epochs up to the end of the first whose validation accuracy is at least the
 target, warm-ups included. Not reached is infinity and never left out: medians and
 order-statistic intervals need no finite mean (W. J. Conover, Practical Nonparametric
-Statistics, 3rd ed. 1999, section 3.2). A trial that diverged is one that did not reach it;
-trials that ended otherwise without completing are counted and not used.
+Statistics, 3rd ed. 1999, section 3.2). A trial that diverged did not reach it, whatever its
+epochs say; trials that ended otherwise without completing are counted and not used.
 """
 
 import math
@@ -171,6 +171,6 @@ def with_times(trials: "pd.DataFrame", epochs: "pd.DataFrame", target: float) ->
     import numpy as np
 
     times = trials["trial_id"].map(seconds_to(epochs, target)).astype(float)
-    never = times.isna()  # diverged in its first epoch
+    never = times.isna() | (trials["status"] == "diverged")
     times = times.mask(never, np.inf)
     return trials.assign(time_s=times.where(trials["status"].isin(ANSWERS)))

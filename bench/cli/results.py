@@ -1,60 +1,82 @@
 """The commands that look at what a run has left."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli.completion import run_folders, trials
-from bench.cli.options import Json, RunPath, check_run_folder
+from bench.cli.options import Json, RunPath, check_run_folder, expanded
 from bench.cli.say import say
 
 if TYPE_CHECKING:
+    from bench.files.folder import Folder
     from bench.records.store import RunInfo
+    from bench.report.charts.reported import ReportedRun
 
 
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=run_folders),
+        typer.Argument(
+            metavar="RUN...", help="Run folders.", autocompletion=run_folders, callback=expanded
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write (default: RUN/report).")
+        Path | None,
+        typer.Option("--out", help="Where to write (default: RUN/report).", callback=expanded),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a run's tables, its charts and a page of all."""
     from bench.errors import UsageError
+    from bench.files.folder import Folder
+    from bench.records.disk import files_staged
+    from bench.records.store import RunFolder
     from bench.report.charts.drawer import Drawer
-    from bench.report.charts.reported import read_run
     from bench.report.page.write import write_page
-    from bench.report.terminal import show
-    from bench.report.write import write_summary
+    from bench.report.result_json import report_document
 
     for path in runs:
         check_run_folder(path)
     names = [path.resolve().name for path in runs]
     if out and len(set(names)) < len(names):
         raise UsageError("two of the runs have the same name: report them apart, or without --out")
-    written, read = [], []
+    written: list[Path] = []
     with Drawer() as drawer:
-        for path, name in zip(runs, names, strict=True):
-            run = read_run(path, name)
-            folder = path / "report" if out is None else out / name if len(runs) > 1 else out
-            written += write_summary(run.summary, folder)
-            if out is None:
-                written += write_page([run], folder, drawer)
-            else:
-                read.append(run)
-            if not as_json:
-                show(run.summary)
-        if out is not None:
-            written += write_page(read, out, drawer)
+        if out:
+            with files_staged(Folder(out)) as new:
+                several = len(runs) > 1
+                folders = [new.files / name if several else new.files for name in names]
+                found = [
+                    _tables(*of_run, as_json) for of_run in zip(runs, names, folders, strict=True)
+                ]
+                write_page(found, new.files, drawer)
+            written += new.written
+        else:
+            found = []
+            for path, name in zip(runs, names, strict=True):
+                with files_staged(RunFolder(path).report_files) as new:
+                    found.append(_tables(path, name, new.files, as_json))
+                    write_page(found[-1:], new.files, drawer)
+                written += new.written
     if as_json:
-        say(json.dumps([str(p) for p in written]))
+        say(report_document(written, [run.summary for run in found]))
     else:  # the page last, where it is seen
         say("\n".join(map(str, sorted(written, key=lambda p: p.name == "index.html"))))
+
+
+def _tables(path: Path, name: str, folder: "Folder", as_json: bool) -> "ReportedRun":
+    """Read a run, write its tables to ``folder``, and show the first unless JSON is asked for."""
+    from bench.report.charts.reported import read_run
+    from bench.report.terminal import show
+    from bench.report.write import write_summary
+
+    run = read_run(path, name)
+    write_summary(run.summary, folder)
+    if not as_json:
+        show(run.summary)
+    return run
 
 
 def show(
@@ -70,6 +92,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """List a run's trials, or show all that is known of one."""
+    from pydantic_core import to_json
+
     from bench.records.store import RunFolder
     from bench.report.trial_list import trial_rows, trials_json, trials_text
     from bench.report.trial_text import trial_text
@@ -84,7 +108,7 @@ def show(
     if not found:
         raise _no_trial(run, folder.info(), trial)
     if as_json:
-        say(json.dumps(found, indent=2))
+        say(to_json(found, indent=2, inf_nan_mode="strings").decode())
         return
     ids = {str(r["trial"]["trial_id"]) for r in found}
     records = [r for r in folder.records(all_attempts=True) if r.trial.trial_id in ids]

@@ -1,15 +1,14 @@
 """The command that runs a suite."""
 
 import contextlib
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.cli.options import Blocks, Device, Json, Only, Set, SuiteName, asked_suite
-from bench.cli.say import complain, interruption, remedy, say
+from bench.cli.options import Blocks, Device, Json, Only, Set, SuiteName, asked_suite, expanded
+from bench.cli.say import complain, interruption, remedy, say, shell_word
 
 if TYPE_CHECKING:
     from bench.api import RunResult
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 def run(
     suite: SuiteName,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The run folder (default: a new one).")
+        Path | None,
+        typer.Option("--out", help="The run folder (default: a new one).", callback=expanded),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out's run.")] = False,
     address: Annotated[
@@ -26,7 +26,11 @@ def run(
     ] = None,
     cluster: Annotated[
         Path | None,
-        typer.Option("--cluster", help="Start this cluster (clusters/*.yaml), and run there."),
+        typer.Option(
+            "--cluster",
+            help="Start this cluster (clusters/*.yaml), and run there.",
+            callback=expanded,
+        ),
     ] = None,
     device: Device = "auto",
     executor: Annotated[
@@ -54,6 +58,7 @@ def run(
     from bench.api import new_path, run_on_cluster
     from bench.errors import UsageError
     from bench.execution.device_kind import device_here
+    from bench.execution.own_folder import modules_beside
     from bench.report.listing import lost_lines
     from bench.report.progress import progress
 
@@ -66,7 +71,8 @@ def run(
             if address or executor != "ray":
                 raise UsageError("--cluster starts a Ray of its own: leave --address, --executor")
             there = _words(changes, only, blocks, device, network, retries, prune_oom)
-            result = run_on_cluster(cluster, suite, path, there, resume=resume)
+            modules = modules_beside(asked)
+            result = run_on_cluster(cluster, suite, path, there, resume=resume, modules=modules)
         else:
             # Ray prints what befalls its workers to stdout, which is for results.
             with contextlib.redirect_stdout(sys.stderr), progress() as observer:
@@ -114,14 +120,15 @@ def _words(
 def _end(result: "RunResult", as_json: bool) -> None:
     """Print what came of a run; exit with 5 where a trial gave no answer."""
     from bench.analysis.summary import summarize
-    from bench.report.listing import run_json
+    from bench.report.result_json import run_document
     from bench.report.terminal import show
 
+    summary = summarize(result.path)
     if as_json:
-        say(run_json(result))
+        say(run_document(result, summary))
     else:
-        show(summarize(result.path))
-        place = shlex.quote(str(result.path))
+        show(summary)
+        place = shell_word(result.path)
         say(f"Tables, charts and a page of it: bench report {place}")
         say(f"Run folder: {result.path}")
     if not result.succeeded:

@@ -9,9 +9,11 @@ nothing running.
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from bench.datasets.fetch import verify
+from bench.datasets.places import cache
 from bench.errors import ResourceError
 from bench.execution.asking import Reply, asking
 from bench.execution.checks import (
@@ -22,8 +24,10 @@ from bench.execution.checks import (
     python_checks,
     ray_check,
     tensorflow_checks,
+    variables_check,
 )
 from bench.execution.gpu_checks import cuda_checks, gpu_check, use_checks
+from bench.execution.inherited import inherited_here
 from bench.execution.peer_network import VARIABLE, named_network, own_address
 from bench.execution.port_guard import PortGuard
 from bench.measure.environment import environment
@@ -43,11 +47,12 @@ def examine(address: str | None = None, results: Path = RESULTS) -> list[Check]:
     tensorflow, ray = _tried(address, in_turn=bool(facts["gpus"]))
     return [
         *python_checks(facts),
+        variables_check(inherited_here().conflict),
         *machine_checks(facts),
         gpu_check(facts, cards_on_bus()),
         *use_checks(uses),
         network_check(),
-        data_check(verify()),
+        data_check(verify(), cache_writable=_can_be_written(cache().folder)),
         _disk(results),
         *tensorflow_checks(tensorflow, facts),
         *cuda_checks(tensorflow, facts),
@@ -98,6 +103,18 @@ def _uses() -> dict[Gpu, Occupancy]:
 
 def _disk(folder: Path) -> Check:
     # The folder is made by the first run: until then, look at what it would be made in.
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    writable = there.is_dir() and os.access(there, os.W_OK)
-    return disk_check(str(folder), shutil.disk_usage(there).free, writable)
+    free_bytes = shutil.disk_usage(_nearest(folder)).free
+    return disk_check(str(folder), free_bytes, _can_be_written(folder))
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Tried, since permissions say nothing of a read-only disk, or to root."""
+    try:
+        with tempfile.TemporaryFile(dir=_nearest(folder)):
+            return True
+    except OSError:
+        return False
+
+
+def _nearest(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())

@@ -20,6 +20,7 @@ from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate
 from bench.records.record import EpochRecord, LeftOut, TrialRecord
+from bench.spec.expand import Duplicate
 from bench.spec.plan import Block, Trial
 
 
@@ -79,6 +80,8 @@ class Expected:
     """Variants that are unlikely to fit the device's memory, by id; they are tried all the same."""
     open_jit: frozenset[str] = frozenset()
     """Ids of variants whose ``jit`` the suite does not say, so that it was chosen."""
+    duplicates: tuple[Duplicate, ...] = ()
+    """Variants of the suite that train like others, and are not run beside them."""
 
 
 @dataclass(frozen=True)

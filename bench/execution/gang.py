@@ -49,7 +49,10 @@ class Gang:
         """The workers that did not start since their GPUs are not to be used."""
         actor_class: Any = ray.remote(Worker)
         needs = reservation.needs(trial.variant)
-        self._threads = max(1, int(needs["CPU"]))
+        self._threads = reservation.threads_of(trial.variant)
+        self._slots = [
+            reservation.slot_of(trial.variant, index) for index in range(trial.variant.workers)
+        ]
         allotted = dataclasses.replace(allotment, gpus=int(needs.get("GPU", 0)))
         self._actors = [
             actor_class.options(
@@ -95,7 +98,8 @@ class Gang:
         for index, actor in enumerate(self._actors):
             tf_config = _tf_config(peers, index) if len(peers) > 1 else None
             answer = actor.train.remote(
-                trial_json, [data], self._threads, board, self.key, tf_config
+                *(trial_json, [data], self._threads, board, self.key, tf_config),
+                slot=self._slots[index],
             )
             self._asked[answer] = index
 

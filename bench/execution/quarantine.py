@@ -111,6 +111,13 @@ class Quarantine:
         self.left_out += told
         return told
 
+    def release(self) -> None:
+        """Give back the GPUs that are held."""
+        for held in self._holders.values():
+            for actor in held.values():
+                ray.kill(actor)
+        self._holders.clear()
+
     def usable(self, nodes: Iterable[Node]) -> list[Node]:
         """``nodes`` as Ray describes them, without the GPUs that are hidden where Ray runs."""
         return [

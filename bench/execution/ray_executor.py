@@ -14,11 +14,7 @@ then train on the CPU, and their records say so.
 
 import contextlib
 import functools
-import logging
 import os
-import shutil
-import signal
-import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,31 +25,32 @@ from ray._private.state import available_resources_per_node
 from ray.exceptions import GetTimeoutError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-import bench
 from bench.errors import ClusterLostError, ResourceError
-from bench.execution.address import answers, found_at
+from bench.execution.address import answers
 from bench.execution.board import Board
 from bench.execution.cluster import Cluster
+from bench.execution.connect import connection
 from bench.execution.device_fitness import Allotment, SeenGpu, hidden_by
 from bench.execution.device_kind import Device
 from bench.execution.executor import Limits, OnEvent, Opened, Warned
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
-from bench.execution.interrupt import unheard
+from bench.execution.inherited import (
+    check_conflicts,
+    check_inherited,
+    inherited_by_workers,
+    inherited_here,
+)
 from bench.execution.lane import Lane
-from bench.execution.leaving import leave
-from bench.execution.loopback import loopback_only
+from bench.execution.load import load_warning
 from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, on_each_node
-from bench.execution.onlookers import end_onlookers
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
 from bench.execution.peer_network import named_network, open_between
 from bench.execution.quarantine import Quarantine, look_at_nodes
-from bench.execution.ray_files import make_ray_folder, protect_token
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
-from bench.execution.versions import check_versions, refused_by_ray
-from bench.execution.visibility import offered
+from bench.execution.versions import check_versions
 from bench.execution.warm_up import warm_up
 from bench.measure.environment import environment
 from bench.measure.gpu import visible_gpus
@@ -72,47 +69,51 @@ _GPU_FREE_S = 60.0
 class RayExecutor:
     """An executor on the cluster at ``address``, or on this machine where that is None.
 
-    ``network`` is where workers on several nodes reach each other, BENCH_NETWORK where it is None.
+    ``modules`` are the files and packages beside the suite's file that trials import: a cluster is
+    sent them. ``network`` is where workers on several nodes reach each other, BENCH_NETWORK where
+    it is None.
     """
 
     name = "ray"
 
     def __init__(
-        self, address: str | None = None, device: Device = "auto", network: str | None = None
+        self,
+        address: str | None = None,
+        device: Device = "auto",
+        modules: Sequence[Path] = (),
+        network: str | None = None,
     ) -> None:
         self._address, self._device = address, device
-        self._network = named_network(network)
+        self._modules, self._network = tuple(modules), named_network(network)
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
         self._hidden: LeftOut | None = None
+        self._load: str | None = None
         self._shelf = Shelf()
         self._board: Any = None
-        self._folder: Path | None = None
         self._environments: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        # NVML and Ray count GPUs in the bus's order; CUDA does so only when told.
-        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Ray would have its workers give way to whatever else runs here.
-        os.environ.setdefault("RAY_worker_niceness", "0")
-        os.environ.setdefault("RAY_COLOR_PREFIX", "0")
-        try:
-            with _own_signals():
-                self._connect()
+        if self._address is None:
+            check_conflicts(inherited_here())
+        with contextlib.ExitStack() as stack:
+            # Before Ray starts, which is busy as it does.
+            self._load = load_warning(usable_cores()) if self._address is None else None
+            kind = stack.enter_context(connection(self._address, self._local_gpus, self._modules))
+            stack.callback(self._forget)
             seen = {} if self._device == "cpu" else look_at_nodes(self._logical)
             self._quarantine = Quarantine(seen)
+            self._head = ray.get_runtime_context().gcs_address
+            if kind == "caller's":  # else they end with this driver
+                stack.callback(self._end_actors)
             self._cluster = self._usable(ray.nodes())
             self._check_fit()
-            self._head = ray.get_runtime_context().gcs_address
-            if self._address is not None:
+            if kind != "local":
                 check_versions(environment(), self.environment())
             # On this node, since a board on one that is lost would take the run with it.
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
             board: Any = ray.remote(Board)
             self._board = board.options(num_cpus=0, scheduling_strategy=here).remote()
-        except BaseException:
-            self._leave()
-            raise
+            self._entered = stack.pop_all()
         return self
 
     def __exit__(
@@ -121,44 +122,23 @@ class RayExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._entered.close()
+
+    def _forget(self) -> None:
         self._shelf.clear()
         self._environments = {}
-        self._leave()
 
-    def _leave(self) -> None:
-        """Leave Ray, or end one's own, of which its logs alone stay where it did not start."""
-        started = ray.is_initialized()
-        leave()
-        if self._folder and started:
-            shutil.rmtree(self._folder, ignore_errors=True)
+    def _end_actors(self) -> None:
+        """End what would live on in a Ray that does; nothing is asked of one without a head."""
 
-    def _connect(self) -> None:
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if self._address is None:
-            # "local", since None would join whatever cluster RAY_ADDRESS or a file names.
-            # A signal to the whole job would end it first, and its library would then exit this
-            # process on the spot, before what is running is on record.
-            gpus = self._local_gpus()
-            options |= {"num_cpus": usable_cores(), "num_gpus": len(gpus)}
-            protect_token()
-            self._folder = make_ray_folder()
-            options["_temp_dir"] = str(self._folder / "r")
-            with unheard(), offered(gpus), loopback_only():
-                ray.init("local", include_dashboard=False, **options)
-            end_onlookers()
-            return
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        address = found_at(self._address)
-        package = {"py_modules": [str(Path(bench.__file__).parent)]}
-        try:
-            ray.init(address=address, runtime_env=package, **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            said = str(error)
-            reason = refused_by_ray(said) or (
-                f"{said.splitlines()[0] if said else type(error).__name__}: give this machine its "
-                "Python, its Ray and its token (~/.ray/auth_token)"
-            )
-            raise ResourceError(f"cannot join the Ray cluster at {address}: {reason}") from None
+        def end() -> None:
+            self._quarantine.release()
+            if self._board is not None:
+                ray.kill(self._board)
+                self._board = None
+
+        with contextlib.suppress(ConnectionError):
+            while_head_answers(self._head, end)
 
     def _local_gpus(self) -> list[str]:
         """This machine's GPUs for a Ray of its own, as CUDA_VISIBLE_DEVICES names them."""
@@ -209,13 +189,18 @@ class RayExecutor:
         """Keep the devices busy, the largest blocks first; give records as trials end.
 
         Before anything starts, DatasetError where real data cannot be had, ResourceError where
-        a node lacks the module of a workload or has GPUs that cannot train, or workers are to
-        stand on several nodes and no network is named for them.
+        a node lacks the module of a workload, has GPUs that cannot train, or has variables or
+        fewer cores than trials can do with, or workers are to stand on several nodes and no network
+        is named for them.
         """
         attempts: dict[str, int] = {}
-        baselines = self._quarantine.baselines
-        timeout_s = _free_timeout_s(limits)
-        allotment = Allotment(0, self._logical, baselines, timeout_s, self._network)
+        allotment = Allotment(
+            logical=self._logical,
+            baselines_bytes=self._quarantine.baselines,
+            free_timeout_s=_free_timeout_s(limits),
+            modules=self._modules,
+            network=self._network,
+        )
 
         def open_lane(block: Block, reservation: Reservation) -> Lane:
             data_of, board = self._shelf.reference, self._board
@@ -224,11 +209,12 @@ class RayExecutor:
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
         for left_out in [*filter(None, [self._hidden]), *self._quarantine.left_out]:
             on_event(left_out)
-        for warning in self._quarantine.warnings:
+        for warning in [*filter(None, [self._load]), *self._quarantine.warnings]:
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         self._tell_what_is_open(blocks, on_event)
-        check_on_nodes(fleet.trials, on_each_node)
+        check_on_nodes(fleet.trials, on_each_node, self._modules)
+        check_inherited(blocks, self._cluster, ask_nodes(self._nodes_left(), inherited_by_workers))
         if self._cluster.has_gpus:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
         self._shelf.stock(fleet.trials)
@@ -319,12 +305,15 @@ class RayExecutor:
             for left_out in self._quarantine.add(node, host, gpus):
                 on_event(left_out)
         if unfit:
-            nodes = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
-            self._cluster = self._usable(nodes)
+            self._cluster = self._usable(self._nodes_left())
             yield from fleet.go_on_without(self._cluster, self._quarantine.reasons)
 
+    def _nodes_left(self) -> list[Node]:
+        """Those of the nodes for trials that are alive."""
+        return [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
+
     def _lost_nodes(self, fleet: Fleet) -> Iterator[TrialRecord]:
-        left = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
+        left = self._nodes_left()
         if len(left) == len(self._cluster.nodes):
             return
         try:
@@ -346,16 +335,3 @@ class RayExecutor:
 def _free_timeout_s(limits: Limits) -> float:
     """How long a trial waits for its GPUs: it must move elsewhere before a limit ends it."""
     return min(_GPU_FREE_S, limits.stall_timeout_s / 2, limits.trial_timeout_s / 2)
-
-
-@contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Put back the handler of SIGTERM that Ray replaces by one that exits on the spot."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

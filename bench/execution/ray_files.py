@@ -1,8 +1,9 @@
 """What Ray keeps on this machine's disk, out of reach of its other users.
 
 Usage:
-    folder = make_ray_folder()           # private; ray.init(_temp_dir=folder / "r")
-    protect_token()                      # before Ray starts, or sends its token to other machines
+    folder = make_ray_folder(base)       # private: os.environ["RAY_TMPDIR"] for a local Ray
+    protect_token()                      # before Ray starts
+    make_token()                         # before it is sent to other machines
 
 Ray opens its folder, which holds its sockets, logs and the code of its workers, to all users
 (``try_make_directory_shared`` in ray/_common/utils.py), and lets them read the token that it makes.
@@ -16,42 +17,44 @@ from pathlib import Path
 
 from bench.errors import ResourceError
 
-_SYSTEM = "/tmp"
-_LONGEST = 28
-"""Bytes of the path of a folder for temporary files: with Ray's names, a socket has 107 at most."""
-_PREFIX = "ray-"
+PREFIX = "ray-"
+RANDOM_LETTERS = 8
+"""That ``tempfile`` puts behind a prefix."""
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 
 
-def make_ray_folder() -> Path:
-    """A new folder that only this user can enter, under a name that nobody can foresee.
-
-    Ray is to be given a folder inside, since it opens the one that it is given. ResourceError
-    where none can be made.
-    """
-    asked = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or _SYSTEM
-    place = asked if len(os.fsencode(asked)) <= _LONGEST else _SYSTEM
-    try:
-        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place)).absolute()
-    except OSError as error:
-        raise ResourceError(
-            f"{place}: Ray can keep no files there ({error.strerror}): set RAY_TMPDIR to a folder "
-            "that can be written to"
-        ) from None
+def make_ray_folder(base: Path) -> Path:
+    """A new folder in ``base`` that only this user can enter, under a name nobody can foresee."""
+    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
 
 
 def protect_token() -> None:
-    """Make Ray's token where this user has none, and let nobody else read the one there is.
-
-    Nothing is done where the home folder does not permit it: Ray then says so itself.
-    """
-    path = Path.home() / ".ray" / "auth_token"
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    """Let nobody else read the token of this user's home folder, where there is one."""
+    path = _token_path()
+    with contextlib.suppress(OSError):  # there is none, or it is somebody else's to give
+        path.chmod(_FILE_MODE)
         path.parent.chmod(_FOLDER_MODE)
+
+
+def make_token() -> None:
+    """Make a token in the home folder where there is none, and protect it.
+
+    ResourceError where it cannot be written.
+    """
+    path = _token_path()
+    try:
+        path.parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
         if not path.exists():
             _write_new(path, secrets.token_hex(32))
-        path.chmod(_FILE_MODE)
+    except OSError as error:
+        raise ResourceError(
+            f"{path}: no token for Ray can be made ({error.strerror}): make its folder writable"
+        ) from None
+    protect_token()
+
+
+def _token_path() -> Path:
+    return Path.home() / ".ray" / "auth_token"
 
 
 def _write_new(path: Path, text: str) -> None:

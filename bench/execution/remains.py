@@ -8,6 +8,7 @@ Its process imports it first of all, so that nothing heavy is loaded here.
 """
 
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -15,6 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TAIL_BYTES = 4_000
+_READ_BYTES = 2**20
+"""Of a log's end, in which the line is looked for that a process ended on."""
+_FATAL = re.compile(rb"(?:^E\d{4} .{,1000}\n)?^F\d{4} .{,1000}(?:\nusage: .{,100})?", re.MULTILINE)
+"""Where TensorFlow ends its process: that line, with those around it that say of what it speaks."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,18 @@ def remains(log: str) -> Remains:
     from bench.measure.host import cgroup_oom_kills
 
     try:
-        content = _own_tail(log)
+        content = _own_end(log)
         Path(log).unlink()
     except OSError:
         content = b""
-    tail = content.decode(errors="replace").strip() or None
-    return Remains(tail, cgroup_oom_kills())
+    tail = content[-TAIL_BYTES:]
+    # A list of all flags, say, may come after what a process ended on.
+    if fatal := _FATAL.search(content[:-TAIL_BYTES]):
+        tail = fatal.group() + b"\n...\n" + tail
+    return Remains(tail.decode(errors="replace").strip() or None, cgroup_oom_kills())
 
 
-def _own_tail(log: str) -> bytes:
+def _own_end(log: str) -> bytes:
     """The end of a log; OSError where what is there now is not a file of this user's own.
 
     A Ray that this package has not started keeps logs in a folder in which every user may put a
@@ -66,5 +74,5 @@ def _own_tail(log: str) -> bytes:
         own = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and found.st_nlink == 1
         if not own:
             raise PermissionError(f"{log} is not this user's log")
-        file.seek(max(0, found.st_size - TAIL_BYTES))
-        return file.read(TAIL_BYTES)
+        file.seek(max(0, found.st_size - _READ_BYTES))
+        return file.read(_READ_BYTES)

@@ -12,18 +12,20 @@ whatever ends the run.
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from bench.errors import RunFolderError, StorageError, SuiteError
 from bench.execution.device_kind import device_of_nodes
+from bench.execution.device_lock import devices_marked
 from bench.execution.device_memory import too_large
 from bench.execution.estimate import Estimator
 from bench.execution.executor import Event, Executor, Expected, Limits, Warned
 from bench.execution.interrupt import held_back
 from bench.execution.own import check_workloads
+from bench.execution.own_folder import importable, modules_beside
 from bench.execution.prune import Pruning
 from bench.execution.run_history import measured_times, recent_runs
 from bench.measure.environment import environment
@@ -31,6 +33,7 @@ from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, LeftOut, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.jit import DeviceType
+from bench.spec.norms import meant_otherwise
 from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere
 from bench.spec.suite import Suite, first_difference, parse_suite
 from bench.spec.variant import Variant
@@ -71,7 +74,7 @@ def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
     there is none on any, or where the module of a workload is not here.
     """
     if not resume:
-        check_workloads(plan_anywhere(suite).trials)
+        check_workloads(plan_anywhere(suite).trials, suite)
         info = RunInfo(suite=suite.model_dump(mode="json"), pairs=(), trial_ids=())
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)
@@ -97,9 +100,9 @@ def run_plan(
     A new run is planned once the executor knows its devices; a later call keeps that plan's
     variants. With ``prune_oom``, batches larger than one that was out of memory are not tried.
 
-    Raises SuiteError where the module of a workload is not here, StorageError where a record
-    cannot be kept. KeyboardInterrupt passes through, once the executor has given the records of
-    what it was running.
+    Raises SuiteError where the module or the function of a workload is not here, StorageError
+    where a record cannot be kept. KeyboardInterrupt passes through, once the executor has given
+    the records of what it was running.
     """
     started = time.perf_counter()
     ledger = _Ledger(folder)
@@ -109,19 +112,25 @@ def run_plan(
         pending = ledger.pending(plan)
         if not pending:
             return Outcome(folder, ledger.statuses, len(plan.trials))
-        check_workloads(trial for block in pending for trial in block.trials)
+        ledger.check_meanings(pending)
+        check_workloads((t for block in pending for t in block.trials), suite)
     told = _Told()
 
     def on_event(event: Event) -> None:
         told.note(event)
         observer.event(event)
 
-    with executor:
+    with importable(modules_beside(suite)), executor:
         plan = plan or make_plan(suite, "gpu" if executor.uses_gpus else "cpu")
         pending = ledger.pending(plan)
         limits = _limits(suite, retries, ledger.pruning if prune_oom else None)
         grown = _info(suite, plan)
-        with _invocation(folder, grown, executor, command, started, told) as number:
+        with (
+            devices_marked(_devices(executor)) as shared,
+            _invocation(folder, grown, executor, command, started, told) as number,
+        ):
+            for warning in shared:
+                on_event(Warned(warning))
             observer.planned(pending, executor.lanes)
             observer.event(_expected(plan, pending, executor, folder))
             _drive(
@@ -160,7 +169,13 @@ def _expected(
         estimates={name: estimate(name, variant) for name, variant in variants.items()},
         too_large=too_large(variants, device.memory_bytes),
         open_jit=frozenset(cell.id for cell in plan.cells if cell.leaves_jit_open),
+        duplicates=plan.duplicates,
     )
+
+
+def _devices(executor: Executor) -> list[str]:
+    """What a run takes: GPUs by UUID, or the CPU of each node."""
+    return list(executor.gpus) or [f"the CPU of {node}" for node in executor.environment()]
 
 
 def _always_worth_it(_trial: Trial) -> None:
@@ -174,6 +189,7 @@ def _info(suite: Suite, plan: Plan) -> RunInfo:
         pairs=plan.pairs,
         trial_ids=tuple(trial.trial_id for trial in plan.trials),
         labels={cell.id: cell.label for cell in plan.cells},
+        duplicates=plan.duplicates,
     )
 
 
@@ -215,11 +231,14 @@ class _Ledger:
         self._attempts: dict[str, int] = {}
         self.statuses: dict[str, Status] = {}
         self.pruning = Pruning()
+        self._without_norm_values: set[str] = set()
         for raw in folder.raw_records():
             try:
                 trial_id = raw["trial"]["trial_id"]
                 self._attempts[trial_id] = raw["attempt"]
                 self.statuses[trial_id] = raw["status"]
+                if raw["resolved"].get("norm_layers") and "norm_values" not in raw["resolved"]:
+                    self._without_norm_values.add(raw["trial"]["variant_id"])
                 if raw["status"] == "out_of_memory":
                     self.pruning.learn(Variant.model_validate(raw["trial"]["variant"]))
             except (KeyError, TypeError, ValueError):
@@ -238,6 +257,17 @@ class _Ledger:
             for block in plan.blocks
         )
         return tuple(block for block in left if block.trials)
+
+    def check_meanings(self, pending: Iterable[Block]) -> None:
+        """SuiteError where a variant that is to go on has records of other norms."""
+        variants = {t.variant_id: t.variant for block in pending for t in block.trials}
+        for variant_id in sorted(self._without_norm_values & variants.keys()):
+            if meant_otherwise(variants[variant_id]):
+                raise SuiteError(
+                    f"{self._folder.path}: an older version ran norm "
+                    f"'{variants[variant_id].norm}' there, over other values than today's: choose "
+                    "another --out"
+                )
 
     def keep(self, record: TrialRecord, invocation: int) -> TrialRecord:
         """Number an attempt, write it, and remember how it ended."""

@@ -170,7 +170,7 @@ def _epoch(trial: Trial, number: int, epoch_s: float) -> EpochRecord:
         examples=steps * variant.global_batch_size,
         steps=steps,
         train_loss=1.0 / (number + 1),
-        train_accuracy=0.0,
+        train_accuracy=None,
     )
 
 

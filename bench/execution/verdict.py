@@ -32,7 +32,10 @@ _LEADER_SILENT = "RPC: /tensorflow.CoordinationService/"
 
 
 def together(gang: Gang) -> TrialRecord:
-    """The chief's record; its times are the slowest worker's, its memory the largest."""
+    """The chief's record; its times are the slowest worker's, its memory the largest.
+
+    So is the part of its cores that others had.
+    """
     records = [gang.records[index] for index in sorted(gang.records)]
     chief = records[0]
     if len(records) == 1:
@@ -54,10 +57,13 @@ def together(gang: Gang) -> TrialRecord:
         for name in Measures.model_fields
         if name.startswith("peak_")
     }
+    taken = [r.measures.cpu_taken_share for r in records if r.measures.cpu_taken_share is not None]
     return chief.model_copy(
         update={
             "epochs": slowest,
-            "measures": chief.measures.model_copy(update=largest),
+            "measures": chief.measures.model_copy(
+                update={**largest, "cpu_taken_share": max(taken, default=None)}
+            ),
             "warnings": tuple(dict.fromkeys(w for r in records for w in r.warnings)),
             "devices": tuple(d for worker, r in enumerate(records) for d in _own(worker, r)),
         }

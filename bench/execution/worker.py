@@ -17,11 +17,13 @@ from bench.execution.autotuning import share_autotuning
 from bench.execution.board import posting
 from bench.execution.device_fitness import Allotment, Taken, Unfit, take_over
 from bench.execution.gpu_cache import set_cache
+from bench.execution.own_folder import make_importable
 from bench.execution.peer_network import LOOPBACK, nccl_variables, own_address
 from bench.execution.port_guard import PortGuard
 from bench.execution.remains import own_log, remains
 from bench.execution.visibility import assigned, show_only
-from bench.measure.binding import Binding, bind_near
+from bench.execution.worker_variables import set_worker_variables
+from bench.measure.binding import Binding, bind_near, bind_to
 
 if TYPE_CHECKING:
     from bench.records.record import TrialRecord
@@ -95,16 +97,19 @@ class Worker:
         board: Any,
         gang: str,
         tf_config: str | None,
+        slot: int = 0,
     ) -> str | Unfit:
         """Train; the record as JSON. ``arrays`` holds one reference to the data.
 
         Nothing is begun where a GPU that Ray gave this worker is found unfit.
 
         News is posted on ``board`` as that of ``gang``; ``tf_config`` tells a worker of several
-        who its peers are.
+        who its peers are, ``slot`` which of those on its node it is.
         """
         import ray
 
+        from bench.execution.load import with_cpu_time
+        from bench.measure.cpu_time import cpu_time
         from bench.measure.environment import variables
         from bench.records.clock import utc_now
         from bench.spec.plan import Trial
@@ -115,10 +120,15 @@ class Worker:
         if isinstance(taken, Unfit):
             return taken
         self._taken, self._near = taken, bind_near(taken.uuids, threads)
+        # On GPUs other trials run beside this one: only its pools of threads are limited.
+        if trial.variant.threads is not None and not self._gpus:
+            self._near = bind_to(threads, slot)
+        set_worker_variables(os.environ, threads, tf_config)
         not_cached = set_cache(os.environ) if taken.uuids else None
         given = variables(dict(os.environ))
         autotuned, not_kept = share_autotuning(taken.uuids)
-        self._set_peers(tf_config)
+        make_importable(self._allotment.modules)
+        self._let_in_peers(tf_config)
         import_started = time.perf_counter()
         from bench.training.nccl_log import nccl_log
         from bench.training.pulse import Pulse
@@ -137,13 +147,15 @@ class Worker:
         with (
             posting(board, gang, _index(tf_config), pulse) as post,
             nccl_log(several_gpus) as nccl_transport,
+            cpu_time(threads) as cpu,
         ):
             record = train(trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=gpus)
             seen = {"variables": given, "nccl_transport": nccl_transport()}
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
+        measures = with_cpu_time(record.measures, cpu())
         whole = record.model_copy(
             update={
-                "measures": record.measures.model_copy(update=spent),
+                "measures": measures.model_copy(update=spent),
                 "resolved": {**record.resolved, **autotuned, **seen},
                 "warnings": (*record.warnings, *filter(None, [not_cached, not_kept])),
                 "started_at": started_at,
@@ -151,15 +163,11 @@ class Worker:
         )
         return self._signed(whole).model_dump_json()
 
-    def _set_peers(self, tf_config: str | None) -> None:
-        """Have TensorFlow and NCCL know this worker's peers, and listen to them alone.
+    def _let_in_peers(self, tf_config: str | None) -> None:
+        """Have TensorFlow and NCCL, which are about to start, listen to peers alone.
 
         After the process's variables have been recorded: these make no trial faster or slower.
         """
-        # One that is inherited would have TensorFlow open a server without a guard.
-        os.environ.pop("TF_CONFIG", None)
-        if tf_config is not None:
-            os.environ["TF_CONFIG"] = tf_config
         peers = _hosts(tf_config)
         if self._guard is not None and peers:
             self._guard.admit(peers)

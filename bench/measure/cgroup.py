@@ -3,6 +3,7 @@
 Usage:
     quota_cores()       # 1.5, or None where there is no limit
     memory_limit_bytes()
+    memory_left_bytes(), processes_left()
     oom_kills()
 
 Versions 1 and 2 are read. A limit is the tightest of this process's group and those around
@@ -24,13 +25,31 @@ def quota_cores(root: Path = _ROOT) -> float | None:
 
 def memory_limit_bytes(root: Path = _ROOT) -> int | None:
     """Memory that the group may hold; None without a limit."""
-    texts = [
-        read(folder / name)
+    limits = (_memory_limit_bytes(folder) for folder in _groups("memory", root))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def memory_left_bytes(root: Path = _ROOT) -> int | None:
+    """What the group may still allocate; None without a limit.
+
+    File caches count as free, since the kernel drops them under pressure.
+    """
+    left = [
+        limit - (_allocated_bytes(folder) or 0)
         for folder in _groups("memory", root)
-        for name in ("memory.max", "memory.limit_in_bytes")
+        if (limit := _memory_limit_bytes(folder)) is not None
     ]
-    limits = [int(text) for text in texts if text and text.isdigit()]
-    return min((limit for limit in limits if limit < _NO_LIMIT_BYTES), default=None)
+    return max(0, min(left)) if left else None
+
+
+def processes_left(root: Path = _ROOT) -> int | None:
+    """Processes and threads that the group may still start; None without a limit."""
+    left = []
+    for folder in _groups("pids", root):
+        limit, current = read(folder / "pids.max"), read(folder / "pids.current")
+        if limit and limit.isdigit():
+            left.append(int(limit) - int(current or 0))
+    return max(0, min(left)) if left else None
 
 
 def oom_kills(root: Path = _ROOT) -> int | None:
@@ -54,6 +73,21 @@ def read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
+
+
+def _memory_limit_bytes(folder: Path) -> int | None:
+    texts = (read(folder / name) for name in ("memory.max", "memory.limit_in_bytes"))
+    limits = [int(text) for text in texts if text and text.isdigit()]
+    return min((limit for limit in limits if limit < _NO_LIMIT_BYTES), default=None)
+
+
+def _allocated_bytes(folder: Path) -> int | None:
+    """Anonymous memory of the group and those below it: "anon" in version 2, "total_rss" in 1."""
+    for line in (read(folder / "memory.stat") or "").splitlines():
+        key, _, count = line.partition(" ")
+        if key in ("anon", "total_rss"):
+            return int(count)
+    return None
 
 
 def _quota(folder: Path) -> float | None:

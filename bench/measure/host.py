@@ -5,7 +5,9 @@ Usage:
     peak_rss_bytes()    # at the end of a trial
 """
 
+import contextlib
 import os
+import resource
 from pathlib import Path
 
 import psutil
@@ -38,6 +40,39 @@ def memory_bytes() -> int:
     return total if limit is None else min(total, limit)
 
 
+def memory_left_bytes() -> int | None:
+    """Memory that the group of this process may still allocate; None without a limit."""
+    return cgroup.memory_left_bytes()
+
+
+def address_space_bytes() -> int | None:
+    """Virtual memory that each process may map (RLIMIT_AS, ``ulimit -v``); None without a limit."""
+    return _soft_limit(resource.RLIMIT_AS)
+
+
+def processes_left() -> int | None:
+    """Processes and threads that this process's group may still start; None without a limit."""
+    return cgroup.processes_left()
+
+
+def user_processes_left() -> int | None:
+    """The same by RLIMIT_NPROC (``ulimit -u``), which binds nobody with the rights of root."""
+    limit = _soft_limit(resource.RLIMIT_NPROC)
+    if limit is None or os.geteuid() == 0:
+        return None
+    own = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.uids().real == os.getuid():
+                own += process.num_threads()
+    return max(0, limit - own)
+
+
+def _soft_limit(kind: int) -> int | None:
+    soft, _ = resource.getrlimit(kind)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def cgroup_oom_kills() -> int | None:
     """Processes around this one killed for want of memory so far; None where not counted.
 
@@ -60,6 +95,17 @@ def peak_rss_bytes(status: Path = Path("/proc/self/status")) -> int | None:
 def session_pids(leader: int) -> tuple[int, ...]:
     """Processes still in the session that ``leader`` began, whatever group they moved to."""
     return tuple(pid for pid in psutil.pids() if _session_of(pid) == leader)
+
+
+def kill_descendants(word: str) -> None:
+    """Kill the processes below this one whose command line holds ``word``, and all below those."""
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if word in " ".join(child.cmdline()):
+                    for process in (*child.children(recursive=True), child):
+                        with contextlib.suppress(psutil.Error):
+                            process.kill()
 
 
 def _session_of(pid: int) -> int | None:

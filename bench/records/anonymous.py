@@ -18,7 +18,9 @@ _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-f]{1,4}:){3,7}[0-
 _SAID = ("error", "log_tail")
 """Fields of a record that a process wrote: elsewhere four numbers with dots are a version."""
 
-_WORDS = frozenset({"executor", "status", "trial", "suite", "pairs", "labels", "packages"})
+_WORDS = frozenset(
+    {"executor", "status", "trial", "suite", "pairs", "labels", "duplicates", "packages"}
+)
 """Fields of words that are not a machine's, though a machine may be called ``ray`` or ``mlp``."""
 _NO_HOST = frozenset({"driver", "simulated"})
 """Where the driver ran, and where nothing did."""

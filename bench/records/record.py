@@ -7,10 +7,11 @@ Usage:
 A record is immutable. What could not be measured is None, never 0.
 """
 
+import math
 import statistics
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from bench.spec.plan import Trial
 
@@ -35,11 +36,30 @@ SETTLED: frozenset[Status] = FINE | {"out_of_memory"}
 """Statuses that a resumed run leaves as they are; the others are tried again."""
 
 
+MUCH_TAKEN = 0.1
+"""Part of a trial's cores that makes its time doubtful, taken by other work."""
+
 _PerLayer = tuple[float | None, ...]
+_SCORES = tuple((f"{kind}_loss", f"{kind}_accuracy") for kind in ("train", "val", "test"))
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+def without_accuracy_of_nan(fields: Any) -> Any:
+    """``fields`` of an epoch or of measures, each accuracy beside a NaN loss as None.
+
+    Earlier versions recorded the share of labels that are 0 there, the argmax of NaN.
+    """
+    if not isinstance(fields, dict):
+        return fields
+    void = [accuracy for loss, accuracy in _SCORES if _is_nan(fields.get(loss))]
+    return {**fields, **dict.fromkeys(void)} if void else fields
+
+
+def _is_nan(value: Any) -> bool:
+    return value == "NaN" or (isinstance(value, float) and math.isnan(value))
 
 
 class EpochRecord(_Record):
@@ -56,13 +76,14 @@ class EpochRecord(_Record):
     steps: int
     """Updates asked for, skipped ones included."""
     train_loss: float
-    """Mean over the steps taken; a step that was skipped has none."""
-    train_accuracy: float
-    """Over the same examples, as the weights were at each step."""
+    """Mean over the steps taken, with what layers add to it; a step that was skipped has none."""
+    train_accuracy: float | None
+    """Over the same examples, as the weights were at each step; null where the loss is NaN."""
     val_loss: float | None = None
-    """After the epoch, on the 5,000 images kept for validation."""
+    """After the epoch, on the 5,000 images kept for validation, with what layers add to it;
+    infinite where some predictions are NaN, NaN where all are."""
     val_accuracy: float | None = None
-    """After the epoch, on the same images."""
+    """After the epoch, on the same images; a prediction that is NaN is never right."""
     evaluate_s: float | None = None
     """Time of the validation after the epoch, outside ``epoch_s``."""
     window_s: tuple[float, ...] = ()
@@ -78,6 +99,8 @@ class EpochRecord(_Record):
     """Inside ``epoch_s``, time in which the loop over steps waited for its next batch; None where
     the device holds the data, and in deterministic runs. A GPU may have been at work meanwhile on
     steps given to it before."""
+
+    _accuracies = model_validator(mode="before")(without_accuracy_of_nan)
 
     @property
     def examples_per_s(self) -> float:
@@ -143,6 +166,12 @@ class Measures(_Record):
     """Untimed training between the cold start and the first epoch."""
     warmup_steps: int | None = None
     """Steps of that training."""
+    loss_scale_initial: float | None = None
+    """What mixed_float16 multiplies the loss by in the first timed step."""
+    loss_scale_final: float | None = None
+    """The same after the last epoch."""
+    loss_scale_settling_steps: int | None = None
+    """Untimed steps before the first epoch in which it came down from 32768, weights put back."""
     evaluate_s: float | None = None
     """All validation and the final test, first calls included."""
     health_s: float | None = None
@@ -150,9 +179,9 @@ class Measures(_Record):
     total_s: float | None = None
     """The trial from its process's first line to its record."""
     test_loss: float | None = None
-    """On the test images, after the last epoch."""
+    """On the test images, after the last epoch; infinite where some predictions are NaN."""
     test_accuracy: float | None = None
-    """On the test images, after the last epoch."""
+    """On the test images, after the last epoch; a prediction that is NaN is never right."""
     weights_l2: float | None = None
     """Norm of all trained weights at the end: equal where a trial repeats another."""
     peak_rss_bytes: int | None = None
@@ -163,6 +192,16 @@ class Measures(_Record):
     """The same until the first epoch: data, compiling and autotuning, the warm-up."""
     peak_device_memory_evaluate_bytes: int | None = None
     """The same of validation and test."""
+    load_average: float | None = None
+    """Of the node, over the minute before training."""
+    cpu_s: float | None = None
+    """CPU time of the trial's process, from after its imports to its record."""
+    other_cpu_s: float | None = None
+    """CPU time of all other processes on the node meanwhile; of peers on it, too."""
+    steal_s: float | None = None
+    """CPU time that the hypervisor gave to other machines meanwhile."""
+    cpu_taken_share: float | None = None
+    """Part of the time of the trial's cores that others had meanwhile, at least."""
     energy_j: float | None = None
     """Not measured yet."""
     mean_power_w: float | None = None
@@ -170,11 +209,14 @@ class Measures(_Record):
     throttled: bool | None = None
     """Not measured yet."""
     flops_per_step: int | None = None
-    """Floating-point operations of one replica's passes, counted from its graph."""
+    """Floating-point operations of one replica's passes, counted from its graph; null where a
+    loop, a branch or an operation without a formula hides a part of them."""
     reduced_bytes_per_step: int | None = None
     """What a replica gives to be summed over all in a step: gradients, metrics, statistics."""
     mfu: float | None = None
     """Not measured yet."""
+
+    _accuracies = model_validator(mode="before")(without_accuracy_of_nan)
 
 
 class LeftOut(_Record):
@@ -257,9 +299,12 @@ class TrialRecord(_Record):
     def time_to_accuracy_s(self) -> float | None:
         """Training time to ``target_accuracy`` on the validation data, without cold start.
 
-        None where no target was set, infinity where it was not reached.
+        None where no target was set, infinity where it was not reached. A trial that diverged
+        did not reach it.
         """
         target = self.trial.variant.target_accuracy
+        if target is not None and self.status == "diverged":
+            return float("inf")
         if target is None or not self.epochs:
             return None
         elapsed = 0.0

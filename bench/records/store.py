@@ -4,10 +4,12 @@
     <run>/trials/<trial_id>.json           the last attempt at a trial
     <run>/trials/<trial_id>.attempt1.json  an earlier one
     <run>/trials.csv ... epochs.parquet    the same as tables, made from the records
-    <run>/records.npz                      of a large run, what analysis has read of the records
     <run>/report/                          what ``bench report`` writes
     <run>/.lock                            held by the one driver that may write
     <run>/records.jsonl                    in trials' place where a run was published
+
+It may come from a stranger. Its path may be a link, since the user names it; nothing below may,
+nor be a pipe or a device, and everything there is opened from the folder's own handle.
 
 Usage:
     folder = RunFolder.create(path, info)  # or RunFolder.open(path)
@@ -19,7 +21,6 @@ Usage:
 import contextlib
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,22 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import ResourceError, RunFolderError, StorageError
-from bench.records.disk import aside, disk_errors, rescue, write_aside
-from bench.records.read import RESTORE, published, read_json, record_at
+from bench.files.folder import Folder
+from bench.files.user_path import user_path
+from bench.records.disk import disk_errors, make_folder, rescue, write_aside
+from bench.records.read import (
+    MOST_BYTES,
+    RESTORE,
+    Marks,
+    marks_in,
+    published,
+    read_json,
+    records_in,
+)
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
-from bench.spec.expand import Pair
+from bench.spec.expand import Duplicate, Pair
 from bench.spec.jit import DeviceType
 from bench.spec.problem import described
-
-__all__ = ["Invocation", "RunFolder", "RunInfo", "aside"]
 
 
 class Invocation(BaseModel):
@@ -73,6 +82,8 @@ class RunInfo(BaseModel):
     """In planned order; none before the first call knows its devices."""
     labels: dict[str, str] = {}
     """The label of each variant by its id, in the order in which the suite names them."""
+    duplicates: tuple[Duplicate, ...] = ()
+    """Variants of the suite that train like others, and were not run beside them."""
     invocations: tuple[Invocation, ...] = ()
     remark: str = ""
     """What a reader must know besides, such as what else ran on the machine."""
@@ -83,24 +94,36 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.files = Folder(path)
+        """For all that is written to it, or read from it."""
+        self._made: tuple[Path, ...] = ()
+        self._written = False
 
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> "RunFolder":
-        """Make a new run folder; ResourceError where the place is taken."""
+        """Make a new run folder; ResourceError where the place is taken.
+
+        Where it cannot be made, none of it is left.
+        """
         folder = cls(path)
         with disk_errors(path):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise ResourceError(
                     f"{path}: already exists and is not empty: choose another --out"
                 )
-            folder.trials.mkdir(parents=True, exist_ok=True)
-        folder.write_info(info)
+            folder._made = tuple(f for f in (path, *path.parents) if not f.exists())
+        make_folder(folder.files / "trials")
+        try:
+            folder.write_info(info)
+        except BaseException:
+            folder.discard()
+            raise
         return folder
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
         """An existing run folder; RunFolderError where there is none at ``path``."""
-        folder = cls(Path(path))
+        folder = cls(user_path(path))
         if not folder.path.is_dir():
             raise RunFolderError(f"{path}: no such run folder: name one that bench run made")
         if not (folder.path / "run.json").is_file():
@@ -118,26 +141,22 @@ class RunFolder:
         """All attempts in one file, a line each, the last at a trial after the earlier ones."""
         return self.path / "records.jsonl"
 
-    @property
-    def kept(self) -> Path:
-        """What analysis has read of many records, for the next time; it may be deleted."""
-        return self.path / "records.npz"
+    def marks(self) -> Marks:
+        """What tells each record's file from any other, sorted; none where it was published.
 
-    def marks(self) -> list[tuple[str, int, int]]:
-        """Name, size and time (ns) of each record's file, sorted; none where it was published.
-
-        They change whenever a record does.
+        They change whenever a record does, whoever changes it.
         """
-        if not self.trials.is_dir():
-            return []
-        with os.scandir(self.trials) as entries:
-            files = [(e.name, e.stat()) for e in entries if e.name.endswith(".json")]
-        return sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
+        return marks_in(self.files / "trials") if os.path.lexists(self.trials) else []
 
     @property
     def report(self) -> Path:
         """Where the report goes."""
-        return self.path / "report"
+        return self.report_files.path
+
+    @property
+    def report_files(self) -> Folder:
+        """The same, to write to."""
+        return self.files / "report"
 
     def table(self, name: str, suffix: str) -> Path:
         """Where a table of the records goes: ``table("epochs", "csv")``."""
@@ -160,19 +179,27 @@ class RunFolder:
         finally:
             lock.release()
 
-    def discard(self) -> None:
-        """Remove the folder if nothing was ever recorded in it, so that its name is free."""
+    def discard(self) -> bool:
+        """Remove the folder, and those made for it, if it never had a record; whether it is gone.
+
+        A record that the disk had no room for counts: it is to be moved here.
+        """
+        if self._written:
+            return False
         with contextlib.suppress(OSError):
             self.trials.rmdir()  # fails where there is a record
-            (self.path / "run.json").unlink()
-            (self.path / ".lock").unlink(missing_ok=True)
+            for name in ("run.json", ".lock"):
+                (self.path / name).unlink(missing_ok=True)
             self.path.rmdir()
+            for folder in self._made[1:]:
+                folder.rmdir()  # fails where another run is in it
+        return not self.path.exists()
 
     def info(self) -> RunInfo:
         """What ``run.json`` holds."""
         path = self.path / "run.json"
         try:
-            return RunInfo.model_validate(read_json(path, RESTORE))
+            return RunInfo.model_validate(read_json(self.files, path.name, RESTORE))
         except ValidationError as error:
             raise RunFolderError(
                 f"{path}: {described(error.errors()[0])}: restore that file"
@@ -180,7 +207,7 @@ class RunFolder:
 
     def write_info(self, info: RunInfo) -> None:
         """Replace ``run.json``."""
-        write_aside(self.path / "run.json", info.model_dump_json(indent=1))
+        write_aside(self.files, "run.json", info.model_dump_json(indent=1))
 
     def write(self, record: TrialRecord) -> None:
         """Keep a record. An earlier attempt at the same trial stays, under its own name.
@@ -188,27 +215,24 @@ class RunFolder:
         Where the disk is full or gone, the record goes to the system's temporary folder, or
         to the first other place that takes it, and StorageError names the file.
         """
-        path = self.trials / f"{record.trial.trial_id}.json"
+        self._written = True
+        trials, name = self.files / "trials", f"{record.trial.trial_id}.json"
         text = record.model_dump_json()
         try:
-            _keep_earlier(path)
-            write_aside(path, text)
+            _keep_earlier(trials, name)
+            write_aside(trials, name, text)
         except StorageError as error:
-            raise StorageError(f"{error}; {rescue(path, text)}") from None
+            raise StorageError(f"{error}; {rescue(trials.path / name, text)}") from None
 
     def raw_records(self, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
         """Each record as plain data, the last attempt at each trial unless all are wanted.
 
         Fast path for tables: the schema version is checked, the fields are not.
         """
-        trials = self.trials
-        if not trials.is_dir():
-            yield from published(self.published, all_attempts=all_attempts)
-            return
-        # Plain strings: 100,000 files as Path objects would take seconds more.
-        for name in sorted(entry.name for entry in os.scandir(trials)):
-            if name.endswith(".json") and (all_attempts or ".attempt" not in name):
-                yield record_at(f"{trials}{os.sep}{name}")
+        if os.path.lexists(self.trials):
+            yield from records_in(self.files / "trials", all_attempts=all_attempts)
+        elif os.path.lexists(self.published):
+            yield from published(self.files, self.published.name, all_attempts=all_attempts)
 
     def records(self, *, all_attempts: bool = False) -> Iterator[TrialRecord]:
         """Each record, checked."""
@@ -224,13 +248,12 @@ class RunFolder:
                 ) from None
 
 
-def _keep_earlier(path: Path) -> None:
-    """Copy the attempt that ``path`` holds to a name of its own, since ``path`` is the last's.
+def _keep_earlier(trials: Folder, name: str) -> None:
+    """Copy the attempt that ``name`` holds to a name of its own, since ``name`` is the last's.
 
     A copy and not a link, which not every file system has.
     """
-    if path.exists():
-        names = (f"{path.stem}.attempt{n}.json" for n in itertools.count(1))
-        free = next(p for p in map(path.with_name, names) if not p.exists())
-        with aside(free) as temporary:
-            shutil.copyfile(path, temporary)
+    with disk_errors(trials.path / name), contextlib.suppress(FileNotFoundError):
+        content = trials.read(name, MOST_BYTES)
+        names = (f"{name.removesuffix('.json')}.attempt{n}.json" for n in itertools.count(1))
+        trials.write(next(n for n in names if not os.path.lexists(trials.path / n)), content)

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.api import RunResult
 from bench.execution.device_memory import needed_memory, too_large
 from bench.execution.estimate import Estimate, Estimator
+from bench.report.duplicates import duplicate_lines
 from bench.report.escape import plain
 from bench.report.expected import needs_text, time_text, too_large_lines
 from bench.report.jit import chosen_text, slow_lines
@@ -70,6 +70,7 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         *slow_lines((cell.variant for cell in cells), device),
         *lost_lines(suite, device.type),
         *too_large_lines({cell.id: cell.label for cell in cells}, large, device),
+        *map(plain, duplicate_lines(plan.duplicates)),
     ]
     return "\n".join(lines)
 
@@ -87,6 +88,7 @@ def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         "lost_pairs": [
             pair.model_dump(mode="json") for pair in lost_pairs(suite, estimator.device.type)
         ],
+        "duplicates": [each.model_dump(mode="json") for each in plan.duplicates],
         "estimated_s": sum(estimates[trial.variant_id].trial_s for trial in trials),
         "estimated_for": dataclasses.asdict(estimator.device),
     }
@@ -104,17 +106,6 @@ def lost_lines(suite: Suite, device: DeviceType) -> list[str]:
         f"cannot be made: keep it by --only {name}"
         for name, count in lost.items()
     ]
-
-
-def run_json(result: RunResult) -> str:
-    """How a run ended."""
-    content = {
-        "run": str(result.path),
-        "succeeded": result.succeeded,
-        "statuses": dict(Counter(result.statuses.values())),
-        "trials": result.statuses,
-    }
-    return json.dumps(content, indent=2)
 
 
 def files_text(checks: "Sequence[FileCheck]") -> str:

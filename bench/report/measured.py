@@ -14,6 +14,7 @@ from bench.analysis.paired import Estimate
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS, Metric
 from bench.report.cell import Cell
+from bench.report.notes import Note
 from bench.report.number import UNKNOWN, Scale, interval, scale_of
 from bench.report.table import Table
 
@@ -63,11 +64,13 @@ def measured_table(summary: Summary) -> Table | None:
     )
 
 
-def measured_notes(summary: Summary) -> Iterator[str]:
+def measured_notes(summary: Summary) -> Iterator[Note]:
     """What is not said by a header of the table."""
     if any(v.measured.target for v in summary.variants):
-        yield _OF_TARGET
-    yield from (text for name, text in _NOTES.items() if _known(summary.variants, name))
+        yield Note("time_to_accuracy", _OF_TARGET)
+    for name, text in _NOTES.items():
+        if _known(summary.variants, name):
+            yield Note(name, text)
 
 
 def measured_columns(summary: Summary) -> dict[str, list[Any]]:

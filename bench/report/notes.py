@@ -11,24 +11,43 @@ from typing import Any
 
 from bench.analysis.compare import Comparison
 from bench.analysis.devices import SlowPrecision
+from bench.analysis.norms import NormRemark
 from bench.analysis.paired import WANTED
 from bench.analysis.session import GAP_S
 from bench.analysis.steady import MIN_EPOCHS
 from bench.analysis.summary import Summary, VariantSummary
+from bench.report.duplicates import duplicate_lines
 from bench.report.header import changed
 from bench.report.jit import slowdown_text
 from bench.report.machine import left_out
 from bench.report.number import duration, plural
 
+
+class Note(str):
+    """What a reader must know, as text; programs know it by its ``code``, which stays."""
+
+    code: str
+
+    def __new__(cls, code: str, text: str) -> "Note":
+        """``text`` under the name ``code``."""
+        note = super().__new__(cls, text)
+        note.code = code
+        return note
+
+
 WANTED_TEXT = f"{100 * WANTED:g} %"
 INPUT_BOUND = 0.1
 """The part of a time that, waited for input, makes it one of the pipeline."""
-SYNTHETIC = "Synthetic data: this accuracy means nothing."
-UNFUSED = (
+SYNTHETIC = Note("synthetic", "Synthetic data: this accuracy means nothing.")
+UNFUSED = Note(
+    "unfused_batch_norm",
     "On GPUs Keras 3 computes batch norm in many kernels unless XLA fuses them: "
-    'batch_norm = "fused" compares one kernel.'
+    'batch_norm = "fused" compares one kernel.',
 )
-SILENT = "Replicas that do not communicate drift apart: this accuracy means nothing."
+SILENT = Note(
+    "no_communication",
+    "Replicas that do not communicate drift apart: this accuracy means nothing.",
+)
 
 
 class Notes:
@@ -47,22 +66,32 @@ class Notes:
         return tuple(self._numbers)
 
 
-def of_trials(variant: VariantSummary) -> Iterator[str]:
+def of_trials(variant: VariantSummary) -> Iterator[Note]:
     """Why fewer trials completed than were planned."""
     planned = plural(variant.planned, "trial")
     for failure in variant.failures:
         reason = f": {failure.reason}" if failure.reason else ""
-        yield f"{failure.count} of {planned} {failure.status.replace('_', ' ')}{reason}"
+        text = f"{failure.count} of {planned} {failure.status.replace('_', ' ')}{reason}"
+        yield Note("not_completed", text)
     missing = variant.planned - variant.completed - sum(f.count for f in variant.failures)
     if missing > 0:
-        yield f"{missing} of {planned} without a record: run again with --resume."
+        text = f"{missing} of {planned} without a record: run again with --resume."
+        yield Note("no_record", text)
 
 
-def of_times(variant: VariantSummary) -> Iterator[str]:
+def of_times(variant: VariantSummary) -> Iterator[Note]:
     """What was amiss while its time was measured, or that it was not measured whole."""
     if variant.throttled:
         planned = plural(variant.planned, "trial")
-        yield f"The device was throttled during {variant.throttled} of {planned}."
+        text = f"The device was throttled during {variant.throttled} of {planned}."
+        yield Note("throttled", text)
+    if variant.crowded:
+        planned = plural(variant.planned, "trial")
+        text = (
+            f"During {variant.crowded.count} of {planned} other work had up to "
+            f"{100 * variant.crowded.largest_share:.0f} % of the CPU time of their cores."
+        )
+        yield Note("crowded", text)
     if variant.unsettled:
         planned = plural(variant.planned, "trial")
         why = (
@@ -70,113 +99,152 @@ def of_times(variant: VariantSummary) -> Iterator[str]:
             if variant.capped_steps
             else "epochs never settled"
         )
-        yield f"Of {variant.unsettled} of {planned} no time is used: their {why}."
+        text = f"Of {variant.unsettled} of {planned} no time is used: their {why}."
+        yield Note("unsettled", text)
     waited = variant.measured.means.get("input_wait_share")
     if waited is not None and waited.value > INPUT_BOUND:
-        yield (
+        yield Note(
+            "input_bound",
             f"Input-bound: {100 * waited.value:.0f} % of this time was waited for batches, so it "
-            "says more of the pipeline than of the training."
+            "says more of the pipeline than of the training.",
         )
     if variant.slow_precision:
-        yield _slow_precision(variant.slow_precision)
+        yield Note("slow_precision", _slow_precision(variant.slow_precision))
     if slow := variant.slow_jit:
-        yield f"{slowdown_text(slow.workload, slow.jit, slow.slowdown)}."
+        yield Note("slow_jit", f"{slowdown_text(slow.workload, slow.jit, slow.slowdown)}.")
     yield from extrapolated(variant)
 
 
-def extrapolated(variant: VariantSummary) -> Iterator[str]:
+def extrapolated(variant: VariantSummary) -> Iterator[Note]:
     """That its epochs were cut short."""
     if variant.capped_steps:
         run, whole = variant.capped_steps
-        yield f"Extrapolated: {run:,} of the {whole:,} steps of an epoch were run (max_steps)."
+        text = f"Extrapolated: {run:,} of the {whole:,} steps of an epoch were run (max_steps)."
+        yield Note("extrapolated", text)
 
 
-def cut_short(variant: VariantSummary) -> Iterator[str]:
+def cut_short(variant: VariantSummary) -> Iterator[Note]:
     """That what its accuracy is of is not a whole epoch."""
     if variant.capped_steps:
         run, whole = variant.capped_steps
-        yield f"After {run:,} of the {whole:,} steps of each epoch (max_steps)."
+        text = f"After {run:,} of the {whole:,} steps of each epoch (max_steps)."
+        yield Note("cut_short", text)
 
 
-def of_accuracy(variant: VariantSummary) -> Iterator[str]:
+def of_accuracy(variant: VariantSummary) -> Iterator[Note]:
     """Whether its accuracy means anything."""
     if variant.synthetic:
         yield SYNTHETIC
     if variant.silent:
         yield SILENT
+    if variant.norms:
+        yield _norms(variant.norms)
     yield from cut_short(variant)
 
 
-def of_comparison(comparison: Comparison, blocks: int) -> Iterator[str]:
+def of_comparison(comparison: Comparison, blocks: int) -> Iterator[Note]:
     """Blocks left out of a ratio, and what else than the compared axis differs."""
     planned = plural(blocks, "block")
     if comparison.dropped_blocks > 0:
-        yield f"{comparison.dropped_blocks} of {planned} left out: not both trials completed."
+        left = f"{comparison.dropped_blocks} of {planned} left out"
+        yield Note("blocks_not_completed", f"{left}: not both trials completed.")
     if comparison.split_blocks:
-        yield (
-            f"{comparison.split_blocks} of {planned} left out: "
-            "their trials ran in different invocations."
-        )
+        left = f"{comparison.split_blocks} of {planned} left out"
+        yield Note("blocks_split", f"{left}: their trials ran in different invocations.")
     if comparison.unsettled_blocks:
-        yield f"{comparison.unsettled_blocks} of {planned} left out: not both trials settled."
+        left = f"{comparison.unsettled_blocks} of {planned} left out"
+        yield Note("blocks_unsettled", f"{left}: not both trials settled.")
     if comparison.confounds:
         differing = "; ".join(
             f"{c.key} is {_value(c.value)}, in the baseline {_value(c.baseline)}"
             for c in comparison.confounds
         )
-        yield f"Confounded, more differs than the compared axis: {differing}."
+        text = f"Confounded, more differs than the compared axis: {differing}."
+        yield Note("confounded", text)
 
 
-def of_summary(summary: Summary) -> Iterator[str]:
+def of_summary(summary: Summary) -> Iterator[Note]:
     """How to read the table as a whole."""
-    yield (
+    yield Note(
+        "intervals",
         "Over completed trials, with 95 % t intervals: of times and throughput the geometric "
-        "mean and the interval of the logarithms, of accuracy the arithmetic mean. The epoch "
-        "time of a trial is the median of its steady epochs, throughput its examples over "
-        "their time."
+        "mean and the interval of the logarithms, of accuracy the arithmetic mean and an interval "
+        "within 0 and 1. The epoch time of a trial is the median of its steady epochs; throughput "
+        "is the examples of an epoch over that time.",
     )
     if summary.columns:
-        yield (
+        yield Note(
+            "ratios",
             "Ratios: within each block the epoch time over that of the baseline; the mean of "
             "their logarithms over blocks, with its 95 % t interval. Detectable: the smallest "
             "slow-down that so many blocks as noisy as these would find in 9 of 10 cases "
-            f"(two-sided test at 5 %), and how many more would find one of {WANTED_TEXT}."
+            f"(two-sided test at 5 %), and how many more would find one of {WANTED_TEXT}.",
         )
     if summary.scaling_columns:
-        yield (
+        yield Note(
+            "efficiency",
             "Efficiency: within each block the throughput over N times that of one device, N "
             "being all replicas; strong against the same global batch, weak against the same "
             "batch per replica. Communication: the share of the epoch time that goes away where "
-            "replicas exchange nothing."
+            "replicas exchange nothing.",
         )
     if summary.unfused_batch_norm:
         yield UNFUSED
     if titles := changed(summary):
-        yield (
+        yield Note(
+            "environments_differ",
             f"Invocations differ in {', '.join(titles)}: summary.md lists what "
-            "each ran on. Times of one row may come from several."
+            "each ran on. Times of one row may come from several.",
         )
     for left in dict.fromkeys(left for call in summary.invocations for left in call.left_out):
-        yield f"{left_out(left)}."
-    yield from dict.fromkeys(f"{text}." for call in summary.invocations for text in call.warnings)
+        yield Note("gpus_left_out", f"{left_out(left)}.")
+    for text in dict.fromkeys(text for call in summary.invocations for text in call.warnings):
+        yield Note("warning", f"{text}.")
+    for line in duplicate_lines(summary.duplicates):
+        yield Note("same_variant", line)
     if summary.unclassified:
-        yield (
+        yield Note(
+            "unclassified",
             f"Of {summary.unclassified} of {summary.completed} completed trials the epochs were "
-            f"too few to tell whether their times had settled, for which it takes {MIN_EPOCHS}."
+            f"too few to tell whether their times had settled, for which it takes {MIN_EPOCHS}.",
         )
     if len({v.examples for v in summary.variants}) > 1 and summary.columns:
-        yield "A fixed cost per epoch draws a ratio towards 1 where an epoch has few examples."
+        text = "A fixed cost per epoch draws a ratio towards 1 where an epoch has few examples."
+        yield Note("fixed_cost", text)
     if summary.blocks == 1:
-        yield "A single block has no intervals: raise blocks to get them."
+        text = "A single block has no intervals: raise blocks to get them."
+        yield Note("single_block", text)
     elif summary.sessions == 1:
-        yield "All trials ran in one session: intervals are for this session only."
+        text = "All trials ran in one session: intervals are for this session only."
+        yield Note("one_session", text)
     elif summary.sessions > 1:
-        yield (
+        yield Note(
+            "several_sessions",
             f"Trials ran in {summary.sessions} sessions: an invocation begins a new one where the "
             "machines, the software or the source are not those of the one before, or where more "
             f"than {duration(GAP_S)} has passed. Where a variant or a pair has several, each gives "
-            "one estimate of time and the interval is over those."
+            "one estimate of time and the interval is over those.",
         )
+
+
+def _norms(remark: NormRemark) -> Note:
+    if remark.older == "layer":
+        return Note(
+            "older_layer_norm",
+            "Recorded by an older version: layer norm was over the channels of each place alone, "
+            "a constant where there is one channel.",
+        )
+    if remark.older:
+        return Note(
+            "older_group_norm",
+            "Recorded by an older version: where a dense layer or the input has 32 units or fewer, "
+            "group norm had one value a group, and put out a constant.",
+        )
+    return Note(
+        "constant_norms",
+        f"{remark.constant} of {plural(remark.norms, 'norm')} put out a constant, since their "
+        "means are of one value: use a larger batch for each replica, or wider layers.",
+    )
 
 
 def _slow_precision(slow: SlowPrecision) -> str:

@@ -25,6 +25,7 @@ from bench.execution.executor import (
     Warned,
 )
 from bench.records.record import LeftOut, TrialRecord
+from bench.report.duplicates import duplicate_lines
 from bench.report.escape import plain
 from bench.report.expected import too_large_lines
 from bench.report.jit import chosen_text, slow_lines
@@ -136,6 +137,8 @@ class Progress:
         labels = {trial.variant_id: trial.label for trial in self._trials.values()}
         for line in too_large_lines(labels, event.too_large, event.device):
             self._line(line)
+        for line in duplicate_lines(event.duplicates):
+            self._line(plain(line))
 
     def _line(self, text: str) -> None:
         self._told_s = self._clock()

@@ -9,15 +9,16 @@ ever edited: ``verify`` makes it anew.
 """
 
 import json
-import shutil
-import tempfile
+import os
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from bench.analysis.frame import write_tables
-from bench.errors import ResourceError, RunFolderError
+from bench.errors import ResourceError, RunFolderError, UsageError
+from bench.files.exchange import recover, replacement
+from bench.files.folder import Folder
 from bench.records.anonymous import renamer
 from bench.records.disk import disk_errors, write_aside
 from bench.records.store import RunFolder
@@ -34,12 +35,20 @@ GIVEN = ("run.json", "records.jsonl")
 def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark: str = "") -> Path:
     """Write ``run`` to ``place/name`` and return that folder; ``remark`` stands at its top.
 
-    Raises RunFolderError where ``run`` is no finished run, ResourceError where the name is taken
-    and not to be replaced, StorageError where the disk is full or not writable.
+    Raises RunFolderError where ``run`` is no finished run, UsageError where ``name`` is no name of
+    a folder, ResourceError where it is taken and not to be replaced or another process publishes
+    there, StorageError where the disk is full or not writable. However it ends, ``place/name`` is
+    the old folder or all of the new one.
     """
+    if Path(name).name != name or name.startswith("."):
+        raise UsageError(f"{name}: is not the name of a folder: use letters, digits and dashes")
+    recover(place)
     source, target = RunFolder.open(run), place / name
-    if target.exists() and not replace:
-        raise ResourceError(f"{target}: already there: choose another name, or give --replace")
+    if os.path.lexists(target):
+        if target.is_symlink() or not target.is_dir():
+            raise ResourceError(f"{target}: is not a folder: choose another name")
+        if not replace:
+            raise ResourceError(f"{target}: already there: choose another name, or give --replace")
     records = list(source.raw_records(all_attempts=True))
     _refuse_unfinished(source, records)
     stored = source.info()
@@ -53,24 +62,22 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
     )
     with disk_errors(target):
         place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place, prefix=f".{name}-") as staging:
-            fresh = Path(staging) / name  # a folder inside: the temporary one is its owner's alone
-            fresh.mkdir()
-            write_aside(fresh / "run.json", json.dumps(public(info), indent=1) + "\n")
+        with replacement(place, name) as fresh:
+            files = Folder(fresh)
+            write_aside(files, "run.json", json.dumps(public(info), indent=1) + "\n")
             lines = (json.dumps(public(record), sort_keys=True) + "\n" for record in records)
-            write_aside(fresh / "records.jsonl", "".join(lines))
+            write_aside(files, "records.jsonl", "".join(lines))
             made_from(fresh)
-            shutil.rmtree(target, ignore_errors=True)
-            fresh.rename(target)
         write_indexes(place)
     return target
 
 
 def made_from(folder: Path) -> list[Path]:
     """Write into ``folder`` all that its run.json and records.jsonl give; the paths written."""
-    suite = folder / "suite.toml"
-    write_aside(suite, tomli_w.dumps(_without_nothing(RunFolder.open(folder).info().suite)))
-    tables = write_tables(RunFolder.open(folder))
+    run_folder = RunFolder.open(folder)
+    toml = tomli_w.dumps(_without_nothing(run_folder.info().suite))
+    suite = write_aside(run_folder.files, "suite.toml", toml)
+    tables = write_tables(run_folder)
     for path in tables:
         if path.suffix == ".parquet":  # the same again, and not the same bytes everywhere
             path.unlink()
@@ -80,8 +87,8 @@ def made_from(folder: Path) -> list[Path]:
         return [
             suite,
             *kept,
-            *write_summary(run.summary, folder),
-            *write_page([run], folder, drawer),
+            *write_summary(run.summary, run_folder.files),
+            *write_page([run], run_folder.files, drawer),
         ]
 
 

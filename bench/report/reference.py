@@ -48,7 +48,10 @@ _MADE: dict[str, str] = {
     "block": "Repeat of the comparison, from 0; its trials ran close together on the same devices.",
     "order": "Place in the order of the whole plan, which the suite's seed decides, from 0.",
     "seed": "Of weights and shuffles; arms of a block share it.",
-    "examples_per_s": "Examples over time, of the steady epochs.",
+    "examples_per_s": (
+        "All examples of the steady epochs over all their time: a mean, where epoch_s is a median. "
+        "Tables divide the examples of an epoch by epoch_s."
+    ),
     "epoch_s": "Median of the steady epochs; of capped ones (`max_steps`), of a whole epoch.",
     "train_loss": "Of the last epoch.",
     "val_accuracy": "Of the last epoch.",
@@ -60,7 +63,10 @@ _MADE: dict[str, str] = {
 }
 _STATUS = {
     "completed": "all epochs were trained",
-    "diverged": "the loss, or a weight at the end, was no longer a number",
+    "diverged": (
+        "the loss, or a weight at the end, was no longer a number; or no step had a finite "
+        "gradient, at the smallest loss scale if the loss is scaled"
+    ),
     "unsupported": "TensorFlow refused the program, for the reason that is told",
     "out_of_memory": "of the device, the process or the node",
     "timed_out": "over `trial_timeout_s`, without progress for `stall_timeout_s`, or not run in "
@@ -90,6 +96,13 @@ _UNITS = {
     "_w": "W",
 }
 """By the end of a column's name; what is not here is a plain number."""
+_RESULTS = (
+    "`bench run --json` and `bench report --json` print what the tables show: of each variant its "
+    "estimates with their intervals, its ratios, and its notes by `code` and `text`. "
+    "[results.schema.json](results.schema.json) is the JSON schema. Numbers are SI and unrounded. "
+    'A null is what is not known, the text `"Infinity"` what is infinite: the time to a target '
+    "that was not reached. `schema_version` rises where a field goes or changes its meaning."
+)
 _EXIT_CODES = {
     0: "done; every trial is completed, diverged or unsupported",
     2: "the command line, the suite, or the resources asked for",
@@ -137,6 +150,8 @@ def reference() -> str:
             ("status", "what happened", "an answer", "stands"),
             ((f"`{s}`", _STATUS[s], _yes(s in FINE), _yes(s in SETTLED)) for s in STATUSES),
         ),
+        "## Results for programs",
+        _RESULTS,
         "## Exit codes",
         _table(("code", "meaning"), ((str(c), text) for c, text in _EXIT_CODES.items())),
     ]

@@ -14,7 +14,7 @@ from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
 from bench.report import notes as footnotes
 from bench.report.cell import Cell
-from bench.report.notes import Notes
+from bench.report.notes import Note, Notes
 from bench.report.number import UNKNOWN, interval, number, plural, scale_of
 from bench.report.scaling import scaling_columns
 
@@ -37,7 +37,7 @@ class Table:
     """Places of the columns that a narrow screen may leave out, the first to go first."""
 
 
-_Notes = Callable[[VariantSummary], Iterator[str]]
+_Notes = Callable[[VariantSummary], Iterator[Note]]
 _METRICS: dict[str, tuple[Callable[[VariantSummary], Estimate | None], _Notes]] = {
     "epoch_s": (lambda v: v.epoch_s, footnotes.of_times),
     "examples_per_s": (lambda v: v.examples_per_s, footnotes.of_times),

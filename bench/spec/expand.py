@@ -8,10 +8,11 @@ Both are for a kind of device, since a default may hang on it (``jit``); a CPU u
 """
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import SuiteError
 from bench.spec.defaults import fill_defaults
+from bench.spec.inert import why_inert
 from bench.spec.jit import DeviceType
 from bench.spec.problem import requirement, shown
 from bench.spec.selection import selected
@@ -29,6 +31,21 @@ from bench.spec.variant import BATCH_SIZES, Variant
 MAX_TRIALS = 100_000
 
 
+class Duplicate(BaseModel):
+    """A variant of a suite that trains like an earlier one, and is not run beside it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    """What it would be called."""
+    variant_id: str
+    """Of the variant that is run."""
+    same_as: str
+    """The label of that."""
+    without_effect: dict[str, str]
+    """The keys in which the two differ, and why each has no effect."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One variant of a suite. ``asked`` holds what the suite says of it, without defaults."""
@@ -36,6 +53,8 @@ class Cell:
     variant: Variant
     label: str
     asked: dict[str, Any]
+    duplicates: tuple[Duplicate, ...] = ()
+    """Variants of other settings that train like it."""
 
     @functools.cached_property
     def id(self) -> str:
@@ -65,20 +84,23 @@ def expand(suite: Suite, device: DeviceType = "cpu") -> tuple[Cell, ...]:
     """
     _check_size(suite)
     cells: dict[str, Cell] = {}
+    twins: dict[str, list[tuple[Cell, Cell]]] = {}
     for asked, label in _asked_cells(suite):
         settings = _filled(asked, suite, label, device)
         if any(_matches(settings, rule) for rule in suite.exclude):
             continue
         cell = Cell(_variant(settings, suite, label), label, asked)
         known = cells.setdefault(cell.id, cell)
+        if cell.variant != known.variant:
+            twins.setdefault(cell.id, []).append((cell, known))
         if "label" in asked and "label" not in known.asked:
             cells[known.id] = Cell(known.variant, label, {**known.asked, "label": label})
     if suite.only:
-        cells = _kept(cells, suite, device)
+        cells = _kept(cells, suite)
     if not cells:
         raise SuiteError(f"{suite.source}: no variant is left: loosen [[exclude]]")
     _check_labels(cells.values(), suite)
-    return tuple(cells.values())
+    return tuple(_with_duplicates(cell, twins.get(cell.id, ())) for cell in cells.values())
 
 
 def pair(cells: Iterable[Cell], suite: Suite, device: DeviceType = "cpu") -> tuple[Pair, ...]:
@@ -101,6 +123,28 @@ def lost_pairs(suite: Suite, device: DeviceType = "cpu") -> tuple[Pair, ...]:
     kept = {cell.id for cell in expand(suite, device)}
     every = pair(expand(whole, device), whole, device)
     return tuple(p for p in every if p.variant_id in kept and p.baseline_id not in kept)
+
+
+def _with_duplicates(cell: Cell, twins: Sequence[tuple[Cell, Cell]]) -> Cell:
+    """``cell``, which stands for its ``twins`` of other settings too.
+
+    Each comes with the cell as it was found, before a label that was given later.
+    """
+    ours = cell.variant.model_dump()
+    found = []
+    for twin, known in twins:
+        reasons = {**why_inert(cell.variant), **why_inert(twin.variant)}
+        reasons["hidden"] = reasons.get("hidden", reasons.get("depth", ""))
+        differing = [k for k, value in twin.variant.model_dump().items() if value != ours[k]]
+        found.append(
+            Duplicate(
+                label=twin.label,
+                variant_id=cell.id,
+                same_as=known.label if twin.label == cell.label else cell.label,
+                without_effect={key: reasons[key] for key in differing},
+            )
+        )
+    return dataclasses.replace(cell, duplicates=tuple(found)) if found else cell
 
 
 def _check_size(suite: Suite) -> None:
@@ -174,13 +218,11 @@ def _variant(settings: dict[str, Any], suite: Suite, label: str) -> Variant:
         raise SuiteError(f"{suite.source}: {label}: {reason}{way_out}") from None
 
 
-def _kept(cells: dict[str, Cell], suite: Suite, device: DeviceType) -> dict[str, Cell]:
+def _kept(cells: dict[str, Cell], suite: Suite) -> dict[str, Cell]:
     try:
         return selected(cells, suite.only)
     except ValueError as error:
-        raise SuiteError(
-            f"{suite.source}: only: {error} (bench plan --device {device} lists all)"
-        ) from None
+        raise SuiteError(f"{suite.source}: only: {error}") from None
 
 
 def _pairs(

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import SuiteError
-from bench.spec.expand import Cell, Pair, expand, pair
+from bench.spec.expand import Cell, Duplicate, Pair, expand, pair
 from bench.spec.jit import DeviceType
 from bench.spec.suite import Suite
 from bench.spec.timing import Timing
@@ -62,6 +62,11 @@ class Plan(BaseModel):
     pairs: tuple[Pair, ...]
     device: DeviceType
     """What the defaults of its variants were chosen for."""
+
+    @property
+    def duplicates(self) -> tuple[Duplicate, ...]:
+        """Variants of the suite that train like others, and have no trials of their own."""
+        return tuple(duplicate for cell in self.cells for duplicate in cell.duplicates)
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -79,7 +79,7 @@ def _has(cell: "Cell", wanted: Mapping[str, Sequence[Any]]) -> bool:
 
 def _unknown(entry: str, cells: Iterable["Cell"]) -> str:
     close = near_misses(entry, [cell.label for cell in cells])
-    hint = nearest(entry, close) if close else ""
+    hint = nearest(entry, close) if close else ": bench plan lists both, by --device"
     return f"no variant's id or label begins with '{entry}'{hint}"
 
 

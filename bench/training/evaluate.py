@@ -5,6 +5,7 @@ Usage:
     score = evaluator.score(images, labels)
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.spec.variant import Variant
+from bench.training.passes import penalty
 from bench.training.precision import PRECISIONS
 from bench.training.source import to_unit_range
 from bench.training.step import count_correct
@@ -24,10 +26,14 @@ BATCH_SIZE = 1000
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss and share of correct answers."""
+    """Mean loss, with what layers add to it, and share of correct answers, over all examples.
+
+    A prediction that is NaN is never correct; argmax would make class 0 of it. Where some
+    predictions are NaN the loss is infinite. Where all are, it is NaN and accuracy is None.
+    """
 
     loss: float
-    accuracy: float
+    accuracy: float | None
 
 
 class Evaluator:
@@ -42,14 +48,24 @@ class Evaluator:
 
     def score(self, images: np.ndarray, labels: np.ndarray) -> Score:
         """The score on byte ``images`` (n, H, W, C) and ``labels`` (n,), all n of them."""
-        loss, correct = 0.0, 0
+        loss, correct, valid = 0.0, 0, 0
         for first in range(0, len(images), BATCH_SIZE):
             part = slice(first, first + BATCH_SIZE)
             sums = self._sums(tf.constant(images[part]), tf.constant(labels[part], tf.int64))
-            loss, correct = loss + float(sums[0]), correct + int(sums[1])
-        return Score(loss / len(images), correct / len(images))
+            loss += float(sums[0])
+            correct, valid = correct + int(sums[1]), valid + int(sums[2])
+        if not valid:
+            return Score(math.nan, None)
+        mean = loss / len(images) if valid == len(images) else math.inf
+        return Score(mean, correct / len(images))
 
-    def _batch_sums(self, images: _Tensor, labels: _Tensor) -> tuple[_Tensor, _Tensor]:
+    def _batch_sums(self, images: _Tensor, labels: _Tensor) -> tuple[_Tensor, ...]:
+        """Of one batch: its loss, and how many predictions are correct and are not NaN."""
         logits = self._model(to_unit_range(images, self._dtype), training=False)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tf.reduce_sum(losses), count_correct(logits, labels)
+        valid = tf.logical_not(tf.math.is_nan(losses))
+        loss = tf.reduce_sum(tf.where(valid, losses, tf.zeros_like(losses)))
+        if penalties := self._model.losses:
+            loss += images.shape[0] * penalty(penalties, loss.dtype)
+        correct = count_correct(logits, tf.where(valid, labels, -tf.ones_like(labels)))
+        return loss, correct, tf.math.count_nonzero(valid)

@@ -89,6 +89,7 @@ class LossScale:
     """
 
     START = 2.0**15
+    SMALLEST = 1.0
     CALM_STEPS = 2000
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ class LossScale:
         calm = tf.where(finite, self.calm + 1, tf.zeros_like(self.calm))
         doubles = calm >= self.CALM_STEPS
         factor = tf.where(finite, tf.where(doubles, 2.0, 1.0), 0.5)
-        self.scale.assign(tf.maximum(self.scale * factor, 1.0))
+        self.scale.assign(tf.maximum(self.scale * factor, self.SMALLEST))
         self.calm.assign(tf.where(doubles, tf.zeros_like(calm), calm))
 
 

@@ -3,6 +3,7 @@
 Usage:
     program = Program(variant, model, update, feed, replicas)
     cold_start_s = program.cold_start()        # compiles every shape, changes no state
+    program.settle_loss_scale()                # where the first gradients overflow float16
     program.warm_up(warmup_s=2.0, min_timing_s=0.25)    # where clocks have to rise first
     epoch = program.run_epoch(3)
 
@@ -24,13 +25,13 @@ import keras
 import tensorflow as tf
 
 from bench.spec.variant import Variant
-from bench.training.optimizer import Update
+from bench.training.optimizer import LossScale, Update
 from bench.training.outcome import CannotRun
 from bench.training.pipeline import Feed
 from bench.training.precision import PRECISIONS
 from bench.training.pulse import Pulse
 from bench.training.refusal import is_refusal, whole_tracebacks
-from bench.training.state import kept
+from bench.training.state import State, kept
 from bench.training.step import Step
 from bench.training.strategy import Replicas
 from bench.training.windows import Window, split
@@ -39,6 +40,7 @@ _Tensor = Any
 
 _SUMS = 5
 """Of loss, correct, clipped, skipped and seconds waited."""
+_SKIPPED = 3
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class EpochResult:
     """What one epoch gave. Sums are over its steps and examples.
 
     ``loss`` is the mean over the steps that were taken, ``accuracy`` that over their examples:
-    a step that is skipped belongs to neither, but to the time. NaN where all were.
+    a step that is skipped belongs to neither, but to the time. Where all were, the loss is NaN.
     """
 
     epoch_s: float
@@ -73,18 +75,32 @@ class EpochResult:
     steps: int
     examples: int
     loss: float
-    accuracy: float
+    accuracy: float | None
+    """None where the loss is NaN: the predictions were no numbers either."""
     clipped_steps: int
     skipped_steps: int
     input_wait_s: float | None = None
     """Time in which the loop waited for its next batch; None where the device holds them."""
     repeats: int = 1
     """How often the epoch was timed from the same state; times are means over these."""
+    loss_scale: float | None = None
+    """As the epoch began; None where the loss is not scaled."""
+
+    @property
+    def all_skipped(self) -> bool:
+        """Whether no step was taken."""
+        return self.skipped_steps == self.steps
 
     @property
     def diverged(self) -> bool:
-        """Whether the training loss stopped being a number."""
-        return not math.isfinite(self.loss)
+        """Whether the loss stopped being a number, or no step can be taken at any loss scale.
+
+        A loss scale that has not come down to the smallest yet is still settling.
+        """
+        if not self.all_skipped or self.loss_scale is None:
+            return not math.isfinite(self.loss)
+        last_scale = self.loss_scale * 0.5 ** (self.steps - 1)
+        return last_scale <= LossScale.SMALLEST
 
 
 class Program:
@@ -102,6 +118,7 @@ class Program:
     ) -> None:
         self._pulse = pulse or Pulse()
         self._variant, self._model, self._feed = variant, model, feed
+        self._loss_scale = update.loss_scale
         self._replicas, self._clock = replicas, clock
         self.step = Step(variant, model, update, feed, replicas)
         self._run = tf.function(self._window, autograph=False, jit_compile=variant.jit == "epoch")
@@ -110,7 +127,15 @@ class Program:
         # to compile the loop, it is to refuse the feed and not the clock.
         self._times_waits = feed.waits and variant.jit != "epoch" and not variant.deterministic
         self._repeats = 1
+        self._overflowed = False
         self._traces_after_cold_start: int | None = None
+
+    @property
+    def loss_scale(self) -> float | None:
+        """What the loss is multiplied by now; None where it is not scaled."""
+        if self._loss_scale is None:
+            return None
+        return float(self._replicas.parts(self._loss_scale.scale)[0].numpy())
 
     def cold_start(self) -> float:
         """Seconds for the first call of each window shape; weights and state are put back.
@@ -122,15 +147,36 @@ class Program:
             started = self._clock()
             with whole_tracebacks():
                 try:
-                    for window in self._distinct_windows():
-                        self._run_window(window, _no_sums())
+                    sums = [self._run_window(w, _no_sums()) for w in self._distinct_windows()]
                 except Exception as error:
                     if not (self._variant.may_be_refused and is_refusal(error)):
                         raise
                     raise CannotRun(getattr(error, "message", str(error))) from error
             seconds = self._clock() - started
+        if self._loss_scale is not None:
+            self._overflowed = any(of_window.numpy()[_SKIPPED] > 0 for of_window in sums)
         self._traces_after_cold_start = self._run.experimental_get_tracing_count()
         return seconds
+
+    def settle_loss_scale(self) -> int:
+        """Lower the loss scale until a window from the first weights skips no step.
+
+        Returns the untimed steps that this took: none where the cold start skipped none, or the
+        loss is not scaled. All other state is put back. Where every gradient is at fault the
+        scale comes down to the smallest. Call it after the cold start.
+        """
+        if self._loss_scale is None or not self._overflowed:
+            return 0
+        scaling, steps, skipped = self._loss_scale.variables, 0, True
+        others = [v for v in self.step.variables if not any(v is s for s in scaling)]
+        first, windows = State(others, self._replicas), self._windows_without_end()
+        while skipped and self.loss_scale != LossScale.SMALLEST:
+            window = next(windows)
+            skipped = self._run_window(window, _no_sums()).numpy()[_SKIPPED] > 0
+            steps += window[0]
+            first.put_back()
+        self._loss_scale.calm.assign(0)
+        return steps
 
     def warm_up(self, warmup_s: float, min_timing_s: float) -> WarmUp:
         """Train untimed for ``warmup_s``, put all state back, and choose how epochs are timed.
@@ -156,7 +202,7 @@ class Program:
 
     def run_epoch(self, epoch: int) -> EpochResult:
         """Train one epoch. Shuffling is inside its time; nothing else but the steps is."""
-        timed = []
+        timed, loss_scale = [], self.loss_scale
         for _ in range(self._repeats - 1):
             with kept(self.step.variables, self._replicas):
                 timed.append(self._timed(epoch))
@@ -170,17 +216,19 @@ class Program:
             loss, correct, clipped, skipped = math.nan, math.nan, 0.0, 0.0
         steps, size = self._variant.steps_per_epoch, self._variant.global_batch_size
         taken = steps - int(skipped)
+        loss = loss / taken if taken else math.nan
         return EpochResult(
             epoch_s=statistics.fmean(t.epoch_s for t in timed),
             window_s=window_s,
             steps=steps,
             examples=steps * size,
-            loss=loss / taken if taken else math.nan,
-            accuracy=correct / (taken * size) if taken else math.nan,
+            loss=loss,
+            accuracy=None if math.isnan(loss) else correct / (taken * size),
             clipped_steps=int(clipped),
             skipped_steps=int(skipped),
             input_wait_s=waited_s if self._times_waits else None,
             repeats=self._repeats,
+            loss_scale=loss_scale,
         )
 
     def _timed(self, epoch: int) -> _Timed:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.analysis.columns import PROMISED_EPOCH_COLUMNS, PROMISED_TRIAL_COLUMNS
 from bench.analysis.frame import load_attempts, load_epochs, load_trials, write_tables
 from bench.errors import RunFolderError, StorageError
-from bench.records.record import EpochRecord, Measures, TrialRecord
+from bench.records.record import EpochRecord, Measures, Status, TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
@@ -57,7 +57,9 @@ def test_configuration_holds_the_suites_own_words_and_no_null(folder: RunFolder)
     assert set(trials["clip"]) == {"none"}
     assert set(trials["hidden"]) == {"[300, 100]"}
     settings_ = [
-        name for name in Variant.model_fields if name not in ("target_accuracy", "max_steps")
+        name
+        for name in Variant.model_fields
+        if name not in ("target_accuracy", "max_steps", "threads")
     ]
     assert not trials[settings_].isna().any().any()
 
@@ -113,6 +115,35 @@ def test_a_loss_that_was_not_finite_is_read_back(tmp_path: Path) -> None:
     assert load_epochs(folder.path)["train_loss"].tolist()[:3] == [1.0, 0.5, np.inf]
 
 
+def test_an_accuracy_of_nan_in_an_older_record_is_null_and_reaches_no_target(
+    tmp_path: Path,
+) -> None:
+    suite = {**NORMS, "variant": {"epochs": 2, "target_accuracy": 0.05}}
+    folder = made_run(tmp_path / "run", suite)
+    for path in folder.trials.iterdir():
+        record = json.loads(path.read_text())
+        record["status"] = "diverged"
+        record["measures"].update(test_loss="NaN", test_accuracy=0.1)
+        for epoch in record["epochs"]:
+            epoch.update(train_loss="NaN", train_accuracy=0.1, val_loss="NaN", val_accuracy=0.1)
+        path.write_text(json.dumps(record))
+    trials, epochs = load_trials(folder.path), load_epochs(folder.path)
+    assert trials[["val_accuracy", "test_accuracy"]].isna().all(axis=None)
+    assert epochs[["train_accuracy", "val_accuracy"]].isna().all(axis=None)
+    assert set(trials["time_to_accuracy_s"]) == {np.inf}
+    for record in folder.records():
+        assert record.time_to_accuracy_s() == np.inf
+        assert record.epochs[0].val_accuracy is None
+        assert record.measures.test_accuracy is None
+
+
+def test_a_diverged_trial_without_an_epoch_did_not_reach_its_target(tmp_path: Path) -> None:
+    suite = {**NORMS, "variant": {"epochs": 2, "target_accuracy": 0.05}}
+    lost = {"status": "diverged", "epochs": ()}
+    folder = made_run(tmp_path / "run", suite, change=lambda r: r.model_copy(update=lost))
+    assert set(load_trials(folder.path)["time_to_accuracy_s"]) == {np.inf}
+
+
 _FINITE = st.floats(0, 1e6, allow_nan=False)
 _EPOCHS = st.lists(
     st.builds(
@@ -124,6 +155,7 @@ _EPOCHS = st.lists(
         steps=st.integers(1, 10**6),
         train_loss=st.floats(),
         train_accuracy=_FINITE,
+        val_loss=st.none() | st.floats(),
         val_accuracy=st.none() | st.floats(0, 1),
     ),
     max_size=6,
@@ -131,13 +163,21 @@ _EPOCHS = st.lists(
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(_EPOCHS, st.none() | st.floats(0.01, 1)), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.tuples(
+            _EPOCHS, st.none() | st.floats(0.01, 1), st.sampled_from(["completed", "diverged"])
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_frames_and_records_agree_on_every_definition(
     tmp_path_factory: pytest.TempPathFactory,
-    made: list[tuple[list[EpochRecord], float | None]],
+    made: list[tuple[list[EpochRecord], float | None, Status]],
 ) -> None:
     folder = made_run(tmp_path_factory.mktemp("runs") / "run", change=no_record)
-    for i, (epochs, target) in enumerate(made):
+    for i, (epochs, target, status) in enumerate(made):
         variant = Variant.model_validate({**fill_defaults({}), "target_accuracy": target})
         trial = Trial(
             trial_id=f"t{i}",
@@ -149,9 +189,7 @@ def test_frames_and_records_agree_on_every_definition(
             variant=variant,
         )
         cold = Measures(cold_start_s=1.5)
-        folder.write(
-            TrialRecord(trial=trial, status="completed", epochs=tuple(epochs), measures=cold)
-        )
+        folder.write(TrialRecord(trial=trial, status=status, epochs=tuple(epochs), measures=cold))
     trials = load_trials(folder.path)
     for row, record in zip(trials.itertuples(), folder.records(), strict=True):
         found = [row.epoch_s, row.examples_per_s, row.time_to_accuracy_s]

@@ -13,6 +13,8 @@ from bench.analysis.paired import (
     geometric_interval,
     mean_interval,
     paired_ratio,
+    part_of_one,
+    rate,
     ratio,
     smallest_detectable_ratio,
 )
@@ -51,6 +53,27 @@ def test_the_mean_of_rates_is_the_inverse_of_that_of_times(times: list[float]) -
     assert 0 <= found.low <= found.value * (1 + 1e-9)
     if found.low > 1e-300:
         assert found.low * rates.high == pytest.approx(1)
+
+
+@given(st.lists(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=5), min_size=2, max_size=6))
+def test_arms_are_ordered_by_throughput_as_by_time(arms: list[list[float]]) -> None:
+    times = [geometric_interval(arm) for arm in arms]
+    rates = [rate(1000, time) for time in times]
+    by_time = sorted(range(len(arms)), key=lambda i: times[i].value)
+    ordered = [rates[i].value for i in by_time]
+    assert ordered == sorted(ordered, reverse=True)
+    for time, found in zip(times, rates, strict=True):
+        assert (found.low is None) == (time.high is None) == (found.n == 1)
+        if found.low is not None and found.high is not None:
+            assert found.low <= found.value * (1 + 1e-9) <= found.high * (1 + 2e-9)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
+def test_the_interval_of_a_part_of_one_is_the_t_interval_within_0_and_1(parts: list[float]) -> None:
+    whole, found = mean_interval(parts), part_of_one(mean_interval(parts))
+    assert whole.low is not None and whole.high is not None
+    assert (found.value, found.n) == (whole.value, whole.n)
+    assert (found.low, found.high) == (max(0, whole.low), min(1, whole.high))
 
 
 def test_the_interval_of_a_time_is_that_of_its_logarithm() -> None:

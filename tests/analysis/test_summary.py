@@ -18,8 +18,8 @@ from bench.analysis.paired import (
     mean_interval,
     paired_ratio,
 )
-from bench.analysis.summary import Failures, Summary, VariantSummary, summarize
-from bench.records.record import TrialRecord
+from bench.analysis.summary import Crowded, Failures, Summary, VariantSummary, summarize
+from bench.records.record import MUCH_TAKEN, TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.plan import Trial
 from tests.records_made import NORMS, made_record, made_run, no_record
@@ -77,6 +77,37 @@ def test_no_interval_of_a_time_or_a_rate_goes_below_zero(tmp_path: Path) -> None
             assert found is not None and found.low is not None and found.high is not None
             assert 0 < found.low < found.value < found.high
         assert row.epoch_s is not None and row.epoch_s.value == pytest.approx(10)
+
+
+def test_an_interval_of_an_accuracy_stays_within_0_and_1(tmp_path: Path) -> None:
+    def apart(record: TrialRecord) -> TrialRecord:
+        accuracy = (0.01, 0.99, 0.99)[record.trial.block]
+        measures = record.measures.model_copy(update={"test_accuracy": accuracy})
+        return record.model_copy(update={"measures": measures})
+
+    for row in summarize(made_run(tmp_path / "run", change=apart).path).variants:
+        assert row.test_accuracy is not None
+        assert (row.test_accuracy.low, row.test_accuracy.high) == (0.0, 1.0)
+        assert row.test_accuracy.value == pytest.approx((0.01 + 0.99 + 0.99) / 3)
+
+
+def test_the_faster_arm_by_epoch_time_has_the_higher_throughput(tmp_path: Path) -> None:
+    def slow_once(trial: Trial, epoch: int) -> float:
+        if trial.variant.norm == "none":
+            return 1.0 if epoch < 3 else 9.0  # the lower median, and the lower mean of rates
+        return 2.0
+
+    suite = {**NORMS, "variant": {"epochs": 4}}
+    folder = made_run(tmp_path / "run", suite, epoch_s=slow_once)
+    mean = load_trials(folder.path).groupby("norm")["examples_per_s"].first()
+    assert mean["none"] < mean["bn_post"]
+    none, bn_post, _ = summarize(folder.path).variants
+    for row in (none, bn_post):
+        assert row.epoch_s is not None and row.examples_per_s is not None
+        examples = 55_000 // 32 * 32
+        assert row.examples_per_s.value * row.epoch_s.value == pytest.approx(examples)
+    assert none.examples_per_s is not None and bn_post.examples_per_s is not None
+    assert none.examples_per_s.value > bn_post.examples_per_s.value
 
 
 def test_rows_come_in_the_suites_order_and_columns_name_the_baseline(tmp_path: Path) -> None:
@@ -265,6 +296,22 @@ def test_synthetic_data_and_throttling_are_known(tmp_path: Path) -> None:
     suite = {**NORMS, "variant": {"dataset": "synthetic"}}
     row = summarize(made_run(tmp_path / "run", suite, change=hot).path).variants[0]
     assert (row.synthetic, row.throttled) == (True, 1)
+
+
+def test_trials_on_cores_that_others_used_are_counted_with_the_worst_of_them(
+    tmp_path: Path,
+) -> None:
+    shares = {0: 0.25, 1: 0.5, 2: MUCH_TAKEN}
+
+    def busy(record: TrialRecord) -> TrialRecord:
+        share = shares[record.trial.block] if record.trial.variant.norm == "none" else None
+        measures = record.measures.model_copy(update={"cpu_taken_share": share})
+        return record.model_copy(update={"measures": measures})
+
+    summary = summarize(made_run(tmp_path / "run", {**NORMS, "blocks": 3}, change=busy).path)
+    first, *others = [variant.crowded for variant in summary.variants]
+    assert first == Crowded(count=2, largest_share=0.5)
+    assert set(others) == {None}
 
 
 def test_a_retried_trial_counts_once_and_is_told(tmp_path: Path) -> None:

@@ -72,6 +72,13 @@ def test_diverged_is_not_reached_and_other_failures_are_counted_only() -> None:
     assert (found.n, found.both, found.only_b) == (5, 4, 1)
 
 
+def test_a_trial_that_reached_it_and_then_diverged_did_not_reach_it() -> None:
+    trials = two_arms(6)
+    trials["status"] = "diverged"
+    none, _ = times_to_accuracy(trials, epochs_of(trials, {"none": 1, "bn_post": 1}), 0.8)
+    assert (none.seconds.value, none.seconds.reached) == (math.inf, 0)
+
+
 def test_both_in_every_block_has_a_t_interval_too() -> None:
     found = time_ratio([2.0, 3.0, 2.5], [4.0, 5.0, 6.0])
     assert found.parametric is not None and found.parametric.n == 3

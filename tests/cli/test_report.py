@@ -26,10 +26,13 @@ def test_report_names_the_page_last(command: Command, made: Path) -> None:
     assert command("report", made).stdout.splitlines()[-1] == str(made / "report" / "index.html")
 
 
-def test_report_for_programs_prints_the_paths_alone(command: Command, made: Path) -> None:
+def test_report_for_programs_prints_the_paths_and_the_results(command: Command, made: Path) -> None:
     done = command("report", made, "--json")
     written = {path for path in (made / "report").rglob("*") if path.is_file()}
-    assert set(map(Path, json.loads(done.stdout))) == written
+    content = json.loads(done.stdout)
+    assert set(map(Path, content["files"])) == written
+    (run,) = content["runs"]
+    assert [v["label"] for v in run["variants"]] == ["norm=none", "norm=bn_post"]
 
 
 def test_report_goes_where_it_is_told(command: Command, made: Path, tmp_path: Path) -> None:

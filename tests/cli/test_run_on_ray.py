@@ -14,6 +14,8 @@ from bench.records.store import RunFolder
 from tests.processes import PATIENCE_S, bench, gone_within, started
 from tests.suites_made import ENDLESS, SINGLE, TINY, written
 
+pytestmark = pytest.mark.slow
+
 RAYS_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 """Two processes of Ray that outlive a killed driver by about two minutes, idle."""
 

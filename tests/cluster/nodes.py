@@ -26,6 +26,8 @@ BIN = Path(sys.executable).parent
 PATIENCE_S = 240.0
 _PORT = 6379
 _NUMBERS = itertools.count()
+_OF_WORKERS = range(20_000, 32_768)
+"""Above those that Ray gives out, below those that the system hands out."""
 _CONNECTS = """
 import socket, sys
 host, port, source = sys.argv[1:]
@@ -113,7 +115,8 @@ class Node:
 
     def served(self) -> list[int]:
         """The ports on which TensorFlow listens, beside the guard's socket on each."""
-        return [port for port, sockets in Counter(self.listening()).items() if sockets > 1]
+        ports = Counter(self.listening())
+        return [port for port, sockets in ports.items() if sockets > 1 and port in _OF_WORKERS]
 
     def serves(self) -> bool:
         """Whether a worker here listens for its peers: TensorFlow has started."""

@@ -1,3 +1,4 @@
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,17 @@ def test_without_variables_the_caches_are_in_the_home_folder(
     assert tmp_path / ".keras" / "datasets" / "fashion-mnist" in _folders()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert tmp_path / "xdg" / "trainbench" / "fashion-mnist" in _folders()
+
+
+def test_a_user_without_a_home_folder_has_caches_among_temporary_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("BENCH_DATA_DIR", "BENCH_CACHE_DIR", "XDG_CACHE_HOME", "KERAS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    own = Path(tempfile.gettempdir())
+    assert own / ".cache" / "trainbench" / "fashion-mnist" in _folders()
+    assert own / ".keras" / "datasets" / "fashion-mnist" in _folders()

@@ -57,6 +57,17 @@ def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(left: Make
     assert fate_at(left("", counted)).status == "worker_lost"
 
 
+@pytest.mark.parametrize("refusable", [True, False])
+def test_flags_that_xla_does_not_know_are_a_fault_of_the_user_s(
+    left: MakePlace, refusable: bool
+) -> None:
+    words = "F0000 00:00:1 1 parse_flags_from_env.cc:234] Unknown flag in TF_XLA_FLAGS: --no=1\n"
+    # The parser may list all flags that there are.
+    fate = fate_at(left(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable)
+    assert fate.status == "failed"
+    assert "TF_XLA_FLAGS" in fate.reason
+
+
 @pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
 def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
     left: MakePlace, refusable: bool, status: str

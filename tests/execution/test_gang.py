@@ -15,6 +15,8 @@ from bench.execution.ray_executor import RayExecutor
 from tests.execution.gangs import LONG, Once, gang_suite, nothing_left
 from tests.execution.observed import LIMITS, observe
 
+pytestmark = pytest.mark.slow
+
 NODE = os.uname().nodename
 
 

@@ -16,6 +16,7 @@ from bench.execution import lane, ray_executor
 from bench.execution.board import News
 from bench.execution.device_fitness import SeenGpu
 from bench.execution.executor import EpochEnded, Event, Limits, Waiting
+from bench.execution.inherited import THREAD_VARIABLES
 from bench.execution.quarantine import Quarantine
 from bench.execution.ray_executor import RayExecutor
 from bench.measure.host import usable_cores
@@ -94,8 +95,10 @@ def test_each_node_s_environment_is_told_with_the_variables_that_trials_have(
     assert name == os.uname().nodename
     told = ray_executor.environment()[name]["variables"]
     assert told["OMP_NUM_THREADS"] == str(len(os.sched_getaffinity(0)))
+    threads = dict.fromkeys(THREAD_VARIABLES, told["OMP_NUM_THREADS"])
     for record in ray_log.records:
-        assert record.resolved["variables"] == {**told, "CUDA_VISIBLE_DEVICES": "-1"}
+        given = record.resolved["variables"]
+        assert given == {**told, **threads, "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def test_a_node_whose_cores_are_taken_tells_all_but_its_variables(

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.errors import ResourceError, StorageError
+from bench.errors import DataError, ResourceError, StorageError
 from bench.execution.executor import Event, Started
 from bench.execution.simulated import SimulatedExecutor
+from bench.files.folder import Folder
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.plan import make_plan
@@ -75,6 +76,50 @@ def test_a_run_that_cannot_start_leaves_no_folder_behind(out: Path) -> None:
         run(out, executor=OutOfReach())
     assert not out.exists()
     assert run(out).succeeded
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), RuntimeError("Ray did not start"), DataError("no data")]
+)
+def test_whatever_ends_a_run_before_its_first_record_leaves_no_folder(
+    tmp_path: Path, error: BaseException
+) -> None:
+    def stop(_count: int) -> None:
+        raise error
+
+    out = tmp_path / "results" / "runs" / "run"
+    with pytest.raises(type(error)):
+        run(out, executor=WithRun(stop))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_made_for_a_run_that_never_started_stays_where_another_run_is_in_it(
+    tmp_path: Path,
+) -> None:
+    def neighbour(_count: int) -> None:
+        run(tmp_path / "runs" / "second")
+        raise RuntimeError("the first ends")
+
+    with pytest.raises(RuntimeError):
+        run(tmp_path / "runs" / "first", executor=WithRun(neighbour))
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["second"]
+
+
+def test_a_run_whose_first_record_found_no_room_keeps_its_folder_for_it(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Folder, name: str, _text: str) -> None:
+        raise StorageError(f"{folder.path / name}: No space left on device: free space")
+
+    class Full(Seen):
+        def planned(self, *_: object) -> None:
+            monkeypatch.setattr("bench.records.store.write_aside", full)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(StorageError):
+        run(out, observer=Full())
+    monkeypatch.undo()
+    assert again(out) == [trial.trial_id for trial in TRIALS]
 
 
 def test_a_resumed_run_that_cannot_start_leaves_its_folder_as_it_was(out: Path) -> None:

@@ -80,6 +80,15 @@ def test_memory_is_the_largest_worker_s_and_null_where_none_could_measure_it() -
         assert found.peak_rss_bytes == found.peak_device_memory_bytes == expected
 
 
+def test_the_cores_that_others_had_are_those_of_the_worker_that_lacked_most() -> None:
+    for shares, expected in (((0.1, 0.3), 0.3), ((0.2, None), 0.2), ((None, None), None)):
+        records = {
+            i: said(measures=of_weights(1.0).model_copy(update={"cpu_taken_share": share}))
+            for i, share in enumerate(shares)
+        }
+        assert together(Ended(records=records).gang).measures.cpu_taken_share == expected
+
+
 def test_each_worker_s_own_devices_are_named_once() -> None:
     known = tuple(f"/job:worker/replica:0/task:{i}/device:CPU:0" for i in (0, 1))
     records = {i: said(devices=known, node=f"node-{i}") for i in (0, 1)}

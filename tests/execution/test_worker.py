@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,15 @@ from bench.spec.plan import make_plan
 from tests.suites_made import SINGLE, suite_of
 
 TRIAL = make_plan(suite_of(SINGLE)).trials[0]
+
+
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """A worker's process ends with its trial; this one goes on."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def worker_of(allotment: Allotment, *gpus: str) -> Worker:
@@ -103,25 +113,16 @@ def test_a_process_sees_what_it_was_given_whatever_its_environment_says(
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
-def test_a_worker_without_peers_takes_none_from_its_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["10.0.0.1:1", "10.0.0.2:1"]}}')
-    worker_of(Allotment())._set_peers(None)
-    assert "TF_CONFIG" not in os.environ
-
-
 def test_a_worker_opens_its_port_to_its_peers_as_tensorflow_is_about_to_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("TF_CONFIG", "")
     monkeypatch.setenv("TF_GRPC_REUSE_PORT", "0")
     admitted: list[str] = []
     worker = worker_of(Allotment())
     worker._guard = PortGuard()
     monkeypatch.setattr(worker._guard, "admit", admitted.extend)
     peers = ["10.0.0.1:1", "[fd00::2]:2"]
-    worker._set_peers(
+    worker._let_in_peers(
         json.dumps({"cluster": {"worker": peers}, "task": {"type": "worker", "index": 0}})
     )
     assert admitted == ["10.0.0.1", "fd00::2"]

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure.cgroup import memory_limit_bytes, oom_kills, quota_cores
+from bench.measure.cgroup import (
+    memory_left_bytes,
+    memory_limit_bytes,
+    oom_kills,
+    processes_left,
+    quota_cores,
+)
 
 GIB = 2**30
 
@@ -86,3 +92,38 @@ def test_outside_any_group_the_machine_counts_its_kills(tmp_path: Path) -> None:
 
 def test_where_the_kernel_says_nothing_all_is_none(tmp_path: Path) -> None:
     assert (quota_cores(tmp_path), memory_limit_bytes(tmp_path), oom_kills(tmp_path)) == (None,) * 3
+
+
+@pytest.mark.parametrize(
+    ("controllers", "folder", "limit", "used"),
+    [
+        ("0::/job/step", "", "memory.max", "anon"),
+        ("5:memory,pids:/job/step", "memory,pids/", "memory.limit_in_bytes", "total_rss"),
+    ],
+)
+def test_what_is_left_is_the_least_of_all_groups_around_and_caches_are_free(
+    tmp_path: Path, controllers: str, folder: str, limit: str, used: str
+) -> None:
+    files = {"proc/self/cgroup": controllers}
+    for base in {f"sys/fs/cgroup/{name}" for name in folder.rstrip("/").split(",")}:
+        job = base.rstrip("/") + "/job"
+        files |= {
+            f"{job}/{limit}": str(4 * GIB),
+            f"{job}/memory.stat": f"cache 9\nfile 99\n{used} {GIB}",
+            f"{job}/step/{limit}": str(8 * GIB),
+            f"{job}/step/memory.stat": f"{used} {GIB // 2}",
+            f"{job}/pids.max": "max",
+            f"{job}/pids.current": "70",
+            f"{job}/step/pids.max": "100",
+            f"{job}/step/pids.current": "30",
+        }
+    root = _write(tmp_path, files)
+    assert memory_left_bytes(root) == 3 * GIB
+    assert processes_left(root) == 70
+
+
+def test_a_group_over_its_limit_has_nothing_left(tmp_path: Path) -> None:
+    group = "sys/fs/cgroup/full"
+    files = {f"{group}/pids.max": "10", f"{group}/pids.current": "12"}
+    root = _write(tmp_path, {"proc/self/cgroup": "0::/full", **files})
+    assert (processes_left(root), memory_left_bytes(root)) == (0, None)

@@ -2,11 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bench.api import RunResult
 from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.device_kind import CPU, DeviceKind
 from bench.execution.estimate import Estimator, estimated_trial_s
@@ -16,7 +14,6 @@ from bench.report.listing import (
     files_text,
     plan_json,
     plan_text,
-    run_json,
     suites_json,
     suites_text,
 )
@@ -111,17 +108,6 @@ def test_a_plan_for_programs_gives_trials_whose_variant_is_listed_once() -> None
     assert all("variant" not in trial for trial in content["trials"])
     assert [pair["axis"] for pair in content["pairs"]] == ["norm"]
     assert parse_suite(content["suite"]) == suite
-
-
-def test_a_run_s_statuses_are_counted() -> None:
-    result = RunResult(Path("runs/a"), {"x": "completed", "y": "failed", "z": "completed"}, False)
-    expected: dict[str, Any] = {
-        "run": "runs/a",
-        "succeeded": False,
-        "statuses": {"completed": 2, "failed": 1},
-        "trials": {"x": "completed", "y": "failed", "z": "completed"},
-    }
-    assert json.loads(run_json(result)) == expected
 
 
 def test_a_file_that_is_wrong_stands_out_and_says_why() -> None:

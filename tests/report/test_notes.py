@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.devices import SlowJit, SlowPrecision
-from bench.analysis.summary import Summary, summarize
+from bench.analysis.summary import Crowded, Summary, summarize
+from bench.report.duplicates import duplicate_lines
 from bench.report.latex import latex
 from bench.report.notes import UNFUSED, of_summary
 from bench.report.tables import csv, markdown
+from bench.spec.plan import make_plan
+from bench.spec.suite import parse_suite
 from tests.records_made import made_run
 
 
@@ -26,6 +29,25 @@ def test_batch_norm_without_a_fused_kernel_is_said_of_gpus_and_not_of_cpus(
     assert list(of_summary(on_gpus)).count(UNFUSED) == 1
     for text in (markdown(on_gpus), latex(on_gpus)):
         assert "Keras 3" in text
+
+
+def test_variants_that_train_alike_are_named_under_the_table(tmp_path: Path) -> None:
+    content = {"name": "alike", "matrix": {"clip_threshold": [1.0, 2.0, 4.0]}}
+    plan = make_plan(parse_suite(content))
+    (line,) = duplicate_lines(plan.duplicates)
+    assert "clip_threshold=4.0" in line
+    assert "clip is none" in line
+    folder = made_run(tmp_path / "alike", content)
+    folder.write_info(folder.info().model_copy(update={"duplicates": plan.duplicates}))
+    assert line in list(map(str, of_summary(summarize(folder.path))))
+
+
+def test_thousands_that_train_alike_are_a_line() -> None:
+    matrix = {"clip_threshold": [float(n) for n in range(1, 2001)]}
+    plan = make_plan(parse_suite({"name": "alike", "matrix": matrix}))
+    (line,) = duplicate_lines(plan.duplicates)
+    assert "1996 more" in line
+    assert len(line) < 400
 
 
 @pytest.mark.parametrize(
@@ -52,3 +74,12 @@ def test_what_xla_slowed_is_a_footnote_of_its_times(summary: Summary) -> None:
     rows = text.splitlines()[1:]
     named = ("convnet", "epoch", "30 times")
     assert [all(name in row for name in named) for row in rows] == [True, False, False]
+
+
+def test_cores_that_others_used_are_a_footnote_of_its_times_with_the_numbers(
+    summary: Summary,
+) -> None:
+    first, *others = summary.variants
+    noted = dataclasses.replace(first, crowded=Crowded(count=1, largest_share=0.4321))
+    text = csv(dataclasses.replace(summary, variants=(noted, *others)))
+    assert ["43 %" in row for row in text.splitlines()[1:]] == [True, False, False]

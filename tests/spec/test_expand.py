@@ -73,6 +73,54 @@ def test_variants_that_come_out_the_same_are_one_with_the_label_that_was_given()
     assert labels(matrix={"clip_threshold": [1.0, 2.0]}) == ["clip_threshold=1.0"]
 
 
+@pytest.mark.parametrize(
+    ("variant", "matrix", "keys"),
+    [
+        ({}, {"clip_threshold": [1.0, 2.0]}, {"clip_threshold"}),
+        ({}, {"batch_norm": ["keras", "fused"]}, {"batch_norm"}),
+        ({"norm": "bn_post"}, {"synchronized": [True, False]}, {"synchronized"}),
+        ({}, {"communication": ["full", "none"]}, {"communication"}),
+        ({}, {"all_reduce": ["auto", "ring"]}, {"all_reduce"}),
+        ({}, {"placement": ["pack", "spread"]}, {"placement"}),
+        ({}, {"max_steps": [5000, 6000]}, {"max_steps"}),
+        ({"precision": "mixed_float16"}, {"non_finite": ["apply", "skip"]}, {"non_finite"}),
+        ({}, {"filters": [[1], [2]]}, {"filters"}),
+        ({"workload": "resnet50"}, {"hidden": [[1], [2]]}, {"hidden"}),
+        ({}, {"classes": [3, 4], "shape": [[8, 8, 1]]}, {"classes"}),
+        ({}, {"health_epochs": [[0], [-1]]}, {"health_epochs"}),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, set) else None,
+)
+def test_variants_that_are_one_name_the_keys_without_effect(
+    variant: dict[str, Any], matrix: dict[str, Any], keys: set[str]
+) -> None:
+    (cell,) = expand(suite(variant=variant, matrix=matrix))
+    (duplicate,) = cell.duplicates
+    assert duplicate.without_effect.keys() == keys
+    assert all(duplicate.without_effect.values())
+    assert (duplicate.variant_id, duplicate.same_as) == (cell.id, cell.label)
+    assert duplicate.label != cell.label
+
+
+def test_layers_of_the_same_widths_are_one_however_they_are_given() -> None:
+    (cell,) = expand(suite(variants=[{"hidden": [8], "depth": 2}, {"hidden": [8, 8]}]))
+    (duplicate,) = cell.duplicates
+    assert duplicate.without_effect.keys() == {"hidden", "depth"}
+
+
+def test_a_variant_that_is_given_twice_is_no_duplicate() -> None:
+    content = {"matrix": {"norm": ["none", "layer", "none"]}, "variants": [{"norm": "layer"}]}
+    assert [cell.duplicates for cell in expand(suite(**content))] == [(), ()]
+
+
+def test_a_label_that_a_duplicate_brings_is_not_what_it_is_the_same_as() -> None:
+    listed = {"clip_threshold": 2.0, "label": "wide"}
+    (cell,) = expand(suite(matrix={"clip_threshold": [1.0]}, variants=[listed]))
+    assert (cell.label, cell.variant.clip_threshold) == ("wide", 1.0)
+    (duplicate,) = cell.duplicates
+    assert (duplicate.label, duplicate.same_as) == ("wide", "clip_threshold=1.0")
+
+
 def test_exclude_drops_cells_by_defaults_as_well_as_by_what_was_asked() -> None:
     matrix = {"norm": ["none", "layer"], "global_batch_size": [32, 8192]}
     rule = {"norm": "layer", "global_batch_size": 8192}

@@ -14,7 +14,7 @@ import tensorflow as tf
 from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
 from bench.training.models import build_model
-from bench.training.optimizer import OPTIMIZERS
+from bench.training.optimizer import OPTIMIZERS, LossScale
 from bench.training.outcome import CannotRun
 from bench.training.program import Program
 from bench.training.source import Source
@@ -169,7 +169,7 @@ def test_both_pipelines_train_the_same_weights() -> None:
 def test_an_epoch_counts_its_steps_and_the_examples_it_used() -> None:
     result = trained(small()).program.run_epoch(1)
     assert (result.steps, result.examples) == (21, 21 * 32)
-    assert 0 <= result.accuracy <= 1
+    assert result.accuracy is not None and 0 <= result.accuracy <= 1
     assert (result.clipped_steps, result.skipped_steps) == (0, 0)
     assert not result.diverged
 
@@ -211,12 +211,67 @@ def test_the_loss_of_an_epoch_is_that_of_the_steps_that_were_taken(jit: str) -> 
     assert result.skipped_steps == 1
     assert result.loss == pytest.approx(math.log(5), rel=1e-3)
     assert not result.diverged
+    assert result.accuracy is not None
     bright = Arrays(**{**vars(arrays), "train_images": np.full_like(images, 255)})
     made = make_program(variant, arrays=bright)
     made.model.trainable_variables[0].assign(np.full((16, 16), 60_000.0))
     result = made.program.run_epoch(0)
     assert result.skipped_steps == result.steps
     assert result.diverged
+
+
+OVERFLOWING = 2.0**24
+"""A loss scale that is too much for float16 in the first steps of a small network."""
+
+
+@pytest.mark.parametrize("jit", ["none", "step", "epoch"])
+def test_a_loss_scale_settles_before_the_first_epoch(jit: str) -> None:
+    made = make_program(small(precision="mixed_float16", examples=64, jit=jit))
+    assert made.update.loss_scale is not None
+    made.update.loss_scale.scale.assign(OVERFLOWING)
+    before = snapshot(made.state)
+    made.program.cold_start()
+    steps = made.program.settle_loss_scale()
+    scale, calm = before[-2:]
+    for old, variable in zip(before[:-2], made.state[:-2], strict=True):
+        np.testing.assert_array_equal(old, variable.numpy())
+    assert made.program.loss_scale is not None
+    halvings = math.log2(scale / made.program.loss_scale)
+    assert halvings == int(halvings) > 2  # more than an epoch has steps
+    assert halvings <= steps <= 2 * halvings + 2
+    assert int(made.update.loss_scale.calm) == calm == 0
+    assert made.program.run_epoch(0).skipped_steps == 0
+
+
+def test_a_loss_scale_that_fits_is_left_as_it_is() -> None:
+    made = trained(small(precision="mixed_float16"), epochs=0)
+    assert made.program.settle_loss_scale() == 0
+    assert made.program.loss_scale == LossScale.START
+    unscaled = trained(small(), epochs=0)
+    assert (unscaled.program.settle_loss_scale(), unscaled.program.loss_scale) == (0, None)
+
+
+def test_a_loss_scale_that_still_settles_is_no_divergence() -> None:
+    made = make_program(small(precision="mixed_float16", examples=64))
+    assert made.update.loss_scale is not None
+    made.program.cold_start()
+    made.update.loss_scale.scale.assign(OVERFLOWING)
+    results = [made.program.run_epoch(epoch) for epoch in range(6)]
+    assert results[0].all_skipped
+    assert not any(result.diverged for result in results)
+    assert results[-1].skipped_steps == 0
+
+
+def test_gradients_that_no_loss_scale_makes_finite_are_divergence() -> None:
+    variant = small(precision="mixed_float16", examples=64)
+    arrays = arrays_of(variant)
+    white = {**vars(arrays), "train_images": np.full_like(arrays.train_images, 255)}
+    made = make_program(variant, arrays=Arrays(**white))
+    made.model.trainable_variables[0].assign(np.full((16, 16), 60_000.0))
+    made.program.cold_start()
+    assert made.program.settle_loss_scale() == 16  # windows of two steps, from 2 ** 15
+    assert made.program.loss_scale == 1.0
+    assert made.program.run_epoch(0).diverged
 
 
 @pytest.mark.parametrize(
@@ -242,6 +297,7 @@ def test_skipped_steps_leave_everything_but_the_scale_as_it_was(
 def test_a_loss_that_is_no_number_is_divergence() -> None:
     result = trained(small(learning_rate=1e30)).program.run_epoch(1)
     assert result.diverged
+    assert result.accuracy is None
 
 
 class Ticks:

@@ -1,6 +1,7 @@
 """One trial: its record when all goes well, and each way in which it may not."""
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from bench.records.record import EpochRecord, TrialRecord
 from bench.spec.variant import Variant
 from bench.training import trial as trial_module
 from bench.training.evaluate import Evaluator, Score
+from bench.training.optimizer import LossScale
 from bench.training.outcome import outcome_of
 from bench.training.program import EpochResult, Program
 from bench.training.trial import train
@@ -87,12 +89,30 @@ def test_counts_are_null_where_they_have_no_meaning() -> None:
     assert both.clipped_steps == 21 - both.skipped_steps
 
 
+def test_a_loss_scale_that_overflows_at_first_settles_and_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LossScale, "START", 2.0**24)
+    record = record_of(small(precision="mixed_float16", examples=64, epochs=2))
+    assert record.status == "completed", record.error
+    assert [e.skipped_steps for e in record.epochs] == [0, 0]
+    measures = record.measures
+    assert measures.loss_scale_initial is not None
+    assert 1 < measures.loss_scale_initial < 2.0**22
+    assert measures.loss_scale_final == measures.loss_scale_initial
+    assert (measures.loss_scale_settling_steps or 0) > 2
+    plain = record_of(small(examples=64, epochs=1)).measures
+    assert (plain.loss_scale_initial, plain.loss_scale_settling_steps) == (None, None)
+
+
 def test_an_exploding_trial_diverges_and_keeps_its_epochs() -> None:
-    record = record_of(small(epochs=5, learning_rate=1e30))
+    record = record_of(small(epochs=5, learning_rate=1e30, target_accuracy=0.01))
     assert record.status == "diverged"
     assert record.error == "the training loss was nan in epoch 0"
     assert [e.epoch for e in record.epochs] == [0]
+    assert (record.epochs[0].train_accuracy, record.epochs[0].val_accuracy) == (None, None)
     assert record.measures.test_accuracy is None
+    assert record.time_to_accuracy_s() == math.inf
     assert TrialRecord.model_validate_json(record.model_dump_json()).status == "diverged"
 
 

@@ -6,7 +6,8 @@ Usage:
 
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.paired import estimate
+from bench.analysis.estimates import PARTS_OF_ONE
+from bench.analysis.paired import estimate, part_of_one
 from bench.report.charts.figure import Figure
 from bench.report.charts.reported import ReportedRun
 from bench.report.charts.series import Grouped, group
@@ -31,7 +32,6 @@ MEASURES = {
     "train_loss": "Training loss",
 }
 """What is drawn, the first of them that was measured."""
-_WITHIN_ONE = "val_accuracy"
 
 
 def learning_curves(run: ReportedRun) -> Figure | None:
@@ -73,10 +73,8 @@ def _means(epochs: "pd.DataFrame", name: str) -> "pd.DataFrame":
     rows = []
     for (variant_id, epoch), n, mean, deviation in found[found["count"] > 0].itertuples():
         e = estimate(int(n), float(mean), float(deviation))
-        low, high = e.low, e.high
-        if name == _WITHIN_ONE and low is not None and high is not None:
-            low, high = max(0.0, low), min(1.0, high)
-        rows.append((variant_id, int(epoch), e.value, low, high, e.n))
+        e = part_of_one(e) if name in PARTS_OF_ONE else e
+        rows.append((variant_id, int(epoch), e.value, e.low, e.high, e.n))
     columns = ["variant_id", "epoch", "mean", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
 

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.matched import examples_used
 from bench.records.metric import METRICS
 from bench.report.charts.reported import ReportedRun
 from bench.report.number import scale_of
@@ -64,7 +65,10 @@ class Trials:
             done = (every["status"] == "completed").sort_values(kind="stable")
             every = every.loc[sorted(done.index[:MAX_TRIALS])]
         cut = every["extrapolated"].map({True: "cut short", False: "whole"})
-        self.frame = every.assign(extrapolated=cut).reset_index(drop=True)
+        # As the tables have it: the frame's own is a mean over epochs, the epoch time a median.
+        throughput = examples_used(every) / every["epoch_s"]
+        shown = every.assign(extrapolated=cut, examples_per_s=throughput)
+        self.frame = shown.reset_index(drop=True)
         self._runs = runs
 
     def grid(self) -> Grid:

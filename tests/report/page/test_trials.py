@@ -26,6 +26,14 @@ def test_each_trial_has_a_row_and_its_epochs_in_order(tmp_path: Path) -> None:
     assert details["variants"]["values"].keys() == set(details["variantKeys"])
 
 
+def test_a_trials_throughput_is_that_of_its_epoch_time(tmp_path: Path) -> None:
+    run = read(sweep_run(tmp_path / "run"))
+    frame = Trials([run]).frame
+    done = frame[frame["epoch_s"].notna()]
+    used = done["examples"] // done["global_batch_size"] * done["global_batch_size"]
+    assert (done["examples_per_s"] * done["epoch_s"]).tolist() == pytest.approx(used.tolist())
+
+
 def test_only_a_trial_that_failed_has_a_log(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
     logs = Trials([run]).details()["logs"]

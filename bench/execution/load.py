@@ -1,0 +1,36 @@
+"""What else a machine does: said as a run starts, recorded with each trial.
+
+Usage:
+    load_warning(cores=8)                           # one line, or None on a quiet machine
+    with_cpu_time(record.measures, cpu_time)        # the trial's own part of the CPU
+"""
+
+import os
+
+from bench.measure.cpu_time import CpuTime, busiest, taken_share
+from bench.records.record import MUCH_TAKEN, Measures
+
+
+def load_warning(cores: int) -> str | None:
+    """What takes much of the ``cores`` that trials are to have; looks on for half a second."""
+    load = busiest()
+    if taken_share(load.cores, 0.0, 1.0, cores, os.cpu_count() or cores) <= MUCH_TAKEN:
+        return None
+    named = ", ".join(f"{name} (pid {pid}) {used:.1f}" for name, pid, used in load.processes)
+    return (
+        f"other processes use {load.cores:.1f} of this machine's {os.cpu_count()} cores"
+        f"{f': {named}' if named else ''}: times will be too long: end them, or run when it is idle"
+    )
+
+
+def with_cpu_time(measures: Measures, found: CpuTime) -> Measures:
+    """``measures`` with what was counted over the trial."""
+    return measures.model_copy(
+        update={
+            "load_average": found.load_average,
+            "cpu_s": found.cpu_s,
+            "other_cpu_s": found.other_cpu_s,
+            "steal_s": found.steal_s,
+            "cpu_taken_share": found.taken_share,
+        }
+    )

@@ -1,0 +1,70 @@
+"""Whether the limits around this process leave room for a local Ray and one trial.
+
+Usage:
+    check_limits(cores)        # ResourceError that names the limit to raise
+
+Under a limit that is too low Ray neither starts nor fails: the libraries that it is made of wait
+for threads that could not be begun.
+"""
+
+from ray._private.utils import estimate_available_memory, resolve_object_store_memory
+
+from bench.errors import ResourceError
+from bench.measure import host
+
+LEAST_PROCESSES, PROCESSES_PER_CORE = 175, 10
+"""Processes and threads at once of a driver, Ray 2.60 and a trial of one worker, in all and for
+each core besides.
+
+Measured as pids.peak of a control group: 194 on two cores; by summing threads every 50 ms, 179
+on one core and 189 on two.
+"""
+LEAST_MEMORY_BYTES = 560 * 2**20
+"""Memory of the same.
+
+Measured as memory.max_usage_in_bytes of a control group: 572 to 579 MiB for a net of 8 units,
+with libraries in the cache. Under a limit of 512 MiB the worker is killed as it starts.
+"""
+LEAST_ADDRESS_SPACE_BYTES = 2_800_000_000
+"""Address space of a trial's process beyond Ray's object store, which each process maps whole.
+
+Measured as VmPeak: 9.16 GB with a store of 6.4 GB. Of 8.19 GB TensorFlow's libraries found no room.
+"""
+
+
+def check_limits(cores: int) -> None:
+    """Compare what a local Ray and a trial on ``cores`` need with what the limits leave."""
+    needed = LEAST_PROCESSES + PROCESSES_PER_CORE * cores
+    what = f"a local Ray and a trial need about {needed} processes and threads"
+    left = host.processes_left()
+    if left is not None and left < needed:
+        raise ResourceError(
+            f"{what}, and this control group leaves {left}: raise its limit "
+            "(docker run --pids-limit, TasksMax of systemd, pids.max)"
+        )
+    left = host.user_processes_left()
+    if left is not None and left < needed:
+        raise ResourceError(f"{what}, and this user's limit leaves {left}: raise ulimit -u")
+    memory_bytes = host.memory_left_bytes()
+    if memory_bytes is not None and memory_bytes < LEAST_MEMORY_BYTES:
+        raise ResourceError(
+            f"a local Ray and a trial need {_mb(LEAST_MEMORY_BYTES)} of memory, and this control "
+            f"group leaves {_mb(memory_bytes)}: raise its limit (docker run --memory, sbatch "
+            "--mem, memory.max)"
+        )
+    space_bytes = host.address_space_bytes()
+    needed_bytes = LEAST_ADDRESS_SPACE_BYTES + _object_store_bytes()
+    if space_bytes is not None and space_bytes < needed_bytes:
+        raise ResourceError(
+            f"a trial's process needs {_mb(needed_bytes)} of address space, and the limit is "
+            f"{_mb(space_bytes)}: raise ulimit -v"
+        )
+
+
+def _object_store_bytes() -> int:
+    """The size that Ray gives the object store of a local start."""
+    return int(resolve_object_store_memory(estimate_available_memory()))
+
+
+def _mb(count_bytes: int) -> str:
+    return f"{count_bytes / 1e6:,.0f} MB"

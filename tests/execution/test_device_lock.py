@@ -1,0 +1,85 @@
+"""Two runs of a user on the same devices know of each other."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.execution.device_lock import devices_marked
+from bench.execution.executor import Event, Warned
+from bench.execution.simulated import SimulatedExecutor
+from tests.execution.sessions import Seen, run
+
+HOLD = """
+import os
+from bench.execution.device_lock import devices_marked
+with devices_marked(["GPU-1", "GPU-2"]) as shared:
+    print(len(shared), flush=True)
+    input()
+    os.abort()
+"""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_second_run_on_a_device_is_told_by_its_pid_until_the_first_ends_however_it_does() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout and first.stdin
+        assert first.stdout.readline() == "0\n"
+        with devices_marked(["GPU-0"]) as shared:
+            assert shared == ()
+        with devices_marked(["GPU-2", "GPU-1", "GPU-0"]) as shared:
+            (warning,) = shared
+            assert f"pid {first.pid}" in warning
+            assert "GPU-1" in warning and "GPU-2" in warning and "GPU-0" not in warning
+        first.stdin.write("\n")
+        first.stdin.flush()
+        assert first.wait() < 0
+    with devices_marked(["GPU-1"]) as shared:
+        assert shared == ()
+
+
+def test_a_run_goes_on_where_there_is_nowhere_to_mark_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE_DIR", "/proc/nowhere")
+    with devices_marked(["GPU-0"]) as shared:
+        assert shared == ()
+
+
+class OnCards(SimulatedExecutor):
+    """Simulated trials on cards that are named."""
+
+    gpus = ("GPU-7",)
+
+
+def test_a_run_on_devices_of_another_says_so_goes_on_and_has_it_on_record(out: Path) -> None:
+    class Told(Seen):
+        def __init__(self) -> None:
+            super().__init__()
+            self.warned: list[str] = []
+
+        def event(self, event: Event) -> None:
+            if isinstance(event, Warned):
+                self.warned.append(event.reason)
+
+    alone, second = Told(), Told()
+    run(out, executor=OnCards(), observer=alone)
+    with devices_marked(["GPU-7"]):
+        assert run(out.with_name("second"), executor=OnCards(), observer=second).succeeded
+    assert alone.warned == []
+    (warning,) = second.warned
+    assert f"pid {os.getpid()}" in warning
+
+    from bench.records.store import RunFolder
+
+    (call,) = RunFolder.open(out.with_name("second")).info().invocations
+    assert call.warnings == (warning,)

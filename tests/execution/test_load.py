@@ -1,0 +1,32 @@
+"""What else a machine does, as a run starts."""
+
+import os
+
+import pytest
+
+from bench.execution import load
+from bench.measure.cpu_time import OtherLoad
+
+
+def found(monkeypatch: pytest.MonkeyPatch, cores: float) -> None:
+    busy = OtherLoad(cores, (("cc1plus", 4711, cores),) if cores else ())
+    monkeypatch.setattr(load, "busiest", lambda: busy)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+
+
+@pytest.mark.parametrize(("others", "own"), [(0.0, 8), (0.7, 8), (6.0, 2)])
+def test_work_that_takes_none_of_a_trial_s_cores_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, others: float, own: int
+) -> None:
+    found(monkeypatch, others)
+    assert load.load_warning(own) is None
+
+
+@pytest.mark.parametrize(("others", "own"), [(0.9, 8), (8.0, 8), (6.5, 2)])
+def test_work_that_takes_of_them_is_told_by_its_process(
+    monkeypatch: pytest.MonkeyPatch, others: float, own: int
+) -> None:
+    found(monkeypatch, others)
+    told = load.load_warning(own) or ""
+    assert "cc1plus (pid 4711)" in told
+    assert "\n" not in told

@@ -1,0 +1,72 @@
+"""CPU time that a process had, and that others took of its cores."""
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.measure.cpu_time import busiest, cpu_time, taken_share
+
+seconds = st.floats(0, 1e6)
+counts = st.integers(1, 1024)
+
+
+@given(seconds, seconds, st.floats(1e-3, 1e6), counts, counts)
+def test_a_share_is_one_and_grows_with_what_others_take(
+    other_s: float, steal_s: float, wall_s: float, cores: int, machine_cores: int
+) -> None:
+    share = taken_share(other_s, steal_s, wall_s, cores, machine_cores)
+    assert 0 <= share <= 1
+    assert share <= taken_share(other_s + 1, steal_s, wall_s, cores, machine_cores)
+    assert share <= taken_share(other_s, steal_s + 1, wall_s, cores, machine_cores)
+
+
+@pytest.mark.parametrize(
+    ("other_s", "cores", "machine_cores", "share"),
+    [
+        (0.0, 2, 2, 0.0),
+        (5.0, 2, 2, 0.25),  # of 20 s
+        (20.0, 2, 2, 1.0),
+        (60.0, 2, 8, 0.0),  # a trial on each of four GPUs, with a quarter of the cores
+        (70.0, 2, 8, 0.5),
+    ],
+)
+def test_others_have_the_cores_that_a_trial_leaves_before_its_own(
+    other_s: float, cores: int, machine_cores: int, share: float
+) -> None:
+    assert taken_share(other_s, 0.0, 10.0, cores, machine_cores) == pytest.approx(share)
+
+
+def test_no_time_has_nothing_taken_of_it() -> None:
+    assert taken_share(1.0, 1.0, 0.0, 2, 2) == 0.0
+
+
+def test_a_process_s_own_work_is_its_own_and_a_neighbour_s_is_not() -> None:
+    loop = "import time\nwhile time.process_time() < 1: pass"
+    with cpu_time(cores=psutil.cpu_count() or 1) as found:
+        subprocess.run([sys.executable, "-c", loop], check=True)
+        ends = time.process_time() + 0.5
+        while time.process_time() < ends:
+            pass
+    told = found()
+    assert told.cpu_s >= 0.5
+    assert told.other_cpu_s is not None and told.other_cpu_s >= 0.9  # ticks of 10 ms
+    assert told.taken_share is not None and told.taken_share > 0
+    assert told == found()  # what comes after the span is not counted
+
+
+def test_the_busiest_process_is_named() -> None:
+    loop = "while True: pass"
+    with subprocess.Popen([sys.executable, "-c", loop]) as neighbour:
+        try:
+            load = busiest(interval_s=1.0, most=1_000)
+        finally:
+            neighbour.kill()
+    assert load.cores > 0
+    assert neighbour.pid in [pid for _, pid, _ in load.processes]
+    assert os.getpid() not in [pid for _, pid, _ in load.processes]
