@@ -8,6 +8,7 @@ Workers on one machine use its loopback interface. Between machines, TensorFlow'
 reached over the network, so that the user has to name the one that may be used.
 """
 
+import contextlib
 import ipaddress
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -80,6 +81,15 @@ def own_address(network: str) -> str:
             f"this node has {len(addresses)} addresses in {network}: name another by --network"
         )
     return addresses[0]
+
+
+def address_for_peers(network: str | None) -> str | None:
+    """``own_address``, or None: a worker whose peers stand on its machine needs none."""
+    if network is None:
+        return None
+    with contextlib.suppress(ResourceError):
+        return own_address(network)
+    return None
 
 
 def nccl_variables(address: str) -> dict[str, str]:

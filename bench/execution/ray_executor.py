@@ -237,8 +237,7 @@ class RayExecutor:
     def _tell_what_is_open(self, blocks: Sequence[Block], on_event: OnEvent) -> None:
         """Where trials have several workers; ResourceError where these may not be opened."""
         if any(self._cluster.shape_of(block).bundles > 1 for block in blocks):
-            nodes = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
-            on_event(open_between(nodes, self._network, ask_nodes))
+            on_event(open_between(self._nodes_left(), self._network, ask_nodes))
         elif any(trial.variant.workers > 1 for block in blocks for trial in block.trials):
             on_event(Opened())
 

@@ -18,7 +18,7 @@ from bench.execution.board import posting
 from bench.execution.device_fitness import Allotment, Taken, Unfit, take_over
 from bench.execution.gpu_cache import set_cache
 from bench.execution.own_folder import make_importable
-from bench.execution.peer_network import LOOPBACK, nccl_variables, own_address
+from bench.execution.peer_network import LOOPBACK, address_for_peers, nccl_variables
 from bench.execution.port_guard import PortGuard
 from bench.execution.remains import own_log, remains
 from bench.execution.visibility import assigned, show_only
@@ -61,7 +61,7 @@ class Worker:
     def place(self, has_peers: bool) -> Place:
         """Where this process is; from here on what it writes goes to a log of its own.
 
-        ResourceError where it ``has_peers``, and no port or address for them.
+        ResourceError where it ``has_peers``, and no port can be kept for them.
         """
         import ray
         from ray.util import get_node_ip_address
@@ -76,7 +76,6 @@ class Worker:
         logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
         self._log = own_log(logs if logs.is_dir() else None)
         self._guard = PortGuard() if has_peers else None
-        network = self._allotment.network
         return Place(
             node=socket.gethostname(),
             node_id=context.get_node_id(),
@@ -84,7 +83,7 @@ class Worker:
             gpus=self._gpus,
             host=get_node_ip_address(),
             port=self._guard.port if self._guard else None,
-            address=own_address(network) if self._guard and network else None,
+            address=address_for_peers(self._allotment.network) if has_peers else None,
             log=self._log,
             oom_kills=cgroup_oom_kills(),
         )

@@ -11,6 +11,7 @@ from bench.execution.executor import Opened
 from bench.execution.gang import peer_addresses
 from bench.execution.peer_network import (
     VARIABLE,
+    address_for_peers,
     named_network,
     nccl_variables,
     open_between,
@@ -101,6 +102,12 @@ def test_a_machine_has_one_address_of_its_own_or_says_that_it_has_not() -> None:
     assert own_address("127.0.0.1/32") == "127.0.0.1"
     with pytest.raises(ResourceError, match=r"198\.51"):
         own_address("198.51.100.0/24")
+
+
+def test_a_machine_outside_of_the_named_network_still_runs_trials_of_its_own() -> None:
+    assert address_for_peers("127.0.0.1/32") == "127.0.0.1"
+    assert address_for_peers("198.51.100.0/24") is None
+    assert address_for_peers(None) is None
 
 
 def test_nccl_listens_where_peers_are_unless_its_user_has_chosen(
