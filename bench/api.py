@@ -122,8 +122,7 @@ def run_on_cluster(
     elif out.exists():
         raise ResourceError(f"{out}: already exists: choose another --out")
     code = launch(cluster, suite, out, options, modules)
-    records = RunFolder.open(out).raw_records()
-    statuses = {record["trial"]["trial_id"]: record["status"] for record in records}
+    statuses = {record.trial.trial_id: record.status for record in RunFolder.open(out).records()}
     return RunResult(out, statuses, succeeded=code == 0)
 
 

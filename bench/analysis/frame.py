@@ -8,12 +8,14 @@ Usage:
 What was not measured is null, never 0. Definitions agree with ``TrialRecord``'s own.
 """
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.capped import whole_epochs
 from bench.analysis.columns import epoch_columns, trial_columns
+from bench.analysis.csv_text import as_csv
 from bench.analysis.raw import ALL_EPOCH_FIELDS, RawRun
 from bench.analysis.read import read_raw
 from bench.analysis.steady import verdicts
@@ -51,19 +53,24 @@ def write_tables(folder: RunFolder) -> list[Path]:
 
     Raises StorageError where the disk is full or not writable.
     """
-    import pyarrow
-    from pyarrow import csv, parquet
-
     raw = read_raw(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS)
     paths = []
     for name, frame in (("trials", trials_frame(raw)), ("epochs", epochs_frame(raw))):
-        table = pyarrow.Table.from_pandas(frame, preserve_index=False)
-        for suffix, write in (("csv", csv.write_csv), ("parquet", parquet.write_table)):
+        for suffix, content in (("csv", as_csv(frame)), ("parquet", _as_parquet(frame))):
             path = folder.table(name, suffix)
             with aside(folder.files, path.name) as file:
-                write(table, file)
+                file.write(content)
             paths.append(path)
     return paths
+
+
+def _as_parquet(frame: "pd.DataFrame") -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
+    sink = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pandas(frame, preserve_index=False), sink)
+    return sink.getvalue()
 
 
 def trials_frame(raw: RawRun, names: Iterable[str] | None = None) -> "pd.DataFrame":

@@ -10,12 +10,13 @@ not have, infinite what is no finite number.
 
 import itertools
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.columns import health_columns
 from bench.analysis.raw import collector_paused
+from bench.records.record import EpochRecord, TrialRecord
 from bench.records.store import RunFolder
 
 if TYPE_CHECKING:
@@ -38,47 +39,40 @@ def load_health(run: Path | str, variants: Collection[str] | None = None) -> "pd
     ``variants`` are ids to be read alone. Raises RunFolderError where ``run`` is no run folder
     or holds a damaged record.
     """
-    folder = RunFolder.open(run)
-    try:
-        return _frame(_looked_at(folder, variants))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        # The quick way checks nothing: let the slow one say which record is wrong, and how.
-        for _ in folder.records():
-            pass
-        raise
+    return _frame(_looked_at(RunFolder.open(run), variants))
 
 
 def _looked_at(folder: RunFolder, variants: Collection[str] | None) -> list[_Look]:
     """Every look in planned order, its numbers as arrays: as lists they would fill the memory."""
     found: list[tuple[int, list[_Look]]] = []
-    for record in folder.raw_records():
-        trial = record["trial"]
-        if record.get("health") and (variants is None or trial["variant_id"] in variants):
-            found.append((trial["order"], list(_looks(record))))
+    for record in folder.records(which=lambda raw: bool(raw.get("health"))):
+        if variants is None or record.trial.variant_id in variants:
+            found.append((record.trial.order, list(_looks(record))))
     return [look for _, looks in sorted(found, key=lambda one: one[0]) for look in looks]
 
 
-def _looks(record: Mapping[str, Any]) -> Iterator[_Look]:
+def _looks(record: TrialRecord) -> Iterator[_Look]:
     """Each look with what is known of its trial, and of the steps of the epoch before it."""
     import numpy as np
 
-    trial = {name: record["trial"][name] for name in _OF_TRIAL}
-    epochs = {epoch["epoch"] + 1: epoch for epoch in record["epochs"]}
-    for look in record["health"]:
-        before = epochs.get(look["after_epochs"], {})
+    trial = {name: getattr(record.trial, name) for name in _OF_TRIAL}
+    epochs = {epoch.epoch + 1: epoch for epoch in record.epochs}
+    for look in record.health:
+        before = epochs.get(look.after_epochs)
         yield {
-            **{name: np.asarray(look[name], dtype=float) for name in _NUMBERS},
+            **{name: np.asarray(getattr(look, name), dtype=float) for name in _NUMBERS},
             **trial,
             **{share: _share(before, steps) for share, steps in _OF_STEPS.items()},
-            "after_epochs": look["after_epochs"],
-            "kind": [sys.intern(kind) for kind in look["kind"]],
-            "depth": look["depth"],
-            "layer": range(len(look["kind"])),
+            "after_epochs": look.after_epochs,
+            "kind": [sys.intern(kind) for kind in look.kind],
+            "depth": look.depth,
+            "layer": range(len(look.kind)),
         }
 
 
-def _share(epoch: Mapping[str, Any], steps: str) -> float | None:
-    return None if epoch.get(steps) is None else epoch[steps] / epoch["steps"]
+def _share(epoch: EpochRecord | None, steps: str) -> float | None:
+    taken: int | None = getattr(epoch, steps) if epoch else None
+    return None if epoch is None or taken is None else taken / epoch.steps
 
 
 def _frame(looks: list[_Look]) -> "pd.DataFrame":

@@ -12,14 +12,21 @@ import contextlib
 import gc
 import itertools
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.checks import column_check
 from bench.analysis.columns import RECORD_FIELDS, TRIAL_FIELDS, epoch_columns, fields_of
 from bench.analysis.confounds import PER_PROCESS
-from bench.records.record import EpochRecord, Measures, without_accuracy_of_nan
+from bench.records.record import (
+    EpochRecord,
+    Measures,
+    TrialRecord,
+    without_accuracy_of_nan,
+)
 from bench.records.store import RunFolder
+from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 
 if TYPE_CHECKING:
@@ -63,17 +70,20 @@ def read_records(
 
     Raises RunFolderError, naming the file and the field, where a record is damaged.
     """
-    gathered = _Gathered(tuple(epoch_fields))
     try:
-        with collector_paused():
-            for record in folder.raw_records(all_attempts=all_attempts):
-                gathered.add(record)
-        return _in_planned_order(gathered)
+        return _read(folder.raw_records(all_attempts=all_attempts), epoch_fields)
     except (KeyError, TypeError, ValueError, AttributeError):
-        # The quick way checks nothing: let the slow one say which record is wrong, and how.
-        for _ in folder.records(all_attempts=all_attempts):
-            pass
-        raise
+        # The quick way cannot say which record is wrong, or fills in what an older one lacks.
+        records = folder.records(all_attempts=all_attempts)
+        return _read((record.model_dump() for record in records), epoch_fields)
+
+
+def _read(records: Iterable[dict[str, Any]], epoch_fields: Sequence[str]) -> RawRun:
+    gathered = _Gathered(tuple(dict.fromkeys((*epoch_fields, "epoch"))))
+    with collector_paused():
+        for record in records:
+            gathered.add(record)
+    return _in_planned_order(gathered)
 
 
 @dataclass
@@ -86,14 +96,17 @@ class _Gathered:
     settings_code: list[int] = field(default_factory=list)
     settings: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     windows: dict[int, tuple[Sequence[float], ...]] = field(default_factory=dict)
+    variants: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.epoch_values = _rows_picker(self.epoch_fields)
+        self.checks = [column_check(EpochRecord, name) for name in self.epoch_fields]
 
     def add(self, record: dict[str, Any]) -> None:
         trial = record["trial"]
         epochs = [without_accuracy_of_nan(epoch) for epoch in record["epochs"]]
         variant = trial["variant"]
+        self.check_variant(variant)
         for name, value in VARIANT_DEFAULTS.items():
             variant.setdefault(name, value)
         for name in _VARIANT_TUPLES:
@@ -102,8 +115,11 @@ class _Gathered:
             record["resolved"].pop(name, None)
         if variant["max_steps"] is not None:
             counted = (epoch for epoch in epochs if not epoch["warmup"])
-            self.windows[len(self.rows)] = tuple(epoch["window_s"] for epoch in counted)
+            windows = tuple(epoch["window_s"] for epoch in counted)
+            _check_windows(windows)
+            self.windows[len(self.rows)] = windows
         settings = record["resolved"], record["node"], record["devices"]
+        _check_devices([record["devices"]])
         record["devices"] = ", ".join(record["devices"])
         measures = without_accuracy_of_nan(record["measures"])
         self.rows.append(_TRIAL(trial) + _RECORD(record) + _VARIANT(variant) + _MEASURES(measures))
@@ -113,15 +129,24 @@ class _Gathered:
         if len(self.chunk) >= _ROWS_A_CHUNK:
             self.close_chunk()
 
+    def check_variant(self, variant: dict[str, Any]) -> None:
+        key = repr(variant)
+        if key not in self.variants:
+            Variant.model_validate(variant)
+            self.variants.add(key)
+
     def code_of(self, settings: tuple[dict[str, Any], Any, Any]) -> int:
         key = repr(settings)
         if key not in self.settings:
             resolved, node, devices = settings
+            _check_resolved([resolved])
             merged = {**resolved, "node": node, "devices": devices}
             self.settings[key] = len(self.settings), merged
         return self.settings[key][0]
 
     def close_chunk(self) -> None:
+        for check, column in zip(self.checks, zip(*self.chunk, strict=True), strict=False):
+            check(column)
         self.chunks.append(_matrix(self.chunk, len(self.epoch_fields)))
         self.chunk.clear()
 
@@ -190,10 +215,23 @@ VARIANT_DEFAULTS = {
     name: field.default for name, field in Variant.model_fields.items() if not field.is_required()
 }
 """What older records lack."""
+_check_windows = column_check(EpochRecord, "window_s")
+_check_devices = column_check(TrialRecord, "devices")
+_check_resolved = column_check(TrialRecord, "resolved")
 _TRIAL = operator.itemgetter(*TRIAL_FIELDS)
 _RECORD = _picker(tuple(RECORD_FIELDS))
 _VARIANT = operator.itemgetter(*fields_of(Variant))
 _MEASURES = _picker(tuple(fields_of(Measures)))
+_COLUMN_CHECKS = {
+    name: column_check(model, name)
+    for model, names in (
+        (Trial, TRIAL_FIELDS),
+        (TrialRecord, RECORD_FIELDS),
+        (Measures, fields_of(Measures)),
+    )
+    for name in names
+    if name != "devices"  # which is text by now
+}
 NAMES = (*TRIAL_FIELDS, *RECORD_FIELDS, *fields_of(Variant), *fields_of(Measures))
 
 
@@ -208,9 +246,15 @@ def _in_planned_order(gathered: _Gathered) -> RawRun:
     ranked = np.lexsort((attempt, order))
     counts = np.array(gathered.epoch_counts, dtype=np.int64)
     epochs = np.concatenate(gathered.chunks)[_epoch_order(counts, ranked)]
+    numbers = epochs[:, gathered.epoch_fields.index("epoch")]
+    if not np.array_equal(numbers, _within(counts[ranked])):
+        raise ValueError("epochs out of order")
     place = np.argsort(ranked)
+    columns = dict(zip(NAMES, _columns(gathered.rows, ranked.tolist()), strict=True))
+    for name, check in _COLUMN_CHECKS.items():
+        check(columns[name])
     return RawRun(
-        columns=dict(zip(NAMES, _columns(gathered.rows, ranked.tolist()), strict=True)),
+        columns=columns,
         epochs={name: epochs[:, i] for i, name in enumerate(gathered.epoch_fields)},
         epoch_counts=counts[ranked],
         settings_code=np.array(gathered.settings_code, dtype=np.int64)[ranked],
@@ -233,6 +277,15 @@ def _epoch_order(
 
     starts = np.cumsum(counts) - counts
     kept = counts[ranked]
-    within = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
-    order: np.ndarray[Any, np.dtype[np.int64]] = np.repeat(starts[ranked], kept) + within
+    order: np.ndarray[Any, np.dtype[np.int64]] = np.repeat(starts[ranked], kept) + _within(kept)
     return order
+
+
+def _within(counts: "np.ndarray[Any, np.dtype[np.int64]]") -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """From 0 up in each trial, of which ``counts`` has the numbers of epochs."""
+    import numpy as np
+
+    within: np.ndarray[Any, np.dtype[np.int64]] = np.arange(counts.sum()) - np.repeat(
+        np.cumsum(counts) - counts, counts
+    )
+    return within

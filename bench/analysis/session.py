@@ -33,7 +33,7 @@ def sessions(invocations: Sequence[Invocation], attempts: "pd.DataFrame") -> tup
     """The session of each of ``invocations``, from 0.
 
     A session goes on where machines, software, source and variables are those of the invocation
-    before and ``GAP_S`` or less lies between. Where the times are not known it is a new one.
+    before and ``GAP_S`` or less lies between.
     """
     numbers: list[int] = []
     for index, call in enumerate(invocations):
@@ -60,15 +60,14 @@ def _end_s(call: Invocation, index: int, attempts: "pd.DataFrame") -> float:
     if call.wall_s is not None:
         return _seconds(call.started_at) + call.wall_s
     own = attempts[attempts["invocation"] == index].dropna(subset=["started_at", "wall_s"])
-    ends = own["started_at"].map(_seconds) + own["wall_s"]
-    return float(ends.max()) if len(ends) else _seconds(call.started_at)
+    ends = [
+        _seconds(s) + wall_s for s, wall_s in zip(own["started_at"], own["wall_s"], strict=True)
+    ]
+    return max(ends, default=_seconds(call.started_at))
 
 
 def _seconds(moment: str) -> float:
-    try:
-        return datetime.datetime.fromisoformat(moment).timestamp()
-    except ValueError:
-        return float("nan")
+    return datetime.datetime.fromisoformat(moment).timestamp()
 
 
 def _fixed(value: Any) -> Any:

@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import gettempdir
@@ -18,7 +17,7 @@ import typer
 
 from bench.cli.completion import REQUEST, whole_words
 from bench.cli.main import app
-from bench.cli.say import complain
+from bench.cli.say import complain, show_traceback
 from bench.cli.streams import guard_streams
 from bench.cli.usage import usage_text
 from bench.errors import BenchError, StorageError
@@ -53,7 +52,7 @@ def exit_code(words: Sequence[str]) -> int:
         return 130
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            show_traceback()
         return _failed(error)
 
 

@@ -32,8 +32,9 @@ def fetch_data(
 ) -> None:
     """Find Fashion-MNIST, or fetch it; print where it is."""
     from bench.datasets.fetch import fetch
+    from bench.report.escape import visible
 
-    say(str(fetch(folder, force)))
+    say(visible(str(fetch(folder, force))))
 
 
 def verify_data(

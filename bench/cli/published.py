@@ -22,10 +22,11 @@ def publish(
     ] = "",
 ) -> None:
     """Write a run's records and report for others to check."""
+    from bench.report.escape import visible
     from bench.report.publish import publish as written
 
     check_run_folder(run)
-    say(str(written(run, name, into, replace=replace, remark=remark)))
+    say(visible(str(written(run, name, into, replace=replace, remark=remark))))
 
 
 def verify_published(

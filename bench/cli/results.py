@@ -34,6 +34,7 @@ def report(
     from bench.records.disk import files_staged
     from bench.records.store import RunFolder
     from bench.report.charts.drawer import Drawer
+    from bench.report.escape import visible
     from bench.report.page.write import write_page
     from bench.report.result_json import report_document
 
@@ -63,7 +64,8 @@ def report(
     if as_json:
         say(report_document(written, [run.summary for run in found]))
     else:  # the page last, where it is seen
-        say("\n".join(map(str, sorted(written, key=lambda p: p.name == "index.html"))))
+        paths = sorted(written, key=lambda p: p.name == "index.html")
+        say("\n".join(visible(str(path)) for path in paths))
 
 
 def _tables(path: Path, name: str, folder: "Folder", as_json: bool) -> "ReportedRun":

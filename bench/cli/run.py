@@ -120,6 +120,7 @@ def _words(
 def _end(result: "RunResult", as_json: bool) -> None:
     """Print what came of a run; exit with 5 where a trial gave no answer."""
     from bench.analysis.summary import summarize
+    from bench.report.escape import visible
     from bench.report.result_json import run_document
     from bench.report.terminal import show
 
@@ -129,8 +130,8 @@ def _end(result: "RunResult", as_json: bool) -> None:
     else:
         show(summary)
         place = shell_word(result.path)
-        say(f"Tables, charts and a page of it: bench report {place}")
-        say(f"Run folder: {result.path}")
+        say(visible(f"Tables, charts and a page of it: bench report {place}"))
+        say(visible(f"Run folder: {result.path}"))
     if not result.succeeded:
         complain(remedy(result.path, set(result.statuses.values())))
         raise typer.Exit(5)

@@ -2,8 +2,11 @@
 
 import shlex
 import sys
+import traceback
 from collections.abc import Collection
 from pathlib import Path
+
+from bench.report.escape import visible
 
 
 def resume_command(path: Path | None) -> str:
@@ -46,10 +49,16 @@ def remedy(path: Path, statuses: Collection[str]) -> str:
 
 
 def say(text: str) -> None:
-    """A result."""
-    sys.stdout.write(text + "\n")
+    """A result, of one line or several."""
+    sys.stdout.write("\n".join(map(visible, text.split("\n"))) + "\n")
 
 
 def complain(text: str) -> None:
     """A line to whoever called."""
-    sys.stderr.write(f"bench: {text}\n")
+    sys.stderr.write(f"bench: {visible(text)}\n")
+
+
+def show_traceback() -> None:
+    """The traceback of the exception that is being handled."""
+    for line in traceback.format_exc().splitlines():
+        sys.stderr.write(f"{visible(line)}\n")

@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.files.reading import MiB, read_file
+
+_MOST_BYTES = MiB
 _BY_JIT = "jit says what XLA compiles"
 _BY_PRECISION = "precision says how numbers are computed"
 _BY_DETERMINISTIC = "deterministic says whether results repeat"
@@ -85,8 +88,8 @@ def _conflict_of_keras_json(environ: Mapping[str, str]) -> str | None:
 def _read_json(path: Path) -> dict[str, Any]:
     """An object from a file; an empty one where it cannot be read, as Keras has it."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_file(path, _MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -95,7 +98,7 @@ def _flags(value: str) -> list[str]:
     """The flags in a variable, or in the file that it names, as XLA reads them."""
     if value and not value.startswith("--"):
         try:
-            value = Path(value).read_text(encoding="utf-8")
+            value = read_file(value, _MOST_BYTES).decode()
         except (OSError, ValueError):  # a trial's own failure, which names the variable
             return []
     return value.split()

@@ -1,5 +1,6 @@
 """The executors by name; each is imported only when it is asked for."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -21,9 +22,13 @@ def make_executor(
     UsageError for another, and for an address, a device or a network that it cannot act on.
     """
     if name == "ray":
-        from bench.execution.ray_executor import RayExecutor
+        if _has_ray():
+            from bench.execution.ray_executor import RayExecutor
 
-        return RayExecutor(address, device, modules, network)
+            return RayExecutor(address, device, modules, network)
+        from bench.execution.ray_process import RayProcess
+
+        return RayProcess(address, device, modules, network)
     for_ray = address is not None or device != "auto" or network is not None
     if name in ("inprocess", "simulated") and for_ray:
         raise UsageError(
@@ -38,3 +43,13 @@ def make_executor(
 
         return SimulatedExecutor()
     raise UsageError(f"no executor {name!r}: use ray, inprocess or simulated")
+
+
+def _has_ray() -> bool:
+    """Whether this process is connected to a Ray, on which trials are then to run."""
+    if "ray" not in sys.modules:
+        return False
+    import ray
+    from ray.util import client
+
+    return bool(ray.is_initialized() or client.ray.is_connected())

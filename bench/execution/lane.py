@@ -17,6 +17,7 @@ from bench.errors import ResourceError
 from bench.execution.board import News
 from bench.execution.claim import Claim
 from bench.execution.device_fitness import Allotment, SeenGpu
+from bench.execution.epoch_file import epoch_lines, with_lines
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Waiting
 from bench.execution.fate import fetch_remains
 from bench.execution.gang import GRACE_S, Gang
@@ -141,7 +142,9 @@ class Lane:
                 self._add_epoch(epoch)
             yield self._end(record)
         elif self._gang.placed and not self._gang.pending:
-            self._on_event(Started(self._gang.trial, self._gang.places[0].node))
+            places = self._gang.places
+            logs = tuple(places[index].log for index in sorted(places))
+            self._on_event(Started(self._gang.trial, places[0].node, logs))
             try:
                 self._gang.train(self._data_of(self._gang.trial), self._board)
             except NoData as error:
@@ -192,13 +195,15 @@ class Lane:
         """
         if self._gang is not None and not self._abandoned:
             self._abandoned = True
-            place = self._gang.places.get(0)
+            place, epochs = self._gang.places.get(0), tuple(self.epochs)
+            for other in self._gang.places.values():
+                epochs = with_lines(epochs, epoch_lines(other.log))
             yield TrialRecord(
                 trial=self._gang.trial,
                 status=status,
                 error=reason,
                 node=place.node if place else None,
-                epochs=tuple(self.epochs),
+                epochs=epochs,
                 wall_s=time.perf_counter() - self._started,
             )
 

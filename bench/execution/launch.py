@@ -95,7 +95,8 @@ def launch(
             _bring_back(config, there, out)
         raise
     finally:
-        sys.stderr.write(f"The cluster still runs; end it by: ray down -y {config}\n")
+        shown = str(config) if str(config).isprintable() else ascii(str(config))
+        sys.stderr.write(f"The cluster still runs; end it by: ray down -y {shown}\n")
 
 
 def remote_name(path: Path) -> str:

@@ -94,14 +94,16 @@ def local_ray(cores: int, gpus: Sequence[str]) -> Iterator[None]:
     os.environ["RAY_TMPDIR"] = str(folder)
     starter = _Starter(cores, gpus)
     starter.start()
+    started = False
     try:
         _wait(starter)
+        started = True
         yield
     finally:
         if starter.returned.is_set():
             leave()
         starter.ended.set()
-        if starter.error is None:  # else its logs say why
+        if started:  # else its logs say why
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -8,6 +8,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.files.reading import MiB, read_file
+
+_MOST_BYTES = 4 * MiB
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _DYNAMIC = frozenset({"__getattr__", "exec", "globals", "locals", "setattr", "vars"})
 """Where one of these is mentioned, a module may have names that nobody wrote in it."""
@@ -18,7 +21,11 @@ def names_of(file: Path) -> set[str] | None:
 
     Raises SyntaxError, with its line, where that is no Python, and OSError.
     """
-    tree = ast.parse(file.read_bytes(), str(file))
+    content = read_file(file, _MOST_BYTES)
+    try:
+        tree = ast.parse(content, str(file))
+    except (RecursionError, MemoryError):  # nested too deeply for the parser
+        return None
     found: set[str] = set()
     for node in ast.walk(tree):
         mentioned = getattr(node, "id", None) or getattr(node, "name", None)

@@ -2,7 +2,7 @@
 
 Usage:
     opened = open_between(nodes, named_network("10.0.0.0/24"), ask_nodes)
-    hosts = peer_hosts(places)
+    address = address_for_peers("10.0.0.0/24")       # of this machine
 
 Workers on one machine use its loopback interface. Between machines, TensorFlow's server can be
 reached over the network, so that the user has to name the one that may be used.

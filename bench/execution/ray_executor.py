@@ -15,6 +15,7 @@ then train on the CPU, and their records say so.
 import contextlib
 import functools
 import os
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ from typing import Any, Self
 
 import ray
 from ray._private.state import available_resources_per_node
-from ray.exceptions import GetTimeoutError
+from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import ClusterLostError, ResourceError
@@ -62,6 +63,7 @@ _LEAST_S = 0.05
 _POLL_S = 5.0
 """A look takes time of cores that a trial may be training on; an answer ends the wait at once."""
 _BOARD_S = 60.0
+_LAST_WORDS_S = 2.0
 _GPU_FREE_S = 60.0
 """How long a GPU may take to become free before a trial; the block then goes to others."""
 
@@ -91,6 +93,8 @@ class RayExecutor:
         self._shelf = Shelf()
         self._board: Any = None
         self._environments: dict[str, Any] = {}
+        self.looked_at = time.monotonic()
+        """When a run last began to look at Ray, by ``time.monotonic``."""
 
     def __enter__(self) -> Self:
         if self._address is None:
@@ -99,20 +103,23 @@ class RayExecutor:
             # Before Ray starts, which is busy as it does.
             self._load = load_warning(usable_cores()) if self._address is None else None
             kind = stack.enter_context(connection(self._address, self._local_gpus, self._modules))
+            self._local = kind == "local"
             stack.callback(self._forget)
             seen = {} if self._device == "cpu" else look_at_nodes(self._logical)
             self._quarantine = Quarantine(seen)
-            self._head = ray.get_runtime_context().gcs_address
+            self.head: str = ray.get_runtime_context().gcs_address
             if kind == "caller's":  # else they end with this driver
                 stack.callback(self._end_actors)
             self._cluster = self._usable(ray.nodes())
             self._check_fit()
-            if kind != "local":
+            if not self._local:
                 check_versions(environment(), self.environment())
             # On this node, since a board on one that is lost would take the run with it.
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
             board: Any = ray.remote(Board)
-            self._board = board.options(num_cpus=0, scheduling_strategy=here).remote()
+            self._board = board.options(
+                num_cpus=0, scheduling_strategy=here, max_restarts=-1
+            ).remote()
             self._entered = stack.pop_all()
         return self
 
@@ -138,7 +145,7 @@ class RayExecutor:
                 self._board = None
 
         with contextlib.suppress(ConnectionError):
-            while_head_answers(self._head, end)
+            while_head_answers(self.head, end)
 
     def _local_gpus(self) -> list[str]:
         """This machine's GPUs for a Ray of its own, as CUDA_VISIBLE_DEVICES names them."""
@@ -222,7 +229,7 @@ class RayExecutor:
             for record in self._to_the_end(fleet, limits, on_event):
                 yield fleet.marked(record)
         except KeyboardInterrupt:
-            # Nothing is asked of Ray before these are on disk: it may be ending as well.
+            self._hear_once_more(fleet)
             yield from fleet.abandon("interrupted", "the run was interrupted")
             raise
         except ClusterLostError:
@@ -232,7 +239,7 @@ class RayExecutor:
             # Whatever is asked of a Ray without a head may wait for ever.
             if not head_lost:
                 with contextlib.suppress(ConnectionError):
-                    while_head_answers(self._head, fleet.close)
+                    while_head_answers(self.head, fleet.close)
 
     def _tell_what_is_open(self, blocks: Sequence[Block], on_event: OnEvent) -> None:
         """Where trials have several workers; ResourceError where these may not be opened."""
@@ -252,22 +259,25 @@ class RayExecutor:
                 if fleet.close_done():
                     self._shelf.keep_only(fleet.trials)
         except Exception as error:
-            if answers(self._head):
+            if answers(self.head):
                 # Not for a fault in one place is what runs elsewhere to be without a record.
                 reason = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
                 yield from fleet.abandon("interrupted", reason)
                 raise
+            self._hear_once_more(fleet)
             yield from fleet.abandon("worker_lost", "Ray's head was lost")
+            again = "go on" if self._local else "start it again, then go on"
             raise ClusterLostError(
-                f"Ray's head at {self._head} is gone: start it again, then go on with --resume"
+                f"Ray's head at {self.head} is gone: {again} with --resume"
             ) from None
 
     def _warm_up(self, trials: Iterable[Trial], limits: Limits, on_event: OnEvent) -> None:
         if self._cluster.has_gpus:
             usable, data_of = self._quarantine.baselines, self._shelf.reference
-            warm_up(self._cluster, usable, trials, data_of, limits, self._head, on_event)
+            warm_up(self._cluster, usable, trials, data_of, limits, self.head, on_event)
 
     def _turn(self, fleet: Fleet) -> Iterator[TrialRecord]:
+        self.looked_at = time.monotonic()
         pending = [answer for lane in fleet.lanes for answer in lane.pending]
         if not pending:
             return
@@ -275,7 +285,7 @@ class RayExecutor:
         ready, _ = ray.wait(pending, timeout=min(_POLL_S, max(next_limit_s, _LEAST_S)))
         if ready:
             ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
-        if not answers(self._head):
+        if not answers(self.head):
             raise ConnectionError("Ray's head does not answer")
         self._read_board(fleet.lanes)
         yield from self._lost_nodes(fleet)
@@ -322,11 +332,17 @@ class RayExecutor:
         else:
             yield from fleet.go_on_with(self._cluster)
 
-    def _read_board(self, lanes: Sequence[Lane]) -> None:
+    def _hear_once_more(self, fleet: Fleet) -> None:
+        """Take in what was told since the last look; not for long, since Ray may be ending too."""
+        with contextlib.suppress(Exception):
+            self._read_board(fleet.lanes, _LAST_WORDS_S)
+
+    def _read_board(self, lanes: Sequence[Lane], timeout_s: float = _BOARD_S) -> None:
         running = {lane.gang: lane for lane in lanes}
         # What a board that is slow has to tell stands in the records, too.
-        with contextlib.suppress(GetTimeoutError):
-            for news in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
+        # One that has died begins anew; epochs that it held are in their workers' files.
+        with contextlib.suppress(GetTimeoutError, RayActorError):
+            for news in ray.get(self._board.drain.remote(), timeout=timeout_s):
                 if news.gang in running:
                     running[news.gang].add_news(news)
 

@@ -29,6 +29,8 @@ class Remains:
     log_tail: str | None
     oom_kills: int | None
     """Processes that the kernel has ended so far at the memory limit of its group."""
+    epochs: tuple[str, ...] = ()
+    """The epochs that it had finished, as JSON."""
 
 
 def own_log(folder: Path | None) -> str:
@@ -47,7 +49,8 @@ def own_log(folder: Path | None) -> str:
 
 
 def remains(log: str) -> Remains:
-    """What a worker left on this node, from which its log is then gone."""
+    """What a worker left on this node, from which its files are then gone."""
+    from bench.execution.epoch_file import epoch_lines, remove_epochs
     from bench.measure.host import cgroup_oom_kills
 
     try:
@@ -59,7 +62,10 @@ def remains(log: str) -> Remains:
     # A list of all flags, say, may come after what a process ended on.
     if fatal := _FATAL.search(content[:-TAIL_BYTES]):
         tail = fatal.group() + b"\n...\n" + tail
-    return Remains(tail.decode(errors="replace").strip() or None, cgroup_oom_kills())
+    said = tail.decode(errors="replace").strip() or None
+    epochs = epoch_lines(log)
+    remove_epochs(log)
+    return Remains(said, cgroup_oom_kills(), epochs)
 
 
 def _own_end(log: str) -> bytes:

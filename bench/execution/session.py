@@ -10,20 +10,18 @@ whatever ends the run.
 """
 
 import contextlib
-import functools
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from bench.errors import RunFolderError, StorageError, SuiteError
+from bench.errors import StorageError, SuiteError
 from bench.execution.device_kind import device_of_nodes
 from bench.execution.device_lock import devices_marked
 from bench.execution.device_memory import too_large
 from bench.execution.estimate import Estimator
-from bench.execution.executor import Event, Executor, Expected, Limits, Warned
-from bench.execution.interrupt import held_back
+from bench.execution.executor import Event, Executor, Expected, Limits, Warned, drive
 from bench.execution.own import check_workloads
 from bench.execution.own_folder import importable, modules_beside
 from bench.execution.prune import Pruning
@@ -35,8 +33,7 @@ from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.jit import DeviceType
 from bench.spec.norms import meant_otherwise
 from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere
-from bench.spec.suite import Suite, first_difference, parse_suite
-from bench.spec.variant import Variant
+from bench.spec.suite import Suite, first_difference
 
 
 class Observer(Protocol):
@@ -73,13 +70,12 @@ def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
     The plan of a new run is entered by ``run_plan``, which knows the devices. SuiteError where
     there is none on any, or where the module of a workload is not here.
     """
-    if not resume:
+    if not resume or RunFolder.was_never_begun(path):
         check_workloads(plan_anywhere(suite).trials, suite)
         info = RunInfo(suite=suite.model_dump(mode="json"), pairs=(), trial_ids=())
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)
-    stored = folder.info()
-    difference = first_difference(suite, parse_suite(stored.suite, str(path)))
+    difference = first_difference(suite, folder.suite())
     if difference:
         raise SuiteError(f"{path}: was made from another suite: {difference}: choose another --out")
     return folder
@@ -133,7 +129,7 @@ def run_plan(
                 on_event(Warned(warning))
             observer.planned(pending, executor.lanes)
             observer.event(_expected(plan, pending, executor, folder))
-            _drive(
+            drive(
                 executor.run(pending, limits, on_event),
                 lambda record: observer.recorded(ledger.keep(record, number)),
             )
@@ -193,22 +189,6 @@ def _info(suite: Suite, plan: Plan) -> RunInfo:
     )
 
 
-def _drive(
-    records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]
-) -> None:
-    """Hand each record to ``keep``. An interrupt that comes meanwhile goes to the executor."""
-    advance: Callable[[], TrialRecord] = records.__next__
-    with contextlib.closing(records), contextlib.suppress(StopIteration):
-        while True:
-            record = advance()
-            with held_back() as came:
-                keep(record)
-            if came:
-                advance = functools.partial(records.throw, KeyboardInterrupt())
-            else:
-                advance = records.__next__
-
-
 @dataclass
 class _Told:
     """What the executor tells of the GPUs during a call."""
@@ -232,19 +212,9 @@ class _Ledger:
         self.statuses: dict[str, Status] = {}
         self.pruning = Pruning()
         self._without_norm_values: set[str] = set()
-        for raw in folder.raw_records():
-            try:
-                trial_id = raw["trial"]["trial_id"]
-                self._attempts[trial_id] = raw["attempt"]
-                self.statuses[trial_id] = raw["status"]
-                if raw["resolved"].get("norm_layers") and "norm_values" not in raw["resolved"]:
-                    self._without_norm_values.add(raw["trial"]["variant_id"])
-                if raw["status"] == "out_of_memory":
-                    self.pruning.learn(Variant.model_validate(raw["trial"]["variant"]))
-            except (KeyError, TypeError, ValueError):
-                raise RunFolderError(
-                    f"{folder.trials}: a file there is no record of a trial: remove it"
-                ) from None
+        # All that is wrong is told of before anything is trained.
+        for record in folder.records():
+            self._note(record)
 
     def pending(self, plan: Plan) -> tuple[Block, ...]:
         """The plan without its settled trials, and without the blocks that leaves empty."""
@@ -275,11 +245,17 @@ class _Ledger:
         attempt = self._attempts.get(trial_id, 0) + 1
         numbered = record.model_copy(update={"attempt": attempt, "invocation": invocation})
         self._folder.write(numbered)
-        self._attempts[trial_id] = attempt
+        self._note(numbered)
+        return numbered
+
+    def _note(self, record: TrialRecord) -> None:
+        trial_id = record.trial.trial_id
+        self._attempts[trial_id] = record.attempt
         self.statuses[trial_id] = record.status
+        if record.resolved.get("norm_layers") and "norm_values" not in record.resolved:
+            self._without_norm_values.add(record.trial.variant_id)
         if record.status == "out_of_memory":
             self.pruning.learn(record.trial.variant)
-        return numbered
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from bench.execution.epoch_file import with_lines
 from bench.execution.fate import Fate, fate_of, fetch_remains
 from bench.execution.gang import Gang
 from bench.execution.remains import Remains
@@ -76,12 +77,13 @@ def in_trouble(gang: Gang, epochs: Sequence[EpochRecord]) -> TrialRecord:
     ``error`` names the worker whose end explains the others', ``log_tail`` has all of theirs.
     """
     left = fetch_remains(gang.places)
+    epochs = _finished(epochs, left)
     fates = _fates(gang, epochs, left)
     # Of equals the first, in the order in which they were learnt.
     index = min(fates, key=lambda i: _MOST_TELLING.index(fates[i].status))
     fate = fates[index]
     own = gang.records.get(index)
-    base = own or TrialRecord(trial=gang.trial, status=fate.status, epochs=tuple(epochs))
+    base = own or TrialRecord(trial=gang.trial, status=fate.status, epochs=epochs)
     several = gang.trial.variant.workers > 1
     place = gang.places.get(index)
     return base.model_copy(
@@ -90,7 +92,7 @@ def in_trouble(gang: Gang, epochs: Sequence[EpochRecord]) -> TrialRecord:
             "error": f"worker {index}: {fate.reason}" if several else fate.reason,
             "log_tail": _tails(gang, own, left),
             "node": base.node or (place.node if place else None),
-            "epochs": base.epochs or tuple(epochs),
+            "epochs": base.epochs or epochs,
         }
     )
 
@@ -122,15 +124,23 @@ def furthest_behind(beats: Mapping[int, int], workers: int) -> list[int]:
 
 def ended(gang: Gang, status: Status, reason: str, epochs: Sequence[EpochRecord]) -> TrialRecord:
     """The record of a gang that the driver itself has ended."""
-    place = gang.places.get(0)
+    place, left = gang.places.get(0), fetch_remains(gang.places)
     return TrialRecord(
         trial=gang.trial,
         status=status,
         error=reason,
-        log_tail=_tails(gang, None, fetch_remains(gang.places)),
+        log_tail=_tails(gang, None, left),
         node=place.node if place else None,
-        epochs=tuple(epochs),
+        epochs=_finished(epochs, left),
     )
+
+
+def _finished(told: Sequence[EpochRecord], left: Mapping[int, Remains]) -> tuple[EpochRecord, ...]:
+    """The epochs that the workers have told of, and those that they had no time to."""
+    epochs = tuple(told)
+    for index in sorted(left):
+        epochs = with_lines(epochs, left[index].epochs)
+    return epochs
 
 
 def _own(worker: int, record: TrialRecord) -> list[str]:

@@ -26,7 +26,7 @@ from bench.execution.worker_variables import set_worker_variables
 from bench.measure.binding import Binding, bind_near, bind_to
 
 if TYPE_CHECKING:
-    from bench.records.record import TrialRecord
+    from bench.records.record import EpochRecord, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ class Worker:
         """
         import ray
 
+        from bench.execution.epoch_file import append_epoch
         from bench.execution.load import with_cpu_time
         from bench.measure.cpu_time import cpu_time
         from bench.measure.environment import variables
@@ -148,7 +149,14 @@ class Worker:
             nccl_log(several_gpus) as nccl_transport,
             cpu_time(threads) as cpu,
         ):
-            record = train(trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=gpus)
+
+            def finished(epoch: "EpochRecord") -> None:
+                append_epoch(self._log, epoch)
+                post(epoch)
+
+            record = train(
+                trial, load=load, threads=threads, on_epoch=finished, pulse=pulse, gpus=gpus
+            )
             seen = {"variables": given, "nccl_transport": nccl_transport()}
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
         measures = with_cpu_time(record.measures, cpu())

@@ -1,92 +1,119 @@
-"""A run's records without the names of its machines, its users' folders and its addresses.
+"""A run as others may read it: the fields that ``public_fields`` lists, in the shapes it gives.
 
 Usage:
-    rename = renamer(info, records)
-    public = rename(record)              # plain data in, plain data out
+    names = Pseudonyms()
+    info = public_info(names, info)              # plain data in, plain data out
+    records = [public_record(names, record) for record in records]
 
-For results that are published: hosts become node-1, node-2 ... and the driver, an absolute path
-keeps its last part, an IP address is left out of what processes said, and the address of a
-cluster out of commands. Nothing measured changes.
+Nothing is looked for and taken out: what is not known to be public does not leave. The suite's own
+words (name, description, labels, values of its axes) and the remark are published as their author
+wrote them. Hosts are numbered as the run names them. Nothing measured changes.
 """
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-_ABSOLUTE = re.compile(r"(?<![\w.:/>~-])~?/(?:[\w.+@-]+/)+(?=[\w.+@-])")
-_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{1,4}\b")
-_SAID = ("error", "log_tail")
-"""Fields of a record that a process wrote: elsewhere four numbers with dots are a version."""
-
-_WORDS = frozenset(
-    {"executor", "status", "trial", "suite", "pairs", "labels", "duplicates", "packages"}
+from bench.records.pseudonyms import Pseudonyms
+from bench.records.public_fields import (
+    ENVIRONMENT,
+    EXECUTOR,
+    LEFT_OUT,
+    RECORD,
+    WARNINGS,
 )
-"""Fields of words that are not a machine's, though a machine may be called ``ray`` or ``mlp``."""
-_NO_HOST = frozenset({"driver", "simulated"})
-"""Where the driver ran, and where nothing did."""
+from bench.records.public_values import (
+    MOMENT,
+    command,
+    fields,
+    node,
+    number,
+    reason,
+    suite_s,
+    table,
+)
+from bench.spec.suite import shipped_suites
+from bench.spec.variant import AXES
 
-_FOLDERS = "library_path"
-"""A field of folders of this machine's, whose last parts may be a user's name: none is public."""
-_FOLDER = "FOLDER"
+_Plain = Mapping[str, Any]
 
-_ADDRESS_OPTION = "--address"
+OPTIONS = frozenset(
+    {
+        *("--out", "--resume", "--address", "--cluster", "--device", "--executor", "--blocks"),
+        *("--retries", "--prune-oom", "--set", "--only", "--json", "--debug"),
+    }
+)
+"""Of ``bench run``. One that is missing is published as "HIDDEN"."""
+_WORDS = frozenset({"auto", "cpu", "gpu", "ray", "inprocess", "simulated"})
 
-Renamer = Callable[[Any], Any]
+_DUPLICATE = fields(
+    label=suite_s,
+    same_as=suite_s,
+    without_effect=table(re.compile("|".join(AXES)), lambda _: reason),
+)
+
+TRIAL_ID = re.compile(r"b\d{3,6}-(?P<variant_id>[0-9a-f]{10})")
+"""As a plan makes it, of a block's number and a hash."""
 
 
-def renamer(info: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> Renamer:
-    """What makes plain data of this run public; hosts are numbered as the run named them."""
-    hosts = dict.fromkeys(
-        name.partition(" (")[0]
-        for invocation in info["invocations"]
-        for name in invocation["environment"]
+def public_info(names: Pseudonyms, info: _Plain) -> dict[str, Any]:
+    """What ``run.json`` holds."""
+    variants = {found["variant_id"] for i in info["trial_ids"] if (found := TRIAL_ID.fullmatch(i))}
+    said = command(_suite_s_words(info), OPTIONS)
+    call = fields(
+        started_at=MOMENT,
+        command=said,
+        executor=EXECUTOR,
+        environment=_environments,
+        wall_s=number,
+        lanes=number,
+        left_out=LEFT_OUT,
+        warnings=WARNINGS,
     )
-    hosts |= dict.fromkeys(record["node"] for record in records if record.get("node"))
-    real = [host for host in hosts if host not in _NO_HOST]
-    named = {host: f"node-{number}" for number, host in enumerate(real, start=1)}
-    ordered = sorted(named, key=len, reverse=True)
-    found = re.compile("|".join(rf"(?<![\w-]){re.escape(host)}(?![\w-])" for host in ordered))
-
-    def text(value: str, said: bool, words: bool) -> str:
-        value = _ABSOLUTE.sub("", value)
-        if named and not words:
-            value = found.sub(lambda match: named[match.group()], value)
-        return _ADDRESS.sub("ADDRESS", value) if said else value
-
-    def rename(value: Any, said: bool = False, words: bool = False) -> Any:
-        if isinstance(value, str):
-            return text(value, said, words)
-        if isinstance(value, Mapping):
-            return {
-                text(key, " (" in key, words): rename(
-                    _cleared(key, inner),
-                    said or key in _SAID,
-                    words or key in _WORDS,
-                )
-                for key, inner in value.items()
-            }
-        if isinstance(value, list | tuple):
-            return [rename(inner, said, words) for inner in value]
-        return value
-
-    return rename
+    return {
+        "schema_version": info["schema_version"],
+        "suite": info["suite"],
+        "defaults_for": info.get("defaults_for"),
+        "pairs": [p for p in info["pairs"] if {p["variant_id"], p["baseline_id"]} <= variants],
+        "trial_ids": info["trial_ids"],
+        "labels": {key: label for key, label in info["labels"].items() if key in variants},
+        "duplicates": [
+            {**_DUPLICATE(names, one), "variant_id": one["variant_id"]}
+            for one in info.get("duplicates", ())
+            if one["variant_id"] in variants
+        ],
+        "invocations": [call(names, one) for one in info["invocations"]],
+        "remark": info["remark"],
+    }
 
 
-def _cleared(key: str, value: Any) -> Any:
-    """``value`` of a field ``key`` without what no pattern finds in it."""
-    if key == "command":
-        return _without_address(value)
-    return [_FOLDER for _ in value] if key == _FOLDERS else value
+def public_record(names: Pseudonyms, record: _Plain, labels: Mapping[str, str]) -> dict[str, Any]:
+    """An attempt at a trial; ``labels`` are the suite's, by variant."""
+    public: dict[str, Any] = RECORD(names, record)
+    _, _, variant_id = public["trial"]["trial_id"].partition("-")
+    own = {"variant_id": variant_id, "label": labels.get(variant_id, variant_id)}
+    public["trial"] |= own
+    return public
 
 
-def _without_address(command: Iterable[str]) -> list[str]:
-    """A command's words, but for the address of the cluster that it ran on, however written."""
-    words: list[str] = []
-    for word in command:
-        if words and words[-1] == _ADDRESS_OPTION:
-            words.append("ADDRESS")
-        elif word.startswith(f"{_ADDRESS_OPTION}="):
-            words.append(f"{_ADDRESS_OPTION}=ADDRESS")
-        else:
-            words.append(word)
-    return words
+def _environments(names: Pseudonyms, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {node(names, host): ENVIRONMENT(names, machine) for host, machine in value.items()}
+
+
+def _suite_s_words(info: _Plain) -> Iterator[str]:
+    suite = info["suite"]
+    yield from itertools.chain(_WORDS, shipped_suites(), info["labels"], info["labels"].values())
+    for key, values in _settings(suite):
+        for value in values:
+            yield f"{key}={value}"
+            yield f"variant.{key}={value}"
+
+
+def _settings(suite: _Plain) -> Iterator[tuple[str, list[Any]]]:
+    """Each key of a suite, and of its tables of settings, with the values that it has there."""
+    for key, value in suite.items():
+        if isinstance(value, dict):
+            yield from ((k, [*(v if isinstance(v, list) else []), v]) for k, v in value.items())
+        elif not isinstance(value, list):
+            yield key, [value]

@@ -48,7 +48,7 @@ def write_aside(folder: Folder, name: str, text: str) -> Path:
 
     Returns its path; raises StorageError as ``aside`` does.
     """
-    content = text.encode()
+    content = text.encode(errors="backslashreplace")
     with disk_errors(folder.path / name, len(content)):
         return folder.write(name, content)
 

@@ -2,7 +2,7 @@
 
 Usage:
     read_json(files, "run.json", RESTORE)     # RunFolderError with the cure where it is damaged
-    for record in records_in(files / "trials", all_attempts=True): ...
+    for path, record in records_in(files / "trials", all_attempts=True): ...
 
 Links, pipes and devices are refused, and what is larger than any run's. To read a file takes time
 in proportion to its size.
@@ -10,16 +10,19 @@ in proportion to its size.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from bench.errors import RunFolderError
 from bench.files.folder import Folder
 from bench.files.reading import GiB, MiB, UnsafeFileError, read_at
 from bench.records.migrate import migrated
+from bench.records.record import TrialRecord
+from bench.spec.problem import described
 
 MOST_BYTES = 128 * MiB
 """Of run.json, which lists 100,000 trials in 20 MiB, and of a record: 300,000 epochs, each of
@@ -35,8 +38,8 @@ Marks = list[tuple[str, int, int, int, int, int]]
 its inode changed. The kernel alone sets the last: nobody can give a file the time of another."""
 
 
-def records_in(folder: Folder, *, all_attempts: bool) -> Iterator[dict[str, Any]]:
-    """The records in files of their own, in the order of their names.
+def records_in(folder: Folder, *, all_attempts: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The paths of files with a record each, and the records, in the order of the names.
 
     Without ``all_attempts``, those of earlier attempts are left out.
     """
@@ -47,7 +50,7 @@ def records_in(folder: Folder, *, all_attempts: bool) -> Iterator[dict[str, Any]
         at = f"{folder.path}{os.sep}"
         for name in names:
             if all_attempts or ".attempt" not in name:
-                yield _record(handle, name, at + name)
+                yield at + name, _record(handle, name, at + name)
 
 
 def marks_in(folder: Folder) -> Marks:
@@ -72,6 +75,14 @@ def _record(folder: int, name: str, path: str) -> dict[str, Any]:
     if not isinstance(record.get("trial"), dict):
         raise RunFolderError(f"{path}: no record of a trial: move it elsewhere")
     return record
+
+
+def checked(raw: Mapping[str, Any], where: str) -> TrialRecord:
+    """The record that ``raw``, found in the file ``where``, is."""
+    try:
+        return TrialRecord.model_validate(raw)
+    except ValidationError as error:
+        raise RunFolderError(f"{where}: {described(error.errors()[0])}: {_RUN_AGAIN}") from None
 
 
 def read_json(folder: Folder, name: str, cure: str, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
@@ -110,7 +121,10 @@ def published(folder: Folder, name: str, *, all_attempts: bool) -> Iterator[dict
     path = folder.path / name
     with _refusals(path, RESTORE), folder.reader(name, MOST_PUBLISHED_BYTES) as file:
         records = [_checked(line, path, RESTORE) for line in _lines(file, path)]
-    last = {record["trial"]["trial_id"]: record for record in records}
+    for record in records:
+        if not isinstance(record.get("trial"), dict):
+            raise RunFolderError(f"{path}: a line is no record of a trial: {RESTORE}")
+    last = {str(record["trial"].get("trial_id")): record for record in records}
     yield from records if all_attempts else last.values()
 
 

@@ -21,30 +21,34 @@ Usage:
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import ResourceError, RunFolderError, StorageError
+from bench.errors import ResourceError, RunFolderError, StorageError, SuiteError
 from bench.files.folder import Folder
 from bench.files.user_path import user_path
 from bench.records.disk import disk_errors, make_folder, rescue, write_aside
+from bench.records.ranges import Moment, Positive, Said, Seconds
 from bench.records.read import (
     MOST_BYTES,
     RESTORE,
     Marks,
+    checked,
     marks_in,
     published,
     read_json,
     records_in,
 )
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
-from bench.spec.expand import Duplicate, Pair
+from bench.records.shapes import NodeEnvironment, StoredPair, StoredSuite
+from bench.spec.expand import Duplicate, Id
 from bench.spec.jit import DeviceType
 from bench.spec.problem import described
+from bench.spec.suite import Suite, parse_suite
 
 
 class Invocation(BaseModel):
@@ -52,14 +56,14 @@ class Invocation(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    started_at: str
-    command: tuple[str, ...] = ()
+    started_at: Moment
+    command: tuple[Said, ...] = ()
     executor: str
-    environment: dict[str, Any] = {}
+    environment: dict[str, NodeEnvironment] = {}
     """The driver's environment under "driver", and each node's under its name."""
-    wall_s: float | None = None
+    wall_s: Seconds | None = None
     """How long the call took; None where it did not end by itself."""
-    lanes: int = 1
+    lanes: Positive = 1
     """How many trials could run at once."""
     left_out: tuple[LeftOut, ...] = ()
     """GPUs that it did not use, from its start or from when they were found unfit."""
@@ -73,12 +77,12 @@ class RunInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     schema_version: int = SCHEMA_VERSION
-    suite: dict[str, Any]
+    suite: StoredSuite
     defaults_for: DeviceType | None = None
     """The kind of device for which the variants' defaults were chosen; None before the first call
     knows its devices, and in folders of before ``jit`` hung on them: it was then as on a GPU."""
-    pairs: tuple[Pair, ...]
-    trial_ids: tuple[str, ...]
+    pairs: tuple[StoredPair, ...]
+    trial_ids: tuple[Id, ...]
     """In planned order; none before the first call knows its devices."""
     labels: dict[str, str] = {}
     """The label of each variant by its id, in the order in which the suite names them."""
@@ -107,7 +111,7 @@ class RunFolder:
         """
         folder = cls(path)
         with disk_errors(path):
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and not cls.was_never_begun(path):
                 raise ResourceError(
                     f"{path}: already exists and is not empty: choose another --out"
                 )
@@ -119,6 +123,17 @@ class RunFolder:
             folder.discard()
             raise
         return folder
+
+    @classmethod
+    def was_never_begun(cls, path: Path) -> bool:
+        """Whether ``path`` holds only what ``create`` leaves where it is killed."""
+        try:
+            names = {entry.name for entry in path.iterdir()}
+            return all(name.startswith(".run.json") for name in names - {"trials"}) and not any(
+                (path / "trials").iterdir() if "trials" in names else ()
+            )
+        except OSError:
+            return False
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
@@ -205,6 +220,14 @@ class RunFolder:
                 f"{path}: {described(error.errors()[0])}: restore that file"
             ) from None
 
+    def suite(self) -> Suite:
+        """The suite that the run was made from."""
+        path = self.path / "run.json"
+        try:
+            return parse_suite(self.info().suite, f"{path}: suite")
+        except SuiteError as error:
+            raise RunFolderError(f"{error}: {RESTORE}") from None
+
     def write_info(self, info: RunInfo) -> None:
         """Replace ``run.json``."""
         write_aside(self.files, "run.json", info.model_dump_json(indent=1))
@@ -227,25 +250,58 @@ class RunFolder:
     def raw_records(self, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
         """Each record as plain data, the last attempt at each trial unless all are wanted.
 
-        Fast path for tables: the schema version is checked, the fields are not.
+        Fast path for tables: the schema version is checked, and that the trial is one of this
+        run's; the other fields are not.
         """
-        if os.path.lexists(self.trials):
-            yield from records_in(self.files / "trials", all_attempts=all_attempts)
-        elif os.path.lexists(self.published):
-            yield from published(self.files, self.published.name, all_attempts=all_attempts)
+        for _, record in self._found(all_attempts):
+            yield record
 
-    def records(self, *, all_attempts: bool = False) -> Iterator[TrialRecord]:
-        """Each record, checked."""
-        for raw in self.raw_records(all_attempts=all_attempts):
-            try:
-                yield TrialRecord.model_validate(raw)
-            except ValidationError as error:
-                trial = raw.get("trial")
-                name = trial.get("trial_id", "?") if isinstance(trial, dict) else "?"
-                raise RunFolderError(
-                    f"{self.trials}: record of trial {name}: {described(error.errors()[0])}: "
-                    "delete that file and run again with --resume"
-                ) from None
+    def records(
+        self, *, all_attempts: bool = False, which: Callable[[dict[str, Any]], bool] | None = None
+    ) -> Iterator[TrialRecord]:
+        """Each record, or those of which ``which`` says so as plain data, checked.
+
+        RunFolderError names the file and the field that is wrong.
+        """
+        for where, raw in self._found(all_attempts):
+            if which is None or which(raw):
+                yield checked(raw, where)
+
+    def _found(self, all_attempts: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each record, and the file that it is in."""
+        where = str(self.published)
+        if os.path.lexists(self.trials):
+            found = _once(records_in(self.files / "trials", all_attempts=all_attempts))
+        elif os.path.lexists(self.published):
+            lines = published(self.files, self.published.name, all_attempts=all_attempts)
+            found = ((where, record) for record in lines)
+        else:
+            return
+        planned = set(self.info().trial_ids)
+        for path, record in found:
+            yield path, _of_run(record, planned, path)
+
+
+_MOVE = "move that file elsewhere"
+
+
+def _once(found: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    earlier: dict[str, Any] | None = None
+    for path, record in found:
+        name = path.rpartition(os.sep)[2].removesuffix(".json").partition(".attempt")[0]
+        if record["trial"].get("trial_id") != name:
+            raise RunFolderError(f"{path}: trial.trial_id is another trial's: {_MOVE}")
+        # Twice there after a kill between keeping an attempt and writing the next one.
+        if record != earlier:
+            yield path, record
+        earlier = record
+
+
+def _of_run(record: dict[str, Any], planned: Collection[str], where: str) -> dict[str, Any]:
+    trial_id = record["trial"].get("trial_id")
+    if not isinstance(trial_id, str) or trial_id not in planned:
+        raise RunFolderError(f"{where}: trial.trial_id is none of this run's trials: {_MOVE}")
+    return record
 
 
 def _keep_earlier(trials: Folder, name: str) -> None:

@@ -4,6 +4,7 @@ Usage:
     markdown("a|b <script>")      # r"a\|b &lt;script&gt;"
 """
 
+import os
 import re
 import unicodedata
 import urllib.parse
@@ -49,6 +50,25 @@ def plain(text: str) -> str:
     return "".join(c for c in spaced if unicodedata.category(c)[0] != "C")
 
 
+def visible(text: str) -> str:
+    r"""``text`` with each character that could steer a terminal written out: "\x1b", "\u202e".
+
+    Control characters and line ends, marks of direction, and what is no character: a file's name
+    may hold all of these.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_written_out(c) if _steers(c) else c for c in text)
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
 def markdown(text: str) -> str:
     """``text`` as it stands, in a cell of a Markdown table; no markup, no HTML."""
     shown = plain(text)
@@ -67,7 +87,7 @@ def markdown_code(text: str) -> str:
 
 def link(path: str) -> str:
     """``path`` as the target of a Markdown link."""
-    return urllib.parse.quote(path)
+    return urllib.parse.quote(os.fsencode(path))
 
 
 def latex(text: str) -> str:

@@ -26,7 +26,7 @@ from bench.execution.executor import (
 )
 from bench.records.record import LeftOut, TrialRecord
 from bench.report.duplicates import duplicate_lines
-from bench.report.escape import plain
+from bench.report.escape import plain, visible
 from bench.report.expected import too_large_lines
 from bench.report.jit import chosen_text, slow_lines
 from bench.report.machine import left_out
@@ -199,11 +199,14 @@ def progress() -> Iterator[Progress]:
 
 
 def _quiet(show: Show) -> Show:
-    """``show``, but for a terminal or a pipe that is gone: no run ends for want of a watcher."""
+    """``show`` of text that steers no terminal.
+
+    Nothing is shown on a terminal or a pipe that is gone: no run ends for want of a watcher.
+    """
 
     def shown(text: str) -> None:
         with contextlib.suppress(OSError):
-            show(text)
+            show(visible(text))
 
     return shown
 

@@ -3,9 +3,9 @@
 Usage:
     folder = publish(Path("results/runs/quick-1"), "quick", Path("results/published"))
 
-A published folder is a run folder without its machines' names: ``run.json``, the records in one
-file, and all that is made from these: suite, tables, report, charts and page. None of that is
-ever edited: ``verify`` makes it anew.
+A published folder is a run folder that says nothing of people, hosts and places: ``run.json``, the
+records in one file, and all that is made from these: suite, tables, report, charts and page. None
+of that is ever edited: ``verify`` makes it anew.
 """
 
 import json
@@ -19,8 +19,10 @@ from bench.analysis.frame import write_tables
 from bench.errors import ResourceError, RunFolderError, UsageError
 from bench.files.exchange import recover, replacement
 from bench.files.folder import Folder
-from bench.records.anonymous import renamer
+from bench.records.anonymous import TRIAL_ID, public_info, public_record
 from bench.records.disk import disk_errors, write_aside
+from bench.records.pseudonyms import Pseudonyms
+from bench.records.read import RESTORE
 from bench.records.store import RunFolder
 from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
@@ -40,8 +42,8 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
     there, StorageError where the disk is full or not writable. However it ends, ``place/name`` is
     the old folder or all of the new one.
     """
-    if Path(name).name != name or name.startswith("."):
-        raise UsageError(f"{name}: is not the name of a folder: use letters, digits and dashes")
+    if Path(name).name != name or name.startswith(".") or not name.isprintable():
+        raise UsageError(f"{name!r} is not the name of a folder: use letters, digits and dashes")
     recover(place)
     source, target = RunFolder.open(run), place / name
     if os.path.lexists(target):
@@ -49,12 +51,14 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
             raise ResourceError(f"{target}: is not a folder: choose another name")
         if not replace:
             raise ResourceError(f"{target}: already there: choose another name, or give --replace")
+    check(source)
     records = list(source.raw_records(all_attempts=True))
     _refuse_unfinished(source, records)
     stored = source.info()
     remarked = stored.model_copy(update={"remark": remark or stored.remark})
     info = remarked.model_dump(mode="json")
-    public = renamer(info, records)
+    names = Pseudonyms()
+    public = public_info(names, info)
     # Last attempts after earlier ones, in planned order, whatever the files were called.
     order = {trial_id: number for number, trial_id in enumerate(info["trial_ids"])}
     records.sort(
@@ -64,12 +68,25 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
         place.mkdir(parents=True, exist_ok=True)
         with replacement(place, name) as fresh:
             files = Folder(fresh)
-            write_aside(files, "run.json", json.dumps(public(info), indent=1) + "\n")
-            lines = (json.dumps(public(record), sort_keys=True) + "\n" for record in records)
+            write_aside(files, "run.json", json.dumps(public, indent=1) + "\n")
+            told = (public_record(names, record, public["labels"]) for record in records)
+            lines = (json.dumps(record, sort_keys=True) + "\n" for record in told)
             write_aside(files, "records.jsonl", "".join(lines))
             made_from(fresh)
         write_indexes(place)
     return target
+
+
+def check(run: RunFolder) -> None:
+    """RunFolderError, naming the file, where anything in ``run`` is not what it should be."""
+    run.suite()
+    for trial_id in run.info().trial_ids:
+        if not TRIAL_ID.fullmatch(trial_id):
+            raise RunFolderError(
+                f"{run.path / 'run.json'}: trial_ids: {trial_id} is none: {RESTORE}"
+            )
+    for _ in run.records(all_attempts=True):
+        pass
 
 
 def made_from(folder: Path) -> list[Path]:

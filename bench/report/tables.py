@@ -8,11 +8,11 @@ raw, in the SI unit that its column's name ends with. Each takes the text table 
 where there is one already.
 """
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.comparisons import Column
+from bench.analysis.csv_text import as_csv
 from bench.analysis.summary import Summary
 from bench.report import escape, notes
 from bench.report.header import facts
@@ -64,13 +64,7 @@ def superscript(numbers: Sequence[int]) -> str:
 
 def csv(summary: Summary, table: Table | None = None) -> str:
     """One line a variant, raw numbers, empty where nothing is known."""
-    import pyarrow
-    from pyarrow.csv import write_csv
-
-    sink = io.BytesIO()
-    frame = summary_frame(summary, table or text_table(summary))
-    write_csv(pyarrow.Table.from_pandas(frame, preserve_index=False), sink)
-    return sink.getvalue().decode()
+    return as_csv(summary_frame(summary, table or text_table(summary))).decode()
 
 
 def summary_frame(summary: Summary, table: Table) -> "pd.DataFrame":

@@ -87,4 +87,4 @@ def _print(console: "Console", lines: Iterable[str]) -> None:
 
 
 def _encodable(text: str, console: "Console") -> str:
-    return text.encode(console.encoding, "replace").decode(console.encoding)
+    return escape.visible(text).encode(console.encoding, "replace").decode(console.encoding)

@@ -19,7 +19,8 @@ from bench.files.folder import Folder
 from bench.files.reading import UnsafeFileError, read_file
 from bench.records.disk import disk_errors, temporary_folder
 from bench.records.read import MOST_PUBLISHED_BYTES
-from bench.report.publish import GIVEN, made_from
+from bench.records.store import RunFolder
+from bench.report.publish import GIVEN, check, made_from
 
 ROUNDING = 1e-9
 """How far a raw number, of which all digits are kept, may be from what it is elsewhere."""
@@ -43,6 +44,7 @@ def differences(folder: Path) -> tuple[str, ...]:
     missing = [name for name in GIVEN if folder / name not in files]
     if missing:
         raise RunFolderError(f"{folder}: no {missing[0]}: publish the run again")
+    check(RunFolder.open(folder))  # where it is, and not where a copy of it is made
     with temporary_folder() as place:
         # Under the same name, since a report may say it.
         fresh = place / folder.name

@@ -14,9 +14,9 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import SuiteError
 from bench.spec.defaults import fill_defaults
@@ -29,6 +29,9 @@ from bench.spec.suite import Comparison, Suite
 from bench.spec.variant import BATCH_SIZES, Variant
 
 MAX_TRIALS = 100_000
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+"""Of a trial or a variant: part of file names."""
 
 
 class Duplicate(BaseModel):
@@ -73,8 +76,8 @@ class Pair(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     axis: str
-    variant_id: str
-    baseline_id: str
+    variant_id: Id
+    baseline_id: Id
 
 
 def expand(suite: Suite, device: DeviceType = "cpu") -> tuple[Cell, ...]:

@@ -13,15 +13,18 @@ variant, equally often (E. J. Williams, Austral. J. Sci. Res. A 2, 1949, 149-168
 import contextlib
 import random
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bench.errors import SuiteError
-from bench.spec.expand import Cell, Duplicate, Pair, expand, pair
+from bench.spec.expand import Cell, Duplicate, Id, Pair, expand, pair
 from bench.spec.jit import DeviceType
 from bench.spec.suite import Suite
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
+
+_Number = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
 
 
 class Trial(BaseModel):
@@ -29,14 +32,14 @@ class Trial(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    trial_id: str
-    variant_id: str
+    trial_id: Id
+    variant_id: Id
     label: str
-    block: int
+    block: _Number
     """Which repeat of the suite this trial belongs to, from 0."""
-    order: int
+    order: _Number
     """Place in the plan's order, from 0."""
-    seed: int
+    seed: _Number
     variant: Variant
     timing: Timing = Timing()
     """How its epochs are timed."""

@@ -6,6 +6,7 @@ Usage:
 """
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,14 +39,21 @@ _REQUIREMENTS = {
 }
 """By pydantic's type of error; the names in braces are those of its context."""
 
+_PART_OF_A_TYPE = re.compile(r"^(constrained|function|literal|nullable|union|tagged)-|\[")
+"""What pydantic puts into a place where a value may be of several types."""
+_MOST_CHARACTERS = 80
+
 
 def described(error: ErrorDetails) -> str:
     """The place, the value and what it should be, as a sentence."""
     if error["type"] == "missing":
         return f"{place(error['loc'])} is missing"
     if error["type"] == "value_error":  # a sentence of its own, on several keys together
-        return f"{place(error['loc'])}: {requirement(error)}"
-    return f"{place(error['loc'])} cannot be {shown(error['input'])}: it {requirement(error)}"
+        return f"{place(error['loc'])}: {requirement(error)}".removeprefix(": ")
+    value = shown(error["input"])
+    if len(value) > _MOST_CHARACTERS:
+        value = f"{value[:_MOST_CHARACTERS]}…"
+    return f"{place(error['loc'])} cannot be {value}: it {requirement(error)}"
 
 
 def requirement(error: ErrorDetails) -> str:
@@ -58,7 +66,11 @@ def requirement(error: ErrorDetails) -> str:
 
 def place(location: Iterable[int | str]) -> str:
     """A place in a document: ``("compare", 0, "axis")`` is "compare[0].axis"."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    steps = (
+        f"[{step}]" if isinstance(step, int) else f".{step}"
+        for step in location
+        if not (isinstance(step, str) and _PART_OF_A_TYPE.search(step))
+    )
     return "".join(steps).removeprefix(".")
 
 

@@ -80,7 +80,7 @@ class Variant(BaseModel):
     is "package.module:function", or the name that its package has registered."""
     hidden: tuple[_Count, ...]
     """Width of each hidden dense layer, input side first; may be empty. resnet50 has none."""
-    depth: _Count = 1
+    depth: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 1
     """How often the layers of ``hidden`` are repeated: [100] and 20 are twenty layers."""
     filters: tuple[_Count, ...]
     """Channels of each convolution of ``convnet``; without effect on other workloads."""

@@ -31,7 +31,6 @@ FIRST = call("2026-01-01T00:00:00Z")
         ("2026-01-01T01:10:00Z", (0, 0)),  # an hour after the end, ten minutes in
         ("2026-01-01T01:10:01Z", (0, 1)),
         ("2026-01-01T02:12:00+02:00", (0, 0)),
-        ("not known", (0, 1)),
     ],
 )
 def test_a_session_ends_an_hour_after_its_last_invocation(

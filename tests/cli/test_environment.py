@@ -17,6 +17,7 @@ FOREIGN = {
 NOBODY = "http://127.0.0.1:9"
 
 
+@pytest.mark.slow
 def test_workers_meet_whatever_cluster_and_proxy_the_environment_names(tmp_path: Path) -> None:
     several = {"strategy": "multi_worker", "per_replica_batch_size": 32}
     suite = {
@@ -34,6 +35,7 @@ def test_workers_meet_whatever_cluster_and_proxy_the_environment_names(tmp_path:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_flags_that_xla_does_not_know_fail_a_trial_which_is_tried_again(tmp_path: Path) -> None:
     words = ("run", written(tmp_path / "single.toml", SINGLE), "--out", tmp_path / "run")
     done = bench(*words, env={"XLA_FLAGS": "--xla_no_such_flag=1"})
@@ -66,6 +68,7 @@ def test_a_variable_that_contradicts_the_suite_is_refused_before_anything_starts
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_a_variable_for_threads_is_refused_unless_the_suite_says_how_many(tmp_path: Path) -> None:
     words = ("run", written(tmp_path / "single.toml", SINGLE), "--out", tmp_path / "run")
     env = {"OMP_NUM_THREADS": "4096"}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench.execution.conflicts import conflict_in
+from tests.strangers import SPECIAL, plant
 
 
 def written(folder: Path, **settings: Any) -> Path:
@@ -64,6 +65,14 @@ def test_one_that_does_not_is_let_through(name: str, value: str) -> None:
 def test_flags_are_read_from_the_file_that_the_variable_names(tmp_path: Path) -> None:
     (tmp_path / "flags").write_text("--tf_xla_min_cluster_size=2\n--tf_xla_auto_jit=2\n")
     assert conflict_in({"TF_XLA_FLAGS": str(tmp_path / "flags")}) is not None
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
+def test_what_never_ends_is_read_neither_for_keras_nor_for_flags(tmp_path: Path, kind: str) -> None:
+    plant(kind, tmp_path / "keras.json")
+    assert conflict_in({"KERAS_HOME": str(tmp_path)}) is None
+    assert conflict_in({"TF_XLA_FLAGS": str(tmp_path / "keras.json")}) is None
 
 
 def test_a_keras_json_is_refused_for_what_keras_cannot_change_later(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_modules_go_along_with_the_suite_s_file(
     launch(config, str(suite), tmp_path / "run", modules=[file, package])
     sent = [words[2:] for words in asked if words[0] == "rsync-up"]
     assert sent == [
-        [str(suite), f"{HOME}/suites/mine.toml"],
+        [str(suite), f"{HOME}/suites/{launcher.remote_name(suite)}.toml"],
         [str(file), f"{HOME}/suites/mine.py"],
         [f"{package}/", f"{HOME}/suites/nets/"],
     ]

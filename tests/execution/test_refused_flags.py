@@ -33,6 +33,7 @@ def test_any_other_end_is_none_over_flags(log: str) -> None:
     assert refused_flags(log) is None
 
 
+@pytest.mark.slow
 def test_the_real_parser_s_words_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=maybe")
     with asking("bench.training.probe") as answer:

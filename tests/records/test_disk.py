@@ -29,14 +29,15 @@ from bench.spec.plan import make_plan
 from bench.spec.suite import parse_suite
 
 place, how = Path(sys.argv[1]), sys.argv[2]
-suite = parse_suite({"name": "test", "blocks": 100})
+suite = parse_suite({"name": "test", "blocks": 30})
 plan = make_plan(suite)
 written = []
 try:
     if how == "lock":
         with RunFolder(place).locked():
             pass
-    info = RunInfo(suite=suite.model_dump(mode="json"), pairs=(), trial_ids=())
+    trial_ids = tuple(trial.trial_id for trial in plan.trials)
+    info = RunInfo(suite=suite.model_dump(mode="json"), pairs=(), trial_ids=trial_ids)
     folder = RunFolder.create(place / "run", info)
     if how == "read-only":
         os.system(f"mount -o remount,ro {place}")

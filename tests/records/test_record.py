@@ -13,25 +13,32 @@ from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import parse_suite
 
 ANY_FLOAT = st.floats()
+SECONDS = st.floats(0, 1e9)
 EPOCHS = st.builds(
     EpochRecord,
-    epoch=st.integers(0, 1000),
+    epoch=st.just(0),
     warmup=st.booleans(),
-    epoch_s=ANY_FLOAT,
-    examples=st.integers(0, 10**9),
-    steps=st.integers(0, 10**7),
+    epoch_s=st.floats(1e-6, 1e9),
+    examples=st.integers(1, 10**9),
+    steps=st.integers(1, 10**7),
     train_loss=ANY_FLOAT,
-    train_accuracy=ANY_FLOAT,
+    train_accuracy=st.floats(0, 1) | st.just(math.nan),
     val_loss=st.none() | ANY_FLOAT,
-    window_s=st.lists(ANY_FLOAT, max_size=3).map(tuple),
+    window_s=st.lists(SECONDS, max_size=3).map(tuple),
     skipped_steps=st.none() | st.integers(0, 10),
 )
+
+
+def in_order(epochs: list[EpochRecord]) -> tuple[EpochRecord, ...]:
+    return tuple(e.model_copy(update={"epoch": number}) for number, e in enumerate(epochs))
+
+
 MEASURES = st.builds(
     Measures,
     parameters=st.none() | st.integers(0, 10**12),
     test_loss=st.none() | ANY_FLOAT,
     weights_l2=st.none() | ANY_FLOAT,
-    energy_j=st.none() | ANY_FLOAT,
+    energy_j=st.none() | st.floats(0, 1e9),
     throttled=st.none() | st.booleans(),
 )
 TEXTS = st.text(st.characters(codec="utf-8"))
@@ -74,7 +81,7 @@ def record(*epochs: EpochRecord, **more: Any) -> TrialRecord:
 
 
 @given(
-    st.lists(EPOCHS, max_size=3).map(tuple),
+    st.lists(EPOCHS, max_size=3).map(in_order),
     MEASURES,
     st.sampled_from(STATUSES),
     st.none() | TEXTS,

@@ -7,7 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.report import escape
-from bench.report.escape import latex, markdown, plain
+from bench.report.escape import latex, markdown, plain, visible
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("runs/quick", "runs/quick"),
+        ("caf\udce9", r"caf\udce9"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("a\nb\rc\u2028d", r"a\nb\rc\u2028d"),
+        ("abc\u202egpj", r"abc\u202egpj"),
+        ("é 漢 – ²", "é 漢 – ²"),
+    ],
+)
+def test_what_could_steer_a_terminal_is_written_out(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@given(st.text())
+def test_nothing_visible_steers(text: str) -> None:
+    assert all(unicodedata.category(c)[0] not in "C" for c in visible(text))
+    assert visible(text).encode().decode() == visible(text)
 
 
 @pytest.mark.parametrize(

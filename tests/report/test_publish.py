@@ -1,8 +1,11 @@
 """What is published can be read as a run, and is made from its records alone."""
 
+import json
 import re
 import shutil
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pandas.testing import assert_frame_equal
@@ -131,3 +134,80 @@ def test_a_remark_stands_at_the_top_and_stays_when_the_run_is_published_again(
 def test_charts_and_page_are_published_too(folder: Path) -> None:
     assert "<title>tiny" in (folder / "index.html").read_text()
     assert {path.suffix for path in (folder / "charts").iterdir()} == {".svg", ".png"}
+
+
+SECRETS = (
+    "annabel@gpu-box-7.corp.example",
+    "fe80::1ff:fe23:4567:890a",
+    "d8bc3e8b-f92e-4c29-b7be-1e42ab27044b",
+)
+
+
+def told_by(secret: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What run.json and a record hold where each field of a machine's says ``secret``."""
+    machine = {
+        "os": {"name": secret, "kernel": secret, "architecture": secret, "boot": secret},
+        "python": {"version": secret},
+        "cpu": {"model": secret, "governor": secret},
+        "container": secret,
+        "gpus": [{"name": secret, "uuid": secret, "pci_bus_id": secret}],
+        "driver": {"version": secret},
+        "gpu_error": f"no device at {secret}",
+        "packages": {"tensorflow": secret, secret: "1.0"},
+        "source": {"commit": secret, "dirty": True},
+        "variables": {"LD_PRELOAD": secret, "XLA_FLAGS": f"--xla_dump_to={secret}", secret: "1"},
+        "library_path": [secret],
+        secret: secret,
+    }
+    call = {
+        "command": ["bench", "run", secret, f"--out={secret}", "--address", secret],
+        "environment": {"driver": machine, secret: machine},
+        "warnings": [secret],
+        "left_out": [{"node": secret, "devices": [secret], "reason": f"{secret} is busy"}],
+    }
+    record = {
+        "error": f"NotFoundError: {secret}: no such file",
+        "log_tail": f"Traceback: {secret}",
+        "node": secret,
+        "devices": [f"{secret}/worker:0/CPU:0", f"GPU-{secret}"],
+        "warnings": [f"the cache {secret} is not kept"],
+        "left_out": call["left_out"],
+        "resolved": {"policy": "float32", "variables": {"LD_PRELOAD": secret}, "order": secret},
+        "status": "failed",
+    }
+    return call, record
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_byte_of_what_is_published_holds_what_is_private(
+    run: Path, tmp_path: Path, secret: str
+) -> None:
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    call, record = told_by(secret)
+    info = json.loads((run / "run.json").read_text())
+    info["invocations"] = [one | call for one in info["invocations"]]
+    (run / "run.json").write_text(json.dumps(info))
+    for path in sorted((run / "trials").iterdir())[:2]:
+        path.write_text(json.dumps(json.loads(path.read_text()) | record))
+    folder = publish(run, "tiny", tmp_path / "published")
+    for path in folder.parent.rglob("*"):
+        assert secret not in path.name
+        if path.is_file():
+            content = path.read_bytes()
+            assert secret.encode() not in content, path
+            assert secret.encode() not in texts_of_png(content), path
+
+
+def texts_of_png(content: bytes) -> bytes:
+    """What chunks of texts hold, uncompressed; nothing of what is no PNG."""
+    if not content.startswith(b"\x89PNG"):
+        return b""
+    texts, at = b"", 8
+    while at < len(content):
+        size, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
+        data = content[at + 8 : at + 8 + size]
+        if kind == b"zTXt":
+            texts += zlib.decompress(data.partition(b"\0")[2][1:])
+        texts += data if kind in (b"tEXt", b"iTXt", b"eXIf") else b""
+        at += size + 12
+    return texts

@@ -38,6 +38,7 @@ def test_threads_precision_and_determinism_are_set_and_told() -> None:
     assert devices == ["CPU:0"]
 
 
+@pytest.mark.slow
 def test_a_keras_json_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3}
     (tmp_path / "keras.json").write_text(json.dumps(own))

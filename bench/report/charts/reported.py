@@ -17,6 +17,7 @@ from bench.analysis.raw import ALL_EPOCH_FIELDS, collector_paused
 from bench.analysis.read import read_raw
 from bench.analysis.summary import Summary
 from bench.records.store import RunFolder
+from bench.report.escape import visible
 from bench.spec.expand import Pair
 from bench.spec.inert import OBSERVING
 from bench.spec.variant import Variant
@@ -107,7 +108,7 @@ def read_run(path: Path, name: str | None = None) -> ReportedRun:
     attempts = with_sessions(trials_frame(raw), info.invocations)
     is_last = ~attempts["trial_id"].duplicated(keep="last")
     return ReportedRun(
-        name=name or path.resolve().name,
+        name=visible(name or path.resolve().name),
         summary=summary_of(folder, raw, attempts),
         attempts=attempts,
         trials=attempts[is_last],
