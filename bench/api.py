@@ -44,6 +44,7 @@ def run(
     executor: "ExecutorName | Executor" = "ray",
     address: str | None = None,
     device: Literal["auto", "cpu", "gpu"] = "auto",
+    network: str | None = None,
     retries: int = 1,
     prune_oom: bool = False,
     observer: "Observer | None" = None,
@@ -51,7 +52,9 @@ def run(
 ) -> RunResult:
     """Run a suite into the folder ``out`` and return where it is and how it went.
 
-    With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. Tables of
+    With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. ``network``
+    (ADDRESS/PREFIX; BENCH_NETWORK where it is None) is where a trial's workers on several nodes
+    reach each other: docs/security.md says what is open there. Tables of
     what was recorded are written however the run ends; a new run that ends before it has a record
     leaves no folder. Raises UsageError (a SuiteError or a ResourceError among them) where the run
     cannot start, DataError; KeyboardInterrupt passes through once everything finished is on disk.
@@ -66,7 +69,7 @@ def run(
         raise UsageError("resuming needs the run folder: give it by --out")
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
     if isinstance(executor, str):
-        runner = make_executor(executor, address, device, modules_beside(suite))
+        runner = make_executor(executor, address, device, modules_beside(suite), network)
     else:
         runner = executor
     folder = open_folder(user_path(out or new_path(suite)), suite, resume=resume)

@@ -36,6 +36,14 @@ def run(
     executor: Annotated[
         Literal["ray", "inprocess", "simulated"], typer.Option(help="What runs the trials.")
     ] = "ray",
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            metavar="ADDRESS/PREFIX",
+            help="Where workers on several nodes reach each other (else BENCH_NETWORK).",
+        ),
+    ] = None,
     blocks: Blocks = None,
     retries: Annotated[int, typer.Option(min=0, help="Further tries for a lost worker.")] = 1,
     prune_oom: Annotated[
@@ -62,7 +70,7 @@ def run(
         if cluster:
             if address or executor != "ray":
                 raise UsageError("--cluster starts a Ray of its own: leave --address, --executor")
-            there = _words(changes, only, blocks, device, retries, prune_oom)
+            there = _words(changes, only, blocks, device, network, retries, prune_oom)
             modules = modules_beside(asked)
             result = run_on_cluster(cluster, suite, path, there, resume=resume, modules=modules)
         else:
@@ -75,6 +83,7 @@ def run(
                     executor=executor,
                     address=address,
                     device=device,
+                    network=network,
                     retries=retries,
                     prune_oom=prune_oom,
                     observer=observer,
@@ -91,15 +100,19 @@ def _words(
     only: list[str] | None,
     blocks: int | None,
     device: str,
+    network: str | None,
     retries: int,
     prune_oom: bool,
 ) -> list[str]:
     """The options as the head of a cluster is given them."""
+    from bench.execution.peer_network import named_network
+
     return [
         *(f"--set={change}" for change in changes or []),
         *(f"--only={variant}" for variant in only or []),
         *([] if blocks is None else [f"--blocks={blocks}"]),
         *(f"--device={device}", f"--retries={retries}"),
+        *([f"--network={named}"] if (named := named_network(network)) else []),
         *(["--prune-oom"] if prune_oom else []),
     ]
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.gpu_support import INSTALL_CUDA, node_gpu_fault
-from bench.execution.ray_storage import logs_folder
+from bench.execution.ray_storage import base_folder
 
 State = Literal["ok", "missing", "broken"]
 _Facts = Mapping[str, Any]
@@ -134,7 +134,8 @@ def ray_check(reply: _Facts, address: str | None) -> Check:
     if reply["error"]:
         reason, _, remedy = reply["error"].rpartition(": ")
         if not reply.get("expected"):
-            reason, remedy = reply["error"], f"{_INSTALL}; see the logs in {logs_folder()}"
+            logs = base_folder() / "ray-*/ray/session_latest/logs"
+            reason, remedy = reply["error"], f"{_INSTALL}; see the newest of {logs}"
         return Check("Ray", "broken", f"{where} failed: {reason}", remedy)
     nodes: dict[str, _Facts] = reply["nodes"]
     cores = sum(node["cpu"]["usable_cores"] for node in nodes.values())

@@ -65,6 +65,8 @@ class Allotment:
     """How long a GPU may take to become free."""
     modules: tuple[Path, ...] = ()
     """Of workloads, beside the suite's file."""
+    network: str | None = None
+    """Where workers on other nodes may reach this one; None where none may."""
 
 
 @dataclass(frozen=True)

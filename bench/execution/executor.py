@@ -116,7 +116,19 @@ class NotWarmedUp:
     """Of the first of them."""
 
 
-Event = Started | EpochEnded | Waiting | Expected | WarmingUp | NotWarmedUp | LeftOut | Warned
+@dataclass(frozen=True)
+class Opened:
+    """Trials with several workers open TensorFlow's server, which asks for no password."""
+
+    network: str | None = None
+    """None where the workers of each trial stand on one machine, whose users reach them."""
+    addresses: tuple[str, ...] = ()
+    """In the network, of each node: what comes from anywhere else is dropped."""
+
+
+Event = (
+    Started | EpochEnded | Waiting | Expected | WarmingUp | NotWarmedUp | LeftOut | Warned | Opened
+)
 """``LeftOut``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 

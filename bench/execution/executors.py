@@ -14,22 +14,26 @@ def make_executor(
     address: str | None = None,
     device: Literal["auto", "cpu", "gpu"] = "auto",
     modules: Sequence[Path] = (),
+    network: str | None = None,
 ) -> Executor:
     """The executor called ``name``: ray, inprocess or simulated.
 
     ``modules`` are files and packages beside the suite's file that workers import.
-    UsageError for another, and for an address or a device that it cannot act on.
+    UsageError for another, and for an address, a device or a network that it cannot act on.
     """
     if name == "ray":
         if _has_ray():
             from bench.execution.ray_executor import RayExecutor
 
-            return RayExecutor(address, device, modules)
+            return RayExecutor(address, device, modules, network)
         from bench.execution.ray_process import RayProcess
 
-        return RayProcess(address, device, modules)
-    if name in ("inprocess", "simulated") and (address is not None or device != "auto"):
-        raise UsageError(f"--address and --device are for the executor ray, not for {name}")
+        return RayProcess(address, device, modules, network)
+    for_ray = address is not None or device != "auto" or network is not None
+    if name in ("inprocess", "simulated") and for_ray:
+        raise UsageError(
+            f"--address, --device and --network are for the executor ray, not for {name}"
+        )
     if name == "inprocess":
         from bench.execution.inprocess import InProcessExecutor
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError, ResourceError, UsageError
+from bench.execution.ray_files import make_token
 from bench.files.reading import KiB, read_file
 from bench.files.yaml import parse_yaml
 from bench.records.disk import disk_errors, temporary_folder
@@ -68,7 +69,7 @@ def launch(
     there = f"{HOME}/runs/{name}"
     sent = f"suites/{remote_name(file)}.toml"
     words = [sent if file.is_file() else suite, *options]
-    _ray(["get-auth-token", "--generate"], "no token could be made", silent=True, timeout_s=_STEP_S)
+    make_token()
     _ray(["up", "-y", "--disable-usage-stats", str(config)], "it did not start")
     _ray(
         ["exec", str(config), f"mkdir -p {HOME}/runs {HOME}/suites; rm -f {there}.code"],

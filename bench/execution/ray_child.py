@@ -47,7 +47,7 @@ def _serve(connection: Connection) -> None:
     from bench.execution.ray_executor import RayExecutor
 
     setup: Setup = connection.recv()
-    with RayExecutor(setup.address, setup.device, setup.modules) as executor:
+    with RayExecutor(setup.address, setup.device, setup.modules, setup.network) as executor:
         try:
             found = executor.lanes, executor.uses_gpus, executor.gpus, executor.environment()
             connection.send(Ready(*found))

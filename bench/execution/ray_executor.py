@@ -33,7 +33,7 @@ from bench.execution.cluster import Cluster
 from bench.execution.connect import connection
 from bench.execution.device_fitness import Allotment, SeenGpu, hidden_by
 from bench.execution.device_kind import Device
-from bench.execution.executor import Limits, OnEvent, Warned
+from bench.execution.executor import Limits, OnEvent, Opened, Warned
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
 from bench.execution.inherited import (
@@ -47,6 +47,7 @@ from bench.execution.load import load_warning
 from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, on_each_node
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
+from bench.execution.peer_network import named_network, open_between
 from bench.execution.quarantine import Quarantine, look_at_nodes
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
@@ -71,16 +72,21 @@ class RayExecutor:
     """An executor on the cluster at ``address``, or on this machine where that is None.
 
     ``modules`` are the files and packages beside the suite's file that trials import: a cluster is
-    sent them.
+    sent them. ``network`` is where workers on several nodes reach each other, BENCH_NETWORK where
+    it is None.
     """
 
     name = "ray"
 
     def __init__(
-        self, address: str | None = None, device: Device = "auto", modules: Sequence[Path] = ()
+        self,
+        address: str | None = None,
+        device: Device = "auto",
+        modules: Sequence[Path] = (),
+        network: str | None = None,
     ) -> None:
         self._address, self._device = address, device
-        self._modules = tuple(modules)
+        self._modules, self._network = tuple(modules), named_network(network)
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
         self._hidden: LeftOut | None = None
         self._load: str | None = None
@@ -191,11 +197,17 @@ class RayExecutor:
 
         Before anything starts, DatasetError where real data cannot be had, ResourceError where
         a node lacks the module of a workload, has GPUs that cannot train, or has variables or
-        fewer cores than trials can do with.
+        fewer cores than trials can do with, or workers are to stand on several nodes and no network
+        is named for them.
         """
         attempts: dict[str, int] = {}
-        baselines = self._quarantine.baselines
-        allotment = Allotment(0, self._logical, baselines, _free_timeout_s(limits), self._modules)
+        allotment = Allotment(
+            logical=self._logical,
+            baselines_bytes=self._quarantine.baselines,
+            free_timeout_s=_free_timeout_s(limits),
+            modules=self._modules,
+            network=self._network,
+        )
 
         def open_lane(block: Block, reservation: Reservation) -> Lane:
             data_of, board = self._shelf.reference, self._board
@@ -207,6 +219,7 @@ class RayExecutor:
         for warning in [*filter(None, [self._load]), *self._quarantine.warnings]:
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
+        self._tell_what_is_open(blocks, on_event)
         check_on_nodes(fleet.trials, on_each_node, self._modules)
         check_inherited(blocks, self._cluster, ask_nodes(self._nodes_left(), inherited_by_workers))
         if self._cluster.has_gpus:
@@ -227,6 +240,13 @@ class RayExecutor:
             if not head_lost:
                 with contextlib.suppress(ConnectionError):
                     while_head_answers(self.head, fleet.close)
+
+    def _tell_what_is_open(self, blocks: Sequence[Block], on_event: OnEvent) -> None:
+        """Where trials have several workers; ResourceError where these may not be opened."""
+        if any(self._cluster.shape_of(block).bundles > 1 for block in blocks):
+            on_event(open_between(self._nodes_left(), self._network, ask_nodes))
+        elif any(trial.variant.workers > 1 for block in blocks for trial in block.trials):
+            on_event(Opened())
 
     def _to_the_end(self, fleet: Fleet, limits: Limits, on_event: OnEvent) -> Iterator[TrialRecord]:
         """Until nothing is left; ClusterLostError, after the records, once the head is gone."""

@@ -20,6 +20,8 @@ class Setup:
     device: Device
     modules: tuple[Path, ...] = ()
     """Files and packages beside the suite's file that trials import."""
+    network: str | None = None
+    """Where workers on several nodes reach each other."""
 
 
 @dataclass(frozen=True)

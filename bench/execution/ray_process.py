@@ -29,6 +29,7 @@ from bench.execution.epoch_file import epoch_lines, with_lines
 from bench.execution.executor import EpochEnded, Event, Limits, OnEvent, Started
 from bench.execution.interrupt import held_back
 from bench.execution.own_python import own_python
+from bench.execution.peer_network import named_network
 from bench.execution.ray_messages import Device, Ended, Ready, Setup, Task
 from bench.execution.reaper import reaper
 from bench.measure.processes import inherited, kill_marked
@@ -53,9 +54,13 @@ class RayProcess:
     name = "ray"
 
     def __init__(
-        self, address: str | None = None, device: Device = "auto", modules: Sequence[Path] = ()
+        self,
+        address: str | None = None,
+        device: Device = "auto",
+        modules: Sequence[Path] = (),
+        network: str | None = None,
     ) -> None:
-        self._setup = Setup(address, device, tuple(modules))
+        self._setup = Setup(address, device, tuple(modules), named_network(network))
         self._lost = self._owed = False
 
     def __enter__(self) -> Self:
@@ -69,7 +74,7 @@ class RayProcess:
                 ready = self._receive(_START_S)
             except _NoAnswerError as gone:
                 raise ResourceError(
-                    f"Ray does not start ({gone}): see its logs in /tmp/ray or RAY_TMPDIR, and "
+                    f"Ray does not start ({gone}): see its logs in ray-* of /tmp or RAY_TMPDIR, and "
                     "end what keeps this machine or the cluster busy"
                 ) from None
             assert isinstance(ready, Ready)

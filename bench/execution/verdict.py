@@ -31,8 +31,6 @@ _SILENT = re.compile(r"stopped sending heartbeats\)?:\s*/job:worker/replica:0/ta
 _LEADER_SILENT = "RPC: /tensorflow.CoordinationService/"
 """What they say where it is worker 0, which is asked who else is alive."""
 
-_PORT_TAKEN = ("address already in use", "could not start grpc server")
-
 
 def together(gang: Gang) -> TrialRecord:
     """The chief's record; its times are the slowest worker's, its memory the largest.
@@ -111,13 +109,6 @@ def same_weights(norms: Sequence[float | None], variant: Variant) -> bool:
     unit = 2.0 ** (-50 if variant.precision == "float64" else -24)
     tolerance = unit * math.sqrt(variant.epochs * variant.steps_per_epoch)
     return len(known) == len(norms) and math.isclose(min(known), max(known), rel_tol=tolerance)
-
-
-def port_was_taken(record: TrialRecord) -> bool:
-    """Whether a gang failed since somebody else had taken the port that a worker had chosen."""
-    said = f"{record.error} {record.log_tail}".lower()
-    several = record.trial.variant.workers > 1
-    return several and any(sign in said for sign in _PORT_TAKEN)
 
 
 def furthest_behind(beats: Mapping[int, int], workers: int) -> list[int]:

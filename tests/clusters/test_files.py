@@ -81,6 +81,13 @@ def test_every_ray_asks_for_the_token_and_counts_gpus_as_nvml_does(name: str) ->
                 assert "unset OMP_NUM_THREADS" in before
 
 
+@pytest.mark.parametrize("file", [*(f"{n}.yaml" for n in LAUNCHER), "slurm.sbatch"])
+def test_every_ray_keeps_its_files_where_other_users_cannot_enter(file: str) -> None:
+    text = (CLUSTERS / file).read_text()
+    starts = 1 if file in ("local.yaml", "slurm.sbatch") else 2
+    assert text.count('--temp-dir="$(mktemp -d /tmp/ray-XXXXXX)/r"') == starts
+
+
 @pytest.mark.parametrize("file", [*(f"{n}.yaml" for n in (*LAUNCHER, "kuberay")), "slurm.sbatch"])
 def test_a_silent_node_is_lost_within_the_time_that_the_readme_names(file: str) -> None:
     checks = health_checks(file)

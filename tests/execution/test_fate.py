@@ -26,7 +26,7 @@ def left(ray_executor: RayExecutor, tmp_path: Path) -> MakePlace:
         log = tmp_path / "worker.log"
         log.write_text(words)
         node_id = ray.get_runtime_context().get_node_id()
-        return Place("here", node_id, 4711, (), "127.0.0.1:1", str(log), oom_kills)
+        return Place("here", node_id, 4711, (), "127.0.0.1", None, None, str(log), oom_kills)
 
     return make
 
@@ -116,7 +116,7 @@ def test_a_node_that_is_gone_left_nothing_and_keeps_none_of_the_others_from_tell
     left: MakePlace,
 ) -> None:
     place = left("all is well")
-    gone = Place("there", "ab" * 28, 1, (), "", place.log, None)
+    gone = Place("there", "ab" * 28, 1, (), "", None, None, place.log, None)
     assert set(fetch_remains({0: gone, 1: place, 2: gone})) == {1}
 
 

@@ -167,6 +167,7 @@ def test_modules_go_along_with_the_suite_s_file(
         asked.append(list(words))
         return True
 
+    monkeypatch.setenv("HOME", str(tmp_path))  # where the token is
     monkeypatch.setattr(launcher, "_ray", ray)
     monkeypatch.setattr(launcher, "_bring_back", lambda *_: 0)
     suite, file, package = (tmp_path / name for name in ("mine.toml", "mine.py", "nets"))
