@@ -74,7 +74,7 @@ class RayProcess:
                 ready = self._receive(_START_S)
             except _NoAnswerError as gone:
                 raise ResourceError(
-                    f"Ray does not start ({gone}): see its logs in ray-* of /tmp or RAY_TMPDIR, and "
+                    f"Ray does not start ({gone}): see its logs in ray-* of /tmp or RAY_TMPDIR and "
                     "end what keeps this machine or the cluster busy"
                 ) from None
             assert isinstance(ready, Ready)
