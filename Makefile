@@ -25,7 +25,7 @@ RUN_OPTIONS = $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(ADDRESS),--address 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data bench test test-cluster test-browser test-gpu check report publish reference results gpu-counters perf clean
+.PHONY: help install data bench test test-slow test-cluster test-browser test-gpu check report publish reference results gpu-counters perf clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -47,8 +47,13 @@ data: install
 bench: install ## run SUITE (quick), end with its table; CLUSTER= ADDRESS= OUT= BLOCKS= RESUME= ARGS=
 	$(BIN)/bench run '$(SUITE)' $(RUN_OPTIONS)
 
-test: data ## run the tests; ARGS= goes to pytest
-	$(BIN)/python -m pytest -m 'not perf and not cluster and not browser and not gpu' $(ARGS)
+NOT_HERE := not perf and not cluster and not browser and not gpu
+
+test: data ## run the tests, in ten minutes on two cores; ARGS= goes to pytest
+	$(BIN)/python -m pytest -m '$(NOT_HERE) and not slow' $(ARGS)
+
+test-slow: data ## run the tests that take longer, most of them whole runs
+	$(BIN)/python -m pytest -m '$(NOT_HERE) and slow' $(ARGS)
 
 test-cluster: data cluster-packages ## run the tests on real nodes, as root; REQUIRE=1: skip none
 	@$(if $(REQUIRE),$(BIN)/python -m tests.cluster.missing)

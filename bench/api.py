@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench.errors import DataError, ResourceError, UsageError
 from bench.execution.run_history import RUNS
+from bench.files.user_path import user_path
 from bench.records.record import Status
 from bench.spec.suite import Suite, load_suite
 
@@ -43,6 +44,7 @@ def run(
     executor: "ExecutorName | Executor" = "ray",
     address: str | None = None,
     device: Literal["auto", "cpu", "gpu"] = "auto",
+    network: str | None = None,
     retries: int = 1,
     prune_oom: bool = False,
     observer: "Observer | None" = None,
@@ -50,21 +52,27 @@ def run(
 ) -> RunResult:
     """Run a suite into the folder ``out`` and return where it is and how it went.
 
-    With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. Tables of
+    With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. ``network``
+    (ADDRESS/PREFIX; BENCH_NETWORK where it is None) is where a trial's workers on several nodes
+    reach each other: docs/security.md says what is open there. Tables of
     what was recorded are written however the run ends; a new run that ends before it has a record
     leaves no folder. Raises UsageError (a SuiteError or a ResourceError among them) where the run
     cannot start, DataError; KeyboardInterrupt passes through once everything finished is on disk.
     """
     from bench.analysis.frame import write_tables
     from bench.execution.executors import make_executor
+    from bench.execution.own_folder import modules_beside
     from bench.execution.session import open_folder, run_plan
     from bench.execution.watch import Silent
 
     if resume and out is None:
         raise UsageError("resuming needs the run folder: give it by --out")
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
-    runner = make_executor(executor, address, device) if isinstance(executor, str) else executor
-    folder = open_folder(Path(out or new_path(suite)), suite, resume=resume)
+    if isinstance(executor, str):
+        runner = make_executor(executor, address, device, modules_beside(suite), network)
+    else:
+        runner = executor
+    folder = open_folder(user_path(out or new_path(suite)), suite, resume=resume)
     with folder.locked():
         try:
             outcome = run_plan(
@@ -93,10 +101,12 @@ def run_on_cluster(
     options: Sequence[str] = (),
     *,
     resume: bool = False,
+    modules: Sequence[Path] = (),
 ) -> RunResult:
     """Start the cluster of a launcher's file, run a suite there, bring its folder to ``out``.
 
-    ``suite`` is a shipped name or a file, ``options`` are further ones of ``bench run``. Raises
+    ``suite`` is a shipped name or a file, ``options`` are further ones of ``bench run``,
+    ``modules`` files and packages beside the suite's file that its workloads are in. Raises
     UsageError where the cluster cannot be had, DataError where nothing comes back. The cluster
     is left running.
     """
@@ -105,12 +115,13 @@ def run_on_cluster(
 
     if out is None:
         raise UsageError("resuming needs the run folder: give it by --out")
+    out = user_path(out)
     if resume:
         RunFolder.open(out)
         options = [*options, "--resume"]
     elif out.exists():
         raise ResourceError(f"{out}: already exists: choose another --out")
-    code = launch(cluster, suite, out, options)
+    code = launch(cluster, suite, out, options, modules)
     statuses = {record.trial.trial_id: record.status for record in RunFolder.open(out).records()}
     return RunResult(out, statuses, succeeded=code == 0)
 

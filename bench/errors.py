@@ -5,6 +5,7 @@
     │   ├── SuiteError    2    a suite file: missing, malformed, impossible
     │   └── ResourceError 2    GPUs, an address or a folder that cannot be had
     ├── ClusterLostError  5    the Ray cluster that a run was on is gone
+    ├── HelperError       5    a process that bench started died or did not answer
     └── DataError         5    data that is missing, damaged or unreadable
         ├── DatasetError  5    a data set
         ├── RunFolderError 5   a run folder
@@ -37,6 +38,12 @@ class ResourceError(UsageError):
 
 class ClusterLostError(BenchError):
     """The Ray cluster that a run was on is gone in mid-run."""
+
+    exit_code = 5
+
+
+class HelperError(BenchError):
+    """A process that this one started for a part of its work died or did not answer in time."""
 
     exit_code = 5
 

@@ -14,34 +14,39 @@ from dataclasses import dataclass
 from typing import Any
 
 _STEPS = ("steps_per_epoch", "whole_epoch_steps", "window_steps", "examples_left_out")
-_BATCH = ("per_replica_batch_size", *_STEPS)
+_BATCH = ("per_replica_batch_size", "norm_values", *_STEPS)
+_NETWORK = ("norm_layers", "norm_values", "norm_groups", "has_convolutions")
+_THREADS = ("*_op_threads", "variables.*_NUM_*THREADS", "allotted.cores")
 _DEVICES = (
-    *("node", "devices", "per_replica_batch_size", "norm_synchronized", "*_op_threads"),
-    *("tensorflow_strategy", "reduction", "nccl_transport", "variables.OMP_NUM_THREADS"),
-    "allotted.*",
+    *("norm_values", "node", "devices", "per_replica_batch_size", "norm_synchronized"),
+    *("tensorflow_strategy", "reduction", "nccl_transport", "allotted.*"),
+    *_THREADS,
 )
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
-    "workload": ("norm_layers", "workload_source", "has_convolutions"),
-    "hidden": ("norm_layers", "has_convolutions"),
-    "depth": ("norm_layers", "has_convolutions"),
-    "filters": ("norm_layers", "has_convolutions"),
+    "workload": (*_NETWORK, "workload_source"),
+    "hidden": _NETWORK,
+    "depth": _NETWORK,
+    "filters": _NETWORK,
+    "dataset": _NETWORK,
+    "shape": _NETWORK,
     "pipeline": ("order",),
     "examples": ("order", *_STEPS),
     "max_steps": _STEPS,
     "augment": ("augmented",),
     "norm": ("norm_*", "batch_norm"),
     "batch_norm": ("batch_norm",),
-    "synchronized": ("norm_synchronized",),
+    "synchronized": ("norm_synchronized", "norm_values"),
     "optimizer": ("optimizer_config.*",),
     "learning_rate": ("optimizer_config.learning_rate",),
     "non_finite": ("skips_non_finite",),
     "precision": ("policy", "tf32", "loss_scaling", "skips_non_finite"),
     "jit": ("xla", "jit", "compiled"),
     "deterministic": ("deterministic",),
+    "threads": _THREADS,
     "strategy": _DEVICES,
     "placement": _DEVICES,
-    "communication": ("reduction", "norm_synchronized", "nccl_transport"),
+    "communication": ("reduction", "norm_synchronized", "norm_values", "nccl_transport"),
     "all_reduce": ("reduction", "nccl_transport"),
     "workers": _DEVICES,
     "replicas": _DEVICES,

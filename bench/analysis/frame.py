@@ -19,7 +19,8 @@ from bench.analysis.csv_text import as_csv
 from bench.analysis.raw import ALL_EPOCH_FIELDS, RawRun
 from bench.analysis.read import read_raw
 from bench.analysis.steady import verdicts
-from bench.records.store import RunFolder, aside
+from bench.records.disk import aside
+from bench.records.store import RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,8 +58,8 @@ def write_tables(folder: RunFolder) -> list[Path]:
     for name, frame in (("trials", trials_frame(raw)), ("epochs", epochs_frame(raw))):
         for suffix, content in (("csv", as_csv(frame)), ("parquet", _as_parquet(frame))):
             path = folder.table(name, suffix)
-            with aside(path) as temporary:
-                temporary.write_bytes(content)
+            with aside(folder.files, path.name) as file:
+                file.write(content)
             paths.append(path)
     return paths
 

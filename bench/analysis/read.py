@@ -3,9 +3,9 @@
 Usage:
     raw = read_raw(RunFolder.open(run), all_attempts=False)
 
-A small run's are read from their files each time. Those of a large run are read once and kept
-beside them (``kept``), since to open and parse 100,000 files takes longer than all that is made
-of them.
+A small run's are read from their files each time. What is read of a large run's is kept in the
+user's cache (``kept``), since to open and parse 100,000 files takes longer than all that is made of
+them.
 """
 
 from collections.abc import Sequence
@@ -39,10 +39,10 @@ def read_raw(
     marks = folder.marks()
     if len(marks) < LARGE:
         return read_records(folder, all_attempts=all_attempts, epoch_fields=epoch_fields)
-    whole = load(folder.kept, marks)
+    whole = load(folder.path, marks)
     if whole is None:
         whole = read_records(folder, all_attempts=True, epoch_fields=ALL_EPOCH_FIELDS)
-        keep(folder.kept, marks, whole)
+        keep(folder.path, marks, whole)
     return whole if all_attempts else last_attempts(whole)
 
 

@@ -23,6 +23,7 @@ from bench.analysis.estimates import estimates
 from bench.analysis.frame import trials_frame
 from bench.analysis.matched import examples_used, settled
 from bench.analysis.measured import MEASURED_COLUMNS, NOTHING, Measured, measured, with_steps
+from bench.analysis.norms import NormRemark, norm_remarks
 from bench.analysis.paired import Estimate, rate
 from bench.analysis.raw import RawRun, collector_paused
 from bench.analysis.read import read_raw
@@ -96,6 +97,8 @@ class VariantSummary:
     """Its precision, where a device has no units of its own for that."""
     slow_jit: SlowJit | None
     """What XLA compiled, where that is slow on its device."""
+    norms: NormRemark | None
+    """What is to be said of its norms, if anything."""
     measured: Measured
     """Sizes, clipping, cold start, a target reached."""
 
@@ -135,7 +138,7 @@ _NEEDED = (
     *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
     "cpu_taken_share",
     *("epoch_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
-    *("workload", "jit"),
+    *("workload", "jit", "norm"),
     *("workers", "replicas", "global_batch_size", "communication", "max_steps", "steady"),
 )
 
@@ -193,6 +196,7 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
             scaled,
             slow_precisions(done, raw.settings, info.invocations),
             slow_jits(done, raw.settings),
+            norm_remarks(done, raw.settings),
         ),
         wall=wall_time(attempts, info.invocations),
     )
@@ -216,6 +220,7 @@ def _variants(
     scaled: dict[str, Scaling],
     slow: dict[str, SlowPrecision],
     slow_jit: dict[str, SlowJit],
+    norms: dict[str, NormRemark],
 ) -> tuple[VariantSummary, ...]:
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **by_variant(firsts["label"])}
@@ -258,6 +263,7 @@ def _variants(
             capped_steps=capped.get(variant_id),
             slow_precision=slow.get(variant_id),
             slow_jit=slow_jit.get(variant_id),
+            norms=norms.get(variant_id),
             measured=others.get(variant_id, NOTHING),
         )
         for variant_id, label in labels.items()

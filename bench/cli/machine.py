@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import Json
+from bench.cli.options import Json, expanded
 from bench.cli.say import say
 
 
@@ -25,7 +25,9 @@ def doctor(
 
 
 def fetch_data(
-    folder: Annotated[Path | None, typer.Option("--folder", help="Put it here.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Put it here.", callback=expanded)
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Get it anew.")] = False,
 ) -> None:
     """Find Fashion-MNIST, or fetch it; print where it is."""
@@ -36,7 +38,9 @@ def fetch_data(
 
 
 def verify_data(
-    folder: Annotated[Path | None, typer.Option("--folder", help="Look here alone.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Look here alone.", callback=expanded)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check every copy of Fashion-MNIST that can be found, by its checksums."""

@@ -1,7 +1,7 @@
 """Arguments and options that several commands share, and the suite that they ask for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,11 +12,27 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from bench.spec.suite import Suite
 
+
+def expanded(given: Any) -> Any:
+    """What Typer read of paths or of a suite's name, with home folders in the place of tildes.
+
+    A shell leaves the tilde of ``--out=~/mine``.
+    """
+    from bench.files.user_path import user_path
+
+    if isinstance(given, list | tuple):
+        return [expanded(one) for one in given]
+    if isinstance(given, str):
+        return str(user_path(given)) if given.startswith("~") else given
+    return given and user_path(given)
+
+
 SuiteName = Annotated[
     str,
     typer.Argument(
         metavar="SUITE",
         help="A shipped suite, or a file.",
+        callback=expanded,
         autocompletion=completion.suite_names,
     ),
 ]
@@ -41,7 +57,12 @@ Only = Annotated[
 Blocks = Annotated[int | None, typer.Option("--blocks", help="Repeats of every comparison.")]
 RunPath = Annotated[
     Path,
-    typer.Argument(metavar="RUN", help="A run folder.", autocompletion=completion.run_folders),
+    typer.Argument(
+        metavar="RUN",
+        help="A run folder.",
+        autocompletion=completion.run_folders,
+        callback=expanded,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
 Device = Annotated[

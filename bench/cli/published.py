@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import RunPath, check_run_folder
+from bench.cli.options import RunPath, check_run_folder, expanded
 from bench.cli.say import complain, say
 
-Place = Annotated[Path, typer.Option("--into", help="Where published runs are.")]
+Place = Annotated[Path, typer.Option("--into", help="Where published runs are.", callback=expanded)]
 PUBLISHED = Path("results/published")
 
 
@@ -31,16 +31,19 @@ def publish(
 
 def verify_published(
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FOLDER...]", help="Some alone.")
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER...]", help="Some alone.", callback=expanded),
     ] = None,
     into: Place = PUBLISHED,
 ) -> None:
     """Make published tables anew, and compare them."""
     from bench.errors import UsageError
+    from bench.files.exchange import recover
     from bench.report.index import published, stale_indexes
     from bench.report.number import plural
     from bench.report.verify import differences
 
+    recover(into)
     chosen = folders or published(into)
     if not chosen:
         raise UsageError(f"{into}: no published run: bench publish RUN NAME makes one")

@@ -6,58 +6,74 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.completion import run_folders, trials
-from bench.cli.options import Json, RunPath, check_run_folder
+from bench.cli.options import Json, RunPath, check_run_folder, expanded
 from bench.cli.say import say
 
 if TYPE_CHECKING:
+    from bench.files.folder import Folder
     from bench.records.store import RunInfo
+    from bench.report.charts.drawer import Drawer
+    from bench.report.charts.reported import ReportedRun
 
 
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=run_folders),
+        typer.Argument(
+            metavar="RUN...", help="Run folders.", autocompletion=run_folders, callback=expanded
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write (default: RUN/report).")
+        Path | None,
+        typer.Option("--out", help="Where to write (default: RUN/report).", callback=expanded),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a run's tables, its charts and a page of all."""
     from bench.errors import UsageError
+    from bench.files.folder import Folder
+    from bench.records.store import RunFolder
     from bench.report.charts.drawer import Drawer
     from bench.report.charts.reported import read_run
     from bench.report.escape import visible
-    from bench.report.page.write import write_page
     from bench.report.result_json import report_document
     from bench.report.terminal import show
-    from bench.report.write import write_summary
 
     for path in runs:
         check_run_folder(path)
     names = [path.resolve().name for path in runs]
     if out and len(set(names)) < len(names):
         raise UsageError("two of the runs have the same name: report them apart, or without --out")
-    written, read, summaries = [], [], []
+    written: list[Path] = []
+    read = []
     with Drawer() as drawer:
         for path, name in zip(runs, names, strict=True):
             run = read_run(path, name)
-            folder = path / "report" if out is None else out / name if len(runs) > 1 else out
-            written += write_summary(run.summary, folder)
-            summaries.append(run.summary)
-            if out is None:
-                written += write_page([run], folder, drawer)
-            else:
-                read.append(run)
+            read.append(run)
             if not as_json:
                 show(run.summary)
-        if out is not None:
-            written += write_page(read, out, drawer)
+            if out is None:
+                written += _write([run], RunFolder(path).report_files, drawer)
+        if out:
+            written += _write(read, Folder(out), drawer)
     if as_json:
-        say(report_document(written, summaries))
+        say(report_document(written, [run.summary for run in read]))
     else:  # the page last, where it is seen
         paths = sorted(written, key=lambda p: p.name == "index.html")
         say("\n".join(visible(str(path)) for path in paths))
+
+
+def _write(runs: "list[ReportedRun]", out: "Folder", drawer: "Drawer") -> tuple[Path, ...]:
+    """Write the tables of each run, and the charts and the page of all; the paths written."""
+    from bench.records.disk import files_staged
+    from bench.report.page.write import write_page
+    from bench.report.write import write_summary
+
+    with files_staged(out) as new:
+        for run in runs:
+            write_summary(run.summary, new.files / run.name if len(runs) > 1 else new.files)
+        write_page(runs, new.files, drawer)
+    return new.written
 
 
 def show(

@@ -1,15 +1,14 @@
 """The command that runs a suite."""
 
 import contextlib
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.cli.options import Blocks, Device, Json, Only, Set, SuiteName, asked_suite
-from bench.cli.say import complain, interruption, remedy, say
+from bench.cli.options import Blocks, Device, Json, Only, Set, SuiteName, asked_suite, expanded
+from bench.cli.say import complain, interruption, remedy, say, shell_word
 
 if TYPE_CHECKING:
     from bench.api import RunResult
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 def run(
     suite: SuiteName,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The run folder (default: a new one).")
+        Path | None,
+        typer.Option("--out", help="The run folder (default: a new one).", callback=expanded),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out's run.")] = False,
     address: Annotated[
@@ -26,12 +26,24 @@ def run(
     ] = None,
     cluster: Annotated[
         Path | None,
-        typer.Option("--cluster", help="Start this cluster (clusters/*.yaml), and run there."),
+        typer.Option(
+            "--cluster",
+            help="Start this cluster (clusters/*.yaml), and run there.",
+            callback=expanded,
+        ),
     ] = None,
     device: Device = "auto",
     executor: Annotated[
         Literal["ray", "inprocess", "simulated"], typer.Option(help="What runs the trials.")
     ] = "ray",
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            metavar="ADDRESS/PREFIX",
+            help="Where workers on several nodes reach each other (else BENCH_NETWORK).",
+        ),
+    ] = None,
     blocks: Blocks = None,
     retries: Annotated[int, typer.Option(min=0, help="Further tries for a lost worker.")] = 1,
     prune_oom: Annotated[
@@ -46,6 +58,7 @@ def run(
     from bench.api import new_path, run_on_cluster
     from bench.errors import UsageError
     from bench.execution.device_kind import device_here
+    from bench.execution.own_folder import modules_beside
     from bench.report.listing import lost_lines
     from bench.report.progress import progress
 
@@ -57,8 +70,9 @@ def run(
         if cluster:
             if address or executor != "ray":
                 raise UsageError("--cluster starts a Ray of its own: leave --address, --executor")
-            there = _words(changes, only, blocks, device, retries, prune_oom)
-            result = run_on_cluster(cluster, suite, path, there, resume=resume)
+            there = _words(changes, only, blocks, device, network, retries, prune_oom)
+            modules = modules_beside(asked)
+            result = run_on_cluster(cluster, suite, path, there, resume=resume, modules=modules)
         else:
             # Ray prints what befalls its workers to stdout, which is for results.
             with contextlib.redirect_stdout(sys.stderr), progress() as observer:
@@ -69,6 +83,7 @@ def run(
                     executor=executor,
                     address=address,
                     device=device,
+                    network=network,
                     retries=retries,
                     prune_oom=prune_oom,
                     observer=observer,
@@ -85,15 +100,19 @@ def _words(
     only: list[str] | None,
     blocks: int | None,
     device: str,
+    network: str | None,
     retries: int,
     prune_oom: bool,
 ) -> list[str]:
     """The options as the head of a cluster is given them."""
+    from bench.execution.peer_network import named_network
+
     return [
         *(f"--set={change}" for change in changes or []),
         *(f"--only={variant}" for variant in only or []),
         *([] if blocks is None else [f"--blocks={blocks}"]),
         *(f"--device={device}", f"--retries={retries}"),
+        *([f"--network={named}"] if (named := named_network(network)) else []),
         *(["--prune-oom"] if prune_oom else []),
     ]
 
@@ -110,7 +129,7 @@ def _end(result: "RunResult", as_json: bool) -> None:
         say(run_document(result, summary))
     else:
         show(summary)
-        place = shlex.quote(str(result.path))
+        place = shell_word(result.path)
         say(visible(f"Tables, charts and a page of it: bench report {place}"))
         say(visible(f"Run folder: {result.path}"))
     if not result.succeeded:

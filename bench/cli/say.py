@@ -17,6 +17,12 @@ def resume_command(path: Path | None) -> str:
     return shlex.join(["bench", *words, "--resume"])
 
 
+def shell_word(path: Path) -> str:
+    """``path`` as one word of a command line that no command takes for an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
 def interruption(path: Path | None) -> str:
     """What an interrupted run, whose folder was to be ``path``, has left behind."""
     from bench.errors import RunFolderError

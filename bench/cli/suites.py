@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.completion import suite_names
-from bench.cli.options import Blocks, Json, Only, PlanDevice, Set, SuiteName, asked_suite
+from bench.cli.options import Blocks, Json, Only, PlanDevice, Set, SuiteName, asked_suite, expanded
 from bench.cli.say import say
 from bench.cli.version import trainbench_version
 
@@ -18,6 +18,7 @@ def suites(
             metavar="[SUITE]",
             help="A shipped suite, or a file; none lists the shipped ones.",
             autocompletion=suite_names,
+            callback=expanded,
         ),
     ] = None,
     as_json: Json = False,
@@ -42,7 +43,10 @@ def copy_suite(
         typer.Argument(metavar="NAME", help="A shipped suite.", autocompletion=suite_names),
     ],
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Where to (default: NAME.toml here).")
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="Where to (default: NAME.toml here).", callback=expanded
+        ),
     ] = None,
 ) -> None:
     """Copy a shipped suite to a file, to edit and run it."""
@@ -64,11 +68,13 @@ def plan(
     """Show what a suite would run, and guess the time."""
     from bench.execution.device_kind import device_here
     from bench.execution.estimate import estimator_for
+    from bench.execution.own import check_workloads
     from bench.report.listing import plan_json, plan_text
     from bench.spec.plan import make_plan
 
     asked, planned_for = asked_suite(suite, changes, blocks, only), device_here(device)
     planned = make_plan(asked, planned_for.type)
+    check_workloads(planned.trials, asked)
     estimator = estimator_for(planned_for, {cell.id: cell.variant for cell in planned.cells})
     text = plan_json if as_json else plan_text
     say(text(asked, planned, estimator))

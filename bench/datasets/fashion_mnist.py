@@ -11,7 +11,6 @@ Usage:
         print(content.problem)
 """
 
-import gzip
 import hashlib
 import os
 import stat
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets.arrays import Arrays
+from bench.files.reading import KiB, read_file
 from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES
 
 CLASSES = 10
@@ -72,6 +72,8 @@ TEST_LABELS = IdxFile(
 FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 _MISSING = "is missing"
+_GZIP = zlib.MAX_WBITS | 16
+"""For zlib: a header and a checksum as gzip has them."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,10 @@ def _path_of(file: IdxFile, folder: Path) -> Path:
 
 
 def _read(path: Path, file: IdxFile) -> NDArray[np.uint8]:
-    raw = path.read_bytes()
+    # What cannot be compressed grows a little by gzip.
+    raw = read_file(path, file.size_bytes + 64 * KiB)
     # By content, not by name: browsers decompress on the way and keep the ".gz".
-    data = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+    data = _decompressed(raw, file.size_bytes) if raw.startswith(b"\x1f\x8b") else raw
     if len(data) < file.size_bytes:
         raise ValueError(f"is truncated: {len(data)} of {file.size_bytes} bytes")
     if hashlib.sha256(data).hexdigest() != file.sha256:
@@ -175,12 +178,21 @@ def _read(path: Path, file: IdxFile) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=file.header_bytes).reshape(file.shape)
 
 
+def _decompressed(raw: bytes, size_bytes: int) -> bytes:
+    """The content of a gzip stream, of one that is longer a byte more than ``size_bytes``."""
+    stream = zlib.decompressobj(_GZIP)
+    data = stream.decompress(raw, size_bytes + 1)
+    if len(data) <= size_bytes and not stream.eof:
+        raise EOFError
+    return data
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return _MISSING
     if isinstance(error, EOFError):
         return "is truncated: its gzip stream ends early"
-    if isinstance(error, gzip.BadGzipFile | zlib.error):
+    if isinstance(error, zlib.error):
         return f"is damaged: {error}"
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or error}"

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from bench.datasets.fashion_mnist import FILES, Content, FileCheck, Place, read_folder
 from bench.datasets.places import cache, places
 from bench.errors import DatasetError
+from bench.files.disk_space import NO_SPACE, storage_problem
 
 _MIRROR = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
 """Where ``keras.datasets.fashion_mnist`` downloads from; its own code would need TensorFlow,
@@ -102,8 +103,8 @@ def _into(target: Place, search: _Search, fresh: bool = False) -> Content:
     except Timeout:
         problem, remedy = f"locked by another process for {_LOCK_TIMEOUT_S} s", _REMEDY
     except OSError as error:
-        problem = f"cannot be written: {error.strerror or error}"
-        remedy = f"name a writable folder in BENCH_CACHE_DIR, or {_REMEDY}"
+        problem = f"cannot be written: {storage_problem(target.folder, error)}"
+        remedy = f"or name a writable folder in BENCH_CACHE_DIR, or {_REMEDY}"
     raise _nowhere([*search.problems, f"{target.name} {target.folder} ({problem})"], remedy)
 
 
@@ -119,6 +120,8 @@ def _filled(target: Place, search: _Search) -> Content:
                 content = read_folder(Place(name, source(Path(staging))))
                 problem = content.problem
             except (OSError, HTTPException, subprocess.SubprocessError) as error:
+                if isinstance(error, OSError) and error.errno in NO_SPACE:
+                    raise  # no other source would find more room
                 problem = _one_line(error)
             if not problem:
                 return _published(content, target)
@@ -148,8 +151,9 @@ def _download(staging: Path) -> Path:
     for file in FILES:
         name = f"{file.name}.gz"
         request = urllib.request.urlopen(f"{_MIRROR}/{name}", timeout=_NETWORK_TIMEOUT_S)
-        with request as response, (staging / name).open("wb") as out:
-            shutil.copyfileobj(response, out)
+        with request as response:
+            # Compressed it is smaller; what is cut off here is found to be no such file.
+            (staging / name).write_bytes(response.read(file.size_bytes))
     return staging
 
 

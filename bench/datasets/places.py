@@ -10,10 +10,10 @@ Usage:
 """
 
 import os
-import tempfile
 from pathlib import Path
 
 from bench.datasets.fashion_mnist import Place
+from bench.files.private_folder import cache_root, user_home
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
@@ -35,15 +35,7 @@ def places(folder: Path | None = None) -> tuple[Place, ...]:
 
 def cache() -> Place:
     """The place that this suite fetches to."""
-    own = os.environ.get("BENCH_CACHE_DIR")
-    xdg = os.environ.get("XDG_CACHE_HOME")
-    base = Path(own) if own else (Path(xdg) if xdg else _home() / ".cache") / "trainbench"
-    return Place("the cache", base.expanduser() / "fashion-mnist")
-
-
-def shards() -> Path:
-    """Where files of examples are written that ``tfrecord`` pipelines stream."""
-    return cache().folder.parent / "tfrecord"
+    return Place("the cache", cache_root() / "fashion-mnist")
 
 
 def _explicit(folder: Path | None) -> Place | None:
@@ -55,12 +47,4 @@ def _explicit(folder: Path | None) -> Place | None:
 
 def _keras_home() -> Path:
     named = os.environ.get("KERAS_HOME")
-    return Path(named) if named else _home() / ".keras"
-
-
-def _home() -> Path:
-    """The user's folder; of one without, as in a container, the system's for temporary files."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return Path(tempfile.gettempdir())
+    return Path(named) if named else user_home() / ".keras"

@@ -15,12 +15,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
+from bench.execution.refused_flags import refused_flags
 from bench.measure.host import session_pids
+from bench.records.disk import temporary_file
+from bench.subprocess_end import how_it_ended, last_line, signal_name
 
 Reply = dict[str, Any]
 
@@ -34,11 +36,12 @@ def asking(
     """Start ``python -m module arguments``; gives what waits for its answer.
 
     The answer is the JSON object on its last line. Where it ends without one, the reply holds
-    "error", and "signal" where one ended it; "timed_out" where it did not end.
+    "error", and "signal" where one ended it; "timed_out" where it did not end, "refused_flags"
+    where a variable has flags for XLA that it does not understand.
     """
     deadline = time.monotonic() + timeout_s
     # Files, not pipes: a helper that lives on would keep a pipe from ending.
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+    with temporary_file() as out, temporary_file() as err:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
@@ -52,7 +55,7 @@ def asking(
                 code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 return {"error": f"no answer within {timeout_s:g} s", "timed_out": True}
-            return _parsed(_last_line(out)) or _died(code, _last_line(err))
+            return _parsed(last_line(out)) or _died(code, err)
 
         try:
             yield answer
@@ -69,12 +72,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _last_line(file: IO[str]) -> str:
-    file.seek(0)
-    lines = file.read().strip().splitlines()
-    return lines[-1].strip() if lines else ""
-
-
 def _parsed(line: str) -> Reply | None:
     try:
         found = json.loads(line)
@@ -83,8 +80,10 @@ def _parsed(line: str) -> Reply | None:
     return found if isinstance(found, dict) else None
 
 
-def _died(code: int, said: str) -> Reply:
-    if code < 0:
-        name = signal.Signals(-code).name
-        return {"error": f"its process was ended by {name}", "signal": name}
-    return {"error": f"its process ended with code {code}" + (f": {said}" if said else "")}
+def _died(code: int, stderr: IO[bytes]) -> Reply:
+    stderr.seek(0)
+    if flags := refused_flags(stderr.read().decode(errors="replace")):
+        return {"error": flags, "refused_flags": True}
+    reply: Reply = {"error": f"its process {how_it_ended(code, stderr)}"}
+    name = signal_name(code)
+    return {**reply, "signal": name} if name else reply

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import ResourceError
-from bench.execution.private_folder import private_folder
+from bench.files.private_folder import private_folder
 from bench.measure.gpu import driver, resolve_visible
 
 _FLAG = "--xla_gpu_experimental_autotuner_cache_dir"

@@ -11,7 +11,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import ray
+
 PULSE_S = 5.0
+_ARRIVAL_S = 5.0
 
 
 class News(NamedTuple):
@@ -42,11 +45,16 @@ class Board:
 
 @contextlib.contextmanager
 def posting(board: Any, gang: str, worker: int, pulse: Any) -> Iterator[Callable[[Any], None]]:
-    """A function that posts an epoch; beside it, whenever ``pulse`` has moved, a sign of life."""
+    """A function that posts an epoch; beside it, whenever ``pulse`` has moved, a sign of life.
+
+    At the end, what was posted has arrived, where the board still lives.
+    """
+    last: Any = None
 
     def post(epoch: Any = None) -> None:
+        nonlocal last
         told = epoch and epoch.model_dump_json()
-        board.post.remote(News(gang, worker, pulse.beats, told))
+        last = board.post.remote(News(gang, worker, pulse.beats, told))
 
     over = threading.Event()
 
@@ -64,3 +72,5 @@ def posting(board: Any, gang: str, worker: int, pulse: Any) -> Iterator[Callable
     finally:
         over.set()
         watcher.join()
+        if last is not None:
+            ray.wait([last], timeout=_ARRIVAL_S)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.gpu_support import INSTALL_CUDA, node_gpu_fault
-from bench.execution.ray_storage import logs_folder
+from bench.execution.ray_storage import base_folder
 
 State = Literal["ok", "missing", "broken"]
 _Facts = Mapping[str, Any]
@@ -25,6 +25,9 @@ _LEAST_SHARED_BYTES = 2**30
 _LEAST_DISK_BYTES = 2**30
 _INSTALL = "make install, or pip install trainbench"
 _WRONG = "the device computes wrongly: update its driver, then test it (dcgmi diag, dmesg)"
+_BACKEND = "unset KERAS_BACKEND, or mend ~/.keras"
+_OTHER_BACKENDS = ("jax", "torch", "flax", "openvino")
+"""What Keras imports where a variable or a keras.json names another backend."""
 _SAME_ON_ALL_NODES = ("tensorflow", "keras", "ray", "numpy", "trainbench")
 
 
@@ -52,6 +55,14 @@ def python_checks(facts: _Facts) -> list[Check]:
         if apart or facts["container"]
         else Check("Virtual environment", "missing", "none", "make install makes one in .venv"),
     ]
+
+
+def variables_check(conflict: str | None) -> Check:
+    """Whether a variable or a keras.json contradicts what suites say, as ``conflict`` has it."""
+    if conflict is None:
+        return Check("Variables", "ok", "none that contradicts a suite")
+    found, _, remedy = conflict.rpartition(": ")
+    return Check("Variables", "broken", found, remedy)
 
 
 def machine_checks(facts: _Facts) -> list[Check]:
@@ -84,7 +95,7 @@ def tensorflow_checks(reply: _Facts, facts: _Facts) -> list[Check]:
         own = Check("TensorFlow", "broken", f"{found}, and tensorflow-cpu over it", remedy)
     elif reply["keras_backend"] != "tensorflow":
         found = f"Keras runs on {reply['keras_backend']}, not on TensorFlow"
-        own = Check("TensorFlow", "broken", found, "unset KERAS_BACKEND, or mend ~/.keras")
+        own = Check("TensorFlow", "broken", found, _BACKEND)
     return [own, _xla(reply), _strategies(reply)]
 
 
@@ -123,7 +134,8 @@ def ray_check(reply: _Facts, address: str | None) -> Check:
     if reply["error"]:
         reason, _, remedy = reply["error"].rpartition(": ")
         if not reply.get("expected"):
-            reason, remedy = reply["error"], f"{_INSTALL}; see the logs in {logs_folder()}"
+            logs = base_folder() / "ray-*/ray/session_latest/logs"
+            reason, remedy = reply["error"], f"{_INSTALL}; see the newest of {logs}"
         return Check("Ray", "broken", f"{where} failed: {reason}", remedy)
     nodes: dict[str, _Facts] = reply["nodes"]
     cores = sum(node["cpu"]["usable_cores"] for node in nodes.values())
@@ -166,9 +178,14 @@ def _no_tensorflow(reply: _Facts) -> Check:
     if reply.get("signal") == "SIGILL":
         remedy = "this CPU lacks instructions that its packages need (AVX): use another machine"
         return Check("TensorFlow", "broken", error, remedy)
+    if reply.get("refused_flags"):
+        reason, _, remedy = error.rpartition(": ")
+        return Check("TensorFlow", "broken", reason, remedy)
     if reply.get("timed_out"):
         remedy = "a GPU may hang: see nvidia-smi and dmesg, or try CUDA_VISIBLE_DEVICES=-1"
         return Check("TensorFlow", "broken", error, remedy)
+    if any(f"No module named '{name}'" in error for name in _OTHER_BACKENDS):
+        return Check("TensorFlow", "broken", error, _BACKEND)
     if "No module named 'tensorflow'" in error or "No module named 'keras'" in error:
         return Check("TensorFlow", "missing", "not installed", _INSTALL)
     return Check("TensorFlow", "broken", error, f"install it anew: {_INSTALL}")

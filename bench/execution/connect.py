@@ -35,11 +35,14 @@ _OTHER_VARIABLES = ("CUDA_DEVICE_ORDER", "PYTHONBREAKPOINT")
 
 
 @contextlib.contextmanager
-def connection(address: str | None, gpus: Callable[[], Sequence[str]]) -> Iterator[Kind]:
+def connection(
+    address: str | None, gpus: Callable[[], Sequence[str]], modules: Sequence[Path] = ()
+) -> Iterator[Kind]:
     """Connect this process to Ray for the block, and leave its variables as they were.
 
-    ``gpus`` names those of this machine for a Ray of its own. UsageError (a ResourceError among
-    them) where there is none to be had, or where the caller's cannot run trials.
+    ``gpus`` names those of this machine for a Ray of its own; ``modules`` are sent along to one at
+    ``address``. UsageError (a ResourceError among them) where there is none to be had, or where
+    the caller's cannot run trials.
     """
     if client.ray.is_connected():
         raise UsageError(
@@ -63,7 +66,7 @@ def connection(address: str | None, gpus: Callable[[], Sequence[str]]) -> Iterat
             return
         try:
             with _own_signals():
-                _join(address)
+                _join(address, modules)
             yield "joined"
         finally:
             leave()
@@ -102,11 +105,11 @@ def _bench_finder() -> Callable[[], bool]:
     return finds_bench
 
 
-def _join(address: str) -> None:
+def _join(address: str, modules: Sequence[Path]) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     address = found_at(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    package = {"py_modules": [str(Path(bench.__file__).parent)]}
+    package = {"py_modules": [str(Path(bench.__file__).parent), *map(str, modules)]}
     try:
         ray.init(address=address, runtime_env=package, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.errors import ResourceError
 from bench.execution.visibility import names_on_node
@@ -62,6 +63,10 @@ class Allotment:
     """By UUID."""
     free_timeout_s: float = 60.0
     """How long a GPU may take to become free."""
+    modules: tuple[Path, ...] = ()
+    """Of workloads, beside the suite's file."""
+    network: str | None = None
+    """Where workers on other nodes may reach this one; None where none may."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.execution.private_folder import private_folder
+from bench.files.private_folder import private_folder
 
 
 @contextlib.contextmanager

@@ -24,8 +24,12 @@ from bench.execution.checks import (
     python_checks,
     ray_check,
     tensorflow_checks,
+    variables_check,
 )
 from bench.execution.gpu_checks import cuda_checks, gpu_check, use_checks
+from bench.execution.inherited import inherited_here
+from bench.execution.peer_network import VARIABLE, named_network, own_address
+from bench.execution.port_guard import PortGuard
 from bench.measure.environment import environment
 from bench.measure.gpu import Gpu, cards_on_bus, visible_gpus
 from bench.measure.occupancy import Occupancy, occupancy
@@ -43,9 +47,11 @@ def examine(address: str | None = None, results: Path = RESULTS) -> list[Check]:
     tensorflow, ray = _tried(address, in_turn=bool(facts["gpus"]))
     return [
         *python_checks(facts),
+        variables_check(inherited_here().conflict),
         *machine_checks(facts),
         gpu_check(facts, cards_on_bus()),
         *use_checks(uses),
+        network_check(),
         data_check(verify(), cache_writable=_can_be_written(cache().folder)),
         _disk(results),
         *tensorflow_checks(tensorflow, facts),
@@ -67,6 +73,23 @@ def _tried(address: str | None, in_turn: bool) -> tuple[Reply, Reply]:
         tensorflow = answer()
     with asking(module, *arguments) as ray:
         return tensorflow, ray()
+
+
+def network_check() -> Check:
+    """What the workers of one trial open to whom, and whether this machine can close the rest."""
+    try:
+        PortGuard().close()
+        network = named_network(None)
+        address = own_address(network) if network else None
+    except ResourceError as error:
+        found, _, remedy = str(error).rpartition(": ")
+        return Check("Network", "broken", found, remedy)
+    between = (
+        f"between nodes {address} in {network} is open to a trial's other nodes, without a password"
+        if network
+        else f"none between nodes ({VARIABLE} is not set)"
+    )
+    return Check("Network", "ok", f"workers of one machine use its loopback; {between}")
 
 
 def _uses() -> dict[Gpu, Occupancy]:

@@ -11,6 +11,8 @@ it was running, as interrupted, and then lets the exception through; so it does 
 exception is thrown into it between two records.
 """
 
+import contextlib
+import functools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,6 +21,7 @@ from typing import Any, Protocol, Self
 from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate
+from bench.execution.interrupt import held_back
 from bench.records.record import EpochRecord, LeftOut, TrialRecord
 from bench.spec.expand import Duplicate
 from bench.spec.plan import Block, Trial
@@ -48,6 +51,8 @@ class Started:
 
     trial: Trial
     where: str
+    logs: tuple[str, ...] = ()
+    """Of its workers, on their nodes; what they have finished stands beside them."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,19 @@ class NotWarmedUp:
     """Of the first of them."""
 
 
-Event = Started | EpochEnded | Waiting | Expected | WarmingUp | NotWarmedUp | LeftOut | Warned
+@dataclass(frozen=True)
+class Opened:
+    """Trials with several workers open TensorFlow's server, which asks for no password."""
+
+    network: str | None = None
+    """None where the workers of each trial stand on one machine, whose users reach them."""
+    addresses: tuple[str, ...] = ()
+    """In the network, of each node: what comes from anywhere else is dropped."""
+
+
+Event = (
+    Started | EpochEnded | Waiting | Expected | WarmingUp | NotWarmedUp | LeftOut | Warned | Opened
+)
 """``LeftOut``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 
@@ -144,10 +161,24 @@ class Executor(Protocol):
     def gpus(self) -> tuple[str, ...]:
         """UUIDs of the GPUs that trials may get; empty where no driver names them."""
 
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> Mapping[str, Any]:
         """The environment of each node that trials run on, by the node's name."""
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
         """Run the trials of each block in order on one set of devices; their records."""
+
+
+def drive(records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]) -> None:
+    """Hand each record to ``keep``. An interrupt that comes meanwhile goes to the executor."""
+    advance: Callable[[], TrialRecord] = records.__next__
+    with contextlib.closing(records), contextlib.suppress(StopIteration):
+        while True:
+            record = advance()
+            with held_back() as came:
+                keep(record)
+            if came:
+                advance = functools.partial(records.throw, KeyboardInterrupt())
+            else:
+                advance = records.__next__

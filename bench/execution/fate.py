@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from bench.execution.refused_flags import refused_flags
 from bench.execution.remains import Remains, remains
 from bench.execution.worker import Place
 from bench.records.record import Status
@@ -54,6 +55,8 @@ def fate_of(
         reason = "the kernel ended its process at the memory limit of its group"
         return Fate("out_of_memory", reason)
     tail = left.log_tail or ""
+    if flags := refused_flags(tail):
+        return Fate("failed", _one_line(flags))
     if any(sign in tail for sign in _LOG_SAYS_MEMORY):
         return Fate("out_of_memory", "its process died for want of memory, as its log says")
     aborted = _TENSORFLOW_ABORTS.search(tail) if refusable else None

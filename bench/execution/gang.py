@@ -18,6 +18,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from bench.execution.device_fitness import Allotment, Unfit
+from bench.execution.peer_network import LOOPBACK, no_network
 from bench.execution.reservation import Reservation
 from bench.execution.worker import Place, Worker
 from bench.records.record import TrialRecord
@@ -48,7 +49,10 @@ class Gang:
         """The workers that did not start since their GPUs are not to be used."""
         actor_class: Any = ray.remote(Worker)
         needs = reservation.needs(trial.variant)
-        self._threads = max(1, int(needs["CPU"]))
+        self._threads = reservation.threads_of(trial.variant)
+        self._slots = [
+            reservation.slot_of(trial.variant, index) for index in range(trial.variant.workers)
+        ]
         allotted = dataclasses.replace(allotment, gpus=int(needs.get("GPU", 0)))
         self._actors = [
             actor_class.options(
@@ -61,7 +65,8 @@ class Gang:
             ).remote(allotted)
             for index in range(trial.variant.workers)
         ]
-        self._asked = {actor.place.remote(): i for i, actor in enumerate(self._actors)}
+        has_peers = len(self._actors) > 1
+        self._asked = {actor.place.remote(has_peers): i for i, actor in enumerate(self._actors)}
 
     @property
     def pending(self) -> list[Any]:
@@ -84,13 +89,17 @@ class Gang:
         return bool(self.errors) or any(r.status != "completed" for r in self.records.values())
 
     def train(self, data: Any, board: Any) -> None:
-        """Start training on every worker, each knowing the addresses of all."""
+        """Start training on every worker, each knowing the addresses of all.
+
+        ResourceError where they stand on several machines, and no network is named for them.
+        """
         trial_json = self.trial.model_dump_json()
-        peers = [self.places[index].address for index in range(len(self._actors))]
+        peers = peer_addresses([self.places[index] for index in range(len(self._actors))])
         for index, actor in enumerate(self._actors):
             tf_config = _tf_config(peers, index) if len(peers) > 1 else None
             answer = actor.train.remote(
-                trial_json, [data], self._threads, board, self.key, tf_config
+                *(trial_json, [data], self._threads, board, self.key, tf_config),
+                slot=self._slots[index],
             )
             self._asked[answer] = index
 
@@ -122,6 +131,22 @@ class Gang:
             self.unfit[index] = result
         else:
             self.records[index] = TrialRecord.model_validate_json(result)
+
+
+def peer_addresses(places: Sequence[Place]) -> list[str]:
+    """HOST:PORT of each worker: on the loopback interface where all stand on one machine.
+
+    ResourceError where they do not, and one has no address for the others.
+    """
+    if len({place.host for place in places}) == 1:
+        return [f"{LOOPBACK}:{place.port}" for place in places]
+    if any(place.address is None for place in places):
+        raise no_network()
+    return [f"{_bracketed(str(place.address))}:{place.port}" for place in places]
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _tf_config(peers: Sequence[str], index: int) -> str:

@@ -7,7 +7,7 @@ Usage:
 import socket
 from collections.abc import MutableMapping
 
-from bench.execution.private_folder import private_folder
+from bench.files.private_folder import private_folder
 
 CACHE_BYTES = 4 * 2**30
 """The most that CUDA allows (CUDA C++ Programming Guide, CUDA_CACHE_MAXSIZE)."""

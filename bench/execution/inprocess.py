@@ -19,11 +19,14 @@ from typing import Any, Self
 
 from bench.datasets.load import load_arrays, real_variants
 from bench.errors import ResourceError
+from bench.execution.asking import asking
 from bench.execution.device_kind import device_here
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Warned
 from bench.execution.gpu_cache import set_cache
+from bench.execution.inherited import check_conflicts, check_thread_variables, inherited_here
 from bench.execution.load import load_warning, with_cpu_time
 from bench.execution.prune import not_run
+from bench.execution.worker_variables import worker_variables
 from bench.measure.cpu_time import cpu_time
 from bench.measure.environment import environment, variables
 from bench.measure.gpu import visible_gpus
@@ -43,6 +46,7 @@ class InProcessExecutor:
         self._load: str | None = None
 
     def __enter__(self) -> Self:
+        check_conflicts(inherited_here())
         self._load = load_warning(usable_cores())
         return self
 
@@ -78,9 +82,11 @@ class InProcessExecutor:
     ) -> Generator[TrialRecord, None, None]:
         """Train each trial in turn; time limits cannot be kept without a process of its own.
 
-        DatasetError, before the first, where real data cannot be had.
+        Before the first, DatasetError where real data cannot be had, ResourceError where trials
+        cannot have their threads.
         """
         trials = [trial for block in blocks for trial in block.trials]
+        threads = _threads(trials)
         for variant in real_variants(trial.variant for trial in trials):
             load_arrays(variant)
         gpus = () if os.environ.get("BENCH_LOGICAL_GPUS") == "1" else self.gpus
@@ -90,18 +96,48 @@ class InProcessExecutor:
                 on_event(Warned(not_cached))
         if self._load:
             on_event(Warned(self._load))
-        # What TensorFlow finds as it is imported, by the first of them.
-        given = variables(dict(os.environ))
-        for trial in trials:
-            if reason := limits.needless(trial):
-                yield not_run(trial, reason)
-                continue
-            on_event(Started(trial, "this process"))
-            yield from _attempt(trial, on_event, given, gpus)
+        refused = _refused_flags()
+        with worker_variables(os.environ, threads):
+            # What TensorFlow finds as it is imported, by the first of them.
+            given = variables(dict(os.environ))
+            for trial in trials:
+                if refused:
+                    yield TrialRecord(trial=trial, status="failed", error=refused)
+                elif reason := limits.needless(trial):
+                    yield not_run(trial, reason)
+                else:
+                    on_event(Started(trial, "this process"))
+                    yield from _attempt(trial, on_event, given, gpus, threads)
+
+
+def _refused_flags() -> str | None:
+    """Why TensorFlow would end this process over its flags for XLA, tried in another one."""
+    if not any(os.environ.get(name) for name in ("XLA_FLAGS", "TF_XLA_FLAGS")):
+        return None
+    with asking("bench.training.probe") as answer:
+        reply = answer()
+    return reply["error"] if reply.get("refused_flags") else None
+
+
+def _threads(trials: Sequence[Trial]) -> int:
+    """How many threads all ``trials`` compute with: a process has one number of them."""
+    inherited, cores = inherited_here(), usable_cores()
+    if any(trial.variant.threads is None for trial in trials):
+        check_thread_variables(inherited, cores)
+    counts = {trial.variant.threads or cores for trial in trials}
+    if len(counts) > 1:
+        raise ResourceError(
+            f"trials ask for {sorted(counts)} threads, and one process cannot change theirs: "
+            "use --executor ray, or one value of threads"
+        )
+    threads = max(counts, default=cores)
+    if threads > cores:
+        raise ResourceError(f"threads {threads} is more than the {cores} cores here: lower threads")
+    return threads
 
 
 def _attempt(
-    trial: Trial, on_event: OnEvent, given: dict[str, str], gpus: Sequence[str]
+    trial: Trial, on_event: OnEvent, given: dict[str, str], gpus: Sequence[str], threads: int
 ) -> Iterator[TrialRecord]:
     finished: list[EpochRecord] = []
 
@@ -110,7 +146,7 @@ def _attempt(
         on_event(EpochEnded(trial.trial_id, epoch))
 
     try:
-        record = _train(trial, on_epoch, gpus)
+        record = _train(trial, on_epoch, gpus, threads)
         record = record.model_copy(update={"resolved": {**record.resolved, "variables": given}})
     except KeyboardInterrupt:
         yield TrialRecord(
@@ -121,14 +157,14 @@ def _attempt(
 
 
 def _train(
-    trial: Trial, on_epoch: Callable[[EpochRecord], None], gpus: Sequence[str]
+    trial: Trial, on_epoch: Callable[[EpochRecord], None], gpus: Sequence[str], threads: int
 ) -> TrialRecord:
     from bench.training.trial import train
 
     started_at, started = utc_now(), time.perf_counter()
     load = functools.partial(load_arrays, trial.variant)
-    with cpu_time(usable_cores()) as cpu:
-        record = train(trial, load, usable_cores(), on_epoch, gpus=gpus)
+    with cpu_time(threads) as cpu:
+        record = train(trial, load, threads, on_epoch, gpus=gpus)
     counted = with_cpu_time(record.measures, cpu())
     measures = counted.model_copy(update={"peak_rss_bytes": peak_rss_bytes()})
     return record.model_copy(

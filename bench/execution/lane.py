@@ -13,27 +13,22 @@ from typing import Any
 
 import ray
 
+from bench.errors import ResourceError
 from bench.execution.board import News
 from bench.execution.claim import Claim
 from bench.execution.device_fitness import Allotment, SeenGpu
+from bench.execution.epoch_file import epoch_lines, with_lines
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Waiting
 from bench.execution.fate import fetch_remains
 from bench.execution.gang import GRACE_S, Gang
 from bench.execution.prune import not_run
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import NoData
-from bench.execution.verdict import (
-    ended,
-    furthest_behind,
-    in_trouble,
-    port_was_taken,
-    together,
-)
+from bench.execution.verdict import ended, furthest_behind, in_trouble, together
 from bench.execution.worker import Place
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
-_PORT_TRIES = 3
 _PATIENCE_S = 20.0
 """How long devices may take to come; as far as this run knows, they were free."""
 
@@ -66,7 +61,6 @@ class Lane:
         self._attempts, self._allotment = attempts, allotment
         self.unfit: list[tuple[Place, SeenGpu]] = []
         """Of its GPUs those that are not to be used, as a trial that was to start on them found."""
-        self._port_tries = 0
         self._started = self._news_at = 0.0
         self.epochs: list[EpochRecord] = []
         self._beats: dict[int, int] = {}
@@ -148,13 +142,15 @@ class Lane:
                 self._add_epoch(epoch)
             yield self._end(record)
         elif self._gang.placed and not self._gang.pending:
-            self._on_event(Started(self._gang.trial, self._gang.places[0].node))
+            places = self._gang.places
+            logs = tuple(places[index].log for index in sorted(places))
+            self._on_event(Started(self._gang.trial, places[0].node, logs))
             try:
-                data = self._data_of(self._gang.trial)
+                self._gang.train(self._data_of(self._gang.trial), self._board)
             except NoData as error:
                 yield self._end(self._ended(self._gang, error.status, str(error)))
-            else:
-                self._gang.train(data, self._board)
+            except ResourceError as error:
+                yield self._end(self._ended(self._gang, "failed", str(error)))
 
     def expire(self) -> Iterator[TrialRecord]:
         """End the running trial where its time is over, or where it has stopped moving."""
@@ -199,13 +195,15 @@ class Lane:
         """
         if self._gang is not None and not self._abandoned:
             self._abandoned = True
-            place = self._gang.places.get(0)
+            place, epochs = self._gang.places.get(0), tuple(self.epochs)
+            for other in self._gang.places.values():
+                epochs = with_lines(epochs, epoch_lines(other.log))
             yield TrialRecord(
                 trial=self._gang.trial,
                 status=status,
                 error=reason,
                 node=place.node if place else None,
-                epochs=tuple(self.epochs),
+                epochs=epochs,
                 wall_s=time.perf_counter() - self._started,
             )
 
@@ -248,10 +246,7 @@ class Lane:
         self._attempts[trial.trial_id] = self._attempts.get(trial.trial_id, 0) + 1
         self.epochs, self._beats = [], {}
         self._started = self._news_at = time.perf_counter()
-        self._gang = self._new_gang(trial)
-
-    def _new_gang(self, trial: Trial) -> Gang:
-        return Gang(trial, self.claim.group, self.claim.reservation, self._allotment)
+        self._gang = Gang(trial, self.claim.group, self.claim.reservation, self._allotment)
 
     def _withdraw(self, gang: Gang) -> None:
         """Put back a trial that has not begun, without a record."""
@@ -265,14 +260,7 @@ class Lane:
 
     def _trouble(self, gang: Gang) -> Iterator[TrialRecord]:
         gang.kill()
-        record = in_trouble(gang, self.epochs)
-        if port_was_taken(record) and self._port_tries < _PORT_TRIES:
-            # Somebody took the port between its choice and its use: not the trial's doing.
-            self._port_tries += 1
-            self._beats = {}
-            self._gang = self._new_gang(gang.trial)
-            return
-        yield self._retried(record)
+        yield self._retried(in_trouble(gang, self.epochs))
 
     def _retried(self, record: TrialRecord) -> TrialRecord:
         lost = record.status == "worker_lost"
@@ -288,5 +276,4 @@ class Lane:
         if self._gang is not None:
             self._gang.kill()
             self._gang = None
-        self._port_tries = 0
         return record.model_copy(update={"wall_s": time.perf_counter() - self._started})

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,8 +24,10 @@ from ray._private import worker
 from bench.errors import ResourceError
 from bench.execution.interrupt import unheard
 from bench.execution.leaving import leave
+from bench.execution.loopback import loopback_only
 from bench.execution.onlookers import end_onlookers
-from bench.execution.ray_storage import logs_folder, storage_variables
+from bench.execution.ray_files import make_ray_folder, protect_token
+from bench.execution.ray_storage import base_folder, logs_folder, storage_variables
 from bench.execution.start_limits import check_limits
 from bench.execution.visibility import offered
 from bench.measure.host import kill_descendants
@@ -58,7 +61,7 @@ class _Starter(threading.Thread):
         # "local", since None would join whatever cluster RAY_ADDRESS or a file names.
         # A signal to the whole job would end it first, and its library would then exit this
         # process on the spot, before what is running is on record.
-        with unheard(), offered(self._gpus):
+        with unheard(), offered(self._gpus), loopback_only():
             ray.init(
                 "local",
                 num_cpus=self._cores,
@@ -86,15 +89,22 @@ def local_ray(cores: int, gpus: Sequence[str]) -> Iterator[None]:
     """
     check_limits(cores)
     os.environ.update(storage_variables())
+    protect_token()
+    folder = make_ray_folder(base_folder())
+    os.environ["RAY_TMPDIR"] = str(folder)
     starter = _Starter(cores, gpus)
     starter.start()
+    started = False
     try:
         _wait(starter)
+        started = True
         yield
     finally:
         if starter.returned.is_set():
             leave()
         starter.ended.set()
+        if started:  # else its logs say why
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait(starter: _Starter) -> None:

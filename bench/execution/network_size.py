@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from bench.spec.variant import Variant
 
-_FASHION_MNIST_SHAPE = (28, 28, 1)
 _RESNET50_PLACES = 224 * 224
 _RESNET50_PRODUCTS, _RESNET50_OUTPUTS = 4_087_000_000, 11_100_000
 """Of one example of 224 x 224; both grow with the number of places. K. He et al., CVPR 2016,
@@ -40,7 +39,7 @@ class NetworkSize:
 
 def network_size(variant: Variant) -> NetworkSize:
     """The size of ``variant``'s network; one's own counts as a dense net of its ``hidden``."""
-    height, width, channels = variant.shape if _is_synthetic(variant) else _FASHION_MNIST_SHAPE
+    height, width, channels = variant.example_shape
     if variant.workload == "resnet50":
         return _resnet50(height * width, channels, variant.classes)
     pixels = height * width * channels
@@ -63,10 +62,6 @@ def network_size(variant: Variant) -> NetworkSize:
         largest_output=max(outputs),
         layers=len(outputs) - 1,
     )
-
-
-def _is_synthetic(variant: Variant) -> bool:
-    return variant.dataset == "synthetic"
 
 
 def _resnet50(places: int, channels: int, classes: int) -> NetworkSize:

@@ -1,8 +1,7 @@
 """A port for a worker's peers to find it at.
 
 A port that the system hands out ("any free one") is handed to others as well, for calls that go
-out, between the moment when it is chosen here and the moment when TensorFlow listens on it. The
-ports below that range are taken by nobody who does not mean to.
+out. The ports below that range are taken by nobody who does not mean to.
 """
 
 import random
@@ -16,15 +15,18 @@ _TRIES = 100
 _choose = random.SystemRandom()
 
 
-def free_port() -> int:
-    """A port that nobody listens on now; its taker must still be ready to find it taken."""
+def bind_to_free_port(unbound: socket.socket) -> int:
+    """Bind a socket to all addresses, on a port that nobody listens on; the port's number."""
     ports = range(_ABOVE_RAYS, _first_handed_out())
-    for port in _choose.sample(ports, min(_TRIES, len(ports))):
-        if _is_free(port):
-            return port
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
+    for port in [*_choose.sample(ports, min(_TRIES, len(ports))), 0]:
+        try:
+            unbound.bind(("", port))
+        except OSError:
+            if port == 0:
+                raise
+        else:
+            break
+    return int(unbound.getsockname()[1])
 
 
 def _first_handed_out() -> int:
@@ -32,12 +34,3 @@ def _first_handed_out() -> int:
         return int(_HANDED_OUT.read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return _ABOVE_RAYS
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-    return True

@@ -24,6 +24,8 @@ GPU_START_S = 28.0 + GPU_WARMUP_S
 _STEP_S = 2.0e-4
 _NORM_STEP_S = 2.0e-4
 _FLOPS_PER_S = 2.0e11
+_MEASURED_CORES = 2
+"""Of the machine that the CPU's rates were measured on."""
 _LAUNCH_S = 5.0e-6
 _LAUNCHES = {"none": (6, 25), "step": (10, 8), "epoch": (10, 8)}
 """Kernels of a step for each layer and for each norm, counted on a dense net of three layers."""
@@ -81,7 +83,8 @@ def cpu_rates(variant: Variant) -> Rates:
     # Of a network of one's own only the worst is known.
     own = variant.has_own_workload
     slowdown = None if own else xla_slowdown(variant.workload, variant.jit, "cpu")
-    return Rates(START_S, step_s, _FLOPS_PER_S / (slowdown or 1.0), 0.0, "rates")
+    cores = (variant.threads or _MEASURED_CORES) / _MEASURED_CORES
+    return Rates(START_S, step_s, _FLOPS_PER_S * cores / (slowdown or 1.0), 0.0, "rates")
 
 
 def gpu_rates(name: str, variant: Variant, size: NetworkSize) -> Rates:

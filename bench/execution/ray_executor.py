@@ -15,13 +15,15 @@ then train on the CPU, and their records say so.
 import contextlib
 import functools
 import os
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import ray
 from ray._private.state import available_resources_per_node
-from ray.exceptions import GetTimeoutError
+from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import ClusterLostError, ResourceError
@@ -31,14 +33,21 @@ from bench.execution.cluster import Cluster
 from bench.execution.connect import connection
 from bench.execution.device_fitness import Allotment, SeenGpu, hidden_by
 from bench.execution.device_kind import Device
-from bench.execution.executor import Limits, OnEvent, Warned
+from bench.execution.executor import Limits, OnEvent, Opened, Warned
 from bench.execution.fleet import Fleet
 from bench.execution.gpu_support import check_gpus
+from bench.execution.inherited import (
+    check_conflicts,
+    check_inherited,
+    inherited_by_workers,
+    inherited_here,
+)
 from bench.execution.lane import Lane
 from bench.execution.load import load_warning
-from bench.execution.nodes import Node, alive_nodes, environments, on_each_node
+from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, on_each_node
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
+from bench.execution.peer_network import named_network, open_between
 from bench.execution.quarantine import Quarantine, look_at_nodes
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
@@ -54,43 +63,63 @@ _LEAST_S = 0.05
 _POLL_S = 5.0
 """A look takes time of cores that a trial may be training on; an answer ends the wait at once."""
 _BOARD_S = 60.0
+_LAST_WORDS_S = 2.0
 _GPU_FREE_S = 60.0
 """How long a GPU may take to become free before a trial; the block then goes to others."""
 
 
 class RayExecutor:
-    """An executor on the cluster at ``address``, or on this machine where that is None."""
+    """An executor on the cluster at ``address``, or on this machine where that is None.
+
+    ``modules`` are the files and packages beside the suite's file that trials import: a cluster is
+    sent them. ``network`` is where workers on several nodes reach each other, BENCH_NETWORK where
+    it is None.
+    """
 
     name = "ray"
 
-    def __init__(self, address: str | None = None, device: Device = "auto") -> None:
+    def __init__(
+        self,
+        address: str | None = None,
+        device: Device = "auto",
+        modules: Sequence[Path] = (),
+        network: str | None = None,
+    ) -> None:
         self._address, self._device = address, device
+        self._modules, self._network = tuple(modules), named_network(network)
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
         self._hidden: LeftOut | None = None
         self._load: str | None = None
         self._shelf = Shelf()
         self._board: Any = None
         self._environments: dict[str, Any] = {}
+        self.looked_at = time.monotonic()
+        """When a run last began to look at Ray, by ``time.monotonic``."""
 
     def __enter__(self) -> Self:
+        if self._address is None:
+            check_conflicts(inherited_here())
         with contextlib.ExitStack() as stack:
             # Before Ray starts, which is busy as it does.
             self._load = load_warning(usable_cores()) if self._address is None else None
-            kind = stack.enter_context(connection(self._address, self._local_gpus))
+            kind = stack.enter_context(connection(self._address, self._local_gpus, self._modules))
+            self._local = kind == "local"
             stack.callback(self._forget)
             seen = {} if self._device == "cpu" else look_at_nodes(self._logical)
             self._quarantine = Quarantine(seen)
-            self._head = ray.get_runtime_context().gcs_address
+            self.head: str = ray.get_runtime_context().gcs_address
             if kind == "caller's":  # else they end with this driver
                 stack.callback(self._end_actors)
             self._cluster = self._usable(ray.nodes())
             self._check_fit()
-            if kind != "local":
+            if not self._local:
                 check_versions(environment(), self.environment())
             # On this node, since a board on one that is lost would take the run with it.
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
             board: Any = ray.remote(Board)
-            self._board = board.options(num_cpus=0, scheduling_strategy=here).remote()
+            self._board = board.options(
+                num_cpus=0, scheduling_strategy=here, max_restarts=-1
+            ).remote()
             self._entered = stack.pop_all()
         return self
 
@@ -116,7 +145,7 @@ class RayExecutor:
                 self._board = None
 
         with contextlib.suppress(ConnectionError):
-            while_head_answers(self._head, end)
+            while_head_answers(self.head, end)
 
     def _local_gpus(self) -> list[str]:
         """This machine's GPUs for a Ray of its own, as CUDA_VISIBLE_DEVICES names them."""
@@ -167,11 +196,18 @@ class RayExecutor:
         """Keep the devices busy, the largest blocks first; give records as trials end.
 
         Before anything starts, DatasetError where real data cannot be had, ResourceError where
-        a node lacks the module of a workload or has GPUs that cannot train.
+        a node lacks the module of a workload, has GPUs that cannot train, or has variables or
+        fewer cores than trials can do with, or workers are to stand on several nodes and no network
+        is named for them.
         """
         attempts: dict[str, int] = {}
-        baselines = self._quarantine.baselines
-        allotment = Allotment(0, self._logical, baselines, _free_timeout_s(limits))
+        allotment = Allotment(
+            logical=self._logical,
+            baselines_bytes=self._quarantine.baselines,
+            free_timeout_s=_free_timeout_s(limits),
+            modules=self._modules,
+            network=self._network,
+        )
 
         def open_lane(block: Block, reservation: Reservation) -> Lane:
             data_of, board = self._shelf.reference, self._board
@@ -183,7 +219,9 @@ class RayExecutor:
         for warning in [*filter(None, [self._load]), *self._quarantine.warnings]:
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
-        check_on_nodes(fleet.trials, on_each_node)
+        self._tell_what_is_open(blocks, on_event)
+        check_on_nodes(fleet.trials, on_each_node, self._modules)
+        check_inherited(blocks, self._cluster, ask_nodes(self._nodes_left(), inherited_by_workers))
         if self._cluster.has_gpus:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
         self._shelf.stock(fleet.trials)
@@ -191,7 +229,7 @@ class RayExecutor:
             for record in self._to_the_end(fleet, limits, on_event):
                 yield fleet.marked(record)
         except KeyboardInterrupt:
-            # Nothing is asked of Ray before these are on disk: it may be ending as well.
+            self._hear_once_more(fleet)
             yield from fleet.abandon("interrupted", "the run was interrupted")
             raise
         except ClusterLostError:
@@ -201,7 +239,14 @@ class RayExecutor:
             # Whatever is asked of a Ray without a head may wait for ever.
             if not head_lost:
                 with contextlib.suppress(ConnectionError):
-                    while_head_answers(self._head, fleet.close)
+                    while_head_answers(self.head, fleet.close)
+
+    def _tell_what_is_open(self, blocks: Sequence[Block], on_event: OnEvent) -> None:
+        """Where trials have several workers; ResourceError where these may not be opened."""
+        if any(self._cluster.shape_of(block).bundles > 1 for block in blocks):
+            on_event(open_between(self._nodes_left(), self._network, ask_nodes))
+        elif any(trial.variant.workers > 1 for block in blocks for trial in block.trials):
+            on_event(Opened())
 
     def _to_the_end(self, fleet: Fleet, limits: Limits, on_event: OnEvent) -> Iterator[TrialRecord]:
         """Until nothing is left; ClusterLostError, after the records, once the head is gone."""
@@ -214,22 +259,25 @@ class RayExecutor:
                 if fleet.close_done():
                     self._shelf.keep_only(fleet.trials)
         except Exception as error:
-            if answers(self._head):
+            if answers(self.head):
                 # Not for a fault in one place is what runs elsewhere to be without a record.
                 reason = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
                 yield from fleet.abandon("interrupted", reason)
                 raise
+            self._hear_once_more(fleet)
             yield from fleet.abandon("worker_lost", "Ray's head was lost")
+            again = "go on" if self._local else "start it again, then go on"
             raise ClusterLostError(
-                f"Ray's head at {self._head} is gone: start it again, then go on with --resume"
+                f"Ray's head at {self.head} is gone: {again} with --resume"
             ) from None
 
     def _warm_up(self, trials: Iterable[Trial], limits: Limits, on_event: OnEvent) -> None:
         if self._cluster.has_gpus:
             usable, data_of = self._quarantine.baselines, self._shelf.reference
-            warm_up(self._cluster, usable, trials, data_of, limits, self._head, on_event)
+            warm_up(self._cluster, usable, trials, data_of, limits, self.head, on_event)
 
     def _turn(self, fleet: Fleet) -> Iterator[TrialRecord]:
+        self.looked_at = time.monotonic()
         pending = [answer for lane in fleet.lanes for answer in lane.pending]
         if not pending:
             return
@@ -237,7 +285,7 @@ class RayExecutor:
         ready, _ = ray.wait(pending, timeout=min(_POLL_S, max(next_limit_s, _LEAST_S)))
         if ready:
             ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
-        if not answers(self._head):
+        if not answers(self.head):
             raise ConnectionError("Ray's head does not answer")
         self._read_board(fleet.lanes)
         yield from self._lost_nodes(fleet)
@@ -266,12 +314,15 @@ class RayExecutor:
             for left_out in self._quarantine.add(node, host, gpus):
                 on_event(left_out)
         if unfit:
-            nodes = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
-            self._cluster = self._usable(nodes)
+            self._cluster = self._usable(self._nodes_left())
             yield from fleet.go_on_without(self._cluster, self._quarantine.reasons)
 
+    def _nodes_left(self) -> list[Node]:
+        """Those of the nodes for trials that are alive."""
+        return [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
+
     def _lost_nodes(self, fleet: Fleet) -> Iterator[TrialRecord]:
-        left = [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
+        left = self._nodes_left()
         if len(left) == len(self._cluster.nodes):
             return
         try:
@@ -281,11 +332,17 @@ class RayExecutor:
         else:
             yield from fleet.go_on_with(self._cluster)
 
-    def _read_board(self, lanes: Sequence[Lane]) -> None:
+    def _hear_once_more(self, fleet: Fleet) -> None:
+        """Take in what was told since the last look; not for long, since Ray may be ending too."""
+        with contextlib.suppress(Exception):
+            self._read_board(fleet.lanes, _LAST_WORDS_S)
+
+    def _read_board(self, lanes: Sequence[Lane], timeout_s: float = _BOARD_S) -> None:
         running = {lane.gang: lane for lane in lanes}
         # What a board that is slow has to tell stands in the records, too.
-        with contextlib.suppress(GetTimeoutError):
-            for news in ray.get(self._board.drain.remote(), timeout=_BOARD_S):
+        # One that has died begins anew; epochs that it held are in their workers' files.
+        with contextlib.suppress(GetTimeoutError, RayActorError):
+            for news in ray.get(self._board.drain.remote(), timeout=timeout_s):
                 if news.gang in running:
                     running[news.gang].add_news(news)
 

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from bench.errors import ResourceError
+from bench.execution.ray_files import PREFIX, RANDOM_LETTERS
 
 _LONGEST_SOCKET_BYTES = 107
 """The path of a Unix socket has room for 108 bytes, the last of which is zero (unix(7))."""
@@ -34,10 +35,14 @@ def storage_variables() -> dict[str, str]:
     return {"RAY_TMPDIR": str(_usable_folder()), **_token()}
 
 
+def base_folder() -> Path:
+    """Where Ray keeps its files, by the variables as they are."""
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
+
+
 def logs_folder() -> Path:
-    """Where the Ray that was started last has its logs, by the variables as they are."""
-    named = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    return Path(named) / "ray/session_latest/logs"
+    """Where the Ray that was started last in ``base_folder()`` has its logs."""
+    return base_folder() / "ray/session_latest/logs"
 
 
 def _usable_folder() -> Path:
@@ -66,9 +71,10 @@ def _candidates() -> tuple[Path, ...]:
 
 def _problem(base: Path) -> str | None:
     """Why Ray could not keep its files below ``base``; None where it could."""
+    private = base / (PREFIX + "x" * RANDOM_LETTERS)
     # Ray's own names, as ray._private.node makes them.
     session = f"session_{datetime.datetime.max:%Y-%m-%d_%H-%M-%S_%f}_{_LARGEST_PID}"
-    socket = base / "ray" / session / "sockets" / "plasma_store"
+    socket = private / "ray" / session / "sockets" / "plasma_store"
     if not base.is_absolute():
         return "is no absolute path"
     if len(os.fsencode(socket)) > _LONGEST_SOCKET_BYTES:
@@ -76,11 +82,9 @@ def _problem(base: Path) -> str | None:
     try:
         if not base.is_dir():
             return "is no folder"
-        # Another user may have made it.
-        folder = base / "ray" if (base / "ray").exists() else base
-        if shutil.disk_usage(folder).free < _LEAST_FREE_BYTES:
+        if shutil.disk_usage(base).free < _LEAST_FREE_BYTES:
             return "is full"
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.TemporaryFile(dir=base) as file:
             file.write(bytes(4096))
     except OSError as error:
         return f"cannot be written ({error.strerror})"

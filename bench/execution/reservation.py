@@ -39,6 +39,10 @@ class Reservation:
         """Which bundle a worker goes to: one of its own, or the first that has room."""
         return worker if is_spread(variant) else worker // self._workers_a_bundle(variant)
 
+    def slot_of(self, variant: Variant, worker: int) -> int:
+        """Which of the workers in its bundle a worker is, from 0."""
+        return 0 if is_spread(variant) else worker % self._workers_a_bundle(variant)
+
     def needs(self, variant: Variant) -> Bundle:
         """What each worker of ``variant`` asks for in its bundle: cores, and its GPUs."""
         together = 1 if is_spread(variant) else self._workers_a_bundle(variant)
@@ -48,6 +52,14 @@ class Reservation:
         if "GPU" in self.bundles[0]:
             needs["GPU"] = float(variant.replicas)
         return needs
+
+    def threads_of(self, variant: Variant) -> int:
+        """How many threads each worker of ``variant`` computes with."""
+        return variant.threads or self.share_of(variant)
+
+    def share_of(self, variant: Variant) -> int:
+        """The whole cores that each worker of ``variant`` has; 1 where it has less than one."""
+        return max(1, int(self.needs(variant)["CPU"]))
 
     def _workers_a_bundle(self, variant: Variant) -> int:
         if "GPU" not in self.bundles[0]:

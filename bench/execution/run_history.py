@@ -22,6 +22,7 @@ from typing import Any
 
 from bench.errors import RunFolderError
 from bench.execution.device_kind import DeviceKind, device_of_record
+from bench.files.folder import Folder
 from bench.records.read import read_json
 from bench.spec.variant import Variant
 
@@ -132,7 +133,7 @@ class _Run:
     def __init__(
         self, path: Path, files: Mapping[str, Sequence[str]], device: DeviceKind, left: _Budget
     ) -> None:
-        self._path, self._files, self._device, self._left = path, files, device, left
+        self._folder, self._files, self._device, self._left = Folder(path), files, device, left
         self._invocations: list[Any] | None = None
 
     @property
@@ -156,11 +157,11 @@ class _Run:
         if not times:
             return None
         start_s, epoch_s = (statistics.median(part) for part in zip(*times, strict=True))
-        return MeasuredTime(start_s, epoch_s, str(self._path))
+        return MeasuredTime(start_s, epoch_s, str(self._folder.path))
 
     def _records(self, variant_id: str, most: int) -> Iterator[dict[str, Any]]:
-        for path in itertools.islice(self._files[variant_id], most):
-            if self._left.take() and (record := _read(Path(path))) is not None:
+        for name in itertools.islice(self._files[variant_id], most):
+            if self._left.take() and (record := _read(self._folder / "trials", name)) is not None:
                 yield record
 
     def _time(self, record: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -173,7 +174,7 @@ class _Run:
 
     def _environments(self, invocation: Any) -> Mapping[str, Any]:
         if self._invocations is None:
-            info = _read(self._path / "run.json") or {}
+            info = _read(self._folder, "run.json") or {}
             invocations = info.get("invocations")
             self._invocations = invocations if isinstance(invocations, list) else []
         try:
@@ -184,7 +185,7 @@ class _Run:
 
 
 def _files(run: Path) -> dict[str, list[str]]:
-    """Paths of a run's records by variant; none of a published run, or where there is no run."""
+    """Names of a run's records by variant; none of a published run, or where there is no run."""
     found: dict[str, list[str]] = defaultdict(list)
     try:
         with os.scandir(run / "trials") as entries:
@@ -192,19 +193,16 @@ def _files(run: Path) -> dict[str, list[str]]:
                 name, _, suffix = entry.name.partition(".")
                 _, dash, variant_id = name.rpartition("-")
                 if suffix == "json" and dash:
-                    found[variant_id].append(entry.path)
+                    found[variant_id].append(entry.name)
     except OSError:
         return {}
     return found
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(folder: Folder, name: str) -> dict[str, Any] | None:
     try:
-        # Not what is no file: a pipe would be waited for.
-        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
-            return None
-        return read_json(path, "")
-    except (OSError, RunFolderError):
+        return read_json(folder, name, "", _MOST_BYTES)
+    except RunFolderError:
         return None
 
 

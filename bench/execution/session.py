@@ -10,9 +10,8 @@ whatever ends the run.
 """
 
 import contextlib
-import functools
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -22,9 +21,9 @@ from bench.execution.device_kind import device_of_nodes
 from bench.execution.device_lock import devices_marked
 from bench.execution.device_memory import too_large
 from bench.execution.estimate import Estimator
-from bench.execution.executor import Event, Executor, Expected, Limits, Warned
-from bench.execution.interrupt import held_back
+from bench.execution.executor import Event, Executor, Expected, Limits, Warned, drive
 from bench.execution.own import check_workloads
+from bench.execution.own_folder import importable, modules_beside
 from bench.execution.prune import Pruning
 from bench.execution.run_history import measured_times, recent_runs
 from bench.measure.environment import environment
@@ -32,6 +31,7 @@ from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, LeftOut, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.jit import DeviceType
+from bench.spec.norms import meant_otherwise
 from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere
 from bench.spec.suite import Suite, first_difference
 
@@ -71,7 +71,7 @@ def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
     there is none on any, or where the module of a workload is not here.
     """
     if not resume or RunFolder.was_never_begun(path):
-        check_workloads(plan_anywhere(suite).trials)
+        check_workloads(plan_anywhere(suite).trials, suite)
         info = RunInfo(suite=suite.model_dump(mode="json"), pairs=(), trial_ids=())
         return RunFolder.create(path, info)
     folder = RunFolder.open(path)
@@ -96,9 +96,9 @@ def run_plan(
     A new run is planned once the executor knows its devices; a later call keeps that plan's
     variants. With ``prune_oom``, batches larger than one that was out of memory are not tried.
 
-    Raises SuiteError where the module of a workload is not here, StorageError where a record
-    cannot be kept. KeyboardInterrupt passes through, once the executor has given the records of
-    what it was running.
+    Raises SuiteError where the module or the function of a workload is not here, StorageError
+    where a record cannot be kept. KeyboardInterrupt passes through, once the executor has given
+    the records of what it was running.
     """
     started = time.perf_counter()
     ledger = _Ledger(folder)
@@ -108,14 +108,15 @@ def run_plan(
         pending = ledger.pending(plan)
         if not pending:
             return Outcome(folder, ledger.statuses, len(plan.trials))
-        check_workloads(trial for block in pending for trial in block.trials)
+        ledger.check_meanings(pending)
+        check_workloads((t for block in pending for t in block.trials), suite)
     told = _Told()
 
     def on_event(event: Event) -> None:
         told.note(event)
         observer.event(event)
 
-    with executor:
+    with importable(modules_beside(suite)), executor:
         plan = plan or make_plan(suite, "gpu" if executor.uses_gpus else "cpu")
         pending = ledger.pending(plan)
         limits = _limits(suite, retries, ledger.pruning if prune_oom else None)
@@ -128,7 +129,7 @@ def run_plan(
                 on_event(Warned(warning))
             observer.planned(pending, executor.lanes)
             observer.event(_expected(plan, pending, executor, folder))
-            _drive(
+            drive(
                 executor.run(pending, limits, on_event),
                 lambda record: observer.recorded(ledger.keep(record, number)),
             )
@@ -188,22 +189,6 @@ def _info(suite: Suite, plan: Plan) -> RunInfo:
     )
 
 
-def _drive(
-    records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]
-) -> None:
-    """Hand each record to ``keep``. An interrupt that comes meanwhile goes to the executor."""
-    advance: Callable[[], TrialRecord] = records.__next__
-    with contextlib.closing(records), contextlib.suppress(StopIteration):
-        while True:
-            record = advance()
-            with held_back() as came:
-                keep(record)
-            if came:
-                advance = functools.partial(records.throw, KeyboardInterrupt())
-            else:
-                advance = records.__next__
-
-
 @dataclass
 class _Told:
     """What the executor tells of the GPUs during a call."""
@@ -226,6 +211,7 @@ class _Ledger:
         self._attempts: dict[str, int] = {}
         self.statuses: dict[str, Status] = {}
         self.pruning = Pruning()
+        self._without_norm_values: set[str] = set()
         # All that is wrong is told of before anything is trained.
         for record in folder.records():
             self._note(record)
@@ -242,6 +228,17 @@ class _Ledger:
         )
         return tuple(block for block in left if block.trials)
 
+    def check_meanings(self, pending: Iterable[Block]) -> None:
+        """SuiteError where a variant that is to go on has records of other norms."""
+        variants = {t.variant_id: t.variant for block in pending for t in block.trials}
+        for variant_id in sorted(self._without_norm_values & variants.keys()):
+            if meant_otherwise(variants[variant_id]):
+                raise SuiteError(
+                    f"{self._folder.path}: an older version ran norm "
+                    f"'{variants[variant_id].norm}' there, over other values than today's: choose "
+                    "another --out"
+                )
+
     def keep(self, record: TrialRecord, invocation: int) -> TrialRecord:
         """Number an attempt, write it, and remember how it ended."""
         trial_id = record.trial.trial_id
@@ -255,6 +252,8 @@ class _Ledger:
         trial_id = record.trial.trial_id
         self._attempts[trial_id] = record.attempt
         self.statuses[trial_id] = record.status
+        if record.resolved.get("norm_layers") and "norm_values" not in record.resolved:
+            self._without_norm_values.add(record.trial.variant_id)
         if record.status == "out_of_memory":
             self.pruning.learn(record.trial.variant)
 

@@ -8,16 +8,22 @@ Usage:
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError
 
 from bench.datasets.load import dataset_key, load_arrays, real_variants
-from bench.errors import DataError
+from bench.errors import DataError, StorageError
+from bench.execution.ray_storage import logs_folder
+from bench.files.disk_space import room
 from bench.records.record import Status
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
+
+_SHARED_MEMORY = Path("/dev/shm")
+"""Where Ray's object store is; it moves what does not fit to its own folder."""
 
 
 class NoData(Exception):  # noqa: N818 (it is what becomes of a trial)
@@ -38,12 +44,15 @@ class Shelf:
         return len(self._references)
 
     def stock(self, trials: Iterable[Trial]) -> None:
-        """Have the real data that ``trials`` need; DatasetError where it cannot be had.
+        """Have the real data that ``trials`` need, without which each would fail alike.
 
-        Without it each of them would fail for the same reason.
+        DatasetError where it cannot be had, StorageError where Ray has no room for it.
         """
         for variant in real_variants(trial.variant for trial in trials):
-            self._reference(variant)
+            try:
+                self._reference(variant)
+            except (ObjectStoreFullError, OutOfDiskError) as error:
+                raise StorageError(_reason(error)) from None
 
     def reference(self, trial: Trial) -> Any:
         """The data of ``trial`` in the object store; NoData where it cannot be had."""
@@ -76,5 +85,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, DataError):
         return said
     if isinstance(error, ObjectStoreFullError | OutOfDiskError):
-        return f"its data found no room in Ray's object store: {type(error).__name__}"
+        return (
+            f"its data found no room in Ray's object store ({type(error).__name__}): "
+            f"free space on the disks at {room(_SHARED_MEMORY)} and {room(logs_folder())}"
+        )
     return f"its data could not be had: {type(error).__name__}: {said}".removesuffix(": ")

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from bench.execution.epoch_file import with_lines
 from bench.execution.fate import Fate, fate_of, fetch_remains
 from bench.execution.gang import Gang
 from bench.execution.remains import Remains
@@ -29,8 +30,6 @@ _SILENT = re.compile(r"stopped sending heartbeats\)?:\s*/job:worker/replica:0/ta
 
 _LEADER_SILENT = "RPC: /tensorflow.CoordinationService/"
 """What they say where it is worker 0, which is asked who else is alive."""
-
-_PORT_TAKEN = ("address already in use", "could not start grpc server")
 
 
 def together(gang: Gang) -> TrialRecord:
@@ -78,12 +77,13 @@ def in_trouble(gang: Gang, epochs: Sequence[EpochRecord]) -> TrialRecord:
     ``error`` names the worker whose end explains the others', ``log_tail`` has all of theirs.
     """
     left = fetch_remains(gang.places)
+    epochs = _finished(epochs, left)
     fates = _fates(gang, epochs, left)
     # Of equals the first, in the order in which they were learnt.
     index = min(fates, key=lambda i: _MOST_TELLING.index(fates[i].status))
     fate = fates[index]
     own = gang.records.get(index)
-    base = own or TrialRecord(trial=gang.trial, status=fate.status, epochs=tuple(epochs))
+    base = own or TrialRecord(trial=gang.trial, status=fate.status, epochs=epochs)
     several = gang.trial.variant.workers > 1
     place = gang.places.get(index)
     return base.model_copy(
@@ -92,7 +92,7 @@ def in_trouble(gang: Gang, epochs: Sequence[EpochRecord]) -> TrialRecord:
             "error": f"worker {index}: {fate.reason}" if several else fate.reason,
             "log_tail": _tails(gang, own, left),
             "node": base.node or (place.node if place else None),
-            "epochs": base.epochs or tuple(epochs),
+            "epochs": base.epochs or epochs,
         }
     )
 
@@ -111,13 +111,6 @@ def same_weights(norms: Sequence[float | None], variant: Variant) -> bool:
     return len(known) == len(norms) and math.isclose(min(known), max(known), rel_tol=tolerance)
 
 
-def port_was_taken(record: TrialRecord) -> bool:
-    """Whether a gang failed since somebody else had taken the port that a worker had chosen."""
-    said = f"{record.error} {record.log_tail}".lower()
-    several = record.trial.variant.workers > 1
-    return several and any(sign in said for sign in _PORT_TAKEN)
-
-
 def furthest_behind(beats: Mapping[int, int], workers: int) -> list[int]:
     """Of a gang's workers those that have told of least, for which the others may wait.
 
@@ -131,15 +124,23 @@ def furthest_behind(beats: Mapping[int, int], workers: int) -> list[int]:
 
 def ended(gang: Gang, status: Status, reason: str, epochs: Sequence[EpochRecord]) -> TrialRecord:
     """The record of a gang that the driver itself has ended."""
-    place = gang.places.get(0)
+    place, left = gang.places.get(0), fetch_remains(gang.places)
     return TrialRecord(
         trial=gang.trial,
         status=status,
         error=reason,
-        log_tail=_tails(gang, None, fetch_remains(gang.places)),
+        log_tail=_tails(gang, None, left),
         node=place.node if place else None,
-        epochs=tuple(epochs),
+        epochs=_finished(epochs, left),
     )
+
+
+def _finished(told: Sequence[EpochRecord], left: Mapping[int, Remains]) -> tuple[EpochRecord, ...]:
+    """The epochs that the workers have told of, and those that they had no time to."""
+    epochs = tuple(told)
+    for index in sorted(left):
+        epochs = with_lines(epochs, left[index].epochs)
+    return epochs
 
 
 def _own(worker: int, record: TrialRecord) -> list[str]:

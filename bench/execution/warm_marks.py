@@ -13,6 +13,7 @@ import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.files.folder import Folder
 from bench.measure.gpu import driver
 
 _FOLDER = "trainbench-warmed-up"
@@ -23,20 +24,25 @@ class Marks:
 
     def __init__(self, environ: Mapping[str, str], card_name: str) -> None:
         named = environ.get("CUDA_CACHE_PATH")
-        self._folder = Path(named) / _FOLDER if named else None
+        self._folder = Folder(Path(named)) / _FOLDER if named else None
         known = driver()
         version = importlib.metadata.version("tensorflow")
         self._common = (known.version if known else None, version, card_name)
 
     def __contains__(self, kernels: str) -> bool:
-        return self._folder is not None and (self._folder / self._name(kernels)).is_file()
+        if self._folder is None:
+            return False
+        try:
+            return self._folder.read(self._name(kernels), most_bytes=0) == b""
+        except OSError:
+            return False
 
     def add(self, kernels: str) -> None:
         """Mark a program's kernels as compiled, where that can be kept."""
         if self._folder is not None:
             with contextlib.suppress(OSError):
-                self._folder.mkdir(mode=0o700, exist_ok=True)
-                (self._folder / self._name(kernels)).touch()
+                self._folder.make(0o700)
+                self._folder.write(self._name(kernels), b"")
 
     def _name(self, kernels: str) -> str:
         return hashlib.sha256(repr((*self._common, kernels)).encode()).hexdigest()

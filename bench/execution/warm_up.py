@@ -182,6 +182,7 @@ def _shortened(variant: Variant) -> Variant:
         "strategy": "one_device",
         "workers": 1,
         "replicas": 1,
+        "threads": None,
         "placement": "pack",
         "all_reduce": "auto",
         "communication": "full",

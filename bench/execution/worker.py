@@ -17,13 +17,16 @@ from bench.execution.autotuning import share_autotuning
 from bench.execution.board import posting
 from bench.execution.device_fitness import Allotment, Taken, Unfit, take_over
 from bench.execution.gpu_cache import set_cache
-from bench.execution.ports import free_port
+from bench.execution.own_folder import make_importable
+from bench.execution.peer_network import LOOPBACK, address_for_peers, nccl_variables
+from bench.execution.port_guard import PortGuard
 from bench.execution.remains import own_log, remains
 from bench.execution.visibility import assigned, show_only
-from bench.measure.binding import Binding, bind_near
+from bench.execution.worker_variables import set_worker_variables
+from bench.measure.binding import Binding, bind_near, bind_to
 
 if TYPE_CHECKING:
-    from bench.records.record import TrialRecord
+    from bench.records.record import EpochRecord, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,12 @@ class Place:
     pid: int
     gpus: tuple[str, ...]
     """Ray's names of those that it gave the worker."""
-    address: str
-    """IP address and a port that was free, for a worker's peers."""
+    host: str
+    """Ray's address of the machine."""
+    port: int | None
+    """Where its peers reach it; None without any."""
+    address: str | None
+    """IP address for peers on other machines; None where none may reach it."""
     log: str
     oom_kills: int | None
     """Processes that the kernel has ended so far at this group's memory limit."""
@@ -49,9 +56,13 @@ class Worker:
         self._allotment = allotment
         self._gpus: tuple[str, ...] = ()
         self._taken, self._near = Taken(), Binding()
+        self._guard: PortGuard | None = None
 
-    def place(self) -> Place:
-        """Where this process is; from here on what it writes goes to a log of its own."""
+    def place(self, has_peers: bool) -> Place:
+        """Where this process is; from here on what it writes goes to a log of its own.
+
+        ResourceError where it ``has_peers``, and no port can be kept for them.
+        """
         import ray
         from ray.util import get_node_ip_address
 
@@ -64,12 +75,15 @@ class Worker:
         # Ray's own folder of logs: where nobody is left to delete it, it goes with Ray's.
         logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
         self._log = own_log(logs if logs.is_dir() else None)
+        self._guard = PortGuard() if has_peers else None
         return Place(
             node=socket.gethostname(),
             node_id=context.get_node_id(),
             pid=os.getpid(),
             gpus=self._gpus,
-            address=f"{_bracketed(get_node_ip_address())}:{free_port()}",
+            host=get_node_ip_address(),
+            port=self._guard.port if self._guard else None,
+            address=address_for_peers(self._allotment.network) if has_peers else None,
             log=self._log,
             oom_kills=cgroup_oom_kills(),
         )
@@ -82,16 +96,18 @@ class Worker:
         board: Any,
         gang: str,
         tf_config: str | None,
+        slot: int = 0,
     ) -> str | Unfit:
         """Train; the record as JSON. ``arrays`` holds one reference to the data.
 
         Nothing is begun where a GPU that Ray gave this worker is found unfit.
 
         News is posted on ``board`` as that of ``gang``; ``tf_config`` tells a worker of several
-        who its peers are.
+        who its peers are, ``slot`` which of those on its node it is.
         """
         import ray
 
+        from bench.execution.epoch_file import append_epoch
         from bench.execution.load import with_cpu_time
         from bench.measure.cpu_time import cpu_time
         from bench.measure.environment import variables
@@ -104,11 +120,15 @@ class Worker:
         if isinstance(taken, Unfit):
             return taken
         self._taken, self._near = taken, bind_near(taken.uuids, threads)
-        if tf_config is not None:
-            os.environ["TF_CONFIG"] = tf_config
+        # On GPUs other trials run beside this one: only its pools of threads are limited.
+        if trial.variant.threads is not None and not self._gpus:
+            self._near = bind_to(threads, slot)
+        set_worker_variables(os.environ, threads, tf_config)
         not_cached = set_cache(os.environ) if taken.uuids else None
         given = variables(dict(os.environ))
         autotuned, not_kept = share_autotuning(taken.uuids)
+        make_importable(self._allotment.modules)
+        self._let_in_peers(tf_config)
         import_started = time.perf_counter()
         from bench.training.nccl_log import nccl_log
         from bench.training.pulse import Pulse
@@ -129,7 +149,14 @@ class Worker:
             nccl_log(several_gpus) as nccl_transport,
             cpu_time(threads) as cpu,
         ):
-            record = train(trial, load=load, threads=threads, on_epoch=post, pulse=pulse, gpus=gpus)
+
+            def finished(epoch: "EpochRecord") -> None:
+                append_epoch(self._log, epoch)
+                post(epoch)
+
+            record = train(
+                trial, load=load, threads=threads, on_epoch=finished, pulse=pulse, gpus=gpus
+            )
             seen = {"variables": given, "nccl_transport": nccl_transport()}
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
         measures = with_cpu_time(record.measures, cpu())
@@ -142,6 +169,19 @@ class Worker:
             }
         )
         return self._signed(whole).model_dump_json()
+
+    def _let_in_peers(self, tf_config: str | None) -> None:
+        """Have TensorFlow and NCCL, which are about to start, listen to peers alone.
+
+        After the process's variables have been recorded: these make no trial faster or slower.
+        """
+        peers = _hosts(tf_config)
+        if self._guard is not None and peers:
+            self._guard.admit(peers)
+            os.environ.update(self._guard.variables)
+        if self._taken.uuids:
+            own = peers[_index(tf_config)] if peers else LOOPBACK
+            os.environ.update(nccl_variables(own))
 
     @property
     def _compared(self) -> tuple[str, ...]:
@@ -181,5 +221,7 @@ def _index(tf_config: str | None) -> int:
     return int(json.loads(tf_config)["task"]["index"]) if tf_config else 0
 
 
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+def _hosts(tf_config: str | None) -> list[str]:
+    """The workers' IP addresses, in the order of their indices."""
+    peers = json.loads(tf_config)["cluster"]["worker"] if tf_config else []
+    return [peer.rpartition(":")[0].strip("[]") for peer in peers]

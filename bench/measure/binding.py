@@ -1,8 +1,9 @@
-"""This process bound to the cores and the memory that are nearest to its GPUs.
+"""This process bound to some cores: those nearest to its GPUs, or as many as it was given.
 
 Usage:
     near = bind_near([gpu.uuid], least_cores=8)
     near.cores, near.numa_node             # None where nothing was bound
+    bind_to(2, slot=1).cores               # the third and the fourth of those that it may use
 
 On a machine with two sockets a process that runs on the far one launches kernels and copies data
 through the link between them, or does not, as the kernel's scheduler happens to place it.
@@ -20,6 +21,7 @@ from typing import Any
 import pynvml
 
 from bench.errors import ResourceError
+from bench.measure import cgroup
 from bench.measure.nvml import call, opened, optional
 
 _WORD_BITS = 64
@@ -51,12 +53,44 @@ def bind_near(uuids: Sequence[str], least_cores: int) -> Binding:
     cores = allowed & _near(uuids, pynvml.nvmlDeviceGetCpuAffinity)
     if not cores or len(cores) < least_cores:
         return Binding()
-    for thread in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
-            os.sched_setaffinity(int(thread.name), cores)
+    _bind(cores)
     nodes = _near(uuids, _memory_affinity)
     node = nodes.pop() if len(nodes) == 1 else None
     return Binding(tuple(sorted(cores)), node if node is not None and _prefer(node) else None)
+
+
+def bind_to(count: int, slot: int = 0, root: Path = Path("/")) -> Binding:
+    """Bind all threads of this process to ``count`` of the logical cores that it may use.
+
+    Processes that are bound side by side differ in ``slot``, from 0, and share no core. Each
+    physical core gives one logical core before any gives a second: two threads on one physical
+    core would share its arithmetic units. ``root`` is where the kernel's files are looked for.
+    Raises ResourceError where there are not as many cores.
+    """
+    allowed = sorted(os.sched_getaffinity(0), key=lambda core: (_rank(core, root), core))
+    cores = allowed[slot * count : (slot + 1) * count]
+    if len(cores) < count:
+        raise ResourceError(
+            f"{(slot + 1) * count} cores are asked for on this node, its processes may use "
+            f"{len(allowed)}: lower threads or workers"
+        )
+    _bind(set(cores))
+    return Binding(tuple(sorted(cores)))
+
+
+def _bind(cores: set[int]) -> None:
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+def _rank(core: int, root: Path) -> int:
+    """How many logical cores of the same physical core come before ``core``."""
+    topology = root / f"sys/devices/system/cpu/cpu{core}/topology"
+    siblings = cgroup.read(topology / "thread_siblings_list") or ""  # "0-1" or "0,32"
+    ranges = [part.partition("-") for part in siblings.split(",") if part]
+    numbers = [n for low, _, high in ranges for n in range(int(low), int(high or low) + 1)]
+    return sum(number < core for number in numbers)
 
 
 def _near(uuids: Sequence[str], query: Callable[..., Any]) -> set[int]:

@@ -92,12 +92,12 @@ class EpochRecord(_Record):
     steps: Positive
     """Updates asked for, skipped ones included."""
     train_loss: Number
-    """Mean over the steps taken; a step that was skipped has none."""
+    """Mean over the steps taken, with what layers add to it; a step that was skipped has none."""
     train_accuracy: SomeShare | None
     """Over the same examples, as the weights were at each step; null where the loss is NaN."""
     val_loss: Number | None = None
-    """After the epoch, on the 5,000 images kept for validation; infinite where some predictions
-    are NaN, NaN where all are."""
+    """After the epoch, on the 5,000 images kept for validation, with what layers add to it;
+    infinite where some predictions are NaN, NaN where all are."""
     val_accuracy: Share | None = None
     """After the epoch, on the same images; a prediction that is NaN is never right."""
     evaluate_s: Seconds | None = None

@@ -4,10 +4,12 @@
     <run>/trials/<trial_id>.json           the last attempt at a trial
     <run>/trials/<trial_id>.attempt1.json  an earlier one
     <run>/trials.csv ... epochs.parquet    the same as tables, made from the records
-    <run>/records.npz                      of a large run, what analysis has read of the records
     <run>/report/                          what ``bench report`` writes
     <run>/.lock                            held by the one driver that may write
     <run>/records.jsonl                    in trials' place where a run was published
+
+It may come from a stranger. Its path may be a link, since the user names it; nothing below may,
+nor be a pipe or a device, and everything there is opened from the folder's own handle.
 
 Usage:
     folder = RunFolder.create(path, info)  # or RunFolder.open(path)
@@ -19,8 +21,7 @@ Usage:
 import contextlib
 import itertools
 import os
-import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,26 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import ResourceError, RunFolderError, StorageError, SuiteError
-from bench.records.disk import aside, disk_errors, rescue, write_aside
+from bench.files.folder import Folder
+from bench.files.user_path import user_path
+from bench.records.disk import disk_errors, make_folder, rescue, write_aside
 from bench.records.ranges import Moment, Positive, Said, Seconds
-from bench.records.read import RESTORE, checked, published, read_json, record_at
+from bench.records.read import (
+    MOST_BYTES,
+    RESTORE,
+    Marks,
+    checked,
+    marks_in,
+    published,
+    read_json,
+    records_in,
+)
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
 from bench.records.shapes import NodeEnvironment, StoredPair, StoredSuite
 from bench.spec.expand import Duplicate, Id
 from bench.spec.jit import DeviceType
 from bench.spec.problem import described
 from bench.spec.suite import Suite, parse_suite
-
-__all__ = ["Invocation", "RunFolder", "RunInfo", "aside"]
 
 
 class Invocation(BaseModel):
@@ -88,6 +98,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.files = Folder(path)
+        """For all that is written to it, or read from it."""
         self._made: tuple[Path, ...] = ()
         self._written = False
 
@@ -104,7 +116,7 @@ class RunFolder:
                     f"{path}: already exists and is not empty: choose another --out"
                 )
             folder._made = tuple(f for f in (path, *path.parents) if not f.exists())
-            folder.trials.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.files / "trials")
         try:
             folder.write_info(info)
         except BaseException:
@@ -126,7 +138,7 @@ class RunFolder:
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
         """An existing run folder; RunFolderError where there is none at ``path``."""
-        folder = cls(Path(path))
+        folder = cls(user_path(path))
         if not folder.path.is_dir():
             raise RunFolderError(f"{path}: no such run folder: name one that bench run made")
         if not (folder.path / "run.json").is_file():
@@ -144,26 +156,22 @@ class RunFolder:
         """All attempts in one file, a line each, the last at a trial after the earlier ones."""
         return self.path / "records.jsonl"
 
-    @property
-    def kept(self) -> Path:
-        """What analysis has read of many records, for the next time; it may be deleted."""
-        return self.path / "records.npz"
+    def marks(self) -> Marks:
+        """What tells each record's file from any other, sorted; none where it was published.
 
-    def marks(self) -> list[tuple[str, int, int]]:
-        """Name, size and time (ns) of each record's file, sorted; none where it was published.
-
-        They change whenever a record does.
+        They change whenever a record does, whoever changes it.
         """
-        if not self.trials.is_dir():
-            return []
-        with os.scandir(self.trials) as entries:
-            files = [(e.name, e.stat()) for e in entries if e.name.endswith(".json")]
-        return sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
+        return marks_in(self.files / "trials") if os.path.lexists(self.trials) else []
 
     @property
     def report(self) -> Path:
         """Where the report goes."""
-        return self.path / "report"
+        return self.report_files.path
+
+    @property
+    def report_files(self) -> Folder:
+        """The same, to write to."""
+        return self.files / "report"
 
     def table(self, name: str, suffix: str) -> Path:
         """Where a table of the records goes: ``table("epochs", "csv")``."""
@@ -206,7 +214,7 @@ class RunFolder:
         """What ``run.json`` holds."""
         path = self.path / "run.json"
         try:
-            return RunInfo.model_validate(read_json(path, RESTORE))
+            return RunInfo.model_validate(read_json(self.files, path.name, RESTORE))
         except ValidationError as error:
             raise RunFolderError(
                 f"{path}: {described(error.errors()[0])}: restore that file"
@@ -222,7 +230,7 @@ class RunFolder:
 
     def write_info(self, info: RunInfo) -> None:
         """Replace ``run.json``."""
-        write_aside(self.path / "run.json", info.model_dump_json(indent=1))
+        write_aside(self.files, "run.json", info.model_dump_json(indent=1))
 
     def write(self, record: TrialRecord) -> None:
         """Keep a record. An earlier attempt at the same trial stays, under its own name.
@@ -231,13 +239,13 @@ class RunFolder:
         to the first other place that takes it, and StorageError names the file.
         """
         self._written = True
-        path = self.trials / f"{record.trial.trial_id}.json"
+        trials, name = self.files / "trials", f"{record.trial.trial_id}.json"
         text = record.model_dump_json()
         try:
-            _keep_earlier(path)
-            write_aside(path, text)
+            _keep_earlier(trials, name)
+            write_aside(trials, name, text)
         except StorageError as error:
-            raise StorageError(f"{error}; {rescue(path, text)}") from None
+            raise StorageError(f"{error}; {rescue(trials.path / name, text)}") from None
 
     def raw_records(self, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
         """Each record as plain data, the last attempt at each trial unless all are wanted.
@@ -261,36 +269,32 @@ class RunFolder:
 
     def _found(self, all_attempts: bool) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each record, and the file that it is in."""
-        trials = self.trials
-        if not trials.is_dir() and not self.published.is_file():
+        where = str(self.published)
+        if os.path.lexists(self.trials):
+            found = _once(records_in(self.files / "trials", all_attempts=all_attempts))
+        elif os.path.lexists(self.published):
+            lines = published(self.files, self.published.name, all_attempts=all_attempts)
+            found = ((where, record) for record in lines)
+        else:
             return
         planned = set(self.info().trial_ids)
-        if not trials.is_dir():
-            for record in published(self.published, all_attempts=all_attempts):
-                yield str(self.published), _of_run(record, planned, str(self.published))
-            return
-        earlier: dict[str, Any] | None = None
-        for path, record in _of_files(trials, planned, all_attempts):
-            # Twice there after a kill between keeping an attempt and writing the next one.
-            if record != earlier:
-                yield path, record
-            earlier = record
+        for path, record in found:
+            yield path, _of_run(record, planned, path)
 
 
 _MOVE = "move that file elsewhere"
 
 
-def _of_files(
-    trials: Path, planned: Collection[str], all_attempts: bool
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    # Plain strings: 100,000 files as Path objects would take seconds more.
-    for name in sorted(entry.name for entry in os.scandir(trials)):
-        if name.endswith(".json") and (all_attempts or ".attempt" not in name):
-            path = f"{trials}{os.sep}{name}"
-            record = _of_run(record_at(path), planned, path)
-            if record["trial"]["trial_id"] != name.removesuffix(".json").partition(".attempt")[0]:
-                raise RunFolderError(f"{path}: trial.trial_id is another trial's: {_MOVE}")
+def _once(found: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    earlier: dict[str, Any] | None = None
+    for path, record in found:
+        name = path.rpartition(os.sep)[2].removesuffix(".json").partition(".attempt")[0]
+        if record["trial"].get("trial_id") != name:
+            raise RunFolderError(f"{path}: trial.trial_id is another trial's: {_MOVE}")
+        # Twice there after a kill between keeping an attempt and writing the next one.
+        if record != earlier:
             yield path, record
+        earlier = record
 
 
 def _of_run(record: dict[str, Any], planned: Collection[str], where: str) -> dict[str, Any]:
@@ -300,13 +304,12 @@ def _of_run(record: dict[str, Any], planned: Collection[str], where: str) -> dic
     return record
 
 
-def _keep_earlier(path: Path) -> None:
-    """Copy the attempt that ``path`` holds to a name of its own, since ``path`` is the last's.
+def _keep_earlier(trials: Folder, name: str) -> None:
+    """Copy the attempt that ``name`` holds to a name of its own, since ``name`` is the last's.
 
     A copy and not a link, which not every file system has.
     """
-    if path.exists():
-        names = (f"{path.stem}.attempt{n}.json" for n in itertools.count(1))
-        free = next(p for p in map(path.with_name, names) if not p.exists())
-        with aside(free) as temporary:
-            shutil.copyfile(path, temporary)
+    with disk_errors(trials.path / name), contextlib.suppress(FileNotFoundError):
+        content = trials.read(name, MOST_BYTES)
+        names = (f"{name.removesuffix('.json')}.attempt{n}.json" for n in itertools.count(1))
+        trials.write(next(n for n in names if not os.path.lexists(trials.path / n)), content)

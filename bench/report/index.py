@@ -9,6 +9,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import RunFolderError
+from bench.files.folder import Folder
 from bench.records.disk import write_aside
 from bench.records.store import RunFolder, RunInfo
 from bench.report import escape
@@ -27,8 +29,12 @@ class Entry:
 
 
 def published(place: Path) -> list[Path]:
-    """The published folders of ``place``, by name."""
-    return sorted(path.parent for path in place.glob("*/run.json"))
+    """The published folders of ``place``, by name; RunFolderError where one is a link."""
+    found = sorted(path.parent for path in place.glob("*/run.json"))
+    for folder in found:
+        if folder.is_symlink():
+            raise RunFolderError(f"{folder}: is a symbolic link: put the folder itself there")
+    return found
 
 
 def entries(place: Path) -> list[Entry]:
@@ -65,7 +71,7 @@ INDEXES = {"README.md": markdown_index, "index.html": html_index}
 def write_indexes(place: Path) -> None:
     """Make every list of ``place`` anew."""
     for name, text_of in INDEXES.items():
-        write_aside(place / name, text_of(place))
+        write_aside(Folder(place), name, text_of(place))
 
 
 def stale_indexes(place: Path) -> list[Path]:
@@ -73,8 +79,15 @@ def stale_indexes(place: Path) -> list[Path]:
     return [
         place / name
         for name, text_of in INDEXES.items()
-        if not (place / name).is_file() or (place / name).read_text("utf-8") != text_of(place)
+        if not _holds(Folder(place), name, text_of(place).encode())
     ]
+
+
+def _holds(place: Folder, name: str, content: bytes) -> bool:
+    try:
+        return place.read(name, len(content)) == content
+    except OSError:
+        return False
 
 
 def _command(info: RunInfo) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.analysis.compare import Comparison
 from bench.analysis.devices import SlowPrecision
+from bench.analysis.norms import NormRemark
 from bench.analysis.paired import WANTED
 from bench.analysis.session import GAP_S
 from bench.analysis.steady import MIN_EPOCHS
@@ -136,6 +137,8 @@ def of_accuracy(variant: VariantSummary) -> Iterator[Note]:
         yield SYNTHETIC
     if variant.silent:
         yield SILENT
+    if variant.norms:
+        yield _norms(variant.norms)
     yield from cut_short(variant)
 
 
@@ -222,6 +225,26 @@ def of_summary(summary: Summary) -> Iterator[Note]:
             f"than {duration(GAP_S)} has passed. Where a variant or a pair has several, each gives "
             "one estimate of time and the interval is over those.",
         )
+
+
+def _norms(remark: NormRemark) -> Note:
+    if remark.older == "layer":
+        return Note(
+            "older_layer_norm",
+            "Recorded by an older version: layer norm was over the channels of each place alone, "
+            "a constant where there is one channel.",
+        )
+    if remark.older:
+        return Note(
+            "older_group_norm",
+            "Recorded by an older version: where a dense layer or the input has 32 units or fewer, "
+            "group norm had one value a group, and put out a constant.",
+        )
+    return Note(
+        "constant_norms",
+        f"{remark.constant} of {plural(remark.norms, 'norm')} put out a constant, since their "
+        "means are of one value: use a larger batch for each replica, or wider layers.",
+    )
 
 
 def _slow_precision(slow: SlowPrecision) -> str:

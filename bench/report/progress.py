@@ -19,6 +19,7 @@ from bench.execution.executor import (
     Event,
     Expected,
     NotWarmedUp,
+    Opened,
     Started,
     WarmingUp,
     Warned,
@@ -95,6 +96,8 @@ class Progress:
             self._line(plain(left_out(event)))
         elif isinstance(event, Warned):
             self._line(f"warning: {plain(event.reason)}")
+        elif isinstance(event, Opened):
+            self._line(_open_to(event))
         else:
             self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()
@@ -214,6 +217,11 @@ def _fitting(text: str, console: Any) -> Any:
     fitted = Text(text)
     fitted.truncate(max(10, console.width - 4), overflow="ellipsis")
     return fitted
+
+
+def _open_to(event: Opened) -> str:
+    who = f"{', '.join(event.addresses)} in {event.network}, and " if event.network else ""
+    return f"TensorFlow's server is open, without a password, to {who}users of a worker's machine"
 
 
 def _name(trial: Trial) -> str:

@@ -9,8 +9,7 @@ of that is ever edited: ``verify`` makes it anew.
 """
 
 import json
-import shutil
-import tempfile
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import tomli_w
 
 from bench.analysis.frame import write_tables
 from bench.errors import ResourceError, RunFolderError, UsageError
+from bench.files.exchange import recover, replacement
+from bench.files.folder import Folder
 from bench.records.anonymous import TRIAL_ID, public_info, public_record
 from bench.records.disk import disk_errors, write_aside
 from bench.records.pseudonyms import Pseudonyms
@@ -36,15 +37,20 @@ GIVEN = ("run.json", "records.jsonl")
 def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark: str = "") -> Path:
     """Write ``run`` to ``place/name`` and return that folder; ``remark`` stands at its top.
 
-    Raises RunFolderError where ``run`` is no finished run, UsageError where ``name`` is none,
-    ResourceError where it is taken and not to be replaced, StorageError where the disk is full or
-    not writable.
+    Raises RunFolderError where ``run`` is no finished run, UsageError where ``name`` is no name of
+    a folder, ResourceError where it is taken and not to be replaced or another process publishes
+    there, StorageError where the disk is full or not writable. However it ends, ``place/name`` is
+    the old folder or all of the new one.
     """
-    if not name.isprintable() or "/" in name or name in ("", ".", ".."):
-        raise UsageError(f"{name!r} is no name of a folder: choose letters and digits")
+    if Path(name).name != name or name.startswith(".") or not name.isprintable():
+        raise UsageError(f"{name!r} is not the name of a folder: use letters, digits and dashes")
+    recover(place)
     source, target = RunFolder.open(run), place / name
-    if target.exists() and not replace:
-        raise ResourceError(f"{target}: already there: choose another name, or give --replace")
+    if os.path.lexists(target):
+        if target.is_symlink() or not target.is_dir():
+            raise ResourceError(f"{target}: is not a folder: choose another name")
+        if not replace:
+            raise ResourceError(f"{target}: already there: choose another name, or give --replace")
     check(source)
     records = list(source.raw_records(all_attempts=True))
     _refuse_unfinished(source, records)
@@ -60,16 +66,13 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
     )
     with disk_errors(target):
         place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place, prefix=f".{name}-") as staging:
-            fresh = Path(staging) / name  # a folder inside: the temporary one is its owner's alone
-            fresh.mkdir()
-            write_aside(fresh / "run.json", json.dumps(public, indent=1) + "\n")
+        with replacement(place, name) as fresh:
+            files = Folder(fresh)
+            write_aside(files, "run.json", json.dumps(public, indent=1) + "\n")
             told = (public_record(names, record, public["labels"]) for record in records)
-            lines = "".join(json.dumps(record, sort_keys=True) + "\n" for record in told)
-            write_aside(fresh / "records.jsonl", lines)
+            lines = (json.dumps(record, sort_keys=True) + "\n" for record in told)
+            write_aside(files, "records.jsonl", "".join(lines))
             made_from(fresh)
-            shutil.rmtree(target, ignore_errors=True)
-            fresh.rename(target)
         write_indexes(place)
     return target
 
@@ -88,9 +91,10 @@ def check(run: RunFolder) -> None:
 
 def made_from(folder: Path) -> list[Path]:
     """Write into ``folder`` all that its run.json and records.jsonl give; the paths written."""
-    suite = folder / "suite.toml"
-    write_aside(suite, tomli_w.dumps(_without_nothing(RunFolder.open(folder).info().suite)))
-    tables = write_tables(RunFolder.open(folder))
+    run_folder = RunFolder.open(folder)
+    toml = tomli_w.dumps(_without_nothing(run_folder.info().suite))
+    suite = write_aside(run_folder.files, "suite.toml", toml)
+    tables = write_tables(run_folder)
     for path in tables:
         if path.suffix == ".parquet":  # the same again, and not the same bytes everywhere
             path.unlink()
@@ -100,8 +104,8 @@ def made_from(folder: Path) -> list[Path]:
         return [
             suite,
             *kept,
-            *write_summary(run.summary, folder),
-            *write_page([run], folder, drawer),
+            *write_summary(run.summary, run_folder.files),
+            *write_page([run], run_folder.files, drawer),
         ]
 
 

@@ -9,12 +9,16 @@ import json
 import math
 import re
 import shutil
-import tempfile
+import stat
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from bench.errors import RunFolderError
+from bench.files.folder import Folder
+from bench.files.reading import UnsafeFileError, read_file
+from bench.records.disk import disk_errors, temporary_folder
+from bench.records.read import MOST_PUBLISHED_BYTES
 from bench.records.store import RunFolder
 from bench.report.publish import GIVEN, check, made_from
 
@@ -24,6 +28,10 @@ _PICTURES = frozenset({".svg", ".png"})
 """Their letters are as wide as the fonts of a machine: they are to be there, and are compared as
 the page's specifications of the same charts."""
 
+_MOST_TIMES = 4
+"""A file that is so much larger than the one made anew is not read."""
+_NOT_AS_WRITTEN = (UnsafeFileError, ValueError, RecursionError, AssertionError, csv.Error)
+"""What reading meets in a text that no ``publish`` wrote; HTMLParser raises AssertionError."""
 _SPECS = re.compile(r'<script type="application/json" id="specs">(.*?)</script>', re.DOTALL)
 
 
@@ -32,36 +40,63 @@ def differences(folder: Path) -> tuple[str, ...]:
 
     Raises RunFolderError where it is no published run.
     """
-    missing = [name for name in GIVEN if not (folder / name).is_file()]
+    files = _files_of(folder)
+    missing = [name for name in GIVEN if folder / name not in files]
     if missing:
         raise RunFolderError(f"{folder}: no {missing[0]}: publish the run again")
     check(RunFolder.open(folder))  # where it is, and not where a copy of it is made
-    with tempfile.TemporaryDirectory() as place:
+    with temporary_folder() as place:
         # Under the same name, since a report may say it.
-        fresh = Path(place) / folder.name
-        fresh.mkdir()
+        fresh = place / folder.name
+        with disk_errors(fresh):
+            fresh.mkdir()
         for name in GIVEN:
-            shutil.copyfile(folder / name, fresh / name)
+            _copy(folder, name, fresh)
         made = [path.relative_to(fresh) for path in made_from(fresh)]
         found = [difference(folder / name, fresh / name) for name in made]
     known = {folder / name for name in (*map(Path, GIVEN), *made)}
-    others = sorted(path for path in folder.rglob("*") if path.is_file() and path not in known)
+    others = sorted(path for path in files if path not in known)
     return (
         *(line for line in found if line),
         *(f"{path}: not made from the records" for path in others),
     )
 
 
-def shown(page: Path) -> str:
+def _copy(folder: Path, name: str, fresh: Path) -> None:
+    given = Folder(folder)
+    try:
+        with (
+            given.reader(name, MOST_PUBLISHED_BYTES) as ours,
+            disk_errors(fresh / name),
+            (fresh / name).open("xb") as copy,
+        ):
+            shutil.copyfileobj(ours, copy)
+    except UnsafeFileError as error:
+        raise RunFolderError(f"{folder / name}: {error.strerror}: publish the run again") from None
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """The regular files in ``folder``; RunFolderError where there is anything else but folders."""
+    found = []
+    for path in folder.rglob("*"):  # follows no link
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            found.append(path)
+        elif not stat.S_ISDIR(mode):
+            raise RunFolderError(f"{path}: is no regular file: remove it")
+    return found
+
+
+def shown(page: str) -> str:
     """What a page says, a line a piece: all text and all cells, without pictures and programs."""
     reader = _Shown()
-    reader.feed(page.read_text(encoding="utf-8"))
+    reader.feed(page)
     return "\n".join(reader.pieces)
 
 
-def charted(page: Path) -> Any:
+def charted(page: str) -> Any:
     """The specification of every chart of a page, with its data."""
-    found = _SPECS.search(page.read_text(encoding="utf-8"))
+    found = _SPECS.search(page)
     return json.loads(found[1]) if found else {}
 
 
@@ -94,16 +129,25 @@ def difference(ours: Path, fresh: Path) -> str | None:
         return f"{ours}: missing"
     if ours.suffix in _PICTURES:
         return None
-    of_file = shown if ours.suffix == ".html" else Path.read_text
-    here, there = of_file(ours).splitlines(), of_file(fresh).splitlines()
-    alike = _same_cells if ours.suffix == ".csv" else str.__eq__
-    for number, (a, b) in enumerate(zip(here, there, strict=False), start=1):
+    there = fresh.read_text(encoding="utf-8")
+    try:
+        here = read_file(ours, _MOST_TIMES * len(there.encode())).decode()
+        where = _difference(here, there, ours.suffix)
+    except _NOT_AS_WRITTEN:
+        where = ": not what the records give"
+    return where and f"{ours}{where}"
+
+
+def _difference(here: str, there: str, suffix: str) -> str | None:
+    is_page, alike = suffix == ".html", _same_cells if suffix == ".csv" else str.__eq__
+    ours, theirs = ((shown(text) if is_page else text).splitlines() for text in (here, there))
+    for number, (a, b) in enumerate(zip(ours, theirs, strict=False), start=1):
         if not alike(a, b):
-            return f"{ours}:{number}: not what the records give"
-    if len(here) != len(there):
-        return f"{ours}: lines are missing, or too many"
-    if ours.suffix == ".html" and not _same_values(charted(ours), charted(fresh)):
-        return f"{ours}: a chart is not what the records give"
+            return f":{number}: not what the records give"
+    if len(ours) != len(theirs):
+        return ": lines are missing, or too many"
+    if is_page and not _same_values(charted(here), charted(there)):
+        return ": a chart is not what the records give"
     return None
 
 

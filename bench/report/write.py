@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bench.analysis.raw import collector_paused
 from bench.analysis.summary import Summary, summarize
-from bench.errors import StorageError
-from bench.records.store import RunFolder, aside
+from bench.files.folder import Folder
+from bench.records.disk import make_folder, write_aside
+from bench.records.store import RunFolder
 from bench.report.latex import latex
 from bench.report.table import text_table
 from bench.report.tables import csv, markdown
@@ -22,23 +23,15 @@ def write_report(run: Path, out: Path | None = None) -> list[Path]:
 
     Raises RunFolderError where ``run`` is no run folder, StorageError where it cannot write.
     """
-    return write_summary(summarize(run), out or RunFolder(run).report)
+    return write_summary(summarize(run), Folder(out) if out else RunFolder(run).report_files)
 
 
 @collector_paused()
-def write_summary(summary: Summary, out: Path) -> list[Path]:
+def write_summary(summary: Summary, out: Folder) -> list[Path]:
     """Write ``summary`` to ``out``, in every format; the paths written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{out}: {error.strerror}: make it writable, or choose another folder"
-        ) from None
+    make_folder(out)
     table = text_table(summary)
-    paths = []
-    for suffix, text_of in FORMATS.items():
-        path = out / f"summary.{suffix}"
-        with aside(path) as temporary:
-            temporary.write_text(text_of(summary, table), encoding="utf-8")
-        paths.append(path)
-    return paths
+    return [
+        write_aside(out, f"summary.{suffix}", text_of(summary, table))
+        for suffix, text_of in FORMATS.items()
+    ]

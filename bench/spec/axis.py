@@ -5,12 +5,12 @@ Usage:
 """
 
 import functools
-import tomllib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
+from bench.files.toml import parse_toml
 from bench.spec.problem import requirement, shown
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.variant import AXES, Variant
@@ -90,8 +90,8 @@ def _explain(key: str, value: Any, error: ValidationError) -> str:
 
 def _is_toml(text: str) -> bool:
     try:
-        return bool(tomllib.loads(f"value = {text}"))
-    except tomllib.TOMLDecodeError:
+        return bool(parse_toml(f"value = {text}"))
+    except ValueError:
         return False
 
 

@@ -34,6 +34,8 @@ def why_inert(variant: "Variant") -> dict[str, str]:
     if not variant.has_own_workload:
         reasons["depth"] = "the widths of all layers are the same"
     reasons |= _of_replicas(variant) | _of_batch_norm(variant)
+    if variant.threads is None:
+        reasons["threads"] = _DEFAULT
     if variant.inputs == "unit":
         reasons["inputs"] = _DEFAULT
     if not variant.is_capped:

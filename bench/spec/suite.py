@@ -8,7 +8,6 @@ The file is read and every key and value checked here; ``expand`` turns it into 
 """
 
 import itertools
-import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bench.errors import SuiteError
+from bench.files.reading import MiB, read_file
+from bench.files.toml import parse_toml
 from bench.spec import tables
 from bench.spec.axis import check_key
 from bench.spec.change import changed
@@ -25,6 +26,9 @@ from bench.spec.suggestion import near_misses, nearest
 from bench.spec.tables import Settings
 from bench.spec.timing import Seconds, Timing
 from bench.spec.variant import AXES
+
+_MOST_BYTES = MiB
+"""Of a suite's file: more than all variants that a suite may list by themselves take."""
 
 
 class Comparison(BaseModel):
@@ -75,11 +79,17 @@ class Suite(BaseModel):
     or what labels and ids begin with."""
 
     _source: str = PrivateAttr("")
+    _folder: Path | None = PrivateAttr(None)
 
     @property
     def timing(self) -> Timing:
         """How its trials time their epochs."""
         return Timing(warmup_s=self.warmup_s, min_timing_s=self.min_timing_s)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its file is; None for a shipped suite, and for one that has no file."""
+        return self._folder
 
     @property
     def source(self) -> str:
@@ -111,15 +121,18 @@ def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = Non
     """
     source, text = _read(name_or_path)
     try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_toml(text)
+    except ValueError as error:
         raise SuiteError(f"{source}: not valid TOML: {error}: correct that line") from None
     try:
         for key, value in (changes or {}).items():
             content = changed(content, key, value, Suite.model_fields)
     except ValueError as error:
         raise SuiteError(f"--set: {error}") from None
-    return parse_suite(content, f"{source} as the command line has it" if changes else source)
+    suite = parse_suite(content, f"{source} as the command line has it" if changes else source)
+    if str(name_or_path) not in shipped_suites():
+        suite._folder = Path(name_or_path).resolve().parent
+    return suite
 
 
 def parse_suite(content: Mapping[str, Any], source: str = "") -> Suite:
@@ -178,7 +191,7 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
         return f"{name_or_path}.toml", suite_file(name_or_path).read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
-        return str(path), path.read_text(encoding="utf-8-sig")  # some editors leave a mark
+        return str(path), read_file(path, _MOST_BYTES).decode("utf-8-sig")  # editors leave a mark
     except FileNotFoundError:
         known = [*shipped, *_files_beside(path)]
         hint = nearest(str(path), near_misses(str(path), known) or shipped)

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 from bench.errors import SuiteError
+from bench.files.disk_space import storage_problem
 from bench.spec.suggestion import nearest
 from bench.spec.suite import parse_suite, shipped_suites, suite_file
 
@@ -30,6 +31,8 @@ def copy_shipped(name: str, path: Path, origin: str) -> None:
             file.write(f"# Copied from the suite {name} of {origin}.\n{text}")
     except FileExistsError:
         raise SuiteError(f"{path}: already exists: choose another file") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SuiteError(f"{path}: cannot be written: {reason}: choose another file") from None
+    except OSError as error:
+        reason = storage_problem(path, error).removeprefix(f"{path}: ")
+        raise SuiteError(f"{path}: cannot be written: {reason}") from None
+    except ValueError as error:
+        raise SuiteError(f"{path}: cannot be written: {error}: choose another file") from None

@@ -4,8 +4,9 @@ Usage:
     read_value("2"), read_value("none"), read_value("none,bn_post")
 """
 
-import tomllib
 from typing import Any
+
+from bench.files.toml import parse_toml
 
 
 def read_value(text: str) -> Any:
@@ -14,7 +15,7 @@ def read_value(text: str) -> Any:
     A list may leave out its brackets and quotes: ``none,bn_post`` is a list of two.
     """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         words = [word.strip() for word in text.split(",")]
         return [read_value(word) for word in words] if len(words) > 1 else text

@@ -20,6 +20,9 @@ from bench.spec.jit import Jit
 FASHION_MNIST_TRAIN_EXAMPLES = 55_000
 """The 60,000 training images less the first 5,000, which are kept for validation."""
 
+FASHION_MNIST_SHAPE = (28, 28, 1)
+"""Height, width and channels."""
+
 Initializer = Literal[
     "glorot_normal",
     "glorot_uniform",
@@ -102,7 +105,9 @@ class Variant(BaseModel):
     activation: Activation
     """After each hidden layer, as Keras names them."""
     norm: Norm
-    """Normalisation: batch norm after (bn_post) or before (bn_pre) the activation, layer, group."""
+    """Normalisation: batch norm after (bn_post) or before (bn_pre) the activation, layer, group.
+    Layer norm is over all of an example; group norm has the most groups up to 32 that divide the
+    channels and leave each two values."""
     batch_norm: Literal["keras", "fused"] = "keras"
     """How batch norm is computed: by the operations of Keras's layer, or by TensorFlow's fused
     one, a single kernel where XLA does not compile it. fused has the statistics of each replica's
@@ -132,6 +137,9 @@ class Variant(BaseModel):
     """Processes, each with its own devices."""
     replicas: _Count
     """Devices per worker."""
+    threads: _Count | None = None
+    """CPU cores that each worker may use: the size of TensorFlow's pools of threads and, on a CPU,
+    the cores that the process is bound to. None uses the worker's whole share of its node."""
     placement: Literal["pack", "spread"] = "pack"
     """Workers on as few nodes as hold them, or each on a node of its own."""
     communication: Literal["full", "none"] = "full"
@@ -177,6 +185,11 @@ class Variant(BaseModel):
     def has_own_workload(self) -> bool:
         """Whether its network is a function of somebody's own, by module and name."""
         return ":" in self.workload
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of an example."""
+        return self.shape if self.dataset == "synthetic" else FASHION_MNIST_SHAPE
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ _KINDS: dict[str, str] = {
     "BatchNormalization": "batch_norm",
     "FusedBatchNormalization": "batch_norm",
     "LayerNormalization": "layer_norm",
+    "ImageLayerNormalization": "layer_norm",
     "GroupNormalization": "group_norm",
     "Activation": "activation",
     "ReLU": "activation",

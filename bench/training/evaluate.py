@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.spec.variant import Variant
+from bench.training.passes import penalty
 from bench.training.precision import PRECISIONS
 from bench.training.source import to_unit_range
 from bench.training.step import count_correct
@@ -25,7 +26,7 @@ BATCH_SIZE = 1000
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss and share of correct answers, over all examples.
+    """Mean loss, with what layers add to it, and share of correct answers, over all examples.
 
     A prediction that is NaN is never correct; argmax would make class 0 of it. Where some
     predictions are NaN the loss is infinite. Where all are, it is NaN and accuracy is None.
@@ -64,5 +65,7 @@ class Evaluator:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         valid = tf.logical_not(tf.math.is_nan(losses))
         loss = tf.reduce_sum(tf.where(valid, losses, tf.zeros_like(losses)))
+        if penalties := self._model.losses:
+            loss += images.shape[0] * penalty(penalties, loss.dtype)
         correct = count_correct(logits, tf.where(valid, labels, -tf.ones_like(labels)))
         return loss, correct, tf.math.count_nonzero(valid)

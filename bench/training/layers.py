@@ -6,13 +6,16 @@ Usage:
     x = layers.hidden(layers.dense(100), x)          # product, norm and activation
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
 import keras
 
+from bench.spec.norms import group_count
 from bench.spec.variant import Variant
 from bench.training.fused_batch_norm import FusedBatchNormalization
+from bench.training.outcome import WorkloadError
 from bench.training.precision import PRECISIONS
 
 _Layer = Any
@@ -30,8 +33,12 @@ INITIALIZERS: dict[str, Callable[[int], Any]] = {
     "ones": lambda _: keras.initializers.Ones(),
 }
 
-_MAX_GROUPS = 32
-"""Group norm's usual number of groups (Wu and He, arXiv 1803.08494)."""
+
+class ImageLayerNormalization(keras.layers.GroupNormalization):  # type: ignore[misc]
+    """Layer norm over rows, columns and channels of each image, with a scale for each channel."""
+
+    def __init__(self, dtype: Any = None) -> None:
+        super().__init__(groups=1, dtype=dtype)
 
 
 class _Noted:
@@ -106,11 +113,24 @@ class Layers:
             synchronized = self.variant.synchronized and self.variant.communication == "full"
             layer = keras.layers.BatchNormalization(synchronized=synchronized, dtype=policy)
             return layer(x)
-        if kind == "layer":
+        return x if kind == "none" else self._normed_by_example(x)
+
+    def _normed_by_example(self, x: _Tensor) -> _Tensor:
+        """``x`` through layer or group norm, of images (n, H, W, C) over all of their places."""
+        kind, policy = self.variant.norm, self.kind.policy
+        # A size that is left open is that of a sequence or of images, of more than one place.
+        shape = tuple(size or 2 for size in x.shape[1:])
+        over_features = kind == "layer" and len(shape) != 3
+        if math.prod(shape[-1:] if over_features else shape) == 1:
+            raise WorkloadError(
+                f"norm {kind!r} makes a constant of a layer that puts out one value: "
+                "widen that layer, or leave out its norm"
+            )
+        if over_features:
             return keras.layers.LayerNormalization(dtype=policy)(x)
-        if kind == "group":
-            return keras.layers.GroupNormalization(group_count(x.shape[-1]), dtype=policy)(x)
-        return x
+        if kind == "layer":
+            return ImageLayerNormalization(dtype=policy)(x)
+        return keras.layers.GroupNormalization(group_count(shape), dtype=policy)(x)
 
     def flatten(self) -> _Layer:
         """Rows, columns and channels as one."""
@@ -139,8 +159,3 @@ class Layers:
             "use_bias": not self.norm_first,
             "dtype": self.kind.policy,
         }
-
-
-def group_count(channels: int) -> int:
-    """The largest number of groups up to 32 that divides ``channels``."""
-    return max(g for g in range(1, _MAX_GROUPS + 1) if channels % g == 0)

@@ -53,7 +53,7 @@ def build_model(
     if variant.inputs == "standardized" and images is not None:
         x = _standardization(images, layers.kind.policy)(x)
     if variant.has_own_workload:
-        features = own_features(variant.workload, layers, x)
+        features = own_features(variant.workload, layers, x, classes, seed)
     else:
         features = _WORKLOADS[variant.workload](layers, x)
     return keras.Model(inputs, layers.last(classes)(features))

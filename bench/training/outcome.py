@@ -10,12 +10,15 @@ import re
 
 import tensorflow as tf
 
-from bench.datasets import places
+from bench.files.private_folder import private_path
 from bench.records.record import Status
 from bench.training.refusal import is_broken_installation
+from bench.training.shards import KIND
 
 _OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
 _HEADINGS = ("Graph execution", "Detected at", "Exception encountered", "<stack traces")
+_KERAS_ARGUMENTS = "\n\nArguments received by "
+"""What Keras adds to what a layer raises: a line for each tensor."""
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _MAX_REASON = 500
 
@@ -24,9 +27,14 @@ class CannotRun(Exception):  # noqa: N818 (it is an answer, not an error)
     """TensorFlow refused the program; the message is its reason."""
 
 
+class WorkloadError(Exception):
+    """A workload of the user's own that cannot be imported, or does not keep to its contract."""
+
+
 def outcome_of(error: BaseException) -> tuple[Status, str]:
     """The status of a trial that ``error`` ended, and the reason in one line."""
-    said = _first_reason(str(error)) if isinstance(error, tf.errors.OpError) else str(error)
+    text = _COLOUR.sub("", str(error)).partition(_KERAS_ARGUMENTS)[0]
+    said = _first_reason(text) if isinstance(error, tf.errors.OpError) else text
     reason = one_line(f"{type(error).__name__}: {said}")
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or _says_memory(error):
         return "out_of_memory", reason
@@ -35,7 +43,7 @@ def outcome_of(error: BaseException) -> tuple[Status, str]:
     if isinstance(error, CannotRun):
         return "unsupported", _first_reason(str(error))
     if isinstance(error, tf.errors.DataLossError):
-        return "failed", f"{reason}: a file in {places.shards()} is damaged: delete that folder"
+        return "failed", f"{reason}: a file in {private_path(KIND)} is damaged: delete that folder"
     return "failed", reason
 
 

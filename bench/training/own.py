@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import importlib.util
 import socket
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from bench.spec.problem import shown
 from bench.spec.suggestion import nearest
 from bench.spec.variant import Variant
 from bench.training.layers import Layers
+from bench.training.outcome import WorkloadError
+from bench.training.own_head import head_of
+from bench.training.refusal import chain
 
 _Tensor = Any
 
@@ -33,16 +37,14 @@ NETWORK_AXES = ("hidden", "depth", "filters", "initializer", "activation", "norm
 _DIGITS = 10
 
 
-class WorkloadError(Exception):
-    """A workload of the user's own that cannot be imported, or does not keep to its contract."""
-
-
-def own_features(name: str, layers: Layers, images: _Tensor) -> _Tensor:
+def own_features(name: str, layers: Layers, images: _Tensor, classes: int, seed: int) -> _Tensor:
     """What the function ``name`` makes of ``images``: (images, features).
 
-    Layers that it makes without a dtype get that of the variant's precision. WorkloadError
-    where it is not to be had, gives anything else, or passes by what the variant sets.
+    Layers that it makes without a dtype get that of the variant's precision, and what it draws
+    without a seed of its own follows from ``seed``. WorkloadError where it is not to be had, gives
+    anything else, ends in a head for ``classes``, or passes by what the variant sets.
     """
+    keras.utils.set_random_seed(seed)
     function = _imported(name)
     with _default_policy(layers.kind.policy):
         features = function(layers, images)
@@ -50,6 +52,11 @@ def own_features(name: str, layers: Layers, images: _Tensor) -> _Tensor:
         raise WorkloadError(
             f"workload {name} must return the features of each image as one tensor of "
             f"shape (images, features), not {_described(features)}"
+        )
+    if head := head_of(features, classes, layers.variant.activation):
+        raise WorkloadError(
+            f"workload {name} ends in {head}: return the features before it, since the last layer "
+            "and its softmax are added to them; features of that width need an activation"
         )
     _check_read(name, layers)
     return features
@@ -60,25 +67,49 @@ def workload_source(variant: Variant) -> dict[str, str]:
 
     Of its Python files; nothing where it has none that can be read.
     """
-    package = variant.workload.partition(":")[0].partition(".")[0]
-    spec = importlib.util.find_spec(package) if variant.has_own_workload else None
-    if spec is None:
-        return {}
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    files = sorted((file.relative_to(f), file) for f in folders for file in f.rglob("*.py"))
-    if not files and Path(spec.origin or "").is_file():
-        files = [(Path(), Path(spec.origin or ""))]
-    found = hashlib.sha256()
+    files, found = _files(variant), hashlib.sha256()
     for name, file in files:
         found.update(f"{name}\0".encode() + file.read_bytes())
     return {"workload_source": found.hexdigest()[:_DIGITS]} if files else {}
+
+
+def place_in_workload(error: BaseException, variant: Variant) -> str | None:
+    """File and line of the package of a workload of one's own that ``error`` came through last."""
+    known = {
+        str(file): file.name if name == Path() else str(name) for name, file in _files(variant)
+    }
+    for link in chain(error):
+        frames = [
+            f"{known[frame.f_code.co_filename]}, line {line}"
+            for frame, line in traceback.walk_tb(link.__traceback__)
+            if frame.f_code.co_filename in known
+        ]
+        if frames:
+            return frames[-1]
+    return None
+
+
+def _files(variant: Variant) -> list[tuple[Path, Path]]:
+    """The Python files of a workload's package, each by its path within it and on this machine."""
+    package = variant.workload.partition(":")[0].partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(package) if variant.has_own_workload else None
+    except ValueError:  # such as __main__, which has no place
+        spec = None
+    if spec is None:
+        return []
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    if folders:
+        return sorted((file.relative_to(f), file) for f in folders for file in f.rglob("*.py"))
+    file = Path(spec.origin or "")
+    return [(Path(file.name), file)] if file.is_file() else []
 
 
 def _imported(name: str) -> Callable[[Layers, _Tensor], _Tensor]:
     path, _, function = name.partition(":")
     try:
         module = importlib.import_module(path)
-    except ImportError as error:
+    except (ImportError, SystemExit) as error:
         raise WorkloadError(
             f"workload {name} cannot be imported on {socket.gethostname()} ({error}): "
             "install its package on every node"

@@ -23,6 +23,8 @@ def probe() -> dict[str, Any]:
     """What TensorFlow is and can do here, in plain data."""
     # The cards may be in use: take no more of their memory than the probe needs.
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    # Of another program's processes, for which a strategy would wait.
+    os.environ.pop("TF_CONFIG", None)
     try:
         import keras
         import tensorflow as tf

@@ -51,7 +51,7 @@ def is_refusal(error: BaseException) -> bool:
     """
     return (
         isinstance(error, _KINDS)
-        and all(_raised_in(link) in _WHO for link in _chain(error))
+        and all(_raised_in(link) in _WHO for link in chain(error))
         and not is_broken_installation(error)
     )
 
@@ -61,11 +61,12 @@ def is_broken_installation(error: BaseException) -> bool:
     return any(
         isinstance(link, tf.errors.OpError | RuntimeError)
         and any(phrase in str(link).lower() for phrase in _BROKEN_CUDA)
-        for link in _chain(error)
+        for link in chain(error)
     )
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """``error``, and what it came from."""
     link: BaseException | None = error
     while link is not None:
         yield link

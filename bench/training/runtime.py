@@ -1,18 +1,20 @@
-"""TensorFlow's process-wide settings, and what it made of them.
+"""The process-wide settings of TensorFlow and Keras, and what they made of them.
 
 Usage:
     configure(variant, threads=2)      # before anything else touches TensorFlow
     resolved = describe(variant)
+    check_kept(before, workload)       # once code of the user's has run
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
+from tensorflow.python.util._pywrap_util_port import IsMklEnabled
 
-from bench.errors import ResourceError
+from bench.errors import ResourceError, UsageError
 from bench.spec.variant import Variant
 from bench.training.precision import PRECISIONS
 
@@ -20,10 +22,10 @@ _PLAIN = (bool, str, list)
 
 
 def configure(variant: Variant, threads: int) -> None:
-    """Set threads, TF32 and determinism; ``threads`` is how many cores a trial may use.
+    """Set threads, TF32, determinism, Keras; ``threads`` is how many cores a trial may use.
 
     Threads cannot change once TensorFlow has run something: a process that trains a second
-    time keeps those of the first.
+    time keeps those of the first. Keras gets its defaults, whatever its keras.json says.
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -36,6 +38,32 @@ def configure(variant: Variant, threads: int) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(PRECISIONS[variant.precision].tf32)
     if variant.deterministic:
         tf.config.experimental.enable_op_determinism()
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_dtype_policy("float32")
+
+
+def settings_in_force() -> dict[str, Any]:
+    """What acts on all that TensorFlow computes here, by the axis that stands for it."""
+    return {
+        "precision": tf.config.experimental.tensor_float_32_execution_enabled(),
+        "deterministic": is_op_determinism_enabled(),
+        "jit": (tf.config.optimizer.get_jit(), tf.config.functions_run_eagerly()),
+    }
+
+
+def check_kept(before: dict[str, Any], workload: str) -> None:
+    """Raise UsageError where ``settings_in_force`` are not as ``before``.
+
+    The module of a ``workload`` of the user's may have changed them as it was imported.
+    """
+    for axis, value in settings_in_force().items():
+        if value != before[axis]:
+            raise UsageError(
+                f"workload {workload} changes settings of TensorFlow that {axis} stands for: "
+                f"leave tf.config alone in its module, and set {axis} in the suite"
+            )
 
 
 def check_gpus(given: Sequence[str]) -> None:
@@ -71,12 +99,22 @@ def describe(variant: Variant) -> dict[str, Any]:
         "jit": variant.jit,
         "policy": kind.policy,
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled() and bool(_gpus()),
-        "deterministic": variant.deterministic,
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
+        "deterministic": is_op_determinism_enabled(),
+        "onednn": bool(IsMklEnabled()),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "build": {key: value for key, value in build.items() if isinstance(value, _PLAIN)},
         "per_replica_batch_size": variant.per_replica_batch_size,
+    }
+
+
+def keras_settings() -> dict[str, Any]:
+    """Keras's defaults for layers that are made without them, in plain data."""
+    return {
+        "image_data_format": keras.config.image_data_format(),
+        "floatx": keras.config.floatx(),
+        "epsilon": keras.config.epsilon(),
+        "dtype_policy": keras.config.dtype_policy().name,
     }
 
 

@@ -8,7 +8,9 @@ Usage:
 A record is an example's index (8 bytes), its label (4) and the bytes of the image that it shows;
 changes by index are made where it is read, as in every pipeline. TFRecord itself holds a checksum
 of each record, and reading one that is damaged is an error. ``manifest.json`` comes last, by a
-rename of the whole folder: what an interruption leaves has none, and is written anew.
+rename of the whole folder: what an interruption leaves has none, and is written anew. That they
+hold these very examples is not looked at again, since it would take as long as to read them: they
+are in a folder to which their user alone can write.
 """
 
 import errno
@@ -24,8 +26,9 @@ import numpy as np
 import tensorflow as tf
 from filelock import FileLock
 
-from bench.datasets import places
 from bench.datasets.arrays import Arrays
+from bench.files.private_folder import private_folder
+from bench.files.reading import MiB, read_file
 
 _Tensor = Any
 
@@ -38,15 +41,20 @@ _FRAMING_BYTES = 16
 """Length and two checksums, that TFRecord puts around each record."""
 _HEAD_BYTES = 12
 _VERSION = 1
+_MANIFEST = "manifest.json"
+_MOST_MANIFEST_BYTES = MiB
+KIND = "tfrecord"
+"""Which of the user's private folders they are in."""
 
 
 def shard_files(arrays: Arrays, examples: int, place: Path | None = None) -> list[str]:
     """The paths of the shards, in order, of ``examples`` made from ``arrays``.
 
     Files of another process that is writing the same are waited for. OSError where the disk of
-    ``place`` (by default in the cache) has no room.
+    ``place`` has no room; it is a private folder of the cache unless given, and OSError where
+    others could write to that.
     """
-    place = place or places.shards()
+    place = place or private_folder(KIND)
     place.mkdir(parents=True, exist_ok=True)
     folder = place / _key(arrays, examples)
     with FileLock(place / f".{folder.name}.lock"):
@@ -55,7 +63,7 @@ def shard_files(arrays: Arrays, examples: int, place: Path | None = None) -> lis
             for left in (folder, *place.glob(f".{folder.name}-*")):
                 shutil.rmtree(left, ignore_errors=True)
             _write(folder, arrays, examples)
-    return [str(folder / name) for name in json.loads((folder / "manifest.json").read_text())]
+    return [str(folder / name) for name in _sizes(folder)]
 
 
 def decoded(strings: _Tensor, shape: tuple[int, ...]) -> tuple[_Tensor, _Tensor, _Tensor]:
@@ -79,10 +87,15 @@ def _key(arrays: Arrays, examples: int) -> str:
 def _is_whole(folder: Path) -> bool:
     """Whether every file is there in its full length."""
     try:
-        sizes = json.loads((folder / "manifest.json").read_text())
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError):
+        return all((folder / name).stat().st_size == n for name, n in _sizes(folder).items())
+    except (OSError, ValueError, RecursionError, AttributeError):
         return False
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Of each file, in bytes, as the manifest has them."""
+    sizes: dict[str, int] = json.loads(read_file(folder / _MANIFEST, _MOST_MANIFEST_BYTES))
+    return sizes
 
 
 def _write(folder: Path, arrays: Arrays, examples: int) -> None:
@@ -98,7 +111,7 @@ def _write(folder: Path, arrays: Arrays, examples: int) -> None:
             file = fresh / f"{number:05d}-of-{shards:05d}.tfrecord"
             _write_shard(file, arrays, range(number, examples, shards))
             sizes[file.name] = file.stat().st_size
-        (fresh / "manifest.json").write_text(json.dumps(sizes, indent=1) + "\n")
+        (fresh / _MANIFEST).write_text(json.dumps(sizes, indent=1) + "\n")
         fresh.rename(folder)
 
 

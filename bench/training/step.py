@@ -16,6 +16,8 @@ import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.training.optimizer import Update
+from bench.training.outcome import WorkloadError
+from bench.training.passes import forward, penalty, whole
 from bench.training.pipeline import Feed
 from bench.training.precision import PRECISIONS
 from bench.training.refusal import whole_tracebacks
@@ -35,6 +37,8 @@ class Step:
         compiled = functools.partial(tf.function, autograph=False, jit_compile=True)
         # XLA cannot compile variables of several replicas: of their step, only the passes.
         self._train = compiled(self._train_on) if self.compiled == "step" else self._train_on
+        self.without_gradient: list[str] = []
+        """Variables that the loss does not depend on, once the passes are traced."""
         by_passes = self.compiled == "passes"
         self._passes = compiled(self._pure_passes) if by_passes else self._pure_passes
 
@@ -109,14 +113,35 @@ class Step:
         """
         with tf.GradientTape() as tape:
             tape.watch(trained)
-            logits, kept_after = self._model.stateless_call(trained, kept, images, training=True)
+            logits, kept_after, penalties = forward(self._model, trained, kept, images)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(losses) / self._variant.global_batch_size
+            if penalties:
+                # Each replica's share: of weights all have the same, of activations each its part.
+                loss += penalty(penalties, loss.dtype) / self._replicas.count
             scaled = loss * tf.cast(scale, loss.dtype)
-        gradients = tape.gradient(scaled, trained)
+        found = tape.gradient(scaled, trained)
+        self.without_gradient = _without_gradient(self._model, found)
+        gradients = whole(found, trained)
         # Sums over replicas are exchanged together, so all have the loss's dtype.
         correct = tf.cast(count_correct(logits, labels), loss.dtype)
         return [*gradients, loss, correct], kept_after
+
+
+def _without_gradient(model: keras.Model, gradients: Sequence[_Tensor | None]) -> list[str]:
+    """The variables that have none; WorkloadError where only the last layer's have one."""
+    lacking = [
+        variable
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+        if gradient is None
+    ]
+    last = len(model.layers[-1].trainable_variables)
+    if 0 < len(lacking) == len(gradients) - last:
+        raise WorkloadError(
+            "no variable of the network has a gradient, but for its last layer's: nothing that the "
+            "loss depends on may be cut off by stop_gradient, or by what has no derivative"
+        )
+    return [variable.path for variable in lacking]
 
 
 def count_correct(logits: _Tensor, labels: _Tensor) -> _Tensor:

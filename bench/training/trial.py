@@ -26,9 +26,10 @@ from bench.training.flops import flops_of, has_convolutions
 from bench.training.health import Health
 from bench.training.kernels import check_kernels
 from bench.training.models import build_model, count_parameters, norm_settings
+from bench.training.norm_values import norm_values
 from bench.training.optimizer import Update
 from bench.training.outcome import outcome_of
-from bench.training.own import workload_source
+from bench.training.own import place_in_workload, workload_source
 from bench.training.pipeline import Feed, make_feed
 from bench.training.program import EpochResult, Program
 from bench.training.pulse import Pulse
@@ -61,6 +62,8 @@ def train(
         status, error = session.run(load, threads)
     except Exception as problem:
         status, error = outcome_of(problem)
+        if status == "failed" and (place := place_in_workload(problem, trial.variant)):
+            error = f"{error} ({place})"
         log_tail = "".join(traceback.format_exception(problem)[-_TRACEBACK_LINES:])
     return TrialRecord(
         trial=trial,
@@ -68,6 +71,7 @@ def train(
         error=error,
         log_tail=log_tail,
         devices=session.devices,
+        warnings=tuple(session.warnings),
         resolved=session.resolved,
         measures=Measures.model_validate(session.measured),
         epochs=tuple(session.epochs),
@@ -88,6 +92,7 @@ class _Session:
     measured: dict[str, Any] = field(default_factory=dict)
     resolved: dict[str, Any] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    warnings: list[str] = field(default_factory=list)
 
     def run(self, load: Callable[[], Arrays], threads: int) -> tuple[Status, str | None]:
         variant = self.trial.variant
@@ -140,7 +145,10 @@ class _Session:
     ) -> tuple[Program, Evaluator, Update, Any]:
         shape = arrays.train_images.shape[1:]
         seed, images = self.trial.seed, arrays.train_images
+        before = runtime.settings_in_force()
         model = build_model(variant, shape, arrays.classes, seed, images)
+        runtime.check_kept(before, variant.workload)
+        self.resolved["keras_settings"] = runtime.keras_settings()
         update = Update(variant, model, replicas)
         program = Program(variant, model, update, feed, replicas, pulse=self.pulse)
         total, trainable = count_parameters(model)
@@ -148,10 +156,18 @@ class _Session:
         passes = program.step.passes_of_replica(shape)
         self.measured["flops_per_step"] = flops_of(passes)
         self.resolved["has_convolutions"] = has_convolutions(passes)
+        self._warn_of(program.step.without_gradient)
         self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
         self.resolved["compiled"] = program.step.compiled
-        self.resolved.update(_of_epochs(variant, feed), **update.settings(), **norm_settings(model))
+        self.resolved.update(norm_settings(model), **norm_values(variant, model))
+        self.resolved.update(_of_epochs(variant, feed), **update.settings())
         return program, Evaluator(variant, model), update, model
+
+    def _warn_of(self, without_gradient: Sequence[str]) -> None:
+        if without_gradient:
+            self.warnings.append(
+                f"{', '.join(without_gradient)}: no gradient, which counts as one of zero"
+            )
 
     def _train(
         self, program: Program, evaluator: Evaluator, health: Health, arrays: Arrays

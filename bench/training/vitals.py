@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.training.anatomy import NEAR, Part
+from bench.training.passes import forward, penalty, whole
 
 _Tensor = Any
 _Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -93,13 +94,16 @@ class Vitals:
         with tf.GradientTape() as tape:
             # The images too, so that every layer's output has a gradient.
             tape.watch([*trained, images])
-            (logits, *rest), _ = self._model.stateless_call(
-                *self._ordered(trained, kept), images, training=True
-            )
+            ordered, kept_ordered = self._ordered(trained, kept)
+            (logits, *rest), _, penalties = forward(self._model, ordered, kept_ordered, images)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            scaled = tf.reduce_mean(losses) * tf.cast(scale, losses.dtype)
+            loss = tf.reduce_mean(losses)
+            if penalties:
+                loss += penalty(penalties, loss.dtype)
+            scaled = loss * tf.cast(scale, losses.dtype)
         outputs, normed = rest[:count], rest[count:]
-        gradients, by_output = tape.gradient(scaled, (trained, outputs))
+        found, found_by_output = tape.gradient(scaled, (trained, outputs))
+        gradients, by_output = whole(found, trained), whole(found_by_output, outputs)
         inverse = 1.0 / scale
         wide = [tf.cast(x, tf.float64) for x in outputs]
         moments = [
@@ -155,14 +159,16 @@ def _ends(model: keras.Model) -> dict[Any, tuple[_Tensor, _Tensor]]:
     ``layer.output`` may be of another: Sequential makes a graph anew for each layer it is given.
     """
     found: dict[Any, tuple[_Tensor, _Tensor]] = {}
-    ahead = list(model.outputs)
+    ahead, seen = list(model.outputs), set()
     while ahead:
         output = ahead.pop()
         # Private, and the way in which Keras itself walks a graph.
         operation, number, _ = output._keras_history
         inputs = operation._inbound_nodes[number].input_tensors
-        if operation not in found and inputs:
-            found[operation] = inputs[0], output
+        if (operation, number) not in seen and inputs:
+            # A layer may stand in several places.
+            seen.add((operation, number))
+            found.setdefault(operation, (inputs[0], output))
             ahead += inputs
     return found
 

@@ -71,6 +71,18 @@ def test_variables_confound_unless_they_say_which_devices_a_trial_had() -> None:
     assert confounds({"workers"}, *threads) == ()
 
 
+def test_what_follows_from_the_number_of_threads_is_no_confound_of_it() -> None:
+    def with_threads(count: int, **more: object) -> dict[str, object]:
+        given = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), str(count))
+        bound = {"allotted": {"cores": list(range(count))}, "variables": given}
+        return {**PLAIN, **bound, "intra_op_threads": count, **more}
+
+    assert confounds({"threads"}, with_threads(2), with_threads(1)) == ()
+    assert confounds({"norm"}, with_threads(2), with_threads(1)) != ()
+    found = confounds({"threads"}, with_threads(2, xla=False), with_threads(1))
+    assert found == (Confound("xla", value=False, baseline=True),)
+
+
 def test_a_nested_setting_is_named_by_its_path() -> None:
     ours = {**PLAIN, "optimizer_config": {"name": "SGD", "learning_rate": 0.1}}
     theirs = {**PLAIN, "optimizer_config": {"name": "SGD", "learning_rate": 0.01}}
@@ -115,3 +127,15 @@ def test_how_nccl_sums_follows_from_the_devices_alone() -> None:
     near, far = ({**PLAIN, "nccl_transport": ways} for ways in (["P2P/NVL"], ["NET/Socket"]))
     assert confounds({"placement"}, near, far) == ()
     assert confounds({"norm"}, near, far) != ()
+
+
+def test_what_a_norm_s_means_are_over_follows_from_sizes_and_confounds_all_else() -> None:
+    ours, theirs = ({**NORMED, "norm_values": [n, 8], "norm_groups": [1, 1]} for n in (784, 16))
+    for axis in ("norm", "hidden", "filters", "depth", "shape", "dataset", "workload"):
+        assert confounds({axis}, ours, theirs) == ()
+    values = (Confound("norm_values", [784, 8], [16, 8]),)
+    assert confounds({"activation"}, ours, theirs) == values
+    for axis in ("global_batch_size", "synchronized", "replicas"):
+        assert confounds({axis}, ours, theirs) == ()
+    older = {key: ours[key] for key in NORMED}
+    assert len(confounds({"activation"}, ours, older)) == 2

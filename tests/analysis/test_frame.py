@@ -57,7 +57,9 @@ def test_configuration_holds_the_suites_own_words_and_no_null(folder: RunFolder)
     assert set(trials["clip"]) == {"none"}
     assert set(trials["hidden"]) == {"[300, 100]"}
     settings_ = [
-        name for name in Variant.model_fields if name not in ("target_accuracy", "max_steps")
+        name
+        for name in Variant.model_fields
+        if name not in ("target_accuracy", "max_steps", "threads")
     ]
     assert not trials[settings_].isna().any().any()
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.levels import levels
+from bench.analysis.levels import levels, noise_of
 from bench.analysis.steady import EXCLUDED, verdicts
 
 NOISE = 0.005
@@ -102,3 +102,33 @@ def test_trials_of_any_length_are_judged_together() -> None:
     drifting, lost = noisy(np.linspace(0, 0.5, 12), 1), np.empty((1, 0))
     expected = ["drifting", "unclassified", "flat", "unclassified"]
     assert judged(drifting, lost, flat, short) == expected
+
+
+def test_a_row_ten_times_as_long_takes_ten_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work is counted in ways to cut the row that are weighed against each other."""
+    weighed = 0
+    real = np.argmin
+
+    def counted(costs: Floats, axis: int) -> Any:
+        nonlocal weighed
+        weighed += costs.size
+        return real(costs, axis=axis)
+
+    monkeypatch.setattr(np, "argmin", counted)
+    work = []
+    for n in (3_000, 30_000):
+        weighed = 0
+        row = noisy(np.zeros(n), trials=1)
+        levels(row, noise_of(row))
+        work.append(weighed)
+    assert work[1] <= 10 * work[0]
+
+
+@pytest.mark.parametrize("n", [2_001, 10_000, 100_000])
+def test_a_level_of_a_long_row_is_found_where_it_is(n: int) -> None:
+    shape = np.where(np.arange(n) < n // 3, 0.1, 0.0)
+    row = noisy(shape, trials=1)
+    found = levels(row, noise_of(row))[0]
+    far = np.abs(found - shape) > NOISE
+    assert far.mean() < 0.001
+    assert judged(row) == ["warm_up"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench.files.folder import Folder
 from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
 from bench.report.page.write import write_page
@@ -66,8 +67,9 @@ def _leaves(request: Any) -> bool:
 def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with sizes, a target and failures."""
     place = tmp_path_factory.mktemp("sweep")
+    run = read_run(sweep_run(place / "run").path)
     with Drawer() as drawer:
-        return write_page([read_run(sweep_run(place / "run").path)], place / "out", drawer)[0]
+        return write_page([run], Folder(place / "out"), drawer)[0]
 
 
 @pytest.fixture(scope="session")
@@ -77,4 +79,4 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = {"hostile": hostile_run(place / "a").path, "other": hostile_run(place / "b").path}
     read = [read_run(path, name) for name, path in runs.items()]
     with Drawer() as drawer:
-        return write_page(read, place / "out", drawer)[0]
+        return write_page(read, Folder(place / "out"), drawer)[0]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from bench.files.folder import Folder
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder, RunInfo
 from bench.report.charts.drawer import Drawer
@@ -53,7 +54,7 @@ def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder.trials / f"{trial.trial_id}.json"
         path.write_text(record.model_dump_json(), encoding="utf-8")
     with Drawer() as drawer:
-        return write_page([read_run(folder.path, "large")], place / "out", drawer)[0]
+        return write_page([read_run(folder.path, "large")], Folder(place / "out"), drawer)[0]
 
 
 def _failed(record: TrialRecord, number: int) -> TrialRecord:

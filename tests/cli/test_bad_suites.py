@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Command, complaint
+from tests.strangers import SPECIAL, plant
 from tests.suites_made import TINY, written
 
 
@@ -35,6 +36,10 @@ def test_a_directory_is_no_suite(command: Command, tmp_path: Path, verb: str) ->
         (b"name = ", "not valid TOML"),
         (b"[" * 100_000, "not valid TOML"),
         (b"\x00", "not valid TOML"),
+        (b'name = "x"\nblocks = ' + b"9" * 5_000, "not valid TOML"),
+        (b'name = "x"\nblocks = 0x' + b"f" * 5_000, "not valid TOML"),
+        (b"a." * 50_000 + b"a = 1", "not valid TOML"),
+        (b'name = "x"\n#' + b"x" * 2**20, "is larger than 1 MiB"),
         (b"", "name is missing: add name = ..."),
     ],
 )
@@ -45,6 +50,18 @@ def test_a_file_that_is_no_suite_is_refused_by_name(
     said = complaint(command("plan", "bad.toml"), 2)
     assert said.startswith("bad.toml: ")
     assert reason in said
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
+def test_what_never_ends_is_no_suite(command: Command, tmp_path: Path, kind: str) -> None:
+    plant(kind, tmp_path / "bad.toml")
+    assert complaint(command("plan", "bad.toml"), 2).startswith("bad.toml: ")
+
+
+@pytest.mark.parametrize("value", ["[" * 10_000, "9" * 5_000, "0x" + "f" * 5_000])
+def test_nor_is_what_no_parser_reads_a_value(command: Command, value: str) -> None:
+    assert command("plan", "quick", "--set", f"epochs={value}").code == 2
 
 
 @pytest.mark.parametrize(

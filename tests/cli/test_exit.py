@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import bench as bench_module
 from tests.processes import COMMAND, bench
 from tests.suites_made import TINY, written
 
@@ -109,7 +110,48 @@ def test_output_that_finds_no_room_is_said_in_one_line(
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     done = shell("bench plan tiny.toml > /dev/full", tiny.parent)
     assert done.returncode == 5
-    assert done.stderr == "bench: the output cannot be written: the disk is full: free space\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("bench: /dev/full: No space left on device: free space on the disk at /")
+
+
+def _is_intact(run: Path) -> bool:
+    """Whether every record of the tiny suite can be read, and no table or record has other text."""
+    return list(bench_module.load_trials(run)["status"]) == ["completed"] * 4
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_end_nothing_and_no_output_gets_into_a_file(tiny: Path, closed: str) -> None:
+    done = shell(f"bench run tiny.toml --executor simulated --out made {closed}", tiny.parent)
+    assert done.returncode == 0, done.stderr
+    assert _is_intact(tiny.parent / "made")
+
+
+@pytest.mark.parametrize("gone", ["<&- >&- 2>&-", "| true", "</dev/null 1</dev/null"])
+def test_a_command_that_nobody_hears_ends_with_its_own_code(tiny: Path, gone: str) -> None:
+    # Its table is printed before it fails. PIPESTATUS, since "true" ends with 0.
+    script = (
+        "import bench.cli.exit, bench.report.listing\n"
+        "from bench.errors import DataError\n"
+        "def printed(*_):\n    print('x' * 100_000, flush=True)\n    raise DataError\n"
+        "bench.report.listing.plan_text = printed\nbench.cli.exit.main()\n"
+    )
+    (tiny.parent / "fails.py").write_text(script)
+    line = f"{sys.executable} fails.py plan tiny.toml {gone}; exit ${{PIPESTATUS[0]}}"
+    assert shell(line, tiny.parent).returncode == 5
+
+
+def test_a_broken_pipe_that_is_not_our_output_s_is_an_error() -> None:
+    script = (
+        "import bench.spec.suite, bench.cli.exit\n"
+        "def broken(): raise BrokenPipeError(32, 'Broken pipe')\n"
+        "bench.spec.suite.shipped_suites = broken\n"
+        "bench.cli.exit.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "suites"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_without_a_terminal_there_are_no_control_characters(tiny: Path) -> None:

@@ -14,6 +14,7 @@ import bench as api
 from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite
 from tests.processes import bench
+from tests.suites_made import SINGLE, written
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = ROOT / "tests" / "outside"
@@ -70,6 +71,7 @@ def test_the_guide_s_suites_can_be_planned(text: str, tmp_path: Path) -> None:
     assert len(plan.blocks) == 3
 
 
+@pytest.mark.slow
 def test_the_guide_s_suite_runs_with_an_installed_package_by_its_registered_name(
     towers: Path, tmp_path: Path, installed: dict[str, str]
 ) -> None:
@@ -92,10 +94,58 @@ def test_a_package_that_is_not_here_is_refused_in_a_line(towers: Path, tmp_path:
     done = bench("run", towers, "--out", tmp_path / "run")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "bench: workload 'own_nets:towers': there is no module 'own_nets' here: install it "
-        "beside bench, on every node, or name its folder in PYTHONPATH\n"
+        "bench: workload 'own_nets:towers': there is no module 'own_nets' here: put it beside the "
+        "suite's file, install it beside bench on every node, or name its folder in PYTHONPATH\n"
     )
     assert not (tmp_path / "run").exists()
+
+
+MODULE = """
+import keras
+from beside_it import width
+
+def net(layers, images):
+    return layers.hidden(layers.dense(width(layers)), layers.flatten()(images))
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A suite with its network in a file beside it, and that with another."""
+    (tmp_path / "mine.py").write_text(MODULE)
+    (tmp_path / "beside_it.py").write_text("def width(layers): return layers.variant.hidden[0]\n")
+    variant = {**SINGLE["variant"], "workload": "mine:net"}
+    return written(tmp_path / "mine.toml", {**SINGLE, "variant": variant})
+
+
+def test_a_module_beside_the_suite_s_file_is_trained_from_anywhere_and_resumed(
+    mine: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    # Not this one, though it is where Ray's workers start.
+    (elsewhere / "mine.py").write_text("def net(layers, images): raise RuntimeError\n")
+    out = tmp_path / "run"
+    for words in ((), ("--resume", "--blocks=2")):
+        done = bench("run", mine, "--out", out, *words, cwd=elsewhere)
+        assert done.returncode == 0, done.stderr
+    trials = api.load_trials(out)
+    assert list(trials["status"]) == ["completed"] * 2
+    assert set(trials["parameters"]) == {16 * 16 + 16 + 16 * 10 + 10}
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize(
+    ("workload", "said"),
+    [("mine:nett", "no function nett in mine.py: did you mean 'net'?"), ("mein:net", "'mine'?")],
+)
+def test_a_module_or_function_that_is_not_there_is_refused_with_the_nearest(
+    mine: Path, command: str, workload: str, said: str
+) -> None:
+    done = bench(command, mine, f"--set=workload={workload}", cwd=mine.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert not list(mine.parent.rglob("run.json"))
 
 
 def test_a_finished_run_needs_no_package_any_more(

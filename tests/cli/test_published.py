@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Command
 from tests.processes import bench
 from tests.suites_made import TINY, written
 
@@ -42,3 +43,9 @@ def test_where_nothing_is_published_the_user_is_told_how_to(tmp_path: Path) -> N
     done = bench("verify-published", "--into", tmp_path)
     assert done.returncode == 2
     assert "bench publish RUN NAME" in done.stderr
+
+
+def test_what_a_killed_publish_left_is_put_back(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "published/.replacing/old/tiny").mkdir(parents=True)
+    command("verify-published", "--into", tmp_path / "published")
+    assert [path.name for path in (tmp_path / "published").iterdir()] == ["tiny"]

@@ -23,6 +23,8 @@ from bench.records.store import RunFolder
 from tests.processes import PATIENCE_S, bench, session_of, started
 from tests.suites_made import SINGLE, TINY, written
 
+pytestmark = pytest.mark.slow
+
 RAY = str(Path(sys.executable).with_name("ray"))
 LOGICAL = {"BENCH_LOGICAL_GPUS": "1"}
 """Without it, a trial fails that TensorFlow would run on the CPU."""

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +25,15 @@ import psutil
 BIN = Path(sys.executable).parent
 PATIENCE_S = 240.0
 _PORT = 6379
-_ABOVE_RAY = 20_000
 _NUMBERS = itertools.count()
+_OF_WORKERS = range(20_000, 32_768)
+"""Above those that Ray gives out, below those that the system hands out."""
+_CONNECTS = """
+import socket, sys
+host, port, source = sys.argv[1:]
+socket.create_connection((host, int(port)), timeout=3, source_address=(source, 0))
+"""
+NETWORK = "10.77.0.0/24"
 SETTINGS = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
@@ -100,12 +108,29 @@ class Node:
         """Set the node's end of the cable "up" or "down"."""
         _ip("-n", self.name, "link", "set", "cable", state)
 
+    def listening(self) -> list[int]:
+        """The port of each socket that listens here."""
+        lines = _ip("netns", "exec", self.name, "ss", "-Hltn").splitlines()
+        return [int(line.split()[3].rpartition(":")[2]) for line in lines]
+
+    def served(self) -> list[int]:
+        """The ports on which TensorFlow listens, beside the guard's socket on each."""
+        ports = Counter(self.listening())
+        return [port for port, sockets in ports.items() if sockets > 1 and port in _OF_WORKERS]
+
     def serves(self) -> bool:
         """Whether a worker here listens for its peers: TensorFlow has started."""
-        listening = _ip("netns", "exec", self.name, "ss", "-Hltnp").splitlines()
-        # Ray's own ports are below.
-        ports = [int(line.split()[3].rpartition(":")[2]) for line in listening if "Worker" in line]
-        return any(port >= _ABOVE_RAY for port in ports)
+        return bool(self.served())
+
+    def reaches(self, port: int, of: str, source: str) -> bool:
+        """Whether a connection from an address of this node to a port elsewhere is made."""
+        asked = [str(BIN / "python"), "-c", _CONNECTS, of, str(port), source]
+        command = ["ip", "netns", "exec", self.name, *asked]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def add_address(self, address: str) -> None:
+        """Give the node's end of the cable a further address."""
+        _ip("-n", self.name, "address", "add", f"{address}/24", "dev", "cable")
 
 
 @contextlib.contextmanager
@@ -124,7 +149,7 @@ def cable(folder: Path) -> Iterator[tuple[Node, Node]]:
         ends = ("cable", "netns", first.name), ("cable", "netns", second.name)
         _ip("link", "add", *ends[0], "type", "veth", "peer", "name", *ends[1])
         for node in nodes:
-            _ip("-n", node.name, "address", "add", f"{node.address}/24", "dev", "cable")
+            node.add_address(node.address)
             _ip("-n", node.name, "link", "set", "lo", "up")
             node.plug("up")
         yield first, second

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ import psutil
 import pytest
 
 import bench
-from tests.cluster.missing import NODES, missing
 from tests.cluster.nodes import (
+    NETWORK,
     Node,
-    cable,
     certificates,
     health_checks,
     lost_within_s,
@@ -45,16 +44,6 @@ SUITE: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node]]:
-    """A head and another node, without Ray."""
-    if reason := missing(NODES):
-        pytest.skip(reason)
-    # A socket's path has at most 107 letters.
-    with cable(tmp_path_factory.mktemp("n")) as joined:
-        yield joined
-
-
 class Run:
     """``bench run`` on the head's node."""
 
@@ -64,8 +53,10 @@ class Run:
         suite: dict[str, Any],
         name: str = "run",
         env: Mapping[str, str] | None = None,
+        network: str | None = NETWORK,
     ) -> None:
         self._head, self._env, self.out = head, env, head.folder.parent / name
+        self._network = ["--network", network] if network else []
         self._suite = written(head.folder.parent / f"{name}.toml", suite)
         self.log = head.folder.parent / f"{name}.log"
 
@@ -77,10 +68,15 @@ class Run:
             self.out,
             "--address",
             self._head.ray,
+            *self._network,
             *options,
         ]
         self.log.write_text("")
         return self._head.start("bench", *words, log=self.log, env=self._env)
+
+    def lines(self) -> list[str]:
+        """What was said."""
+        return self.log.read_text().splitlines()
 
     def statuses(self) -> dict[str, list[str]]:
         """Each label's, attempt by attempt."""
@@ -156,6 +152,45 @@ def test_a_node_with_another_keras_is_refused_and_both_versions_are_named(
     (said,) = run.log.read_text().splitlines()
     assert f"Keras is {importlib.metadata.version('keras')} here and 3.0.1 on node" in said
     assert not run.out.exists()
+
+
+@pytest.mark.parametrize("network", [None, "10.78.0.0/24", "10.0.0.0/8"])
+def test_workers_on_two_nodes_are_refused_without_a_network_of_one_address_each(
+    nodes: tuple[Node, Node], network: str | None
+) -> None:
+    head, other = nodes
+    other.add_address("10.99.0.2")
+    start_ray(head)
+    start_ray(other)
+    run = Run(head, SUITE, network=network)
+    assert ended(run.start()) == 2
+    said = run.log.read_text().splitlines()[-1]
+    assert "--network" in said
+    assert not run.out.exists()
+    alone = Run(head, {**SUITE, "variants": [{"label": "alone"}]}, "alone", network=network)
+    assert ended(alone.start()) == 0, alone.log.read_text()
+
+
+def test_between_nodes_a_worker_hears_the_nodes_and_no_neighbour_of_theirs(
+    nodes: tuple[Node, Node],
+) -> None:
+    head, other = nodes
+    neighbour = "10.77.0.9"
+    other.add_address(neighbour)
+    start_ray(head)
+    start_ray(other)
+    # Each node has one address in this network.
+    run = Run(head, {**SUITE, "variants": [SPREAD]}, network="10.77.0.0/30")
+    process = run.start()
+    wait_until(lambda: head.serves() and other.serves(), process, run.log)
+    time.sleep(2)  # the filter is there first; the nodes' part of it is to have worked
+    (port,) = head.served()
+    assert other.reaches(port, head.address, other.address)
+    assert not other.reaches(port, head.address, neighbour)
+    assert not head.reaches(port, "127.0.0.1", "127.0.0.1")
+    assert any(head.address in line and other.address in line for line in run.lines())
+    process.terminate()
+    assert ended(process) == 130
 
 
 def cut(node: Node) -> None:

@@ -81,6 +81,13 @@ def test_every_ray_asks_for_the_token_and_counts_gpus_as_nvml_does(name: str) ->
                 assert "unset OMP_NUM_THREADS" in before
 
 
+@pytest.mark.parametrize("file", [*(f"{n}.yaml" for n in LAUNCHER), "slurm.sbatch"])
+def test_every_ray_keeps_its_files_where_other_users_cannot_enter(file: str) -> None:
+    text = (CLUSTERS / file).read_text()
+    starts = 1 if file in ("local.yaml", "slurm.sbatch") else 2
+    assert text.count('--temp-dir="$(mktemp -d /tmp/ray-XXXXXX)/r"') == starts
+
+
 @pytest.mark.parametrize("file", [*(f"{n}.yaml" for n in (*LAUNCHER, "kuberay")), "slurm.sbatch"])
 def test_a_silent_node_is_lost_within_the_time_that_the_readme_names(file: str) -> None:
     checks = health_checks(file)
@@ -236,3 +243,49 @@ def dockerfile() -> list[tuple[str, str]]:
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     steps = [line.partition(" ") for line in lines]
     return [(step, " ".join(rest.split())) for step, _, rest in steps]
+
+
+_STAND_INS = {
+    "python": "#!/bin/sh\necho head 1 2\n",
+    "srun": "#!/bin/sh\nexec sleep 60\n",
+    "bench": (
+        '#!/bin/sh\n[ "$1" = run ] || exit 0\nbefore=\nfor word in "$@"; do\n'
+        '    [ "$before" != --out ] || out=$word\n'
+        "    case $word in --out=*) out=${word#--out=} ;; esac\n    before=$word\ndone\n"
+        'mkdir -p -- "$out" && touch -- "$out/run.json"\n'
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "words", "expected"),
+    [
+        ("", [], "results/runs/smoke-7"),
+        ("~/mine", [], "home/mine"),
+        ("it's mine:1", [], "it's mine:1"),
+        ("-x", [], "-x"),
+        ("", ["--out", "~/mine"], "home/mine"),
+        ("", ["--out=other", "--blocks", "2"], "other"),
+        ("first", ["--out=other"], "first"),
+    ],
+)
+def test_a_job_of_slurm_s_looks_for_results_where_they_go(
+    tmp_path: Path, variable: str, words: list[str], expected: str
+) -> None:
+    programs = tmp_path / "venv/bin"
+    programs.mkdir(parents=True)
+    for name, text in _STAND_INS.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    variables = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path / "home")}
+    job = {"SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_JOB_ID": "7", "SLURM_NNODES": "1"}
+    done = subprocess.run(
+        ["bash", CLUSTERS / "slurm.sbatch", "smoke", *words],
+        env={**variables, **job, "VENV": str(tmp_path / "venv"), "OUT": variable},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / expected / "run.json").is_file()

@@ -7,6 +7,8 @@ import pytest
 
 from tests.cuda.conftest import Evaluate
 
+pytestmark = pytest.mark.slow
+
 COMPILE = """
 import json
 from bench.execution.autotuning import share_autotuning

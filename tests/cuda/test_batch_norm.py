@@ -7,6 +7,8 @@ from tests.cuda.measured_epoch import MeasuredEpoch, measure
 from tests.cuda.stack import Stack
 from tests.training_made import small
 
+pytestmark = pytest.mark.slow
+
 LAYERS = 2
 """Batch norms of the network: on the input, and in its hidden layer."""
 ARMS: dict[str, dict[str, str]] = {

@@ -8,6 +8,8 @@ import pytest
 from tests.cuda.arrangements import BATCH, CASES, REPLICAS, EpochPairs
 from tests.cuda.counts import Counts
 
+pytestmark = pytest.mark.slow
+
 INDEX_BYTES = 8
 EXAMPLE_BYTES = 28 * 28
 READS_AN_EPOCH = 1

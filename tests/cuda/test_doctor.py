@@ -14,6 +14,8 @@ from bench.execution.checks import Check
 from tests.cuda.conftest import run_python
 from tests.cuda.stack import DRIVER, Stack, lay_out_wheels, subset
 
+pytestmark = pytest.mark.slow
+
 EXAMINED = """
 import dataclasses, json
 from pathlib import Path
@@ -50,7 +52,7 @@ Examine = Callable[..., dict[str, Check]]
 
 
 @pytest.fixture
-def examine(cuda_stack: Stack, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Examine:
+def examine(cuda_stack: Stack, tmp_path: Path) -> Examine:
     """The checks to judge, by name, on the machine that ``variables`` describe.
 
     All processes of a test share the memory of its cards: each sees who else is on them.
@@ -60,7 +62,7 @@ def examine(cuda_stack: Stack, tmp_path: Path, tmp_path_factory: pytest.TempPath
         machine = stack.environment(gpus, variables, memory=tmp_path / "memory")
         env = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", **machine}
         # Short, since a socket's path must be.
-        env["RAY_TMPDIR"] = str(tmp_path_factory.getbasetemp())
+        env["RAY_TMPDIR"] = "/tmp"
         found = [Check(**each) for each in json.loads(run_python(EXAMINED, env).splitlines()[-1])]
         return {check.name: check for check in found if check.name in JUDGED}
 

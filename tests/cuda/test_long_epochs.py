@@ -12,6 +12,8 @@ from tests.cuda.measured_epoch import MeasuredEpoch, NotMeasured, measure
 from tests.cuda.stack import Stack
 from tests.training_made import variant_of
 
+pytestmark = pytest.mark.slow
+
 BATCH = 16
 EXAMPLE_BYTES = 28 * 28 + 8 + 8
 """An image, a label and an index."""

@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cuda.conftest import run_python
 from tests.cuda.measured_epoch import MeasuredEpoch, measure
 from tests.cuda.stack import Stack
 from tests.training_made import trial_of, variant_of
+
+pytestmark = pytest.mark.slow
 
 TRAIN = """
 from bench.spec.plan import Trial

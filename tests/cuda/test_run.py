@@ -15,6 +15,8 @@ from tests.cuda.counts import Counts, read_counts
 from tests.cuda.stack import Stack
 from tests.processes import bench
 
+pytestmark = pytest.mark.slow
+
 SUITE = """
 name = "gpus"
 blocks = {blocks}

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cuda.stack import Stack
 from tests.cuda.table import WORK, work
+
+pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).parents[2] / "docs/gpu.md"
 

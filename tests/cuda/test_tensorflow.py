@@ -8,6 +8,8 @@ import pytest
 from tests.cuda.conftest import run_python
 from tests.cuda.stack import DRIVER, LIBRARIES, Stack, lay_out_wheels, subset
 
+pytestmark = pytest.mark.slow
+
 REGISTERED = """
 import json
 import tensorflow as tf

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from bench.records.store import RunFolder
 from tests.cuda.counts import read_counts
 from tests.cuda.stack import Stack
 from tests.processes import bench
+
+pytestmark = pytest.mark.slow
 
 SUITE = """
 name = "warm"

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from bench.datasets.fashion_mnist import (
     read_folder,
     split,
 )
+from tests.strangers import SPECIAL, plant
 
 
 def _bytes_of(folder: Path, name: str) -> bytes:
@@ -152,3 +154,21 @@ def test_one_flipped_bit_in_a_gzipped_file_never_lets_wrong_bytes_through(
         assert gzip.decompress(bytes(content)) == label_bytes
     else:
         assert check.problem
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
+def test_what_never_ends_is_refused_and_not_read(good_folder: Path, kind: str) -> None:
+    plant(kind, good_folder / f"{TEST_LABELS.name}.gz")
+    content = read_folder(Place("", good_folder))
+    assert [check.ok for check in content.checks] == [file != TEST_LABELS for file in FILES]
+
+
+def test_a_gzip_stream_is_read_no_further_than_the_size_that_is_known(tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(64 * 2**20))
+    tracemalloc.start()
+    check = _check(tmp_path, bomb)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "SHA-256" in str(check.problem)
+    assert peak_bytes < 2**20

@@ -54,7 +54,7 @@ def nothing_left(gangs: Sequence[Gang]) -> Iterator[None]:
     pids = {place.pid for place in places}
     _until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
     assert workers_below(os.getpid()) == []
-    assert {int(place.address.rpartition(":")[2]) for place in places}.isdisjoint(_listening())
+    assert {place.port for place in places}.isdisjoint(_listening())
     assert [place.log for place in places if Path(place.log).exists()] == []
     assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
 

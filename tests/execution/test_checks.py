@@ -14,6 +14,7 @@ from bench.execution.checks import (
     python_checks,
     ray_check,
     tensorflow_checks,
+    variables_check,
 )
 from tests.execution.nodes_made import card, node
 
@@ -110,6 +111,12 @@ def test_a_container_needs_no_virtual_environment(monkeypatch: pytest.MonkeyPatc
         ({"error": "ImportError: libfoo.so"}, "broken", "install it anew"),
         ({"error": "no answer within 180 s", "timed_out": True}, "broken", "nvidia-smi"),
         (_reply(keras_backend="jax"), "broken", "KERAS_BACKEND"),
+        ({"error": "ModuleNotFoundError: No module named 'torch'"}, "broken", "KERAS_BACKEND"),
+        (
+            {"error": "XLA_FLAGS is not understood (--no): unset it", "refused_flags": True},
+            "broken",
+            "unset it",
+        ),
     ],
 )
 def test_a_tensorflow_that_cannot_be_used_says_why(
@@ -118,6 +125,12 @@ def test_a_tensorflow_that_cannot_be_used_says_why(
     check = _named(tensorflow_checks(reply, _facts()), "TensorFlow")
     assert check.state == state
     assert check.remedy and words in check.remedy
+
+
+def test_a_variable_that_contradicts_suites_is_a_fault_and_none_is_not() -> None:
+    found = variables_check("KERAS_BACKEND=jax, but trials train with TensorFlow: unset it")
+    assert (found.state, found.remedy) == ("broken", "unset it")
+    assert variables_check(None).state == "ok"
 
 
 def test_two_tensorflows_over_each_other_are_a_fault() -> None:
@@ -212,11 +225,11 @@ def test_a_ray_that_fails_on_purpose_gives_its_own_remedy_and_another_the_logs(
     assert check.found == "a local start failed: RuntimeError: no port: 1"
     monkeypatch.setenv("RAY_TMPDIR", "/scratch")
     moved = ray_check(sudden, None)
-    assert moved.remedy and "/scratch/ray/session_latest" in moved.remedy
+    assert moved.remedy and "/scratch/ray-" in moved.remedy
     monkeypatch.delenv("RAY_TMPDIR")
     monkeypatch.delenv("TMPDIR", raising=False)
     check = ray_check(sudden, None)
-    assert check.remedy and "/tmp/ray/session_latest" in check.remedy
+    assert check.remedy and "/tmp/ray-" in check.remedy
 
 
 def test_results_need_room_and_a_folder_that_can_be_written() -> None:

@@ -15,7 +15,7 @@ import ray.util.client
 import bench
 from bench.errors import UsageError
 from bench.execution import connect
-from bench.execution.executors import make_executor
+from bench.execution.ray_executor import RayExecutor
 from tests.processes import PATIENCE_S
 from tests.suites_made import SINGLE, written
 
@@ -75,6 +75,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_the_callers_ray_runs_the_trials_and_is_left_as_it_was(tmp_path: Path) -> None:
     suite, folder = written(tmp_path / "suite.toml", SINGLE), tmp_path / "runs"
     folder.mkdir()
@@ -136,6 +137,6 @@ def test_a_start_that_is_refused_changes_no_variable(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setenv("RAY_TMPDIR", "/proc/nowhere")
     before = dict(os.environ)
-    with pytest.raises(UsageError, match="RAY_TMPDIR"), make_executor("ray"):
+    with pytest.raises(UsageError, match="RAY_TMPDIR"), RayExecutor():
         pass
     assert dict(os.environ) == before

@@ -66,9 +66,14 @@ def test_a_completed_trial_has_every_epoch_and_says_where_it_ran(log: Log) -> No
 def test_a_trial_says_which_variables_tensorflow_was_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    (record,) = observe_apart("inprocess", SINGLE).records
-    assert record.resolved["variables"]["OMP_NUM_THREADS"] == "3"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4096")
+    asked = {**SINGLE, "variant": {**SINGLE["variant"], "threads": 1}}
+    (record,) = observe_apart("inprocess", asked).records
+    assert record.status == "completed", record.error
+    assert record.resolved["intra_op_threads"] == 1
+    given = record.resolved["variables"]
+    assert (given["OPENBLAS_NUM_THREADS"], given["OMP_NUM_THREADS"]) == ("3", "1")
 
 
 def test_events_come_in_order_started_then_each_epoch_then_the_record(log: Log) -> None:

@@ -32,7 +32,9 @@ def test_only_the_executor_that_is_asked_for_is_imported() -> None:
 
 
 @pytest.mark.parametrize("name", ["inprocess", "simulated"])
-@pytest.mark.parametrize("asked", [{"address": "here:6379"}, {"device": "cpu"}])
+@pytest.mark.parametrize(
+    "asked", [{"address": "here:6379"}, {"device": "cpu"}, {"network": "10.0.0.0/24"}]
+)
 def test_what_an_executor_cannot_act_on_is_refused(name: str, asked: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"are for the executor ray, not for {name}"):
         make_executor(name, **asked)

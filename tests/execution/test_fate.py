@@ -26,7 +26,7 @@ def left(ray_executor: RayExecutor, tmp_path: Path) -> MakePlace:
         log = tmp_path / "worker.log"
         log.write_text(words)
         node_id = ray.get_runtime_context().get_node_id()
-        return Place("here", node_id, 4711, (), "127.0.0.1:1", str(log), oom_kills)
+        return Place("here", node_id, 4711, (), "127.0.0.1", None, None, str(log), oom_kills)
 
     return make
 
@@ -55,6 +55,17 @@ def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(left: Make
     before = left("", counted - 1)
     assert fate_at(before).status == "out_of_memory"
     assert fate_at(left("", counted)).status == "worker_lost"
+
+
+@pytest.mark.parametrize("refusable", [True, False])
+def test_flags_that_xla_does_not_know_are_a_fault_of_the_user_s(
+    left: MakePlace, refusable: bool
+) -> None:
+    words = "F0000 00:00:1 1 parse_flags_from_env.cc:234] Unknown flag in TF_XLA_FLAGS: --no=1\n"
+    # The parser may list all flags that there are.
+    fate = fate_at(left(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable)
+    assert fate.status == "failed"
+    assert "TF_XLA_FLAGS" in fate.reason
 
 
 @pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
@@ -105,7 +116,7 @@ def test_a_node_that_is_gone_left_nothing_and_keeps_none_of_the_others_from_tell
     left: MakePlace,
 ) -> None:
     place = left("all is well")
-    gone = Place("there", "ab" * 28, 1, (), "", place.log, None)
+    gone = Place("there", "ab" * 28, 1, (), "", None, None, place.log, None)
     assert set(fetch_remains({0: gone, 1: place, 2: gone})) == {1}
 
 

@@ -27,6 +27,7 @@ def found() -> dict[str, Any]:
     return cases
 
 
+@pytest.mark.slow
 def test_bundles_are_where_the_scheduler_put_them_and_none_is_split(found: dict[str, Any]) -> None:
     chosen = found["pinned"]["chosen"]
     assert found["pinned"]["given"] == chosen
@@ -35,6 +36,7 @@ def test_bundles_are_where_the_scheduler_put_them_and_none_is_split(found: dict[
     assert chosen[0] != chosen[1]
 
 
+@pytest.mark.slow
 def test_devices_that_others_hold_are_waited_for_aloud_and_not_for_ever(
     found: dict[str, Any],
 ) -> None:
@@ -48,11 +50,13 @@ def test_devices_that_others_hold_are_waited_for_aloud_and_not_for_ever(
     )
 
 
+@pytest.mark.slow
 def test_devices_that_become_free_are_taken(found: dict[str, Any]) -> None:
     assert found["freed"]["error"] == PLACED
     assert len(found["freed"]["waiting"]) == 1
 
 
+@pytest.mark.slow
 def test_a_block_whose_node_others_hold_goes_to_another_that_they_do_not(
     found: dict[str, Any],
 ) -> None:

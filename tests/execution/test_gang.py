@@ -3,18 +3,19 @@
 import os
 import pickle
 import signal
-import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from bench.datasets.load import load_arrays
-from bench.execution.executor import Limits
+from bench.execution.executor import Event, Limits, Opened
 from bench.execution.gang import Gang
 from bench.execution.ray_executor import RayExecutor
 from tests.execution.gangs import LONG, Once, gang_suite, nothing_left
 from tests.execution.observed import LIMITS, observe
+
+pytestmark = pytest.mark.slow
 
 NODE = os.uname().nodename
 
@@ -36,9 +37,11 @@ def gangs(monkeypatch: pytest.MonkeyPatch) -> list[Gang]:
 def test_a_gang_gives_one_record_of_both_workers(
     ray_executor: RayExecutor, gangs: list[Gang]
 ) -> None:
+    events: list[Event] = []
     with nothing_left(gangs):
-        (record,) = observe(ray_executor, gang_suite()).records
+        (record,) = observe(ray_executor, gang_suite(), LIMITS, events.append).records
     assert record.status == "completed", record.log_tail
+    assert Opened() in events
     assert record.devices == (f"{NODE}/worker:0/CPU:0", f"{NODE}/worker:1/CPU:0")
     first, second = (gangs[0].records[worker].measures.weights_l2 for worker in (0, 1))
     assert record.measures.weights_l2 == first == second is not None
@@ -113,24 +116,6 @@ def test_a_worker_that_hangs_is_ended_with_its_gang_by_the_time_without_progress
     assert record.status == "timed_out"
     assert "ended after 25 s without progress, worker 1 furthest behind" in (record.error or "")
     assert "[worker 1]" in (record.log_tail or "")
-
-
-def test_a_port_that_somebody_took_is_replaced(
-    ray_executor: RayExecutor, gangs: list[Gang], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train: Callable[..., None] = Gang.train
-    with socket.socket() as other:
-
-        def train_once_somebody_came(gang: Gang, data: Any, board: Any) -> None:
-            if not gangs:
-                other.bind(("", int(gang.places[1].address.rpartition(":")[2])))
-                other.listen()
-            train(gang, data, board)
-
-        monkeypatch.setattr(Gang, "train", train_once_somebody_came)
-        log = observe(ray_executor, gang_suite())
-    assert len(gangs) == 2
-    assert [record.status for record in log.records] == ["completed"]
 
 
 def test_a_loss_that_is_not_finite_ends_all_workers_as_diverged(

@@ -28,6 +28,7 @@ def test_a_trial_does_not_train_on_the_cpu_of_a_machine_with_a_gpu_without_a_wor
     assert "CUDA_CACHE_PATH" in variables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", [("CUDA_VISIBLE_DEVICES", "-1"), ("BENCH_LOGICAL_GPUS", "1")])
 def test_it_does_where_the_gpu_is_hidden_or_only_counted(
     variable: tuple[str, str], monkeypatch: pytest.MonkeyPatch

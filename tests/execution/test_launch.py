@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bench.errors import UsageError
-from bench.execution.launch import planned_nodes, remote_command
+from bench.execution import launch as launcher
+from bench.execution.launch import HOME, launch, planned_nodes, remote_command
+from tests.strangers import SPECIAL, plant
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 
@@ -51,6 +54,25 @@ def test_a_file_that_is_not_for_the_launcher_is_refused_in_one_line(
     with pytest.raises(UsageError, match=r"odd\.yaml: not a file for Ray's launcher") as refused:
         planned_nodes(file)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
+def test_what_never_ends_is_refused(tmp_path: Path, kind: str) -> None:
+    plant(kind, tmp_path / "odd.yaml")
+    with pytest.raises(UsageError, match=r"odd\.yaml: "):
+        planned_nodes(tmp_path / "odd.yaml")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("in_source")
+def test_aliases_of_aliases_are_refused_before_ray_walks_through_them(tmp_path: Path) -> None:
+    lines = ["setup_commands:", "  - &x0 [a, a, a, a, a, a, a, a, a]"]
+    lines += [f"  - &x{i + 1} [{', '.join([f'*x{i}'] * 9)}]" for i in range(9)]
+    file = tmp_path / "odd.yaml"
+    file.write_text((CLUSTERS / "onprem.yaml").read_text() + "\n" + "\n".join(lines))
+    with pytest.raises(UsageError, match="values"):
+        planned_nodes(file)
 
 
 def test_elsewhere_than_in_the_source_what_would_not_be_sent_is_named(
@@ -133,3 +155,29 @@ def test_nothing_runs_where_nodes_are_missing(head: Path) -> None:
     _, calls = _called(head, "smoke")
     assert "bench" not in calls
     assert int((head / "trainbench/runs/mine.code").read_text()) == 2
+
+
+@pytest.mark.usefixtures("in_source")
+def test_modules_go_along_with_the_suite_s_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def ray(words: Sequence[str], *_: object, **__: object) -> bool:
+        asked.append(list(words))
+        return True
+
+    monkeypatch.setenv("HOME", str(tmp_path))  # where the token is
+    monkeypatch.setattr(launcher, "_ray", ray)
+    monkeypatch.setattr(launcher, "_bring_back", lambda *_: 0)
+    suite, file, package = (tmp_path / name for name in ("mine.toml", "mine.py", "nets"))
+    suite.touch()
+    package.mkdir()
+    config = CLUSTERS / "local.yaml"
+    launch(config, str(suite), tmp_path / "run", modules=[file, package])
+    sent = [words[2:] for words in asked if words[0] == "rsync-up"]
+    assert sent == [
+        [str(suite), f"{HOME}/suites/{launcher.remote_name(suite)}.toml"],
+        [str(file), f"{HOME}/suites/mine.py"],
+        [f"{package}/", f"{HOME}/suites/nets/"],
+    ]

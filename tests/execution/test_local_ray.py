@@ -15,7 +15,7 @@ HANGS = """
 import os, sys, threading, time
 import psutil
 from bench.cli.exit import main
-from bench.execution import local_ray
+from bench.execution import executors, local_ray
 
 def stop_the_head():
     while True:
@@ -26,6 +26,7 @@ def stop_the_head():
                 return
         time.sleep(0.01)
 
+executors._has_ray = lambda: True  # so that Ray starts in this process
 local_ray._START_S, local_ray._GRACE_S = map(float, sys.argv[1:3])
 threading.Thread(target=stop_the_head, daemon=True).start()
 sys.argv = ["bench", *sys.argv[3:]]

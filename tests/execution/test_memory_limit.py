@@ -17,6 +17,8 @@ from tests.execution.gangs import GANG
 from tests.processes import COMMAND
 from tests.suites_made import SINGLE, written
 
+pytestmark = pytest.mark.slow
+
 LIMIT_BYTES = 3 * 2**30
 """Enough for Ray and two workers that hold nothing."""
 GROUPS = Path("/sys/fs/cgroup")

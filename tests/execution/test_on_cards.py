@@ -17,6 +17,8 @@ from tests.execution.observed import ROOT
 from tests.processes import PATIENCE_S
 from tests.suites_made import SINGLE, TINY
 
+pytestmark = pytest.mark.slow
+
 Found = dict[str, Any]
 Run = Callable[..., Found]
 

@@ -9,8 +9,9 @@ import pytest
 from bench.errors import ResourceError, SuiteError
 from bench.execution.own import check_workloads, is_there
 from bench.spec.plan import make_plan
+from bench.spec.suite import Suite, load_suite
 from tests.execution.observed import observe
-from tests.suites_made import SINGLE, suite_of
+from tests.suites_made import SINGLE, suite_of, written
 
 if TYPE_CHECKING:
     from bench.execution.ray_executor import RayExecutor
@@ -25,6 +26,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "outer/inner").mkdir(parents=True)
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
+
+
+def beside(folder: Path, workload: str) -> Suite:
+    """A suite whose file is in ``folder``."""
+    variant = {**SINGLE["variant"], "workload": workload}
+    return load_suite(written(folder / "suite.toml", {**SINGLE, "variant": variant}))
 
 
 @pytest.mark.usefixtures("folder")
@@ -46,14 +53,68 @@ def test_a_module_is_found_without_being_imported(module: str, found: bool) -> N
     assert is_there(module) == found
 
 
+def check(suite: Suite) -> None:
+    check_workloads(make_plan(suite).trials, suite)
+
+
 @pytest.mark.usefixtures("folder")
-def test_what_is_not_on_this_machine_is_refused_by_its_name() -> None:
-    check_workloads(make_plan(suite_of(SINGLE, workload="raising.nets:towers")).trials)
-    check_workloads(make_plan(suite_of(SINGLE)).trials)
-    absent = make_plan(suite_of(SINGLE, workload="raising.net:towers")).trials
-    said = "^workload 'raising.net:towers': there is no module 'raising.net' here: install it"
+def test_what_is_not_on_this_machine_is_refused_by_its_name(folder: Path) -> None:
+    (folder / "raising/nets.py").write_text("def towers(layers, images): ...\n")
+    check(suite_of(SINGLE, workload="raising.nets:towers"))
+    check(suite_of(SINGLE))
+    said = "^workload 'raising.net:towers': there is no module 'raising.net' here: put it beside"
     with pytest.raises(SuiteError, match=said):
-        check_workloads(absent)
+        check(suite_of(SINGLE, workload="raising.net:towers"))
+
+
+SOURCE = """
+import keras
+from others import given, taken as renamed
+if keras:
+    def branched(layers, images): ...
+class Made: ...
+assigned = lambda layers, images: images
+def plain(layers, images):
+    local = 1
+    def inner(): ...
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["given", "renamed", "branched", "Made", "assigned", "plain", "keras"]
+)
+def test_a_name_that_a_module_binds_is_found_in_its_source(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.py").write_text(SOURCE)
+    check(beside(tmp_path, f"mine:{name}"))
+
+
+@pytest.mark.parametrize("name", ["local", "inner", "taken", "layers", "plian"])
+def test_a_function_that_a_module_does_not_have_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.py").write_text(SOURCE)
+    with pytest.raises(SuiteError, match=rf"no function {name} in mine\.py") as refused:
+        check(beside(tmp_path, f"mine:{name}"))
+    assert ("did you mean 'plain'?" in str(refused.value)) == (name == "plian")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["from others import *", "globals()['net'] = print", "def __getattr__(name): return print"],
+)
+def test_what_only_an_import_can_tell_is_let_through(tmp_path: Path, line: str) -> None:
+    (tmp_path / "mine.py").write_text(line)
+    check(beside(tmp_path, "mine:net"))
+
+
+def test_source_that_is_no_python_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import keras\ndef net(layers images): ...\n")
+    with pytest.raises(SuiteError, match=r"\(mine\.py, line 2\)"):
+        check(beside(tmp_path, "mine:net"))
+
+
+def test_a_module_beside_the_suite_is_near_to_one_misspelt(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SOURCE)
+    with pytest.raises(SuiteError, match="no module 'mein' here: did you mean 'mine'"):
+        check(beside(tmp_path, "mein:plain"))
 
 
 @pytest.mark.usefixtures("folder")
@@ -62,7 +123,6 @@ def test_what_is_not_on_a_node_is_refused_before_anything_starts(
 ) -> None:
     # Ray was started without that folder, which this process has.
     suite = suite_of(SINGLE, workload="raising.nets:towers")
-    check_workloads(make_plan(suite).trials)
     said = f"there is no module 'raising.nets' on node {os.uname().nodename}: install it there"
     with pytest.raises(ResourceError, match=said):
         observe(ray_executor, suite)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.execution import ports
-from bench.execution.ports import free_port
+from bench.execution.ports import bind_to_free_port
 
 
 @pytest.fixture
@@ -17,9 +17,14 @@ def handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+def bound() -> int:
+    with socket.socket() as taker:
+        return bind_to_free_port(taker)
+
+
 def test_a_port_is_one_that_the_system_hands_to_nobody(handed_out: Path) -> None:
     handed_out.write_text("20010\t60999\n")
-    assert {free_port() for _ in range(50)} <= set(range(20_000, 20_010))
+    assert {bound() for _ in range(50)} <= set(range(20_000, 20_010))
 
 
 def test_a_port_that_somebody_listens_on_is_passed_over(handed_out: Path) -> None:
@@ -27,7 +32,7 @@ def test_a_port_that_somebody_listens_on_is_passed_over(handed_out: Path) -> Non
     with socket.socket() as other:
         other.bind(("", 20_000))
         other.listen()
-        assert {free_port() for _ in range(20)} == {20_001}
+        assert {bound() for _ in range(20)} == {20_001}
 
 
 @pytest.mark.parametrize("said", ["1024\t65535\n", "", "all of them\n", None])
@@ -36,5 +41,4 @@ def test_where_the_system_hands_out_all_or_does_not_say_any_free_one_is_taken(
 ) -> None:
     if said is not None:
         handed_out.write_text(said)
-    with socket.socket() as taker:
-        taker.bind(("", free_port()))
+    assert bound() > 0

@@ -76,3 +76,11 @@ def test_what_xla_slows_on_a_cpu_is_estimated_by_the_table_that_defaults_go_by(
 def test_what_xla_does_not_slow_or_may_not_is_estimated_alike(workload: str) -> None:
     plain, compiled = (cpu_rates(variant(workload=workload, jit=j)) for j in ("none", "epoch"))
     assert plain == compiled
+
+
+def test_a_cpu_s_rate_of_operations_grows_with_the_threads_and_is_that_of_two_where_silent() -> (
+    None
+):
+    one, two, four = (cpu_rates(variant(threads=n)).flops_per_s for n in (1, 2, 4))
+    assert (two, four) == (2 * one, 4 * one)
+    assert cpu_rates(variant()).flops_per_s == two

@@ -1,5 +1,6 @@
 """Trials on a real Ray: what is recorded, and what becomes of those that do not end well."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import psutil
 import pytest
 import ray
 
@@ -16,6 +18,7 @@ from bench.execution import lane, ray_executor
 from bench.execution.board import News
 from bench.execution.device_fitness import SeenGpu
 from bench.execution.executor import EpochEnded, Event, Limits, Waiting
+from bench.execution.inherited import THREAD_VARIABLES
 from bench.execution.quarantine import Quarantine
 from bench.execution.ray_executor import RayExecutor
 from bench.measure.host import usable_cores
@@ -94,8 +97,10 @@ def test_each_node_s_environment_is_told_with_the_variables_that_trials_have(
     assert name == os.uname().nodename
     told = ray_executor.environment()[name]["variables"]
     assert told["OMP_NUM_THREADS"] == str(len(os.sched_getaffinity(0)))
+    threads = dict.fromkeys(THREAD_VARIABLES, told["OMP_NUM_THREADS"])
     for record in ray_log.records:
-        assert record.resolved["variables"] == {**told, "CUDA_VISIBLE_DEVICES": "-1"}
+        given = record.resolved["variables"]
+        assert given == {**told, **threads, "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def test_a_node_whose_cores_are_taken_tells_all_but_its_variables(
@@ -230,6 +235,40 @@ def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(
         assert record.log_tail  # TensorFlow greets
         assert (record.wall_s or 0.0) > 0
         assert record.node == os.uname().nodename
+
+
+@pytest.mark.slow
+def test_epochs_that_were_told_to_an_actor_that_died_are_not_lost_and_it_is_started_again(
+    ray_executor: RayExecutor,
+) -> None:
+    endless, after = (make_plan(suite_of(suite)).blocks[0] for suite in (ENDLESS, SINGLE))
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+    told, written = list[str](), list[int]()
+
+    def kill_both(event: Event) -> None:
+        if not isinstance(event, EpochEnded):
+            return
+        told.append(event.trial_id)
+        if not written:
+            for process in psutil.Process().children(recursive=True):
+                if process.cmdline()[:1] == ["ray::Board"]:
+                    process.kill()
+            (file,) = logs.glob("bench-worker-*.epochs")
+            before = len(file.read_bytes().splitlines())
+            while len(file.read_bytes().splitlines()) < before + 5:
+                time.sleep(0.01)
+            written.append(len(file.read_bytes().splitlines()))
+            (worker,) = workers_below(os.getpid())
+            worker.kill()
+
+    both = endless.model_copy(update={"trials": (*endless.trials, *after.trials)})
+    limits = dataclasses.replace(LIMITS, retries=0)
+    lost, completed = observe(ray_executor, [both], limits, kill_both).records
+    assert (lost.status, completed.status) == ("worker_lost", "completed")
+    assert len(lost.epochs) >= written[0] - 1
+    assert told[-1] == after.trials[0].trial_id
+    assert list(logs.glob("bench-worker-*")) == []
 
 
 class _UntilTheFirstEpoch:

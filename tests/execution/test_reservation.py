@@ -33,6 +33,20 @@ def test_three_workers_find_room_on_two_cores() -> None:
     assert round(needs["CPU"] * 10_000) * 3 <= 2 * 10_000
 
 
+def test_workers_side_by_side_have_a_slot_each_and_a_share_or_the_threads_asked_for() -> None:
+    def variant(**asked: object) -> Variant:
+        workers = {"strategy": "multi_worker", "workers": 4, "global_batch_size": 64}
+        return Variant.model_validate(fill_defaults({**workers, **asked}))
+
+    whole = Reservation(({"CPU": 8.0},), "PACK", ("a",))
+    assert [whole.slot_of(variant(), worker) for worker in range(4)] == [0, 1, 2, 3]
+    assert (whole.threads_of(variant()), whole.threads_of(variant(threads=1))) == (2, 1)
+    cards = Reservation(({"CPU": 8.0, "GPU": 4.0},) * 2, "PACK", ("a", "b"))
+    assert [cards.slot_of(variant(replicas=2), worker) for worker in range(4)] == [0, 1, 0, 1]
+    spread = variant(placement="spread")
+    assert [whole.slot_of(spread, worker) for worker in range(4)] == [0, 0, 0, 0]
+
+
 def test_it_says_what_it_asks_for() -> None:
     bundle = {"GPU": 4.0, "CPU": 16.0}
     assert str(Reservation((bundle, bundle), "PACK", ("a", "b"))) == "2 x (4 GPU, 16 CPU)"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bench.execution import run_history
 from bench.execution.device_kind import DeviceKind
 from bench.execution.run_history import MeasuredTime, measured_times, recent_runs
+from bench.files.folder import Folder
 from bench.records.record import TrialRecord
 from bench.spec.plan import make_plan
 from bench.spec.variant import Variant
@@ -151,9 +152,9 @@ def test_no_more_than_a_bound_is_read(made: Made, monkeypatch: pytest.MonkeyPatc
     read: list[str] = []
     real = run_history._read
 
-    def reading(path: Path) -> dict[str, Any] | None:
-        read.append(path.name)
-        return real(path)
+    def reading(folder: Folder, name: str) -> dict[str, Any] | None:
+        read.append(name)
+        return real(folder, name)
 
     monkeypatch.setattr(run_history, "_read", reading)
     monkeypatch.setattr(run_history, "_MOST_RECORDS", 3)

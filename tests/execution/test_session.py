@@ -1,5 +1,6 @@
 """A plan into a run folder: what is on disk when, what a second call does, what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,33 @@ def test_another_suite_is_refused_with_the_first_difference(
     assert named in str(refused.value)
     assert refused.value.exit_code == 2
     assert len(list((out / "trials").iterdir())) == len(TRIALS)
+
+
+@pytest.mark.parametrize(
+    ("resolved", "refused"),
+    [
+        ({"norm_layers": 5}, True),
+        ({"norm_layers": 5, "norm_values": [16, 48, 20, 16, 8]}, False),
+        ({}, False),  # nothing was trained
+    ],
+)
+def test_a_run_goes_on_with_no_norm_that_meant_something_else(
+    out: Path, resolved: dict[str, Any], refused: bool
+) -> None:
+    layer = {**TINY, "matrix": {"norm": ["none", "layer"]}}
+    suite = suite_of(layer, workload="convnet", filters=[3, 5])
+    run(out, suite)
+    for file in (out / "trials").iterdir():
+        record = json.loads(file.read_text())
+        if record["trial"]["variant"]["norm"] == "layer":
+            file.write_text(json.dumps({**record, "resolved": resolved}))
+    assert again(out, suite) == []
+    more = suite_of({**layer, "blocks": 3}, workload="convnet", filters=[3, 5])
+    if refused:
+        with pytest.raises(SuiteError, match=r"norm .layer. .* choose another --out"):
+            run(out, more, resume=True, executor=NeverEntered())
+    else:
+        assert len(again(out, more)) == 2
 
 
 def test_attempts_are_numbered_across_calls_and_all_are_kept(out: Path) -> None:

@@ -14,6 +14,7 @@ import bench
 from bench.errors import DataError, ResourceError, StorageError
 from bench.execution.executor import Event, Started
 from bench.execution.simulated import SimulatedExecutor
+from bench.files.folder import Folder
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.plan import make_plan
@@ -107,8 +108,8 @@ def test_a_folder_made_for_a_run_that_never_started_stays_where_another_run_is_i
 def test_a_run_whose_first_record_found_no_room_keeps_its_folder_for_it(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, _text: str) -> None:
-        raise StorageError(f"{path}: No space left on device: free space")
+    def full(folder: Folder, name: str, _text: str) -> None:
+        raise StorageError(f"{folder.path / name}: No space left on device: free space")
 
     class Full(Seen):
         def planned(self, *_: object) -> None:

@@ -54,7 +54,7 @@ def test_equal_data_is_read_once_and_forgotten_once_nothing_to_come_needs_it(
         (MemoryError("Unable to allocate 9 PiB"), "out_of_memory", "MemoryError: Unable to"),
         (MemoryError(), "out_of_memory", "its data could not be had: MemoryError"),
         (ObjectStoreFullError("long"), "out_of_memory", "no room in Ray's object store"),
-        (OutOfDiskError("long"), "failed", "no room in Ray's object store"),
+        (OutOfDiskError("long"), "failed", "the disks at /dev/shm ("),
         (DatasetError("no place has it: fetch it"), "failed", "no place has it: fetch it"),
         (ValueError("Maximum allowed\ndimension"), "failed", "ValueError: Maximum allowed dim"),
     ],

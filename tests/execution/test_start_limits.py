@@ -67,6 +67,7 @@ def few_processes() -> Iterator[Path]:
     group.rmdir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limited", ["processes", "address space"])
 def test_a_run_under_a_limit_is_refused_within_a_minute_and_leaves_no_folder(
     request: pytest.FixtureRequest, tmp_path: Path, limited: str

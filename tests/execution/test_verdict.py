@@ -12,7 +12,6 @@ from bench.execution.verdict import (
     ended,
     furthest_behind,
     in_trouble,
-    port_was_taken,
     together,
 )
 from bench.records.record import EpochRecord, Measures, Status, TrialRecord
@@ -227,16 +226,3 @@ def test_the_epochs_that_were_told_of_outlive_every_worker() -> None:
 )
 def test_who_has_told_of_least_is_furthest_behind(beats: dict[int, int], behind: list[int]) -> None:
     assert furthest_behind(beats, workers=3) == behind
-
-
-@pytest.mark.parametrize(
-    ("trial", "error", "taken"),
-    [
-        (TRIAL, "worker 1: Could not start gRPC server", True),
-        (TRIAL, "worker 0: bind: Address already in use", True),
-        (TRIAL, "worker 0: Connection refused", False),
-        (ALONE, "Address already in use", False),
-    ],
-)
-def test_a_taken_port_is_told_by_a_gang_s_words(trial: Trial, error: str, taken: bool) -> None:
-    assert port_was_taken(said("failed", trial, error=error)) is taken

@@ -31,7 +31,7 @@ def warmed(
     reservation = Reservation(({"CPU": cores, "GPU": 0.0},), "PACK", (node,))
     asked = [Program("kernels", trial, data) for trial in trials]
     each = Warming("here", reservation, {None: asked}, limits, told.append)
-    warm_all([each], head or executor._head)
+    warm_all([each], head or executor.head)
     assert each.pending is None
     return told
 

@@ -1,8 +1,10 @@
 """A worker from the inside: what it is given, and what TensorFlow makes of that."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ import ray
 from bench.datasets.load import load_arrays
 from bench.errors import ResourceError
 from bench.execution.device_fitness import Allotment, Taken
+from bench.execution.port_guard import PortGuard
 from bench.execution.ray_executor import RayExecutor
 from bench.execution.visibility import show_only
 from bench.execution.worker import Worker
@@ -20,6 +23,15 @@ from bench.spec.plan import make_plan
 from tests.suites_made import SINGLE, suite_of
 
 TRIAL = make_plan(suite_of(SINGLE)).trials[0]
+
+
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """A worker's process ends with its trial; this one goes on."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def worker_of(allotment: Allotment, *gpus: str) -> Worker:
@@ -99,6 +111,23 @@ def test_a_process_sees_what_it_was_given_whatever_its_environment_says(
     show_only(gpus)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+def test_a_worker_opens_its_port_to_its_peers_as_tensorflow_is_about_to_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TF_GRPC_REUSE_PORT", "0")
+    admitted: list[str] = []
+    worker = worker_of(Allotment())
+    worker._guard = PortGuard()
+    monkeypatch.setattr(worker._guard, "admit", admitted.extend)
+    peers = ["10.0.0.1:1", "[fd00::2]:2"]
+    worker._let_in_peers(
+        json.dumps({"cluster": {"worker": peers}, "task": {"type": "worker", "index": 0}})
+    )
+    assert admitted == ["10.0.0.1", "fd00::2"]
+    assert os.environ["TF_GRPC_REUSE_PORT"] == "1"
+    worker._guard.close()
 
 
 TRAINS = """

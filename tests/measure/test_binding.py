@@ -1,10 +1,14 @@
-"""A process bound near its GPUs: the real binding to NVML and the real kernel."""
+"""A process bound near its GPUs, or to its share of cores: the real NVML and the real kernel."""
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bench.errors import ResourceError
+from bench.measure.binding import bind_to
 
 Ask = Callable[..., Any]
 
@@ -75,3 +79,57 @@ def test_nothing_is_bound_where_nothing_is_near_or_too_little(
 def test_memory_stays_as_it_was_where_no_one_node_is_near(ask: Ask, nodes: int) -> None:
     bound, _ = ask(near(CARD_0), answer=f"nvmlDeviceGetMemoryAffinity={nodes}")
     assert bound == {"cores": ALLOWED, "numa_node": None}
+
+
+@pytest.fixture
+def bound(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
+    """To which cores all threads were bound, on a machine where a process may use six."""
+    made: list[set[int]] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4, 5})
+    monkeypatch.setattr("bench.measure.binding._bind", made.append)
+    return made
+
+
+def siblings(root: Path, *texts: str) -> Path:
+    """The kernel's files that say which logical cores are of one physical core."""
+    for core, text in enumerate(texts):
+        folder = root / f"sys/devices/system/cpu/cpu{core}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{text}\n")
+    return root
+
+
+@needs_two_cores
+def test_all_threads_are_bound_to_so_many_cores_and_others_to_others(ask: Ask) -> None:
+    nowhere = "bind_near([], 1)"
+    places = [ask(near().replace(nowhere, f"bind_to(1, {slot})")) for slot in (0, 1)]
+    assert all(place["cores"] == cores for place, cores in places)
+    assert len({cores[0] for _, cores in places}) == 2
+
+
+def test_processes_side_by_side_share_no_core(bound: list[set[int]], tmp_path: Path) -> None:
+    for slot in range(3):
+        assert set(bind_to(2, slot, tmp_path).cores or ()) == bound[slot]
+    assert set().union(*bound) == {0, 1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("texts", "cores"),
+    [
+        (("0-1", "0-1", "2-3", "2-3", "4-5", "4-5"), (0, 2, 4)),
+        (("0,3", "1,4", "2,5", "0,3", "1,4", "2,5"), (0, 1, 2)),
+        ((), (0, 1, 2)),
+    ],
+    ids=["siblings side by side", "siblings apart", "the kernel does not say"],
+)
+def test_each_physical_core_gives_one_before_any_gives_a_second(
+    bound: list[set[int]], tmp_path: Path, texts: tuple[str, ...], cores: tuple[int, ...]
+) -> None:
+    assert bind_to(3, root=siblings(tmp_path, *texts)).cores == cores
+    assert bound == [set(cores)]
+
+
+def test_more_cores_than_there_are_bind_nothing(bound: list[set[int]], tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"8 cores .* 6"):
+        bind_to(4, 1, tmp_path)
+    assert bound == []

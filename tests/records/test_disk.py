@@ -1,13 +1,18 @@
 """A full or read-only disk costs no record. Real ones: small disks in a mount namespace."""
 
 import json
+import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from bench.errors import StorageError
+from bench.records.disk import temporary_file, temporary_folder
 from bench.records.record import TrialRecord
 
 SMALL_DISK = 'mount -t tmpfs -o size=64k none "$1"'
@@ -16,6 +21,8 @@ FILL = """
 import json, os, sys
 from pathlib import Path
 from bench.errors import StorageError
+from bench.errors import StorageError
+from bench.records.disk import temporary_file, temporary_folder
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder, RunInfo
 from bench.spec.plan import make_plan
@@ -90,7 +97,8 @@ def test_on_a_full_disk_the_record_is_kept_elsewhere_and_the_file_named(
     place: Path, tmp_path: Path
 ) -> None:
     outcome = on_small_disk(place, tmp_path, "full")
-    assert "No space left on device: free space on that disk; move its record to" in outcome.message
+    at = rf"No space left on device: free space on the disk at {place} \(\d+ bytes .* \d+ were"
+    assert re.search(at, outcome.message)
     assert "/run/trials then, and go on with --resume; it was kept: " in outcome.message
     assert outcome.written
     assert outcome.read == outcome.written
@@ -104,7 +112,7 @@ def test_on_a_disk_that_cannot_be_written_the_record_is_kept_elsewhere(
     place: Path, tmp_path: Path
 ) -> None:
     outcome = on_small_disk(place, tmp_path, "read-only")
-    assert "Read-only file system: make the disk writable" in outcome.message
+    assert f"Read-only file system: make the disk at {place} writable" in outcome.message
     assert rescued(outcome.message).trial.block == 0
 
 
@@ -124,5 +132,18 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(
     read_only = 'mount -t tmpfs -o ro none "$1"'
     for how in ("create", "lock"):
         outcome = on_small_disk(place, tmp_path, how, read_only)
-        assert "Read-only file system: make the disk writable, or choose" in outcome.message
+        assert (
+            f"Read-only file system: make the disk at {place} writable, or choose"
+            in outcome.message
+        )
         assert outcome.written == []
+
+
+@pytest.mark.parametrize("make", [temporary_file, lambda: temporary_folder().__enter__()])
+def test_a_temporary_folder_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], object]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc")
+    monkeypatch.setenv("TMPDIR", "/proc")
+    with pytest.raises(StorageError, match=r"/proc .* TMPDIR"):
+        make()

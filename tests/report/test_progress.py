@@ -16,6 +16,7 @@ from bench.execution.executor import (
     Expected,
     Limits,
     NotWarmedUp,
+    Opened,
     Started,
     Waiting,
     Warned,
@@ -83,6 +84,14 @@ def test_a_node_that_is_not_warmed_up_is_a_line(screen: Screen) -> None:
     screen.progress.event(NotWarmedUp(node="node-1", programs=3, reason="its process ended"))
     (line,) = screen.lines[before:]
     assert all(word in line for word in ("node-1", "3", "its process ended"))
+
+
+def test_what_is_open_to_whom_is_a_line(screen: Screen) -> None:
+    screen.progress.event(Opened("10.77.0.0/24", ("10.77.0.1", "10.77.0.2")))
+    screen.progress.event(Opened())
+    between, on_one = screen.lines[-2:]
+    assert "10.77.0.1, 10.77.0.2 in 10.77.0.0/24" in between
+    assert "10.77" not in on_one
 
 
 def test_no_more_run_at_once_than_there_are_blocks() -> None:

@@ -2,11 +2,12 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from bench.errors import RunFolderError
+from bench.errors import HelperError, RunFolderError
 from bench.report.verify import difference, differences, shown
 
 TABLES = ("suite.toml", "trials.csv", "epochs.csv", "summary.md", "summary.csv", "summary.tex")
@@ -36,6 +37,16 @@ def test_edited_missing_and_shortened_files_are_found(own: Path) -> None:
     assert differences(own) == (*expected, f"{picture}: missing")
 
 
+def test_nothing_counts_as_verified_where_the_drawing_process_dies(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own / "summary.csv").write_text("edited")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(HelperError, match="ended with code 1") as died:
+        differences(own)
+    assert died.value.exit_code == 5
+
+
 @pytest.mark.parametrize("sought", ["completed", ">The answer<", '"epoch_s"'])
 def test_an_edited_word_of_the_page_is_found(folder: Path, tmp_path: Path, sought: str) -> None:
     page = folder / "index.html"
@@ -54,7 +65,7 @@ def test_pictures_and_programs_of_the_page_are_not_compared(folder: Path, tmp_pa
     assert other.read_text() != page.read_text()
     assert difference(other, page) is None
     assert "vegaEmbed" in page.read_text()
-    assert "vegaEmbed" not in shown(page)
+    assert "vegaEmbed" not in shown(page.read_text())
 
 
 def test_an_edited_chart_is_found_where_the_page_says_what_it_shows(

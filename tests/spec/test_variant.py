@@ -14,8 +14,9 @@ from bench.spec.variant import Variant
 
 TWO_WORKERS = {"strategy": "multi_worker", "workers": 2}
 TWO_REPLICAS = {"strategy": "mirrored", "replicas": 2}
+DOTS = {"dataset": "synthetic", "workload": "convnet", "shape": [1, 1, 1]}
 FUSED = {"norm": "bn_post", "batch_norm": "fused"}
-WIDTHS = st.lists(st.integers(1, 10_000), max_size=5)
+WIDTHS = st.lists(st.integers(2, 10_000), max_size=5)
 SETTINGS = st.fixed_dictionaries(
     {},
     optional={
@@ -90,6 +91,7 @@ def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None
         ({}, {"health_epochs": [0, 1, -1]}),
         ({}, {"shape": [8, 8, 3]}),
         ({}, {"classes": 100}),
+        ({}, {"threads": None}),
         ({}, {"batch_norm": "fused"}),
         ({"norm": "layer"}, {"batch_norm": "fused"}),
         ({"norm": "bn_pre"}, {"batch_norm": "keras"}),
@@ -119,6 +121,7 @@ def test_a_key_that_cannot_act_is_left_out_of_the_id(
         ({}, {"norm": "bn_pre"}),
         ({}, {"epochs": 4}),
         ({}, {"max_steps": 100}),
+        ({}, {"threads": 2}),
         ({}, {"inputs": "standardized"}),
         ({}, {"hidden": []}),
         ({}, {"depth": 2}),
@@ -157,6 +160,10 @@ def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict
             "health_epochs [0, 3] goes beyond epochs 2: lower it, raise epochs, or write -1",
         ),
         ({"epochs": 2, "warmup_epochs": 2}, "warmup_epochs 2 must be below epochs 2"),
+        ({"norm": "layer", "hidden": [8, 1]}, "puts out one value: raise the 1 in hidden, or set"),
+        ({"norm": "group", "hidden": [1]}, "norm 'group' makes a constant of a layer"),
+        ({**DOTS, "norm": "group", "filters": [2]}, "raise the 1 in shape"),
+        ({**DOTS, "norm": "layer", "shape": [1, 1, 2], "filters": [1]}, "raise the 1 in filters"),
     ],
 )
 def test_an_impossible_combination_says_which_keys_to_change(
@@ -179,6 +186,24 @@ def test_an_impossible_combination_says_which_keys_to_change(
 )
 def test_what_cannot_act_makes_nothing_impossible(asked: dict[str, Any]) -> None:
     assert variant(**asked).batch_norm == "fused"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"norm": "bn_post", "hidden": [1]},
+        {"norm": "none", "hidden": [1], **DOTS},
+        # A convolution of one filter has all of its places.
+        {"norm": "group", "workload": "convnet", "filters": [1]},
+        {"norm": "layer", "workload": "resnet50", "dataset": "synthetic", "shape": [1, 1, 1]},
+        {"norm": "layer", "workload": "mine:net", "hidden": [1]},
+    ],
+    ids=str,
+)
+def test_a_width_of_one_is_refused_where_a_norm_would_make_it_a_constant_alone(
+    asked: dict[str, Any],
+) -> None:
+    assert variant(**asked).norm == asked["norm"]
 
 
 def test_a_variant_cannot_be_changed() -> None:

@@ -129,6 +129,7 @@ def test_what_it_cannot_take_is_refused() -> None:
         tf.function(call, [tf.TensorSpec((None, 3))], autograph=False)(tf.ones((2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workload", ["mlp", "convnet", "resnet50"])
 @pytest.mark.parametrize("norm", ["bn_post", "bn_pre"])
 def test_a_model_has_the_same_variables_in_the_same_order(workload: str, norm: str) -> None:
@@ -144,6 +145,7 @@ def test_a_model_has_the_same_variables_in_the_same_order(workload: str, norm: s
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", POLICIES)
 @pytest.mark.parametrize(
     "asked",

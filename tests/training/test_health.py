@@ -38,6 +38,7 @@ def by_kind(record: HealthRecord, name: str, kind: str) -> list[Any]:
     return [value for value, k in zip(values, record.kind, strict=True) if k == kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "jit"), [*((name, "none") for name in get_args(Precision)), ("float32", "epoch")]
 )

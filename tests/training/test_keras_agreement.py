@@ -29,6 +29,8 @@ from bench.training.program import Program
 from bench.training.strategy import make_replicas
 from tests.training_made import variant_of
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (1, 2, 3, 4)
 LEARNING_RATE = 0.001
 EXAMPLES = 6_144

@@ -1,15 +1,12 @@
-"""The start of weights and the sizes of groups, by their formulas."""
+"""The start of weights, by its formulas."""
 
 import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bench.training.layers import INITIALIZERS, group_count
-from tests.training_made import FEW
+from bench.training.layers import INITIALIZERS
 
 _FAN: dict[str, Callable[[int, int], float]] = {
     "he": lambda i, _: i,
@@ -41,12 +38,3 @@ def test_the_other_initializers_are_what_they_are_called() -> None:
     assert np.abs(kernel).max() > 3.5
     assert (np.asarray(INITIALIZERS["zeros"](1)((3, 4))) == 0).all()
     assert (np.asarray(INITIALIZERS["ones"](1)((3, 4))) == 1).all()
-
-
-@FEW
-@given(st.integers(1, 5000))
-def test_group_count_is_the_largest_divisor_up_to_32(channels: int) -> None:
-    groups = group_count(channels)
-    assert channels % groups == 0
-    assert 1 <= groups <= 32
-    assert all(channels % more for more in range(groups + 1, 33))

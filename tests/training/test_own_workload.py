@@ -1,16 +1,21 @@
 """A workload of the user's own: built by the suite's axes, and refused where it cannot be."""
 
+import importlib
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
+from bench.training import runtime
 from bench.training.models import build_model, norm_settings
-from bench.training.own import WorkloadError, workload_source
-from tests.training_made import small, train_fresh
+from bench.training.outcome import WorkloadError
+from bench.training.own import workload_source
+from bench.training.trial import train
+from tests.training_made import arrays_of, small, train_fresh, trial_of
 
 OUTSIDE = Path(__file__).parents[1] / "outside"
 
@@ -113,6 +118,167 @@ def test_an_axis_that_it_passes_by_is_refused_away_from_its_default(
 )
 def test_an_axis_that_it_reads_is_not_refused(workload: str, asked: dict[str, Any]) -> None:
     assert build(workload=workload, **USUAL | asked).output_shape == (None, 5)
+
+
+HEADS = """
+import keras
+
+L = keras.layers
+
+def hidden(layers, images):
+    return layers.hidden(layers.dense(7), layers.flatten()(images))
+
+def softmax(layers, images):
+    return L.Dense(5, activation="softmax")(hidden(layers, images))
+
+def other_width(layers, images):
+    return L.Dense(9, activation="softmax")(hidden(layers, images))
+
+def apart(layers, images):
+    return L.Activation("softmax", dtype="float32")(L.Dense(5)(hidden(layers, images)))
+
+def layer(layers, images):
+    return L.Softmax()(L.Dense(5)(hidden(layers, images)))
+
+def function(layers, images):
+    return keras.ops.log_softmax(L.Dense(5)(hidden(layers, images)))
+
+def called(layers, images):
+    return L.Lambda(keras.activations.softmax)(L.Dense(5)(hidden(layers, images)))
+
+def logits(layers, images):
+    return L.Dense(5)(hidden(layers, images))
+
+def cast(layers, images):
+    return L.Activation("linear", dtype="float32")(layers.dense(5)(hidden(layers, images)))
+
+def pooled(layers, images):
+    return layers.mean()(L.Conv2D(5, 1)(layers.hidden(layers.convolution(3), images)))
+
+def whole(layers, images):
+    start = keras.Input(images.shape[1:])
+    inner = keras.Model(start, L.Dense(5)(L.Flatten()(start)))
+    return inner(images)
+
+def sequence(layers, images):
+    return keras.Sequential([L.Flatten(), L.Dense(7, "relu"), L.Dense(5), L.Softmax()])(images)
+
+def wide(layers, images):
+    return L.Dense(6)(hidden(layers, images))
+
+def active(layers, images):
+    return L.Dense(5, activation="relu")(hidden(layers, images))
+
+def as_wide(layers, images):
+    return layers.hidden(layers.dense(5), hidden(layers, images))
+
+def gated(layers, images):
+    x = hidden(layers, images)
+    return L.Multiply()([x, L.Dense(7, activation="softmax")(x)])
+
+def pooled_features(layers, images):
+    return layers.mean()(layers.hidden(layers.convolution(5), images))
+"""
+
+
+@pytest.fixture
+def heads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "heads", raising=False)
+    (folder / "heads.py").write_text(HEADS)
+
+
+@pytest.mark.usefixtures("heads")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("softmax", "other_width", "apart", "layer", "function", "called", "logits", "cast"),
+        *("pooled", "whole", "sequence"),
+    ],
+)
+def test_a_network_that_ends_in_a_head_is_told_to_return_its_features(name: str) -> None:
+    with pytest.raises(WorkloadError, match="return the features before it"):
+        build(workload=f"heads:{name}", **USUAL)
+
+
+@pytest.mark.usefixtures("heads")
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+@pytest.mark.parametrize("name", ["wide", "active", "as_wide", "gated", "pooled_features"])
+def test_features_that_may_be_as_wide_as_the_classes_are_no_head(
+    name: str, activation: str
+) -> None:
+    build(workload=f"heads:{name}", activation=activation, **USUAL)
+
+
+DRAWING = """
+import keras, numpy, random
+
+def net(layers, images):
+    x = keras.layers.Dense(6, "relu")(layers.flatten()(images))
+    x = keras.layers.Dropout(0.5)(x)
+    return keras.layers.Dense(4, "relu", bias_initializer="normal")(x)
+"""
+
+
+def test_what_is_drawn_without_a_seed_follows_from_the_trial_s(folder: Path) -> None:
+    (folder / "drawing.py").write_text(DRAWING)
+    variant = small(workload="drawing:net", **USUAL)
+    images = np.random.default_rng(1).uniform(0, 1, (8, 4, 4, 1)).astype("float32")
+
+    def drawn(seed: int) -> list[np.ndarray]:
+        model = build_model(variant, (4, 4, 1), 5, seed)
+        return [v.numpy() for v in model.variables] + [model(images, training=True).numpy()]
+
+    first, again, other = drawn(1), drawn(1), drawn(2)
+    for ours, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(ours, same)
+    assert not np.array_equal(first[-1], other[-1])
+
+
+FAULTY = """
+import keras
+
+def early(layers, images):
+    return layers.nothing
+
+class Late(keras.layers.Layer):
+    def call(self, inputs, training=None):
+        if training:
+            raise TypeError("only in training")
+        return inputs
+
+def late(layers, images):
+    return Late()(layers.hidden(layers.dense(4), layers.flatten()(images)))
+
+def narrow(layers, images):
+    return layers.hidden(layers.dense(1), layers.flatten()(images))
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "asked", "place"),
+    [
+        (FAULTY, "early", {}, "(faulty.py, line 5)"),
+        (FAULTY, "late", {}, "(faulty.py, line 10)"),
+        (FAULTY, "narrow", {"norm": "layer"}, "(faulty.py, line 17)"),
+        ("import no_such_module_here", "net", {}, "(faulty.py, line 1)"),
+        ("import keras\nraise SystemExit('no')", "net", {}, "(faulty.py, line 2)"),
+        ("def net(layers images): ...", "net", {}, "(faulty.py, line 1)"),
+    ],
+)
+def test_a_fault_in_it_is_told_with_file_and_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, name: str, asked: Any, place: str
+) -> None:
+    (folder / "faulty.py").write_text(source)
+    monkeypatch.delitem(sys.modules, "faulty", raising=False)
+    importlib.invalidate_caches()
+    variant = small(workload=f"faulty:{name}", **USUAL, **asked)
+    # In this process, whose threads are set already.
+    monkeypatch.setattr(runtime, "configure", lambda *_: None)
+    record = train(trial_of(variant), lambda: arrays_of(variant), threads=1)
+    assert record.status == "failed"
+    assert place in (record.error or "")
+    assert "\n" not in (record.error or "")
+    assert "\x1b" not in (record.error or "")
 
 
 def test_layers_without_a_dtype_have_that_of_the_precision_and_nothing_else_has_it_later() -> None:

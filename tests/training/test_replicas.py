@@ -18,7 +18,7 @@ from tests.replicas import LATE_S, TRAIN, Found, Job, run_jobs
 from tests.training_made import variant_of
 
 # An arrangement traces all of its jobs, for which a busy machine takes its time.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "one device": {},
@@ -55,6 +55,13 @@ TEN_STEPS: dict[str, Any] = {
     "learning_rate": 0.005,
 }
 
+PENALISED: dict[str, Any] = {
+    "workload": "tests.penalised:net",
+    "norm": "layer",
+    "clip": "norm",
+    "clip_threshold": 0.2,
+}
+
 CLIPS: dict[str, dict[str, Any]] = {
     "plain": {},
     "value": {"clip": "value", "clip_threshold": 0.05},
@@ -68,6 +75,7 @@ AGREE: dict[str, tuple[dict[str, Any], float]] = {
     "tfdata": ({**LONG, "norm": "bn_pre", "pipeline": "tfdata"}, 1e-12),
     "tfrecord": ({**LONG, "norm": "layer", "pipeline": "tfrecord"}, 1e-12),
     "compiled": ({**LONG, "norm": "layer", "jit": "step"}, 1e-12),
+    "penalties": ({**LONG, **PENALISED, "jit": "step"}, 1e-12),
     **{
         f"{precision}, {clip}": ({**TEN_STEPS, **settings, "precision": precision}, tolerance)
         for precision, tolerance in TOLERANCE.items()

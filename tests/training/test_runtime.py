@@ -1,13 +1,14 @@
 """TensorFlow's settings of a process, each in a process of its own."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tensorflow as tf
 
 from bench.training import runtime
-from tests.training_made import run_fresh, variant_of
+from tests.training_made import run_fresh, small, train_fresh, variant_of
 
 _CODE = """
 import json
@@ -35,6 +36,88 @@ def test_threads_precision_and_determinism_are_set_and_told() -> None:
     assert resolved["policy"] == "mixed_bfloat16"
     assert resolved["xla"] is True
     assert devices == ["CPU:0"]
+
+
+@pytest.mark.slow
+def test_a_keras_json_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3}
+    (tmp_path / "keras.json").write_text(json.dumps(own))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    convnet = small(workload="convnet", shape=[4, 6, 1], norm="bn_post", epochs=1)
+    theirs = train_fresh(convnet)
+    monkeypatch.delenv("KERAS_HOME")
+    plain = train_fresh(convnet)
+    assert theirs.status == plain.status == "completed", theirs.log_tail
+    assert theirs.measures.parameters == plain.measures.parameters
+    assert theirs.measures.weights_l2 == plain.measures.weights_l2
+    assert theirs.resolved["keras_settings"] == plain.resolved["keras_settings"]
+    assert plain.resolved["keras_settings"] == {
+        "image_data_format": "channels_last",
+        "floatx": "float32",
+        "epsilon": 1e-7,
+        "dtype_policy": "float32",
+    }
+
+
+def test_what_changes_all_that_tensorflow_computes_is_told_by_its_axis() -> None:
+    more = """
+from bench.errors import UsageError
+for change, axis in (
+    (lambda: tf.config.experimental.enable_tensor_float_32_execution(False), 'precision'),
+    (lambda: tf.config.experimental.enable_op_determinism(), 'deterministic'),
+    (lambda: tf.config.optimizer.set_jit('autoclustering'), 'jit'),
+    (lambda: tf.config.run_functions_eagerly(True), 'jit'),
+):
+    before = runtime.settings_in_force()
+    runtime.check_kept(before, 'own:net')
+    change()
+    try: runtime.check_kept(before, 'own:net')
+    except UsageError as error: assert axis in str(error), error
+    else: raise AssertionError(axis)
+"""
+    described(more=more)
+
+
+MODULE = """
+import keras, tensorflow as tf
+{setting}
+
+def net(layers, images):
+    x = layers.flatten()(images)
+    for width in layers.variant.hidden:
+        x = layers.hidden(layers.dense(width), x)
+    return x
+"""
+
+
+def test_a_module_of_the_user_s_that_changes_it_fails_its_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = "tf.config.run_functions_eagerly(True)"
+    (tmp_path / "own_settings.py").write_text(MODULE.format(setting=setting))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path.cwd()}")
+    record = train_fresh(small(workload="own_settings:net", filters=[32, 64], epochs=1))
+    assert record.status == "failed"
+    assert "jit" in (record.error or "")
+
+
+def test_what_it_sets_for_its_own_layers_is_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = "keras.config.set_epsilon(1e-5)"
+    (tmp_path / "own_settings.py").write_text(MODULE.format(setting=setting))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path.cwd()}")
+    record = train_fresh(small(workload="own_settings:net", filters=[32, 64], epochs=1))
+    assert record.status == "completed", record.log_tail
+    assert record.resolved["keras_settings"]["epsilon"] == 1e-5
+
+
+@pytest.mark.parametrize("value", ["0", "false"])
+def test_onednn_is_off_where_tensorflow_reads_so(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", value)
+    assert described()[0]["onednn"] is False
 
 
 def test_a_second_trial_in_a_process_must_use_its_threads() -> None:

@@ -67,7 +67,9 @@ def test_other_examples_have_other_files(tmp_path: Path) -> None:
     assert len(folders) == 3
 
 
-@pytest.mark.parametrize("damage", ["cut short", "missing", "no manifest", "half a manifest"])
+@pytest.mark.parametrize(
+    "damage", ["cut short", "missing", "no manifest", "half a manifest", "deep"]
+)
 def test_what_is_not_whole_is_written_anew(tmp_path: Path, damage: str) -> None:
     files = shard_files(made(), 100, tmp_path)
     manifest = Path(files[0]).with_name("manifest.json")
@@ -80,6 +82,8 @@ def test_what_is_not_whole_is_written_anew(tmp_path: Path, damage: str) -> None:
             manifest.unlink()
         case "half a manifest":
             manifest.write_text(manifest.read_text()[:40])
+        case "deep":
+            manifest.write_text("[" * 100_000)
     assert len(read(shard_files(made(), 100, tmp_path))) == 100
 
 
@@ -92,7 +96,7 @@ def test_a_changed_byte_is_an_error_and_no_example(tmp_path: Path) -> None:
         read(files)
     status, reason = outcome_of(caught.value)
     assert status == "failed"
-    assert reason.endswith("/tfrecord is damaged: delete that folder")
+    assert reason.endswith(f"/tfrecord-{os.getuid()} is damaged: delete that folder")
 
 
 def test_several_writers_at_once_leave_one_whole_set(tmp_path: Path) -> None:
@@ -146,6 +150,36 @@ def test_a_disk_without_room_is_said_before_anything_is_written(
     with pytest.raises(OSError, match="lower examples, or set BENCH_CACHE_DIR"):
         shard_files(made(), too_many, tmp_path)
     assert not list(tmp_path.rglob("*.tfrecord"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_files_that_others_have_put_where_ours_would_be_found_are_not_read(cache: Path) -> None:
+    key = shards._key(made(), 100)
+    other = Arrays(**{**vars(made()), "train_labels": made().train_labels[::-1].copy()})
+    theirs = Path(shard_files(other, 100, cache / "theirs")[0]).parent
+    for place in ("tfrecord", f"tfrecord-{os.getuid() + 1}"):
+        (cache / place).mkdir()
+        (cache / place / key).symlink_to(theirs)
+    files = shard_files(made(), 100)
+    assert {Path(file).parents[1] for file in files} == {cache / f"tfrecord-{os.getuid()}"}
+    assert read(files) == read(shard_files(made(), 100, cache / "ours"))
+
+
+@pytest.mark.parametrize("how", ["written to by others", "a link"])
+def test_a_place_that_is_not_the_user_s_alone_is_refused(cache: Path, how: str) -> None:
+    place = Path(shard_files(made(), 100)[0]).parents[1]
+    if how == "a link":
+        place.rename(cache / "elsewhere")
+        place.symlink_to(cache / "elsewhere")
+    else:
+        place.chmod(0o770)
+    with pytest.raises(OSError, match=place.name):
+        shard_files(made(), 100)
 
 
 def test_shards_are_like_each_other(tmp_path: Path) -> None:

@@ -14,13 +14,21 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
+from bench.errors import HelperError
+from bench.records.disk import temporary_file
 from bench.report.charts.figure import Figure
 from bench.report.charts.render import Drawing, as_png, as_svg, vega_script
+from bench.subprocess_end import how_it_ended
+
+TIMEOUT_S = 300.0
+"""For one chart, which takes a second where nothing else runs."""
+_CLOSING_S = 10.0
 
 _TASKS: dict[str, Callable[..., Any]] = {
     "svg": as_svg,
@@ -30,11 +38,23 @@ _TASKS: dict[str, Callable[..., Any]] = {
 
 
 class Drawer:
-    """Draws one thing after another; what was asked for is drawn before it closes."""
+    """Draws one thing after another; what was asked for is drawn before it closes.
+
+    A future raises HelperError, with the reason, where the process dies or does not answer within
+    ``timeout_s`` seconds.
+    """
+
+    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._overdue = False
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "bench.report.charts.drawer"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # A file and not a pipe, which nobody would empty.
+        self._stderr = temporary_file()
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
+        )
         # One thread, so that each answer is that of the last question.
         self._pool = ThreadPoolExecutor(1)
         self.script: Future[str] = self._pool.submit(self._ask, "script")
@@ -47,9 +67,16 @@ class Drawer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None:
+            self._process.kill()  # first, or the pool would wait for its answer
         self._pool.shutdown(cancel_futures=kind is not None)
-        # Its input ends, and it with it.
-        self._process.communicate()
+        try:
+            # Its input ends, and it with it.
+            self._process.communicate(timeout=self._timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+        self._stderr.close()
 
     @property
     def pid(self) -> int:
@@ -70,9 +97,34 @@ class Drawer:
     def _ask(self, task: str, *arguments: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        pickle.dump((task, arguments), self._process.stdin)
-        self._process.stdin.flush()
-        return pickle.load(self._process.stdout)
+        watch = threading.Timer(self._timeout_s, self._give_up)
+        watch.daemon = True
+        watch.start()
+        try:
+            pickle.dump((task, arguments), self._process.stdin)
+            self._process.stdin.flush()
+            return pickle.load(self._process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            raise HelperError(
+                f"the process that draws charts {self._end()}: free memory, and call again"
+            ) from None
+        finally:
+            watch.cancel()
+
+    def _give_up(self) -> None:
+        self._overdue = True
+        self._process.kill()
+
+    def _end(self) -> str:
+        """How the process ended, which has closed its side of a pipe."""
+        try:
+            code = self._process.wait(_CLOSING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        if self._overdue:
+            return f"did not answer within {self._timeout_s:g} s"
+        return how_it_ended(code, self._stderr)
 
 
 def _serve() -> None:

@@ -3,7 +3,7 @@
 Usage:
     drawings = [draw(figure) for figure in figures]
     pictures = [as_png(drawing.svg) for drawing in drawings]
-    paths = write_charts(drawings, pictures, Path("report/charts"))
+    paths = write_charts(drawings, pictures, Folder(Path("report")) / "charts")
 """
 
 import functools
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.records.disk import disk_errors
-from bench.records.store import aside
+from bench.files.folder import Folder
+from bench.records.disk import aside, make_folder
 from bench.report.charts.figure import Figure
 
 VEGA_LITE = "6.4"
@@ -63,20 +63,19 @@ def vega_script() -> str:
     return text
 
 
-def write_charts(drawings: Sequence[Drawing], pictures: Sequence[bytes], out: Path) -> list[Path]:
+def write_charts(drawings: Sequence[Drawing], pictures: Sequence[bytes], out: Folder) -> list[Path]:
     """Write ``NAME.svg`` and ``NAME.png``, on white, ``pictures`` being the latter; the paths.
 
     Raises StorageError where ``out`` cannot be written.
     """
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     paths = []
     for drawing, picture in zip(drawings, pictures, strict=True):
         for suffix, content in (("svg", _on_white(drawing.svg).encode()), ("png", picture)):
-            path = out / f"{drawing.figure.name}.{suffix}"
-            with aside(path) as temporary:
-                temporary.write_bytes(content)
-            paths.append(path)
+            name = f"{drawing.figure.name}.{suffix}"
+            with aside(out, name) as file:
+                file.write(content)
+            paths.append(out.path / name)
     return paths
 
 

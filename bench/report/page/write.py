@@ -3,7 +3,7 @@
 Usage:
     with Drawer() as drawer:
         run = read_run(Path("results/runs/quick-1"))
-        write_page([run], Path("out"), drawer)               # index.html, charts/*
+        write_page([run], Folder(Path("out")), drawer)       # index.html, charts/*
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.analysis.raw import collector_paused
-from bench.records.disk import disk_errors, write_aside
+from bench.files.folder import Folder
+from bench.records.disk import make_folder, write_aside
 from bench.report.charts.drawer import Drawer
 from bench.report.charts.figures import figures
 from bench.report.charts.render import write_charts
@@ -24,23 +25,21 @@ _Made = TypeVar("_Made")
 
 
 @collector_paused()
-def write_page(runs: Sequence[ReportedRun], out: Path, drawer: Drawer) -> list[Path]:
+def write_page(runs: Sequence[ReportedRun], out: Folder, drawer: Drawer) -> list[Path]:
     """Write ``index.html`` of all ``runs``, and the charts of each; the paths written.
 
     Raises StorageError where ``out`` cannot be written.
     """
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     drawings = [[drawer.draw(figure) for figure in figures(run)] for run in runs]
     # After all that the page needs, which is put together meanwhile.
     pictures = [[drawer.paint(drawing) for drawing in of_run] for of_run in drawings]
     found = content(runs, (_results(of_run) for of_run in drawings))
-    page, paths = out / "index.html", []
-    write_aside(page, build(found, drawer.script.result()))
+    paths = [write_aside(out, "index.html", build(found, drawer.script.result()))]
     for run, of_run, painted in zip(runs, drawings, pictures, strict=True):
-        folder = out / "charts" if len(runs) == 1 else out / run.name / "charts"
-        paths += write_charts(_results(of_run), _results(painted), folder)
-    return [page, *paths]
+        folder = out if len(runs) == 1 else out / run.name
+        paths += write_charts(_results(of_run), _results(painted), folder / "charts")
+    return paths
 
 
 def _results(asked: Sequence[Future[_Made]]) -> list[_Made]:

@@ -1,11 +1,16 @@
 """A process of its own draws what this one would."""
 
 import os
+import signal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from bench.errors import HelperError
 from bench.report.charts.drawer import Drawer
+from bench.report.charts.figure import Figure
 from bench.report.charts.figures import figures
 from bench.report.charts.render import as_png, draw, vega_script
 from bench.report.charts.reported import read_run
@@ -25,6 +30,28 @@ def test_it_draws_what_this_process_would_and_ends_with_its_block(tmp_path: Path
     ]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGKILL, "was ended by SIGKILL"), (signal.SIGSTOP, "did not answer within 2 s")],
+)
+def test_a_process_that_dies_or_hangs_is_an_error_with_its_reason(
+    number: signal.Signals, reason: str
+) -> None:
+    with Drawer(timeout_s=2) as drawer:
+        os.kill(drawer.pid, number)
+        with pytest.raises(HelperError, match=reason):
+            drawer.script.result()
+    with pytest.raises(ProcessLookupError):
+        os.kill(drawer.pid, 0)
+
+
+def test_what_it_said_last_is_the_reason_where_it_ends_by_itself() -> None:
+    odd = SimpleNamespace(to_dict=lambda: {"mark": 0})
+    cannot_be = Figure("odd", "odd", "odd", cast("Any", odd), (), ())
+    with Drawer() as drawer, pytest.raises(HelperError, match=r"ended with code 1: \w+"):
+        drawer.draw(cannot_be).result()
 
 
 def test_it_ends_where_its_block_fails() -> None:

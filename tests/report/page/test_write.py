@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import RunFolderError
+from bench.files.folder import Folder
 from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
 from bench.report.page.write import write_page
@@ -44,7 +45,9 @@ class Elements(HTMLParser):
 
 def written(runs: Mapping[str, Path], out: Path) -> list[Path]:
     with Drawer() as drawer:
-        return write_page([read_run(path, name) for name, path in runs.items()], out, drawer)
+        return write_page(
+            [read_run(path, name) for name, path in runs.items()], Folder(out), drawer
+        )
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,7 @@ def test_every_table_has_a_caption_and_every_chart_words(hostile: Elements) -> N
 def test_cells_have_the_marks_of_their_notes_before_any_script_has_run(tmp_path: Path) -> None:
     run = sweep_run(tmp_path / "run")
     with Drawer() as drawer:
-        page = write_page([read_run(run.path)], tmp_path / "out", drawer)[0].read_text()
+        page = write_page([read_run(run.path)], Folder(tmp_path / "out"), drawer)[0].read_text()
     rows = page.split('id="run1-overview-caption"')[1].split("</tbody>")[0]
     assert re.search(r"<td class=\"number\">3 of 4<sup>1</sup></td>", rows)
 

@@ -1,12 +1,13 @@
 """A folder of the cache that only its user can write to, or none."""
 
+import contextlib
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from bench.execution.private_folder import private_folder
+from bench.files.private_folder import private_folder
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,33 @@ def test_what_others_could_read_they_no_longer_can(folder: Path) -> None:
 def test_what_others_could_write_to_is_refused(folder: Path, mode: int) -> None:
     folder.mkdir(parents=True)
     folder.chmod(mode)
+    with pytest.raises(OSError):
+        private_folder("code")
+
+
+@pytest.mark.parametrize(("mode", "replaceable"), [(0o777, True), (0o1777, False), (0o755, False)])
+def test_it_is_refused_where_anybody_could_put_another_in_its_place(
+    folder: Path, mode: int, replaceable: bool
+) -> None:
+    private_folder("code")
+    folder.parent.chmod(mode)
+    with pytest.raises(OSError) if replaceable else contextlib.nullcontext():
+        private_folder("code")
+
+
+def test_one_in_a_stranger_s_folder_is_refused_unless_the_user_named_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = tmp_path / "trainbench"
+    around.mkdir()
+    try:
+        os.chown(around, os.getuid() + 1, -1)
+    except PermissionError:
+        pytest.skip("only root gives a folder away")
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(around))
+    assert private_folder("code").parent == around
+    monkeypatch.delenv("BENCH_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(OSError):
         private_folder("code")
 

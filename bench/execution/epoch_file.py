@@ -1,0 +1,68 @@
+"""The epochs that a worker has finished, in a file beside its log, which outlives the worker.
+
+Usage:
+    append_epoch(log, epoch)         # in the worker
+    lines = epoch_lines(log)         # on its node, from any process
+    epochs = with_lines(known, lines)
+
+What a worker tells the driver may be on its way when the worker, its node or Ray ends.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.records.record import EpochRecord
+
+_MOST_BYTES = 64 * 2**20
+
+
+def append_epoch(log: str, epoch: EpochRecord) -> None:
+    """Add a line; where the disk has no room, what was told to the driver must do."""
+    line = epoch.model_dump_json() + "\n"
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with contextlib.suppress(OSError):
+        file = os.open(_path(log), flags, 0o600)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
+
+
+def epoch_lines(log: str) -> tuple[str, ...]:
+    """The epochs as JSON; none where there is no such file of this user's."""
+    try:
+        handle = os.open(_path(log), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            if os.fstat(file.fileno()).st_uid != os.geteuid():
+                return ()
+            content = file.read(_MOST_BYTES)
+    except OSError:
+        return ()
+    return tuple(content.decode(errors="replace").splitlines())
+
+
+def remove_epochs(log: str) -> None:
+    """Delete the file, if there is one."""
+    with contextlib.suppress(OSError):
+        _path(log).unlink()
+
+
+def with_lines(known: Sequence[EpochRecord], lines: Iterable[str]) -> tuple[EpochRecord, ...]:
+    """``known`` and those of ``lines`` that come after, up to the first that is not whole."""
+    epochs = list(known)
+    for line in lines:
+        try:
+            epoch = EpochRecord.model_validate_json(line)
+        except ValidationError:
+            break
+        if epoch.epoch == len(epochs):
+            epochs.append(epoch)
+    return tuple(epochs)
+
+
+def _path(log: str) -> Path:
+    return Path(log).with_suffix(".epochs")

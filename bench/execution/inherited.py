@@ -1,0 +1,111 @@
+"""What trials inherit from their node, and whether they can train with it as a suite says.
+
+Usage:
+    check_conflicts(inherited_here())               # ResourceError that names the variable
+    check_inherited(blocks, cluster, {node: inherited_here()})
+
+Of variables for threads, one that trials would override is refused, where the suite does not say
+``threads``: whoever set it expects that it acts.
+"""
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import ResourceError
+from bench.execution.cluster import Cluster
+from bench.execution.conflicts import conflict_in
+from bench.execution.reservation import Reservation
+from bench.measure.host import usable_cores
+from bench.spec.plan import Block
+from bench.spec.variant import Variant
+
+THREAD_VARIABLES = (
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+)
+"""How many threads TensorFlow and the libraries below it compute with."""
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What the trials of a node start with."""
+
+    host: str
+    conflict: str | None
+    """What trials cannot heed, and what to change; None where there is no such thing."""
+    threads: Mapping[str, str]
+    """The variables of ``THREAD_VARIABLES`` that are set."""
+    usable_cores: int
+
+
+def inherited_here(environ: Mapping[str, str] = os.environ) -> Inherited:
+    """What a process with ``environ`` inherits on this machine."""
+    threads = {name: environ[name] for name in THREAD_VARIABLES if environ.get(name)}
+    return Inherited(socket.gethostname(), conflict_in(environ), threads, usable_cores())
+
+
+def inherited_by_workers() -> Inherited:
+    """What this node's trials inherit, asked in a worker of Ray's.
+
+    Of its parent, which has started it: Ray sets OMP_NUM_THREADS in a worker where it is not set.
+    """
+    try:
+        entries = Path(f"/proc/{os.getppid()}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return inherited_here({k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"})
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries)
+    return inherited_here({name: value for name, _, value in pairs})
+
+
+def check_conflicts(found: Inherited) -> None:
+    """ResourceError where trials on a node inherit what they cannot heed."""
+    if found.conflict:
+        raise ResourceError(f"node {found.host}: {found.conflict}")
+
+
+def check_inherited(
+    blocks: Iterable[Block], cluster: Cluster, found: Mapping[str, Inherited]
+) -> None:
+    """ResourceError where trials cannot train as the suite says with what is ``found`` on nodes.
+
+    By Ray's id of a node. That is where a variable contradicts the suite, where there are fewer
+    cores than ``threads``, and where a variable asks for other threads than a silent suite gives.
+    """
+    for inherited in found.values():
+        check_conflicts(inherited)
+    repeated = {frozenset(t.variant_id for t in block.trials): block for block in blocks}
+    for block in repeated.values():
+        variants = [trial.variant for trial in block.trials]
+        asked = any(variant.threads is not None for variant in variants)
+        for node, inherited in found.items():
+            if asked or inherited.threads:
+                reservation = cluster.reserve(block, [node])
+                for variant in variants:
+                    _check_threads_of(variant, reservation, inherited)
+
+
+def _check_threads_of(variant: Variant, reservation: Reservation, inherited: Inherited) -> None:
+    share, where = reservation.share_of(variant), f"on node {inherited.host}"
+    if variant.threads is None:
+        check_thread_variables(inherited, share)
+        return
+    workers = max(1, round(reservation.bundles[0]["CPU"] / reservation.needs(variant)["CPU"]))
+    cores = min(share, inherited.usable_cores // workers)
+    if variant.threads > cores:
+        raise ResourceError(
+            f"threads {variant.threads} is more than the {cores} cores that a worker has {where}: "
+            "lower threads or workers"
+        )
+
+
+def check_thread_variables(inherited: Inherited, threads: int) -> None:
+    """ResourceError where a variable asks for other than the ``threads`` that a trial has."""
+    for name, value in inherited.threads.items():
+        if value not in ("0", str(threads)):
+            raise ResourceError(
+                f"{name}={value} on node {inherited.host}, but a trial there computes with "
+                f"{threads} threads: unset it, or set threads in the suite"
+            )

@@ -1,0 +1,69 @@
+"""What Ray keeps on this machine's disk, out of reach of its other users.
+
+Usage:
+    folder = make_ray_folder(base)       # private: os.environ["RAY_TMPDIR"] for a local Ray
+    protect_token()                      # before Ray starts
+    make_token()                         # before it is sent to other machines
+
+Ray opens its folder, which holds its sockets, logs and the code of its workers, to all users
+(``try_make_directory_shared`` in ray/_common/utils.py), and lets them read the token that it makes.
+"""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from bench.errors import ResourceError
+
+PREFIX = "ray-"
+RANDOM_LETTERS = 8
+"""That ``tempfile`` puts behind a prefix."""
+_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+
+
+def make_ray_folder(base: Path) -> Path:
+    """A new folder in ``base`` that only this user can enter, under a name nobody can foresee."""
+    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+
+
+def protect_token() -> None:
+    """Let nobody else read the token of this user's home folder, where there is one."""
+    path = _token_path()
+    with contextlib.suppress(OSError):  # there is none, or it is somebody else's to give
+        path.chmod(_FILE_MODE)
+        path.parent.chmod(_FOLDER_MODE)
+
+
+def make_token() -> None:
+    """Make a token in the home folder where there is none, and protect it.
+
+    ResourceError where it cannot be written.
+    """
+    path = _token_path()
+    try:
+        path.parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+        if not path.exists():
+            _write_new(path, secrets.token_hex(32))
+    except OSError as error:
+        raise ResourceError(
+            f"{path}: no token for Ray can be made ({error.strerror}): make its folder writable"
+        ) from None
+    protect_token()
+
+
+def _token_path() -> Path:
+    return Path.home() / ".ray" / "auth_token"
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file whole or not at all; one that another process has written meanwhile stays."""
+    handle, aside = tempfile.mkstemp(dir=path.parent)  # readable by its owner alone
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, path)
+    finally:
+        Path(aside).unlink()

@@ -1,0 +1,47 @@
+"""Norms that put out a constant, or meant something else when they were recorded, are told."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis.norms import NormRemark
+from bench.analysis.summary import summarize
+from bench.report.tables import csv
+from tests.records_made import NORMS, made_run
+
+
+def remark(path: Path, resolved: Mapping[str, Any], **variant: Any) -> NormRemark | None:
+    """What is said of a run of one variant."""
+    suite = {**NORMS, "matrix": {}, "compare": [], "variant": {**NORMS["variant"], **variant}}
+    folder = made_run(path, suite, change=lambda r: r.model_copy(update={"resolved": resolved}))
+    summary = summarize(folder.path)
+    [only] = summary.variants
+    [_, row] = csv(summary).splitlines()
+    assert ("constant" in row) == (only.norms is not None)
+    return only.norms
+
+
+def test_norms_of_one_value_are_counted(tmp_path: Path) -> None:
+    resolved = {"norm_layers": 3, "norm_values": [784, 1, 1]}
+    found = remark(tmp_path / "run", resolved, norm="bn_post", global_batch_size=1)
+    assert found == NormRemark(norms=3, constant=2, older=None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "older"),
+    [
+        ({"norm": "layer", "workload": "convnet"}, "layer"),
+        ({"norm": "group"}, "group"),
+        ({"norm": "layer"}, None),
+        ({"norm": "bn_pre"}, None),
+    ],
+)
+def test_older_norms_are_told_by_what_their_records_lack(
+    tmp_path: Path, asked: dict[str, Any], older: str | None
+) -> None:
+    found = remark(tmp_path / "older", {"norm_layers": 3}, **asked)
+    assert (found and found.older) == older
+    today = {"norm_layers": 3, "norm_values": [784, 300, 100]}
+    assert remark(tmp_path / "today", today, **asked) is None

@@ -1,0 +1,74 @@
+"""What the system refuses is told with the disk, the folder or the name that is at fault."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.files.disk_space import full_disks, mount_point, storage_problem
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def refused(path: Path, number: int, needed_bytes: int | None = None) -> str:
+    return storage_problem(path, OSError(number, os.strerror(number)), needed_bytes)
+
+
+def real_refusal(work: Callable[[], object], path: Path) -> str:
+    with pytest.raises(OSError) as error:
+        work()
+    return storage_problem(path, error.value)
+
+
+def test_a_disk_is_named_by_its_mount_point_also_of_what_is_not_there_yet(tmp_path: Path) -> None:
+    assert mount_point(SHARED_MEMORY / "a/b/c") == SHARED_MEMORY
+    (tmp_path / "link").symlink_to(SHARED_MEMORY)
+    assert mount_point(tmp_path / "link" / "run") == SHARED_MEMORY
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named_with_what_is_left_and_what_was_needed(number: int) -> None:
+    said = refused(SHARED_MEMORY / "run/run.json", number, 4321)
+    assert said.startswith(f"{SHARED_MEMORY}/run/run.json: ")
+    assert f"the disk at {SHARED_MEMORY} (" in said
+    assert "4321" in said
+
+
+def test_a_read_only_disk_is_named() -> None:
+    assert f"the disk at {SHARED_MEMORY} writable" in refused(SHARED_MEMORY / "run", errno.EROFS)
+
+
+def test_the_folder_that_lets_nobody_in_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed/inner").mkdir(parents=True)
+    # Root may enter any folder, so that no real one refuses it.
+    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path / "closed")
+    path = tmp_path / "closed/inner/run/run.json"
+    assert f"make the folder {tmp_path / 'closed'} writable" in refused(path, errno.EACCES)
+
+
+def test_the_nearest_folder_is_named_where_nothing_may_be_made_in_it(tmp_path: Path) -> None:
+    assert f"make the folder {tmp_path} writable" in refused(tmp_path / "a/b", errno.EACCES)
+
+
+def test_a_file_in_a_folder_s_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "run" / "trials"
+    assert f"{tmp_path / 'file'} is not a folder" in real_refusal(path.mkdir, path)
+
+
+@pytest.mark.parametrize("letter", ["n", "ü"])
+def test_the_name_that_is_too_long_is_shown_in_part(tmp_path: Path, letter: str) -> None:
+    path = tmp_path / (letter * 300) / "trials"
+    said = real_refusal(path.mkdir, path)
+    assert f"{300 * len(letter.encode())} bytes" in said
+
+
+def test_disks_with_next_to_nothing_left_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert full_disks([SHARED_MEMORY]) == []
+    empty = os.statvfs_result((4096, 4096, 100, 0, 0, 100, 9, 9, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: empty)
+    assert full_disks([SHARED_MEMORY, SHARED_MEMORY / "run"]) == [SHARED_MEMORY]

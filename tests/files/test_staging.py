@@ -1,0 +1,68 @@
+"""Files of a report get into its folder together, and whatever else is there stays."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.files.folder import Folder
+from bench.files.staging import staged
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder with an old page, and a file of the user's."""
+    (tmp_path / "out").mkdir()
+    for name in ("index.html", "mine.txt"):
+        (tmp_path / "out" / name).write_text("old")
+    return tmp_path / "out"
+
+
+def _write(files: Folder) -> None:
+    files.write("index.html", b"new")
+    (files / "charts").make()
+    (files / "charts").write("a.svg", b"new")
+
+
+def _content(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_all_is_there_at_the_end_the_page_last(out: Path) -> None:
+    with staged(Folder(out)) as new:
+        _write(new.files)
+        assert (out / "index.html").read_text() == "old"
+    assert _content(out) == {"index.html": "new", "charts/a.svg": "new", "mine.txt": "old"}
+    assert new.written == (out / "charts/a.svg", out / "index.html")
+    assert {path.name for path in out.iterdir()} == {"index.html", "charts", "mine.txt"}
+
+
+def test_where_it_is_cut_off_all_old_files_stay(out: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), staged(Folder(out)) as new:
+        _write(new.files)
+        raise KeyboardInterrupt
+    assert _content(out) == {"index.html": "old", "mine.txt": "old"}
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not(
+    out: Path,
+) -> None:
+    (out / ".new-left").mkdir()
+    (out / ".new-left/index.html").touch()
+    with staged(Folder(out)) as first:
+        with staged(Folder(out)) as second:
+            _write(second.files)
+        _write(first.files)
+    assert {path.name for path in out.iterdir()} == {"index.html", "charts", "mine.txt"}
+
+
+@pytest.mark.parametrize("name", ["index.html", "charts/a.svg"])
+def test_a_link_in_a_file_s_place_moves_nothing(out: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (out / "charts").mkdir()
+    (out / name).unlink(missing_ok=True)
+    (out / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError, match="symbolic link"), staged(Folder(out)) as new:
+        _write(new.files)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert "new" not in _content(out).values()
+    assert not list(out.glob(".*"))
