@@ -41,7 +41,7 @@ _Plain = Mapping[str, Any]
 OPTIONS = frozenset(
     {
         *("--out", "--resume", "--address", "--cluster", "--device", "--executor", "--blocks"),
-        *("--retries", "--prune-oom", "--set", "--only", "--json", "--debug"),
+        *("--retries", "--network", "--prune-oom", "--set", "--only", "--json", "--debug"),
     }
 )
 """Of ``bench run``. One that is missing is published as "HIDDEN"."""

@@ -111,7 +111,8 @@ class RunFolder:
         """
         folder = cls(path)
         with disk_errors(path):
-            if path.exists() and not cls.was_never_begun(path):
+            empty = path.is_dir() and not any(path.iterdir())
+            if path.exists() and not empty and not cls.was_never_begun(path):
                 raise ResourceError(
                     f"{path}: already exists and is not empty: choose another --out"
                 )
@@ -126,14 +127,14 @@ class RunFolder:
 
     @classmethod
     def was_never_begun(cls, path: Path) -> bool:
-        """Whether ``path`` holds only what ``create`` leaves where it is killed."""
+        """Whether ``path`` holds something, and only what ``create`` leaves where it is killed."""
         try:
             names = {entry.name for entry in path.iterdir()}
-            return all(name.startswith(".run.json") for name in names - {"trials"}) and not any(
-                (path / "trials").iterdir() if "trials" in names else ()
-            )
+            recorded = "trials" in names and any((path / "trials").iterdir())
         except OSError:
             return False
+        aside = all(name.startswith(".run.json") for name in names - {"trials"})
+        return bool(names) and aside and not recorded
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
