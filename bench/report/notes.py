@@ -38,6 +38,8 @@ class Note(str):
 WANTED_TEXT = f"{100 * WANTED:g} %"
 INPUT_BOUND = 0.1
 """The part of a time that, waited for input, makes it one of the pipeline."""
+_MOST_WARNINGS = 3
+"""Warnings of a variant's trials that are told; each trial may have its own."""
 SYNTHETIC = Note("synthetic", "Synthetic data: this accuracy means nothing.")
 UNFUSED = Note(
     "unfused_batch_norm",
@@ -67,7 +69,7 @@ class Notes:
 
 
 def of_trials(variant: VariantSummary) -> Iterator[Note]:
-    """Why fewer trials completed than were planned."""
+    """Why fewer trials completed than were planned, and what those that did warned of."""
     planned = plural(variant.planned, "trial")
     for failure in variant.failures:
         reason = f": {failure.reason}" if failure.reason else ""
@@ -77,6 +79,11 @@ def of_trials(variant: VariantSummary) -> Iterator[Note]:
     if missing > 0:
         text = f"{missing} of {planned} without a record: run again with --resume."
         yield Note("no_record", text)
+    for text in variant.warnings[:_MOST_WARNINGS]:
+        yield Note("trial_warnings", f"{text}.")
+    if (more := len(variant.warnings) - _MOST_WARNINGS) > 0:
+        text = f"Its trials have {plural(more, 'further warning')}: bench show lists a trial's."
+        yield Note("trial_warnings", text)
 
 
 def of_times(variant: VariantSummary) -> Iterator[Note]:
