@@ -44,6 +44,13 @@ def test_variants_that_train_alike_are_named_under_the_table(tmp_path: Path) -> 
     assert line in list(map(str, of_summary(summarize(folder.path))))
 
 
+def test_variants_alike_in_one_key_are_a_line_with_every_reason() -> None:
+    matrix = {"norm": ["none", "layer", "group"], "synchronized": [True, False]}
+    plan = make_plan(parse_suite({"name": "alike", "matrix": matrix}))
+    (line,) = duplicate_lines(plan.duplicates)
+    assert all(f"norm is {norm}" in line for norm in matrix["norm"])
+
+
 def test_thousands_that_train_alike_are_a_line() -> None:
     matrix = {"clip_threshold": [float(n) for n in range(1, 2001)]}
     plan = make_plan(parse_suite({"name": "alike", "matrix": matrix}))
