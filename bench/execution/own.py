@@ -99,8 +99,7 @@ def _check_function(name: str) -> None:
         raise SuiteError(f"workload '{name}': {file.name} cannot be read: {error}") from None
     if names is not None and function not in names.every:
         raise SuiteError(
-            f"workload '{name}': no function {function} in {file.name}"
-            f"{_instead(function, names)}"
+            f"workload '{name}': no function {function} in {file.name}{_instead(function, names)}"
         )
 
 

@@ -139,14 +139,16 @@ def cut_short(variant: VariantSummary) -> Iterator[Note]:
 
 
 def of_accuracy(variant: VariantSummary) -> Iterator[Note]:
-    """Whether its accuracy means anything."""
-    if variant.synthetic:
+    """Whether its accuracy means anything, where it has one."""
+    has_accuracy = variant.val_accuracy is not None or variant.test_accuracy is not None
+    if has_accuracy and variant.synthetic:
         yield SYNTHETIC
-    if variant.silent:
+    if has_accuracy and variant.silent:
         yield SILENT
     if variant.norms:
         yield _norms(variant.norms)
-    yield from cut_short(variant)
+    if has_accuracy:
+        yield from cut_short(variant)
 
 
 def of_comparison(comparison: Comparison, blocks: int) -> Iterator[Note]:

@@ -63,7 +63,9 @@ def test_what_completed_trials_warned_of_is_said_of_their_variant(tmp_path: Path
     def warned(record: TrialRecord) -> TrialRecord:
         if record.trial.variant.norm != "bn_pre":
             return record
-        update = {"warnings": ("gate: no gradient", *(f"{record.trial.trial_id} {n}" for n in "ab"))}
+        update = {
+            "warnings": ("gate: no gradient", *(f"{record.trial.trial_id} {n}" for n in "ab"))
+        }
         return record.model_copy(update=update)
 
     summary = summarize(made_run(tmp_path / "warned", change=warned).path)

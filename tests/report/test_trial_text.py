@@ -60,7 +60,9 @@ def test_throughput_is_the_examples_of_an_epoch_over_the_epoch_time(tmp_path: Pa
     folder = made_run(tmp_path / "run", content, epoch_s=lambda _, epoch: times[epoch])
     record = next(iter(folder.records()))
     examples = record.epochs[0].examples
-    assert rows(trial_text(record))["examples_per_s"] == value_text("examples_per_s", examples / 0.5)
+    assert rows(trial_text(record))["examples_per_s"] == value_text(
+        "examples_per_s", examples / 0.5
+    )
     row = trial_rows(folder.info(), [record])[0]
     assert (row.epoch_s, row.examples_per_s) == (0.5, examples / 0.5)
 
