@@ -108,7 +108,7 @@ def test_a_function_that_a_module_does_not_have_is_refused(tmp_path: Path, name:
 
 def test_the_functions_that_a_module_defines_are_offered_before_others(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import keras\nfrom keras import Dense\ndef net(l, i): ...\n")
-    with pytest.raises(SuiteError, match="use one of net$"):
+    with pytest.raises(SuiteError, match=r"use one of net$"):
         check(beside(tmp_path, "mine:towers"))
     with pytest.raises(SuiteError, match="did you mean 'Dense'"):
         check(beside(tmp_path, "mine:dense"))
