@@ -278,8 +278,10 @@ def _variants(
 def _warnings(done: "pd.DataFrame", raw: RawRun) -> dict[str, tuple[str, ...]]:
     """By variant id; ``done`` is indexed by the rows of ``raw``."""
     found: dict[str, dict[str, None]] = {}
-    for row, variant_id in done.loc[done.index.isin(list(raw.warnings)), "variant_id"].items():
-        found.setdefault(variant_id, {}).update(dict.fromkeys(raw.warnings[row]))
+    variant_ids = done["variant_id"].to_dict()
+    for row, texts in sorted(raw.warnings.items()):
+        if row in variant_ids:
+            found.setdefault(variant_ids[row], {}).update(dict.fromkeys(texts))
     return {variant_id: tuple(texts) for variant_id, texts in found.items()}
 
 
