@@ -8,7 +8,7 @@ Usage:
 Layer norm of a convolution is over all of an example, rows, columns and channels, as Wu and He
 describe it (arXiv 1803.08494, section 3): group norm of one group. A norm takes the mean and the
 deviation from n values and leaves n - 2 degrees of freedom: of a single value 0 is left, of two
-values 1 and -1, whatever they were, and next to no gradient passes.
+values 1 and -1, whatever they were, and no gradient passes but where the two are close.
 """
 
 import math

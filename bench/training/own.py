@@ -53,7 +53,7 @@ def own_features(name: str, layers: Layers, images: _Tensor, classes: int, seed:
             f"workload {name} must return the features of each image as one tensor of "
             f"shape (images, features), not {_described(features)}"
         )
-    if head := head_of(features, classes, layers.variant.activation):
+    if head := head_of(images, features, classes, layers.variant.activation):
         raise WorkloadError(
             f"workload {name} ends in {head}: return the features before it, since the last layer "
             "and its softmax are added to them; features of that width need an activation"
