@@ -1,6 +1,7 @@
 """A workload of the user's own: built by the suite's axes, and refused where it cannot be."""
 
 import importlib
+import random
 import socket
 import sys
 from pathlib import Path
@@ -283,6 +284,19 @@ def test_what_is_drawn_without_a_seed_follows_from_the_trial_s(folder: Path) -> 
     for ours, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(ours, same)
     assert not np.array_equal(first[-1], other[-1])
+
+
+def test_the_caller_s_own_draws_are_left_alone() -> None:
+    def draws() -> tuple[float, float]:
+        return random.random(), float(np.random.random())
+
+    random.seed(3)
+    np.random.seed(3)
+    expected = draws()
+    random.seed(3)
+    np.random.seed(3)
+    build(workload="flawed:plain", **USUAL)
+    assert draws() == expected
 
 
 FAULTY = """
