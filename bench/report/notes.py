@@ -21,6 +21,7 @@ from bench.report.header import changed
 from bench.report.jit import slowdown_text
 from bench.report.machine import left_out
 from bench.report.number import duration, plural
+from bench.spec.norms import FEWEST_VALUES
 
 
 class Note(str):
@@ -246,13 +247,14 @@ def _norms(remark: NormRemark) -> Note:
     if remark.older:
         return Note(
             "older_group_norm",
-            "Recorded by an older version: where a dense layer or the input has 32 units or fewer, "
-            "group norm had one value a group, and put out a constant.",
+            "Recorded by an older version: groups of group norm could hold fewer than 8 values; "
+            "of a single one a constant is left.",
         )
     return Note(
         "constant_norms",
-        f"{remark.constant} of {plural(remark.norms, 'norm')} put out a constant, since their "
-        "means are of one value: use a larger batch for each replica, or wider layers.",
+        f"{remark.constant} of {plural(remark.norms, 'norm')} leave nothing to learn from, since "
+        f"their means are of fewer than {FEWEST_VALUES} values: use a larger batch for each "
+        "replica, or wider layers.",
     )
 
 
