@@ -50,3 +50,10 @@ def looked_up(layers: Any, images: Any) -> Any:
 def cut_off(layers: Any, images: Any) -> Any:
     """No variable before the last layer has a gradient."""
     return keras.ops.stop_gradient(layers.hidden(layers.dense(4), layers.flatten()(images)))
+
+
+def frozen(layers: Any, images: Any) -> Any:
+    """Features that do not learn, and a weight that nothing depends on."""
+    dense = layers.dense(layers.variant.hidden[0])
+    dense.trainable = False
+    return Idle()(layers.hidden(dense, layers.flatten()(images)))

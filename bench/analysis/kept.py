@@ -30,7 +30,7 @@ from bench.records.disk import aside
 from bench.records.read import Marks
 from bench.records.record import SCHEMA_VERSION
 
-VERSION = 2
+VERSION = 3
 """To be raised where the same columns come to hold something else."""
 MOST_RUNS = 8
 """Runs of which it is kept, the last that were read."""
@@ -60,6 +60,7 @@ def load(run: Path, marks: Marks) -> RawRun | None:
                 settings_code=arrays["settings_code"],
                 settings=tuple(about["settings"]),
                 windows={int(row): tuple(times) for row, times in about["windows"].items()},
+                warnings={int(row): tuple(texts) for row, texts in about["warnings"].items()},
             )
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
         return None
@@ -72,7 +73,12 @@ def keep(run: Path, marks: Marks, raw: RawRun) -> None:
     newest_ns = max((changed_ns for *_, changed_ns in marks), default=0)
     if newest_ns > time.time_ns() - UNSETTLED_S * 1e9:
         return
-    about = {"columns": raw.columns, "settings": raw.settings, "windows": raw.windows}
+    about = {
+        "columns": raw.columns,
+        "settings": raw.settings,
+        "windows": raw.windows,
+        "warnings": raw.warnings,
+    }
     arrays: dict[str, Any] = {
         "of": np.frombuffer(_digest(marks), np.uint8),
         "about": np.frombuffer(to_json(about, inf_nan_mode="constants"), np.uint8),

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.spec.norms import FEWEST_VALUES
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -19,10 +21,10 @@ class NormRemark:
 
     norms: int
     constant: int
-    """Norms that put out their offset alone, each mean being of one value."""
+    """Norms that leave nothing to learn from, each mean being of fewer than ``FEWEST_VALUES``."""
     older: str | None
-    """layer or group where a record is from before such norms had two values or more: layer norm
-    of images was then over the channels of each place, and a group could hold one value."""
+    """layer or group where a record is from before such norms had more values: layer norm of
+    images was then over the channels of each place, and a group could hold one value or a few."""
 
 
 def norm_remarks(
@@ -40,7 +42,7 @@ def norm_remarks(
         values = settings[code].get("norm_values")
         has_norms = bool(settings[code].get("norm_layers"))
         older = _older(norm, workload) if has_norms and values is None else None
-        constant = sum(count == 1 for count in values or ())
+        constant = sum(count < FEWEST_VALUES for count in values or ())
         if constant or older:
             found[variant_id] = NormRemark(len(values or ()), constant, older)
     return found

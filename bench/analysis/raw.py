@@ -58,6 +58,8 @@ class RawRun:
     """The different ``resolved`` settings, with ``node`` and ``devices``."""
     windows: dict[int, tuple[Sequence[float], ...]]
     """Times of the windows of each counted epoch, of trials that ``max_steps`` may have capped."""
+    warnings: dict[int, tuple[str, ...]]
+    """Of trials that have some, by row."""
 
 
 def read_records(
@@ -96,6 +98,7 @@ class _Gathered:
     settings_code: list[int] = field(default_factory=list)
     settings: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     windows: dict[int, tuple[Sequence[float], ...]] = field(default_factory=dict)
+    warnings: dict[int, tuple[str, ...]] = field(default_factory=dict)
     variants: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -118,6 +121,9 @@ class _Gathered:
             windows = tuple(epoch["window_s"] for epoch in counted)
             _check_windows(windows)
             self.windows[len(self.rows)] = windows
+        if warnings := record.get("warnings"):
+            _check_warnings([warnings])
+            self.warnings[len(self.rows)] = tuple(warnings)
         settings = record["resolved"], record["node"], record["devices"]
         _check_devices([record["devices"]])
         record["devices"] = ", ".join(record["devices"])
@@ -217,6 +223,7 @@ VARIANT_DEFAULTS = {
 """What older records lack."""
 _check_windows = column_check(EpochRecord, "window_s")
 _check_devices = column_check(TrialRecord, "devices")
+_check_warnings = column_check(TrialRecord, "warnings")
 _check_resolved = column_check(TrialRecord, "resolved")
 _TRIAL = operator.itemgetter(*TRIAL_FIELDS)
 _RECORD = _picker(tuple(RECORD_FIELDS))
@@ -260,6 +267,7 @@ def _in_planned_order(gathered: _Gathered) -> RawRun:
         settings_code=np.array(gathered.settings_code, dtype=np.int64)[ranked],
         settings=tuple(settings for _, settings in gathered.settings.values()),
         windows={int(place[row]): of_epochs for row, of_epochs in gathered.windows.items()},
+        warnings={int(place[row]): texts for row, texts in gathered.warnings.items()},
     )
 
 

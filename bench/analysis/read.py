@@ -64,4 +64,5 @@ def last_attempts(raw: RawRun) -> RawRun:
         settings_code=raw.settings_code[is_last],
         settings=raw.settings,
         windows={place[row]: of_epochs for row, of_epochs in raw.windows.items() if row in place},
+        warnings={place[row]: texts for row, texts in raw.warnings.items() if row in place},
     )

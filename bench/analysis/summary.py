@@ -79,6 +79,8 @@ class VariantSummary:
     scaling: Scaling | None
     """Efficiencies; None where nothing in the run has several replicas."""
     failures: tuple[Failures, ...]
+    warnings: tuple[str, ...]
+    """What its completed trials warned of, each text once."""
     examples: int | None
     """Training examples in an epoch; None where no trial has a record."""
     synthetic: bool
@@ -197,6 +199,7 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
             slow_precisions(done, raw.settings, info.invocations),
             slow_jits(done, raw.settings),
             norm_remarks(done, raw.settings),
+            _warnings(done, raw),
         ),
         wall=wall_time(attempts, info.invocations),
     )
@@ -221,6 +224,7 @@ def _variants(
     slow: dict[str, SlowPrecision],
     slow_jit: dict[str, SlowJit],
     norms: dict[str, NormRemark],
+    warnings: dict[str, tuple[str, ...]],
 ) -> tuple[VariantSummary, ...]:
     firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **by_variant(firsts["label"])}
@@ -254,6 +258,7 @@ def _variants(
             replicas=replicas.get(variant_id),
             scaling=scaled.get(variant_id),
             failures=tuple(failures.get(variant_id, ())),
+            warnings=warnings.get(variant_id, ()),
             examples=examples.get(variant_id),
             synthetic=synthetic.get(variant_id, False),
             silent=silent.get(variant_id, False) and replicas[variant_id] > 1,
@@ -268,6 +273,16 @@ def _variants(
         )
         for variant_id, label in labels.items()
     )
+
+
+def _warnings(done: "pd.DataFrame", raw: RawRun) -> dict[str, tuple[str, ...]]:
+    """By variant id; ``done`` is indexed by the rows of ``raw``."""
+    found: dict[str, dict[str, None]] = {}
+    variant_ids = done["variant_id"].to_dict()
+    for row, texts in sorted(raw.warnings.items()):
+        if row in variant_ids:
+            found.setdefault(variant_ids[row], {}).update(dict.fromkeys(texts))
+    return {variant_id: tuple(texts) for variant_id, texts in found.items()}
 
 
 def _crowded(done: "pd.DataFrame") -> dict[str, Crowded]:

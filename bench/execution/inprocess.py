@@ -9,6 +9,7 @@ not see the GPUs that CUDA_VISIBLE_DEVICES leaves, unless BENCH_LOGICAL_GPUS=1.
 """
 
 import contextlib
+import dataclasses
 import functools
 import os
 import socket
@@ -27,6 +28,7 @@ from bench.execution.inherited import check_conflicts, check_thread_variables, i
 from bench.execution.load import load_warning, with_cpu_time
 from bench.execution.prune import not_run
 from bench.execution.worker_variables import worker_variables
+from bench.measure.binding import bound_to
 from bench.measure.cpu_time import cpu_time
 from bench.measure.environment import environment, variables
 from bench.measure.gpu import visible_gpus
@@ -97,9 +99,9 @@ class InProcessExecutor:
         if self._load:
             on_event(Warned(self._load))
         refused = _refused_flags()
-        with worker_variables(os.environ, threads):
+        with _bound(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
             # What TensorFlow finds as it is imported, by the first of them.
-            given = variables(dict(os.environ))
+            given = {"variables": variables(dict(os.environ)), **cores}
             for trial in trials:
                 if refused:
                     yield TrialRecord(trial=trial, status="failed", error=refused)
@@ -136,8 +138,21 @@ def _threads(trials: Sequence[Trial]) -> int:
     return threads
 
 
+@contextlib.contextmanager
+def _bound(trials: Sequence[Trial], threads: int, gpus: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Bind this process to as many cores where ``threads`` is asked for on a CPU; what to record.
+
+    XLA has a pool of its own, as large as the cores that the process may use.
+    """
+    if gpus or all(trial.variant.threads is None for trial in trials):
+        yield {}
+        return
+    with bound_to(threads) as binding:
+        yield {"allotted": dataclasses.asdict(binding)}
+
+
 def _attempt(
-    trial: Trial, on_event: OnEvent, given: dict[str, str], gpus: Sequence[str], threads: int
+    trial: Trial, on_event: OnEvent, given: dict[str, Any], gpus: Sequence[str], threads: int
 ) -> Iterator[TrialRecord]:
     finished: list[EpochRecord] = []
 
@@ -147,7 +162,7 @@ def _attempt(
 
     try:
         record = _train(trial, on_epoch, gpus, threads)
-        record = record.model_copy(update={"resolved": {**record.resolved, "variables": given}})
+        record = record.model_copy(update={"resolved": {**record.resolved, **given}})
     except KeyboardInterrupt:
         yield TrialRecord(
             trial=trial, status="interrupted", error="interrupted", epochs=tuple(finished)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.errors import ResourceError, SuiteError
 from bench.execution.own_folder import importable, modules_beside, names_beside
-from bench.execution.own_source import names_of
+from bench.execution.own_source import Names, names_of
 from bench.spec.plan import Trial
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.suite import Suite
@@ -97,11 +97,17 @@ def _check_function(name: str) -> None:
         ) from None
     except (OSError, ValueError) as error:
         raise SuiteError(f"workload '{name}': {file.name} cannot be read: {error}") from None
-    if names is not None and function not in names:
+    if names is not None and function not in names.every:
         raise SuiteError(
-            f"workload '{name}': no function {function} in {file.name}"
-            f"{nearest(function, sorted(names)) if names else ''}"
+            f"workload '{name}': no function {function} in {file.name}{_instead(function, names)}"
         )
+
+
+def _instead(function: str, names: Names) -> str:
+    """What may have been meant: any name that is near, else the functions defined there."""
+    every = sorted(names.every)
+    offered = every if near_misses(function, every) else sorted(names.functions) or every
+    return nearest(function, offered) if offered else ""
 
 
 _REMEDY = (

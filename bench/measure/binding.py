@@ -4,6 +4,7 @@ Usage:
     near = bind_near([gpu.uuid], least_cores=8)
     near.cores, near.numa_node             # None where nothing was bound
     bind_to(2, slot=1).cores               # the third and the fourth of those that it may use
+    with bound_to(2) as binding: ...       # as it was afterwards
 
 On a machine with two sockets a process that runs on the far one launches kernels and copies data
 through the link between them, or does not, as the kernel's scheduler happens to place it.
@@ -13,7 +14,7 @@ import contextlib
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,20 @@ def bind_to(count: int, slot: int = 0, root: Path = Path("/")) -> Binding:
         )
     _bind(set(cores))
     return Binding(tuple(sorted(cores)))
+
+
+@contextlib.contextmanager
+def bound_to(count: int) -> Iterator[Binding]:
+    """``bind_to`` for as long as the context lasts; then all threads may use what this one could.
+
+    Threads started meanwhile, such as a library's pool, stay as many as they are.
+    """
+    before = os.sched_getaffinity(0)
+    binding = bind_to(count)
+    try:
+        yield binding
+    finally:
+        _bind(before)
 
 
 def _bind(cores: set[int]) -> None:

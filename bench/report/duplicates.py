@@ -4,7 +4,7 @@ Usage:
     for line in duplicate_lines(plan.duplicates): ...
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from bench.report.number import plural
 from bench.spec.expand import Duplicate
@@ -15,23 +15,25 @@ _MOST_NAMED = 3
 
 def duplicate_lines(duplicates: Sequence[Duplicate]) -> Iterator[str]:
     """A line for each set of keys without effect: which variants they leave as one, and why."""
-    by_reason: dict[tuple[tuple[str, str], ...], list[Duplicate]] = {}
+    by_keys: dict[tuple[str, ...], list[Duplicate]] = {}
     for duplicate in duplicates:
-        by_reason.setdefault(tuple(duplicate.without_effect.items()), []).append(duplicate)
-    for keys, alike in by_reason.items():
+        by_keys.setdefault(tuple(duplicate.without_effect), []).append(duplicate)
+    for alike in by_keys.values():
         named = [f"{d.label!r} is {d.same_as!r}" for d in alike[:_MOST_NAMED]]
         more = [f"and {len(alike) - len(named)} more"] if len(alike) > len(named) else []
         verb = "is" if len(alike) == 1 else "are"
         yield (
             f"{plural(len(alike), 'variant')} {verb} the same as another and not run: "
-            f"{'; '.join(_without_effect(dict(keys)))}: {', '.join([*named, *more])}."
+            f"{'; '.join(_without_effect(alike))}: {', '.join([*named, *more])}."
         )
 
 
-def _without_effect(keys: Mapping[str, str]) -> Iterator[str]:
+def _without_effect(alike: Sequence[Duplicate]) -> Iterator[str]:
+    """Of duplicates in the same keys: these, with the reasons that any of them has."""
     by_why: dict[str, list[str]] = {}
-    for key, why in keys.items():
-        by_why.setdefault(why, []).append(key)
-    for why, alike in by_why.items():
-        verb = "has" if len(alike) == 1 else "have"
-        yield f"{' and '.join(alike)} {verb} no effect, since {why}"
+    for key in alike[0].without_effect:
+        reasons = dict.fromkeys(duplicate.without_effect[key] for duplicate in alike)
+        by_why.setdefault(" or ".join(reasons), []).append(key)
+    for why, keys in by_why.items():
+        verb = "has" if len(keys) == 1 else "have"
+        yield f"{' and '.join(keys)} {verb} no effect, since {why}"

@@ -21,6 +21,7 @@ from bench.report.header import changed
 from bench.report.jit import slowdown_text
 from bench.report.machine import left_out
 from bench.report.number import duration, plural
+from bench.spec.norms import FEWEST_VALUES
 
 
 class Note(str):
@@ -38,6 +39,8 @@ class Note(str):
 WANTED_TEXT = f"{100 * WANTED:g} %"
 INPUT_BOUND = 0.1
 """The part of a time that, waited for input, makes it one of the pipeline."""
+_MOST_WARNINGS = 3
+"""Warnings of a variant's trials that are told; each trial may have its own."""
 SYNTHETIC = Note("synthetic", "Synthetic data: this accuracy means nothing.")
 UNFUSED = Note(
     "unfused_batch_norm",
@@ -67,7 +70,7 @@ class Notes:
 
 
 def of_trials(variant: VariantSummary) -> Iterator[Note]:
-    """Why fewer trials completed than were planned."""
+    """Why fewer trials completed than were planned, and what those that did warned of."""
     planned = plural(variant.planned, "trial")
     for failure in variant.failures:
         reason = f": {failure.reason}" if failure.reason else ""
@@ -77,6 +80,11 @@ def of_trials(variant: VariantSummary) -> Iterator[Note]:
     if missing > 0:
         text = f"{missing} of {planned} without a record: run again with --resume."
         yield Note("no_record", text)
+    for text in variant.warnings[:_MOST_WARNINGS]:
+        yield Note("trial_warnings", f"{text}.")
+    if (more := len(variant.warnings) - _MOST_WARNINGS) > 0:
+        text = f"Its trials have {plural(more, 'further warning')}: bench show lists a trial's."
+        yield Note("trial_warnings", text)
 
 
 def of_times(variant: VariantSummary) -> Iterator[Note]:
@@ -132,14 +140,16 @@ def cut_short(variant: VariantSummary) -> Iterator[Note]:
 
 
 def of_accuracy(variant: VariantSummary) -> Iterator[Note]:
-    """Whether its accuracy means anything."""
-    if variant.synthetic:
+    """Whether its accuracy means anything, where it has one."""
+    has_accuracy = variant.val_accuracy is not None or variant.test_accuracy is not None
+    if has_accuracy and variant.synthetic:
         yield SYNTHETIC
-    if variant.silent:
+    if has_accuracy and variant.silent:
         yield SILENT
     if variant.norms:
         yield _norms(variant.norms)
-    yield from cut_short(variant)
+    if has_accuracy:
+        yield from cut_short(variant)
 
 
 def of_comparison(comparison: Comparison, blocks: int) -> Iterator[Note]:
@@ -237,13 +247,14 @@ def _norms(remark: NormRemark) -> Note:
     if remark.older:
         return Note(
             "older_group_norm",
-            "Recorded by an older version: where a dense layer or the input has 32 units or fewer, "
-            "group norm had one value a group, and put out a constant.",
+            "Recorded by an older version: groups of group norm could hold fewer than 8 values; "
+            "of a single one a constant is left.",
         )
     return Note(
         "constant_norms",
-        f"{remark.constant} of {plural(remark.norms, 'norm')} put out a constant, since their "
-        "means are of one value: use a larger batch for each replica, or wider layers.",
+        f"{remark.constant} of {plural(remark.norms, 'norm')} leave nothing to learn from, since "
+        f"their means are of fewer than {FEWEST_VALUES} values: use a larger batch for each "
+        "replica, or wider layers.",
     )
 
 

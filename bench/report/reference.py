@@ -98,7 +98,7 @@ _UNITS = {
 """By the end of a column's name; what is not here is a plain number."""
 _RESULTS = (
     "`bench run --json` and `bench report --json` print what the tables show: of each variant its "
-    "estimates with their intervals, its ratios, and its notes by `code` and `text`. "
+    "estimates with their intervals, its ratios, and its notes by `code`, `about` and `text`. "
     "[results.schema.json](results.schema.json) is the JSON schema. Numbers are SI and unrounded. "
     'A null is what is not known, the text `"Infinity"` what is infinite: the time to a target '
     "that was not reached. `schema_version` rises where a field goes or changes its meaning."

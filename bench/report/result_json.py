@@ -23,6 +23,7 @@ from bench.report.measured import measured_notes
 from bench.report.notes import Note
 from bench.report.result_models import (
     SCHEMA_VERSION,
+    About,
     FailureResult,
     Interval,
     NoteModel,
@@ -76,12 +77,15 @@ def run_results(summary: Summary) -> RunResults:
         wall_time_s={k: s for k, s in dataclasses.asdict(summary.wall).items() if s is not None},
         variants=tuple(_variant(summary, variant) for variant in summary.variants),
         duplicates=summary.duplicates,
-        notes=_notes([*notes.of_summary(summary), *measured_notes(summary)]),
+        notes=_notes("run", [*notes.of_summary(summary), *measured_notes(summary)]),
     )
 
 
 def _variant(summary: Summary, v: VariantSummary) -> VariantResult:
-    of_figures = [*notes.of_times(v), *notes.of_accuracy(v)] if v.completed else []
+    of_figures = (
+        *_notes("time", notes.of_times(v)),
+        *_notes("accuracy", notes.of_accuracy(v)),
+    )
     means = {name: _interval(estimate) for name, estimate in v.measured.means.items()}
     return VariantResult(
         variant_id=v.variant_id,
@@ -101,7 +105,7 @@ def _variant(summary: Summary, v: VariantSummary) -> VariantResult:
         means={name: mean for name, mean in means.items() if mean is not None},
         target=_target(v),
         failures=tuple(map(FailureResult.model_validate, v.failures)),
-        notes=_notes([*notes.of_trials(v), *of_figures]),
+        notes=(*_notes("trials", notes.of_trials(v)), *(of_figures if v.completed else ())),
     )
 
 
@@ -148,7 +152,8 @@ def _comparison_notes(
 ) -> tuple[NoteModel, ...]:
     if comparison is None:
         return ()
-    return _notes([*notes.of_comparison(comparison, summary.blocks), *notes.extrapolated(v)])
+    found = [*notes.of_comparison(comparison, summary.blocks), *notes.extrapolated(v)]
+    return _notes("ratio", found)
 
 
 def _shares(summary: Summary, v: VariantSummary) -> Iterable[ShareResult]:
@@ -160,7 +165,7 @@ def _shares(summary: Summary, v: VariantSummary) -> Iterable[ShareResult]:
             high=_number(share.high),
             n=share.comparison.ratio.n if share.comparison.ratio else 0,
             blocks=share.comparison.ratio.blocks if share.comparison.ratio else 0,
-            notes=_notes(notes.of_comparison(share.comparison, summary.blocks)),
+            notes=_notes("share", notes.of_comparison(share.comparison, summary.blocks)),
         )
 
 
@@ -189,6 +194,7 @@ def _number(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
-def _notes(found: Iterable[Note]) -> tuple[NoteModel, ...]:
+def _notes(about: About, found: Iterable[Note]) -> tuple[NoteModel, ...]:
     """Each text once."""
-    return tuple(NoteModel(code=note.code, text=str(note)) for note in dict.fromkeys(found))
+    each = dict.fromkeys(found)
+    return tuple(NoteModel(code=note.code, about=about, text=str(note)) for note in each)

@@ -29,6 +29,11 @@ def _json_number(value: float) -> float | Literal["Infinity", "-Infinity"]:
 Number = Annotated[float, PlainSerializer(_json_number, when_used="json")]
 
 
+About = Literal["run", "trials", "time", "accuracy", "ratio", "share"]
+"""A run as a whole; of a variant its trials, its epoch time and throughput, or its accuracies; a
+ratio to a baseline; an efficiency or the share of communication."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True, use_attribute_docstrings=True)
 
@@ -38,6 +43,8 @@ class NoteModel(_Model):
 
     code: str
     """Its name, which stays where its text is put otherwise."""
+    about: About
+    """What it is said of."""
     text: str
 
 

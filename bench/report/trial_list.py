@@ -13,7 +13,7 @@ from bench.records.record import TrialRecord
 from bench.records.store import RunInfo
 from bench.report.escape import plain
 from bench.report.number import UNKNOWN, duration
-from bench.report.trial_text import table_lines, value_text
+from bench.report.trial_text import table_lines, throughput, value_text
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _row(record: TrialRecord) -> TrialRow:
         status=record.status,
         attempt=record.attempt,
         epoch_s=record.epoch_s,
-        examples_per_s=record.examples_per_s,
+        examples_per_s=throughput(record),
         test_accuracy=record.measures.test_accuracy,
         wall_s=record.wall_s,
         error=record.error,

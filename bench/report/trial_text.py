@@ -3,7 +3,8 @@
 Usage:
     print(trial_text(record))
 
-Names are those of the columns of ``bench.load_trials``; numbers are rounded and have units.
+Names are those of the columns of ``bench.load_trials``; numbers are rounded and have units. Only
+``examples_per_s`` is, as in the tables, over the median epoch time, not over all the time.
 """
 
 import json
@@ -30,7 +31,7 @@ def trial_text(record: TrialRecord) -> str:
     """Everything that is known of an attempt, in groups; what was not measured by name alone."""
     measured = {
         "epoch_s": record.epoch_s,
-        "examples_per_s": record.examples_per_s,
+        "examples_per_s": throughput(record),
         **record.measures.model_dump(),
     }
     groups = {
@@ -49,6 +50,12 @@ def trial_text(record: TrialRecord) -> str:
     if record.log_tail:
         lines += ["\nEnd of its log", *(f"  {plain(line)}" for line in _lines(record.log_tail))]
     return "\n".join(lines)
+
+
+def throughput(record: TrialRecord) -> float | None:
+    """Examples of an epoch over ``epoch_s``, per second: the two never contradict each other."""
+    epoch_s = record.epoch_s
+    return None if epoch_s is None else record.steady_epochs[0].examples / epoch_s
 
 
 def value_text(name: str, value: Any) -> str:

@@ -129,10 +129,12 @@ def lost_pairs(suite: Suite, device: DeviceType = "cpu") -> tuple[Pair, ...]:
 
 
 def _with_duplicates(cell: Cell, twins: Sequence[tuple[Cell, Cell]]) -> Cell:
-    """``cell``, which stands for its ``twins`` of other settings too.
+    """``cell``, which stands for its ``twins`` of other settings too, and has the looks of all.
 
     Each comes with the cell as it was found, before a label that was given later.
     """
+    if not twins:
+        return cell
     ours = cell.variant.model_dump()
     found = []
     for twin, known in twins:
@@ -147,7 +149,11 @@ def _with_duplicates(cell: Cell, twins: Sequence[tuple[Cell, Cell]]) -> Cell:
                 without_effect={key: reasons[key] for key in differing},
             )
         )
-    return dataclasses.replace(cell, duplicates=tuple(found)) if found else cell
+    looks = {n for v in (cell.variant, *(t.variant for t, _ in twins)) for n in v.health_epochs}
+    # -1 is after the last epoch.
+    in_order = tuple(sorted(looks, key=lambda n: (n < 0, n)))
+    variant = cell.variant.model_copy(update={"health_epochs": in_order})
+    return dataclasses.replace(cell, variant=variant, duplicates=tuple(found))
 
 
 def _check_size(suite: Suite) -> None:

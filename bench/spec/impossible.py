@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bench.spec.inert import inert_keys
-from bench.spec.norms import normed_shapes
+from bench.spec.norms import FEWEST_VALUES, normed_shapes
 
 if TYPE_CHECKING:
     from bench.spec.variant import Variant
@@ -31,7 +31,7 @@ def impossibilities(v: "Variant") -> list[str]:
     if v.strategy == "mirrored" and v.workers > 1:
         found.append("strategy 'mirrored' has one worker: set strategy to 'multi_worker'")
     found += _fused_batch_norm(v)
-    found += _norm_of_one_value(v)
+    found += _norm_of_too_few_values(v)
     offered = _ALL_REDUCES.get(v.strategy, ())
     if "all_reduce" not in inert_keys(v) and v.all_reduce not in offered:
         found.append(
@@ -79,13 +79,13 @@ def _fused_batch_norm(v: "Variant") -> list[str]:
     return found
 
 
-def _norm_of_one_value(v: "Variant") -> list[str]:
-    """Layers whose output would be a constant, as a norm leaves nothing of a single value."""
+def _norm_of_too_few_values(v: "Variant") -> list[str]:
+    """Layers of which a norm would leave nothing to learn from."""
     if v.norm not in ("layer", "group"):
         return []
-    keys = [key for key, shape in normed_shapes(v) if math.prod(shape) == 1]
+    few = {k: n for k, shape in normed_shapes(v) if (n := math.prod(shape)) < FEWEST_VALUES}
     return [
-        f"norm {v.norm!r} makes a constant of a layer that puts out one value: "
-        f"raise the 1 in {key}, or set norm to 'none'"
-        for key in dict.fromkeys(keys)
+        f"norm {v.norm!r} leaves nothing to learn from of a layer of fewer than {FEWEST_VALUES} "
+        f"values, {count} here: raise {key}, or set norm to 'none'"
+        for key, count in few.items()
     ]

@@ -30,7 +30,9 @@ def inert_keys(variant: "Variant") -> frozenset[str]:
 
 def why_inert(variant: "Variant") -> dict[str, str]:
     """The keys of ``inert_keys``, each with the reason, which completes "since ..."."""
-    reasons = dict.fromkeys(OBSERVING, "it says what is looked at, not what is trained")
+    reasons = dict.fromkeys(
+        OBSERVING, "it trains nothing, and one run looks after the epochs of all"
+    )
     if not variant.has_own_workload:
         reasons["depth"] = "the widths of all layers are the same"
     reasons |= _of_replicas(variant) | _of_batch_norm(variant)

@@ -107,7 +107,7 @@ class Variant(BaseModel):
     norm: Norm
     """Normalisation: batch norm after (bn_post) or before (bn_pre) the activation, layer, group.
     Layer norm is over all of an example; group norm has the most groups up to 32 that divide the
-    channels and leave each two values."""
+    channels and leave each 8 values."""
     batch_norm: Literal["keras", "fused"] = "keras"
     """How batch norm is computed: by the operations of Keras's layer, or by TensorFlow's fused
     one, a single kernel where XLA does not compile it. fused has the statistics of each replica's

@@ -28,8 +28,9 @@ BATCH_SIZE = 1000
 class Score:
     """Mean loss, with what layers add to it, and share of correct answers, over all examples.
 
-    A prediction that is NaN is never correct; argmax would make class 0 of it. Where some
-    predictions are NaN the loss is infinite. Where all are, it is NaN and accuracy is None.
+    A prediction with a NaN is never correct; argmax would make class 0 of it. Where some
+    predictions have one, or their loss is not finite, the loss is infinite. Where all have, it is
+    NaN and accuracy is None.
     """
 
     loss: float
@@ -48,24 +49,27 @@ class Evaluator:
 
     def score(self, images: np.ndarray, labels: np.ndarray) -> Score:
         """The score on byte ``images`` (n, H, W, C) and ``labels`` (n,), all n of them."""
-        loss, correct, valid = 0.0, 0, 0
+        loss, correct, valid, finite = 0.0, 0, 0, 0
         for first in range(0, len(images), BATCH_SIZE):
             part = slice(first, first + BATCH_SIZE)
             sums = self._sums(tf.constant(images[part]), tf.constant(labels[part], tf.int64))
             loss += float(sums[0])
             correct, valid = correct + int(sums[1]), valid + int(sums[2])
+            finite += int(sums[3])
         if not valid:
             return Score(math.nan, None)
-        mean = loss / len(images) if valid == len(images) else math.inf
+        mean = loss / len(images) if finite == len(images) else math.inf
         return Score(mean, correct / len(images))
 
     def _batch_sums(self, images: _Tensor, labels: _Tensor) -> tuple[_Tensor, ...]:
-        """Of one batch: its loss, and how many predictions are correct and are not NaN."""
+        """Of one batch: its loss, how many predictions are correct, are no NaN, have a loss."""
         logits = self._model(to_unit_range(images, self._dtype), training=False)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        valid = tf.logical_not(tf.math.is_nan(losses))
-        loss = tf.reduce_sum(tf.where(valid, losses, tf.zeros_like(losses)))
+        # An infinite logit is a prediction, though its loss is NaN.
+        valid = tf.logical_not(tf.reduce_any(tf.math.is_nan(logits), axis=-1))
+        has_loss = tf.logical_not(tf.math.is_nan(losses))
+        loss = tf.reduce_sum(tf.where(has_loss, losses, tf.zeros_like(losses)))
         if penalties := self._model.losses:
             loss += images.shape[0] * penalty(penalties, loss.dtype)
         correct = count_correct(logits, tf.where(valid, labels, -tf.ones_like(labels)))
-        return loss, correct, tf.math.count_nonzero(valid)
+        return loss, correct, tf.math.count_nonzero(valid), tf.math.count_nonzero(has_loss)

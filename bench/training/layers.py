@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import keras
 
-from bench.spec.norms import group_count
+from bench.spec.norms import FEWEST_VALUES, group_count
 from bench.spec.variant import Variant
 from bench.training.fused_batch_norm import FusedBatchNormalization
 from bench.training.outcome import WorkloadError
@@ -121,10 +121,11 @@ class Layers:
         # A size that is left open is that of a sequence or of images, of more than one place.
         shape = tuple(size or 2 for size in x.shape[1:])
         over_features = kind == "layer" and len(shape) != 3
-        if math.prod(shape[-1:] if over_features else shape) == 1:
+        count = math.prod(shape[-1:] if over_features else shape)
+        if count < FEWEST_VALUES:
             raise WorkloadError(
-                f"norm {kind!r} makes a constant of a layer that puts out one value: "
-                "widen that layer, or leave out its norm"
+                f"norm {kind!r} leaves nothing to learn from where its means are of fewer than "
+                f"{FEWEST_VALUES} values, {count} here: widen that layer, or leave out its norm"
             )
         if over_features:
             return keras.layers.LayerNormalization(dtype=policy)(x)

@@ -17,8 +17,8 @@ _Layer = Any
 def norm_values(variant: Variant, model: keras.Model) -> dict[str, Any]:
     """How many values each mean of each norm in ``model`` is taken over, in its own order.
 
-    And in how many groups layer and group norm part an example. A norm of one value puts out its
-    offset, whatever goes in. Nothing for a network without norms.
+    And in how many groups layer and group norm part an example. Nothing for a network
+    without norms.
     """
     found = [counted for layer in model.layers if (counted := _counted(variant, layer))]
     groups = [count for _, count in found if count is not None]

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import random
 import socket
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from bench.spec.defaults import fill_defaults
 from bench.spec.inert import inert_keys
@@ -44,16 +46,16 @@ def own_features(name: str, layers: Layers, images: _Tensor, classes: int, seed:
     without a seed of its own follows from ``seed``. WorkloadError where it is not to be had, gives
     anything else, ends in a head for ``classes``, or passes by what the variant sets.
     """
-    keras.utils.set_random_seed(seed)
-    function = _imported(name)
-    with _default_policy(layers.kind.policy):
-        features = function(layers, images)
+    with _seeded(seed):
+        function = _imported(name)
+        with _default_policy(layers.kind.policy):
+            features = function(layers, images)
     if not isinstance(features, keras.KerasTensor) or len(features.shape) != 2:
         raise WorkloadError(
             f"workload {name} must return the features of each image as one tensor of "
             f"shape (images, features), not {_described(features)}"
         )
-    if head := head_of(features, classes, layers.variant.activation):
+    if head := head_of(images, features, classes, layers.variant.activation):
         raise WorkloadError(
             f"workload {name} ends in {head}: return the features before it, since the last layer "
             "and its softmax are added to them; features of that width need an activation"
@@ -121,6 +123,18 @@ def _imported(name: str) -> Callable[[Layers, _Tensor], _Tensor]:
             f"workload {name}: no function {function} in {path}{nearest(function, functions)}"
         )
     return own
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw from ``seed`` within; the caller's own draws of Python and NumPy go on after it."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
 
 
 @contextlib.contextmanager

@@ -45,11 +45,12 @@ def configure(variant: Variant, threads: int) -> None:
 
 
 def settings_in_force() -> dict[str, Any]:
-    """What acts on all that TensorFlow computes here, by the axis that stands for it."""
+    """What acts on all that is computed here, by the axis that stands for it or Keras's name."""
     return {
         "precision": tf.config.experimental.tensor_float_32_execution_enabled(),
         "deterministic": is_op_determinism_enabled(),
         "jit": (tf.config.optimizer.get_jit(), tf.config.functions_run_eagerly()),
+        **keras_settings(),
     }
 
 
@@ -58,12 +59,19 @@ def check_kept(before: dict[str, Any], workload: str) -> None:
 
     The module of a ``workload`` of the user's may have changed them as it was imported.
     """
-    for axis, value in settings_in_force().items():
-        if value != before[axis]:
+    for name, value in settings_in_force().items():
+        if value == before[name]:
+            continue
+        if name in keras_settings():
             raise UsageError(
-                f"workload {workload} changes settings of TensorFlow that {axis} stands for: "
-                f"leave tf.config alone in its module, and set {axis} in the suite"
+                f"workload {workload} changes Keras's {name} from {before[name]!r} to {value!r}, "
+                "for the package's own layers as well: leave keras.config alone in its module, "
+                "and pass what its layers need to each of them"
             )
+        raise UsageError(
+            f"workload {workload} changes settings of TensorFlow that {name} stands for: "
+            f"leave tf.config alone in its module, and set {name} in the suite"
+        )
 
 
 def check_gpus(given: Sequence[str]) -> None:
@@ -109,12 +117,14 @@ def describe(variant: Variant) -> dict[str, Any]:
 
 
 def keras_settings() -> dict[str, Any]:
-    """Keras's defaults for layers that are made without them, in plain data."""
+    """Keras's defaults for layers that are made without them, in plain data.
+
+    But for their dtype: that of layers in a workload of one's own follows from the precision.
+    """
     return {
         "image_data_format": keras.config.image_data_format(),
         "floatx": keras.config.floatx(),
         "epsilon": keras.config.epsilon(),
-        "dtype_policy": keras.config.dtype_policy().name,
     }
 
 

@@ -136,7 +136,9 @@ def _without_gradient(model: keras.Model, gradients: Sequence[_Tensor | None]) -
         if gradient is None
     ]
     last = len(model.layers[-1].trainable_variables)
-    if 0 < len(lacking) == len(gradients) - last:
+    # Where layers have trainable=False, the last alone may be meant to learn.
+    is_frozen = any(layer.weights and not layer.trainable for layer in model.layers[:-1])
+    if not is_frozen and 0 < len(lacking) == len(gradients) - last:
         raise WorkloadError(
             "no variable of the network has a gradient, but for its last layer's: nothing that the "
             "loss depends on may be cut off by stop_gradient, or by what has no derivative"

@@ -19,13 +19,15 @@ def remark(path: Path, resolved: Mapping[str, Any], **variant: Any) -> NormRemar
     summary = summarize(folder.path)
     [only] = summary.variants
     [_, row] = csv(summary).splitlines()
-    assert ("constant" in row) == (only.norms is not None)
+    told = any(words in row for words in ("constant", "nothing to learn from"))
+    assert told == (only.norms is not None)
     return only.norms
 
 
-def test_norms_of_one_value_are_counted(tmp_path: Path) -> None:
-    resolved = {"norm_layers": 3, "norm_values": [784, 1, 1]}
-    found = remark(tmp_path / "run", resolved, norm="bn_post", global_batch_size=1)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_norms_of_too_few_values_are_counted(tmp_path: Path, batch: int) -> None:
+    resolved = {"norm_layers": 3, "norm_values": [784, batch, batch]}
+    found = remark(tmp_path / "run", resolved, norm="bn_post", global_batch_size=batch)
     assert found == NormRemark(norms=3, constant=2, older=None)
 
 

@@ -26,14 +26,15 @@ CAPPED = {**NORMS, "variant": {"epochs": 3, "max_steps": 300, "global_batch_size
 
 
 def troubled(record: TrialRecord) -> TrialRecord:
-    """One that diverged, one that was lost at first, one of other settings."""
+    """One that diverged, one that was lost at first, one of other settings with a warning."""
     if record.trial.order == 1:
         epochs = tuple(e.model_copy(update={"train_loss": math.nan}) for e in record.epochs[:1])
         return record.model_copy(update={"status": "diverged", "error": "nan", "epochs": epochs})
     if record.trial.order == 4:
         return record.model_copy(update={"status": "worker_lost", "error": "it died", "epochs": ()})
     if record.trial.order == 5:
-        return record.model_copy(update={"resolved": {**record.resolved, "tf32": True}})
+        changed = {"resolved": {**record.resolved, "tf32": True}, "warnings": ("no gradient",)}
+        return record.model_copy(update=changed)
     return record
 
 

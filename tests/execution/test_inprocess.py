@@ -1,11 +1,15 @@
 """GPUs of a trial in the process that asks for it: cards of a library, which TensorFlow lacks."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.execution.observed import observe_apart
-from tests.suites_made import SINGLE
+from bench.execution.inprocess import InProcessExecutor
+from bench.records.record import TrialRecord
+from bench.spec.plan import Trial
+from tests.execution.observed import observe, observe_apart
+from tests.suites_made import SINGLE, suite_of
 
 CARD = "GPU-0000aaaa-0000-0000-0000-000000000000"
 
@@ -26,6 +30,30 @@ def test_a_trial_does_not_train_on_the_cpu_of_a_machine_with_a_gpu_without_a_wor
     variables = record.resolved["variables"]
     assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert "CUDA_CACHE_PATH" in variables
+
+
+@pytest.mark.parametrize("threads", [1, None])
+def test_threads_bind_the_process_for_the_run_alone(
+    threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_LOGICAL_GPUS", "1")
+    during: list[set[int]] = []
+
+    def trained(trial: Trial, *_: object) -> TrialRecord:
+        during.append(os.sched_getaffinity(0))
+        return TrialRecord(trial=trial, status="completed")
+
+    monkeypatch.setattr("bench.execution.inprocess._train", trained)
+    before = os.sched_getaffinity(0)
+    asked = {} if threads is None else {"threads": threads}
+    suite = suite_of({**SINGLE, "variant": {**SINGLE["variant"], **asked}})
+    with InProcessExecutor() as executor:
+        (record,) = observe(executor, suite).records
+    (bound,) = during
+    assert os.sched_getaffinity(0) == before
+    assert len(bound) == (threads or len(before))
+    cores = record.resolved.get("allotted", {}).get("cores")
+    assert cores == (tuple(bound) if threads else None)
 
 
 @pytest.mark.slow

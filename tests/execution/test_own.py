@@ -69,31 +69,49 @@ def test_what_is_not_on_this_machine_is_refused_by_its_name(folder: Path) -> Non
 
 SOURCE = """
 import keras
+import keras.layers as net
 from others import given, taken as renamed
 if keras:
     def branched(layers, images): ...
 class Made: ...
 assigned = lambda layers, images: images
+first, second = given, 3
+constant = 3
+typed: int = 3
+listed = [given]
+both = None
+both = given
 def plain(layers, images):
     local = 1
     def inner(): ...
 """
 
 
+NO_FUNCTIONS = ("keras", "net", "constant", "typed", "listed")
+
+
 @pytest.mark.parametrize(
-    "name", ["given", "renamed", "branched", "Made", "assigned", "plain", "keras"]
+    "name", ["given", "first", "renamed", "branched", "Made", "assigned", "plain", "both"]
 )
 def test_a_name_that_a_module_binds_is_found_in_its_source(tmp_path: Path, name: str) -> None:
     (tmp_path / "mine.py").write_text(SOURCE)
     check(beside(tmp_path, f"mine:{name}"))
 
 
-@pytest.mark.parametrize("name", ["local", "inner", "taken", "layers", "plian"])
+@pytest.mark.parametrize("name", ["local", "inner", "taken", "layers", "plian", *NO_FUNCTIONS])
 def test_a_function_that_a_module_does_not_have_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "mine.py").write_text(SOURCE)
     with pytest.raises(SuiteError, match=rf"no function {name} in mine\.py") as refused:
         check(beside(tmp_path, f"mine:{name}"))
     assert ("did you mean 'plain'?" in str(refused.value)) == (name == "plian")
+
+
+def test_the_functions_that_a_module_defines_are_offered_before_others(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import keras\nfrom keras import Dense\ndef net(l, i): ...\n")
+    with pytest.raises(SuiteError, match=r"use one of net$"):
+        check(beside(tmp_path, "mine:towers"))
+    with pytest.raises(SuiteError, match="did you mean 'Dense'"):
+        check(beside(tmp_path, "mine:dense"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.errors import ResourceError
-from bench.measure.binding import bind_to
+from bench.measure.binding import bind_to, bound_to
 
 Ask = Callable[..., Any]
 
@@ -105,6 +105,15 @@ def test_all_threads_are_bound_to_so_many_cores_and_others_to_others(ask: Ask) -
     places = [ask(near().replace(nowhere, f"bind_to(1, {slot})")) for slot in (0, 1)]
     assert all(place["cores"] == cores for place, cores in places)
     assert len({cores[0] for _, cores in places}) == 2
+
+
+def test_all_threads_may_use_what_they_could_before_once_a_binding_ends(
+    bound: list[set[int]],
+) -> None:
+    with pytest.raises(KeyboardInterrupt), bound_to(2) as binding:
+        assert bound == [set(binding.cores or ())]
+        raise KeyboardInterrupt
+    assert [len(cores) for cores in bound] == [2, 6]
 
 
 def test_processes_side_by_side_share_no_core(bound: list[set[int]], tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from bench.analysis.devices import SlowJit, SlowPrecision
 from bench.analysis.summary import Crowded, Summary, summarize
+from bench.records.record import TrialRecord
 from bench.report.duplicates import duplicate_lines
 from bench.report.latex import latex
-from bench.report.notes import UNFUSED, of_summary
+from bench.report.notes import UNFUSED, of_summary, of_trials
+from bench.report.result_json import run_results
 from bench.report.tables import csv, markdown
 from bench.spec.plan import make_plan
 from bench.spec.suite import parse_suite
@@ -42,12 +44,44 @@ def test_variants_that_train_alike_are_named_under_the_table(tmp_path: Path) -> 
     assert line in list(map(str, of_summary(summarize(folder.path))))
 
 
+def test_variants_alike_in_one_key_are_a_line_with_every_reason() -> None:
+    norms = ("none", "layer", "group")
+    matrix = {"norm": list(norms), "synchronized": [True, False]}
+    plan = make_plan(parse_suite({"name": "alike", "matrix": matrix}))
+    (line,) = duplicate_lines(plan.duplicates)
+    assert all(f"norm is {norm}" in line for norm in norms)
+
+
 def test_thousands_that_train_alike_are_a_line() -> None:
     matrix = {"clip_threshold": [float(n) for n in range(1, 2001)]}
     plan = make_plan(parse_suite({"name": "alike", "matrix": matrix}))
     (line,) = duplicate_lines(plan.duplicates)
     assert "1996 more" in line
     assert len(line) < 400
+
+
+def test_what_completed_trials_warned_of_is_said_of_their_variant(tmp_path: Path) -> None:
+    def warned(record: TrialRecord) -> TrialRecord:
+        if record.trial.variant.norm != "bn_pre":
+            return record
+        update = {
+            "warnings": ("gate: no gradient", *(f"{record.trial.trial_id} {n}" for n in "ab"))
+        }
+        return record.model_copy(update=update)
+
+    summary = summarize(made_run(tmp_path / "warned", change=warned).path)
+    found = {
+        variant.label: [str(note) for note in of_trials(variant) if note.code == "trial_warnings"]
+        for variant in summary.variants
+    }
+    told = found.pop("norm=bn_pre")
+    assert told[0].startswith("gate: no gradient")
+    assert len(told) == 4
+    assert "4 further" in told[-1]
+    assert not any(found.values())
+    assert "gate: no gradient" in markdown(summary)
+    codes = [note.code for v in run_results(summary).variants for note in v.notes]
+    assert codes.count("trial_warnings") == 4
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,32 @@ def test_a_run_says_how_it_ended_and_what_came_of_it(tmp_path: Path) -> None:
     assert [v["n"] for v in content["results"]["variants"]] == [3, 3, 3]
 
 
+def test_a_note_says_what_it_is_about_and_none_is_about_an_accuracy_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    variant = {"dataset": "synthetic", "shape": [4, 4, 1], "examples": 2560, "max_steps": 3}
+    content = {**NORMS, "variant": {**NORMS["variant"], **variant}}
+
+    def unknown(record: TrialRecord) -> TrialRecord:
+        if record.trial.variant.norm != "none":
+            return record.model_copy(update={"warnings": ("gate: no gradient",)})
+        epochs = [e.model_copy(update={"val_accuracy": None}) for e in record.epochs]
+        measures = record.measures.model_copy(update={"test_accuracy": None})
+        return record.model_copy(update={"epochs": tuple(epochs), "measures": measures})
+
+    summary = summarize(made_run(tmp_path / "run", content, change=unknown).path)
+    (run,) = report_of(summary)
+    assert {note["about"] for note in run["notes"]} == {"run"}
+    none, bn_post, _ = run["variants"]
+    about = {note["code"]: note["about"] for note in bn_post["notes"]}
+    assert about["trial_warnings"] == "trials"
+    assert about["unsettled"] == about["extrapolated"] == "time"
+    assert about["synthetic"] == about["cut_short"] == "accuracy"
+    assert {note["about"] for note in bn_post["comparisons"][0]["notes"]} == {"ratio"}
+    assert none["val_accuracy"] is none["test_accuracy"] is None
+    assert "accuracy" not in {note["about"] for note in none["notes"]}
+
+
 def test_every_figure_is_the_one_in_the_table(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run", change=mishap).path)
     (run,) = report_of(summary)

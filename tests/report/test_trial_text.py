@@ -54,6 +54,19 @@ def test_a_trial_is_told_by_groups_of_names_that_are_columns(trial: Trial) -> No
     assert told["window_steps"] == "100"
 
 
+def test_throughput_is_the_examples_of_an_epoch_over_the_epoch_time(tmp_path: Path) -> None:
+    content = {**NORMS, "variant": {**NORMS["variant"], "epochs": 4}}
+    times = (9.0, 0.5, 0.5, 3.0)
+    folder = made_run(tmp_path / "run", content, epoch_s=lambda _, epoch: times[epoch])
+    record = next(iter(folder.records()))
+    examples = record.epochs[0].examples
+    assert rows(trial_text(record))["examples_per_s"] == value_text(
+        "examples_per_s", examples / 0.5
+    )
+    row = trial_rows(folder.info(), [record])[0]
+    assert (row.epoch_s, row.examples_per_s) == (0.5, examples / 0.5)
+
+
 def test_what_was_not_measured_is_named_and_has_no_number(trial: Trial) -> None:
     record = made_record(trial).model_copy(update={"measures": Measures()})
     text = trial_text(record)

@@ -108,6 +108,15 @@ def test_layers_of_the_same_widths_are_one_however_they_are_given() -> None:
     assert duplicate.without_effect.keys() == {"hidden", "depth"}
 
 
+def test_variants_that_differ_in_their_looks_are_one_with_the_looks_of_all() -> None:
+    looks = [[-1], [0], [0, 3, -1], []]
+    (cell,) = expand(suite(variant={"epochs": 5}, matrix={"health_epochs": looks}))
+    assert cell.variant.health_epochs == (0, 3, -1)
+    assert [d.without_effect.keys() for d in cell.duplicates] == [{"health_epochs"}] * 3
+    (alone,) = expand(suite(variant={"epochs": 5, "health_epochs": [-1]}))
+    assert alone.id == cell.id
+
+
 def test_a_variant_that_is_given_twice_is_no_duplicate() -> None:
     content = {"matrix": {"norm": ["none", "layer", "none"]}, "variants": [{"norm": "layer"}]}
     assert [cell.duplicates for cell in expand(suite(**content))] == [(), ()]

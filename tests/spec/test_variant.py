@@ -160,10 +160,11 @@ def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict
             "health_epochs [0, 3] goes beyond epochs 2: lower it, raise epochs, or write -1",
         ),
         ({"epochs": 2, "warmup_epochs": 2}, "warmup_epochs 2 must be below epochs 2"),
-        ({"norm": "layer", "hidden": [8, 1]}, "puts out one value: raise the 1 in hidden, or set"),
-        ({"norm": "group", "hidden": [1]}, "norm 'group' makes a constant of a layer"),
-        ({**DOTS, "norm": "group", "filters": [2]}, "raise the 1 in shape"),
-        ({**DOTS, "norm": "layer", "shape": [1, 1, 2], "filters": [1]}, "raise the 1 in filters"),
+        ({"norm": "layer", "hidden": [8, 1]}, "values, 1 here: raise hidden, or set norm"),
+        ({"norm": "layer", "hidden": [2, 8]}, "values, 2 here: raise hidden, or set norm"),
+        ({"norm": "group", "hidden": [2]}, "norm 'group' leaves nothing to learn from"),
+        ({**DOTS, "norm": "group", "filters": [3]}, "1 here: raise shape"),
+        ({**DOTS, "norm": "layer", "shape": [1, 1, 3], "filters": [2]}, "2 here: raise filters"),
     ],
 )
 def test_an_impossible_combination_says_which_keys_to_change(

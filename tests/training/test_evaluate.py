@@ -44,6 +44,8 @@ def test_of_predictions_that_are_partly_nan_the_others_count() -> None:
     class Partly:
         """A model whose predictions are class 0 with certainty, or NaN for white images."""
 
+        losses = ()
+
         def __call__(self, images: tf.Tensor, **_: bool) -> tf.Tensor:
             logits = tf.one_hot([0] * images.shape[0], 5, on_value=9.0)
             white = images[:, 0, 0, :] > 0.5
@@ -53,6 +55,16 @@ def test_of_predictions_that_are_partly_nan_the_others_count() -> None:
     images[0] = 255
     score = Evaluator(small(), cast("keras.Model", Partly())).score(images, labels)
     assert (score.loss, score.accuracy) == (math.inf, 2 / 4)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_an_infinite_logit_is_a_prediction(label: int) -> None:
+    variant = small()
+    model = build_model(variant, (4, 4, 1), 5, seed=1)
+    model.layers[-1].bias.assign(np.array([math.inf, 0, 0, 0, 0], np.float32))
+    images, labels = np.full((9, 4, 4, 1), 200, np.uint8), np.full(9, label, np.int32)
+    score = Evaluator(variant, model).score(images, labels)
+    assert (score.loss, score.accuracy) == (math.inf, float(label == 0))
 
 
 def test_scoring_changes_no_variable() -> None:

@@ -1,6 +1,7 @@
 """A workload of the user's own: built by the suite's axes, and refused where it cannot be."""
 
 import importlib
+import random
 import socket
 import sys
 from pathlib import Path
@@ -176,6 +177,50 @@ def gated(layers, images):
     x = hidden(layers, images)
     return L.Multiply()([x, L.Dense(7, activation="softmax")(x)])
 
+class Softmax(keras.Layer):
+    def __init__(self):
+        super().__init__()
+        self.dense = L.Dense(5)
+
+    def call(self, inputs):
+        return keras.ops.softmax(self.dense(inputs))
+
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = Softmax()
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+def subclassed(layers, images):
+    return Net()(hidden(layers, images))
+
+def unnamed(layers, images):
+    return L.Lambda(lambda x: keras.ops.softmax(x))(L.Dense(5)(hidden(layers, images)))
+
+def scaled_softmax(layers, images):
+    return softmax(layers, images) * 1.0
+
+def dropped(layers, images):
+    return L.Dropout(0.5)(logits(layers, images))
+
+def halved(layers, images):
+    return logits(layers, images) / 2
+
+def averaged(layers, images):
+    return L.Average()([logits(layers, images), logits(layers, images)])
+
+def separable(layers, images):
+    return layers.mean()(L.SeparableConv2D(5, 3)(images))
+
+def along(layers, images):
+    x = L.Reshape((4, 4))(images)
+    return L.GlobalAveragePooling1D()(L.Conv1D(5, 2)(x))
+
+def half_a_head(layers, images):
+    return L.Average()([logits(layers, images), as_wide(layers, images)])
+
 def pooled_features(layers, images):
     return layers.mean()(layers.hidden(layers.convolution(5), images))
 """
@@ -191,8 +236,9 @@ def heads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("softmax", "other_width", "apart", "layer", "function", "called", "logits", "cast"),
-        *("pooled", "whole", "sequence"),
+        *("softmax", "apart", "layer", "function", "called", "logits", "cast"),
+        *("pooled", "whole", "sequence", "subclassed", "unnamed", "scaled_softmax", "dropped"),
+        *("halved", "averaged", "separable", "along"),
     ],
 )
 def test_a_network_that_ends_in_a_head_is_told_to_return_its_features(name: str) -> None:
@@ -202,7 +248,13 @@ def test_a_network_that_ends_in_a_head_is_told_to_return_its_features(name: str)
 
 @pytest.mark.usefixtures("heads")
 @pytest.mark.parametrize("activation", ["relu", "linear"])
-@pytest.mark.parametrize("name", ["wide", "active", "as_wide", "gated", "pooled_features"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("wide", "active", "as_wide", "gated", "pooled_features", "other_width"),
+        "half_a_head",
+    ],
+)
 def test_features_that_may_be_as_wide_as_the_classes_are_no_head(
     name: str, activation: str
 ) -> None:
@@ -232,6 +284,19 @@ def test_what_is_drawn_without_a_seed_follows_from_the_trial_s(folder: Path) -> 
     for ours, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(ours, same)
     assert not np.array_equal(first[-1], other[-1])
+
+
+def test_the_caller_s_own_draws_are_left_alone() -> None:
+    def draws() -> tuple[float, float]:
+        return random.random(), float(np.random.random())
+
+    random.seed(3)
+    np.random.seed(3)
+    expected = draws()
+    random.seed(3)
+    np.random.seed(3)
+    build(workload="flawed:plain", **USUAL)
+    assert draws() == expected
 
 
 FAULTY = """

@@ -131,6 +131,11 @@ def test_what_has_no_gradient_is_named_and_a_network_of_nothing_else_fails() -> 
         make_program(own("cut_off")).program.run_epoch(0)
 
 
+def test_a_frozen_network_with_a_weight_that_nothing_needs_trains_its_last_layer() -> None:
+    made = make_program(own("frozen"))
+    assert np.isfinite(made.program.run_epoch(0).loss)
+
+
 def test_a_look_has_the_gradient_of_a_penalty() -> None:
     variant = own("weights_alone", examples=64, learning_rate=1e-9)
     made, arrays = make_program(variant), arrays_of(variant)
