@@ -139,7 +139,8 @@ def test_a_command_gives_its_answer_or_names_what_is_wrong(
         capsys.readouterr()
         code = exit_code(words)
     said = capsys.readouterr().err
-    assert code in (0, 5), said
+    # A suite that was damaged into another one is a suite that differs.
+    assert code in ((0, 2, 5) if name == "resume" else (0, 5)), said
     assert "unexpected" not in said
     assert "Traceback" not in said
     if code and name != "resume":
