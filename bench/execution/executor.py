@@ -23,7 +23,7 @@ from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate
 from bench.execution.interrupt import held_back
 from bench.records.record import EpochRecord, LeftOut, TrialRecord
-from bench.spec.expand import Duplicate
+from bench.spec.expand import Duplicate, LostBaseline
 from bench.spec.plan import Block, Trial
 
 
@@ -87,6 +87,8 @@ class Expected:
     """Ids of variants whose ``jit`` the suite does not say, so that it was chosen."""
     duplicates: tuple[Duplicate, ...] = ()
     """Variants of the suite that train like others, and are not run beside them."""
+    lost: tuple[LostBaseline, ...] = ()
+    """Baselines that the suite's ``only`` leaves out."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ def load_warning(cores: int) -> str | None:
     load = busiest()
     if taken_share(load.cores, 0.0, 1.0, cores, os.cpu_count() or cores) <= MUCH_TAKEN:
         return None
-    named = ", ".join(f"{name} (pid {pid}) {used:.1f}" for name, pid, used in load.processes)
+    named = "; ".join(f"{name}, pid {pid}, {used:.1f} cores" for name, pid, used in load.processes)
     return (
-        f"other processes use {load.cores:.1f} of this machine's {os.cpu_count()} cores"
-        f"{f': {named}' if named else ''}: times will be too long: end them, or run when it is idle"
+        f"other processes{f' ({named})' if named else ''} use {load.cores:.1f} of this machine's "
+        f"{os.cpu_count()} cores, so that times will be too long: end them, or run when it is idle"
     )
 
 

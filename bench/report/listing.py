@@ -8,7 +8,6 @@ Usage:
 import dataclasses
 import json
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,11 @@ from bench.execution.device_memory import needed_memory, too_large
 from bench.execution.estimate import Estimate, Estimator
 from bench.report.duplicates import duplicate_lines
 from bench.report.escape import plain
-from bench.report.expected import needs_text, time_text, too_large_lines
+from bench.report.expected import lost_lines, needs_text, time_text, too_large_lines
 from bench.report.jit import chosen_text, slow_lines
 from bench.report.number import duration, plural
-from bench.spec.expand import Cell, expand, lost_pairs
-from bench.spec.jit import DeviceType, xla_slowdown
+from bench.spec.expand import Cell, lost_baselines, lost_pairs
+from bench.spec.jit import xla_slowdown
 from bench.spec.plan import Plan
 from bench.spec.suite import Suite
 
@@ -68,7 +67,7 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         needs_text(cell.variant for cell in cells),
         *filter(None, [chosen_text((c.variant for c in cells if c.leaves_jit_open), device)]),
         *slow_lines((cell.variant for cell in cells), device),
-        *lost_lines(suite, device.type),
+        *lost_lines(lost_baselines(suite, device.type)),
         *too_large_lines({cell.id: cell.label for cell in cells}, large, device),
         *map(plain, duplicate_lines(plan.duplicates)),
     ]
@@ -93,19 +92,6 @@ def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         "estimated_for": dataclasses.asdict(estimator.device),
     }
     return json.dumps(content, indent=2)
-
-
-def lost_lines(suite: Suite, device: DeviceType) -> list[str]:
-    """A warning for each baseline that ``only`` leaves out: what is lost, and how to keep it."""
-    lost = Counter(pair.baseline_id for pair in lost_pairs(suite, device))
-    if not lost:
-        return []
-    labels = {c.id: c.label for c in expand(suite.model_copy(update={"only": []}), device)}
-    return [
-        f"warning: without the baseline '{plain(labels[name])}', {plural(count, 'comparison')} "
-        f"cannot be made: keep it by --only {name}"
-        for name, count in lost.items()
-    ]
 
 
 def files_text(checks: "Sequence[FileCheck]") -> str:

@@ -12,7 +12,9 @@ import bench
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.record import Status
 from bench.records.store import RunFolder
+from bench.spec.expand import expand
 from bench.spec.plan import Trial
+from bench.spec.suite import load_suite
 from tests.cli.conftest import Command, complaint
 from tests.suites_made import TINY, written
 
@@ -81,6 +83,19 @@ def test_changes_of_the_command_line_are_those_of_the_run(command: Command, tiny
     assert trial["epochs"] == 5
     assert trial["norm"] == only["norm"]
     assert len(bench.load_epochs("made")) == 5
+
+
+def test_a_variant_of_another_machine_s_devices_is_kept_by_its_id_there(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    convnet = {**TINY["variant"], "workload": "convnet", "filters": [2]}
+    suite = written(tmp_path / "tiny.toml", {**TINY, "variant": convnet})
+    baseline, kept = (cell.id for cell in expand(load_suite(suite), "gpu"))
+    assert kept not in {cell.id for cell in expand(load_suite(suite), "cpu")}
+    monkeypatch.setattr(SimulatedExecutor, "uses_gpus", True)
+    done = command("run", suite, *SIMULATED, "--out", "made", "--only", kept)
+    assert done.code == 0, done.stderr
+    assert f"--only {baseline}" in done.stderr
 
 
 @pytest.mark.usefixtures("failing")

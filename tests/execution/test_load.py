@@ -28,5 +28,6 @@ def test_work_that_takes_of_them_is_told_by_its_process(
 ) -> None:
     found(monkeypatch, others)
     told = load.load_warning(own) or ""
-    assert "cc1plus (pid 4711)" in told
+    assert "cc1plus, pid 4711" in told
+    assert told.count(": ") == 1
     assert "\n" not in told
