@@ -2,12 +2,15 @@
 
 Usage:
     load_warning(cores=8)                           # one line, or None on a quiet machine
+    ask_nodes(nodes, load_of_node)                  # the same of other machines
     with_cpu_time(record.measures, cpu_time)        # the trial's own part of the CPU
 """
 
 import os
+import socket
 
 from bench.measure.cpu_time import CpuTime, busiest, taken_share
+from bench.measure.host import usable_cores
 from bench.records.record import MUCH_TAKEN, Measures
 
 
@@ -21,6 +24,12 @@ def load_warning(cores: int) -> str | None:
         f"other processes use {load.cores:.1f} of this machine's {os.cpu_count()} cores"
         f"{f': {named}' if named else ''}: times will be too long: end them, or run when it is idle"
     )
+
+
+def load_of_node() -> str | None:
+    """``load_warning`` of all cores of the node that is asked, and which node that is."""
+    warning = load_warning(usable_cores())
+    return f"node {socket.gethostname()}: {warning}" if warning else None
 
 
 def with_cpu_time(measures: Measures, found: CpuTime) -> Measures:

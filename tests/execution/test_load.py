@@ -1,6 +1,7 @@
 """What else a machine does, as a run starts."""
 
 import os
+import socket
 
 import pytest
 
@@ -30,3 +31,11 @@ def test_work_that_takes_of_them_is_told_by_its_process(
     told = load.load_warning(own) or ""
     assert "cc1plus (pid 4711)" in told
     assert "\n" not in told
+
+
+def test_a_node_s_is_told_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "usable_cores", lambda: 8)
+    found(monkeypatch, 0.7)
+    assert load.load_of_node() is None
+    found(monkeypatch, 8.0)
+    assert socket.gethostname() in (load.load_of_node() or "")
