@@ -170,6 +170,11 @@ class RayExecutor:
             )
 
     @property
+    def devices_allotted(self) -> bool:
+        """Whether a Ray that was there allots devices to this run and others."""
+        return not self._local
+
+    @property
     def lanes(self) -> int:
         """How many blocks of one-device trials run at once."""
         return self._cluster.capacity
