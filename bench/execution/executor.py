@@ -140,6 +140,10 @@ class Executor(Protocol):
 
     name: str
 
+    @property
+    def devices_allotted(self) -> bool:
+        """Whether no other run gets the same devices, since a Ray that was there allots them."""
+
     def __enter__(self) -> Self:
         """Take what is needed; ResourceError where that cannot be had."""
 

@@ -42,6 +42,7 @@ class InProcessExecutor:
     """An executor that trains here and now."""
 
     name = "inprocess"
+    devices_allotted = False
     lanes = 1
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ from bench.execution.inherited import (
     inherited_here,
 )
 from bench.execution.lane import Lane
-from bench.execution.load import load_warning
+from bench.execution.load import load_of_node, load_warning
 from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, on_each_node
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
@@ -170,6 +170,11 @@ class RayExecutor:
             )
 
     @property
+    def devices_allotted(self) -> bool:
+        """Whether a Ray that was there allots devices to this run and others."""
+        return not self._local
+
+    @property
     def lanes(self) -> int:
         """How many blocks of one-device trials run at once."""
         return self._cluster.capacity
@@ -216,7 +221,9 @@ class RayExecutor:
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
         for left_out in [*filter(None, [self._hidden]), *self._quarantine.left_out]:
             on_event(left_out)
-        for warning in [*filter(None, [self._load]), *self._quarantine.warnings]:
+        nodes = {} if self._local else ask_nodes(self._nodes_left(), load_of_node)
+        loads = [self._load] if self._local else nodes.values()
+        for warning in filter(None, [*loads, *self._quarantine.warnings]):
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         self._tell_what_is_open(blocks, on_event)

@@ -92,6 +92,11 @@ class RayProcess:
         self._entered.close()
 
     @property
+    def devices_allotted(self) -> bool:
+        """Whether a cluster allots devices to its runs."""
+        return self._setup.address is not None
+
+    @property
     def lanes(self) -> int:
         """How many blocks of one-device trials run at once."""
         return self._ready.lanes

@@ -177,7 +177,9 @@ def _expected(
 
 
 def _devices(executor: Executor) -> list[str]:
-    """What a run takes: GPUs by UUID, or the CPU of each node."""
+    """What another run may be on, too: GPUs by UUID, or the CPU of each node."""
+    if executor.devices_allotted:
+        return []
     return list(executor.gpus) or [f"the CPU of {node}" for node in executor.environment()]
 
 

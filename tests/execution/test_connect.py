@@ -75,6 +75,33 @@ print(json.dumps(found))
 """
 
 
+BUSY = """
+import os, socket, subprocess, sys
+import ray
+from bench.execution.executor import Limits, Warned
+from bench.execution.ray_executor import RayExecutor
+
+ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+loop = [sys.executable, "-c", "while True: pass"]
+busy = [subprocess.Popen(loop) for _ in range(os.cpu_count())]
+told = []
+try:
+    with RayExecutor() as executor:
+        list(executor.run([], Limits(60.0, 60.0), told.append))
+finally:
+    for process in busy:
+        process.kill()
+warnings = [event.reason for event in told if isinstance(event, Warned)]
+print(len(warnings), f"node {socket.gethostname()}" in warnings[0])
+"""
+
+
+@pytest.mark.slow
+def test_what_else_a_node_of_a_ray_that_was_there_does_is_told_as_a_run_starts() -> None:
+    done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["1", "True"], done.stderr
+
+
 @pytest.mark.slow
 def test_the_callers_ray_runs_the_trials_and_is_left_as_it_was(tmp_path: Path) -> None:
     suite, folder = written(tmp_path / "suite.toml", SINGLE), tmp_path / "runs"
