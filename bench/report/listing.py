@@ -11,12 +11,13 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import needed_memory, too_large
 from bench.execution.estimate import Estimate, Estimator
 from bench.report.duplicates import duplicate_lines
 from bench.report.escape import plain
 from bench.report.expected import lost_lines, needs_text, time_text, too_large_lines
-from bench.report.jit import chosen_text, slow_lines
+from bench.report.jit import chosen_text, given_text, slow_lines
 from bench.report.number import duration, plural
 from bench.spec.expand import Cell, lost_baselines, lost_pairs
 from bench.spec.jit import xla_slowdown
@@ -65,7 +66,7 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         f"{plural(len(trials), 'trial')}, {plural(len(plan.pairs), 'comparison')} a block",
         time_text(estimates, trials, device),
         needs_text(cell.variant for cell in cells),
-        *filter(None, [chosen_text((c.variant for c in cells if c.leaves_jit_open), device)]),
+        *filter(None, _jit_texts(cells, device)),
         *slow_lines((cell.variant for cell in cells), device),
         *lost_lines(lost_baselines(suite, device.type)),
         *too_large_lines({cell.id: cell.label for cell in cells}, large, device),
@@ -92,6 +93,13 @@ def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         "estimated_for": dataclasses.asdict(estimator.device),
     }
     return json.dumps(content, indent=2)
+
+
+def _jit_texts(cells: Sequence[Cell], device: DeviceKind) -> list[str]:
+    return [
+        given_text(cell.variant for cell in cells if not cell.leaves_jit_open),
+        chosen_text((cell.variant for cell in cells if cell.leaves_jit_open), device),
+    ]
 
 
 def files_text(checks: "Sequence[FileCheck]") -> str:
