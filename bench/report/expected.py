@@ -4,6 +4,7 @@ Usage:
     time_text(estimates, trials, device)
     needs_text(variants)
     for line in lost_lines(lost): ...
+    for line in threads_lines(variants, cores): ...
     for line in too_large_lines(labels, too_large, device): ...
 """
 
@@ -71,6 +72,16 @@ def lost_lines(lost: Iterable[LostBaseline]) -> Iterator[str]:
             f"warning: without the baseline '{plain(baseline.label)}', "
             f"{plural(baseline.comparisons, 'comparison')} cannot be made: "
             f"keep it by --only {baseline.id}"
+        )
+
+
+def threads_lines(variants: Iterable[Variant], cores: int) -> Iterator[str]:
+    """A warning where variants ask for more threads than this machine has ``cores``."""
+    most = max((variant.threads or 0 for variant in variants), default=0)
+    if most > cores:
+        yield (
+            f"warning: threads {most} is more than the {plural(cores, 'core')} of this machine, "
+            "which refuses such a trial: lower threads, or run on a larger one"
         )
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import needed_memory, too_large
 from bench.execution.estimate import Estimate, Estimator
+from bench.measure.host import usable_cores
 from bench.report.duplicates import duplicate_lines
 from bench.report.escape import plain
-from bench.report.expected import lost_lines, needs_text, time_text, too_large_lines
+from bench.report.expected import lost_lines, needs_text, threads_lines, time_text, too_large_lines
 from bench.report.jit import chosen_text, given_text, slow_lines
 from bench.report.number import duration, plural
 from bench.spec.expand import Cell, lost_baselines, lost_pairs
@@ -69,6 +70,7 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         *filter(None, _jit_texts(cells, device)),
         *slow_lines((cell.variant for cell in cells), device),
         *lost_lines(lost_baselines(suite, device.type)),
+        *threads_lines((cell.variant for cell in cells), usable_cores()),
         *too_large_lines({cell.id: cell.label for cell in cells}, large, device),
         *map(plain, duplicate_lines(plan.duplicates)),
     ]

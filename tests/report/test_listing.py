@@ -9,6 +9,7 @@ from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.device_kind import CPU, DeviceKind
 from bench.execution.estimate import Estimator, estimated_trial_s
 from bench.execution.run_history import MeasuredTime
+from bench.measure.host import usable_cores
 from bench.report.listing import (
     files_json,
     files_text,
@@ -205,6 +206,16 @@ def test_a_plan_warns_of_the_slow_jit_that_is_asked_for_with_its_factor() -> Non
 def test_a_plan_tells_the_jit_that_the_suite_says() -> None:
     (given,) = jit_lines(suite_of(SINGLE, workload="convnet", jit="none"), Estimator())
     assert given.startswith("jit: none,")
+
+
+def test_a_plan_warns_of_more_threads_than_there_are_cores() -> None:
+    cores = usable_cores()
+
+    def warned(threads: int) -> bool:
+        suite = suite_of(SINGLE, threads=threads)
+        return f"warning: threads {threads} " in plan_text(suite, make_plan(suite))
+
+    assert (warned(cores), warned(cores + 1)) == (False, True)
 
 
 def test_programs_read_from_a_plan_whether_jit_was_chosen_and_how_slow_it_is() -> None:
