@@ -58,8 +58,6 @@ def _remedy(path: Path, number: int | None, needed_bytes: int | None) -> str:
         return f"make the folder {_closed_folder(path)} writable, or choose another"
     if number in (errno.ENOTDIR, errno.EEXIST):
         return f"{_nearest(path)} is not a folder: choose another"
-    if number == errno.ENOENT:
-        return f"make the folder {path.parent}, or choose another"
     if number == errno.ENAMETOOLONG:
         return f"{_long_name(path)}: choose a shorter name"
     return "choose another folder"

@@ -77,7 +77,7 @@ def test_a_copy_has_its_file_s_name_and_says_where_it_came_from(
         ("smok", "did you mean 'smoke'?"),
         ("taken.toml", "no shipped suite 'taken.toml'"),
         ("smoke a/b.toml", "a/b.toml: cannot be written"),
-        ("smoke a/b.toml", "make the folder a,"),
+        ("smoke a/b.toml", "no folder a: make that folder"),
         ("smoke =.toml", "name cannot be '='"),
         ('smoke ".toml', "name cannot be"),
     ],
