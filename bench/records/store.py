@@ -111,7 +111,8 @@ class RunFolder:
         """
         folder = cls(path)
         with disk_errors(path):
-            if path.exists() and not cls.was_never_begun(path):
+            empty = path.is_dir() and not any(path.iterdir())
+            if path.exists() and not empty and not cls.was_never_begun(path):
                 raise ResourceError(
                     f"{path}: already exists and is not empty: choose another --out"
                 )
@@ -129,8 +130,10 @@ class RunFolder:
         """Whether ``path`` holds only what ``create`` leaves where it is killed."""
         try:
             names = {entry.name for entry in path.iterdir()}
-            return all(name.startswith(".run.json") for name in names - {"trials"}) and not any(
-                (path / "trials").iterdir() if "trials" in names else ()
+            return (
+                bool(names)
+                and all(name.startswith(".run.json") for name in names - {"trials"})
+                and not any((path / "trials").iterdir() if "trials" in names else ())
             )
         except OSError:
             return False

@@ -178,7 +178,7 @@ def test_a_run_of_which_a_file_is_half_written_names_the_file(command: Command, 
 @pytest.mark.parametrize("out", ["tiny.toml", "tiny.toml/run", "/proc/run"])
 def test_a_place_that_cannot_be_written_is_refused(command: Command, tiny: Path, out: str) -> None:
     done = command("run", tiny, *SIMULATED, "--out", out)
-    assert complaint(done, done.code).endswith("choose another --out")
+    assert "choose another" in complaint(done, done.code)
     assert done.code in (2, 5)
 
 
