@@ -104,7 +104,8 @@ def conflict_in(environ: Mapping[str, str]) -> str | None:
 
 def _conflict_of_keras_json(environ: Mapping[str, str]) -> str | None:
     """Of what Keras reads as it is imported; the rest of that file is overridden in each trial."""
-    home = environ.get("HOME", "")
+    # As Keras asks: without HOME, of the system's list of users.
+    home = (environ["HOME"] or "/") if "HOME" in environ else os.path.expanduser("~")  # noqa: PTH111 - Path raises where there is no such user
     folder = Path(home if os.access(home, os.W_OK) else "/tmp", ".keras")
     path = Path(environ.get("KERAS_HOME", folder), "keras.json").expanduser()
     settings = _read_json(path)

@@ -1,9 +1,11 @@
 """Variables and files that contradict what a record would say are found, and no others."""
 
 import json
+import pwd
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,6 +107,16 @@ def test_a_keras_json_is_refused_for_what_keras_cannot_change_later(tmp_path: Pa
 def test_it_is_looked_for_in_the_home_folder(tmp_path: Path) -> None:
     written(tmp_path / ".keras", backend="torch")
     assert conflict_in({"HOME": str(tmp_path)}) is not None
+
+
+def test_without_a_home_variable_it_is_looked_for_where_the_system_has_the_user_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / ".keras", backend="torch")
+    monkeypatch.delenv("HOME", raising=False)
+    user = SimpleNamespace(pw_dir=str(tmp_path))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: user)
+    assert conflict_in({}) is not None
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "{", "\N{SNOWMAN}"])
