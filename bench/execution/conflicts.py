@@ -91,10 +91,15 @@ _CONFLICTS: dict[str, tuple[Callable[[str], bool], str]] = {
 """By variable: the values that contradict what a record says of its trial, and why they do."""
 
 
-def conflict_in(environ: Mapping[str, str]) -> str | None:
-    """The first conflict that a process with ``environ`` would inherit, and what to change."""
+def conflict_with_ray() -> str | None:
+    """What of this Python keeps Ray from working, and what to change."""
     if sys.flags.optimize >= 2:
         return "Python drops docstrings, which Ray needs: unset PYTHONOPTIMIZE, leave out -OO"
+    return None
+
+
+def conflict_in(environ: Mapping[str, str]) -> str | None:
+    """The first conflict that a process with ``environ`` would inherit, and what to change."""
     for name, (contradicts, reason) in _CONFLICTS.items():
         value = environ.get(name, "")
         if contradicts(value):

@@ -20,10 +20,11 @@ from typing import Any, Self
 from bench.datasets.load import load_arrays, real_variants
 from bench.errors import ResourceError
 from bench.execution.asking import flags_refused_here
+from bench.execution.conflicts import conflict_in
 from bench.execution.device_kind import device_here
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Warned
 from bench.execution.gpu_cache import set_cache
-from bench.execution.inherited import check_conflicts, check_thread_variables, inherited_here
+from bench.execution.inherited import check_thread_variables, inherited_here
 from bench.execution.load import load_warning, with_cpu_time
 from bench.execution.prune import not_run
 from bench.execution.worker_variables import worker_variables
@@ -47,7 +48,8 @@ class InProcessExecutor:
         self._load: str | None = None
 
     def __enter__(self) -> Self:
-        check_conflicts(inherited_here())
+        if conflict := conflict_in(os.environ):
+            raise ResourceError(conflict)
         self._load = load_warning(usable_cores())
         return self
 

@@ -127,6 +127,6 @@ def test_one_that_is_damaged_is_as_none_as_keras_has_it(tmp_path: Path, text: st
 
 @pytest.mark.parametrize(("flag", "refused"), [("-O", False), ("-OO", True)])
 def test_a_python_that_drops_docstrings_is_refused(flag: str, refused: bool) -> None:
-    code = "from bench.execution.conflicts import conflict_in; print(conflict_in({}))"
+    code = "from bench.execution.conflicts import conflict_with_ray as f; print(f())"
     run = subprocess.run([sys.executable, flag, "-c", code], capture_output=True, text=True)
     assert ("PYTHONOPTIMIZE" in run.stdout) is refused, run.stderr
