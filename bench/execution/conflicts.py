@@ -91,10 +91,15 @@ _CONFLICTS: dict[str, tuple[Callable[[str], bool], str]] = {
 """By variable: the values that contradict what a record says of its trial, and why they do."""
 
 
-def conflict_in(environ: Mapping[str, str]) -> str | None:
-    """The first conflict that a process with ``environ`` would inherit, and what to change."""
+def conflict_with_ray() -> str | None:
+    """What of this Python keeps Ray from working, and what to change."""
     if sys.flags.optimize >= 2:
         return "Python drops docstrings, which Ray needs: unset PYTHONOPTIMIZE, leave out -OO"
+    return None
+
+
+def conflict_in(environ: Mapping[str, str]) -> str | None:
+    """The first conflict that a process with ``environ`` would inherit, and what to change."""
     for name, (contradicts, reason) in _CONFLICTS.items():
         value = environ.get(name, "")
         if contradicts(value):
@@ -104,7 +109,8 @@ def conflict_in(environ: Mapping[str, str]) -> str | None:
 
 def _conflict_of_keras_json(environ: Mapping[str, str]) -> str | None:
     """Of what Keras reads as it is imported; the rest of that file is overridden in each trial."""
-    home = environ.get("HOME", "")
+    # As Keras asks: without HOME, of the system's list of users.
+    home = (environ["HOME"] or "/") if "HOME" in environ else os.path.expanduser("~")  # noqa: PTH111 - Path raises where there is no such user
     folder = Path(home if os.access(home, os.W_OK) else "/tmp", ".keras")
     path = Path(environ.get("KERAS_HOME", folder), "keras.json").expanduser()
     settings = _read_json(path)

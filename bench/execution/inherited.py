@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.errors import ResourceError
 from bench.execution.cluster import Cluster
-from bench.execution.conflicts import conflict_in
+from bench.execution.conflicts import conflict_in, conflict_with_ray
 from bench.execution.reservation import Reservation
 from bench.measure.host import usable_cores
 from bench.spec.plan import Block
@@ -44,7 +44,9 @@ class Inherited:
 def inherited_here(environ: Mapping[str, str] = os.environ) -> Inherited:
     """What a process with ``environ`` inherits on this machine."""
     threads = {name: environ[name] for name in THREAD_VARIABLES if environ.get(name)}
-    return Inherited(socket.gethostname(), conflict_in(environ), threads, usable_cores())
+    return Inherited(
+        socket.gethostname(), conflict_with_ray() or conflict_in(environ), threads, usable_cores()
+    )
 
 
 def inherited_by_workers() -> Inherited:

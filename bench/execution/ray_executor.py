@@ -28,6 +28,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.address import answers
+from bench.execution.asking import flags_refused_here
 from bench.execution.board import Board
 from bench.execution.cluster import Cluster
 from bench.execution.connect import connection
@@ -231,6 +232,10 @@ class RayExecutor:
         check_inherited(blocks, self._cluster, ask_nodes(self._nodes_left(), inherited_by_workers))
         if self._cluster.has_gpus:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
+        refused = ask_nodes(self._nodes_left(), flags_refused_here).values()
+        if reason := next(filter(None, refused), None):
+            yield from (TrialRecord(trial=t, status="failed", error=reason) for t in fleet.trials)
+            return
         self._shelf.stock(fleet.trials)
         try:
             for record in self._to_the_end(fleet, limits, on_event):

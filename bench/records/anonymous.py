@@ -40,7 +40,8 @@ _Plain = Mapping[str, Any]
 
 OPTIONS = frozenset(
     {
-        *("--out", "--resume", "--address", "--cluster", "--device", "--executor", "--blocks"),
+        *("--out", "--resume", "--address", "--cluster", "--network", "--device", "--executor"),
+        "--blocks",
         *("--retries", "--prune-oom", "--set", "--only", "--json", "--debug"),
     }
 )

@@ -1,9 +1,11 @@
 """Variables and files that contradict what a record would say are found, and no others."""
 
 import json
+import pwd
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,6 +109,16 @@ def test_it_is_looked_for_in_the_home_folder(tmp_path: Path) -> None:
     assert conflict_in({"HOME": str(tmp_path)}) is not None
 
 
+def test_without_a_home_variable_it_is_looked_for_where_the_system_has_the_user_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / ".keras", backend="torch")
+    monkeypatch.delenv("HOME", raising=False)
+    user = SimpleNamespace(pw_dir=str(tmp_path))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: user)
+    assert conflict_in({}) is not None
+
+
 @pytest.mark.parametrize("text", ["", "[1, 2]", "{", "\N{SNOWMAN}"])
 def test_one_that_is_damaged_is_as_none_as_keras_has_it(tmp_path: Path, text: str) -> None:
     (tmp_path / "keras.json").write_text(text)
@@ -115,6 +127,6 @@ def test_one_that_is_damaged_is_as_none_as_keras_has_it(tmp_path: Path, text: st
 
 @pytest.mark.parametrize(("flag", "refused"), [("-O", False), ("-OO", True)])
 def test_a_python_that_drops_docstrings_is_refused(flag: str, refused: bool) -> None:
-    code = "from bench.execution.conflicts import conflict_in; print(conflict_in({}))"
+    code = "from bench.execution.conflicts import conflict_with_ray as f; print(f())"
     run = subprocess.run([sys.executable, flag, "-c", code], capture_output=True, text=True)
     assert ("PYTHONOPTIMIZE" in run.stdout) is refused, run.stderr

@@ -29,7 +29,8 @@ from ray._private.state import actors
 from ray.util import placement_group_table
 
 suite, folder = sys.argv[1:]
-ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+options = {"resources": {"license": 1}, "include_dashboard": False}
+ray.init(num_cpus=2, **options, logging_level="ERROR", log_to_driver=False)
 
 @ray.remote(num_cpus=0)
 class Mine:
@@ -43,7 +44,7 @@ def inside():
     except UsageError:
         return "refused"
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0, resources={"license": 1})
 def inside_without_cores():
     with RayExecutor() as executor:
         return executor.lanes
