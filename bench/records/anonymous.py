@@ -40,9 +40,8 @@ _Plain = Mapping[str, Any]
 
 OPTIONS = frozenset(
     {
-        *("--out", "--resume", "--address", "--cluster", "--network", "--device", "--executor"),
-        "--blocks",
-        *("--retries", "--prune-oom", "--set", "--only", "--json", "--debug"),
+        *("--out", "--resume", "--address", "--cluster", "--device", "--executor", "--blocks"),
+        *("--retries", "--network", "--prune-oom", "--set", "--only", "--json", "--debug"),
     }
 )
 """Of ``bench run``. One that is missing is published as "HIDDEN"."""

@@ -127,16 +127,14 @@ class RunFolder:
 
     @classmethod
     def was_never_begun(cls, path: Path) -> bool:
-        """Whether ``path`` holds only what ``create`` leaves where it is killed."""
+        """Whether ``path`` holds something, and only what ``create`` leaves where it is killed."""
         try:
             names = {entry.name for entry in path.iterdir()}
-            return (
-                bool(names)
-                and all(name.startswith(".run.json") for name in names - {"trials"})
-                and not any((path / "trials").iterdir() if "trials" in names else ())
-            )
+            recorded = "trials" in names and any((path / "trials").iterdir())
         except OSError:
             return False
+        aside = all(name.startswith(".run.json") for name in names - {"trials"})
+        return bool(names) and aside and not recorded
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":

@@ -66,7 +66,8 @@ class Run:
     def __call__(self) -> None:
         """Begin it, or go on with it."""
         executor = SimulatedExecutor(fate=self._fate)
-        bench.run(SUITE, self.path, resume=self.path.exists(), executor=executor)
+        begun = self.path.exists() and any(self.path.iterdir())
+        bench.run(SUITE, self.path, resume=begun, executor=executor)
 
     def killed_after(self, changes: float, disk: Disk) -> bool:
         """Whether it was killed after so many changes of the file system."""
