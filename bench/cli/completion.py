@@ -9,16 +9,24 @@ Nothing is offered where nothing fits, and the shell then offers files.
 
 import contextlib
 import io
+import re
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from bench.execution.device_kind import Device
+    from bench.spec.expand import Cell
 
 REQUEST = "_BENCH_COMPLETE"
 """The variable by which a shell asks for completions."""
 
 _RUNS = Path("results/runs")
+_SPECIAL = re.compile(r"[^\w@%+=:,./-]", re.ASCII)
+"""What a shell may read as more than itself; the characters that ``shlex.quote`` quotes."""
 _TABLES = ("variant", "matrix", "variants", "exclude", "compare")
 """Keys of a suite that no KEY=VALUE sets."""
 
@@ -35,12 +43,47 @@ def settings(incomplete: str) -> list[str]:
 
     ``norm=none,b`` is completed in its last value.
     """
-    from bench.spec.axis import choices_of
     from bench.spec.suite import Suite
-    from bench.spec.variant import AXES, Variant
+    from bench.spec.variant import AXES
 
-    keys = [*AXES, *(key for key in Suite.model_fields if key not in _TABLES)]
+    return _assignments(
+        [*AXES, *(key for key in Suite.model_fields if key not in _TABLES)], incomplete
+    )
+
+
+def selections(ctx: typer.Context, incomplete: str) -> list[str]:
+    """AXIS= of every axis, as ``settings`` has them; labels and ids of the suite that is named."""
+    from bench.spec.variant import AXES
+
+    # An option that lacks its value, as the one to be completed, leaves arguments unread.
+    suite = ctx.params.get("suite") or next(iter(ctx.args), None)
+    cells = _cells(suite, ctx.params.get("device") or "auto")
+    # A label with an equals sign is made of settings, which are offered as such.
+    labels = [cell.label for cell in cells if "=" not in cell.label]
+    named = [name for name in (*labels, *(c.id for c in cells)) if name.startswith(incomplete)]
+    return [*_assignments(AXES, incomplete), *named]
+
+
+def _cells(suite: str | None, device: "Device") -> "tuple[Cell, ...]":
+    """The cells of ``suite`` on ``device``; none where it has none there, or is no suite."""
+    from bench.errors import UsageError
+    from bench.execution.device_kind import device_here
+    from bench.spec.expand import expand
+    from bench.spec.suite import load_suite
+
+    try:
+        return expand(load_suite(suite), device_here(device).type) if suite else ()
+    except UsageError:
+        return ()
+
+
+def _assignments(keys: Collection[str], incomplete: str) -> list[str]:
+    from bench.spec.axis import choices_of
+    from bench.spec.variant import Variant
+
     key, equals, value = incomplete.partition("=")
+    if equals and key not in keys:
+        return []
     if not equals:
         fitting = [name for name in keys if name.startswith(key)]
         if len(fitting) != 1:
@@ -71,13 +114,15 @@ def whole_words(environ: MutableMapping[str, str]) -> Iterator[None]:
     """Where bash asks, join what it has split at "=", and answer with the part after it.
 
     To bash ``--set norm=b`` ends in the words "norm", "=" and "b", of which it replaces the last.
+    It adds no quotes: what it would take for the end of a word is escaped.
     """
     words, place = environ.get("COMP_WORDS", "").split("\n"), environ.get("COMP_CWORD", "")
-    if environ.get(REQUEST) != "complete_bash" or "=" not in words or not place.isdecimal():
+    if environ.get(REQUEST) != "complete_bash" or not place.isdecimal():
         yield
         return
     whole = _joined(words[: int(place) + 1])
-    environ.update({"COMP_WORDS": "\n".join(whole), "COMP_CWORD": str(len(whole) - 1)})
+    if "=" in words:
+        environ.update({"COMP_WORDS": "\n".join(whole), "COMP_CWORD": str(len(whole) - 1)})
     typed = whole[-1].partition("=")[2] if whole[-1].startswith("--") else whole[-1]
     offered = io.StringIO()
     try:
@@ -86,7 +131,7 @@ def whole_words(environ: MutableMapping[str, str]) -> Iterator[None]:
     finally:
         shown = typed[: typed.rfind("=") + 1]
         for line in offered.getvalue().splitlines():
-            sys.stdout.write(line.removeprefix(shown) + "\n")
+            sys.stdout.write(_SPECIAL.sub(r"\\\g<0>", line.removeprefix(shown)) + "\n")
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -51,7 +51,7 @@ Only = Annotated[
         "--only",
         metavar="WHICH",
         help="Keep these variants alone: AXIS=VALUE, a label, or an id from bench plan.",
-        autocompletion=completion.settings,
+        autocompletion=completion.selections,
     ),
 ]
 Blocks = Annotated[int | None, typer.Option("--blocks", help="Repeats of every comparison.")]

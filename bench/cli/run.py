@@ -57,14 +57,10 @@ def run(
     import bench
     from bench.api import new_path, run_on_cluster
     from bench.errors import UsageError
-    from bench.execution.device_kind import device_here
     from bench.execution.own_folder import modules_beside
-    from bench.report.listing import lost_lines
     from bench.report.progress import progress
 
     asked = asked_suite(suite, changes, blocks, only)
-    for line in lost_lines(asked, device_here(device).type):
-        complain(line)
     path = out if out or resume else new_path(asked)
     try:
         if cluster:

@@ -21,6 +21,7 @@ def suites(
             callback=expanded,
         ),
     ] = None,
+    device: PlanDevice = "auto",
     as_json: Json = False,
 ) -> None:
     """List the shipped suites, or show one."""
@@ -34,7 +35,7 @@ def suites(
         say(suites_json(loaded) if as_json else suites_text(loaded))
     else:
         text = suite_json if as_json else suite_text
-        say(text(load_suite(suite), str(suite_file(suite)), device_here().type))
+        say(text(load_suite(suite), str(suite_file(suite)), device_here(device).type))
 
 
 def copy_suite(

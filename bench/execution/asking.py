@@ -4,6 +4,7 @@ Usage:
     with asking("bench.training.probe") as answer:
         ...                      # it works meanwhile
         reply = answer()         # its last line, parsed; {"error": ...} where there is none
+    flags_refused_here()         # why TensorFlow would end a process over its flags for XLA
 
 The process begins a session of its own, and none of it outlives the block: Ray's helpers
 would stay for half a minute.
@@ -61,6 +62,15 @@ def asking(
             yield answer
         finally:
             _end(process)
+
+
+def flags_refused_here() -> str | None:
+    """Why TensorFlow ends a process over the flags for XLA that are set here, tried in one."""
+    if not any(os.environ.get(name) for name in ("XLA_FLAGS", "TF_XLA_FLAGS")):
+        return None
+    with asking("bench.training.probe") as answer:
+        reply = answer()
+    return reply["error"] if reply.get("refused_flags") else None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -80,7 +80,8 @@ def _check_callers(address: str | None) -> None:
             f"this process is connected to the Ray at {context.gcs_address}, not to {address}: "
             "leave the address out, or call ray.shutdown() first"
         )
-    if worker.global_worker.mode == ray.WORKER_MODE and context.get_assigned_resources():
+    in_worker = worker.global_worker.mode == ray.WORKER_MODE
+    if in_worker and context.get_assigned_resources().keys() & {"CPU", "GPU"}:
         raise UsageError(
             "the Ray task or actor that calls this holds cores or GPUs for which its trials would "
             "wait: give it num_cpus=0 and num_gpus=0, or call from the driver"

@@ -4,14 +4,13 @@ Usage:
     with devices_marked(["GPU-1", "GPU-2"]) as warnings: ...
 
 Marks are locks on files (flock), which the kernel gives back however a run ends. They are in the
-cache, under names of the machine, since several machines may share it. None keeps a run from
-starting.
+cache, which several machines may share, so a device's name tells it from those of all others.
+None keeps a run from starting.
 """
 
 import contextlib
 import os
 import re
-import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def devices_marked(devices: Iterable[str]) -> Iterator[tuple[str, ...]]:
     with contextlib.ExitStack() as stack:
         shared: dict[str, list[str]] = {}
         for device in dict.fromkeys(devices):
-            file = folder / re.sub(r"[^\w.-]", "-", f"{socket.gethostname()}-{device}")
+            file = folder / re.sub(r"[^\w.-]", "-", device)
             if owner := _owner(file, stack):
                 shared.setdefault(owner, []).append(device)
         yield tuple(

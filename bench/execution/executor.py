@@ -23,7 +23,7 @@ from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate
 from bench.execution.interrupt import held_back
 from bench.records.record import EpochRecord, LeftOut, TrialRecord
-from bench.spec.expand import Duplicate
+from bench.spec.expand import Duplicate, LostBaseline
 from bench.spec.plan import Block, Trial
 
 
@@ -87,6 +87,8 @@ class Expected:
     """Ids of variants whose ``jit`` the suite does not say, so that it was chosen."""
     duplicates: tuple[Duplicate, ...] = ()
     """Variants of the suite that train like others, and are not run beside them."""
+    lost: tuple[LostBaseline, ...] = ()
+    """Baselines that the suite's ``only`` leaves out."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,10 @@ class Executor(Protocol):
     """Something that can run trials."""
 
     name: str
+
+    @property
+    def devices_allotted(self) -> bool:
+        """Whether no other run gets the same devices, since a Ray that was there allots them."""
 
     def __enter__(self) -> Self:
         """Take what is needed; ResourceError where that cannot be had."""

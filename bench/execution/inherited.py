@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.errors import ResourceError
 from bench.execution.cluster import Cluster
-from bench.execution.conflicts import conflict_in
+from bench.execution.conflicts import conflict_in, conflict_with_ray
 from bench.execution.reservation import Reservation
 from bench.measure.host import usable_cores
 from bench.spec.plan import Block
@@ -44,20 +44,37 @@ class Inherited:
 def inherited_here(environ: Mapping[str, str] = os.environ) -> Inherited:
     """What a process with ``environ`` inherits on this machine."""
     threads = {name: environ[name] for name in THREAD_VARIABLES if environ.get(name)}
-    return Inherited(socket.gethostname(), conflict_in(environ), threads, usable_cores())
+    return Inherited(
+        socket.gethostname(), conflict_with_ray() or conflict_in(environ), threads, usable_cores()
+    )
 
 
 def inherited_by_workers() -> Inherited:
-    """What this node's trials inherit, asked in a worker of Ray's.
+    """What this node's trials inherit, asked in a worker of Ray's."""
+    import ray
 
-    Of its parent, which has started it: Ray sets OMP_NUM_THREADS in a worker where it is not set.
+    given = ray.get_runtime_context().runtime_env.get("env_vars") or {}
+    return inherited_here(started_with(os.environ, given))
+
+
+def started_with(environ: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """``environ`` of a worker without the OMP_NUM_THREADS that Ray sets where there is none.
+
+    Of ``given``, the variables of Ray's runtime environment, the worker's parent knows nothing.
     """
+    found = dict(environ)
+    if "OMP_NUM_THREADS" not in given and "OMP_NUM_THREADS" not in _variables_of_parent():
+        found.pop("OMP_NUM_THREADS", None)
+    return found
+
+
+def _variables_of_parent() -> set[str]:
+    """Names of those that the process which started this one has; none where it does not tell."""
     try:
         entries = Path(f"/proc/{os.getppid()}/environ").read_bytes().split(b"\0")
     except OSError:
-        return inherited_here({k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"})
-    pairs = (os.fsdecode(entry).partition("=") for entry in entries)
-    return inherited_here({name: value for name, _, value in pairs})
+        return set()
+    return {os.fsdecode(entry).partition("=")[0] for entry in entries}
 
 
 def check_conflicts(found: Inherited) -> None:

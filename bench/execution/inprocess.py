@@ -20,11 +20,12 @@ from typing import Any, Self
 
 from bench.datasets.load import load_arrays, real_variants
 from bench.errors import ResourceError
-from bench.execution.asking import asking
+from bench.execution.asking import flags_refused_here
+from bench.execution.conflicts import conflict_in
 from bench.execution.device_kind import device_here
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Warned
 from bench.execution.gpu_cache import set_cache
-from bench.execution.inherited import check_conflicts, check_thread_variables, inherited_here
+from bench.execution.inherited import check_thread_variables, inherited_here
 from bench.execution.load import load_warning, with_cpu_time
 from bench.execution.prune import not_run
 from bench.execution.worker_variables import worker_variables
@@ -42,13 +43,15 @@ class InProcessExecutor:
     """An executor that trains here and now."""
 
     name = "inprocess"
+    devices_allotted = False
     lanes = 1
 
     def __init__(self) -> None:
         self._load: str | None = None
 
     def __enter__(self) -> Self:
-        check_conflicts(inherited_here())
+        if conflict := conflict_in(os.environ):
+            raise ResourceError(conflict)
         self._load = load_warning(usable_cores())
         return self
 
@@ -98,7 +101,7 @@ class InProcessExecutor:
                 on_event(Warned(not_cached))
         if self._load:
             on_event(Warned(self._load))
-        refused = _refused_flags()
+        refused = flags_refused_here()
         with _bound(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
             # What TensorFlow finds as it is imported, by the first of them.
             given = {"variables": variables(dict(os.environ)), **cores}
@@ -110,15 +113,6 @@ class InProcessExecutor:
                 else:
                     on_event(Started(trial, "this process"))
                     yield from _attempt(trial, on_event, given, gpus, threads)
-
-
-def _refused_flags() -> str | None:
-    """Why TensorFlow would end this process over its flags for XLA, tried in another one."""
-    if not any(os.environ.get(name) for name in ("XLA_FLAGS", "TF_XLA_FLAGS")):
-        return None
-    with asking("bench.training.probe") as answer:
-        reply = answer()
-    return reply["error"] if reply.get("refused_flags") else None
 
 
 def _threads(trials: Sequence[Trial]) -> int:

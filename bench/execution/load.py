@@ -2,25 +2,34 @@
 
 Usage:
     load_warning(cores=8)                           # one line, or None on a quiet machine
+    ask_nodes(nodes, load_of_node)                  # the same of other machines
     with_cpu_time(record.measures, cpu_time)        # the trial's own part of the CPU
 """
 
-import os
+import socket
 
 from bench.measure.cpu_time import CpuTime, busiest, taken_share
+from bench.measure.host import usable_cores
 from bench.records.record import MUCH_TAKEN, Measures
 
 
 def load_warning(cores: int) -> str | None:
     """What takes much of the ``cores`` that trials are to have; looks on for half a second."""
     load = busiest()
-    if taken_share(load.cores, 0.0, 1.0, cores, os.cpu_count() or cores) <= MUCH_TAKEN:
+    if taken_share(load.cores, 0.0, 1.0, cores, load.allowed_cores) <= MUCH_TAKEN:
         return None
-    named = ", ".join(f"{name} (pid {pid}) {used:.1f}" for name, pid, used in load.processes)
+    named = "; ".join(f"{name}, pid {pid}, {used:.1f} cores" for name, pid, used in load.processes)
     return (
-        f"other processes use {load.cores:.1f} of this machine's {os.cpu_count()} cores"
-        f"{f': {named}' if named else ''}: times will be too long: end them, or run when it is idle"
+        f"other processes{f' ({named})' if named else ''} use {load.cores:.1f} of the "
+        f"{load.allowed_cores} cores allowed here, so that times will be too long: end them, or "
+        "run when it is idle"
     )
+
+
+def load_of_node() -> str | None:
+    """``load_warning`` of all cores of the node that is asked, and which node that is."""
+    warning = load_warning(usable_cores())
+    return f"node {socket.gethostname()}: {warning}" if warning else None
 
 
 def with_cpu_time(measures: Measures, found: CpuTime) -> Measures:
@@ -32,5 +41,6 @@ def with_cpu_time(measures: Measures, found: CpuTime) -> Measures:
             "other_cpu_s": found.other_cpu_s,
             "steal_s": found.steal_s,
             "cpu_taken_share": found.taken_share,
+            "cpu_throttled_s": found.throttled_s,
         }
     )

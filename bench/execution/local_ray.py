@@ -120,8 +120,9 @@ def _wait(starter: _Starter) -> None:
     _abandon(starter)
     reason = " ".join(str(starter.error).split()) if returned else f"no answer in {_START_S:g} s"
     raise ResourceError(
-        f"Ray does not start on this machine ({reason}): see its logs in {logs_folder()}, and "
-        "raise this process's limits on processes (ulimit -u, pids.max) and memory"
+        f"Ray does not start on this machine ({reason}): this machine may be too slow or busy: "
+        f"end what else runs, see Ray's logs in {logs_folder()}, and raise this "
+        "process's limits on processes (ulimit -u, pids.max) and memory"
     )
 
 

@@ -28,6 +28,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.address import answers
+from bench.execution.asking import flags_refused_here
 from bench.execution.board import Board
 from bench.execution.cluster import Cluster
 from bench.execution.connect import connection
@@ -43,7 +44,7 @@ from bench.execution.inherited import (
     inherited_here,
 )
 from bench.execution.lane import Lane
-from bench.execution.load import load_warning
+from bench.execution.load import load_of_node, load_warning
 from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, on_each_node
 from bench.execution.own import check_on_nodes
 from bench.execution.patience import while_head_answers
@@ -170,6 +171,11 @@ class RayExecutor:
             )
 
     @property
+    def devices_allotted(self) -> bool:
+        """Whether a Ray that was there allots devices to this run and others."""
+        return not self._local
+
+    @property
     def lanes(self) -> int:
         """How many blocks of one-device trials run at once."""
         return self._cluster.capacity
@@ -216,7 +222,9 @@ class RayExecutor:
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
         for left_out in [*filter(None, [self._hidden]), *self._quarantine.left_out]:
             on_event(left_out)
-        for warning in [*filter(None, [self._load]), *self._quarantine.warnings]:
+        nodes = {} if self._local else ask_nodes(self._nodes_left(), load_of_node)
+        loads = [self._load] if self._local else nodes.values()
+        for warning in filter(None, [*loads, *self._quarantine.warnings]):
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
         self._tell_what_is_open(blocks, on_event)
@@ -224,6 +232,10 @@ class RayExecutor:
         check_inherited(blocks, self._cluster, ask_nodes(self._nodes_left(), inherited_by_workers))
         if self._cluster.has_gpus:
             check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
+        refused = ask_nodes(self._nodes_left(), flags_refused_here).values()
+        if reason := next(filter(None, refused), None):
+            yield from (TrialRecord(trial=t, status="failed", error=reason) for t in fleet.trials)
+            return
         self._shelf.stock(fleet.trials)
         try:
             for record in self._to_the_end(fleet, limits, on_event):

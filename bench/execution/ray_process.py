@@ -36,8 +36,10 @@ from bench.measure.processes import inherited, kill_marked
 from bench.records.record import EpochRecord, Status, TrialRecord
 from bench.spec.plan import Block
 
-_START_S = 600.0
-"""A local Ray has a shorter time of its own; of a cluster, each node is asked what it has."""
+_LOCAL_START_S = 180.0
+"""Ray's library may be read from a slow disk for a minute; a local Ray has a minute of its own."""
+_JOIN_S = 600.0
+"""Of a cluster, each node is asked several times, with minutes for a busy one to answer."""
 _INTERRUPTED_S = 10.0
 """How long Ray's process may take to give the records of what an interrupt cut short."""
 _LEAVE_S = 20.0
@@ -71,7 +73,8 @@ class RayProcess:
             self._child = stack.enter_context(_child(mark))
             try:
                 self._send(self._setup)
-                ready = self._receive(_START_S)
+                local = self._setup.address is None
+                ready = self._receive(_LOCAL_START_S if local else _JOIN_S)
             except _NoAnswerError as gone:
                 raise ResourceError(
                     f"Ray does not start ({gone}): see its logs in ray-* of /tmp or RAY_TMPDIR and "
@@ -90,6 +93,11 @@ class RayProcess:
         trace: TracebackType | None,
     ) -> None:
         self._entered.close()
+
+    @property
+    def devices_allotted(self) -> bool:
+        """Whether a cluster allots devices to its runs."""
+        return self._setup.address is not None
 
     @property
     def lanes(self) -> int:

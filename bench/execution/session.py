@@ -30,6 +30,7 @@ from bench.measure.environment import environment
 from bench.records.clock import utc_now
 from bench.records.record import FINE, SETTLED, LeftOut, Status, TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
+from bench.spec.expand import LostBaseline, lost_baselines
 from bench.spec.jit import DeviceType
 from bench.spec.norms import meant_otherwise
 from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere
@@ -119,6 +120,7 @@ def run_plan(
     with importable(modules_beside(suite)), executor:
         plan = plan or make_plan(suite, "gpu" if executor.uses_gpus else "cpu")
         pending = ledger.pending(plan)
+        lost = lost_baselines(suite, plan.device)
         limits = _limits(suite, retries, ledger.pruning if prune_oom else None)
         grown = _info(suite, plan)
         with (
@@ -128,7 +130,7 @@ def run_plan(
             for warning in shared:
                 on_event(Warned(warning))
             observer.planned(pending, executor.lanes)
-            observer.event(_expected(plan, pending, executor, folder))
+            observer.event(_expected(plan, pending, executor, folder, lost))
             drive(
                 executor.run(pending, limits, on_event),
                 lambda record: observer.recorded(ledger.keep(record, number)),
@@ -152,7 +154,11 @@ def _defaults_for(info: RunInfo) -> DeviceType | None:
 
 
 def _expected(
-    plan: Plan, blocks: Sequence[Block], executor: Executor, folder: RunFolder
+    plan: Plan,
+    blocks: Sequence[Block],
+    executor: Executor,
+    folder: RunFolder,
+    lost: tuple[LostBaseline, ...],
 ) -> Expected:
     variants = {t.variant_id: t.variant for block in blocks for t in block.trials}
     device = device_of_nodes(
@@ -166,11 +172,14 @@ def _expected(
         too_large=too_large(variants, device.memory_bytes),
         open_jit=frozenset(cell.id for cell in plan.cells if cell.leaves_jit_open),
         duplicates=plan.duplicates,
+        lost=lost,
     )
 
 
 def _devices(executor: Executor) -> list[str]:
-    """What a run takes: GPUs by UUID, or the CPU of each node."""
+    """What another run may be on, too: GPUs by UUID, or the CPU of each node."""
+    if executor.devices_allotted:
+        return []
     return list(executor.gpus) or [f"the CPU of {node}" for node in executor.environment()]
 
 

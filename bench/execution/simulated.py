@@ -43,6 +43,7 @@ class SimulatedExecutor:
     """
 
     name = "simulated"
+    devices_allotted = False
     uses_gpus = False
     gpus: tuple[str, ...] = ()
 

@@ -58,13 +58,13 @@ def together(gang: Gang) -> TrialRecord:
         for name in Measures.model_fields
         if name.startswith("peak_")
     }
-    taken = [r.measures.cpu_taken_share for r in records if r.measures.cpu_taken_share is not None]
+    for name in ("cpu_taken_share", "cpu_throttled_s"):
+        found = (getattr(record.measures, name) for record in records)
+        largest[name] = max((value for value in found if value is not None), default=None)
     return chief.model_copy(
         update={
             "epochs": slowest,
-            "measures": chief.measures.model_copy(
-                update={**largest, "cpu_taken_share": max(taken, default=None)}
-            ),
+            "measures": chief.measures.model_copy(update=largest),
             "warnings": tuple(dict.fromkeys(w for r in records for w in r.warnings)),
             "devices": tuple(d for worker, r in enumerate(records) for d in _own(worker, r)),
         }

@@ -2,6 +2,7 @@
 
 Usage:
     quota_cores()       # 1.5, or None where there is no limit
+    throttled_s()       # how long that quota has held the group back so far
     memory_limit_bytes()
     memory_left_bytes(), processes_left()
     oom_kills()
@@ -16,11 +17,28 @@ _ROOT = Path("/")
 _NO_LIMIT_BYTES = 1 << 60
 """Version 1 writes no limit as the largest multiple of the page size."""
 
+_THROTTLED = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
+
 
 def quota_cores(root: Path = _ROOT) -> float | None:
     """CPU time a second that the group may use, in cores; None without a limit."""
     quotas = [_quota(folder) for folder in _groups("cpu", root)]
     return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def throttled_s(root: Path = _ROOT) -> float | None:
+    """CPU time for which quotas have held the group back so far; None where none is counted.
+
+    That is what its runnable threads waited, core by core ("throttled_usec" of version 2,
+    "throttled_time", in nanoseconds, of version 1), for quotas of the groups around it, too.
+    """
+    found = []
+    for folder in _groups("cpu", root):
+        for line in (read(folder / "cpu.stat") or "").splitlines():
+            key, _, count = line.partition(" ")
+            if key in _THROTTLED and count.isdigit():
+                found.append(int(count) * _THROTTLED[key])
+    return sum(found) if found else None
 
 
 def memory_limit_bytes(root: Path = _ROOT) -> int | None:

@@ -227,6 +227,8 @@ class Measures(_Record):
     """CPU time that the hypervisor gave to other machines meanwhile."""
     cpu_taken_share: Share | None = None
     """Part of the time of the trial's cores that others had meanwhile, at least."""
+    cpu_throttled_s: Seconds | None = None
+    """CPU time for which a container's or a job's quota held threads back meanwhile."""
     energy_j: Amount | None = None
     """Not measured yet."""
     mean_power_w: Amount | None = None

@@ -28,19 +28,19 @@ every exhausted failed failure few fewer file files finite first folder for foun
 function gave gemm gib given go goes gpu gpus gradient gradients graph group had has have heard
 held hidden host implemented in inf infinity input instances interrupted invalid ioerror is it its
 kept kernel kernels kill killed l2 large last layer layers least left less library limit limited
-local log looked loss lost low lower machine made make making many matmul may mean memory mib mig
-module more mps must nan nans nccl need needed needs network never new no node nodes none norm not
-nothing number of old on one only oom op open opened operation optimizer or other others out
+local log looked looks loss lost low lower machine made make making many matmul may mean memory mib
+mig module more mps must nan nans nccl need needed needs network never new no node nodes none norm
+not nothing number of old on one only oom op open opened operation optimizer or other others out
 outofmemory output outside own owner part peers permission pid placement placement_timeout_s port
 process processes progress raise raised ran rank ray reach reached read reading reason receive
 received refused replica replicas reset resource_exhausted retry room run running runs said same
 says second seconds seen sees send sent set shape shapes shell signal since size skip skipped skips
 slow so space stall_timeout_s started status step steps still stopped strategy such supported
 system tensor tensorflow test than that the their them there they this time timed timeout times to
-too total traced tracing trained training trial trial_timeout_s try type unknown unset unsupported
-until up used user uses value values variable variables variant want was watched weights were what
-when where which while widths window windows with without worker workers working would write
-writing written wrong xla
+too total traced tracing trained training trains trial trial_timeout_s try type unknown unset
+unsupported until up used user uses value values variable variables variant want was watched
+weights were what when where which while widths window windows with without worker workers working
+would write writing written wrong xla
 """
 REASON_WORDS = frozenset({*_AXES, *_REASONS.split()})
 SYSTEM_WORDS = re.compile(

@@ -1,8 +1,10 @@
-"""What is expected of trials before they run, in words: time, where it comes from, memory.
+"""What is expected of trials before they run, in words: time, comparisons, memory.
 
 Usage:
     time_text(estimates, trials, device)
     needs_text(variants)
+    for line in lost_lines(lost): ...
+    for line in threads_lines(variants, cores): ...
     for line in too_large_lines(labels, too_large, device): ...
 """
 
@@ -15,6 +17,7 @@ from bench.execution.estimate import Basis, Estimate
 from bench.records.metric import METRICS
 from bench.report.escape import plain
 from bench.report.number import duration, number, plural, scale_of
+from bench.spec.expand import LostBaseline
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 
@@ -60,6 +63,26 @@ def needs_text(variants: Iterable[Variant]) -> str:
     needs = [needed.total_bytes for v in listed if (needed := needed_memory(v)) is not None]
     memory = f"; on GPUs, about {_memory(max(needs))} of the memory of each" if needs else ""
     return f"A trial takes up to {plural(max(v.total_replicas for v in listed), 'device')}{memory}."
+
+
+def lost_lines(lost: Iterable[LostBaseline]) -> Iterator[str]:
+    """A warning for each baseline that is left out: what is lost, and how to keep it."""
+    for baseline in lost:
+        yield (
+            f"warning: without the baseline '{plain(baseline.label)}', "
+            f"{plural(baseline.comparisons, 'comparison')} cannot be made: "
+            f"keep it by --only {baseline.id}"
+        )
+
+
+def threads_lines(variants: Iterable[Variant], cores: int) -> Iterator[str]:
+    """A warning where variants ask for more threads than this machine has ``cores``."""
+    most = max((variant.threads or 0 for variant in variants), default=0)
+    if most > cores:
+        yield (
+            f"warning: threads {most} is more than the {plural(cores, 'core')} of this machine, "
+            "which refuses such a trial: lower threads, or run on a larger one"
+        )
 
 
 def too_large_lines(

@@ -2,6 +2,7 @@
 
 Usage:
     chosen_text(variants, device)              # "jit, where the suite does not say: none for ..."
+    given_text(variants)                       # "jit: none, as the suite says."
     for line in slow_lines(variants, device): ...
     slowdown_text("convnet", "epoch", 30.3)    # as a remark of a time
 """
@@ -22,6 +23,12 @@ def chosen_text(variants: Iterable[Variant], device: DeviceKind) -> str:
     return f"jit, where the suite does not say: {'; '.join(chosen)}." if chosen else ""
 
 
+def given_text(variants: Iterable[Variant]) -> str:
+    """The ``jit`` of ``variants``, for which the suite says it; empty without any."""
+    given = dict.fromkeys(variant.jit for variant in variants)
+    return f"jit: {', '.join(given)}, as the suite says." if given else ""
+
+
 def slow_lines(variants: Iterable[Variant], device: DeviceKind) -> Iterator[str]:
     """A warning for each workload and ``jit`` that is slow on ``device``, and what to change."""
     counts = Counter((v.workload, v.jit) for v in variants)
@@ -34,20 +41,25 @@ def slow_lines(variants: Iterable[Variant], device: DeviceKind) -> Iterator[str]
 
 def slowdown_text(workload: str, jit: str, slowdown: float) -> str:
     """That ``jit`` is slow on a CPU, by the ``slowdown`` that was measured."""
+    own = ":" in workload
+    where = f"where {plain(workload)} convolves" if own else f"for {plain(workload)}"
     times = f'{number(slowdown, 2)} times the time of "none"'
-    if ":" in workload:
-        where = f"where {plain(workload)} convolves"
-        return f'jit = "{jit}" is slow on a CPU {where} (measured: up to {times})'
-    return f'jit = "{jit}" is slow on a CPU for {plain(workload)} (measured: {times})'
+    return f'jit = "{jit}" is slow on a CPU {where} ({_measured(own)}{times})'
+
+
+def _measured(own: bool) -> str:
+    """What a slowdown was measured on: no more is known of a network of one's ``own``."""
+    nets = "convolutional nets" if own else "one such net"
+    return f"measured on two CPU cores, for {nets}: {'up to ' if own else ''}"
 
 
 def _choice(variant: Variant, device: DeviceKind) -> str:
-    """``"none for convnet (measured: 30 times as long with XLA on a CPU)"``."""
+    """``"none for convnet (measured on two CPU cores, for one such net: 30 times ...)"``."""
     if variant.strategy != "one_device":
         return f"{variant.jit} under a strategy"
     name = f"{variant.jit} for {plain(variant.workload)}"
     slowdown = xla_slowdown(variant.workload, most_compiled(variant.pipeline), device.type)
     if variant.jit != "none" or slowdown is None:
         return name
-    most = "up to " if variant.has_own_workload else ""
-    return f"{name} (measured: {most}{number(slowdown, 2)} times as long with XLA on a CPU)"
+    measured = _measured(variant.has_own_workload)
+    return f"{name} ({measured}{number(slowdown, 2)} times as long with XLA)"

@@ -8,19 +8,20 @@ Usage:
 import dataclasses
 import json
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import needed_memory, too_large
 from bench.execution.estimate import Estimate, Estimator
+from bench.measure.host import usable_cores
 from bench.report.duplicates import duplicate_lines
 from bench.report.escape import plain
-from bench.report.expected import needs_text, time_text, too_large_lines
-from bench.report.jit import chosen_text, slow_lines
+from bench.report.expected import lost_lines, needs_text, threads_lines, time_text, too_large_lines
+from bench.report.jit import chosen_text, given_text, slow_lines
 from bench.report.number import duration, plural
-from bench.spec.expand import Cell, expand, lost_pairs
-from bench.spec.jit import DeviceType, xla_slowdown
+from bench.spec.expand import Cell, lost_baselines, lost_pairs
+from bench.spec.jit import xla_slowdown
 from bench.spec.plan import Plan
 from bench.spec.suite import Suite
 
@@ -66,9 +67,10 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         f"{plural(len(trials), 'trial')}, {plural(len(plan.pairs), 'comparison')} a block",
         time_text(estimates, trials, device),
         needs_text(cell.variant for cell in cells),
-        *filter(None, [chosen_text((c.variant for c in cells if c.leaves_jit_open), device)]),
+        *filter(None, _jit_texts(cells, device)),
         *slow_lines((cell.variant for cell in cells), device),
-        *lost_lines(suite, device.type),
+        *lost_lines(lost_baselines(suite, device.type)),
+        *threads_lines((cell.variant for cell in cells), usable_cores()),
         *too_large_lines({cell.id: cell.label for cell in cells}, large, device),
         *map(plain, duplicate_lines(plan.duplicates)),
     ]
@@ -95,16 +97,10 @@ def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
     return json.dumps(content, indent=2)
 
 
-def lost_lines(suite: Suite, device: DeviceType) -> list[str]:
-    """A warning for each baseline that ``only`` leaves out: what is lost, and how to keep it."""
-    lost = Counter(pair.baseline_id for pair in lost_pairs(suite, device))
-    if not lost:
-        return []
-    labels = {c.id: c.label for c in expand(suite.model_copy(update={"only": []}), device)}
+def _jit_texts(cells: Sequence[Cell], device: DeviceKind) -> list[str]:
     return [
-        f"warning: without the baseline '{plain(labels[name])}', {plural(count, 'comparison')} "
-        f"cannot be made: keep it by --only {name}"
-        for name, count in lost.items()
+        given_text(cell.variant for cell in cells if not cell.leaves_jit_open),
+        chosen_text((cell.variant for cell in cells if cell.leaves_jit_open), device),
     ]
 
 

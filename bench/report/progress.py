@@ -27,7 +27,7 @@ from bench.execution.executor import (
 from bench.records.record import LeftOut, TrialRecord
 from bench.report.duplicates import duplicate_lines
 from bench.report.escape import plain, visible
-from bench.report.expected import too_large_lines
+from bench.report.expected import lost_lines, too_large_lines
 from bench.report.jit import chosen_text, slow_lines
 from bench.report.machine import left_out
 from bench.report.number import duration, plural
@@ -136,6 +136,8 @@ class Progress:
             self._line(f"warning: {line}")
         labels = {trial.variant_id: trial.label for trial in self._trials.values()}
         for line in too_large_lines(labels, event.too_large, event.device):
+            self._line(line)
+        for line in lost_lines(event.lost):
             self._line(line)
         for line in duplicate_lines(event.duplicates):
             self._line(plain(line))

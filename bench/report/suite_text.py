@@ -17,6 +17,7 @@ from bench.spec.suite import Suite
 
 _MAX_VARIANTS = 200
 _WIDTH = 96
+_DEVICES: dict[DeviceType, str] = {"cpu": "CPUs", "gpu": "GPUs"}
 
 
 def suite_text(suite: Suite, file: str, device: DeviceType) -> str:
@@ -28,7 +29,7 @@ def suite_text(suite: Suite, file: str, device: DeviceType) -> str:
     axes = {name: ", ".join(map(_text, values)) for name, values in _axes(suite, device).items()}
     lines += _section("Axes that differ", axes)
     shown = {cell.id: plain(cell.label) for cell in cells[:_MAX_VARIANTS]}
-    lines += _section("Variants", shown)
+    lines += _section(f"Variants on {_DEVICES[device]}", shown)
     if len(cells) > len(shown):
         lines.append(f"  ... and {len(cells) - len(shown)} more: --json lists all")
     made = Counter(p.axis for p in pair(cells, suite, device))

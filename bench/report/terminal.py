@@ -72,7 +72,7 @@ def _print_grid(console: "Console", grid: Grid) -> None:
             overflow="fold",
         )
     for row in grid.rows:
-        rows.add_row(*(Text(_encodable(cell, console)) for cell in row))
+        rows.add_row(*(Text(_lines_encodable(cell, console)) for cell in row))
     console.print(rows)
     if grid.left_out:
         shown = ", ".join(grid.left_out)
@@ -88,3 +88,7 @@ def _print(console: "Console", lines: Iterable[str]) -> None:
 
 def _encodable(text: str, console: "Console") -> str:
     return escape.visible(text).encode(console.encoding, "replace").decode(console.encoding)
+
+
+def _lines_encodable(cell: str, console: "Console") -> str:
+    return "\n".join(_encodable(line, console) for line in cell.split("\n"))

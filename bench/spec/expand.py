@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -80,6 +81,16 @@ class Pair(BaseModel):
     baseline_id: Id
 
 
+@dataclass(frozen=True)
+class LostBaseline:
+    """A baseline that ``suite.only`` leaves out of a plan."""
+
+    id: str
+    label: str
+    comparisons: int
+    """Those in a block that cannot be made without it."""
+
+
 def expand(suite: Suite, device: DeviceType = "cpu") -> tuple[Cell, ...]:
     """The cells of a suite on ``device``, without doubles, in the suite's order.
 
@@ -126,6 +137,15 @@ def lost_pairs(suite: Suite, device: DeviceType = "cpu") -> tuple[Pair, ...]:
     kept = {cell.id for cell in expand(suite, device)}
     every = pair(expand(whole, device), whole, device)
     return tuple(p for p in every if p.variant_id in kept and p.baseline_id not in kept)
+
+
+def lost_baselines(suite: Suite, device: DeviceType = "cpu") -> tuple[LostBaseline, ...]:
+    """The baselines of the comparisons that ``lost_pairs`` finds."""
+    lost = Counter(p.baseline_id for p in lost_pairs(suite, device))
+    if not lost:
+        return ()
+    labels = {c.id: c.label for c in expand(suite.model_copy(update={"only": []}), device)}
+    return tuple(LostBaseline(name, labels[name], count) for name, count in lost.items())
 
 
 def _with_duplicates(cell: Cell, twins: Sequence[tuple[Cell, Cell]]) -> Cell:

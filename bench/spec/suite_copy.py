@@ -31,6 +31,9 @@ def copy_shipped(name: str, path: Path, origin: str) -> None:
             file.write(f"# Copied from the suite {name} of {origin}.\n{text}")
     except FileExistsError:
         raise SuiteError(f"{path}: already exists: choose another file") from None
+    except FileNotFoundError:
+        reason = f"no folder {path.parent}: make that folder, or choose another"
+        raise SuiteError(f"{path}: cannot be written: {reason}") from None
     except OSError as error:
         reason = storage_problem(path, error).removeprefix(f"{path}: ")
         raise SuiteError(f"{path}: cannot be written: {reason}") from None

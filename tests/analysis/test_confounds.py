@@ -71,6 +71,12 @@ def test_variables_confound_unless_they_say_which_devices_a_trial_had() -> None:
     assert confounds({"workers"}, *threads) == ()
 
 
+@pytest.mark.parametrize("axis", AXES)
+def test_flags_for_xla_that_differ_follow_from_no_axis(axis: str) -> None:
+    ours = {"variables": {"XLA_FLAGS": "--xla_gpu_autotune_level=0"}}
+    assert [found.key for found in confounds({axis}, ours, {})] == ["variables.XLA_FLAGS"]
+
+
 def test_what_follows_from_the_number_of_threads_is_no_confound_of_it() -> None:
     def with_threads(count: int, **more: object) -> dict[str, object]:
         given = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), str(count))

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.spec.suite import shipped_suites
+from bench.execution.device_kind import device_here
+from bench.spec.expand import expand
+from bench.spec.suite import load_suite, shipped_suites
 from tests.cli.conftest import Command
 from tests.processes import COMMAND
+from tests.suites_made import TINY, written
 
 
 def offered(command: Command, monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> list[str]:
@@ -62,6 +65,23 @@ def test_bash_which_splits_words_at_equals_signs_is_offered_the_last_part(
     command: Command, monkeypatch: pytest.MonkeyPatch, words: list[str], answers: list[str]
 ) -> None:
     assert offered(command, monkeypatch, "plan", "quick", *words) == answers
+
+
+def test_only_is_offered_axes_labels_and_ids_and_no_other_key_of_a_suite(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tiny: Path
+) -> None:
+    def asked(word: str) -> list[str]:
+        return offered(command, monkeypatch, "plan", tiny, "--only", word)
+
+    labelled = {**TINY, "matrix": {}, "compare": [], "variants": [{"label": "zoned (far)"}]}
+    written(tiny, labelled)
+    (cell,) = expand(load_suite(tiny), device_here().type)
+    assert asked("bloc") == []
+    assert asked("blocks=") == []
+    assert asked("zo") == ["zoned\\", r"\(far\)"]
+    assert asked(cell.id[:5]) == [cell.id]
+    assert asked("comm") == ["communication=full", "communication=none"]
+    assert offered(command, monkeypatch, "plan", "no-such-suite", "--only", "zo") == []
 
 
 def test_run_folders_and_their_trials_are_offered(

@@ -36,16 +36,20 @@ def test_workers_meet_whatever_cluster_and_proxy_the_environment_names(tmp_path:
 
 
 @pytest.mark.slow
-def test_flags_that_xla_does_not_know_fail_a_trial_which_is_tried_again(tmp_path: Path) -> None:
-    words = ("run", written(tmp_path / "single.toml", SINGLE), "--out", tmp_path / "run")
+def test_flags_that_xla_does_not_know_fail_all_trials_at_once_which_are_tried_again(
+    tmp_path: Path,
+) -> None:
+    suite = written(tmp_path / "suite.toml", {**SINGLE, "blocks": 2})
+    words = ("run", suite, "--out", tmp_path / "run")
     done = bench(*words, env={"XLA_FLAGS": "--xla_no_such_flag=1"})
     assert done.returncode == 5, done.stderr
-    (record,) = RunFolder.open(tmp_path / "run").records()
-    assert record.status == "failed"
-    assert "XLA_FLAGS" in (record.error or "")
+    records = list(RunFolder.open(tmp_path / "run").records())
+    assert [record.status for record in records] == ["failed", "failed"]
+    assert all("XLA_FLAGS" in (record.error or "") for record in records)
+    assert {record.node for record in records} == {None}  # none was started
     done = bench(*words, "--resume", env={"XLA_FLAGS": ""})
     assert done.returncode == 0, done.stderr
-    assert [r.status for r in RunFolder.open(tmp_path / "run").records()] == ["completed"]
+    assert [r.status for r in RunFolder.open(tmp_path / "run").records()][-2:] == ["completed"] * 2
 
 
 @pytest.mark.parametrize("executor", ["ray", "inprocess"])

@@ -139,7 +139,7 @@ def test_a_baseline_that_only_leaves_out_is_named_with_the_way_to_keep_it(
     assert [pair["baseline_id"] for pair in content["lost_pairs"]] == [baseline]
     assert f"--only {baseline}" in command("plan", tiny, "--only", "norm=bn_post").stdout
     ran = command("run", tiny, "--executor", "simulated", "--only", "norm=bn_post")
-    assert (ran.code, f"--only {baseline}" in ran.stderr.splitlines()[0]) == (0, True)
+    assert (ran.code, f"--only {baseline}" in ran.stderr) == (0, True)
 
 
 def test_a_shortened_plan_tells_how_many_variants_it_leaves_out(

@@ -197,7 +197,7 @@ def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_gone_o
     cluster: Cluster, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    arms = [{"label": "short"}, {"label": "long", "epochs": 1500, "jit": "none"}]
+    arms = [{"label": "short"}, {"label": "long", "epochs": 8000, "jit": "none"}]
     suite = written(tmp_path / "arms.toml", {**SINGLE, "variants": arms})
     words = ("run", suite, "--out", out, "--address", cluster.address)
     with started(*words, env=cluster.variables) as run:

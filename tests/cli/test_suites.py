@@ -8,7 +8,7 @@ import pytest
 from bench.spec.expand import expand
 from bench.spec.suite import load_suite, shipped_suites
 from tests.cli.conftest import Command, complaint
-from tests.suites_made import TINY
+from tests.suites_made import TINY, written
 
 
 @pytest.mark.parametrize("name", shipped_suites())
@@ -33,6 +33,18 @@ def test_a_suite_is_shown_with_its_file_what_differs_and_what_is_compared(
     assert "norm none, bn_post" in lines
     assert "norm against none: 1 pair a block" in lines
     assert "hidden [16]" in lines
+
+
+def test_variants_are_those_of_the_device_that_is_named(command: Command, tmp_path: Path) -> None:
+    own = {**TINY["variant"], "workload": "convnet", "filters": [2]}
+    suite = written(tmp_path / "mine.toml", {**TINY, "variant": own, "exclude": [{"jit": "none"}]})
+    assert command("suites", suite, "--device", "cpu").code == 2
+    shown = command("suites", suite, "--device", "gpu").stdout
+    content = json.loads(command("suites", suite, "--device", "gpu", "--json").stdout)
+    ids = [cell.id for cell in expand(load_suite(suite), "gpu")]
+    assert [variant["variant_id"] for variant in content["variants"]] == ids
+    assert all(f"  {name}  " in shown for name in ids)
+    assert "Variants on GPUs" in shown.splitlines()
 
 
 def test_programs_get_the_same(command: Command, tiny: Path) -> None:
@@ -65,6 +77,7 @@ def test_a_copy_has_its_file_s_name_and_says_where_it_came_from(
         ("smok", "did you mean 'smoke'?"),
         ("taken.toml", "no shipped suite 'taken.toml'"),
         ("smoke a/b.toml", "a/b.toml: cannot be written"),
+        ("smoke a/b.toml", "no folder a: make that folder"),
         ("smoke =.toml", "name cannot be '='"),
         ('smoke ".toml', "name cannot be"),
     ],

@@ -1,9 +1,11 @@
 """Variables and files that contradict what a record would say are found, and no others."""
 
 import json
+import pwd
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,6 +36,16 @@ def written(folder: Path, **settings: Any) -> Path:
         ("NVIDIA_TF32_OVERRIDE", "0"),
         ("TF_ENABLE_AUTO_MIXED_PRECISION", "1"),
         ("TF_SET_ONEDNN_FPMATH_MODE", "BF16"),
+        ("TF_CONV2D_USE_FP16_ACCUMULATE", "1"),
+        ("TF_FP16_CONV_USE_FP32_COMPUTE", "0"),
+        ("TF_FP16_MATMUL_USE_FP32_COMPUTE", "false"),
+        ("TF_FP16_RNN_USE_FP32_COMPUTE", "0"),
+        ("TF_OVERRIDE_GLOBAL_THREADPOOL", "1"),
+        ("OMP_THREAD_LIMIT", "1"),
+        ("XLA_FLAGS", "--xla_dump_to=/dump --xla_cpu_multi_thread_eigen=false"),
+        ("XLA_FLAGS", "--xla_cpu_enable_fast_math"),
+        ("XLA_FLAGS", "--xla_gpu_ftz=true"),
+        ("XLA_FLAGS", "--xla_allow_excess_precision=false"),
     ],
 )
 def test_a_variable_that_contradicts_a_suite_is_named(name: str, value: str) -> None:
@@ -55,6 +67,12 @@ def test_a_variable_that_contradicts_a_suite_is_named(name: str, value: str) -> 
         ("NVIDIA_TF32_OVERRIDE", ""),
         ("TF_SET_ONEDNN_FPMATH_MODE", "STRICT"),
         ("TF_ENABLE_ONEDNN_OPTS", "0"),
+        ("TF_CONV2D_USE_FP16_ACCUMULATE", "0"),
+        ("TF_FP16_MATMUL_USE_FP32_COMPUTE", "1"),
+        ("TF_OVERRIDE_GLOBAL_THREADPOOL", "false"),
+        ("XLA_FLAGS", "--xla_gpu_autotune_level=0"),
+        ("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false --xla_cpu_multi_thread_eigen=true"),
+        ("XLA_FLAGS", "--xla_cpu_enable_fast_math=false"),
         ("KERAS_HOME", "/no/such/folder"),
     ],
 )
@@ -91,6 +109,16 @@ def test_it_is_looked_for_in_the_home_folder(tmp_path: Path) -> None:
     assert conflict_in({"HOME": str(tmp_path)}) is not None
 
 
+def test_without_a_home_variable_it_is_looked_for_where_the_system_has_the_user_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / ".keras", backend="torch")
+    monkeypatch.delenv("HOME", raising=False)
+    user = SimpleNamespace(pw_dir=str(tmp_path))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: user)
+    assert conflict_in({}) is not None
+
+
 @pytest.mark.parametrize("text", ["", "[1, 2]", "{", "\N{SNOWMAN}"])
 def test_one_that_is_damaged_is_as_none_as_keras_has_it(tmp_path: Path, text: str) -> None:
     (tmp_path / "keras.json").write_text(text)
@@ -99,6 +127,6 @@ def test_one_that_is_damaged_is_as_none_as_keras_has_it(tmp_path: Path, text: st
 
 @pytest.mark.parametrize(("flag", "refused"), [("-O", False), ("-OO", True)])
 def test_a_python_that_drops_docstrings_is_refused(flag: str, refused: bool) -> None:
-    code = "from bench.execution.conflicts import conflict_in; print(conflict_in({}))"
+    code = "from bench.execution.conflicts import conflict_with_ray as f; print(f())"
     run = subprocess.run([sys.executable, flag, "-c", code], capture_output=True, text=True)
     assert ("PYTHONOPTIMIZE" in run.stdout) is refused, run.stderr

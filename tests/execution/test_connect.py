@@ -29,7 +29,8 @@ from ray._private.state import actors
 from ray.util import placement_group_table
 
 suite, folder = sys.argv[1:]
-ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+options = {"resources": {"license": 1}, "include_dashboard": False}
+ray.init(num_cpus=2, **options, logging_level="ERROR", log_to_driver=False)
 
 @ray.remote(num_cpus=0)
 class Mine:
@@ -43,7 +44,7 @@ def inside():
     except UsageError:
         return "refused"
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0, resources={"license": 1})
 def inside_without_cores():
     with RayExecutor() as executor:
         return executor.lanes
@@ -73,6 +74,33 @@ found = {
 }
 print(json.dumps(found))
 """
+
+
+BUSY = """
+import os, socket, subprocess, sys
+import ray
+from bench.execution.executor import Limits, Warned
+from bench.execution.ray_executor import RayExecutor
+
+ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+loop = [sys.executable, "-c", "while True: pass"]
+busy = [subprocess.Popen(loop) for _ in range(os.cpu_count())]
+told = []
+try:
+    with RayExecutor() as executor:
+        list(executor.run([], Limits(60.0, 60.0), told.append))
+finally:
+    for process in busy:
+        process.kill()
+warnings = [event.reason for event in told if isinstance(event, Warned)]
+print(len(warnings), f"node {socket.gethostname()}" in warnings[0])
+"""
+
+
+@pytest.mark.slow
+def test_what_else_a_node_of_a_ray_that_was_there_does_is_told_as_a_run_starts() -> None:
+    done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["1", "True"], done.stderr
 
 
 @pytest.mark.slow

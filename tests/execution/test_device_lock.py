@@ -1,6 +1,7 @@
 """Two runs of a user on the same devices know of each other."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from bench.execution.device_lock import devices_marked
 from bench.execution.executor import Event, Warned
 from bench.execution.simulated import SimulatedExecutor
+from bench.records.store import RunFolder
 from tests.execution.sessions import Seen, run
 
 HOLD = """
@@ -47,6 +49,15 @@ def test_a_second_run_on_a_device_is_told_by_its_pid_until_the_first_ends_howeve
         assert shared == ()
 
 
+def test_a_gpu_is_the_same_in_a_container_with_a_host_name_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with devices_marked(["GPU-1"]):
+        monkeypatch.setattr(socket, "gethostname", lambda: "container")
+        with devices_marked(["GPU-1"]) as shared:
+            assert len(shared) == 1
+
+
 def test_a_run_goes_on_where_there_is_nowhere_to_mark_anything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -59,6 +70,18 @@ class OnCards(SimulatedExecutor):
     """Simulated trials on cards that are named."""
 
     gpus = ("GPU-7",)
+
+
+class Allotted(OnCards):
+    """The same cards, allotted by a Ray that was there."""
+
+    devices_allotted = True
+
+
+def test_a_run_whose_devices_ray_allots_is_told_of_no_other(out: Path) -> None:
+    with devices_marked(["GPU-7"]):
+        run(out, executor=Allotted())
+    assert RunFolder.open(out).info().invocations[0].warnings == ()
 
 
 def test_a_run_on_devices_of_another_says_so_goes_on_and_has_it_on_record(out: Path) -> None:
@@ -78,8 +101,6 @@ def test_a_run_on_devices_of_another_says_so_goes_on_and_has_it_on_record(out: P
     assert alone.warned == []
     (warning,) = second.warned
     assert f"pid {os.getpid()}" in warning
-
-    from bench.records.store import RunFolder
 
     (call,) = RunFolder.open(out.with_name("second")).info().invocations
     assert call.warnings == (warning,)

@@ -73,11 +73,12 @@ def test_cores_that_ray_only_counts_are_none() -> None:
         check(fewer, {**gang(2), "threads": 2})
 
 
-def test_variables_are_those_that_ray_s_workers_started_with_not_those_that_ray_sets() -> None:
+def test_only_the_omp_num_threads_that_ray_sets_is_none_that_trials_inherit() -> None:
     worker = (
-        "import os; os.environ.update(OMP_NUM_THREADS='2'); "
-        "from bench.execution.inherited import inherited_by_workers; "
-        "print(dict(inherited_by_workers().threads))"
+        "import os; os.environ.setdefault('OMP_NUM_THREADS', '2'); "
+        "from bench.execution.inherited import THREAD_VARIABLES, started_with; "
+        "found = started_with(os.environ, {}); "
+        "print({name: found[name] for name in THREAD_VARIABLES if name in found})"
     )
     starter = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
     for given in ({}, {"OMP_NUM_THREADS": "7"}):
@@ -86,6 +87,27 @@ def test_variables_are_those_that_ray_s_workers_started_with_not_those_that_ray_
             [sys.executable, "-c", starter], env={**bare, **given}, capture_output=True, text=True
         )
         assert done.stdout.strip() == str(given), done.stderr
+
+
+RUNTIME_ENVIRONMENT = """
+import ray
+from bench.execution.inherited import inherited_by_workers
+variables = {"OMP_NUM_THREADS": "7", "KERAS_BACKEND": "jax", "MKL_NUM_THREADS": "3"}
+ray.init("local", num_cpus=1, include_dashboard=False, runtime_env={"env_vars": variables})
+found = ray.get(ray.remote(inherited_by_workers).options(num_cpus=0).remote())
+print(dict(sorted(found.threads.items())), found.conflict)
+"""
+
+
+@pytest.mark.timeout(120)
+def test_variables_of_ray_s_runtime_environment_are_among_what_trials_inherit() -> None:
+    bare = {name: value for name, value in os.environ.items() if "_THREADS" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", RUNTIME_ENVIRONMENT], env=bare, capture_output=True, text=True
+    )
+    assert "{'MKL_NUM_THREADS': '3', 'OMP_NUM_THREADS': '7'} KERAS_BACKEND=jax" in done.stdout, (
+        done.stderr
+    )
 
 
 def test_this_process_s_own_are_read_as_they_are() -> None:

@@ -1,6 +1,6 @@
 """What else a machine does, as a run starts."""
 
-import os
+import socket
 
 import pytest
 
@@ -9,9 +9,8 @@ from bench.measure.cpu_time import OtherLoad
 
 
 def found(monkeypatch: pytest.MonkeyPatch, cores: float) -> None:
-    busy = OtherLoad(cores, (("cc1plus", 4711, cores),) if cores else ())
+    busy = OtherLoad(cores, 8, (("cc1plus", 4711, cores),) if cores else ())
     monkeypatch.setattr(load, "busiest", lambda: busy)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
 
 
 @pytest.mark.parametrize(("others", "own"), [(0.0, 8), (0.7, 8), (6.0, 2)])
@@ -28,5 +27,14 @@ def test_work_that_takes_of_them_is_told_by_its_process(
 ) -> None:
     found(monkeypatch, others)
     told = load.load_warning(own) or ""
-    assert "cc1plus (pid 4711)" in told
+    assert "cc1plus, pid 4711" in told
+    assert told.count(": ") == 1
     assert "\n" not in told
+
+
+def test_a_node_s_is_told_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "usable_cores", lambda: 8)
+    found(monkeypatch, 0.7)
+    assert load.load_of_node() is None
+    found(monkeypatch, 8.0)
+    assert socket.gethostname() in (load.load_of_node() or "")

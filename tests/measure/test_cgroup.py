@@ -10,6 +10,7 @@ from bench.measure.cgroup import (
     oom_kills,
     processes_left,
     quota_cores,
+    throttled_s,
 )
 
 GIB = 2**30
@@ -58,6 +59,18 @@ def first(tmp_path: Path) -> Path:
 def test_the_tightest_limit_around_the_process_holds(second: Path) -> None:
     assert quota_cores(second) == 1.5
     assert memory_limit_bytes(second) == 4 * GIB
+
+
+def test_what_quotas_held_back_is_summed_in_seconds_in_either_version(tmp_path: Path) -> None:
+    assert throttled_s(_write(tmp_path, {"proc/self/cgroup": "0::/job/step"})) is None
+    step, job = "usage_usec 9\nthrottled_usec 500000", "nr_throttled 7\nthrottled_usec 1500000"
+    files = {"sys/fs/cgroup/job/step/cpu.stat": step, "sys/fs/cgroup/job/cpu.stat": job}
+    assert throttled_s(_write(tmp_path, files)) == 2.0
+    old = {
+        "proc/self/cgroup": "3:cpu,cpuacct:/",
+        "sys/fs/cgroup/cpu/cpu.stat": "nr_periods 3\nthrottled_time 250000000",
+    }
+    assert throttled_s(_write(tmp_path, old)) == 0.25
 
 
 def test_kills_are_counted_in_the_groups_own_file(second: Path) -> None:

@@ -18,16 +18,16 @@ counts = st.integers(1, 1024)
 
 @given(seconds, seconds, st.floats(1e-3, 1e6), counts, counts)
 def test_a_share_is_one_and_grows_with_what_others_take(
-    other_s: float, steal_s: float, wall_s: float, cores: int, machine_cores: int
+    other_s: float, steal_s: float, wall_s: float, cores: int, allowed_cores: int
 ) -> None:
-    share = taken_share(other_s, steal_s, wall_s, cores, machine_cores)
+    share = taken_share(other_s, steal_s, wall_s, cores, allowed_cores)
     assert 0 <= share <= 1
-    assert share <= taken_share(other_s + 1, steal_s, wall_s, cores, machine_cores)
-    assert share <= taken_share(other_s, steal_s + 1, wall_s, cores, machine_cores)
+    assert share <= taken_share(other_s + 1, steal_s, wall_s, cores, allowed_cores)
+    assert share <= taken_share(other_s, steal_s + 1, wall_s, cores, allowed_cores)
 
 
 @pytest.mark.parametrize(
-    ("other_s", "cores", "machine_cores", "share"),
+    ("other_s", "cores", "allowed_cores", "share"),
     [
         (0.0, 2, 2, 0.0),
         (5.0, 2, 2, 0.25),  # of 20 s
@@ -37,9 +37,9 @@ def test_a_share_is_one_and_grows_with_what_others_take(
     ],
 )
 def test_others_have_the_cores_that_a_trial_leaves_before_its_own(
-    other_s: float, cores: int, machine_cores: int, share: float
+    other_s: float, cores: int, allowed_cores: int, share: float
 ) -> None:
-    assert taken_share(other_s, 0.0, 10.0, cores, machine_cores) == pytest.approx(share)
+    assert taken_share(other_s, 0.0, 10.0, cores, allowed_cores) == pytest.approx(share)
 
 
 def test_no_time_has_nothing_taken_of_it() -> None:
@@ -58,6 +58,27 @@ def test_a_process_s_own_work_is_its_own_and_a_neighbour_s_is_not() -> None:
     assert told.other_cpu_s is not None and told.other_cpu_s >= 0.9  # ticks of 10 ms
     assert told.taken_share is not None and told.taken_share > 0
     assert told == found()  # what comes after the span is not counted
+
+
+CONFINED = """
+import os, subprocess, sys
+from bench.measure.cpu_time import busiest, cpu_time
+
+core = min(os.sched_getaffinity(0))
+os.sched_setaffinity(0, {core})
+neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+try:
+    with cpu_time(cores=1) as found:
+        load = busiest(interval_s=2.0)
+finally:
+    neighbour.kill()
+print(found().taken_share > 0, load.allowed_cores, load.cores > 0)
+"""
+
+
+def test_cores_that_a_process_may_not_run_on_are_none_that_others_have_first() -> None:
+    done = subprocess.run([sys.executable, "-c", CONFINED], capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "1", "True"], done.stderr
 
 
 def test_the_busiest_process_is_named() -> None:

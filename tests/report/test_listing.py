@@ -9,6 +9,7 @@ from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.device_kind import CPU, DeviceKind
 from bench.execution.estimate import Estimator, estimated_trial_s
 from bench.execution.run_history import MeasuredTime
+from bench.measure.host import usable_cores
 from bench.report.listing import (
     files_json,
     files_text,
@@ -194,12 +195,27 @@ def test_a_plan_tells_what_jit_was_chosen_and_why() -> None:
 
 def test_a_plan_warns_of_the_slow_jit_that_is_asked_for_with_its_factor() -> None:
     suite = suite_of(SINGLE, workload="convnet", jit="epoch")
-    (warning,) = jit_lines(suite, Estimator())
+    _, warning = jit_lines(suite, Estimator())
     slowdown = xla_slowdown("convnet", "epoch", "cpu")
     for part in ("1 variant", "convnet", "epoch", f"{slowdown:.0f} times", 'jit = "none"'):
         assert part in warning
-    assert jit_lines(suite, ON_GPU) == []
-    assert jit_lines(suite_of(SINGLE, jit="epoch"), Estimator()) == []
+    assert len(jit_lines(suite, ON_GPU)) == 1
+    assert len(jit_lines(suite_of(SINGLE, jit="epoch"), Estimator())) == 1
+
+
+def test_a_plan_tells_the_jit_that_the_suite_says() -> None:
+    (given,) = jit_lines(suite_of(SINGLE, workload="convnet", jit="none"), Estimator())
+    assert given.startswith("jit: none,")
+
+
+def test_a_plan_warns_of_more_threads_than_there_are_cores() -> None:
+    cores = usable_cores()
+
+    def warned(threads: int) -> bool:
+        suite = suite_of(SINGLE, threads=threads)
+        return f"warning: threads {threads} " in plan_text(suite, make_plan(suite))
+
+    assert (warned(cores), warned(cores + 1)) == (False, True)
 
 
 def test_programs_read_from_a_plan_whether_jit_was_chosen_and_how_slow_it_is() -> None:

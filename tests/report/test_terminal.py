@@ -56,8 +56,14 @@ def test_a_narrow_terminal_keeps_columns_side_by_side_and_cuts_no_number(
     assert len(first.split("  ")) > 2  # a label, an epoch time and a ratio in one line
     wide = shown(strange, width=200, terminal=True)
     row = next(line for line in wide if line.startswith("[bold]"))
-    for number in re.findall(r"\[[^\]a-z]+\]", row)[:1]:
-        assert any(number in line for line in lines)
+    interval = re.search(r"\[[\d.,−-]+, [\d.,−-]+\]", row)
+    assert interval
+    assert any(interval.group() in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 160])
+def test_a_cell_of_two_lines_is_shown_as_two_lines(strange: Summary, width: int) -> None:
+    assert "\\n" not in "\n".join(shown(strange, width=width, terminal=True))
 
 
 def test_what_a_narrow_terminal_leaves_out_is_named(strange: Summary) -> None:

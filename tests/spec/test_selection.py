@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bench.errors import SuiteError
-from bench.spec.expand import expand, lost_pairs
+from bench.spec.expand import expand, lost_baselines, lost_pairs
 from bench.spec.suite import Suite, parse_suite
 
 CONTENT: dict[str, Any] = {
@@ -96,3 +96,6 @@ def test_comparisons_that_lose_their_baseline_are_told() -> None:
     assert lost.baseline_id == cells["norm=none, hidden=50"]
     assert lost_pairs(asked("norm=bn_post,none")) == ()
     assert lost_pairs(asked()) == ()
+    (baseline,) = lost_baselines(asked("norm=bn_post", "hidden=[50]"))
+    assert (baseline.id, baseline.comparisons) == (lost.baseline_id, 1)
+    assert baseline.label == "norm=none, hidden=50"
