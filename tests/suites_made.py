@@ -39,6 +39,13 @@ ENDLESS: dict[str, Any] = {
 }
 """One trial of many short epochs, to be ended by something else."""
 
+SHORT_AND_LONG: dict[str, Any] = {
+    **SINGLE,
+    "name": "short-and-long",
+    "variants": [{"label": "short"}, {"label": "long", "epochs": 8000, "jit": "none"}],
+}
+"""A trial that ends, then one that is still at work when a test ends its run."""
+
 
 def suite_of(content: Mapping[str, Any], **settings: Any) -> Suite:
     """The suite of ``content``, with ``settings`` put into its ``[variant]``."""

@@ -21,7 +21,7 @@ import pytest
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 from tests.processes import PATIENCE_S, bench, session_of, started
-from tests.suites_made import SINGLE, TINY, written
+from tests.suites_made import SHORT_AND_LONG, SINGLE, TINY, written
 
 pytestmark = pytest.mark.slow
 
@@ -197,8 +197,7 @@ def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_gone_o
     cluster: Cluster, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    arms = [{"label": "short"}, {"label": "long", "epochs": 8000, "jit": "none"}]
-    suite = written(tmp_path / "arms.toml", {**SINGLE, "variants": arms})
+    suite = written(tmp_path / "arms.toml", SHORT_AND_LONG)
     words = ("run", suite, "--out", out, "--address", cluster.address)
     with started(*words, env=cluster.variables) as run:
         run.wait_for("[1/2]")

@@ -12,14 +12,14 @@ import bench as api
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 from tests.processes import PATIENCE_S, bench, gone_within, started
-from tests.suites_made import ENDLESS, SINGLE, TINY, written
+from tests.suites_made import ENDLESS, SHORT_AND_LONG, SINGLE, written
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return written(tmp_path / "tiny.toml", {**TINY, "blocks": 1})
+def held(tmp_path: Path) -> Path:
+    return written(tmp_path / "held.toml", SHORT_AND_LONG)
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def attempts(run: Path) -> Sequence[TrialRecord]:
 
 
 def test_ctrl_c_keeps_what_is_finished_and_the_run_can_be_gone_on_with(
-    tiny: Path, tmp_path: Path
+    held: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    with started("run", tiny, "--out", out) as run:
+    with started("run", held, "--out", out) as run:
         run.wait_for("[1/2]")
         first = run.wait_for_training()
         assert run.interrupt() == 130
@@ -46,12 +46,12 @@ def test_ctrl_c_keeps_what_is_finished_and_the_run_can_be_gone_on_with(
         last = run.stderr.splitlines()[-1]
     assert last == (
         "bench: interrupted: what had finished is kept; "
-        f"go on by bench run {tiny} --out {out} --resume"
+        f"go on by bench run {held} --out {out} --resume"
     )
     assert [r.status for r in attempts(out)] == ["completed", "interrupted"]
     assert (out / "trials.csv").read_text().count("completed") == 1
 
-    done = bench("run", tiny, "--out", out, "--resume")
+    done = bench("run", held, "--out", out, "--resume")
     assert done.returncode == 0, done.stderr
     assert [(r.status, r.invocation) for r in attempts(out)] == [
         ("completed", 0),
@@ -78,10 +78,10 @@ def test_a_second_driver_is_refused_and_sigterm_ends_the_first_as_ctrl_c_does(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_all_of_a_job_ends_it_as_ctrl_c_does(
-    tiny: Path, tmp_path: Path, number: signal.Signals
+    held: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "run"
-    with started("run", tiny, "--out", out) as run:
+    with started("run", held, "--out", out) as run:
         run.wait_for("[1/2]")
         run.wait_for_training()
         os.killpg(run.process.pid, number)
@@ -94,10 +94,10 @@ def test_a_signal_to_all_of_a_job_ends_it_as_ctrl_c_does(
 
 
 def test_a_killed_driver_takes_its_workers_with_it_and_the_run_can_be_gone_on_with(
-    tiny: Path, tmp_path: Path
+    held: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    with started("run", tiny, "--out", out) as run:
+    with started("run", held, "--out", out) as run:
         run.wait_for("[1/2]")
         run.wait_for_training()
         run.process.kill()
@@ -105,7 +105,7 @@ def test_a_killed_driver_takes_its_workers_with_it_and_the_run_can_be_gone_on_wi
         assert gone_within(10, run.process.pid) == []
     assert [r.status for r in attempts(out)] == ["completed"]
 
-    done = bench("run", tiny, "--out", out, "--resume")
+    done = bench("run", held, "--out", out, "--resume")
     assert done.returncode == 0, done.stderr
     assert [(r.status, r.invocation) for r in attempts(out)] == [("completed", 0), ("completed", 1)]
     calls = RunFolder.open(out).info().invocations
