@@ -81,8 +81,8 @@ def test_a_node_whose_ray_dies_costs_what_ran_there_and_not_the_job(
         words = ("--set", "epochs=600", "--blocks", "2", "--retries", "2")
         job = beside.submit(_sbatch, laptop, "smoke", *words, out="lost")
         _wait_for(lambda: any((shared / "lost").glob("run.json")))
-        time.sleep(10)  # so that a trial runs on each node
         (other,) = [n for n in nodes if "gcs_server" not in n.run("ps", "-A", "-o", "comm").stdout]
+        _wait_for(lambda: other.run("pgrep", "-f", "ray::Worker.train").returncode == 0)
         # Its own processes alone are seen from inside of a node.
         for pid in other.run("pgrep", "raylet").stdout.split():
             other.run("kill", "-9", pid)
@@ -107,7 +107,7 @@ def _sbatch(laptop: Machine, *words: str, out: str = "") -> CompletedProcess[str
 
 
 def _wait_for(happened: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 120
+    ends = time.monotonic() + 240
     while not happened():
         assert time.monotonic() < ends
         time.sleep(0.5)
