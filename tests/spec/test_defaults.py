@@ -49,6 +49,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         "epochs": 3,
         "warmup_epochs": 1,
         "target_accuracy": None,
+        "threads": None,
         "health_epochs": (),
     }
 
