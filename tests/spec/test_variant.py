@@ -16,7 +16,7 @@ TWO_WORKERS = {"strategy": "multi_worker", "workers": 2}
 TWO_REPLICAS = {"strategy": "mirrored", "replicas": 2}
 DOTS = {"dataset": "synthetic", "workload": "convnet", "shape": [1, 1, 1]}
 FUSED = {"norm": "bn_post", "batch_norm": "fused"}
-WIDTHS = st.lists(st.integers(2, 10_000), max_size=5)
+WIDTHS = st.lists(st.integers(3, 10_000), max_size=5)
 SETTINGS = st.fixed_dictionaries(
     {},
     optional={
