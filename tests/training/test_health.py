@@ -62,7 +62,7 @@ def test_looking_changes_nothing_that_is_trained(precision: Precision, jit: str)
         assert (ours.train_loss, ours.val_loss) == (theirs.train_loss, theirs.val_loss)
 
 
-def test_steps_that_loss_scaling_skips_are_the_same_with_and_without_looks() -> None:
+def test_a_loss_scale_settles_the_same_with_and_without_looks() -> None:
     asked: dict[str, Any] = {
         "precision": "mixed_float16",
         "initializer": "ones",
@@ -72,8 +72,10 @@ def test_steps_that_loss_scaling_skips_are_the_same_with_and_without_looks() -> 
         "hidden": [16],
     }
     with_looks, without = record_of(small(**asked, **BOTH_ENDS)), record_of(small(**asked))
+    settling = without.measures.loss_scale_settling_steps
+    assert settling
+    assert with_looks.measures.loss_scale_settling_steps == settling
     skipped = [epoch.skipped_steps for epoch in without.epochs]
-    assert skipped[0]
     assert [epoch.skipped_steps for epoch in with_looks.epochs] == skipped
     assert with_looks.measures.weights_l2 == without.measures.weights_l2 is not None
 
