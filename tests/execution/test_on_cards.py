@@ -116,8 +116,8 @@ def test_memory_that_is_held_from_the_start_is_the_baseline_and_the_run_warns(ru
     (record,) = found["records"]
     assert (record["status"], record["devices"]) == ("completed", [gpu(0)])
     assert found["told"] == record["warnings"] == []
-    (warning,) = found["warnings"]
-    assert gpu(0) in warning
+    # There may be another, of what else this machine does.
+    assert len([warning for warning in found["warnings"] if gpu(0) in warning]) == 1
 
 
 def test_a_gpu_that_tensorflow_does_not_see_fails_its_trial_by_name(run: Run) -> None:
