@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.records.record import EpochRecord, HealthRecord, Measures, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.health_record import HealthRecord
+from bench.records.measures import Measures
+from bench.records.record import TrialRecord
 from bench.records.store import Invocation, RunFolder, RunInfo
 from bench.spec.expand import expand
 from bench.spec.plan import Trial, make_plan

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from bench.records.record import EpochRecord, HealthRecord, Measures
+from bench.records.epoch_record import EpochRecord
+from bench.records.health_record import HealthRecord
+from bench.records.measures import Measures
 from bench.spec.variant import Variant
 
 _PROMISED = """

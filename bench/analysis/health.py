@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.columns import health_columns
 from bench.analysis.raw import collector_paused
-from bench.records.record import EpochRecord, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 
 if TYPE_CHECKING:

@@ -19,12 +19,9 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.checks import column_check
 from bench.analysis.columns import RECORD_FIELDS, TRIAL_FIELDS, epoch_columns, fields_of
 from bench.analysis.confounds import PER_PROCESS
-from bench.records.record import (
-    EpochRecord,
-    Measures,
-    TrialRecord,
-    without_accuracy_of_nan,
-)
+from bench.records.epoch_record import EpochRecord, without_accuracy_of_nan
+from bench.records.measures import Measures
+from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant

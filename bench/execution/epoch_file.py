@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bench.records.record import EpochRecord
+from bench.records.epoch_record import EpochRecord
 
 _MOST_BYTES = 64 * 2**20
 

@@ -22,7 +22,8 @@ from bench.execution.device_kind import DeviceKind
 from bench.execution.device_memory import NeededMemory
 from bench.execution.estimate import Estimate
 from bench.execution.interrupt import held_back
-from bench.records.record import EpochRecord, LeftOut, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.record import LeftOut, TrialRecord
 from bench.spec.expand import Duplicate, LostBaseline
 from bench.spec.plan import Block, Trial
 

@@ -35,7 +35,8 @@ from bench.measure.environment import environment, variables
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import peak_rss_bytes, usable_cores
 from bench.records.clock import utc_now
-from bench.records.record import EpochRecord, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.record import TrialRecord
 from bench.spec.plan import Block, Trial
 
 

@@ -26,7 +26,8 @@ from bench.execution.reservation import Reservation
 from bench.execution.shelf import NoData
 from bench.execution.verdict import ended, furthest_behind, in_trouble, together
 from bench.execution.worker import Place
-from bench.records.record import EpochRecord, Status, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
 _PATIENCE_S = 20.0

@@ -10,7 +10,8 @@ import socket
 
 from bench.measure.cpu_time import CpuTime, busiest, taken_share
 from bench.measure.host import usable_cores
-from bench.records.record import MUCH_TAKEN, Measures
+from bench.records.measures import Measures
+from bench.records.record import MUCH_TAKEN
 
 
 def load_warning(cores: int) -> str | None:

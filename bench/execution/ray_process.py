@@ -33,7 +33,8 @@ from bench.execution.peer_network import named_network
 from bench.execution.ray_messages import Device, Ended, Ready, Setup, Task
 from bench.execution.reaper import reaper
 from bench.measure.processes import inherited, kill_marked
-from bench.records.record import EpochRecord, Status, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.record import Status, TrialRecord
 from bench.spec.plan import Block
 
 _LOCAL_START_S = 180.0

@@ -24,7 +24,9 @@ from bench.execution.prune import not_run
 from bench.execution.queue import job_of
 from bench.execution.reservation import Reservation, is_spread
 from bench.execution.scheduler import Scheduler
-from bench.records.record import EpochRecord, Measures, Status, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.measures import Measures
+from bench.records.record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
 from bench.spec.variant import Variant
 

@@ -13,7 +13,9 @@ from bench.execution.epoch_file import with_lines
 from bench.execution.fate import Fate, fate_of, fetch_remains
 from bench.execution.gang import Gang
 from bench.execution.remains import Remains
-from bench.records.record import EpochRecord, Measures, Status, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.measures import Measures
+from bench.records.record import Status, TrialRecord
 from bench.spec.variant import Variant
 
 _MOST_TELLING: tuple[Status, ...] = (

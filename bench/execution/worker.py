@@ -26,7 +26,8 @@ from bench.execution.worker_variables import set_worker_variables
 from bench.measure.binding import Binding, bind_near, bind_to
 
 if TYPE_CHECKING:
-    from bench.records.record import EpochRecord, TrialRecord
+    from bench.records.epoch_record import EpochRecord
+    from bench.records.record import TrialRecord
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ what a trial resolves is added here too (tests/records/test_anonymous.py tells o
 
 import re
 
+from bench.records.epoch_record import EpochRecord
+from bench.records.health_record import HealthRecord
+from bench.records.measures import Measures
 from bench.records.public_values import (
     HEX,
     MOMENT,
@@ -32,7 +35,6 @@ from bench.records.public_values import (
     visible,
     words,
 )
-from bench.records.record import EpochRecord, HealthRecord, Measures
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
 

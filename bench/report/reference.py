@@ -15,15 +15,10 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel
 
 from bench.analysis.columns import epoch_columns, health_columns, trial_columns
-from bench.records.record import (
-    FINE,
-    SETTLED,
-    STATUSES,
-    EpochRecord,
-    HealthRecord,
-    Measures,
-    TrialRecord,
-)
+from bench.records.epoch_record import EpochRecord
+from bench.records.health_record import HealthRecord
+from bench.records.measures import Measures
+from bench.records.record import FINE, SETTLED, STATUSES, TrialRecord
 from bench.spec.axis import OWN_WORKLOAD, choices_of
 from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial

@@ -12,8 +12,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from bench.records.epoch_record import EpochRecord
 from bench.records.metric import METRICS, Metric
-from bench.records.record import EpochRecord, TrialRecord
+from bench.records.record import TrialRecord
 from bench.report.escape import plain
 from bench.report.machine import left_out
 from bench.report.number import duration, number, scale_of

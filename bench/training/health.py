@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.datasets.arrays import Arrays
-from bench.records.record import HealthRecord
+from bench.records.health_record import HealthRecord
 from bench.spec.variant import Variant
 from bench.training.anatomy import Part, anatomy
 from bench.training.dry_step import dry_step

@@ -16,7 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.datasets.arrays import Arrays
-from bench.records.record import EpochRecord, HealthRecord, Measures, Status, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.health_record import HealthRecord
+from bench.records.measures import Measures
+from bench.records.record import Status, TrialRecord
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 from bench.training import runtime

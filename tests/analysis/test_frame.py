@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from bench.analysis.columns import PROMISED_EPOCH_COLUMNS, PROMISED_TRIAL_COLUMNS
 from bench.analysis.frame import load_attempts, load_epochs, load_trials, write_tables
 from bench.errors import RunFolderError, StorageError
-from bench.records.record import EpochRecord, Measures, Status, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.measures import Measures
+from bench.records.record import Status, TrialRecord
 from bench.records.store import RunFolder
 from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial

@@ -10,7 +10,8 @@ import pytest
 from bench.analysis.measured import Measured, Target
 from bench.analysis.paired import geometric_interval, mean_interval
 from bench.analysis.summary import summarize
-from bench.records.record import EpochRecord, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.record import TrialRecord
 from tests.records_made import NORMS, made_run
 
 ONE = {**NORMS, "matrix": {"norm": ["none"]}, "compare": []}

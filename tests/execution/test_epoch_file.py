@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.execution.epoch_file import append_epoch, epoch_lines, remove_epochs, with_lines
-from bench.records.record import EpochRecord
+from bench.records.epoch_record import EpochRecord
 
 
 def epoch(number: int) -> EpochRecord:

@@ -14,7 +14,9 @@ from bench.execution.verdict import (
     in_trouble,
     together,
 )
-from bench.records.record import EpochRecord, Measures, Status, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.measures import Measures
+from bench.records.record import Status, TrialRecord
 from bench.spec.plan import Trial, make_plan
 from tests.execution.gangs import gang_suite
 from tests.records_made import made_record

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.records.record import FINE, SETTLED, STATUSES, EpochRecord, Measures, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.measures import Measures
+from bench.records.record import FINE, SETTLED, STATUSES, TrialRecord
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import parse_suite
 

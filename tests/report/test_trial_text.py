@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.record import LeftOut, Measures, TrialRecord
+from bench.records.measures import Measures
+from bench.records.record import LeftOut, TrialRecord
 from bench.report.trial_list import trial_rows, trials_text
 from bench.report.trial_text import trial_text, value_text
 from bench.spec.plan import Trial, make_plan

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bench.measure.host import usable_cores
-from bench.records.record import HealthRecord, TrialRecord
+from bench.records.health_record import HealthRecord
+from bench.records.record import TrialRecord
 from bench.spec.variant import Precision, Variant
 from bench.training import trial as trial_module
 from bench.training.health import BATCH_SIZE, BATCHES, Health, probe_batches

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from bench.datasets.arrays import Arrays
 from bench.measure.host import usable_cores
-from bench.records.record import EpochRecord, TrialRecord
+from bench.records.epoch_record import EpochRecord
+from bench.records.record import TrialRecord
 from bench.spec.variant import Variant
 from bench.training import trial as trial_module
 from bench.training.evaluate import Evaluator, Score

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bench.analysis.health import load_health
-from bench.records.record import HealthRecord, TrialRecord
+from bench.records.health_record import HealthRecord
+from bench.records.record import TrialRecord
 from bench.report.charts.depths import MAX_DEPTHS, evenly
 from bench.report.charts.figure import Figure
 from bench.report.charts.health import MAX_FIGURES, MAX_LINES, health_figures
