@@ -13,7 +13,6 @@ then train on the CPU, and their records say so.
 """
 
 import contextlib
-import functools
 import os
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -28,27 +27,20 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.address import answers
-from bench.execution.asking import flags_refused_here
 from bench.execution.board import Board
 from bench.execution.cluster import Cluster
 from bench.execution.connect import connection
 from bench.execution.device_fitness import Allotment, SeenGpu, hidden_by
 from bench.execution.device_kind import Device
-from bench.execution.executor import Limits, OnEvent, Opened, Warned
+from bench.execution.executor import Limits, OnEvent, Warned
 from bench.execution.fleet import Fleet
-from bench.execution.gpu_support import check_gpus
-from bench.execution.inherited import (
-    check_conflicts,
-    check_inherited,
-    inherited_by_workers,
-    inherited_here,
-)
+from bench.execution.inherited import check_conflicts, inherited_here
 from bench.execution.lane import Lane
 from bench.execution.load import load_of_node, load_warning
-from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, on_each_node
-from bench.execution.own import check_on_nodes
+from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments
 from bench.execution.patience import while_head_answers
-from bench.execution.peer_network import named_network, open_between
+from bench.execution.peer_network import named_network
+from bench.execution.preflight import preflight
 from bench.execution.quarantine import Quarantine, look_at_nodes
 from bench.execution.reservation import Reservation
 from bench.execution.shelf import Shelf
@@ -201,10 +193,8 @@ class RayExecutor:
     ) -> Generator[TrialRecord, None, None]:
         """Keep the devices busy, the largest blocks first; give records as trials end.
 
-        Before anything starts, DatasetError where real data cannot be had, ResourceError where
-        a node lacks the module of a workload, has GPUs that cannot train, or has variables or
-        fewer cores than trials can do with, or workers are to stand on several nodes and no network
-        is named for them.
+        Before anything starts, DatasetError where real data cannot be had, ResourceError as
+        ``preflight`` has it.
         """
         attempts: dict[str, int] = {}
         allotment = Allotment(
@@ -222,18 +212,15 @@ class RayExecutor:
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
         for left_out in [*filter(None, [self._hidden]), *self._quarantine.left_out]:
             on_event(left_out)
-        nodes = {} if self._local else ask_nodes(self._nodes_left(), load_of_node)
-        loads = [self._load] if self._local else nodes.values()
+        asked = {} if self._local else ask_nodes(self._nodes_left(), load_of_node)
+        loads = [self._load] if self._local else asked.values()
         for warning in filter(None, [*loads, *self._quarantine.warnings]):
             on_event(Warned(warning))
         fleet, head_lost = Fleet(self._cluster, blocks, open_lane), False
-        self._tell_what_is_open(blocks, on_event)
-        check_on_nodes(fleet.trials, on_each_node, self._modules)
-        check_inherited(blocks, self._cluster, ask_nodes(self._nodes_left(), inherited_by_workers))
-        if self._cluster.has_gpus:
-            check_gpus(functools.partial(on_each_node, among=self._cluster.nodes))
-        refused = ask_nodes(self._nodes_left(), flags_refused_here).values()
-        if reason := next(filter(None, refused), None):
+        nodes = self._nodes_left()
+        if reason := preflight(
+            blocks, self._cluster, nodes, self._modules, self._network, on_event
+        ):
             yield from (TrialRecord(trial=t, status="failed", error=reason) for t in fleet.trials)
             return
         self._shelf.stock(fleet.trials)
@@ -252,13 +239,6 @@ class RayExecutor:
             if not head_lost:
                 with contextlib.suppress(ConnectionError):
                     while_head_answers(self.head, fleet.close)
-
-    def _tell_what_is_open(self, blocks: Sequence[Block], on_event: OnEvent) -> None:
-        """Where trials have several workers; ResourceError where these may not be opened."""
-        if any(self._cluster.shape_of(block).bundles > 1 for block in blocks):
-            on_event(open_between(self._nodes_left(), self._network, ask_nodes))
-        elif any(trial.variant.workers > 1 for block in blocks for trial in block.trials):
-            on_event(Opened())
 
     def _to_the_end(self, fleet: Fleet, limits: Limits, on_event: OnEvent) -> Iterator[TrialRecord]:
         """Until nothing is left; ClusterLostError, after the records, once the head is gone."""
