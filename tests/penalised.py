@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 
+# Keras has no types, so that a layer's base is Any to mypy: both ignores below say that.
 class Narrow(keras.layers.Layer):  # type: ignore[misc]
     """Adds a tenth of the mean square of what goes through it; for use in several places."""
 

@@ -18,5 +18,6 @@ Check = Callable[[Sequence[Any]], object]
 def column_check(model: type[BaseModel], name: str) -> Check:
     """What raises ValueError unless each value may stand in the field ``name`` of ``model``."""
     field = model.model_fields[name]
+    # A type that is known only as this runs is none to mypy.
     values: Any = tuple[Annotated[field.annotation, field], ...]  # type: ignore[name-defined]
     return TypeAdapter(values).validate_python

@@ -9,10 +9,13 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from bench.errors import StorageError
 from bench.files.disk_space import storage_problem
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _STDOUT, _STDERR = 1, 2
 _NOBODY_READS = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET})
@@ -49,7 +52,7 @@ def _guarded(stream: TextIO | None, handle: int) -> TextIO:
 class _Output(io.FileIO):
     """Standard output or error. What nobody reads any more is dropped, and so is what follows."""
 
-    def write(self, content, /):  # type: ignore[no-untyped-def]
+    def write(self, content: "ReadableBuffer", /) -> int:
         """How many bytes of ``content`` were taken. StorageError where stdout finds no room."""
         try:
             return super().write(content)
@@ -57,7 +60,7 @@ class _Output(io.FileIO):
             name = Path(f"/proc/self/fd/{self.fileno()}").readlink()
             _drop(self.fileno())
             if error.errno in _NOBODY_READS or self.fileno() == _STDERR:
-                return len(content)
+                return memoryview(content).nbytes
             raise StorageError(storage_problem(name, error)) from None
 
 

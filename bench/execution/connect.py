@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 import ray
 from ray._private import worker
+
+# Ray's compiled library tells no types.
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.util import client
 

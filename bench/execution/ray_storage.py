@@ -96,6 +96,8 @@ def _token() -> dict[str, str]:
     from ray._private.authentication.authentication_token_generator import (
         generate_new_authentication_token,
     )
+
+    # Ray's compiled library tells no types.
     from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
     from ray.exceptions import AuthenticationError
 

@@ -34,6 +34,7 @@ INITIALIZERS: dict[str, Callable[[int], Any]] = {
 }
 
 
+# Keras has no types: its classes are Any to mypy.
 class ImageLayerNormalization(keras.layers.GroupNormalization):  # type: ignore[misc]
     """Layer norm over rows, columns and channels of each image, with a scale for each channel."""
 

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+# Ray's compiled library tells no types.
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from bench.errors import ResourceError
