@@ -19,7 +19,7 @@ OF_TIME = frozenset(
     | {"time_to_accuracy_with_cold_start_s"}
     | {"energy_j", "mean_power_w", "mfu"}
 )
-"""What is above 0 and hangs on a session's conditions: means of logarithms, one a session."""
+"""What is above 0 and depends on a session's conditions: means of logarithms, one a session."""
 PARTS_OF_ONE = frozenset(
     {"val_accuracy", "test_accuracy", "clipped_share", "skipped_share", "input_wait_share", "mfu"}
 )

@@ -66,7 +66,7 @@ def varying(trials: "pd.DataFrame", names: Collection[str] = SETTINGS) -> tuple[
 def matched(trials: "pd.DataFrame", axis: str, value: str, baseline: str) -> "pd.DataFrame":
     """One row for each block and setting in which both values of ``axis`` were to run.
 
-    Columns are settings, block, session and what ``used`` hangs on, of the trial with ``value``;
+    Columns are settings, block, session and what ``used`` depends on, of the trial with ``value``;
     those of the other end in ``_b``. ``log`` is the log ratio of epoch times, NaN where ``used``
     is false. Without a column "session", each invocation is one.
     """

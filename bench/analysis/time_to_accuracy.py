@@ -63,7 +63,7 @@ class TimeRatio:
     """
 
     value: float | None
-    """None where it hangs on blocks in which neither arm reached the target."""
+    """None where it depends on blocks in which neither arm reached the target."""
     low: float | None
     high: float | None
     coverage: float | None

@@ -1,4 +1,4 @@
-"""Whether the driver and the nodes have the same software, as far as results hang on it.
+"""Whether the driver and the nodes have the same software, as far as results depend on it.
 
 Usage:
     check_versions(driver, nodes)        # ResourceError that names both versions
@@ -67,5 +67,5 @@ def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _minor(version: str) -> str:
-    # Of Python, what pickles and bytecode hang on.
+    # Of Python, what pickles and bytecode depend on.
     return ".".join(version.split(".")[:2])

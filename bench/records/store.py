@@ -80,7 +80,7 @@ class RunInfo(BaseModel):
     suite: StoredSuite
     defaults_for: DeviceType | None = None
     """The kind of device for which the variants' defaults were chosen; None before the first call
-    knows its devices, and in folders of before ``jit`` hung on them: it was then as on a GPU."""
+    knows its devices, and in folders of before ``jit`` depended on them: it was as on a GPU."""
     pairs: tuple[StoredPair, ...]
     trial_ids: tuple[Id, ...]
     """In planned order; none before the first call knows its devices."""

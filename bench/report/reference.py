@@ -33,7 +33,7 @@ _FOLLOWS = {
     "per_replica_batch_size": "32",
     "target_accuracy": "none",
 }
-"""Defaults that hang on other settings."""
+"""Defaults that depend on other settings."""
 
 _MADE: dict[str, str] = {
     "per_replica_batch_size": "Examples of a step on each replica: another way to say the global.",

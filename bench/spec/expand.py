@@ -4,7 +4,7 @@ Usage:
     cells = expand(suite, "gpu")         # matrix cells first, then the listed variants
     pairs = pair(cells, suite, "gpu")    # (axis, variant id, baseline's variant id)
 
-Both are for a kind of device, since a default may hang on it (``jit``); a CPU unless said.
+Both are for a kind of device, since a default may depend on it (``jit``); a CPU unless said.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ class Cell:
 
     @property
     def leaves_jit_open(self) -> bool:
-        """Whether the suite does not say ``jit``, which then hangs on the device."""
+        """Whether the suite does not say ``jit``, which then depends on the device."""
         return "jit" not in self.asked
 
 

@@ -157,7 +157,7 @@ def first_difference(here: Suite, there: Suite) -> str | None:
     """The first key in which a suite differs from the one that a run folder was made of.
 
     None where ``here`` may go on with that run: it is the same, but for its description, for
-    its time limits, which no measured value hangs on, or for more blocks, by which the run is
+    its time limits, which no measured value depends on, or for more blocks, by which the run is
     extended.
     """
     if here.blocks < there.blocks:
@@ -171,7 +171,7 @@ def _differences(here: Any, there: Any, path: tuple[str | int, ...] = ()) -> Ite
     if isinstance(here, dict) and isinstance(there, dict):
         for key in {**here, **there}:
             yield from _differences(here.get(key), there.get(key), (*path, key))
-        if path == ("matrix",) and list(here) != list(there):  # The plan's order hangs on it.
+        if path == ("matrix",) and list(here) != list(there):  # The plan's order depends on it.
             yield f"matrix: {', '.join(here)} here, {', '.join(there)} in the run folder"
     elif _is_list_of_tables(here) and _is_list_of_tables(there):
         for i, (a, b) in enumerate(itertools.zip_longest(here, there)):

@@ -31,11 +31,11 @@ def copy_shipped(name: str, path: Path, origin: str) -> None:
             file.write(f"# Copied from the suite {name} of {origin}.\n{text}")
     except FileExistsError:
         raise SuiteError(f"{path}: already exists: choose another file") from None
-    except FileNotFoundError:
-        reason = f"no folder {path.parent}: make that folder, or choose another"
-        raise SuiteError(f"{path}: cannot be written: {reason}") from None
     except OSError as error:
-        reason = storage_problem(path, error).removeprefix(f"{path}: ")
+        if path.parent.is_dir():
+            reason = storage_problem(path, error).removeprefix(f"{path}: ")
+        else:
+            reason = f"no folder {path.parent}: make that folder, or choose another"
         raise SuiteError(f"{path}: cannot be written: {reason}") from None
     except ValueError as error:
         raise SuiteError(f"{path}: cannot be written: {error}: choose another file") from None

@@ -179,7 +179,7 @@ def test_blocks_of_several_sessions_count_as_one_estimate_a_session(tmp_path: Pa
     assert agree(row.comparisons[0].ratio, expected)
     means = [math.sqrt(ours[0] * ours[1]), ours[2]]
     assert agree(row.epoch_s, geometric_interval(means))
-    # Accuracy does not hang on a session's clocks: every trial counts.
+    # Accuracy does not depend on a session's clocks: every trial counts.
     assert row.val_accuracy is not None
     assert row.val_accuracy.n == 3
 

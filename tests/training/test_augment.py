@@ -35,7 +35,7 @@ def test_originals_are_unchanged(indices: list[int]) -> None:
 
 @FEW
 @given(INDICES)
-def test_a_copy_hangs_on_its_index_alone(indices: list[int]) -> None:
+def test_a_copy_depends_on_its_index_alone(indices: list[int]) -> None:
     image = random_images(1)
     together = shown(np.repeat(image, len(indices), 0), indices)
     for one, index in zip(together, indices, strict=True):
