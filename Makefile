@@ -56,7 +56,7 @@ test-slow: data ## run the tests that take longer, most of them whole runs
 	$(BIN)/python -m pytest -m '$(NOT_HERE) and slow' $(ARGS)
 
 test-cluster: data cluster-packages ## run the tests on real nodes, as root; REQUIRE=1: skip none
-	@$(if $(REQUIRE),$(BIN)/python -m tests.cluster.missing)
+	@$(if $(REQUIRE),$(BIN)/python -m tests.cluster.missing_packages)
 	$(BIN)/python -m pytest -rs -m cluster tests/cluster tests/clusters $(ARGS)
 
 test-browser: install browser-packages ## run the tests of the page in a real Chromium
@@ -88,14 +88,14 @@ report: install ## write the report of RUN (the latest)
 publish: install ## put RUN (the latest) into results/published/NAME
 	@test -n '$(RUN)' -a -n '$(NAME)' || { echo 'make: publish needs NAME=..., and a RUN' >&2; exit 2; }
 	$(BIN)/bench publish '$(RUN)' '$(NAME)' --replace $(ARGS)
-	$(BIN)/python -m bench.report.results > docs/results.md
+	$(BIN)/python -m docs.generate.published_results > docs/results.md
 
 reference: install ## make docs/reference.md and the schema of results anew from the code
-	$(BIN)/python -m bench.report.reference > docs/reference.md
-	$(BIN)/python -m bench.report.result_models > docs/results.schema.json
+	$(BIN)/python -m docs.generate.reference > docs/reference.md
+	$(BIN)/python -m bench.report.text.result_schema > docs/results.schema.json
 
 results: install ## make docs/results.md anew from what is published
-	$(BIN)/python -m bench.report.results > docs/results.md
+	$(BIN)/python -m docs.generate.published_results > docs/results.md
 
 gpu-counters: install ## print the tables of counted GPU work for docs/gpu.md; takes minutes
 	@$(BIN)/python -m tests.cuda.table

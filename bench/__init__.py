@@ -14,8 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.analysis.frame import load_attempts, load_epochs, load_trials
-    from bench.analysis.health import load_health
+    from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials
+    from bench.analysis.questions.layer_health_frame import load_health
     from bench.api import RunResult, run
     from bench.errors import BenchError
     from bench.spec.suite import Suite, load_suite
@@ -36,11 +36,11 @@ _HOME = {
     "BenchError": "bench.errors",
     "RunResult": "bench.api",
     "Suite": "bench.spec.suite",
-    "load_attempts": "bench.analysis.frame",
-    "load_epochs": "bench.analysis.frame",
-    "load_health": "bench.analysis.health",
+    "load_attempts": "bench.analysis.loading.data_frames",
+    "load_epochs": "bench.analysis.loading.data_frames",
+    "load_health": "bench.analysis.questions.layer_health_frame",
     "load_suite": "bench.spec.suite",
-    "load_trials": "bench.analysis.frame",
+    "load_trials": "bench.analysis.loading.data_frames",
     "run": "bench.api",
 }
 

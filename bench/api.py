@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.errors import DataError, ResourceError, UsageError
-from bench.execution.run_history import RUNS
+from bench.execution.estimation.run_history import RUNS
 from bench.files.user_path import user_path
-from bench.records.record import Status
+from bench.records.trial_record import Status
 from bench.spec.suite import Suite, load_suite
 
 if TYPE_CHECKING:
     from bench.execution.executor import Executor
-    from bench.execution.session import Observer
+    from bench.execution.runner import Observer
 
 ExecutorName = Literal["ray", "inprocess", "simulated"]
 
@@ -59,17 +59,17 @@ def run(
     leaves no folder. Raises UsageError (a SuiteError or a ResourceError among them) where the run
     cannot start, DataError; KeyboardInterrupt passes through once everything finished is on disk.
     """
-    from bench.analysis.frame import write_tables
-    from bench.execution.executors import make_executor
-    from bench.execution.own_folder import modules_beside
-    from bench.execution.session import open_folder, run_plan
-    from bench.execution.watch import Silent
+    from bench.analysis.loading.data_frames import write_tables
+    from bench.execution.custom_workloads.module_folder import modules_in_folder
+    from bench.execution.executor_registry import make_executor
+    from bench.execution.null_observer import NullObserver
+    from bench.execution.runner import open_folder, run_plan
 
     if resume and out is None:
         raise UsageError("resuming needs the run folder: give it by --out")
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
     if isinstance(executor, str):
-        runner = make_executor(executor, address, device, modules_beside(suite), network)
+        runner = make_executor(executor, address, device, modules_in_folder(suite), network)
     else:
         runner = executor
     folder = open_folder(user_path(out or new_path(suite)), suite, resume=resume)
@@ -79,7 +79,7 @@ def run(
                 folder,
                 suite,
                 runner,
-                observer or Silent(),
+                observer or NullObserver(),
                 retries=retries,
                 prune_oom=prune_oom,
                 command=command,
@@ -110,8 +110,8 @@ def run_on_cluster(
     UsageError where the cluster cannot be had, DataError where nothing comes back. The cluster
     is left running.
     """
-    from bench.execution.launch import launch
-    from bench.records.store import RunFolder
+    from bench.execution.launching.launch import launch
+    from bench.records.run_folder import RunFolder
 
     if out is None:
         raise UsageError("resuming needs the run folder: give it by --out")

@@ -28,7 +28,7 @@ def configured_tensorflow() -> None:
     """TensorFlow set up as a trial would, before anything in this process makes it run."""
     from bench.measure.host import usable_cores
     from bench.training import runtime
-    from tests.training_made import variant_of
+    from tests.support.training_setup import variant_of
 
     # Threads cannot change once TensorFlow has run something.
     runtime.configure(variant_of(), usable_cores())

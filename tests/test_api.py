@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.analysis.columns import PROMISED_EPOCH_COLUMNS, PROMISED_TRIAL_COLUMNS
+from bench.analysis.loading.frame_columns import PROMISED_EPOCH_COLUMNS, PROMISED_TRIAL_COLUMNS
 from bench.execution.simulated import SimulatedExecutor
-from tests.suites_made import TINY, suite_of, written
+from tests.support.sample_suites import TINY, suite_of, written
 
 
 @pytest.fixture

@@ -10,28 +10,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.analysis.compare import Comparison
-from bench.analysis.comparisons import Column, Compared, by_variant, compared
-from bench.analysis.devices import (
+from bench.analysis.comparison.compare import Comparison
+from bench.analysis.comparison.comparison_columns import (
+    ComparisonCells,
+    ComparisonColumn,
+    by_variant,
+    comparison_cells,
+)
+from bench.analysis.comparison.matched_pairs import examples_used, is_usable
+from bench.analysis.loading.data_frames import trials_frame
+from bench.analysis.loading.measurement_sessions import SESSION_COLUMNS, with_sessions
+from bench.analysis.loading.raw_records import RecordArrays, collector_paused
+from bench.analysis.loading.record_loading import load_records
+from bench.analysis.questions.device_remarks import (
     SlowJit,
     SlowPrecision,
     has_unfused_batch_norm,
     slow_jits,
     slow_precisions,
 )
-from bench.analysis.estimates import estimates
-from bench.analysis.frame import trials_frame
-from bench.analysis.matched import examples_used, settled
-from bench.analysis.measured import MEASURED_COLUMNS, NOTHING, Measured, measured, with_steps
-from bench.analysis.norms import NormRemark, norm_remarks
-from bench.analysis.paired import Estimate, rate
-from bench.analysis.raw import RawRun, collector_paused
-from bench.analysis.read import read_raw
-from bench.analysis.scaling import COLUMNS, Scaling, scaling, varies_replicas
-from bench.analysis.session import SESSION_COLUMNS, with_sessions
-from bench.analysis.wall import WALL_COLUMNS, WallTime, wall_time
-from bench.records.record import MUCH_TAKEN
-from bench.records.store import Invocation, RunFolder, RunInfo
+from bench.analysis.questions.norm_remarks import NormRemark, norm_remarks
+from bench.analysis.questions.scaling import COLUMNS, Scaling, scaling, varies_replicas
+from bench.analysis.questions.secondary_metrics import (
+    MEASURED_COLUMNS,
+    NOTHING,
+    SecondaryMetrics,
+    secondary_metrics,
+    with_steps,
+)
+from bench.analysis.questions.time_breakdown import WALL_COLUMNS, TimeBreakdown, time_breakdown
+from bench.analysis.statistics.estimates import estimates
+from bench.analysis.statistics.paired import Estimate, rate
+from bench.records.run_folder import Invocation, RunFolder, RunInfo
+from bench.records.trial_record import MUCH_TAKEN
 from bench.spec.expand import Duplicate
 from bench.spec.variant import Variant
 
@@ -101,7 +112,7 @@ class VariantSummary:
     """What XLA compiled, where that is slow on its device."""
     norms: NormRemark | None
     """What is to be said of its norms, if anything."""
-    measured: Measured
+    secondary_metrics: SecondaryMetrics
     """Sizes, clipping, cold start, a target reached."""
 
 
@@ -128,12 +139,12 @@ class Summary:
     duplicates: tuple[Duplicate, ...]
     """Variants of the suite that train like others, and were not run beside them."""
     invocations: tuple[Invocation, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[ComparisonColumn, ...]
     scaling_columns: tuple[str, ...]
     """Those of ``scaling.COLUMNS`` in which something is known."""
     variants: tuple[VariantSummary, ...]
     """In the order in which the suite names them."""
-    wall: WallTime
+    wall: TimeBreakdown
 
 
 _NEEDED = (
@@ -152,12 +163,12 @@ def summarize(run: Path | str) -> Summary:
     Raises RunFolderError where it is no run folder or holds a damaged record.
     """
     folder = RunFolder.open(run)
-    info, raw = folder.info(), read_raw(folder, all_attempts=True)
+    info, raw = folder.info(), load_records(folder, all_attempts=True)
     attempts = with_sessions(trials_frame(raw, _needed(info, raw)), info.invocations)
     return summary_of(folder, raw, attempts)
 
 
-def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summary:
+def summary_of(folder: RunFolder, raw: RecordArrays, attempts: "pd.DataFrame") -> Summary:
     """The summary of a run of which ``raw`` holds all attempts, and ``attempts`` their frame.
 
     ``attempts`` has a column "session", as ``with_sessions`` makes it.
@@ -166,8 +177,8 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
     attempts = with_steps(attempts, raw).assign(settings=raw.settings_code)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     done = trials[trials["status"] == "completed"]
-    timed = done[settled(done)]
-    cells = compared(info, trials, raw, _blocks(info))
+    timed = done[is_usable(done)]
+    cells = comparison_cells(info, trials, raw, _blocks(info))
     scaled = scaling(trials, raw.settings, _blocks(info))
     return Summary(
         run=folder.path,
@@ -201,11 +212,11 @@ def summary_of(folder: RunFolder, raw: RawRun, attempts: "pd.DataFrame") -> Summ
             norm_remarks(done, raw.settings),
             _warnings(done, raw),
         ),
-        wall=wall_time(attempts, info.invocations),
+        wall=time_breakdown(attempts, info.invocations),
     )
 
 
-def _needed(info: RunInfo, raw: RawRun) -> tuple[str, ...]:
+def _needed(info: RunInfo, raw: RecordArrays) -> tuple[str, ...]:
     """The columns that a summary is made from: building all takes a second on large runs."""
     axes = {pair.axis for pair in info.pairs}
     every = "label" in axes or varies_replicas(raw.columns["workers"], raw.columns["replicas"])
@@ -219,7 +230,7 @@ def _variants(
     trials: "pd.DataFrame",
     done: "pd.DataFrame",
     timed: "pd.DataFrame",
-    cells: Compared,
+    cells: ComparisonCells,
     scaled: dict[str, Scaling],
     slow: dict[str, SlowPrecision],
     slow_jit: dict[str, SlowJit],
@@ -238,9 +249,9 @@ def _variants(
     examples = by_variant(firsts["examples"])
     replicas = by_variant(firsts["workers"] * firsts["replicas"])
     silent = by_variant(firsts["communication"] == "none")
-    unsettled = by_variant(done.loc[~settled(done), "variant_id"].value_counts())
+    unsettled = by_variant(done.loc[~is_usable(done), "variant_id"].value_counts())
     crowded = _crowded(done)
-    failures, others, capped = _failures(trials), measured(done, trials), _capped(firsts)
+    failures, others, capped = _failures(trials), secondary_metrics(done, trials), _capped(firsts)
     return tuple(
         VariantSummary(
             variant_id=variant_id,
@@ -269,13 +280,13 @@ def _variants(
             slow_precision=slow.get(variant_id),
             slow_jit=slow_jit.get(variant_id),
             norms=norms.get(variant_id),
-            measured=others.get(variant_id, NOTHING),
+            secondary_metrics=others.get(variant_id, NOTHING),
         )
         for variant_id, label in labels.items()
     )
 
 
-def _warnings(done: "pd.DataFrame", raw: RawRun) -> dict[str, tuple[str, ...]]:
+def _warnings(done: "pd.DataFrame", raw: RecordArrays) -> dict[str, tuple[str, ...]]:
     """By variant id; ``done`` is indexed by the rows of ``raw``."""
     found: dict[str, dict[str, None]] = {}
     variant_ids = done["variant_id"].to_dict()

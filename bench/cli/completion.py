@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from bench.execution.device_kind import Device
+    from bench.execution.gpus.device_kind import Device
     from bench.spec.expand import Cell
 
 REQUEST = "_BENCH_COMPLETE"
@@ -67,18 +67,18 @@ def selections(ctx: typer.Context, incomplete: str) -> list[str]:
 def _cells(suite: str | None, device: "Device") -> "tuple[Cell, ...]":
     """The cells of ``suite`` on ``device``; none where it has none there, or is no suite."""
     from bench.errors import UsageError
-    from bench.execution.device_kind import device_here
+    from bench.execution.gpus.device_kind import local_device
     from bench.spec.expand import expand
     from bench.spec.suite import load_suite
 
     try:
-        return expand(load_suite(suite), device_here(device).type) if suite else ()
+        return expand(load_suite(suite), local_device(device).type) if suite else ()
     except UsageError:
         return ()
 
 
 def _assignments(keys: Collection[str], incomplete: str) -> list[str]:
-    from bench.spec.axis import choices_of
+    from bench.spec.axis_validation import choices_of
     from bench.spec.variant import Variant
 
     key, equals, value = incomplete.partition("=")

@@ -17,9 +17,9 @@ import typer
 
 from bench.cli.completion import REQUEST, whole_words
 from bench.cli.main import app
-from bench.cli.say import complain, show_traceback
+from bench.cli.output import print_error, show_traceback
 from bench.cli.streams import guard_streams
-from bench.cli.usage import usage_text
+from bench.cli.usage_errors import usage_text
 from bench.errors import BenchError, StorageError
 from bench.files.disk_space import NO_SPACE, full_disks, storage_problem
 
@@ -71,7 +71,7 @@ def _failed(error: Exception) -> int:
         sys.stderr.write(error.format_message() + "\n")  # no command at all: Typer's help
         return 2
     message, code = _explained(error)
-    complain(message)
+    print_error(message)
     return code
 
 

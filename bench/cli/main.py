@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.machine import doctor, fetch_data, verify_data
-from bench.cli.published import publish, verify_published
-from bench.cli.results import report, show
-from bench.cli.run import run
-from bench.cli.say import say
-from bench.cli.suites import copy_suite, plan, suites
-from bench.cli.usage import Commands
+from bench.cli.machine_commands import doctor, fetch_data, verify_data
+from bench.cli.output import print_result
+from bench.cli.publish_commands import publish, verify_published
+from bench.cli.report_commands import report, show
+from bench.cli.run_command import run
+from bench.cli.suite_commands import copy_suite, plan, suites
+from bench.cli.usage_errors import Commands
 from bench.cli.version import version_text
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -42,7 +42,7 @@ app.add_typer(data, name="data")
 
 def _show_version(asked: bool) -> None:
     if asked:
-        say(version_text())
+        print_result(version_text())
         raise typer.Exit
 
 

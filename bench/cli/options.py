@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bench.cli import completion
-from bench.cli.settings import parse_settings
+from bench.cli.set_option import parse_settings
 from bench.errors import UsageError
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets.arrays import Arrays
-from bench.files.reading import KiB, read_file
+from bench.files.bounded_reading import KiB, read_file
 from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES
 
 CLASSES = 10

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from bench.datasets.data_places import cache, places
 from bench.datasets.fashion_mnist import FILES, Content, FileCheck, Place, read_folder
-from bench.datasets.places import cache, places
 from bench.errors import DatasetError
 from bench.files.disk_space import NO_SPACE, storage_problem
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from bench.execution.device_kind import DeviceKind
-from bench.execution.device_memory import NeededMemory
-from bench.execution.estimate import Estimate
-from bench.execution.interrupt import held_back
+from bench.execution.estimation.estimator import Estimate
+from bench.execution.gpus.device_kind import DeviceKind
+from bench.execution.gpus.device_memory import MemoryNeed
+from bench.execution.signals import defer_signals
 from bench.records.epoch_record import EpochRecord
-from bench.records.record import LeftOut, TrialRecord
+from bench.records.trial_record import LeftOut, TrialRecord
 from bench.spec.expand import Duplicate, LostBaseline
 from bench.spec.plan import Block, Trial
 
@@ -42,7 +42,7 @@ class Limits:
     retries: int = 1
     placement_timeout_s: float = 3600.0
     """How long a block waits for its devices where somebody else's work holds them."""
-    needless: Callable[[Trial], str | None] = _never
+    skip_reason: Callable[[Trial], str | None] = _never
     """Why a trial would be out of memory, asked as its turn comes; it is not started then."""
 
 
@@ -82,7 +82,7 @@ class Expected:
     """What they run on."""
     estimates: Mapping[str, Estimate]
     """The time of a trial, by variant id."""
-    too_large: Mapping[str, NeededMemory]
+    too_large: Mapping[str, MemoryNeed]
     """Variants that are unlikely to fit the device's memory, by id; they are tried all the same."""
     open_jit: frozenset[str] = frozenset()
     """Ids of variants whose ``jit`` the suite does not say, so that it was chosen."""
@@ -177,13 +177,13 @@ class Executor(Protocol):
         """Run the trials of each block in order on one set of devices; their records."""
 
 
-def drive(records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]) -> None:
+def drain(records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]) -> None:
     """Hand each record to ``keep``. An interrupt that comes meanwhile goes to the executor."""
     advance: Callable[[], TrialRecord] = records.__next__
     with contextlib.closing(records), contextlib.suppress(StopIteration):
         while True:
             record = advance()
-            with held_back() as came:
+            with defer_signals() as came:
                 keep(record)
             if came:
                 advance = functools.partial(records.throw, KeyboardInterrupt())

@@ -20,23 +20,26 @@ from typing import Any, Self
 
 from bench.datasets.load import load_arrays, real_variants
 from bench.errors import ResourceError
-from bench.execution.asking import flags_refused_here
-from bench.execution.conflicts import conflict_in
-from bench.execution.device_kind import device_here
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Warned
-from bench.execution.gpu_cache import set_cache
-from bench.execution.inherited import check_thread_variables, inherited_here
-from bench.execution.load import load_warning, with_cpu_time
-from bench.execution.prune import not_run
-from bench.execution.worker_variables import worker_variables
-from bench.measure.binding import bound_to
+from bench.execution.gpus.device_kind import local_device
+from bench.execution.gpus.gpu_code_cache import set_code_cache
+from bench.execution.oom_skip import skipped_record
+from bench.execution.subprocess_probe import refused_xla_flags
+from bench.execution.trial_environment.conflicting_settings import conflicting_setting
+from bench.execution.trial_environment.inherited_environment import (
+    check_thread_variables,
+    inherited_environment,
+)
+from bench.execution.trial_environment.other_load import add_cpu_time, load_warning
+from bench.execution.trial_environment.worker_variables import worker_variables
+from bench.measure.cpu_binding import bound_to_cores
 from bench.measure.cpu_time import cpu_time
 from bench.measure.environment import environment, variables
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import peak_rss_bytes, usable_cores
 from bench.records.clock import utc_now
 from bench.records.epoch_record import EpochRecord
-from bench.records.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Block, Trial
 
 
@@ -51,7 +54,7 @@ class InProcessExecutor:
         self._load: str | None = None
 
     def __enter__(self) -> Self:
-        if conflict := conflict_in(os.environ):
+        if conflict := conflicting_setting(os.environ):
             raise ResourceError(conflict)
         self._load = load_warning(usable_cores())
         return self
@@ -67,7 +70,7 @@ class InProcessExecutor:
     @property
     def uses_gpus(self) -> bool:
         """Whether this machine has a GPU that TensorFlow may take."""
-        return device_here().is_gpu
+        return local_device().is_gpu
 
     @property
     def gpus(self) -> tuple[str, ...]:
@@ -98,19 +101,19 @@ class InProcessExecutor:
         gpus = () if os.environ.get("BENCH_LOGICAL_GPUS") == "1" else self.gpus
         if gpus:
             os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-            if not_cached := set_cache(os.environ):
+            if not_cached := set_code_cache(os.environ):
                 on_event(Warned(not_cached))
         if self._load:
             on_event(Warned(self._load))
-        refused = flags_refused_here()
+        refused = refused_xla_flags()
         with _bound(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
             # What TensorFlow finds as it is imported, by the first of them.
             given = {"variables": variables(dict(os.environ)), **cores}
             for trial in trials:
                 if refused:
                     yield TrialRecord(trial=trial, status="failed", error=refused)
-                elif reason := limits.needless(trial):
-                    yield not_run(trial, reason)
+                elif reason := limits.skip_reason(trial):
+                    yield skipped_record(trial, reason)
                 else:
                     on_event(Started(trial, "this process"))
                     yield from _attempt(trial, on_event, given, gpus, threads)
@@ -118,7 +121,7 @@ class InProcessExecutor:
 
 def _threads(trials: Sequence[Trial]) -> int:
     """How many threads all ``trials`` compute with: a process has one number of them."""
-    inherited, cores = inherited_here(), usable_cores()
+    inherited, cores = inherited_environment(), usable_cores()
     if any(trial.variant.threads is None for trial in trials):
         check_thread_variables(inherited, cores)
     counts = {trial.variant.threads or cores for trial in trials}
@@ -142,7 +145,7 @@ def _bound(trials: Sequence[Trial], threads: int, gpus: Sequence[str]) -> Iterat
     if gpus or all(trial.variant.threads is None for trial in trials):
         yield {}
         return
-    with bound_to(threads) as binding:
+    with bound_to_cores(threads) as binding:
         yield {"allotted": dataclasses.asdict(binding)}
 
 
@@ -175,7 +178,7 @@ def _train(
     load = functools.partial(load_arrays, trial.variant)
     with cpu_time(threads) as cpu:
         record = train(trial, load, threads, on_epoch, gpus=gpus)
-    counted = with_cpu_time(record.measures, cpu())
+    counted = add_cpu_time(record.measures, cpu())
     measures = counted.model_copy(update={"peak_rss_bytes": peak_rss_bytes()})
     return record.model_copy(
         update={

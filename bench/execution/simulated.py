@@ -17,16 +17,16 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from bench.execution.cluster import Cluster
-from bench.execution.estimate import START_S, estimated_epoch_s
+from bench.execution.estimation.estimator import START_S, estimated_epoch_s
 from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
-from bench.execution.prune import not_run
-from bench.execution.queue import job_of
-from bench.execution.reservation import Reservation, is_spread
-from bench.execution.scheduler import Scheduler
+from bench.execution.oom_skip import skipped_record
+from bench.execution.scheduling.cluster import Cluster
+from bench.execution.scheduling.queue import job_of
+from bench.execution.scheduling.resources import ResourceRequest, is_spread
+from bench.execution.scheduling.scheduler import Scheduler
 from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
-from bench.records.record import Status, TrialRecord
+from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
 from bench.spec.variant import Variant
 
@@ -91,7 +91,7 @@ class SimulatedExecutor:
         while scheduler.waiting or running:
             for job in scheduler.start(now):
                 places = scheduler.places(job.key)
-                reservation = cluster.reserve(blocks[job.key], places)
+                reservation = cluster.request_for(blocks[job.key], places)
                 devices = [free[n].pop() for n in places for _ in range(job.shape.devices_each)]
                 ends_at = now
                 for trial in blocks[job.key].trials:
@@ -107,8 +107,8 @@ class SimulatedExecutor:
         self.makespan_s = now
 
     def _attempts(self, trial: Trial, limits: Limits, on_event: OnEvent) -> Iterator[TrialRecord]:
-        if reason := limits.needless(trial):
-            yield not_run(trial, reason)
+        if reason := limits.skip_reason(trial):
+            yield skipped_record(trial, reason)
             return
         for attempt in range(1, limits.retries + 2):
             record = self._record(trial, self._fate(trial, attempt), limits)
@@ -155,7 +155,9 @@ def _nodes(sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
         yield {"NodeID": f"{_NODE}-{number}", "Alive": True, "Resources": resources}
 
 
-def _used(variant: Variant, reservation: Reservation, devices: Sequence[str]) -> tuple[str, ...]:
+def _used(
+    variant: Variant, reservation: ResourceRequest, devices: Sequence[str]
+) -> tuple[str, ...]:
     """Those of a block's devices that the workers of one of its trials have."""
     each = len(devices) // len(reservation.bundles)
     bundles = [iter(devices[first : first + each]) for first in range(0, len(devices), each)]

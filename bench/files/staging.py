@@ -1,7 +1,7 @@
 """Files made aside and moved to a folder together, which others may have put files into as well.
 
 Usage:
-    with staged(Folder(Path("site"))) as new:
+    with staged_folder(Folder(Path("site"))) as new:
         new.files.write("index.html", b"...")
     new.written             # (Path("site/index.html"),)
 
@@ -34,7 +34,7 @@ class Staging:
 
 
 @contextlib.contextmanager
-def staged(out: Folder) -> Iterator[Staging]:
+def staged_folder(out: Folder) -> Iterator[Staging]:
     """A folder to write to, whose files are moved to ``out`` once all went well.
 
     OSError of the disk; UnsafeFileError where there is a link or a special file in the place of

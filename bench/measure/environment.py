@@ -21,7 +21,7 @@ from bench.errors import ResourceError
 from bench.measure import cgroup, host
 from bench.measure.gpu import driver, gpus
 from bench.measure.gpu_state import gpu_state
-from bench.measure.source import revision
+from bench.measure.source_revision import revision
 
 PACKAGES = (
     *("trainbench", "tensorflow", "tensorflow-cpu", "keras", "ray", "numpy", "pandas", "pyarrow"),

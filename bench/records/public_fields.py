@@ -4,7 +4,7 @@ Usage:
     RECORD(names, record), INVOCATION(names, call)
 
 Every field that is not here stays at home. One that is added to a record, an environment or to
-what a trial resolves is added here too (tests/records/test_anonymous.py tells of what is missing).
+what a trial resolves is added here too (tests/records/test_anonymize.py tells of what is missing).
 """
 
 import re

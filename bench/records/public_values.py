@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bench.records.pseudonyms import Pseudonyms
+from bench.records.public_vocabulary import FLAG, VARIABLE_NAME, VARIABLE_WORDS, Words, is_known
 from bench.records.ranges import NOT_FINITE
-from bench.records.vocabulary import FLAG, VARIABLE_NAME, VARIABLE_WORDS, Words, is_known
 
 Shape = Callable[[Pseudonyms, Any], Any]
 

@@ -8,7 +8,7 @@ Usage:
 from collections.abc import Mapping
 from typing import Any
 
-from bench.spec.jit import DeviceType, default_jit
+from bench.spec.default_jit import DeviceType, default_jit
 from bench.spec.variant import ADDED, FASHION_MNIST_TRAIN_EXAMPLES
 
 

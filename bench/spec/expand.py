@@ -20,10 +20,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import SuiteError
+from bench.spec.default_jit import DeviceType
 from bench.spec.defaults import fill_defaults
-from bench.spec.inert import why_inert
-from bench.spec.jit import DeviceType
-from bench.spec.problem import requirement, shown
+from bench.spec.error_text import requirement, value_text
+from bench.spec.inert_settings import why_inert
 from bench.spec.selection import selected
 from bench.spec.suggestion import nearest
 from bench.spec.suite import Comparison, Suite
@@ -272,7 +272,7 @@ def _pairs(
     if not found and not suite.only:
         raise SuiteError(
             f"{suite.source}: compare: no two variants differ in {axis} alone with one of them "
-            f"{shown(value)}: correct axis or baseline, or drop the comparison"
+            f"{value_text(value)}: correct axis or baseline, or drop the comparison"
         )
     return found
 

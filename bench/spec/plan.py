@@ -18,8 +18,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.errors import SuiteError
+from bench.spec.default_jit import DeviceType
 from bench.spec.expand import Cell, Duplicate, Id, Pair, expand, pair
-from bench.spec.jit import DeviceType
 from bench.spec.suite import Suite
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant

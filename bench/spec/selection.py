@@ -11,9 +11,9 @@ axis one of the values asked for: names add up, values of one axis add up, axes 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.spec.axis import check_key, check_setting, holds_several
+from bench.spec.axis_validation import check_key, check_setting, is_list_axis
 from bench.spec.suggestion import near_misses, nearest
-from bench.spec.text_value import read_value
+from bench.spec.text_values import read_value
 from bench.spec.variant import AXES
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _setting(entry: str, cells: Iterable["Cell"]) -> tuple[str, list[Any]]:
     axis, _, text = entry.partition("=")
     axis, value = axis.strip(), read_value(text.strip())
     check_key(axis, AXES)
-    several = value if holds_several(axis, value) else [value]
+    several = value if is_list_axis(axis, value) else [value]
     values = [check_setting(axis, one) for one in several]
     found = [getattr(cell.variant, axis) for cell in cells]
     for one in values:

@@ -16,14 +16,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bench.errors import SuiteError
-from bench.files.reading import MiB, read_file
-from bench.files.toml import parse_toml
-from bench.spec import tables
-from bench.spec.axis import check_key
-from bench.spec.change import changed
-from bench.spec.problem import place, shown
+from bench.files.bounded_reading import MiB, read_file
+from bench.files.toml_file import parse_toml
+from bench.spec import suite_validation
+from bench.spec.axis_validation import check_key
+from bench.spec.error_text import place, value_text
+from bench.spec.overrides import apply_overrides
 from bench.spec.suggestion import near_misses, nearest
-from bench.spec.tables import Settings
+from bench.spec.suite_validation import Settings
 from bench.spec.timing import Seconds, Timing
 from bench.spec.variant import AXES
 
@@ -126,7 +126,7 @@ def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = Non
         raise SuiteError(f"{source}: not valid TOML: {error}: correct that line") from None
     try:
         for key, value in (changes or {}).items():
-            content = changed(content, key, value, Suite.model_fields)
+            content = apply_overrides(content, key, value, Suite.model_fields)
     except ValueError as error:
         raise SuiteError(f"--set: {error}") from None
     suite = parse_suite(content, f"{source} as the command line has it" if changes else source)
@@ -177,7 +177,7 @@ def _differences(here: Any, there: Any, path: tuple[str | int, ...] = ()) -> Ite
         for i, (a, b) in enumerate(itertools.zip_longest(here, there)):
             yield from _differences(a, b, (*path, i))
     elif here != there:
-        here, there = ("not set" if side is None else shown(side) for side in (here, there))
+        here, there = ("not set" if side is None else value_text(side) for side in (here, there))
         yield f"{place(path)}: {here} here, {there} in the run folder"
 
 
@@ -228,19 +228,19 @@ def _check_keys(content: Mapping[str, Any]) -> None:
 def _checked_tables(suite: Suite) -> dict[str, Any]:
     """The tables of axis settings, each value checked and in its canonical form."""
     return {
-        "variant": tables.checked_settings(suite.variant, "variant"),
-        "matrix": tables.checked_matrix(suite.matrix),
-        "variants": tables.checked_variants(suite.variants),
-        "exclude": tables.checked_exclude(suite.exclude),
+        "variant": suite_validation.checked_settings(suite.variant, "variant"),
+        "matrix": suite_validation.checked_matrix(suite.matrix),
+        "variants": suite_validation.checked_variants(suite.variants),
+        "exclude": suite_validation.checked_exclude(suite.exclude),
         "compare": [_checked_comparison(c, f"compare[{i}]") for i, c in enumerate(suite.compare)],
     }
 
 
 def _checked_comparison(comparison: Comparison, where: str) -> Comparison:
-    baseline = tables.checked_baseline(comparison.axis, comparison.baseline, where)
+    baseline = suite_validation.checked_baseline(comparison.axis, comparison.baseline, where)
     return comparison.model_copy(update={"baseline": baseline})
 
 
 def _explain(error: ValidationError) -> str:
     known = Suite if len(error.errors()[0]["loc"]) == 1 else Comparison
-    return tables.explain(error.errors()[0], known.model_fields)
+    return suite_validation.explain(error.errors()[0], known.model_fields)

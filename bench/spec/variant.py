@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bench.spec.impossible import impossibilities
-from bench.spec.inert import inert_keys
-from bench.spec.jit import Jit
+from bench.spec.default_jit import Jit
+from bench.spec.impossible_settings import impossible_settings
+from bench.spec.inert_settings import inert_settings
 
 FASHION_MNIST_TRAIN_EXAMPLES = 55_000
 """The 60,000 training images less the first 5,000, which are kept for validation."""
@@ -167,7 +167,7 @@ class Variant(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> "Variant":
-        for problem in impossibilities(self):
+        for problem in impossible_settings(self):
             raise ValueError(problem)
         return self
 
@@ -229,7 +229,7 @@ class Variant(BaseModel):
 
         Keys that cannot act (``clip_threshold`` without clipping, say) are left out.
         """
-        inert = inert_keys(self)
+        inert = inert_settings(self)
         canonical = {k: v for k, v in self.model_dump().items() if k not in inert}
         if "hidden" in canonical and "depth" in inert:
             canonical["hidden"] = self.widths

@@ -4,7 +4,7 @@
 them: runtime, precision, models, optimizer, order, augment, pipeline, program, evaluate.
 """
 
-from bench.training.cuda_libraries import load_installed
+from bench.training.cuda.cuda_libraries import load_installed
 
 # Here, since whichever module imports TensorFlow first must find the libraries loaded.
 load_installed()

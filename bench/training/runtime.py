@@ -16,7 +16,7 @@ from tensorflow.python.util._pywrap_util_port import IsMklEnabled
 
 from bench.errors import ResourceError, UsageError
 from bench.spec.variant import Variant
-from bench.training.precision import PRECISIONS
+from bench.training.model.precision import PRECISIONS
 
 _PLAIN = (bool, str, list)
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from bench.spec.inert import inert_keys
+from bench.spec.inert_settings import inert_settings
 from bench.spec.variant import Variant
-from bench.training.outcome import CannotRun
+from bench.training.failures import UnsupportedProgram
 
 _Tensor = Any
 
@@ -33,7 +33,7 @@ class Replicas:
         self._workers = variant.workers
         self.count = int(strategy.num_replicas_in_sync)
         if self.count != variant.total_replicas:
-            raise CannotRun(
+            raise UnsupportedProgram(
                 f"{type(strategy).__name__} made {self.count} replicas, "
                 f"not the {variant.total_replicas} asked for"
             )
@@ -173,7 +173,7 @@ class Replicas:
 
 
 def make_replicas(variant: Variant) -> Replicas:
-    """The replicas that ``variant.strategy`` stands for; CannotRun where TensorFlow has fewer.
+    """The replicas that ``variant.strategy`` asks for; UnsupportedProgram where there are fewer.
 
     ``multi_worker`` finds its peers through TF_CONFIG.
     """
@@ -194,7 +194,9 @@ def _mirrored(variant: Variant) -> tf.distribute.Strategy:
     kind = device_kind()
     found = tf.config.list_logical_devices(kind)
     if len(found) < variant.replicas:
-        raise CannotRun(f"{variant.replicas} replicas need as many {kind}s, here are {len(found)}")
+        raise UnsupportedProgram(
+            f"{variant.replicas} replicas need as many {kind}s, here are {len(found)}"
+        )
     devices = [f"{kind}:{i}" for i in range(variant.replicas)]
     return tf.distribute.MirroredStrategy(devices, _CROSS_DEVICE_OPS[_all_reduce(variant)]())
 
@@ -204,7 +206,7 @@ def _multi_worker(variant: Variant) -> tf.distribute.Strategy:
     asked = _all_reduce(variant)
     if asked == "nccl" != natural:
         # TensorFlow takes the ring then, and does not say so.
-        raise CannotRun("NCCL sums on GPUs alone, here are none")
+        raise UnsupportedProgram("NCCL sums on GPUs alone, here are none")
     kind = tf.distribute.experimental.CommunicationImplementation(
         (natural if asked == "auto" else asked).upper()
     )
@@ -213,7 +215,7 @@ def _multi_worker(variant: Variant) -> tf.distribute.Strategy:
 
 
 def _all_reduce(variant: Variant) -> str:
-    return "auto" if "all_reduce" in inert_keys(variant) else variant.all_reduce
+    return "auto" if "all_reduce" in inert_settings(variant) else variant.all_reduce
 
 
 _CROSS_DEVICE_OPS: dict[str, Callable[[], tf.distribute.CrossDeviceOps | None]] = {

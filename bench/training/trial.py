@@ -19,27 +19,27 @@ from bench.datasets.arrays import Arrays
 from bench.records.epoch_record import EpochRecord
 from bench.records.health_record import HealthRecord
 from bench.records.measures import Measures
-from bench.records.record import Status, TrialRecord
+from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 from bench.training import runtime
-from bench.training.cuda_versions import loaded_versions
-from bench.training.evaluate import Evaluator, Score
-from bench.training.flops import flops_of, has_convolutions
-from bench.training.health import Health
-from bench.training.kernels import check_kernels
-from bench.training.models import build_model, count_parameters, norm_settings
-from bench.training.norm_values import norm_values
-from bench.training.optimizer import Update
-from bench.training.outcome import outcome_of
-from bench.training.own import place_in_workload, workload_source
-from bench.training.pipeline import Feed, make_feed
-from bench.training.program import EpochResult, Program
-from bench.training.pulse import Pulse
-from bench.training.reduction import reduced_bytes_per_step
-from bench.training.state import weights_l2
+from bench.training.cuda.cuda_versions import loaded_versions
+from bench.training.cuda.gpu_kernels import check_kernels
+from bench.training.data.pipeline import Feed, make_feed
+from bench.training.evaluation import Evaluator, Score
+from bench.training.failures import classify_exception
+from bench.training.layer_health.layer_health import LayerHealth
+from bench.training.loop.all_reduce_bytes import reduced_bytes_per_step
+from bench.training.loop.compiled_epoch import CompiledEpoch, EpochResult
+from bench.training.loop.flops import flops_of, has_convolutions
+from bench.training.loop.gradient_update import GradientUpdate
+from bench.training.loop.heartbeat import Heartbeat
+from bench.training.loop.training_state import weights_l2
+from bench.training.loop.windows import window_steps
+from bench.training.model.custom_model import workload_line, workload_source
+from bench.training.model.models import build_model, count_parameters, norm_settings
+from bench.training.model.norm_sizes import norm_sizes
 from bench.training.strategy import Replicas, device_kind, make_replicas
-from bench.training.windows import window_steps
 
 _TRACEBACK_LINES = 20
 
@@ -49,7 +49,7 @@ def train(
     load: Callable[[], Arrays],
     threads: int,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
-    pulse: Pulse | None = None,
+    pulse: Heartbeat | None = None,
     gpus: Sequence[str] = (),
 ) -> TrialRecord:
     """Train ``trial`` in this process and return its record; raises nothing of its own.
@@ -58,14 +58,14 @@ def train(
     called after each epoch, outside its time. ``pulse`` counts windows for other threads.
     ``gpus`` are those that this process was given: a trial fails where TensorFlow lacks one.
     """
-    session = _Session(trial, on_epoch, pulse or Pulse(), gpus)
+    session = _Session(trial, on_epoch, pulse or Heartbeat(), gpus)
     error, log_tail = None, None
     status: Status = "completed"
     try:
         status, error = session.run(load, threads)
     except Exception as problem:
-        status, error = outcome_of(problem)
-        if status == "failed" and (place := place_in_workload(problem, trial.variant)):
+        status, error = classify_exception(problem)
+        if status == "failed" and (place := workload_line(problem, trial.variant)):
             error = f"{error} ({place})"
         log_tail = "".join(traceback.format_exception(problem)[-_TRACEBACK_LINES:])
     return TrialRecord(
@@ -88,7 +88,7 @@ class _Session:
 
     trial: Trial
     on_epoch: Callable[[EpochRecord], None]
-    pulse: Pulse
+    pulse: Heartbeat
     gpus: Sequence[str]
     epochs: list[EpochRecord] = field(default_factory=list)
     health: list[HealthRecord] = field(default_factory=list)
@@ -119,7 +119,7 @@ class _Session:
         if program.loss_scale is not None:
             self.measured["loss_scale_settling_steps"] = settling_steps
             self.measured["loss_scale_initial"] = program.loss_scale
-        health = Health(variant, model, update, replicas, arrays)
+        health = LayerHealth(variant, model, update, replicas, arrays)
         self._look(health, after_epochs=0)
         self._warm_up(program, evaluator, arrays)
         self._take_peak("peak_device_memory_cold_start_bytes")
@@ -133,7 +133,7 @@ class _Session:
             self._test(evaluator, arrays)
         return outcome
 
-    def _warm_up(self, program: Program, evaluator: Evaluator, arrays: Arrays) -> None:
+    def _warm_up(self, program: CompiledEpoch, evaluator: Evaluator, arrays: Arrays) -> None:
         timing = self.trial.timing.on(device_kind())
         self.resolved["timing"] = timing.model_dump()
         if timing.warmup_s or timing.min_timing_s:
@@ -145,15 +145,15 @@ class _Session:
 
     def _build(
         self, variant: Variant, arrays: Arrays, feed: Feed, replicas: Replicas
-    ) -> tuple[Program, Evaluator, Update, Any]:
+    ) -> tuple[CompiledEpoch, Evaluator, GradientUpdate, Any]:
         shape = arrays.train_images.shape[1:]
         seed, images = self.trial.seed, arrays.train_images
         before = runtime.settings_in_force()
         model = build_model(variant, shape, arrays.classes, seed, images)
         runtime.check_kept(before, variant.workload)
         self.resolved["keras_settings"] = runtime.keras_settings()
-        update = Update(variant, model, replicas)
-        program = Program(variant, model, update, feed, replicas, pulse=self.pulse)
+        update = GradientUpdate(variant, model, replicas)
+        program = CompiledEpoch(variant, model, update, feed, replicas, pulse=self.pulse)
         total, trainable = count_parameters(model)
         self.measured.update(parameters=total, trainable_parameters=trainable)
         passes = program.step.passes_of_replica(shape)
@@ -162,7 +162,7 @@ class _Session:
         self._warn_of(program.step.without_gradient)
         self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
         self.resolved["compiled"] = program.step.compiled
-        self.resolved.update(norm_settings(model), **norm_values(variant, model))
+        self.resolved.update(norm_settings(model), **norm_sizes(variant, model))
         self.resolved.update(_of_epochs(variant, feed), **update.settings())
         return program, Evaluator(variant, model), update, model
 
@@ -173,7 +173,7 @@ class _Session:
             )
 
     def _train(
-        self, program: Program, evaluator: Evaluator, health: Health, arrays: Arrays
+        self, program: CompiledEpoch, evaluator: Evaluator, health: LayerHealth, arrays: Arrays
     ) -> tuple[Status, str | None]:
         variant = self.trial.variant
         for epoch in range(variant.epochs):
@@ -188,7 +188,7 @@ class _Session:
                 return "diverged", _divergence(epoch, result)
         return "completed", None
 
-    def _look(self, health: Health, after_epochs: int) -> None:
+    def _look(self, health: LayerHealth, after_epochs: int) -> None:
         if self.trial.variant.is_examined_after(after_epochs):
             with self._timed("health_s"):
                 self.health.append(health.look(after_epochs))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.comparisons import Column
-from bench.analysis.frame import load_trials
-from bench.analysis.paired import (
+from bench.analysis.comparison.comparison_columns import ComparisonColumn
+from bench.analysis.loading.data_frames import load_trials
+from bench.analysis.statistics.paired import (
     Estimate,
     Ratio,
     geometric_interval,
@@ -19,10 +19,10 @@ from bench.analysis.paired import (
     paired_ratio,
 )
 from bench.analysis.summary import Crowded, Failures, Summary, VariantSummary, summarize
-from bench.records.record import MUCH_TAKEN, TrialRecord
-from bench.records.store import RunFolder
+from bench.records.run_folder import RunFolder
+from bench.records.trial_record import MUCH_TAKEN, TrialRecord
 from bench.spec.plan import Trial
-from tests.records_made import NORMS, made_record, made_run, no_record
+from tests.support.sample_records import NORMS, made_record, made_run, no_record
 
 COST = {"none": 0.7, "bn_post": 1.4, "bn_pre": 1.3}
 Change = Callable[[TrialRecord], TrialRecord | None]
@@ -113,7 +113,7 @@ def test_the_faster_arm_by_epoch_time_has_the_higher_throughput(tmp_path: Path) 
 def test_rows_come_in_the_suites_order_and_columns_name_the_baseline(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run").path)
     assert [v.label for v in summary.variants] == ["norm=none", "norm=bn_post", "norm=bn_pre"]
-    assert summary.columns == (Column("norm", "none"),)
+    assert summary.columns == (ComparisonColumn("norm", "none"),)
     assert [v.baseline_of for v in summary.variants] == [(True,), (False,), (False,)]
     assert summary.variants[0].comparisons == (None,)
 
@@ -243,7 +243,7 @@ def test_listed_variants_may_differ_in_what_they_say_they_differ_in(tmp_path: Pa
 
     summary = summarize(made_run(tmp_path / "run", suite, change=resolve).path)
     comparison = of(summary, "half").comparisons[0]
-    assert summary.columns == (Column("label", "plain"),)
+    assert summary.columns == (ComparisonColumn("label", "plain"),)
     assert comparison is not None
     assert [c.key for c in comparison.confounds] == ["threads"]
 
@@ -258,7 +258,10 @@ def test_two_comparisons_give_two_columns(tmp_path: Path) -> None:
         ],
     }
     summary = summarize(made_run(tmp_path / "run", suite).path)
-    assert summary.columns == (Column("norm", "none"), Column("per_replica_batch_size", "32"))
+    assert summary.columns == (
+        ComparisonColumn("norm", "none"),
+        ComparisonColumn("per_replica_batch_size", "32"),
+    )
     both = of(summary, "norm=bn_post, per_replica_batch_size=512")
     assert all(comparison and comparison.ratio for comparison in both.comparisons)
 
@@ -269,7 +272,7 @@ def test_a_run_that_has_only_begun_still_has_a_row_for_every_variant(tmp_path: P
     comparison = summary.variants[1].comparisons[0]
     assert comparison is not None
     assert (comparison.ratio, comparison.dropped_blocks) == (None, 3)
-    assert summary.columns == (Column("norm", "none"),)
+    assert summary.columns == (ComparisonColumn("norm", "none"),)
     assert summary.sessions == 0
 
 

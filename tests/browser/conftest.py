@@ -13,10 +13,10 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.files.folder import Folder
-from bench.report.charts.drawer import Drawer
-from bench.report.charts.reported import read_run
-from bench.report.page.write import write_page
-from tests.report.pages_made import hostile_run, sweep_run
+from bench.report.charts.render_process import RenderProcess
+from bench.report.charts.report_data import read_run
+from bench.report.page.write_page import write_page
+from tests.support.sample_pages import hostile_run, sweep_run
 
 Open = Callable[..., Page]
 
@@ -68,7 +68,7 @@ def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with sizes, a target and failures."""
     place = tmp_path_factory.mktemp("sweep")
     run = read_run(sweep_run(place / "run").path)
-    with Drawer() as drawer:
+    with RenderProcess() as drawer:
         return write_page([run], Folder(place / "out"), drawer)[0]
 
 
@@ -78,5 +78,5 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("hostile")
     runs = {"hostile": hostile_run(place / "a").path, "other": hostile_run(place / "b").path}
     read = [read_run(path, name) for name, path in runs.items()]
-    with Drawer() as drawer:
+    with RenderProcess() as drawer:
         return write_page(read, Folder(place / "out"), drawer)[0]

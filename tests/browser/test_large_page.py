@@ -6,17 +6,17 @@ import pytest
 from playwright.sync_api import expect
 
 from bench.files.folder import Folder
-from bench.records.record import TrialRecord
-from bench.records.store import RunFolder, RunInfo
-from bench.report.charts.drawer import Drawer
-from bench.report.charts.reported import read_run
-from bench.report.page.write import write_page
+from bench.records.run_folder import RunFolder, RunInfo
+from bench.records.trial_record import TrialRecord
+from bench.report.charts.render_process import RenderProcess
+from bench.report.charts.report_data import read_run
+from bench.report.page.write_page import write_page
 from bench.spec.expand import expand
 from bench.spec.plan import make_plan
 from bench.spec.suite import parse_suite
 from tests.browser.conftest import Open
-from tests.records_made import made_record
-from tests.report.pages_made import LOG
+from tests.support.sample_pages import LOG
+from tests.support.sample_records import made_record
 
 pytestmark = pytest.mark.browser
 
@@ -53,7 +53,7 @@ def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Without a sync to disk for each, as the folder would do.
         path = folder.trials / f"{trial.trial_id}.json"
         path.write_text(record.model_dump_json(), encoding="utf-8")
-    with Drawer() as drawer:
+    with RenderProcess() as drawer:
         return write_page([read_run(folder.path, "large")], Folder(place / "out"), drawer)[0]
 
 

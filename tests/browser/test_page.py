@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from tests.browser.conftest import Open
-from tests.report.pages_made import HARMFUL
+from tests.support.sample_pages import HARMFUL
 
 pytestmark = pytest.mark.browser
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.suites_made import TINY, written
+from tests.support.sample_suites import TINY, written
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Command, complaint
-from tests.strangers import SPECIAL, plant
-from tests.suites_made import TINY, written
+from tests.support.other_users import SPECIAL, plant
+from tests.support.sample_suites import TINY, written
 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command, complaint
+from tests.support.paths import ROOT
 
-CLUSTERS = Path(__file__).parents[2] / "clusters"
+CLUSTERS = ROOT / "clusters"
 
 
 @pytest.mark.parametrize("option", [("--address", "auto"), ("--executor", "inprocess")])

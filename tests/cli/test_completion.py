@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.device_kind import device_here
+from bench.execution.gpus.device_kind import local_device
 from bench.spec.expand import expand
 from bench.spec.suite import load_suite, shipped_suites
 from tests.cli.conftest import Command
-from tests.processes import COMMAND
-from tests.suites_made import TINY, written
+from tests.support.processes import COMMAND
+from tests.support.sample_suites import TINY, written
 
 
 def offered(command: Command, monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> list[str]:
@@ -75,7 +75,7 @@ def test_only_is_offered_axes_labels_and_ids_and_no_other_key_of_a_suite(
 
     labelled = {**TINY, "matrix": {}, "compare": [], "variants": [{"label": "zoned (far)"}]}
     written(tiny, labelled)
-    (cell,) = expand(load_suite(tiny), device_here().type)
+    (cell,) = expand(load_suite(tiny), local_device().type)
     assert asked("bloc") == []
     assert asked("blocks=") == []
     assert asked("zo") == ["zoned\\", r"\(far\)"]

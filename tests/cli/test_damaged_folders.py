@@ -16,15 +16,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import bench
-from bench.analysis.health import load_health
+from bench.analysis.questions.layer_health_frame import load_health
 from bench.cli.exit import exit_code
 from bench.errors import BenchError
-from bench.records.record import TrialRecord
-from bench.report.charts.render import Drawing
-from bench.report.publish import publish
-from tests.damage import Damage, damages
-from tests.records_made import ENVIRONMENT, looked_at, made_run
-from tests.suites_made import written
+from bench.records.trial_record import TrialRecord
+from bench.report.charts.rendering import Drawing
+from bench.report.publishing.publish import publish
+from tests.support.corruption import Damage, damages
+from tests.support.sample_records import ENVIRONMENT, looked_at, made_run
+from tests.support.sample_suites import written
 
 EXAMPLES = int(os.environ.get("BENCH_FUZZ", "25"))
 SUITE: dict[str, Any] = {
@@ -79,7 +79,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("sound")
     made_run(place / "run", SUITE, change=as_trained, environment=NODES, invocations=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.report.publish.Drawer", NoDrawer)
+        patch.setattr("bench.report.publishing.publish.Drawer", NoDrawer)
         publish(place / "run", "published", place)
     written(place / "norms.toml", SUITE)
     return place
@@ -88,7 +88,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undrawn() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("bench.report.publish.Drawer", "bench.report.charts.drawer.Drawer"):
+        for module in (
+            "bench.report.publishing.publish.Drawer",
+            "bench.report.charts.render_process.RenderProcess",
+        ):
             patch.setattr(module, NoDrawer)
         yield
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.store import RunFolder
+from bench.records.run_folder import RunFolder
 from tests.cli.conftest import Command, complaint
-from tests.processes import bench
-from tests.suites_made import SINGLE, written
+from tests.support.processes import bench
+from tests.support.sample_suites import SINGLE, written
 
 FOREIGN = {
     "cluster": {"worker": ["192.0.2.1:2222", "192.0.2.2:2222"]},

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import bench as bench_module
-from tests.processes import COMMAND, bench
-from tests.suites_made import TINY, written
+from tests.support.processes import COMMAND, bench
+from tests.support.sample_suites import TINY, written
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
@@ -130,10 +130,10 @@ def test_closed_streams_end_nothing_and_no_output_gets_into_a_file(tiny: Path, c
 def test_a_command_that_nobody_hears_ends_with_its_own_code(tiny: Path, gone: str) -> None:
     # Its table is printed before it fails. PIPESTATUS, since "true" ends with 0.
     script = (
-        "import bench.cli.exit, bench.report.listing\n"
+        "import bench.cli.exit, bench.report.text.listings\n"
         "from bench.errors import DataError\n"
         "def printed(*_):\n    print('x' * 100_000, flush=True)\n    raise DataError\n"
-        "bench.report.listing.plan_text = printed\nbench.cli.exit.main()\n"
+        "bench.report.text.listings.plan_text = printed\nbench.cli.exit.main()\n"
     )
     (tiny.parent / "fails.py").write_text(script)
     line = f"{sys.executable} fails.py plan tiny.toml {gone}; exit ${{PIPESTATUS[0]}}"
@@ -170,12 +170,12 @@ def test_letters_that_the_terminal_lacks_end_nothing(tiny: Path) -> None:
 
 _SLOW = """
 import os, signal, sys, time
-import bench.report.listing
+import bench.report.text.listings
 from bench.cli.exit import main
 def slowly(*_):
     print("ready", file=sys.stderr, flush=True)
     time.sleep(60)
-bench.report.listing.plan_text = slowly
+bench.report.text.listings.plan_text = slowly
 main()
 """
 

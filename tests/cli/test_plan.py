@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bench.execution.estimate import START_S
+from bench.execution.estimation.estimator import START_S
 from bench.measure.environment import cpu_model
 from bench.measure.host import usable_cores
 from bench.spec.suite import shipped_suites
 from tests.cli.conftest import Command, complaint
-from tests.records_made import made_run
-from tests.suites_made import TINY, written
+from tests.support.sample_records import made_run
+from tests.support.sample_suites import TINY, written
 
 
 def planned(command: Command, *words: str | Path) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.records.record import TrialRecord
-from bench.records.store import RunFolder
-from tests.processes import PATIENCE_S, bench, session_of, started
-from tests.suites_made import SHORT_AND_LONG, SINGLE, TINY, written
+from bench.records.run_folder import RunFolder
+from bench.records.trial_record import TrialRecord
+from tests.support.processes import PATIENCE_S, bench, session_of, started
+from tests.support.sample_suites import SHORT_AND_LONG, SINGLE, TINY, written
 
 pytestmark = pytest.mark.slow
 
@@ -39,8 +39,15 @@ class Cluster:
     pid: int
 
     def ask(self, *words: str) -> Any:
-        """The answer of a process that joins it (``tests.on_a_cluster``)."""
-        command = [sys.executable, "-m", "tests.on_a_cluster", words[0], self.address, *words[1:]]
+        """The answer of a process that joins it (``tests.support.ray_cluster``)."""
+        command = [
+            sys.executable,
+            "-m",
+            "tests.support.ray_cluster",
+            words[0],
+            self.address,
+            *words[1:],
+        ]
         environment = {**os.environ, **self.variables, "RAY_AUTH_MODE": "token"}
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
         return json.loads(done.stdout)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import bench as api
-from bench.records.record import TrialRecord
-from bench.records.store import RunFolder
-from tests.processes import PATIENCE_S, bench, gone_within, started
-from tests.suites_made import ENDLESS, SHORT_AND_LONG, SINGLE, written
+from bench.records.run_folder import RunFolder
+from bench.records.trial_record import TrialRecord
+from tests.support.processes import PATIENCE_S, bench, gone_within, started
+from tests.support.sample_suites import ENDLESS, SHORT_AND_LONG, SINGLE, written
 
 pytestmark = pytest.mark.slow
 
@@ -136,8 +136,8 @@ def test_data_that_is_damaged_ends_a_run_before_it_goes_on_and_costs_none_of_wha
     site.mkdir()
     # Where Debian's copy is installed it would do in the place of a damaged one.
     (site / "sitecustomize.py").write_text(
-        "from pathlib import Path\nfrom bench.datasets import places\n"
-        "places.DEBIAN_FOLDER = Path('/nonexistent')\n"
+        "from pathlib import Path\nfrom bench.datasets import data_places\n"
+        "data_places.DEBIAN_FOLDER = Path('/nonexistent')\n"
     )
     real = {"dataset": "fashion_mnist", "examples": 640, "epochs": 1}
     suite = written(tmp_path / "real.toml", {**SINGLE, "variant": {**SINGLE["variant"], **real}})

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.missing import NODES, missing
+from tests.cluster.missing_packages import NODES, missing
 from tests.cluster.nodes import Node, cable
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.paths import ROOT
+
 BIN = Path(sys.executable).parent
 PATIENCE_S = 240.0
 _PORT = 6379
@@ -30,6 +32,7 @@ _OF_WORKERS = range(20_000, 32_768)
 """Above those that Ray gives out, below those that the system hands out."""
 _CONNECTS = """
 import socket, sys
+from tests.support.paths import ROOT
 host, port, source = sys.argv[1:]
 socket.create_connection((host, int(port)), timeout=3, source_address=(source, 0))
 """
@@ -39,7 +42,7 @@ SETTINGS = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
 
 def health_checks(file: str) -> dict[str, str]:
     """What a file of clusters/ has Ray's head set of how it finds that a node is lost."""
-    text = (Path(__file__).parents[2] / "clusters" / file).read_text()
+    text = (ROOT / "clusters" / file).read_text()
     return dict(re.findall(r"(RAY_health_check_\w+)(?:=|, value: \")(\d+)", text))
 
 

@@ -22,7 +22,7 @@ from tests.cluster.nodes import (
     start_ray,
     wait_until,
 )
-from tests.suites_made import SINGLE, written
+from tests.support.sample_suites import SINGLE, written
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.cluster.missing import MACHINES, missing
+from tests.cluster.missing_packages import MACHINES, missing
 from tests.clusters.machines import Machine, machines
 
 Site = tuple[Machine, Sequence[Machine]]

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import ray
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 HOME = Path("/mnt/home")
 KEY = Path("/mnt/key")
 _BOOT = """

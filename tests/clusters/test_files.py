@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from tests.cluster.nodes import health_checks, lost_within_s
+from tests.support.paths import ROOT
 
-CLUSTERS = Path(__file__).parents[2] / "clusters"
+CLUSTERS = ROOT / "clusters"
 LAUNCHER = ("local", "onprem", "aws", "gcp")
 
 RAY_JOB = {"entrypoint", "shutdownAfterJobFinishes", "backoffLimit", "submissionMode"}
@@ -221,7 +222,7 @@ def test_the_slurm_script_is_whole_and_asks_for_whole_nodes() -> None:
 
 def test_a_job_with_gpus_that_cannot_train_ends_before_ray_starts() -> None:
     lines = (CLUSTERS / "slurm.sbatch").read_text().splitlines()
-    (check,) = [i for i, line in enumerate(lines) if "bench.execution.gpu_support" in line]
+    (check,) = [i for i, line in enumerate(lines) if "bench.execution.gpus.gpu_support" in line]
     (start,) = [i for i, line in enumerate(lines) if line.startswith("srun ")]
     assert check < start
     assert "SLURM_JOB_GPUS" in lines[check]

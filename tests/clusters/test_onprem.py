@@ -14,9 +14,10 @@ import yaml
 
 import bench
 from tests.clusters.conftest import Site
-from tests.clusters.machines import KEY, ROOT, Machine, give_environment
-from tests.processes import PATIENCE_S
-from tests.suites_made import ENDLESS, written
+from tests.clusters.machines import KEY, Machine, give_environment
+from tests.support.paths import ROOT
+from tests.support.processes import PATIENCE_S
+from tests.support.sample_suites import ENDLESS, written
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -96,7 +97,8 @@ def test_ctrl_c_brings_back_what_the_run_there_has_closed(site: Site, config: Pa
 @pytest.mark.usefixtures("smoke")
 def test_without_the_token_nobody_is_let_in(site: Site) -> None:
     _, (head, _) = site
-    code = "import sys; from bench.execution.address import found_at; found_at(sys.argv[1])"
+    module = "bench.execution.ray_backend.head_address"
+    code = f"import sys; from {module} import resolve_address as f; f(sys.argv[1])"
     words = [sys.executable, "-c", code, f"{head.address}:6379"]
     refused = head.run(*words, env={"HOME": "/mnt/tmp"})
     assert "asks for a token" in refused.stderr
@@ -105,7 +107,14 @@ def test_without_the_token_nobody_is_let_in(site: Site) -> None:
 
 @pytest.mark.usefixtures("smoke")
 def test_a_cluster_that_stays_too_small_is_told_of(site: Site) -> None:
-    wait = [sys.executable, "-m", "bench.execution.gathered", "3", "--timeout-s", "1"]
+    wait = [
+        sys.executable,
+        "-m",
+        "bench.execution.launching.wait_for_nodes",
+        "3",
+        "--timeout-s",
+        "1",
+    ]
     done = site[1][0].run(*wait)
     assert done.returncode == 2
     assert "2 of 3 nodes joined the Ray cluster" in done.stderr.splitlines()[-1]

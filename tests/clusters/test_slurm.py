@@ -11,12 +11,13 @@ from subprocess import CompletedProcess
 import pytest
 
 import bench
-from tests.cluster.missing import SLURM as SLURM_PROGRAMS
-from tests.cluster.missing import missing
+from tests.cluster.missing_packages import SLURM as SLURM_PROGRAMS
+from tests.cluster.missing_packages import missing
 from tests.clusters.conftest import Site
-from tests.clusters.machines import ROOT, Machine
+from tests.clusters.machines import Machine
 from tests.clusters.slurm import SLURM, start_slurm
-from tests.suites_made import ENDLESS, written
+from tests.support.paths import ROOT
+from tests.support.sample_suites import ENDLESS, written
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -66,7 +66,7 @@ def measure(
         [
             sys.executable,
             "-m",
-            "tests.cuda.epoch_at_work",
+            "tests.cuda.epoch_process",
             *(variant.model_dump_json() for variant in variants),
         ],
         env=stack.environment(gpus, quiet, counters=folder),

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.slow
 
 COMPILE = """
 import json
-from bench.execution.autotuning import share_autotuning
+from bench.execution.gpus.autotuning_cache import share_autotuning_cache
 from bench.measure.gpu import gpus
-settings, _ = share_autotuning([gpus()[{gpu}].uuid])
+settings, _ = share_autotuning_cache([gpus()[{gpu}].uuid])
 import numpy as np
 import tensorflow as tf
 

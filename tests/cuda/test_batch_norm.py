@@ -5,7 +5,7 @@ import pytest
 from tests.cuda.conftest import Evaluate
 from tests.cuda.measured_epoch import MeasuredEpoch, measure
 from tests.cuda.stack import Stack
-from tests.training_made import small
+from tests.support.training_setup import small
 
 pytestmark = pytest.mark.slow
 
@@ -85,14 +85,14 @@ def test_float64_stays_on_the_gpu_where_xla_compiles_the_step(counted: Counted) 
 
 def test_float64_without_xla_is_refused_on_a_gpu(evaluate: Evaluate) -> None:
     code = """
-from bench.training.kernels import check_kernels
-from bench.training.outcome import outcome_of
-from tests.training_made import small
+from bench.training.cuda.gpu_kernels import check_kernels
+from bench.training.failures import classify_exception
+from tests.support.training_setup import small
 try:
     check_kernels(small(jit="none", precision="float64"))
     answer = None
 except Exception as error:
-    answer = outcome_of(error)
+    answer = classify_exception(error)
 """
     status, reason = evaluate(code, gpus=1)
     assert status == "unsupported"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.checks import Check
+from bench.doctor.machine_checks import Check
 from tests.cuda.conftest import run_python
 from tests.cuda.stack import DRIVER, Stack, lay_out_wheels, subset
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.slow
 EXAMINED = """
 import dataclasses, json
 from pathlib import Path
-from bench.execution.doctor import examine
+from bench.doctor.doctor import examine
 print(json.dumps([dataclasses.asdict(check) for check in examine(results=Path("runs"))]))
 """
 COMMAND = """
 import sys
 from bench.cli import main
-from bench.execution import doctor
+from bench.doctor import doctor
 tried = doctor._tried
 def computed(*arguments, **named):
     seen, ray = tried(*arguments, **named)
@@ -40,7 +40,7 @@ JUDGED = ("GPUs", "GPU use", "TensorFlow", "CUDA libraries", "GPUs in TensorFlow
 
 LINGERING = """
 import atexit, ctypes, os, sys, time
-if "bench.training.probe" in sys.orig_argv:
+if "bench.training.tensorflow_probe" in sys.orig_argv:
     nvml = ctypes.CDLL("libnvidia-ml.so.1")
     for card in range(int(os.environ["FAKE_GPUS"])):
         nvml.memory_charge(card, -1, ctypes.c_longlong(0))

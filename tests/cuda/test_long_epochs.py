@@ -10,7 +10,7 @@ import pytest
 from bench.spec.variant import Variant
 from tests.cuda.measured_epoch import MeasuredEpoch, NotMeasured, measure
 from tests.cuda.stack import Stack
-from tests.training_made import variant_of
+from tests.support.training_setup import variant_of
 
 pytestmark = pytest.mark.slow
 

@@ -8,14 +8,14 @@ import pytest
 from tests.cuda.conftest import run_python
 from tests.cuda.measured_epoch import MeasuredEpoch, measure
 from tests.cuda.stack import Stack
-from tests.training_made import trial_of, variant_of
+from tests.support.training_setup import trial_of, variant_of
 
 pytestmark = pytest.mark.slow
 
 TRAIN = """
 from bench.spec.plan import Trial
 from bench.training.trial import train
-from tests.training_made import arrays_of
+from tests.support.training_setup import arrays_of
 trial = Trial.model_validate_json({trial!r})
 print(train(trial, lambda: arrays_of(trial.variant), threads=2).model_dump_json())
 """

@@ -6,10 +6,11 @@ import pytest
 
 from tests.cuda.stack import Stack
 from tests.cuda.table import WORK, work
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
-DOCS = Path(__file__).parents[2] / "docs/gpu.md"
+DOCS = ROOT / "docs/gpu.md"
 
 
 def test_rows_without_xla_are_those_of_the_docs(cuda_stack: Stack, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.store import RunFolder
+from bench.records.run_folder import RunFolder
 from tests.cuda.counts import read_counts
 from tests.cuda.stack import Stack
-from tests.processes import bench
+from tests.support.processes import bench
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.datasets import places
+from bench.datasets import data_places
 from bench.datasets.fashion_mnist import FILES, Place, read_folder
 
 
@@ -15,7 +15,7 @@ def nowhere(fashion_mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("BENCH_DATA_DIR", raising=False)
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(places, "DEBIAN_FOLDER", tmp_path / "debian")
+    monkeypatch.setattr(data_places, "DEBIAN_FOLDER", tmp_path / "debian")
     monkeypatch.setenv("PATH", "")
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")

@@ -18,7 +18,7 @@ from bench.datasets.fashion_mnist import (
     read_folder,
     split,
 )
-from tests.strangers import SPECIAL, plant
+from tests.support.other_users import SPECIAL, plant
 
 
 def _bytes_of(folder: Path, name: str) -> bytes:

@@ -178,8 +178,8 @@ def test_of_processes_that_fetch_at_once_one_does_and_all_have_it(
     nowhere: Path, mirror: Mirror
 ) -> None:
     program = (
-        "import sys; from bench.datasets import fetch, places; from pathlib import Path; "
-        "fetch._MIRROR = sys.argv[1]; places.DEBIAN_FOLDER = Path('/nonexistent'); "
+        "import sys; from bench.datasets import data_places, fetch; from pathlib import Path; "
+        "fetch._MIRROR = sys.argv[1]; data_places.DEBIAN_FOLDER = Path('/nonexistent'); "
         "content = fetch.obtain(); assert content.whole; print(content.place.folder)"
     )
     started = [

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.execution.observed import Log, observe
-from tests.suites_made import TINY, suite_of
+from tests.support.observers import Log, observe
+from tests.support.sample_suites import TINY, suite_of
 
 if TYPE_CHECKING:
-    from bench.execution.ray_executor import RayExecutor
+    from bench.execution.ray_backend.ray_executor import RayExecutor
 
 
 @pytest.fixture(scope="session")
 def ray_executor() -> "Iterator[RayExecutor]":
     """A Ray of this machine, on CPU cores."""
-    from bench.execution.ray_executor import RayExecutor
+    from bench.execution.ray_backend.ray_executor import RayExecutor
 
     with RayExecutor(device="cpu") as executor:
         yield executor

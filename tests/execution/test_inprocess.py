@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from bench.execution.inprocess import InProcessExecutor
-from bench.records.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
-from tests.execution.observed import observe, observe_apart
-from tests.suites_made import SINGLE, suite_of
+from tests.support.observers import observe, observe_apart
+from tests.support.sample_suites import SINGLE, suite_of
 
 CARD = "GPU-0000aaaa-0000-0000-0000-000000000000"
 

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ResourceError
-from bench.execution.estimate import START_S
+from bench.execution.estimation.estimator import START_S
 from bench.execution.executor import Limits
 from bench.execution.simulated import SimulatedExecutor
-from bench.records.record import STATUSES, Status
+from bench.records.trial_record import STATUSES, Status
 from bench.spec.plan import Block, Trial, make_plan
-from tests.execution.large_cluster import NODES, epoch_s, mixed_blocks
-from tests.execution.observed import LIMITS, observe
-from tests.suites_made import TINY, suite_of
+from tests.support.large_cluster import NODES, epoch_s, mixed_blocks
+from tests.support.observers import LIMITS, observe
+from tests.support.sample_suites import TINY, suite_of
 
 _WIDTHS = [[4], [8], [16], [32], [64]]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.files.bounded_reading import UnsafeFileError
 from bench.files.folder import Folder
-from bench.files.reading import UnsafeFileError
-from tests.strangers import KINDS, plant
+from tests.support.other_users import KINDS, plant
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.files.folder import Folder
-from bench.files.staging import staged
+from bench.files.staging import staged_folder
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def _content(folder: Path) -> dict[str, str]:
 
 
 def test_all_is_there_at_the_end_the_page_last(out: Path) -> None:
-    with staged(Folder(out)) as new:
+    with staged_folder(Folder(out)) as new:
         _write(new.files)
         assert (out / "index.html").read_text() == "old"
     assert _content(out) == {"index.html": "new", "charts/a.svg": "new", "mine.txt": "old"}
@@ -37,7 +37,7 @@ def test_all_is_there_at_the_end_the_page_last(out: Path) -> None:
 
 
 def test_where_it_is_cut_off_all_old_files_stay(out: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), staged(Folder(out)) as new:
+    with pytest.raises(KeyboardInterrupt), staged_folder(Folder(out)) as new:
         _write(new.files)
         raise KeyboardInterrupt
     assert _content(out) == {"index.html": "old", "mine.txt": "old"}
@@ -48,8 +48,8 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_no
 ) -> None:
     (out / ".new-left").mkdir()
     (out / ".new-left/index.html").touch()
-    with staged(Folder(out)) as first:
-        with staged(Folder(out)) as second:
+    with staged_folder(Folder(out)) as first:
+        with staged_folder(Folder(out)) as second:
             _write(second.files)
         _write(first.files)
     assert {path.name for path in out.iterdir()} == {"index.html", "charts", "mine.txt"}
@@ -61,7 +61,7 @@ def test_a_link_in_a_file_s_place_moves_nothing(out: Path, tmp_path: Path, name:
     (out / "charts").mkdir()
     (out / name).unlink(missing_ok=True)
     (out / name).symlink_to(tmp_path / "mine")
-    with pytest.raises(OSError, match="symbolic link"), staged(Folder(out)) as new:
+    with pytest.raises(OSError, match="symbolic link"), staged_folder(Folder(out)) as new:
         _write(new.files)
     assert (tmp_path / "mine").read_text() == "mine"
     assert "new" not in _content(out).values()

@@ -17,12 +17,12 @@ import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.training import runtime
-from bench.training.models import build_model
-from bench.training.optimizer import Update
-from bench.training.pipeline import make_feed
-from bench.training.program import Program
+from bench.training.data.pipeline import make_feed
+from bench.training.loop.compiled_epoch import CompiledEpoch
+from bench.training.loop.gradient_update import GradientUpdate
+from bench.training.model.models import build_model
 from bench.training.strategy import make_replicas
-from tests.training_made import arrays_of
+from tests.support.training_setup import arrays_of
 
 _SEED = 1
 _COPY = re.compile(r"Memcpy(H2D|D2H)")
@@ -36,7 +36,9 @@ def main(folder: Path, variant: Variant) -> dict[str, Any]:
     feed: Any = make_feed(variant, arrays, _SEED, replicas)
     with replicas.scope():
         model = build_model(variant, arrays.shape, arrays.classes, _SEED)
-        program = Program(variant, model, Update(variant, model, replicas), feed, replicas)
+        program = CompiledEpoch(
+            variant, model, GradientUpdate(variant, model, replicas), feed, replicas
+        )
     program.cold_start()
     program.run_epoch(0)
     runtime.take_peak_device_memory_bytes()

@@ -9,7 +9,7 @@ import pytest
 
 from bench.measure.environment import environment
 from bench.measure.gpu import Gpu, driver, gpu_processes, resolve_visible
-from bench.measure.occupancy import IDLE_BYTES, occupancy, wait_until_free
+from bench.measure.gpu_occupancy import IDLE_BYTES, occupancy, wait_until_free
 
 pytestmark = pytest.mark.gpu
 

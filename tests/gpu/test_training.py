@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bench.measure.gpu import Gpu
-from bench.records.store import RunFolder
-from tests.processes import bench
-from tests.training_made import variant_of
+from bench.records.run_folder import RunFolder
+from tests.support.processes import bench
+from tests.support.training_setup import variant_of
 
 pytestmark = pytest.mark.gpu
 

@@ -23,9 +23,9 @@ _PROGRAM = """
 import dataclasses, json
 from bench.errors import BenchError
 from bench.measure.environment import environment
-from bench.measure.binding import *
+from bench.measure.cpu_binding import *
 from bench.measure.gpu import *
-from bench.measure.occupancy import *
+from bench.measure.gpu_occupancy import *
 try:
     answer = {expression}
 except BenchError as error:

@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from bench.datasets.load import load_arrays
-from tests.training_made import variant_of
+from tests.support.training_setup import variant_of
 
 
 def main(settings: dict[str, Any], threads: int) -> list[float]:

@@ -4,7 +4,7 @@ Usage:
     run_epoch = make_jax_epoch(variant, images, labels)
     loss = run_epoch(3)
 
-It does what ``bench.training.program`` does in an epoch of one window: gathers each batch from
+It does what ``CompiledEpoch`` does in an epoch of one window: gathers each batch from
 bytes on the device by a shuffled order, and sums loss and correct answers.
 """
 

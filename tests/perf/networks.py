@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from bench.training.layers import Layers
+from bench.training.model.layers import Layers
 
 
 def depthwise(_layers: Layers, images: Any) -> Any:

@@ -21,11 +21,11 @@ def net(layers: Any, images: Any) -> Any:
 
 
 def _pause_others() -> None:
-    from bench.training.program import Program
+    from bench.training.loop.compiled_epoch import CompiledEpoch
 
-    run_epoch = Program.run_epoch
+    run_epoch = CompiledEpoch.run_epoch
 
-    def alone_if_odd(program: Program, epoch: int) -> Any:
+    def alone_if_odd(program: CompiledEpoch, epoch: int) -> Any:
         stopped = _others() if epoch % 2 else []
         try:
             for process in stopped:
@@ -35,7 +35,7 @@ def _pause_others() -> None:
             for process in reversed(stopped):
                 process.send_signal(signal.SIGCONT)
 
-    Program.run_epoch = alone_if_odd  # type: ignore[method-assign, assignment]
+    CompiledEpoch.run_epoch = alone_if_odd  # type: ignore[method-assign, assignment]
 
 
 def _others() -> list[psutil.Process]:

@@ -20,7 +20,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import bench
-from bench.analysis.paired import paired_ratio
+from bench.analysis.statistics.paired import paired_ratio
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import Suite, parse_suite
 
@@ -34,10 +34,10 @@ from bench.datasets.load import load_arrays
 from bench.measure.host import usable_cores
 from bench.spec.plan import Trial
 from bench.training import runtime
-from bench.training.models import build_model
-from bench.training.optimizer import Update
-from bench.training.pipeline import make_feed
-from bench.training.program import Program
+from bench.training.model.models import build_model
+from bench.training.loop.gradient_update import GradientUpdate
+from bench.training.data.pipeline import make_feed
+from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.strategy import make_replicas
 
 trial = Trial.model_validate_json({trial!r})
@@ -45,8 +45,8 @@ variant, seed = trial.variant, trial.seed
 runtime.configure(variant, usable_cores())
 arrays, replicas = load_arrays(variant), make_replicas(variant)
 model = build_model(variant, arrays.shape, arrays.classes, seed)
-update, feed = Update(variant, model, replicas), make_feed(variant, arrays, seed, replicas)
-program = Program(variant, model, update, feed, replicas)
+update, feed = GradientUpdate(variant, model, replicas), make_feed(variant, arrays, seed, replicas)
+program = CompiledEpoch(variant, model, update, feed, replicas)
 program.cold_start()
 print(json.dumps([program.run_epoch(epoch).epoch_s for epoch in range(variant.epochs)]))
 """

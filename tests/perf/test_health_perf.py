@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.paired import paired_ratio
-from bench.records.store import RunFolder
-from tests.processes import bench
-from tests.suites_made import written
+from bench.analysis.statistics.paired import paired_ratio
+from bench.records.run_folder import RunFolder
+from tests.support.processes import bench
+from tests.support.sample_suites import written
 
 pytestmark = pytest.mark.perf
 

@@ -2,7 +2,7 @@
 
     make perf ARGS='-k jit'
 
-Prints the rows of the table in ``bench/spec/jit.py`` and judges none of them. Each cell is a
+Prints rows of the table in ``bench/spec/default_jit.py`` and judges none of them. Each cell is a
 program of its own on synthetic images, timed after its cold start; the least of several epochs
 counts, since whatever else runs only adds to it.
 """
@@ -14,9 +14,9 @@ from typing import Any, get_args
 import pytest
 
 from bench.measure.host import usable_cores
-from bench.spec.jit import Jit
+from bench.spec.default_jit import Jit
 from bench.training import runtime
-from tests.training_made import make_program, variant_of
+from tests.support.training_setup import make_program, variant_of
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(1800)]
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.records.store import Invocation, RunFolder, RunInfo
+from bench.records.run_folder import Invocation, RunFolder, RunInfo
 from bench.spec.expand import expand
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import parse_suite
-from tests.records_made import made_record
+from tests.support.sample_records import made_record
 
 pytestmark = pytest.mark.perf
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from bench.records.record import TrialRecord
-from bench.records.store import RunFolder
-from tests.processes import bench
-from tests.replicas import free_ports, worker_environment
-from tests.suites_made import written
+from bench.records.run_folder import RunFolder
+from bench.records.trial_record import TrialRecord
+from tests.support.processes import bench
+from tests.support.replica_jobs import free_ports, worker_environment
+from tests.support.sample_suites import written
 
 pytestmark = pytest.mark.perf
 

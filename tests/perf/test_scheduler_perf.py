@@ -13,12 +13,12 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.execution.executor import Limits
-from bench.execution.placing import Shape
-from bench.execution.queue import Job, job_of
-from bench.execution.scheduler import Scheduler
+from bench.execution.scheduling.bin_packing import ResourceShape
+from bench.execution.scheduling.queue import Job, job_of
+from bench.execution.scheduling.scheduler import Scheduler
 from bench.execution.simulated import SimulatedExecutor
-from tests.execution.large_cluster import NODES, epoch_s, mixed_blocks
-from tests.execution.test_scheduler import SIZES, TIMES, large_load
+from tests.execution.scheduling.test_scheduler import SIZES, TIMES, large_load
+from tests.support.large_cluster import NODES, epoch_s, mixed_blocks
 
 pytestmark = pytest.mark.perf
 
@@ -70,7 +70,7 @@ def test_simulating_10_000_trials_on_125_nodes(
     cluster, jobs = Scheduler({f"n{i}": n for i, n in enumerate(NODES)}), list[Job]()
     for number, block in enumerate(blocks):
         variant = block.trials[0].variant
-        shape = Shape(variant.workers, variant.replicas, variant.placement == "spread")
+        shape = ResourceShape(variant.workers, variant.replicas, variant.placement == "spread")
         jobs.append(job_of(number, block, shape, sum(NODES)))
     tracemalloc.start()
     started = time.perf_counter()

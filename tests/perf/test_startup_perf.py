@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import bench
 from bench.spec.suite import load_suite
-from tests.processes import COMMAND
+from tests.support.processes import COMMAND
 
 pytestmark = pytest.mark.perf
 

@@ -22,12 +22,12 @@ from bench.datasets.load import load_arrays
 from bench.measure.host import usable_cores
 from bench.spec.variant import Variant
 from bench.training import runtime
-from bench.training.models import build_model
-from bench.training.optimizer import Update
-from bench.training.pipeline import make_feed
-from bench.training.program import Program
+from bench.training.data.pipeline import make_feed
+from bench.training.loop.compiled_epoch import CompiledEpoch
+from bench.training.loop.gradient_update import GradientUpdate
+from bench.training.model.models import build_model
 from bench.training.strategy import make_replicas
-from tests.training_made import variant_of
+from tests.support.training_setup import variant_of
 
 pytestmark = pytest.mark.perf
 
@@ -92,7 +92,9 @@ def _ours(variant: Variant, arrays: Arrays) -> Callable[[int], object]:
     replicas = make_replicas(variant)
     feed = make_feed(variant, arrays, 1, replicas)
     model = build_model(variant, arrays.shape, arrays.classes, seed=1)
-    program = Program(variant, model, Update(variant, model, replicas), feed, replicas)
+    program = CompiledEpoch(
+        variant, model, GradientUpdate(variant, model, replicas), feed, replicas
+    )
     program.cold_start()
     return program.run_epoch
 

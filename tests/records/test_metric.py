@@ -5,7 +5,7 @@ import pytest
 from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
 from bench.records.metric import METRICS, Metric
-from bench.records.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 
 UNITS = {"_per_s": "examples/s", "_s": "s", "_bytes": "B", "_j": "J", "_w": "W"}
 """By the ending of the name, the longest first."""

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import bench
-from bench.analysis.health import load_health
+from bench.analysis.questions.layer_health_frame import load_health
 from bench.errors import RunFolderError
-from bench.records.store import RunFolder
-from tests.records_made import NORMS, looked_at, made_run
+from bench.records.run_folder import RunFolder
+from tests.support.sample_records import NORMS, looked_at, made_run
 
 SUITE = {**NORMS, "blocks": 1, "variant": {"epochs": 3, "health_epochs": [-1]}}
 READERS: tuple[Callable[[Path], Any], ...] = (

@@ -6,10 +6,10 @@ import pytest
 
 import bench
 from bench.execution.simulated import SimulatedExecutor
-from bench.records.record import Status
-from bench.report.publish import publish
+from bench.records.trial_record import Status
+from bench.report.publishing.publish import publish
 from bench.spec.plan import Trial
-from tests.suites_made import TINY, suite_of
+from tests.support.sample_suites import TINY, suite_of
 
 
 def lost_once(trial: Trial, attempt: int) -> Status:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.spec.axis import choices_of
+from bench.spec.axis_validation import choices_of
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.suite import shipped_suites
 from bench.spec.variant import AXES, Variant

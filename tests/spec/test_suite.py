@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.errors import SuiteError
-from bench.spec.change import changed
+from bench.spec.overrides import apply_overrides
 from bench.spec.plan import make_plan
 from bench.spec.suite import Suite, first_difference, load_suite, parse_suite, shipped_suites
 
@@ -169,7 +169,7 @@ def test_a_changed_axis_may_be_named_with_its_table(file: Path) -> None:
 
 def test_a_change_holds_for_listed_variants_too() -> None:
     content = {"name": "a", "variants": [{"epochs": 1, "label": "short"}, {"epochs": 9}]}
-    suite = parse_suite(changed(content, "epochs", 2, Suite.model_fields))
+    suite = parse_suite(apply_overrides(content, "epochs", 2, Suite.model_fields))
     assert suite.variant == {"epochs": 2}
     assert suite.variants == [{"label": "short"}, {}]
 

@@ -7,17 +7,17 @@ from typing import Any, get_args
 import pytest
 
 import bench
-from bench.analysis.steady import MIN_EPOCHS
-from bench.cli.settings import parse_settings
-from bench.execution.device_memory import too_large
-from bench.execution.estimate import estimated_trial_s
+from bench.analysis.statistics.steady_state import MIN_EPOCHS
+from bench.cli.set_option import parse_settings
+from bench.execution.estimation.estimator import estimated_trial_s
+from bench.execution.gpus.device_memory import too_large
+from bench.spec.default_jit import DeviceType
 from bench.spec.expand import Cell, expand
-from bench.spec.jit import DeviceType
 from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite, shipped_suites
 from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES, Activation, Initializer
-from bench.training.models import build_model, count_parameters
-from bench.training.windows import split, window_steps
+from bench.training.loop.windows import split_windows, window_steps
+from bench.training.model.models import build_model, count_parameters
 
 SUITES = (
     "activations",
@@ -235,7 +235,7 @@ def test_a_suite_fits_a_gpu_of_24_gb(name: str) -> None:
 def test_the_epochs_of_the_gpu_s_suite_are_compiled_in_one_program() -> None:
     for cell in expand(load_suite("bn-overhead-gpu")):
         steps = cell.variant.steps_per_epoch
-        assert len({count for _, count in split(steps)}) == 1
+        assert len({count for _, count in split_windows(steps)}) == 1
         # Windows less each epoch's first must be ten or more for a whole epoch to be extrapolated.
         counted = cell.variant.epochs - cell.variant.warmup_epochs
         assert counted * (steps // window_steps(steps) - 1) >= MIN_EPOCHS

@@ -19,15 +19,15 @@ from scipy import stats
 from bench.datasets.arrays import Arrays
 from bench.datasets.load import load_arrays
 from bench.spec.variant import Variant
-from bench.training.evaluate import Evaluator, Score
-from bench.training.models import build_model
-from bench.training.optimizer import Update
-from bench.training.order import Order
-from bench.training.pipeline import Feed, make_feed
-from bench.training.precision import PRECISIONS
-from bench.training.program import Program
+from bench.training.data.pipeline import Feed, make_feed
+from bench.training.data.shuffle import Shuffle
+from bench.training.evaluation import Evaluator, Score
+from bench.training.loop.compiled_epoch import CompiledEpoch
+from bench.training.loop.gradient_update import GradientUpdate
+from bench.training.model.models import build_model
+from bench.training.model.precision import PRECISIONS
 from bench.training.strategy import make_replicas
-from tests.training_made import variant_of
+from tests.support.training_setup import variant_of
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def test_in_the_same_order_fit_ends_at_the_same_weights(norm: str, arrays: Array
     program, ours, _ = _program(variant, arrays, seed=1)
     losses = [program.run_epoch(epoch).loss for epoch in range(variant.epochs)]
     theirs, their_losses = _compiled(variant, arrays, seed=1), []
-    in_order = Order(EXAMPLES, seed=1)
+    in_order = Shuffle(EXAMPLES, seed=1)
     for epoch in range(variant.epochs):
         order = in_order.window(in_order.of_epoch(epoch), 0, EXAMPLES).numpy()
         images, labels = _pixels(arrays)[order], arrays.train_labels[order]
@@ -131,12 +131,14 @@ def _start_again(model: keras.Model, variant: Variant, arrays: Arrays, seed: int
         variable.assign(value)
 
 
-def _program(variant: Variant, arrays: Arrays, seed: int) -> tuple[Program, keras.Model, Feed]:
+def _program(
+    variant: Variant, arrays: Arrays, seed: int
+) -> tuple[CompiledEpoch, keras.Model, Feed]:
     replicas = make_replicas(variant)
     feed = make_feed(variant, arrays, seed, replicas)
     model = build_model(variant, arrays.shape, arrays.classes, seed)
-    update = Update(variant, model, replicas)
-    return Program(variant, model, update, feed, replicas), model, feed
+    update = GradientUpdate(variant, model, replicas)
+    return CompiledEpoch(variant, model, update, feed, replicas), model, feed
 
 
 def _compiled(variant: Variant, arrays: Arrays, seed: int) -> keras.Model:

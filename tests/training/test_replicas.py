@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.execution.verdict import same_weights
-from tests.replicas import LATE_S, TRAIN, Found, Job, run_jobs
-from tests.training_made import variant_of
+from bench.execution.ray_backend.worker_records import same_weights
+from tests.support.replica_jobs import LATE_S, TRAIN, Found, Job, run_jobs
+from tests.support.training_setup import variant_of
 
 # An arrangement traces all of its jobs, for which a busy machine takes its time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -56,7 +56,7 @@ TEN_STEPS: dict[str, Any] = {
 }
 
 PENALISED: dict[str, Any] = {
-    "workload": "tests.penalised:net",
+    "workload": "tests.support.penalised_workload:net",
     "norm": "layer",
     "clip": "norm",
     "clip_threshold": 0.2,

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bench.training import runtime
-from tests.training_made import run_fresh, small, train_fresh, variant_of
+from tests.support.training_setup import run_fresh, small, train_fresh, variant_of
 
 _CODE = """
 import json

@@ -5,9 +5,9 @@ That the sums are right is tested in ``test_replicas``.
 
 import pytest
 
-from bench.training.outcome import CannotRun
+from bench.training.failures import UnsupportedProgram
 from bench.training.strategy import make_replicas
-from tests.training_made import small, train_fresh
+from tests.support.training_setup import small, train_fresh
 
 
 def test_nccl_on_cpus_of_one_process_is_unsupported_for_tensorflows_own_reason() -> None:
@@ -23,7 +23,7 @@ def test_nccl_on_cpus_of_several_workers_is_unsupported_where_tensorflow_would_t
     None
 ):
     variant = small(strategy="multi_worker", workers=2, all_reduce="nccl")
-    with pytest.raises(CannotRun, match="NCCL sums on GPUs alone"):
+    with pytest.raises(UnsupportedProgram, match="NCCL sums on GPUs alone"):
         make_replicas(variant)
 
 

@@ -12,15 +12,15 @@ import tensorflow as tf
 from bench.datasets.arrays import Arrays
 from bench.measure.host import usable_cores
 from bench.records.epoch_record import EpochRecord
-from bench.records.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from bench.spec.variant import Variant
 from bench.training import trial as trial_module
-from bench.training.evaluate import Evaluator, Score
-from bench.training.optimizer import LossScale
-from bench.training.outcome import outcome_of
-from bench.training.program import EpochResult, Program
+from bench.training.evaluation import Evaluator, Score
+from bench.training.failures import classify_exception
+from bench.training.loop.compiled_epoch import CompiledEpoch, EpochResult
+from bench.training.loop.gradient_update import LossScale
 from bench.training.trial import train
-from tests.training_made import arrays_of, small, trial_of
+from tests.support.training_setup import arrays_of, small, trial_of
 
 
 def record_of(variant: Variant, **options: Any) -> TrialRecord:
@@ -221,7 +221,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         return score(self, *data)
 
     monkeypatch.setattr(Evaluator, "score", slow_score)
-    monkeypatch.setattr(trial_module, "Program", functools.partial(Program, clock=clock))
+    monkeypatch.setattr(trial_module, "CompiledEpoch", functools.partial(CompiledEpoch, clock=clock))
     yield clock
 
 
@@ -251,11 +251,11 @@ def test_a_divergence_is_told_by_the_loss_alone() -> None:
     ids=str,
 )
 def test_an_error_means_a_status(error: Exception, status: str) -> None:
-    assert outcome_of(error)[0] == status
+    assert classify_exception(error)[0] == status
 
 
 def test_a_reason_is_one_line_of_bounded_length() -> None:
-    _, reason = outcome_of(ValueError("a\n" * 10_000))
+    _, reason = classify_exception(ValueError("a\n" * 10_000))
     assert "\n" not in reason
     assert len(reason) == 500
 

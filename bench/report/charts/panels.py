@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.report.charts.depths import QUANTITIES, Quantity, evenly
-from bench.report.charts.theme import PANEL_PX, colours, dashes, shapes
-from bench.report.number import magnitude
+from bench.report.charts.chart_theme import PANEL_PX, colours, dashes, shapes
+from bench.report.charts.depth_data import QUANTITIES, Quantity, evenly
+from bench.report.text.number_text import magnitude
 
 if TYPE_CHECKING:
     import pandas as pd

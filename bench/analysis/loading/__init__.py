@@ -1,0 +1,4 @@
+"""Records as arrays and data frames.
+
+`data_frames.load_trials` is the door.
+"""

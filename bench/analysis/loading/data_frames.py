@@ -1,0 +1,182 @@
+"""The records of a run as pandas data frames, and those as CSV and Parquet files.
+
+Usage:
+    trials = load_trials("results/runs/quick-1")      # one row a trial, its last attempt
+    epochs = load_epochs("results/runs/quick-1")      # one row an epoch
+    write_tables(RunFolder.open(run))                 # trials.csv ... epochs.parquet
+
+What was not measured is null, never 0. Definitions agree with ``TrialRecord``'s own.
+"""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.loading.csv_export import as_csv
+from bench.analysis.loading.frame_columns import epoch_columns, trial_columns
+from bench.analysis.loading.raw_records import ALL_EPOCH_FIELDS, RecordArrays
+from bench.analysis.loading.record_loading import load_records
+from bench.analysis.statistics.extrapolation import extrapolate_epochs
+from bench.analysis.statistics.steady_state import steady_states
+from bench.records.atomic_write import staged_file
+from bench.records.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    _Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def load_trials(run: Path | str) -> "pd.DataFrame":
+    """One row a trial of the run folder ``run``, in planned order, its last attempt.
+
+    Raises RunFolderError where ``run`` is no run folder or holds a damaged record.
+    """
+    return trials_frame(load_records(RunFolder.open(run), all_attempts=False))
+
+
+def load_attempts(run: Path | str) -> "pd.DataFrame":
+    """One row an attempt at a trial, in planned order; columns and errors of ``load_trials``."""
+    return trials_frame(load_records(RunFolder.open(run), all_attempts=True))
+
+
+def load_epochs(run: Path | str) -> "pd.DataFrame":
+    """One row an epoch of the last attempt at each trial; errors of ``load_trials``."""
+    folder = RunFolder.open(run)
+    return epochs_frame(load_records(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS))
+
+
+def write_tables(folder: RunFolder) -> list[Path]:
+    """Write trials and epochs as CSV and Parquet into ``folder``; the paths written.
+
+    Raises StorageError where the disk is full or not writable.
+    """
+    raw = load_records(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS)
+    paths = []
+    for name, frame in (("trials", trials_frame(raw)), ("epochs", epochs_frame(raw))):
+        for suffix, content in (("csv", as_csv(frame)), ("parquet", _as_parquet(frame))):
+            path = folder.table(name, suffix)
+            with staged_file(folder.files, path.name) as file:
+                file.write(content)
+            paths.append(path)
+    return paths
+
+
+def _as_parquet(frame: "pd.DataFrame") -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
+    sink = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pandas(frame, preserve_index=False), sink)
+    return sink.getvalue()
+
+
+def trials_frame(raw: RecordArrays, names: Iterable[str] | None = None) -> "pd.DataFrame":
+    """The frame of ``load_trials``, or its columns ``names``, from records already read."""
+    import pandas as pd
+
+    target = _floats(raw.columns["target_accuracy"])
+    values = {**raw.columns, **_of_epochs(raw, target)}
+    values["time_to_accuracy_with_cold_start_s"] = values["time_to_accuracy_s"] + _floats(
+        values["cold_start_s"]
+    )
+    dtypes = trial_columns()
+    return pd.DataFrame(
+        {name: _series(values[name], dtypes[name]) for name in (dtypes if names is None else names)}
+    )
+
+
+def epochs_frame(raw: RecordArrays) -> "pd.DataFrame":
+    """The frame of ``load_epochs`` from records already read, of every attempt among them."""
+    import numpy as np
+    import pandas as pd
+
+    trial_ids = pd.Series(raw.columns["trial_id"], dtype="str")
+    rows = np.repeat(np.arange(len(trial_ids)), raw.epoch_counts)
+    values: dict[str, Any] = {
+        **raw.epochs,
+        "trial_id": trial_ids.take(rows).reset_index(drop=True),
+        "examples_per_s": raw.epochs["examples"] / raw.epochs["epoch_s"],
+    }
+    return pd.DataFrame(
+        {name: _series(values[name], dtype) for name, dtype in epoch_columns().items()}
+    )
+
+
+def _series(values: Any, dtype: Any) -> Any:
+    import pandas as pd
+
+    if dtype == "float64":
+        return pd.Series(_floats(values))
+    if dtype in ("Int64", "boolean") and not isinstance(values, tuple):
+        return pd.Series(values, dtype="Float64").astype(dtype)  # NaN becomes null on the way
+    return pd.Series(values, dtype=dtype)
+
+
+def _floats(values: Any) -> "_Array":
+    import numpy as np
+
+    # float() reads "NaN" and "Infinity", as JSON has them, and makes NaN of None.
+    return np.asarray(values, dtype=float)
+
+
+def _of_epochs(raw: RecordArrays, target: "_Array") -> "dict[str, Any]":
+    """What a trial's epochs come to; each array is of length trials."""
+    import numpy as np
+    import pandas as pd
+
+    counts, epochs = raw.epoch_counts, raw.epochs
+    n = len(counts)
+    trial = np.repeat(np.arange(n), counts)
+    frame = pd.DataFrame({name: epochs[name] for name in ("epoch_s", "examples")})
+    steady = frame[epochs["warmup"] == 0].groupby(trial[epochs["warmup"] == 0])
+    total = steady.sum().reindex(range(n))
+    last = np.cumsum(counts)[counts > 0] - 1
+    epoch_s = steady["epoch_s"].median().reindex(range(n)).to_numpy(copy=True)
+    examples_per_s = (total["examples"] / total["epoch_s"]).to_numpy(copy=True)
+    steps, warmup = (
+        np.bincount(trial, weights=epochs[name], minlength=n) for name in ("steps", "warmup")
+    )
+    verdict = steady_states(counts, epochs["epoch_s"], steps, warmup.astype(int)).verdict
+    capped = extrapolate_epochs(raw, epoch_s)
+    epoch_s[capped.rows] = capped.epoch_s
+    examples_per_s[capped.rows] = capped.examples / capped.epoch_s
+    verdict[capped.rows] = capped.verdict
+    return {
+        "epoch_s": epoch_s,
+        "examples_per_s": examples_per_s,
+        "extrapolated": np.isin(np.arange(n), capped.rows),
+        "train_loss": _where(counts > 0, epochs["train_loss"][last]),
+        "val_accuracy": _where(counts > 0, epochs["val_accuracy"][last]),
+        "time_to_accuracy_s": _time_to_accuracy_s(raw, trial, target),
+        "train_s": frame["epoch_s"].groupby(trial).sum().reindex(range(n)).to_numpy(),
+        "steady": verdict,
+    }
+
+
+def _where(mask: "_Array", values: "_Array") -> "_Array":
+    """``values`` in the places of ``mask``, NaN elsewhere."""
+    import numpy as np
+
+    spread = np.full(len(mask), np.nan)
+    spread[mask] = values
+    return spread
+
+
+def _time_to_accuracy_s(raw: RecordArrays, trial: "_Array", target: "_Array") -> "_Array":
+    """Training time to the target, NaN without one; infinite where it was not reached.
+
+    A trial that diverged did not reach it.
+    """
+    import numpy as np
+    import pandas as pd
+
+    elapsed = pd.Series(raw.epochs["epoch_s"]).groupby(trial).cumsum().to_numpy()
+    reached = raw.epochs["val_accuracy"] >= target[trial]
+    first = pd.Series(elapsed[reached]).groupby(trial[reached]).first()
+    times = first.reindex(range(len(target)), fill_value=np.inf).to_numpy()
+    diverged = np.array(raw.columns["status"], dtype=object) == "diverged"
+    asked = ~np.isnan(target) & ((raw.epoch_counts > 0) | diverged)
+    return np.where(asked, np.where(diverged, np.inf, times), np.nan)

@@ -1,0 +1,100 @@
+"""Modules of workloads that lie beside the suite's file.
+
+Usage:
+    modules = modules_in_folder(suite)        # what another machine must be sent
+    with importing_from(modules): ...          # they can be imported meanwhile
+"""
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any
+
+from bench.spec.suite import Suite
+
+
+def modules_in_folder(suite: Suite) -> list[Path]:
+    """The files and packages in the suite's folder that its workloads are in."""
+    if suite.folder is None:
+        return []
+    listed = [suite.variant, *suite.variants]
+    asked = [settings.get("workload") for settings in listed] + suite.matrix.get("workload", [])
+    packages = {_package(name.partition(":")[0]) for name in asked if name and ":" in name}
+    found = (_in_folder(suite.folder, package) for package in sorted(packages))
+    return [path for path in found if path is not None]
+
+
+def module_names(suite: Suite) -> list[str]:
+    """The names of all modules in the suite's folder, sorted."""
+    if suite.folder is None:
+        return []
+    files = [file.stem for file in suite.folder.glob("*.py")]
+    return sorted([*files, *(init.parent.name for init in suite.folder.glob("*/__init__.py"))])
+
+
+@contextlib.contextmanager
+def importing_from(modules: Sequence[Path]) -> Iterator[None]:
+    """Have ``modules``, all of one folder, and what they import from it found.
+
+    They are forgotten at the end: another suite may have a module of the same name.
+    """
+    known = set(sys.modules)
+    remove = install_finder(modules)
+    try:
+        yield
+    finally:
+        remove()
+        for name in set(sys.modules) - known:
+            package = _package(name)
+            if modules and package not in known and _in_folder(modules[0].parent, package):
+                del sys.modules[name]
+
+
+def install_finder(modules: Sequence[Path]) -> Callable[[], None]:
+    """The same until what is returned is called.
+
+    ``modules`` themselves come before what is installed under their names, and anything else in
+    their folder after all that is installed: it may hold a ``random.py``.
+    """
+    if not modules:
+        return lambda: None
+    finder, folder = _First(modules), str(modules[0].parent)
+    sys.meta_path.insert(0, finder)
+    is_new = folder not in sys.path
+    if is_new:
+        sys.path.append(folder)
+    importlib.invalidate_caches()
+
+    def remove() -> None:
+        sys.meta_path.remove(finder)
+        if is_new:
+            sys.path.remove(folder)
+
+    return remove
+
+
+class _First:
+    """A finder of ``modules`` alone."""
+
+    def __init__(self, modules: Sequence[Path]) -> None:
+        self._folders = {module.stem: [str(module.parent)] for module in modules}
+
+    def find_spec(self, name: str, path: Any = None, _target: Any = None) -> ModuleSpec | None:
+        """Where one of the modules is, as the import system asks for it."""
+        folder = self._folders.get(name) if path is None else None
+        return PathFinder.find_spec(name, folder) if folder else None
+
+
+def _in_folder(folder: Path, package: str) -> Path | None:
+    """The package or the file of that name; None where there is neither."""
+    if (folder / package / "__init__.py").is_file():
+        return folder / package
+    file = folder / f"{package}.py"
+    return file if file.is_file() else None
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]

@@ -1,0 +1,55 @@
+"""The executors by name; each is imported only when it is asked for."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import UsageError
+from bench.execution.executor import Executor
+
+
+def make_executor(
+    name: str,
+    address: str | None = None,
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    modules: Sequence[Path] = (),
+    network: str | None = None,
+) -> Executor:
+    """The executor called ``name``: ray, inprocess or simulated.
+
+    ``modules`` are files and packages beside the suite's file that workers import.
+    UsageError for another, and for an address, a device or a network that it cannot act on.
+    """
+    if name == "ray":
+        if _has_ray():
+            from bench.execution.ray_backend.ray_executor import RayExecutor
+
+            return RayExecutor(address, device, modules, network)
+        from bench.execution.ray_backend.ray_process import RayProcess
+
+        return RayProcess(address, device, modules, network)
+    for_ray = address is not None or device != "auto" or network is not None
+    if name in ("inprocess", "simulated") and for_ray:
+        raise UsageError(
+            f"--address, --device and --network are for the executor ray, not for {name}"
+        )
+    if name == "inprocess":
+        from bench.execution.inprocess import InProcessExecutor
+
+        return InProcessExecutor()
+    if name == "simulated":
+        from bench.execution.simulated import SimulatedExecutor
+
+        return SimulatedExecutor()
+    raise UsageError(f"no executor {name!r}: use ray, inprocess or simulated")
+
+
+def _has_ray() -> bool:
+    """Whether this process is connected to a Ray, on which trials are then to run."""
+    if "ray" not in sys.modules:
+        return False
+    import ray
+    from ray.util import client
+
+    return bool(ray.is_initialized() or client.ray.is_connected())

@@ -1,0 +1,134 @@
+"""A Ray of this machine for one run: started within a deadline, ended with all that belongs to it.
+
+Usage:
+    with local_ray(cores=8, gpus=["0"]): ...      # ResourceError where none can be started
+
+A thread starts it, so that the main thread heeds signals meanwhile: inside Ray's C++ code it
+would not. The thread lives as long as that Ray, whose processes the kernel ends with the thread
+that began them (PR_SET_PDEATHSIG).
+"""
+
+import atexit
+import contextlib
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import worker
+
+from bench.errors import ResourceError
+from bench.execution.gpus.gpu_visibility import offer_gpus
+from bench.execution.ray_backend.loopback import loopback_only
+from bench.execution.ray_backend.monitor_processes import stop_monitor_processes
+from bench.execution.ray_backend.private_ray_files import make_ray_folder, protect_token
+from bench.execution.ray_backend.ray_shutdown import shutdown_safely
+from bench.execution.ray_backend.ray_storage import base_folder, logs_folder, storage_variables
+from bench.execution.ray_backend.start_limits import check_limits
+from bench.execution.signals import block_signals
+from bench.measure.host import kill_descendants
+
+_START_S = 55.0
+"""How long a start may take; on a busy machine of two cores it took 18 s."""
+_GRACE_S = 10.0
+"""How long an interrupted start may take to come to an end, so that it can be undone in order."""
+_KILLED_S = 5.0
+
+
+class _Starter(threading.Thread):
+    """The thread that starts Ray, and then waits until Ray has ended."""
+
+    def __init__(self, cores: int, gpus: Sequence[str]) -> None:
+        super().__init__(name="starts Ray", daemon=True)
+        self._cores, self._gpus = cores, gpus
+        self.returned = threading.Event()
+        self.error: Exception | None = None
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self._start()
+        except Exception as error:
+            self.error = error
+        self.returned.set()
+        self.ended.wait()
+
+    def _start(self) -> None:
+        # "local", since None would join whatever cluster RAY_ADDRESS or a file names.
+        # A signal to the whole job would end it first, and its library would then exit this
+        # process on the spot, before what is running is on record.
+        with block_signals(), offer_gpus(self._gpus), loopback_only():
+            ray.init(
+                "local",
+                num_cpus=self._cores,
+                num_gpus=len(self._gpus),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        stop_monitor_processes()
+        # Where no worker can start, nothing that is asked later is answered.
+        task: Any = ray.remote(_answer)
+        ray.get(task.options(num_cpus=0).remote())
+
+
+def _answer() -> None:
+    """What a worker is asked first."""
+
+
+@contextlib.contextmanager
+def local_ray(cores: int, gpus: Sequence[str]) -> Iterator[None]:
+    """Have a Ray of this machine for the block, with ``cores`` and these GPUs.
+
+    ResourceError, which names what to change, where the limits of this process, its folders or a
+    start that does not come to an end keep it from starting.
+    """
+    check_limits(cores)
+    os.environ.update(storage_variables())
+    protect_token()
+    folder = make_ray_folder(base_folder())
+    os.environ["RAY_TMPDIR"] = str(folder)
+    starter = _Starter(cores, gpus)
+    starter.start()
+    started = False
+    try:
+        _wait(starter)
+        started = True
+        yield
+    finally:
+        if starter.returned.is_set():
+            shutdown_safely()
+        starter.ended.set()
+        if started:  # else its logs say why
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(starter: _Starter) -> None:
+    """Wait until Ray has started; end what has been started where it has not."""
+    try:
+        returned = starter.returned.wait(_START_S)
+    except BaseException:
+        if not starter.returned.wait(_GRACE_S):
+            _abandon(starter)
+        raise
+    if returned and starter.error is None:
+        return
+    _abandon(starter)
+    reason = " ".join(str(starter.error).split()) if returned else f"no answer in {_START_S:g} s"
+    raise ResourceError(
+        f"Ray does not start on this machine ({reason}): this machine may be too slow or busy: "
+        f"end what else runs, see Ray's logs in {logs_folder()}, and raise this "
+        "process's limits on processes (ulimit -u, pids.max) and memory"
+    )
+
+
+def _abandon(starter: _Starter) -> None:
+    """Kill what a start has begun; what is stuck in Ray's library must not hold up the exit."""
+    kill_descendants(str(Path(ray.__file__).parent))
+    if not starter.returned.wait(_KILLED_S):
+        # It would wait for the lock that the start holds.
+        atexit.unregister(worker.shutdown)

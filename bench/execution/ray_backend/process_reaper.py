@@ -1,0 +1,49 @@
+"""A small process that ends what a run has started, once the run's own process is gone.
+
+Usage:
+    with reaper(mark): ...           # whoever is killed in here takes all that is marked along
+
+Ray's agents outlive a driver that is killed by up to two minutes. The kernel closes a pipe
+however its holder ends.
+"""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from bench.execution.python_command import module_command
+from bench.measure.marked_processes import kill_marked
+
+_KILL_S = 30.0
+
+
+@contextlib.contextmanager
+def reaper(mark: str) -> Iterator[None]:
+    """Have the processes with ``mark`` killed if this process ends inside the block."""
+    process = subprocess.Popen(
+        module_command(__name__, mark),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    try:
+        yield
+    finally:
+        # Nothing marked is left by now, so that there is nothing to wait for.
+        process.kill()
+        process.communicate()
+
+
+def main() -> None:
+    """Wait for the end of stdin, then kill."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    kill_marked(sys.argv[1], _KILL_S)
+
+
+if __name__ == "__main__":
+    main()

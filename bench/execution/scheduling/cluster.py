@@ -1,0 +1,154 @@
+"""What a Ray cluster has, and what a block of trials takes of it.
+
+Usage:
+    cluster = Cluster(ray.nodes(), device="auto", unfit={node_id: 1})
+    cluster.sizes                                # devices of each node; 1 where there are no GPUs
+    cluster.shape_of(block)                      # how many of them it takes at once
+    cluster.reserve(block, places)               # the placement group to ask for
+
+Nodes are told apart by Ray's own ids: two of them may share an address.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.errors import ResourceError
+from bench.execution.gpus.device_kind import Device
+from bench.execution.scheduling.bin_packing import ResourceShape, pack
+from bench.execution.scheduling.resources import Bundle, ResourceRequest, grantable, is_spread
+from bench.spec.plan import Block
+
+_TOLD = 4
+"""Kinds of nodes that a message names."""
+_CORES_TOO = ", or give the nodes with GPUs that have no CPU core some (--num-cpus)"
+
+
+class Cluster:
+    """Those of ``nodes``, as ``ray.nodes()`` gives them, that are alive and can run trials.
+
+    ``unfit`` is how many GPUs of a node are not to be used. ResourceError where there is no node.
+    """
+
+    def __init__(
+        self,
+        nodes: Iterable[Mapping[str, Any]],
+        device: Device,
+        unfit: Mapping[str, int] | None = None,
+    ) -> None:
+        self._unfit = unfit or {}
+        alive = {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
+        all_with_gpus = {n: r for n, r in alive.items() if r.get("GPU", 0) >= 1}
+        with_gpus = {n: r for n, r in all_with_gpus.items() if r.get("CPU", 0) > 0}
+        self._without_cores = len(all_with_gpus) - len(with_gpus)
+        if device == "gpu" and not all_with_gpus:
+            raise ResourceError("--device gpu, but Ray sees no GPU: use --device cpu or auto")
+        if device != "cpu" and all_with_gpus and not with_gpus:
+            raise ResourceError(
+                "the nodes with GPUs have no CPU core for their trials: give them --num-cpus, "
+                "or use --device cpu"
+            )
+        self.has_gpus = bool(with_gpus) and device != "cpu"
+        # A head without GPUs has cores to count that no trial on one can have.
+        with_cores = {n: r for n, r in alive.items() if r.get("CPU", 0) >= 1}
+        self._nodes: dict[str, Mapping[str, float]] = with_gpus if self.has_gpus else with_cores
+        if not self._nodes:
+            raise ResourceError("no node of the Ray cluster has a CPU core: give it --num-cpus")
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Ids of the nodes that trials can run on."""
+        return tuple(self._nodes)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """GPUs of each node; 1 where there are no GPUs, as a trial has all of a node."""
+        if not self.has_gpus:
+            return dict.fromkeys(self._nodes, 1)
+        return {n: int(r["GPU"]) - self._unfit.get(n, 0) for n, r in self._nodes.items()}
+
+    @property
+    def capacity(self) -> int:
+        """Devices of all nodes."""
+        return sum(self.sizes.values())
+
+    def cores_of(self, node: str) -> float:
+        """The cores that a trial of one device has on a node; 0 where none runs there."""
+        if node not in self._nodes:
+            return 0.0
+        return self._cores_a_gpu() if self.has_gpus else float(self._nodes[node]["CPU"])
+
+    def shape_of(self, block: Block) -> ResourceShape:
+        """What a block takes of ``sizes``; ResourceError where it can never have it."""
+        count, gpus = self._bundles(block)
+        if not self.has_gpus:
+            shape = ResourceShape(count, 1, spread=True)
+            if pack(shape, self.sizes) is None:
+                raise ResourceError(
+                    f"{count} workers, each on a node of its own, are more than the cluster's "
+                    f"nodes ({len(self._nodes)}): lower workers, or set placement = 'pack'"
+                )
+            return shape
+        shape = ResourceShape(count, gpus, spread=_any_spread(block))
+        if pack(shape, self.sizes) is None:
+            had = Counter(self.sizes.values())
+            raise ResourceError(
+                f"a block of trials asks for {count} x {gpus} GPUs, the nodes have "
+                f"{', '.join(f'{nodes} x {size}' for size, nodes in sorted(had.items()))}: lower "
+                f"replicas or workers{_CORES_TOO if self._without_cores else ''}"
+            )
+        return shape
+
+    def request_for(self, block: Block, places: Sequence[str]) -> ResourceRequest:
+        """What a block asks for, its bundles on the nodes ``places``."""
+        if not self.has_gpus:
+            whole = tuple({"CPU": float(self._nodes[node]["CPU"])} for node in places)
+            return ResourceRequest(whole, "PACK", tuple(places))
+        _, gpus = self._bundles(block)
+        bundle = {"GPU": float(gpus), "CPU": self._cores_a_gpu() * gpus}
+        strategy = "STRICT_SPREAD" if _any_spread(block) else "PACK"
+        return ResourceRequest((bundle,) * len(places), strategy, tuple(places))
+
+    def free_devices(self, free: Mapping[str, Bundle]) -> dict[str, int]:
+        """How many of ``sizes`` each node can give of the resources that are ``free`` there."""
+        if not self.has_gpus:
+            whole = {node: resources["CPU"] for node, resources in self._nodes.items()}
+            return {n: int(free.get(n, {}).get("CPU", 0.0) >= cores) for n, cores in whole.items()}
+        each = self._cores_a_gpu()
+        left = {node: free.get(node, {}) for node in self._nodes}
+        return {
+            node: int(min(r.get("GPU", 0.0), r.get("CPU", 0.0) / each + 1e-6))
+            for node, r in left.items()
+        }
+
+    def free_text(self, free: Mapping[str, Bundle]) -> str:
+        """What is ``free`` on the nodes, as a user would say it: "2 x (1 GPU, 3 CPU)"."""
+        names = ("GPU", "CPU") if self.has_gpus else ("CPU",)
+        each = Counter(
+            ", ".join(f"{free.get(node, {}).get(name, 0.0):g} {name}" for name in names)
+            for node in self._nodes
+        )
+        return ", ".join(f"{nodes} x ({what})" for what, nodes in each.most_common(_TOLD))
+
+    def _bundles(self, block: Block) -> tuple[int, int]:
+        """How many in which each trial of ``block`` finds room, and the GPUs of each."""
+        variants = [trial.variant for trial in block.trials]
+        apart = max((v.workers for v in variants if is_spread(v)), default=1)
+        if not self.has_gpus:
+            return apart, 0
+        most = max(self.sizes.values())
+        packed = [v for v in variants if not is_spread(v)]
+        on_one_node = [v.total_replicas for v in packed if v.total_replicas <= most]
+        gpus = max([v.replicas for v in variants] + on_one_node)
+        return max([apart] + [-(-v.workers // (gpus // v.replicas)) for v in packed]), gpus
+
+    def _cores_a_gpu(self) -> float:
+        """As many on every node, for trials are compared; parts of one where cores are few.
+
+        Those of a GPU that is not used stay unused: trials before and after have the same.
+        """
+        return grantable(min(r["CPU"] / int(r["GPU"]) for r in self._nodes.values()))
+
+
+def _any_spread(block: Block) -> bool:
+    return any(is_spread(trial.variant) for trial in block.trials)

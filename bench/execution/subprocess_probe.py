@@ -1,0 +1,99 @@
+"""Questions put to a process of its own, so that what goes wrong there goes wrong there.
+
+Usage:
+    with probe_in_subprocess("bench.training.tensorflow_probe") as answer:
+        ...                      # it works meanwhile
+        reply = answer()         # its last line, parsed; {"error": ...} where there is none
+    refused_xla_flags()         # why TensorFlow would end a process over its flags for XLA
+
+The process begins a session of its own, and none of it outlives the block: Ray's helpers
+would stay for half a minute.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+from bench.execution.trial_environment.xla_flags import refused_flags
+from bench.measure.host import session_pids
+from bench.records.atomic_write import temporary_file
+from bench.subprocess_end import how_it_ended, last_line, signal_name
+
+Reply = dict[str, Any]
+
+TIMEOUT_S = 180.0
+
+
+@contextlib.contextmanager
+def probe_in_subprocess(
+    module: str, *arguments: str, timeout_s: float = TIMEOUT_S
+) -> Iterator[Callable[[], Reply]]:
+    """Start ``python -m module arguments``; gives what waits for its answer.
+
+    The answer is the JSON object on its last line. Where it ends without one, the reply holds
+    "error", and "signal" where one ended it; "timed_out" where it did not end, "refused_flags"
+    where a variable has flags for XLA that it does not understand.
+    """
+    deadline = time.monotonic() + timeout_s
+    # Files, not pipes: a helper that lives on would keep a pipe from ending.
+    with temporary_file() as out, temporary_file() as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+
+        def answer() -> Reply:
+            try:
+                code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                return {"error": f"no answer within {timeout_s:g} s", "timed_out": True}
+            return _parsed(last_line(out)) or _died(code, err)
+
+        try:
+            yield answer
+        finally:
+            _end(process)
+
+
+def refused_xla_flags() -> str | None:
+    """Why TensorFlow ends a process over the flags for XLA that are set here, tried in one."""
+    if not any(os.environ.get(name) for name in ("XLA_FLAGS", "TF_XLA_FLAGS")):
+        return None
+    with probe_in_subprocess("bench.training.tensorflow_probe") as answer:
+        reply = answer()
+    return reply["error"] if reply.get("refused_flags") else None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # Twice, since one may start another while it is being ended.
+    for _ in range(2):
+        for pid in session_pids(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def _parsed(line: str) -> Reply | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _died(code: int, stderr: IO[bytes]) -> Reply:
+    stderr.seek(0)
+    if flags := refused_flags(stderr.read().decode(errors="replace")):
+        return {"error": flags, "refused_flags": True}
+    reply: Reply = {"error": f"its process {how_it_ended(code, stderr)}"}
+    name = signal_name(code)
+    return {**reply, "signal": name} if name else reply

@@ -1,0 +1,95 @@
+"""Words that may be published: of reasons, of hardware and systems. Any other may be a name.
+
+Usage:
+    is_known("memory", REASON_WORDS)
+
+Reasons quote libraries, and libraries quote paths, hosts and users. What is published of a reason
+are words that stand here, numbers, and the names of axes and their values.
+"""
+
+import re
+from typing import Literal
+
+from bench.spec.axis_validation import choices_of
+from bench.spec.variant import AXES, Variant
+
+_AXES = {
+    *AXES,
+    *(word for field in Variant.model_fields.values() for word in choices_of(field.annotation)),
+}
+_REASONS = """
+a aborted accuracy after again all allocate allocating allocator already an and any are as asked at
+axis bad batch batch_size be because been before behind belongs between blank block bound bytes
+cache cards case cause change changed choice choices chosen cluster code communicate compile
+compiled compiles completed computation compute computes connect connection core cores could
+counted counts cpu crashed cuda cudnn cut data dataset default deterministic device devices did
+died differ different disk diverged do does dtype each ended ends enough epoch epochs error errors
+every exhausted failed failure few fewer file files finite first folder for found free from full
+function gave gemm gib given go goes gpu gpus gradient gradients graph group had has have heard
+held hidden host implemented in inf infinity input instances interrupted invalid ioerror is it its
+kept kernel kernels kill killed l2 large last layer layers least left less library limit limited
+local log looked looks loss lost low lower machine made make making many matmul may mean memory mib
+mig module more mps must nan nans nccl need needed needs network never new no node nodes none norm
+not nothing number of old on one only oom op open opened operation optimizer or other others out
+outofmemory output outside own owner part peers permission pid placement placement_timeout_s port
+process processes progress raise raised ran rank ray reach reached read reading reason receive
+received refused replica replicas reset resource_exhausted retry room run running runs said same
+says second seconds seen sees send sent set shape shapes shell signal since size skip skipped skips
+slow so space stall_timeout_s started status step steps still stopped strategy such supported
+system tensor tensorflow test than that the their them there they this time timed timeout times to
+too total traced tracing trained training trains trial trial_timeout_s try type unknown unset
+unsupported until up used user uses value values variable variables variant want was watched
+weights were what when where which while widths window windows with without worker workers working
+would write writing written wrong xla
+"""
+REASON_WORDS = frozenset({*_AXES, *_REASONS.split()})
+SYSTEM_WORDS = re.compile(
+    r"Debian|GNU/Linux|Ubuntu|LTS|Red|Hat|Enterprise|Linux|Rocky|AlmaLinux|CentOS|Stream|Fedora|"
+    r"openSUSE|Leap|SUSE|Server|SLES|SP\d|Amazon|Arch|Alpine|Oracle|Container-Optimized|OS|"
+    r"\(?(bookworm|trixie|bullseye|forky|sid|Plow|Ootpa|Coughlan)\)?"
+)
+CPU_WORDS = re.compile(
+    r"Intel|AMD|ARM|Apple|Ampere|Xeon|Core|EPYC|Ryzen|Threadripper|PRO|Gold|Silver|Platinum|Bronze|"
+    r"(Intel|Xeon|Core|Atom)\((R|TM)\)|Processor|CPU|Model|Altra|Max|Ultra|@|\d\.\d+GHz|"
+    r"v\d|\d{1,3}-Core|i[3579]-\d{4,5}[A-Z]{0,2}|[A-Z]\d{1,2}|[A-Z]{0,2}\d{4}[A-Z0-9]{0,2}\+?|"
+    r"Neoverse-[A-Z]\d|Cortex-[A-Z]\d{1,2}|Graviton\d?|Virtual|QEMU|Common|KVM"
+)
+GPU_WORDS = re.compile(
+    r"NVIDIA|Tesla|Quadro|GeForce|RTX|GTX|TITAN|GRID|Graphics|Device|GPU|MIG|Ada|Generation|Laptop|"
+    r"SUPER|Super|Ti|PCIe|PCIE|NVL|SXM\d?|HBM\d\w?|\d{1,3}GB|\dg\.\d{1,3}gb|"
+    r"(GH|GB|RTX|GTX|DGX|[ABHLPTVK])?\d{1,4}[A-Za-z]{0,2}(-(SXM\d?|PCIE|PCIe)(-\d{1,3}GB)?)?"
+)
+
+VARIABLE_NAME = re.compile(
+    r"LD_PRELOAD|(CUDA|DNNL|GOMP|KERAS|KMP|MALLOC|MKL|NCCL|NUMEXPR|NVIDIA|OMP|ONEDNN|OPENBLAS|RAY|TF"
+    r"|XLA)(_[A-Z0-9]{1,16}){1,6}"
+)
+_SETTINGS = """
+PCI_BUS_ID FASTEST_FIRST LAZY EAGER true false True False TRUE FALSE yes no on off
+cuda_malloc_async gpu_private gpu_shared global tensorflow jax torch active passive ACTIVE
+PASSIVE close spread master granularity compact scatter balanced none disabled cores threads
+sockets INFO WARN VERSION TRACE Ring Tree CollNet NVLS LL LL128 Simple LOC NVL PIX PXB PHB SYS
+static dynamic guided auto INTEL GNU
+"""
+VARIABLE_WORDS = frozenset(_SETTINGS.split())
+FLAG = re.compile(r"--?(tf_)?xla_[a-z0-9_]{1,60}(=(true|false|-?\d{1,12}))?|--tf_mlir_[a-z0-9_]+")
+
+Words = Literal["reason", "system", "cpu", "gpu"]
+_PATTERNS = {"system": SYSTEM_WORDS, "cpu": CPU_WORDS, "gpu": GPU_WORDS}
+_NUMBER = re.compile(r"[-+]?\d{1,18}(\.\d{1,18})?(e[-+]?\d{1,3})?%?")
+_SIZES = re.compile(r"\[\d{1,9}(,\d{1,9})*\]")
+_RAISED = re.compile(r"[A-Z][A-Za-z]{2,30}(Error|Exception)")
+_AROUND = ".,:;()'\"`!?"
+
+
+def is_known(word: str, of: Words) -> bool:
+    """Whether ``word``, with what stands around it, may be told."""
+    bare = word.strip(_AROUND)
+    if not bare or _NUMBER.fullmatch(bare):
+        return True
+    if of != "reason":
+        return bool(_PATTERNS[of].fullmatch(word))
+    parts = bare.split("=")
+    return bool(_SIZES.fullmatch(bare) or _RAISED.fullmatch(bare)) or all(
+        part.lower() in REASON_WORDS or _NUMBER.fullmatch(part) for part in parts
+    )

@@ -1,0 +1,124 @@
+"""Every epoch's time, a strip a variant: warm-ups marked, nothing averaged away.
+
+Usage:
+    figure = epoch_strips(run)             # None where no trial completed an epoch
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bench.records.metric import METRICS
+from bench.report.charts.chart_series import labels, wrapped
+from bench.report.charts.chart_theme import BLUE, ROW_PX, VERMILLION, WIDTH_PX, label_axis, themed
+from bench.report.charts.figure import Figure
+from bench.report.charts.report_data import ReportData
+from bench.report.text.number_text import number, scale_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_VARIANTS, MAX_POINTS = 40, 60
+KINDS = ("steady", "warm-up")
+_KIND = {False: KINDS[0], True: KINDS[1]}
+_WIDE = 8.0
+"""The spread beyond which the axis is logarithmic."""
+
+
+def epoch_strips(run: ReportData) -> Figure | None:
+    """One mark an epoch of each completed trial; of many, evenly chosen ones by rank."""
+    epochs = run.epochs_of_variants
+    if epochs.empty:
+        return None
+    names = labels(run).map(wrapped)
+    kept = names.index[names.index.isin(epochs["variant_id"].unique())].tolist()
+    scale = scale_of([float(epochs["epoch_s"].median())], METRICS["epoch_s"])
+    frame = epochs.assign(time=epochs["epoch_s"] / scale.divisor)
+    shown = frame[frame["variant_id"].isin(kept[:MAX_VARIANTS])]
+    thinned = _thinned(shown).merge(run.trials[["trial_id", "block"]], on="trial_id")
+    thinned["kind"] = thinned["warmup"].map(_KIND)
+    thinned["name"] = thinned["variant_id"].map(names)
+    order = [names[v] for v in kept[:MAX_VARIANTS]]
+    return Figure(
+        name="epoch-times",
+        title="Time of every epoch",
+        about=(
+            "A mark an epoch of each completed trial, a strip a variant. Circles are steady "
+            "epochs, which count; triangles are warm-ups, which are kept and do not."
+        ),
+        chart=themed(_chart(thinned, order, scale.unit)),
+        headers=("Variant", "Kind", "Epochs", *(f"{q} ({scale.unit})" for q in _QUANTILES)),
+        rows=_rows(frame),
+        left_out=_left_out(len(kept), len(shown), len(thinned)),
+    )
+
+
+_QUANTILES = {"Least": "min", "Median": "median", "Most": "max"}
+
+
+def _thinned(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """At most ``MAX_POINTS`` epochs of a variant and kind: both extremes, the rest by rank."""
+    columns = ["variant_id", "trial_id", "warmup", "epoch", "time"]
+    ranked = frame[columns].sort_values("time", kind="stable")
+    groups = ranked.groupby(["variant_id", "warmup"])
+    rank, size = groups.cumcount(), groups["time"].transform("size")
+    last = (size - 1).clip(lower=1)
+    slot = rank * (MAX_POINTS - 1) // last
+    before = (rank - 1) * (MAX_POINTS - 1) // last
+    return ranked[(size <= MAX_POINTS) | (slot != before)]
+
+
+def _chart(shown: "pd.DataFrame", order: list[str], unit: str) -> Any:
+    import altair as alt
+
+    least, most = shown["time"].min(), shown["time"].max()
+    log = least > 0 and most / least > _WIDE
+    scale = alt.Scale(type="log", nice=False, padding=10) if log else alt.Scale(zero=False)
+    title = f"Epoch time ({unit}{', log scale' if log else ''})"
+    kinds = list(KINDS)
+    picked = alt.selection_point(name="picked", fields=["kind"], bind="legend")
+    data = shown.rename(columns={"trial_id": "trial"})[
+        ["name", "kind", "time", "trial", "block", "epoch"]
+    ]
+    return (
+        alt.Chart(data)
+        .mark_point(size=34, filled=False, strokeWidth=1.5)
+        .encode(
+            x=alt.X("time:Q", title=title, scale=scale),
+            y=alt.Y("name:N", sort=order, title=None, axis=label_axis()),
+            color=alt.Color(
+                "kind:N",
+                sort=kinds,
+                title="epoch",
+                scale=alt.Scale(domain=kinds, range=[BLUE, VERMILLION]),
+            ),
+            shape=alt.Shape(
+                "kind:N",
+                sort=kinds,
+                title="epoch",
+                scale=alt.Scale(domain=kinds, range=["circle", "triangle-up"]),
+            ),
+            opacity=alt.when(picked).then(alt.value(0.75)).otherwise(alt.value(0.08)),
+            tooltip=["name:N", "time:Q", "kind:N", "trial:N", "block:Q", "epoch:Q"],
+        )
+        .add_params(picked)
+        .properties(width=WIDTH_PX - 240, height=ROW_PX * len(order))
+    )
+
+
+def _rows(frame: "pd.DataFrame") -> tuple[tuple[str, ...], ...]:
+    groups = frame.groupby(["variant_id", "warmup"], sort=False)
+    first = groups["label"].first()
+    counts = groups["time"].size()
+    quantiles = groups["time"].agg(list(_QUANTILES.values()))
+    return tuple(
+        (first[key], _KIND[key[1]], str(counts[key]), *(number(value, 4) for value in values))
+        for key, *values in list(quantiles.itertuples())[:500]
+    )
+
+
+def _left_out(variants: int, found: int, drawn: int) -> str:
+    parts = []
+    if variants > MAX_VARIANTS:
+        parts.append(f"{MAX_VARIANTS} of {variants} variants are drawn")
+    if drawn < found:
+        parts.append(f"of their {found} epochs {drawn} are, chosen evenly by rank, extremes kept")
+    return f"{'; '.join(parts)}: epochs.csv has all." if parts else ""

@@ -1,0 +1,140 @@
+"""Learning curves: accuracy (else loss) by epoch, its mean over trials with a band.
+
+Usage:
+    figure = learning_curves(run)          # None where no trial completed an epoch
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.statistics.estimates import PARTS_OF_ONE
+from bench.analysis.statistics.paired import estimate, part_of_one
+from bench.report.charts.chart_series import Grouped, group
+from bench.report.charts.chart_theme import (
+    PANEL_HEIGHT_PX,
+    PANEL_PX,
+    WIDTH_PX,
+    colours,
+    dashes,
+    shapes,
+    themed,
+)
+from bench.report.charts.figure import Figure
+from bench.report.charts.report_data import ReportData
+from bench.report.text.number_text import interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_PANELS, MAX_EPOCHS, MAX_TABLE = 12, 200, 500
+MEASURES = {
+    "val_accuracy": "Validation accuracy",
+    "val_loss": "Validation loss",
+    "train_loss": "Training loss",
+}
+"""What is drawn, the first of them that was measured."""
+
+
+def learning_curves(run: ReportData) -> Figure | None:
+    """Mean and 95 % t interval over the completed trials of each variant, by epoch."""
+    epochs = run.epochs_of_variants
+    name = next((name for name in MEASURES if epochs[name].notna().any()), None)
+    if name is None:
+        return None
+    grouped = group(run)
+    panels = list(dict.fromkeys(grouped.frame["panel"]))
+    shown = grouped.frame[grouped.frame["panel"].isin(panels[:MAX_PANELS])]
+    means = _means(epochs[epochs["variant_id"].isin(shown["variant_id"])], name)
+    drawn = shown.merge(means, on="variant_id")
+    title = MEASURES[name]
+    return Figure(
+        name="learning-curves",
+        title=f"{title} by epoch",
+        about=(
+            f"{title} after each epoch, the mean over a variant's completed trials; the band is "
+            "its 95 % interval, of that epoch alone. A point stands for an epoch."
+        ),
+        chart=themed(_chart(drawn, grouped, panels[:MAX_PANELS], title)),
+        headers=("Variant", "Epoch", f"{title} [95 % interval]", "Trials"),
+        rows=_rows(means, run),
+        left_out=""
+        if len(panels) <= MAX_PANELS
+        else f"{MAX_PANELS} of {len(panels)} groups are drawn; epochs.csv has all.",
+    )
+
+
+def _means(epochs: "pd.DataFrame", name: str) -> "pd.DataFrame":
+    """Columns variant_id, epoch, mean, low, high, n."""
+    import pandas as pd
+
+    last = int(epochs["epoch"].max())
+    step = max(1, -(-(last + 1) // MAX_EPOCHS))  # thinned out evenly, the last one kept
+    kept = epochs[(last - epochs["epoch"]) % step == 0]
+    found = kept.groupby(["variant_id", "epoch"], sort=False)[name].agg(["count", "mean", "std"])
+    rows = []
+    for (variant_id, epoch), n, mean, deviation in found[found["count"] > 0].itertuples():
+        e = estimate(int(n), float(mean), float(deviation))
+        e = part_of_one(e) if name in PARTS_OF_ONE else e
+        rows.append((variant_id, int(epoch), e.value, e.low, e.high, e.n))
+    columns = ["variant_id", "epoch", "mean", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
+
+
+def _chart(drawn: "pd.DataFrame", grouped: Grouped, panels: list[str], title: str) -> Any:
+    import altair as alt
+
+    names, last = list(grouped.names), int(drawn["epoch"].max())
+    ticks = list(range(0, last + 1, max(1, last // 6)))
+    legend = alt.Legend() if len(names) > 1 else None
+    key: dict[str, Any] = {"title": grouped.title or None, "sort": names, "legend": legend}
+    scale = alt.Scale(zero=False)
+    picked = alt.selection_point(name="picked", fields=["series"], bind="legend")
+    base = alt.Chart().encode(
+        x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(values=ticks, format="d", grid=False)),
+        color=alt.Color("series:N", scale=colours(names, grouped.baseline), **key),
+        opacity=alt.when(picked).then(alt.value(1.0)).otherwise(alt.value(0.12)),
+        detail="variant_id:N",
+    )
+    y = alt.Y("mean:Q", title=title, scale=scale)
+    dash = alt.StrokeDash("series:N", scale=dashes(names, grouped.baseline), **key)
+    shape = alt.Shape("series:N", scale=shapes(names, grouped.baseline), **key)
+    numbers = drawn[["mean", "low", "high"]].itertuples(index=False)
+    text = [interval(mean, low, high, 4) for mean, low, high in numbers]
+    chart = alt.layer(
+        base.mark_area().encode(
+            y=alt.Y("low:Q", title=title, scale=scale),
+            y2="high:Q",
+            opacity=alt.when(picked).then(alt.value(0.15)).otherwise(alt.value(0.03)),
+        ),
+        base.mark_line(size=2).encode(y=y, strokeDash=dash),
+        base.mark_point(filled=True, size=36)
+        .encode(
+            y=y,
+            shape=shape,
+            tooltip=[
+                alt.Tooltip("series:N", title=grouped.title or "series"),
+                alt.Tooltip("panel:N", title="group"),
+                alt.Tooltip("epoch:Q"),
+                alt.Tooltip("text:N", title=title),
+                alt.Tooltip("n:Q", title="trials"),
+            ],
+        )
+        .add_params(picked),
+        data=drawn.assign(text=text),
+    )
+    many = len(panels) > 1
+    chart = chart.properties(
+        width=PANEL_PX if many else WIDTH_PX - 100,
+        height=PANEL_HEIGHT_PX if many else PANEL_HEIGHT_PX + 80,
+    )
+    if not many:
+        return chart
+    facets = chart.facet(facet=alt.Facet("panel:N", sort=panels), columns=2)
+    return facets.resolve_axis(x="independent")
+
+
+def _rows(means: "pd.DataFrame", run: ReportData) -> tuple[tuple[str, ...], ...]:
+    labels = run.variants["label"]
+    return tuple(
+        (labels[variant_id], str(epoch), interval(mean, low, high, 4), str(n))
+        for variant_id, epoch, mean, low, high, n in means.head(MAX_TABLE).itertuples(index=False)
+    )

@@ -1,0 +1,89 @@
+"""The fixed cost of an epoch and the cost of each example, arm against arm, as a table.
+
+Usage:
+    costs_grid("run1-costs", run)         # None where nothing is compared over several sizes
+"""
+
+from collections.abc import Callable, Sequence
+
+from bench.analysis.questions.epoch_cost import CostLine, EpochCost, epoch_costs
+from bench.analysis.statistics.paired import Estimate
+from bench.records.metric import METRICS
+from bench.report.charts.ratio_chart import ratio_text
+from bench.report.charts.report_data import CUT_SHORT, ReportData
+from bench.report.page.claim_section import setting_text
+from bench.report.page.page_grid import Column, Grid, kept_together
+from bench.report.text.number_text import UNKNOWN, interval, magnitude, number, scale_of
+
+_METRIC = METRICS["epoch_s"]
+_DIGITS = 2
+_ABOUT = (
+    "A line through the epoch times of each arm's sizes, block by block: seconds = fixed + each "
+    "example's × examples. Brackets are 95 % t intervals over blocks. Noise may take a fixed cost "
+    "below 0. Off the line: the largest mean distance of a size from it, as a part of its time; "
+    "p: how likely distances as large are if the line were true, not known of two sizes or of "
+    "too few blocks. Both for the arm, then for its baseline."
+)
+
+
+def costs_grid(name: str, run: ReportData) -> Grid | None:
+    """A row for each value of a compared axis and each setting that ran at several sizes."""
+    found = [
+        each
+        for column in run.summary.columns
+        if "examples" in run.axes and column.axis in run.axes and column.axis != "examples"
+        for each in epoch_costs(run.trials, column.axis, run.baseline(column))
+    ]
+    if not found:
+        return None
+    arms, baselines = [c.arm for c in found], [c.baseline_arm for c in found]
+    return Grid(
+        name,
+        "Fixed cost of an epoch, and cost of each example",
+        (
+            Column("For", [setting_text(c.axis, c.value, c.settings) for c in found]),
+            *_seconds("Fixed", [f.fixed_s for f in arms], [f.fixed_s for f in baselines]),
+            *_seconds("Each example", *([f.marginal_s for f in fs] for fs in (arms, baselines))),
+            _numbers("Ratio of the latter", [_ratio(c) for c in found]),
+            _numbers("Off the line", [_both(c, _farthest) for c in found]),
+            _numbers("p", [_both(c, _likely) for c in found]),
+            _numbers("Sizes", [str(len(c.arm.sizes)) for c in found]),
+            _numbers("Blocks", [str(c.blocks) for c in found]),
+        ),
+        notes=(_ABOUT + (CUT_SHORT if run.cut_short else ""),),
+    )
+
+
+def _seconds(title: str, arms: Sequence[Estimate], baselines: Sequence[Estimate]) -> list[Column]:
+    """A column for the arms and one for their baselines, in one unit."""
+    scale = scale_of((e.value for e in (*arms, *baselines)), _METRIC)
+    columns = {
+        f"{title} ({scale.unit})": arms,
+        f"{title} of the baseline ({scale.unit})": baselines,
+    }
+    return [
+        _numbers(name, [interval(e.value, e.low, e.high, _METRIC.digits, scale) for e in estimates])
+        for name, estimates in columns.items()
+    ]
+
+
+def _numbers(title: str, cells: Sequence[str]) -> Column:
+    return Column(title, list(map(kept_together, cells)), numeric=True)
+
+
+def _ratio(c: EpochCost) -> str:
+    return UNKNOWN if c.marginal_ratio is None else ratio_text(c.marginal_ratio)
+
+
+def _both(c: EpochCost, of_fit: Callable[[CostLine], str]) -> str:
+    return f"{of_fit(c.arm)}; {of_fit(c.baseline_arm)}"
+
+
+def _farthest(fit: CostLine) -> str:
+    if len(fit.sizes) == 2:  # any line goes through both
+        return UNKNOWN
+    return f"{number(100 * max(map(abs, fit.residuals)), _DIGITS)} %"
+
+
+def _likely(fit: CostLine) -> str:
+    return UNKNOWN if fit.lack_of_fit_p is None else magnitude(fit.lack_of_fit_p, _DIGITS)

@@ -1,0 +1,99 @@
+"""What a report says above its table: how to repeat the run, on what it ran, and when.
+
+Usage:
+    for title, text in header_facts(summary): ...
+"""
+
+import shlex
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from bench.analysis.questions.time_breakdown import TimeBreakdown
+from bench.analysis.summary import Summary
+from bench.records.run_folder import Invocation
+from bench.report.text.environment_text import environment_facts
+from bench.report.text.number_text import duration, plural, share
+
+
+def header_facts(summary: Summary) -> list[tuple[str, str]]:
+    """Titles and texts, in order; what is not known is left out."""
+    found = {
+        "Command": _each(_command(call) for call in summary.invocations),
+        "Remark": summary.remark,
+        "Run": _what(summary),
+        "When": _when(summary),
+        **{title: _each(texts) for title, texts in _environments(summary).items()},
+        "Wall time": wall_text(summary.wall),
+    }
+    return [(title, text) for title, text in found.items() if text]
+
+
+def changed(summary: Summary) -> tuple[str, ...]:
+    """Titles of what invocations ran on or with, where that is not the same for all of them."""
+    found = _environments(summary)
+    return tuple(title for title, texts in found.items() if len(set(texts)) > 1)
+
+
+def wall_text(wall: TimeBreakdown) -> str:
+    """How much of the wall time was measured training, and where the rest went."""
+    parts = {
+        "training": wall.training_s,
+        "import": wall.import_s,
+        "data load": wall.data_load_s,
+        "build": wall.build_s,
+        "cold start": wall.cold_start_s,
+        "evaluation": wall.evaluate_s,
+        "looking at layers": wall.health_s,
+        "idle": wall.idle_s,
+    }
+    listed = ", ".join(f"{name} {duration(s)}" for name, s in parts.items() if s is not None)
+    measured = (
+        f", of which {share(wall.training_share)} was measured training"
+        if wall.training_share is not None
+        else ""
+    )
+    return f"{duration(wall.total_s)}{measured} ({listed})" if listed else duration(wall.total_s)
+
+
+def _environments(summary: Summary) -> dict[str, list[str]]:
+    """The text of each invocation under each title."""
+    found = [environment_facts(call.environment) for call in summary.invocations]
+    return {title: [facts[title] for facts in found] for title in found[0]} if found else {}
+
+
+def _each(texts: Iterable[str]) -> str:
+    """One text where all are the same, else each with the invocations, from 1, that have it."""
+    calls: dict[str, list[str]] = {}
+    for number, text in enumerate(texts, start=1):
+        calls.setdefault(text, []).append(str(number))
+    if len(calls) < 2:
+        return next(iter(calls), "")
+    return "; ".join(
+        f"{text or 'unknown'} (invocation{'s' if len(numbers) > 1 else ''} {', '.join(numbers)})"
+        for text, numbers in calls.items()
+    )
+
+
+def _command(call: Invocation) -> str:
+    if not call.command:
+        return ""
+    program, *arguments = call.command
+    return shlex.join([PurePath(program).name, *arguments])
+
+
+def _what(summary: Summary) -> str:
+    variants = plural(len(summary.variants), "variant")
+    text = (
+        f"{variants} in {plural(summary.blocks, 'block')}: "
+        f"{summary.completed} of {plural(summary.trials, 'trial')} completed"
+    )
+    retried = f", {plural(summary.retried, 'attempt')} retried" if summary.retried else ""
+    executors = ", ".join(dict.fromkeys(call.executor for call in summary.invocations))
+    return f"{text}{retried}" + (f", by the {executors} executor" if executors else "")
+
+
+def _when(summary: Summary) -> str:
+    starts = sorted(call.started_at for call in summary.invocations)
+    if len(starts) > 1:
+        return f"{starts[0]}, and {plural(len(starts) - 1, 'time')} more until {starts[-1]}"
+    return starts[0] if starts else ""

@@ -1,0 +1,200 @@
+"""The results of runs as JSON, for programs: what the tables show, unrounded.
+
+Usage:
+    run_document(result, summary)
+    report_document(paths, summaries)
+"""
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from bench.analysis.comparison.compare import Comparison
+from bench.analysis.statistics.paired import Estimate
+from bench.analysis.summary import Summary, VariantSummary
+from bench.api import RunResult
+from bench.report.text import footnotes
+from bench.report.text.footnotes import Footnote
+from bench.report.text.result_schema import (
+    SCHEMA_VERSION,
+    About,
+    FailureResult,
+    Interval,
+    NoteModel,
+    RatioResult,
+    ReportDocument,
+    RunDocument,
+    RunResults,
+    ShareResult,
+    TargetResult,
+    VariantResult,
+)
+from bench.report.text.scaling_columns import per_device
+from bench.report.text.secondary_table import measured_notes
+
+
+def run_document(result: RunResult, summary: Summary) -> str:
+    """How a run ended, and its results."""
+    document = RunDocument(
+        schema_version=SCHEMA_VERSION,
+        run=str(result.path),
+        succeeded=result.succeeded,
+        statuses=dict(Counter(result.statuses.values())),
+        trials=result.statuses,
+        results=run_results(summary),
+    )
+    return document.model_dump_json(indent=2)
+
+
+def report_document(files: Iterable[Path], summaries: Iterable[Summary]) -> str:
+    """The files of a report, and the results of its runs."""
+    document = ReportDocument(
+        schema_version=SCHEMA_VERSION,
+        files=tuple(map(str, files)),
+        runs=tuple(map(run_results, summaries)),
+    )
+    return document.model_dump_json(indent=2)
+
+
+def run_results(summary: Summary) -> RunResults:
+    """All that the tables of ``summary`` show."""
+    return RunResults(
+        run=str(summary.run),
+        name=summary.name,
+        description=summary.description,
+        remark=summary.remark,
+        blocks=summary.blocks,
+        trials=summary.trials,
+        completed=summary.completed,
+        retried=summary.retried,
+        unclassified=summary.unclassified,
+        sessions=summary.sessions,
+        wall_time_s={k: s for k, s in dataclasses.asdict(summary.wall).items() if s is not None},
+        variants=tuple(_variant(summary, variant) for variant in summary.variants),
+        duplicates=summary.duplicates,
+        notes=_notes("run", [*footnotes.of_summary(summary), *measured_notes(summary)]),
+    )
+
+
+def _variant(summary: Summary, v: VariantSummary) -> VariantResult:
+    of_figures = (
+        *_notes("time", footnotes.of_times(v)),
+        *_notes("accuracy", footnotes.of_accuracy(v)),
+    )
+    means = {name: _interval(estimate) for name, estimate in v.secondary_metrics.means.items()}
+    return VariantResult(
+        variant_id=v.variant_id,
+        label=v.label,
+        planned=v.planned,
+        n=v.completed,
+        epoch_s=_interval(v.epoch_s),
+        examples_per_s=_interval(v.examples_per_s),
+        val_accuracy=_interval(v.val_accuracy),
+        test_accuracy=_interval(v.test_accuracy),
+        replicas=v.replicas,
+        examples_per_s_per_device=_interval(per_device(v)) if summary.scaling_columns else None,
+        nccl_transports=v.scaling.transports if v.scaling else (),
+        comparisons=tuple(_ratios(summary, v)),
+        scaling=tuple(_shares(summary, v)),
+        counts=dict(v.secondary_metrics.counts),
+        means={name: mean for name, mean in means.items() if mean is not None},
+        target=_target(v),
+        failures=tuple(map(FailureResult.model_validate, v.failures)),
+        notes=(*_notes("trials", footnotes.of_trials(v)), *(of_figures if v.completed else ())),
+    )
+
+
+def _ratios(summary: Summary, v: VariantSummary) -> Iterable[RatioResult]:
+    for column, comparison, is_baseline in zip(
+        summary.columns, v.comparisons, v.baseline_of, strict=True
+    ):
+        if comparison is None and not is_baseline:
+            continue
+        ratio = comparison.ratio if comparison else None
+        yield RatioResult(
+            axis=column.axis,
+            baseline=column.baseline,
+            is_baseline=comparison is None,
+            ratio=_number(ratio.value if ratio else None),
+            low=_number(ratio.low if ratio else None),
+            high=_number(ratio.high if ratio else None),
+            n=ratio.n if ratio else 0,
+            blocks=ratio.blocks if ratio else 0,
+            sessions=ratio.sessions if ratio else 0,
+            detectable=_number(ratio.detectable if ratio else None),
+            further=ratio.further if ratio else None,
+            **_left_out(comparison),
+            notes=_comparison_notes(summary, v, comparison),
+        )
+
+
+def _left_out(comparison: Comparison | None) -> dict[str, Any]:
+    """Blocks that are not in a ratio, and what confounds it."""
+    if comparison is None:
+        return {"dropped_blocks": 0, "split_blocks": 0, "unsettled_blocks": 0, "confounds": ()}
+    found = [dataclasses.asdict(each) for each in comparison.confounds]
+    return {
+        "dropped_blocks": comparison.dropped_blocks,
+        "split_blocks": comparison.split_blocks,
+        "unsettled_blocks": comparison.unsettled_blocks,
+        # Of TensorFlow's own settings: whatever a record holds.
+        "confounds": to_jsonable_python(found, inf_nan_mode="strings", fallback=str),
+    }
+
+
+def _comparison_notes(
+    summary: Summary, v: VariantSummary, comparison: Comparison | None
+) -> tuple[NoteModel, ...]:
+    if comparison is None:
+        return ()
+    found = [*footnotes.of_comparison(comparison, summary.blocks), *footnotes.extrapolated(v)]
+    return _notes("ratio", found)
+
+
+def _shares(summary: Summary, v: VariantSummary) -> Iterable[ShareResult]:
+    for name, share in (v.scaling.shares if v.scaling else {}).items():
+        yield ShareResult(
+            name=name,
+            value=share.value,
+            low=_number(share.low),
+            high=_number(share.high),
+            n=share.comparison.ratio.n if share.comparison.ratio else 0,
+            blocks=share.comparison.ratio.blocks if share.comparison.ratio else 0,
+            notes=_notes("share", footnotes.of_comparison(share.comparison, summary.blocks)),
+        )
+
+
+def _target(v: VariantSummary) -> TargetResult | None:
+    target = v.secondary_metrics.target
+    if target is None:
+        return None
+    return TargetResult(
+        accuracy=target.accuracy,
+        reached=target.reached,
+        trials=target.trials,
+        median_s=target.median_s,
+        time_s=_interval(target.time_s),
+        with_cold_start_s=_interval(target.with_cold_start_s),
+    )
+
+
+def _interval(estimate: Estimate | None) -> Interval | None:
+    if estimate is None or math.isnan(estimate.value):
+        return None
+    low, high = _number(estimate.low), _number(estimate.high)
+    return Interval(value=estimate.value, low=low, high=high, n=estimate.n)
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
+def _notes(about: About, found: Iterable[Footnote]) -> tuple[NoteModel, ...]:
+    """Each text once."""
+    each = dict.fromkeys(found)
+    return tuple(NoteModel(code=note.code, about=about, text=str(note)) for note in each)

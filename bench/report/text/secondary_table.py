@@ -1,0 +1,169 @@
+"""The second table of a report: what else was measured, in columns that hold something.
+
+Usage:
+    table = measured_table(summary)           # None where nothing else was measured
+    data |= measured_columns(summary)         # raw, for the CSV
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from bench.analysis.questions.secondary_metrics import COUNTS, MEANS, SHARES, Target
+from bench.analysis.statistics.paired import Estimate
+from bench.analysis.summary import Summary, VariantSummary
+from bench.records.metric import METRICS, Metric
+from bench.report.text.footnotes import Footnote
+from bench.report.text.number_text import UNKNOWN, Scale, interval, scale_of
+from bench.report.text.summary_table import Table
+from bench.report.text.table_cell import Cell
+
+TITLE = "What else was measured"
+NOT_REACHED = "not reached"
+PERCENT = Scale(0.01, "%")
+
+_METRICS = {
+    **METRICS,
+    "steps_per_epoch": Metric("steps_per_epoch", "Steps an epoch", "", "neither", 3),
+    "input_wait_share": Metric("input_wait_share", "Waiting for input", "", "lower", 2),
+    "clipped_share": Metric("clipped_share", "Clipped steps", "", "neither", 3),
+    "skipped_share": Metric("skipped_share", "Skipped steps", "", "lower", 3),
+}
+_NOTES = {
+    "cold_start_s": "Cold start: the first call of everything compiled, apart from epochs.",
+    "input_wait_share": (
+        "Waiting for input: of the epochs' time, that in which steps waited for their batches."
+    ),
+    "clipped_share": (
+        "Clipped steps: of all steps, warm-up included, those in which clipping changed a gradient."
+    ),
+    "skipped_share": (
+        "Skipped steps: of all steps, those that were not applied, their gradient not finite."
+    ),
+}
+_OF_TARGET = (
+    "Time to accuracy: training time, without validation, until the validation accuracy reached "
+    "the target, without the cold start and with it; a mean only where it was reached in every "
+    "trial that completed or diverged, else a median, infinite for those that did not reach it."
+)
+_Variants = Sequence[VariantSummary]
+_Column = tuple[str, list[Cell]]
+
+
+def measured_table(summary: Summary) -> Table | None:
+    """A row a variant; below it what the columns mean."""
+    variants = summary.variants
+    columns = [*_count_columns(variants), *_target_columns(variants), *_mean_columns(variants)]
+    if not columns:
+        return None
+    columns.insert(0, ("Variant", [Cell(v.label) for v in variants]))
+    return Table(
+        headers=tuple(header for header, _ in columns),
+        rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
+        notes=(),
+    )
+
+
+def measured_notes(summary: Summary) -> Iterator[Footnote]:
+    """What is not said by a header of the table."""
+    if any(v.secondary_metrics.target for v in summary.variants):
+        yield Footnote("time_to_accuracy", _OF_TARGET)
+    for name, text in _NOTES.items():
+        if _known(summary.variants, name):
+            yield Footnote(name, text)
+
+
+def measured_columns(summary: Summary) -> dict[str, list[Any]]:
+    """Columns of raw numbers in SI units, only those in which something is known."""
+    variants = summary.variants
+    data: dict[str, list[Any]] = {}
+    for name in COUNTS:
+        counts = [v.secondary_metrics.counts.get(name) for v in variants]
+        if any(count is not None for count in counts):
+            data[name] = counts
+    targets = [v.secondary_metrics.target for v in variants]
+    if any(targets):
+        data["target_accuracy"] = [t and t.accuracy for t in targets]
+        data["target_reached"] = [t and t.reached for t in targets]
+        data["target_trials"] = [t and t.trials for t in targets]
+        data["time_to_accuracy_s_median"] = [t and t.median_s for t in targets]
+        for name, times in _times(targets).items():
+            data |= estimate_columns(name, times)
+    for name in MEANS:
+        if _known(variants, name):
+            data |= estimate_columns(name, [v.secondary_metrics.means.get(name) for v in variants])
+    return data
+
+
+def estimate_columns(name: str, found: Sequence[Estimate | None]) -> dict[str, list[Any]]:
+    """Value, interval and number of values, each a column."""
+    return {
+        name: [e and e.value for e in found],
+        f"{name}_low": [e and e.low for e in found],
+        f"{name}_high": [e and e.high for e in found],
+        f"{name}_n": [e.n if e else 0 for e in found],
+    }
+
+
+def _known(variants: _Variants, name: str) -> bool:
+    return any(name in v.secondary_metrics.means for v in variants)
+
+
+def _count_columns(variants: _Variants) -> Iterator[_Column]:
+    for name in COUNTS:
+        counts = [v.secondary_metrics.counts.get(name) for v in variants]
+        if any(count is not None for count in counts):
+            cells = [Cell(UNKNOWN if count is None else str(count)) for count in counts]
+            yield _METRICS[name].title, cells
+
+
+def _mean_columns(variants: _Variants) -> Iterator[_Column]:
+    for name in MEANS:
+        found = [v.secondary_metrics.means.get(name) for v in variants]
+        if any(found):
+            yield _column(_METRICS[name], found, PERCENT if name in SHARES else None)
+
+
+def _target_columns(variants: _Variants) -> Iterator[_Column]:
+    targets = [v.secondary_metrics.target for v in variants]
+    if not any(targets):
+        return
+    yield "Target accuracy", [Cell(f"{t.accuracy:g}" if t else UNKNOWN) for t in targets]
+    for name, times in _times(targets).items():
+        medians = [t.median_s for t in targets if t and name == "time_to_accuracy_s"]
+        scale = _scale(METRICS[name], times, filter(math.isfinite, medians))
+        header, cells = _column(METRICS[name], times, scale)
+        yield header, [_missed(t, name, scale) or c for t, c in zip(targets, cells, strict=True)]
+
+
+def _times(targets: Sequence[Target | None]) -> dict[str, list[Estimate | None]]:
+    return {
+        "time_to_accuracy_s": [t.time_s if t else None for t in targets],
+        "time_to_accuracy_with_cold_start_s": [t.with_cold_start_s if t else None for t in targets],
+    }
+
+
+def _missed(target: Target | None, name: str, scale: Scale) -> Cell | None:
+    if target is None or target.reached == target.trials:
+        return None
+    reached = f"reached in {target.reached} of {target.trials}"
+    if name != "time_to_accuracy_s":
+        return Cell(reached if target.reached else NOT_REACHED)
+    if math.isinf(target.median_s):
+        return Cell(f"∞ ({reached if target.reached else NOT_REACHED})")
+    median = interval(target.median_s, None, None, METRICS[name].digits, scale)
+    return Cell(f"{median} (median, {reached})")
+
+
+def _column(
+    metric: Metric, found: Sequence[Estimate | None], scale: Scale | None = None
+) -> _Column:
+    scale = scale or _scale(metric, found)
+    return f"{metric.title} ({scale.unit})" if scale.unit else metric.title, [
+        Cell(interval(e.value, e.low, e.high, metric.digits, scale) if e else UNKNOWN)
+        for e in found
+    ]
+
+
+def _scale(metric: Metric, found: Sequence[Estimate | None], others: Iterable[float] = ()) -> Scale:
+    return scale_of((*(e.value for e in found if e), *others), metric)

@@ -1,0 +1,84 @@
+"""The trials of a run, one a line, in the order of the plan.
+
+Usage:
+    rows = trial_rows(folder.info(), folder.records())
+    print(trials_text(rows))
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from bench.records.run_folder import RunInfo
+from bench.records.trial_record import TrialRecord
+from bench.report.text.escaping import plain
+from bench.report.text.number_text import UNKNOWN, duration
+from bench.report.text.trial_text import table_lines, throughput, value_text
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial as far as it has come; all but its names is None where there is no record."""
+
+    trial_id: str
+    variant_id: str
+    label: str
+    status: str | None = None
+    attempt: int | None = None
+    epoch_s: float | None = None
+    examples_per_s: float | None = None
+    test_accuracy: float | None = None
+    wall_s: float | None = None
+    error: str | None = None
+
+
+def trial_rows(info: RunInfo, records: Iterable[TrialRecord]) -> list[TrialRow]:
+    """Every planned trial, with what its last attempt came to."""
+    rows = {record.trial.trial_id: _row(record) for record in records}
+    return [rows.get(trial_id) or _missing(trial_id, info) for trial_id in info.trial_ids]
+
+
+def trials_text(rows: Iterable[TrialRow]) -> str:
+    """A line a trial: id, status, times, accuracy and label."""
+    headers = ["trial", "status", "epoch_s", "test_accuracy", "took", "label"]
+    return "\n".join(table_lines([headers, *(_cells(row) for row in rows)]))
+
+
+def trials_json(rows: Iterable[TrialRow]) -> str:
+    """The same for programs: numbers raw, null where there is none."""
+    return json.dumps([asdict(row) for row in rows], indent=2)
+
+
+def _cells(row: TrialRow) -> list[str]:
+    def measured(name: str) -> str:
+        value = getattr(row, name)
+        return UNKNOWN if value is None else value_text(name, value)
+
+    return [
+        row.trial_id,
+        row.status or "no record",
+        measured("epoch_s"),
+        measured("test_accuracy"),
+        duration(row.wall_s),
+        plain(row.label),
+    ]
+
+
+def _row(record: TrialRecord) -> TrialRow:
+    return TrialRow(
+        trial_id=record.trial.trial_id,
+        variant_id=record.trial.variant_id,
+        label=record.trial.label,
+        status=record.status,
+        attempt=record.attempt,
+        epoch_s=record.epoch_s,
+        examples_per_s=throughput(record),
+        test_accuracy=record.measures.test_accuracy,
+        wall_s=record.wall_s,
+        error=record.error,
+    )
+
+
+def _missing(trial_id: str, info: RunInfo) -> TrialRow:
+    variant_id = trial_id.partition("-")[2]
+    return TrialRow(trial_id, variant_id, info.labels.get(variant_id, variant_id))

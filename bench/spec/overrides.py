@@ -1,0 +1,58 @@
+"""Changes made to a suite from the command line, before it is checked.
+
+Usage:
+    content = apply_overrides(tomllib.loads(text), "global_batch_size", [32, 512])
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from bench.spec.axis_validation import check_key, is_list_axis
+from bench.spec.variant import AXES, BATCH_SIZES
+
+
+def apply_overrides(
+    content: Mapping[str, Any], key: str, value: Any, suite_keys: Iterable[str]
+) -> dict[str, Any]:
+    """``content`` of a suite with ``key`` set to ``value``, wherever it was set before.
+
+    A key of the suite itself is replaced. Any other is an axis, by its bare name or behind
+    "variant." or "matrix.": a list becomes that axis of the matrix, a single value holds for
+    every variant, and leaves nothing to compare along it. ValueError for a key that is neither,
+    and for a list where the suite lists its variants, which a matrix does not reach.
+    """
+    keys = [k for k in suite_keys if k not in ("variant", "matrix")]
+    if key in keys:
+        return {**content, key: value}
+    if key in ("variant", "matrix"):
+        raise ValueError(f"{key} is a table: set one of its keys, such as epochs=2")
+    axis = key.removeprefix("variant.").removeprefix("matrix.")
+    if axis == "label":
+        raise ValueError("a label names one variant: give it in [[variants]] of a file")
+    check_key(axis, (*AXES, *keys))
+    # The two ways of giving the batch size would contradict each other.
+    dropped = BATCH_SIZES if axis in BATCH_SIZES else {axis}
+    tables = {name: _without(content.get(name, {}), dropped) for name in ("variant", "matrix")}
+    variants = content.get("variants", [])
+    if isinstance(variants, list):
+        variants = [_without(listed, dropped) for listed in variants]
+    varies = axis in AXES and is_list_axis(axis, value)
+    if varies and variants:
+        raise ValueError(f"{axis} takes one value here: the suite lists its variants one by one")
+    target = tables["matrix" if varies else "variant"]
+    if isinstance(target, dict):
+        target[axis] = value
+    compare = content.get("compare", [])
+    if isinstance(compare, list) and not varies:
+        compare = [one for one in compare if not _is_along(one, dropped)]
+    return {**content, **tables, "variants": variants, "compare": compare}
+
+
+def _is_along(comparison: Any, axes: Collection[str]) -> bool:
+    return isinstance(comparison, dict) and comparison.get("axis") in axes
+
+
+def _without(table: Any, keys: Iterable[str]) -> Any:
+    if not isinstance(table, dict):
+        return table  # Wrong, and refused as such when the suite is checked.
+    return {key: value for key, value in table.items() if key not in keys}

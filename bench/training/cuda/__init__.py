@@ -1,0 +1,1 @@
+"""CUDA as a trial finds it: libraries, versions, kernels, NCCL's log."""

@@ -1,0 +1,156 @@
+"""Effects and interactions are found where they are known, as surely as is said."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+from bench.analysis.comparison.effects import Effects, effects
+from bench.analysis.statistics.design_matrix import Design
+from bench.analysis.statistics.paired import Ratio
+from tests.support.sample_frames import Seconds, made_trials
+
+MATRIX: dict[str, Sequence[Any]] = {
+    "norm": ["none", "bn_post"],
+    "global_batch_size": [32, 512],
+    "jit": ["none", "step", "epoch"],
+}
+FACTORS = tuple(MATRIX)
+BN = {32: 1.9, 512: 1.05}
+JIT = {"none": 3.0, "step": 1.5, "epoch": 1.0}
+
+
+def times(noise: float = 0.0, session_noise: float = 0.0, of_block: float = 0.1) -> Seconds:
+    """BN costs more in small batches; ``session_noise`` is the deviation of that by session."""
+    shared: dict[str, float] = {}
+
+    def seconds(row: Mapping[str, Any], rng: np.random.Generator) -> float:
+        block = shared.setdefault(f"block {row['block']}", rng.normal(0, of_block))
+        own = shared.setdefault(f"session {row['session']}", rng.normal(0, session_noise))
+        cost = BN[row["global_batch_size"]] * math.exp(own) if row["norm"] == "bn_post" else 1.0
+        return float(cost * JIT[row["jit"]] * math.exp(block + rng.normal(0, noise)))
+
+    return seconds
+
+
+def of(found: Effects, level: str, under: tuple[str, str] | None = None) -> Ratio:
+    (ratio,) = (e.ratio for e in found.effects if e.level == level and e.under == under)
+    assert ratio is not None
+    return ratio
+
+
+def test_effects_alone_and_under_other_settings_are_exact_without_noise() -> None:
+    found = effects(made_trials(MATRIX, blocks=3, seconds=times()), FACTORS)
+    assert of(found, "bn_post").value == pytest.approx(math.sqrt(1.9 * 1.05))
+    assert of(found, "bn_post", ("global_batch_size", "32")).value == pytest.approx(1.9)
+    assert of(found, "bn_post", ("global_batch_size", "512")).value == pytest.approx(1.05)
+    assert of(found, "epoch").value == pytest.approx(1 / 3)
+    assert (found.trials, found.blocks, found.sessions) == (36, 3, 1)
+
+
+def test_all_settings_that_vary_are_factors_unless_named() -> None:
+    trials = made_trials(MATRIX, blocks=2, seconds=times())
+    assert set(effects(trials).factors) == set(MATRIX)
+    turned = effects(trials, ("norm",), {"norm": "bn_post"})
+    assert of(turned, "none").value == pytest.approx(1 / math.sqrt(1.9 * 1.05))
+
+
+def test_absorbed_blocks_give_what_a_column_for_each_block_gives() -> None:
+    trials = made_trials(MATRIX, blocks=4, seconds=times(noise=0.05))
+    trials = trials.drop(index=[3, 17, 30])  # not balanced
+    design = Design.of(trials, FACTORS, {})
+    blocks = np.equal.outer(trials["block"].to_numpy(), np.arange(4)).astype(float)
+    full = sm.OLS(np.log(trials["epoch_s"]), np.column_stack([design.matrix(trials), blocks]))
+    weights = np.concatenate([design.contrast("norm", "bn_post"), np.zeros(4)])
+    expected = full.fit().t_test(weights)
+    found = of(effects(trials, FACTORS), "bn_post")
+    ends = np.exp(expected.conf_int()[0])
+    assert (found.low, found.high) == pytest.approx(tuple(ends))
+    assert found.value == pytest.approx(math.exp(expected.effect[0]))
+
+
+def test_what_cannot_be_told_apart_has_no_ratio() -> None:
+    trials = made_trials(MATRIX, blocks=3, seconds=times())
+    same = trials[(trials["norm"] == "bn_post") == (trials["global_batch_size"] == 512)]
+    found = effects(same, ("norm", "global_batch_size"))
+    assert {e.ratio for e in found.effects} == {None}
+
+
+def test_trials_that_failed_or_never_settled_are_counted_and_not_used() -> None:
+    trials = made_trials(MATRIX, blocks=3, seconds=times())
+    trials.loc[[0, 1], "status"] = "out_of_memory"
+    trials.loc[5, "steady"] = "drifting"
+    trials.loc[[0, 1, 5], "epoch_s"] = 1e6
+    found = effects(trials, FACTORS)
+    assert (found.trials, found.unsettled, found.statuses) == (33, 1, {"out_of_memory": 2})
+    assert of(found, "bn_post", ("global_batch_size", "512")).value == pytest.approx(1.05)
+
+
+def test_several_sessions_give_one_estimate_each_and_a_mixed_model_agrees() -> None:
+    trials = made_trials(MATRIX, blocks=3, sessions=5, seconds=times(0.02, 0.05))
+    found = effects(trials, ("norm", "global_batch_size"))
+    assert (found.sessions, found.blocks) == (5, 15)
+    (effect,) = (e for e in found.effects if e.level == "bn_post" and e.under is None)
+    assert effect.ratio is not None and effect.mixed is not None
+    assert effect.ratio.n == 5
+    assert effect.mixed.value == pytest.approx(effect.ratio.value, rel=0.02)
+    two = effects(trials[trials["session"] < 2], ("norm", "global_batch_size"))
+    assert {e.mixed for e in two.effects} == {None}
+
+
+@pytest.mark.parametrize("blocks", [3, 5, 10])
+def test_intervals_cover_95_percent(blocks: int) -> None:
+    runs = 150
+    small = {name: MATRIX[name] for name in ("norm", "global_batch_size")}
+    trials = made_trials({**small, "jit": ["epoch"]}, blocks=blocks, seconds=times())
+    exact, rng = trials["epoch_s"].to_numpy(), np.random.default_rng(20260104)
+    true = {None: math.sqrt(1.9 * 1.05), ("global_batch_size", "32"): 1.9}
+    covered = dict.fromkeys(true, 0)
+    for _ in range(runs):
+        noisy = trials.assign(epoch_s=exact * np.exp(rng.normal(0, 0.03, len(trials))))
+        found = effects(noisy, tuple(small))
+        for under, truth in true.items():
+            interval = of(found, "bn_post", under)
+            covered[under] += (interval.low or 0) <= truth <= (interval.high or 0)
+    error = 4 * math.sqrt(0.95 * 0.05 / runs)
+    assert [n / runs for n in covered.values()] == pytest.approx([0.95, 0.95], abs=error)
+
+
+def test_what_a_group_shares_is_noise_of_what_groups_differ_in_alone() -> None:
+    """Each group of arms has its own level: norm is told from within, batch between groups."""
+    runs, blocks = 150, 4
+    small = {name: MATRIX[name] for name in ("norm", "global_batch_size")}
+    trials = made_trials({**small, "jit": ["epoch"]}, blocks=blocks, seconds=times())
+    exact, rng = trials["epoch_s"].to_numpy(), np.random.default_rng(20261124)
+    group = trials.groupby(["block", "global_batch_size"]).ngroup().to_numpy()
+    true = {
+        ("bn_post", None): math.sqrt(1.9 * 1.05),
+        ("bn_post", ("global_batch_size", "32")): 1.9,
+        ("512", None): math.sqrt(1.05 / 1.9),
+        ("512", ("norm", "none")): 1.0,
+    }
+    covered = dict.fromkeys(true, 0)
+    width = 0.0
+    for _ in range(runs):
+        log_noise = rng.normal(0, 0.2, 2 * blocks)[group] + rng.normal(0, 0.01, len(trials))
+        noisy = trials.assign(epoch_s=exact * np.exp(log_noise))
+        found = effects(noisy, tuple(small), {"norm": "none"})
+        for (level, under), truth in true.items():
+            interval = of(found, level, under)
+            covered[level, under] += (interval.low or 0) <= truth <= (interval.high or 0)
+        norm = of(found, "bn_post")
+        width = max(width, math.log((norm.high or math.inf) / (norm.low or 1)))
+    error = 4 * math.sqrt(0.95 * 0.05 / runs)
+    assert [n / runs for n in covered.values()] == pytest.approx([0.95] * 4, abs=error)
+    assert width < 0.1  # the groups' own noise would make it ten times as wide
+
+
+def test_a_group_that_lacks_an_arm_is_no_mean_of_a_group() -> None:
+    trials = made_trials(MATRIX, blocks=3, seconds=times())
+    found = effects(trials.drop(index=[1, 8]), FACTORS, {"norm": "none"})
+    assert of(found, "epoch").value == pytest.approx(1 / 3)
+    assert of(found, "epoch", ("norm", "bn_post")).value == pytest.approx(1 / 3)
+    assert of(found, "bn_post", ("global_batch_size", "32")).value == pytest.approx(1.9)

@@ -1,0 +1,48 @@
+"""No cell of a CSV file is run by a spreadsheet, and each is read back as it was."""
+
+import csv
+import io
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.analysis.loading.csv_export import as_csv
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+STARTS = st.sampled_from(["", "=", "+", "-", "@", "\t", "\r", "\n", "'", "''", "＝", "-1"])
+
+
+def cells(*texts: str | None) -> list[str]:
+    frame = pd.DataFrame({"label": pd.Series(texts, dtype="str")})
+    _, *rows = csv.reader(io.StringIO(as_csv(frame).decode(), newline=""))
+    return [row[0] if row else "" for row in rows]
+
+
+@given(st.lists(st.builds(str.__add__, STARTS, TEXTS), min_size=1))
+def test_a_cell_is_read_back_as_it_was_and_never_begins_as_a_formula(texts: list[str]) -> None:
+    for cell, text in zip(cells(*texts), texts, strict=True):
+        assert cell.removeprefix("'") == text if cell.startswith("'") else cell == text
+        if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
+            float(cell)
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("+1", "+1"),
+        ("norm=none", "norm=none"),
+        (None, ""),
+    ],
+)
+def test_texts_are_guarded_and_numbers_are_not(text: str | None, cell: str) -> None:
+    assert cells(text, "x") == [cell, "x"]
+
+
+def test_columns_of_numbers_stay_as_they_are() -> None:
+    frame = pd.DataFrame({"a": [-1.5, None], "b": pd.Series([-1, None], dtype="Int64")})
+    assert as_csv(frame).decode().splitlines()[1:] == ["-1.5,-1", ","]

@@ -1,0 +1,111 @@
+"""Looks at layers as a frame: rows, nulls, infinities, and that other tables do without."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import bench
+from bench.analysis.loading.data_frames import load_trials
+from bench.analysis.loading.frame_columns import health_columns
+from bench.analysis.questions.layer_health_frame import load_health
+from bench.errors import RunFolderError
+from bench.records.run_folder import RunFolder
+from bench.records.trial_record import TrialRecord
+from tests.support.sample_records import NORMS, looked_at, made_run
+
+LAYERS, LOOKS, TRIALS = 6, 2, 9
+SUITE = {**NORMS, "variant": {"epochs": 3, "health_epochs": [0, -1], "clip": "value"}}
+
+
+def with_clips(record: TrialRecord) -> TrialRecord:
+    epochs = tuple(e.model_copy(update={"clipped_steps": e.steps // 2}) for e in record.epochs)
+    return looked_at(record.model_copy(update={"epochs": epochs}))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return made_run(tmp_path / "run", SUITE, change=with_clips)
+
+
+def test_one_row_a_trial_look_and_layer_in_planned_order(folder: RunFolder) -> None:
+    health = bench.load_health(folder.path)
+    assert len(health) == TRIALS * LOOKS * LAYERS
+    trials = load_trials(folder.path)
+    assert health["trial_id"].drop_duplicates().tolist() == trials["trial_id"].tolist()
+    first = health[health["trial_id"] == trials["trial_id"][0]]
+    assert first["after_epochs"].tolist() == [0] * LAYERS + [3] * LAYERS
+    assert first["layer"].tolist() == [*range(LAYERS)] * LOOKS
+    assert first["depth"].tolist() == [0, 1, 1, 2, 2, 3] * LOOKS
+    assert dict(health.dtypes.astype(str)) == health_columns()
+
+
+def test_values_are_the_records_own(folder: RunFolder) -> None:
+    record = next(iter(folder.records()))
+    mine = load_health(folder.path).query("trial_id == @record.trial.trial_id")
+    for look in record.health:
+        rows = mine[mine["after_epochs"] == look.after_epochs]
+        for name in ("output_mean", "gradient_norm", "dead_fraction", "overflow_fraction"):
+            expected = [math.nan if v is None else v for v in getattr(look, name)]
+            assert rows[name].tolist() == pytest.approx(expected, nan_ok=True)
+
+
+def test_shares_are_of_the_steps_of_the_epoch_before(folder: RunFolder) -> None:
+    health = load_health(folder.path)
+    shares = health.groupby("after_epochs")["clipped_share"].agg(["min", "max", "count"])
+    assert shares.loc[0, "count"] == 0
+    assert (shares.loc[3, "min"], shares.loc[3, "max"]) == (859 / 1718, 859 / 1718)
+    assert health["skipped_share"].isna().all()
+
+
+def test_what_is_no_number_is_infinite_and_what_is_not_there_null(tmp_path: Path) -> None:
+    folder = made_run(tmp_path / "run", SUITE, change=lambda r: looked_at(r, exploded=True))
+    health = load_health(folder.path)
+    products = health["kind"] == "dense"
+    assert (health.loc[products, "gradient_norm"] == math.inf).all()
+    assert health.loc[~products, "gradient_norm"].isna().all()
+
+
+def test_some_variants_alone_are_read(folder: RunFolder) -> None:
+    trials = load_trials(folder.path)
+    wanted = trials["variant_id"].unique()[:1]
+    health = load_health(folder.path, wanted)
+    assert health["variant_id"].unique().tolist() == wanted.tolist()
+    assert len(health) == 3 * LOOKS * LAYERS
+
+
+def test_without_looks_there_are_columns_and_no_rows(tmp_path: Path) -> None:
+    health = load_health(made_run(tmp_path / "run").path)
+    assert len(health) == 0
+    assert dict(health.dtypes.astype(str)) == health_columns()
+
+
+def test_records_from_before_there_were_looks_are_read(folder: RunFolder) -> None:
+    for path in folder.trials.iterdir():
+        record = json.loads(path.read_text())
+        del record["health"], record["measures"]["health_s"]
+        del record["trial"]["variant"]["health_epochs"]
+        path.write_text(json.dumps(record))
+    assert load_health(folder.path).empty
+    trials = load_trials(folder.path)
+    assert set(trials["health_epochs"]) == {"[]"}
+    assert trials["health_s"].isna().all()
+    assert all(record.health == () for record in folder.records())
+
+
+def test_a_damaged_look_is_named_with_its_trial(folder: RunFolder) -> None:
+    path = next(folder.trials.iterdir())
+    record = json.loads(path.read_text())
+    del record["health"][0]["kind"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(RunFolderError, match=path.stem):
+        load_health(folder.path)
+
+
+def test_looks_make_no_other_table_another(tmp_path: Path) -> None:
+    plain = made_run(tmp_path / "plain", {**SUITE, "variant": {"epochs": 3, "clip": "value"}})
+    looked = made_run(tmp_path / "looked", SUITE, change=looked_at)
+    ours, theirs = (load_trials(f.path).drop(columns="health_epochs") for f in (looked, plain))
+    pd.testing.assert_frame_equal(ours, theirs)

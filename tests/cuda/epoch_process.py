@@ -1,0 +1,90 @@
+"""The process of ``tests.cuda.measured_epoch``: trains an epoch of each variant, and counts.
+
+python -m tests.cuda.epoch_process VARIANT...
+"""
+
+import dataclasses
+import gc
+import json
+import os
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bench.datasets.arrays import Arrays
+from bench.spec.variant import Variant
+from bench.training import runtime
+from bench.training.data.pipeline import make_feed
+from bench.training.loop.compiled_epoch import CompiledEpoch
+from bench.training.loop.gradient_update import GradientUpdate
+from bench.training.model.models import build_model
+from bench.training.strategy import Replicas, make_replicas
+from tests.cuda.counts import Counts, read_own, reset
+from tests.support.training_setup import arrays_of
+
+_SEED = 1
+
+
+def main(variants: list[Variant]) -> None:
+    """Print a line of JSON for each variant."""
+    runtime.configure(variants[0], threads=2)
+    with make_replicas(variants[0]).scope():
+        strategy = tf.distribute.get_strategy()
+    for variant in variants:
+        replicas = Replicas(strategy, variant)
+        try:
+            answer = _measured(variant, replicas)
+        except Exception as error:
+            answer = {"reason": f"{type(error).__name__}: {error}"[:2000]}
+        print(json.dumps(answer), flush=True)
+        gc.collect()  # What the last program held on a device is not the next one's.
+
+
+def _measured(variant: Variant, replicas: Replicas) -> dict[str, Any]:
+    arrays = _black(arrays_of(variant))
+    tf.zeros(1)  # makes the devices' contexts, which are not what is counted
+    reset()
+    feed = make_feed(variant, arrays, _SEED, replicas)
+    of_feed = _counts()
+    with replicas.scope():
+        model = build_model(variant, arrays.shape, arrays.classes, _SEED)
+        update = GradientUpdate(variant, model, replicas)
+        program = CompiledEpoch(variant, model, update, feed, replicas)
+    reset()
+    program.cold_start()
+    of_cold_start = _counts()
+    devices = range(len(tf.config.list_logical_devices("GPU")))
+    for i in devices:
+        tf.config.experimental.reset_memory_stats(f"GPU:{i}")
+    reset()
+    result = program.run_epoch(0)
+    return {
+        "steps": result.steps,
+        "data_bytes": arrays.train_images.nbytes,
+        "feed": of_feed,
+        "cold_start": of_cold_start,
+        "epoch": _counts(),
+        "peak_memory_bytes": [
+            tf.config.experimental.get_memory_info(f"GPU:{i}")["peak"] for i in devices
+        ],
+    }
+
+
+def _black(arrays: Arrays) -> Arrays:
+    """Black images: what no kernel overwrites is read as sums, and random bytes may be NaN."""
+    return dataclasses.replace(arrays, train_images=np.zeros_like(arrays.train_images))
+
+
+def _counts() -> dict[str, Any]:
+    tf.test.experimental.sync_devices()
+    counts: Counts = read_own()
+    return dataclasses.asdict(counts)
+
+
+if __name__ == "__main__":
+    main([Variant.model_validate_json(text) for text in sys.argv[1:]])
+    sys.stdout.flush()
+    # Whatever TensorFlow takes apart at exit is not what is tested.
+    os._exit(0)

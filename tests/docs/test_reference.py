@@ -1,0 +1,34 @@
+"""docs/reference.md says what the code does."""
+
+from bench.analysis.loading.frame_columns import trial_columns
+from bench.records.metric import METRICS
+from bench.spec.variant import AXES, Variant
+from docs.generate.reference import meanings, reference
+from tests.support.paths import ROOT
+
+
+def test_the_page_is_what_the_code_gives() -> None:
+    assert (ROOT / "docs/reference.md").read_text() == reference(), "make reference"
+
+
+def test_every_axis_has_a_meaning() -> None:
+    assert set(meanings(Variant)) == set(AXES) - {"per_replica_batch_size"}
+
+
+def test_a_meaning_is_the_docstring_below_the_field() -> None:
+    assert meanings(Variant)["replicas"] == "Devices per worker."
+
+
+def test_every_column_of_a_metric_has_that_metric_s_unit() -> None:
+    page = reference().split("## Columns of trials")[1]
+    units = {row[1].strip(" `"): row[3].strip() for row in map(cells, page.splitlines()) if row}
+    columns = [name for name in METRICS if name in trial_columns()]
+    assert columns
+    for name in columns:
+        assert METRICS[name].unit in ("", units[name]), name
+    assert units["wall_s"] == "s"
+    assert units["steps"] == ""
+
+
+def cells(line: str) -> list[str]:
+    return line.split("|") if line.startswith("| `") else []

@@ -1,0 +1,163 @@
+"""XLA's choices of kernels are kept in a private folder of each GPU; the user's flags win.
+
+What XLA does with the folder is seen on a CUDA stack; here TensorFlow's flag, and the folder.
+"""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FLAG = "--xla_gpu_experimental_autotuner_cache_dir"
+
+_SHARE = """
+import importlib.metadata, json, os
+from bench.execution.gpus.autotuning_cache import share_autotuning_cache
+from bench.measure.gpu import gpus
+version = {version!r}
+if version:
+    importlib.metadata.version = lambda _name: version
+cards = gpus() if {given!r} else ()
+settings, warning = share_autotuning_cache([card.uuid for card in cards])
+answer = {{"settings": settings, "warning": warning, "flags": os.environ.get("XLA_FLAGS")}}
+answer["uuids"] = [card.uuid for card in cards]
+print(json.dumps(answer))
+"""
+
+Share = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """The suite's cache folder."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def share(fake_nvml: Path, cache: Path) -> Share:
+    """What a process with GPUs is given, and what it then says."""
+
+    def shared(
+        flags: str | None = None, *, given: bool = True, version: str = "", **variables: str
+    ) -> dict[str, Any]:
+        environ = {**os.environ, "LD_LIBRARY_PATH": str(fake_nvml), "BENCH_CACHE_DIR": str(cache)}
+        environ.pop("XLA_FLAGS", None)
+        environ |= variables | ({} if flags is None else {"XLA_FLAGS": flags})
+        code = _SHARE.format(version=version, given=given)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+        )
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    return shared
+
+
+def folder_of(answer: dict[str, Any]) -> Path:
+    """The folder that XLA is told of."""
+    first = answer["flags"].split()[0]
+    assert first.startswith(f"{FLAG}=")
+    return Path(first.partition("=")[2])
+
+
+def test_each_gpu_has_a_folder_that_only_its_user_can_enter(share: Share, cache: Path) -> None:
+    answer = share()
+    folder = folder_of(answer)
+    assert folder.is_dir() and folder.is_absolute()
+    assert folder.name == answer["uuids"][0]
+    top = cache / f"autotuning-{os.getuid()}"
+    assert top in folder.parents
+    assert stat.S_IMODE(top.stat().st_mode) == 0o700
+
+
+def test_later_trials_find_the_same_folder_and_say_how_many_choices_there_were(
+    share: Share,
+) -> None:
+    first = share()
+    folder = folder_of(first)
+    (folder / "a.textproto").write_text("gemm { algorithm: 1 }")
+    (folder / "empty.textproto").touch()
+    second = share()
+    assert folder_of(second) == folder
+    assert first["settings"]["autotune_entry_count"] == 0
+    assert second["settings"]["autotune_entry_count"] == 1
+    # XLA would take an empty entry for a choice that it has, and choose anew each time.
+    assert [entry.name for entry in folder.glob("*.textproto")] == ["a.textproto"]
+
+
+def test_what_is_recorded_names_versions_and_model_and_no_place(share: Share, cache: Path) -> None:
+    answer = share()
+    key = answer["settings"]["autotune_cache"]
+    assert key == folder_of(answer).parent.name
+    assert "tensorflow-2.21" in key
+    assert "/" not in key and str(cache) not in key
+
+
+def test_a_user_s_own_flags_are_kept_and_come_last(share: Share) -> None:
+    flags = share("--xla_gpu_autotune_level=2")["flags"].split()
+    assert flags[0].startswith(FLAG)
+    assert flags[1:] == ["--xla_gpu_autotune_level=2"]
+
+
+@pytest.mark.parametrize("own", [f"{FLAG}=/mine", "flags.txt"])
+def test_a_folder_or_a_file_of_flags_of_the_user_s_is_left_alone(share: Share, own: str) -> None:
+    answer = share(own)
+    assert (answer["settings"], answer["warning"], answer["flags"]) == ({}, None, own)
+
+
+def test_without_gpus_nothing_changes(share: Share, cache: Path) -> None:
+    answer = share(given=False)
+    assert (answer["settings"], answer["warning"], answer["flags"]) == ({}, None, None)
+    assert not cache.exists()
+
+
+def test_a_tensorflow_that_may_not_know_the_flag_is_not_given_it(share: Share) -> None:
+    # An unknown flag ends the process.
+    assert share(version="2.22.0")["flags"] is None
+    assert share(version="2.211.0")["flags"] is None
+
+
+def refused(answer: dict[str, Any]) -> bool:
+    """Whether nothing is kept, and the record will say so."""
+    return answer["flags"] is None and answer["settings"] == {"autotune_cache": None}
+
+
+def test_a_place_where_nothing_can_be_kept_is_no_failure_and_is_told(
+    share: Share, cache: Path
+) -> None:
+    cache.mkdir()
+    (cache / f"autotuning-{os.getuid()}").write_text("in the way")
+    answer = share()
+    assert refused(answer)
+    assert answer["warning"] and str(cache) not in answer["warning"]
+
+
+def test_a_folder_that_is_somebody_else_s_link_is_not_used(
+    share: Share, cache: Path, tmp_path: Path
+) -> None:
+    cache.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (cache / f"autotuning-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    assert refused(share())
+
+
+def test_a_path_that_xla_would_cut_in_two_is_not_used(share: Share, tmp_path: Path) -> None:
+    answer = share(BENCH_CACHE_DIR=str(tmp_path / "with blank"))
+    assert refused(answer) and "BENCH_CACHE_DIR" in answer["warning"]
+
+
+def test_this_tensorflow_knows_the_flag(tmp_path: Path) -> None:
+    compiled = "import tensorflow as tf; tf.function(lambda x: x + 1, jit_compile=True)(1.0)"
+    done = subprocess.run(
+        [sys.executable, "-c", compiled],
+        env={**os.environ, "XLA_FLAGS": f"{FLAG}={tmp_path}", "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0

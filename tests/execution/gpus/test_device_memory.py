@@ -1,0 +1,81 @@
+"""How much memory a variant needs: in its order, and growing with what it is made of."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.execution.gpus.device_memory import MemoryNeed, memory_need, too_large
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
+
+IMAGENET: dict[str, Any] = {
+    "workload": "resnet50",
+    "dataset": "synthetic",
+    "shape": [224, 224, 3],
+    "classes": 1000,
+    "examples": 1_281_167,
+    "norm": "bn_pre",
+}
+GB = 10**9
+
+
+def variant(**asked: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(asked))
+
+
+def needed(**asked: Any) -> MemoryNeed:
+    found = memory_need(variant(**asked))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("batch", "low", "high"), [(32, 2, 6), (128, 9, 16), (512, 36, 60)])
+def test_resnet50_needs_what_is_known_of_it(batch: int, low: int, high: int) -> None:
+    # A batch of 128 in float32 fits 16 GB, one of 256 does not.
+    assert low * GB < needed(**IMAGENET, global_batch_size=batch).total_bytes < high * GB
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_a_larger_batch_needs_more(batch: int, more: int) -> None:
+    smaller, larger = (needed(global_batch_size=size) for size in (batch, batch + more))
+    assert smaller.batch_bytes <= larger.batch_bytes
+    assert smaller.data_bytes == larger.data_bytes
+
+
+def test_replicas_share_a_batch() -> None:
+    shared = needed(**IMAGENET, strategy="mirrored", replicas=4, global_batch_size=256)
+    alone = needed(**IMAGENET, global_batch_size=64)
+    assert shared == alone
+
+
+def test_augmented_and_streamed_examples_take_no_storage() -> None:
+    all_real = needed(examples=55_000)
+    assert all_real.data_bytes == 55_000 * (28 * 28 + 8)
+    assert needed(examples=5_500_000) == all_real
+    for pipeline in ("tfdata", "tfrecord"):
+        assert needed(pipeline=pipeline).data_bytes == 0
+
+
+def test_norms_and_optimisers_take_their_part_and_half_precision_halves_outputs() -> None:
+    plain, normed = needed(**IMAGENET | {"norm": "none"}), needed(**IMAGENET)
+    assert normed.batch_bytes > plain.batch_bytes
+    adam, sgd = needed(**IMAGENET, optimizer="adam"), needed(**IMAGENET)
+    # Gradients and weights, and two slots for each weight with adam.
+    assert adam.weights_bytes == 2 * sgd.weights_bytes
+    half = needed(**IMAGENET, precision="mixed_bfloat16")
+    assert half.batch_bytes < 0.6 * sgd.batch_bytes
+
+
+def test_what_does_not_fit_is_named_and_only_where_the_size_is_known() -> None:
+    sizes = {str(b): variant(**IMAGENET, global_batch_size=b) for b in (32, 128, 512)}
+    assert set(too_large(sizes, 24 * GB)) == {"512"}
+    assert set(too_large(sizes, 8 * GB)) == {"128", "512"}
+    assert too_large(sizes, None) == {}
+
+
+def test_nothing_is_said_of_a_network_of_one_s_own() -> None:
+    own = variant(workload="my.nets:wide", global_batch_size=55_000)
+    assert memory_need(own) is None
+    assert too_large({"own": own}, 1) == {}

@@ -1,0 +1,82 @@
+"""A real limit on memory, by a control group: what does not fit is out of memory, not lost.
+
+Needs root and a control group of its own, version 1 or 2.
+"""
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.records.run_folder import RunFolder
+from tests.support.processes import COMMAND
+from tests.support.sample_suites import SINGLE, written
+from tests.support.worker_groups import GANG
+
+pytestmark = pytest.mark.slow
+
+LIMIT_BYTES = 3 * 2**30
+"""Enough for Ray and two workers that hold nothing."""
+GROUPS = Path("/sys/fs/cgroup")
+
+
+@pytest.fixture
+def limited_group() -> Iterator[Path]:
+    """A control group that may hold so much; deleted in the end, with all that runs in it."""
+    parent = GROUPS / "memory" if (GROUPS / "memory").is_dir() else GROUPS
+    group = parent / f"bench-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        limit = next(
+            (f for n in ("memory.max", "memory.limit_in_bytes") if (f := group / n).exists()), None
+        )
+        if limit is None:
+            pytest.skip("control groups here do not limit memory")
+        limit.write_text(str(LIMIT_BYTES))
+        yield group
+    finally:
+        while pids := (group / "cgroup.procs").read_text().split():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), 9)
+            time.sleep(0.1)
+        group.rmdir()
+
+
+def test_a_gang_that_the_kernel_ends_at_a_memory_limit_is_out_of_memory_and_spares_larger_ones(
+    limited_group: Path, tmp_path: Path
+) -> None:
+    large = {"hidden": [20_000, 20_000]}
+    variants = [
+        {"label": "fits"},
+        {"label": "does not", **large},
+        {"label": "larger still", **large, "global_batch_size": 128},
+    ]
+    variant = {**SINGLE["variant"], **GANG}
+    suite = written(tmp_path / "s.toml", {**SINGLE, "variant": variant, "variants": variants})
+    out = tmp_path / "run"
+    inside = f'echo $$ > {limited_group}/cgroup.procs && exec "$0" "$@"'
+    done = subprocess.run(
+        ["sh", "-c", inside, COMMAND, "run", str(suite), "--out", str(out), "--prune-oom"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    records = {record.trial.label: record for record in RunFolder.open(out).records()}
+    assert done.returncode == 5, done.stderr
+    assert records["fits"].status == "completed", records["fits"].log_tail
+    assert records["does not"].status == "out_of_memory", records["does not"].error
+    assert records["does not"].attempt == 1
+    assert (records["does not"].error or "").startswith("worker ")
+    assert records["larger still"].status == "out_of_memory"
+    assert records["larger still"].error == (
+        "not run: global_batch_size 64 of the same variant was out of memory"
+    )

@@ -1,0 +1,78 @@
+"""What Ray keeps on disk, as another user of the machine finds it."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.errors import ResourceError
+from bench.execution.ray_backend.private_ray_files import (
+    PREFIX,
+    RANDOM_LETTERS,
+    make_ray_folder,
+    make_token,
+    protect_token,
+)
+
+
+@pytest.fixture(autouse=True)
+def careless() -> Iterator[None]:
+    """A user whose files are open to all unless a program says otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where Ray looks for it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path / ".ray" / "auth_token"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_ray_folder_is_new_each_time_and_its_user_s_alone(tmp_path: Path) -> None:
+    one, two = make_ray_folder(tmp_path), make_ray_folder(tmp_path)
+    assert one != two
+    assert one.parent == two.parent == tmp_path
+    assert mode(one) == 0o700
+    assert len(one.name) == len(PREFIX) + RANDOM_LETTERS
+
+
+def test_a_token_is_made_once_and_read_by_its_user_alone(token: Path) -> None:
+    make_token()
+    made = token.read_text()
+    assert len(made) == 64
+    assert (mode(token.parent), mode(token)) == (0o700, 0o600)
+    make_token()
+    assert token.read_text() == made
+    assert list(token.parent.iterdir()) == [token]
+
+
+def test_a_token_that_others_could_read_is_kept_and_closed_to_them(token: Path) -> None:
+    token.parent.mkdir()
+    token.write_text("ab" * 32)
+    assert mode(token) == 0o666
+    make_token()
+    assert token.read_text() == "ab" * 32
+    assert (mode(token.parent), mode(token)) == (0o700, 0o600)
+
+
+def test_a_local_start_makes_no_token_and_closes_the_one_there_is(token: Path) -> None:
+    protect_token()
+    assert not token.parent.exists()
+    token.parent.mkdir()
+    token.write_text("ab" * 32)
+    protect_token()
+    assert (mode(token.parent), mode(token)) == (0o700, 0o600)
+
+
+def test_a_home_that_cannot_be_written_to_is_told_of(token: Path) -> None:
+    token.parent.write_text("in the way")
+    with pytest.raises(ResourceError, match="token"):
+        make_token()

@@ -1,0 +1,138 @@
+"""Two real workers train as one: one record of both, and whatever ends one ends the gang."""
+
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bench.datasets.load import load_arrays
+from bench.execution.executor import Event, Limits, Opened
+from bench.execution.ray_backend.ray_executor import RayExecutor
+from bench.execution.ray_backend.worker_group import WorkerGroup
+from tests.support.observers import LIMITS, observe
+from tests.support.worker_groups import LONG, Once, gang_suite, nothing_left
+
+pytestmark = pytest.mark.slow
+
+NODE = os.uname().nodename
+
+
+@pytest.fixture
+def gangs(monkeypatch: pytest.MonkeyPatch) -> list[WorkerGroup]:
+    """The gangs that have begun to train, each as it was."""
+    begun: list[WorkerGroup] = []
+    train: Callable[..., None] = WorkerGroup.train
+
+    def noted(gang: WorkerGroup, data: Any, board: Any) -> None:
+        begun.append(gang)
+        train(gang, data, board)
+
+    monkeypatch.setattr(WorkerGroup, "train", noted)
+    return begun
+
+
+def test_a_gang_gives_one_record_of_both_workers(
+    ray_executor: RayExecutor, gangs: list[WorkerGroup]
+) -> None:
+    events: list[Event] = []
+    with nothing_left(gangs):
+        (record,) = observe(ray_executor, gang_suite(), LIMITS, events.append).records
+    assert record.status == "completed", record.log_tail
+    assert Opened() in events
+    assert record.devices == (f"{NODE}/worker:0/CPU:0", f"{NODE}/worker:1/CPU:0")
+    first, second = (gangs[0].records[worker].measures.weights_l2 for worker in (0, 1))
+    assert record.measures.weights_l2 == first == second is not None
+    assert [epoch.epoch for epoch in record.epochs] == [0, 1]
+    assert record.log_tail is None
+    assert len({place.pid for place in gangs[0].places.values()}) == 2
+
+
+@pytest.mark.parametrize("victims", [[0], [1], [0, 1]])
+def test_a_killed_worker_ends_its_gang_which_is_tried_once_more(
+    ray_executor: RayExecutor, gangs: list[WorkerGroup], victims: list[int]
+) -> None:
+    def kill() -> None:
+        for worker in victims:
+            os.kill(gangs[0].places[worker].pid, signal.SIGKILL)
+
+    with nothing_left(gangs):
+        log = observe(ray_executor, gang_suite(epochs=600), LIMITS, Once(kill))
+    lost, completed = log.records
+    assert lost.status == "worker_lost"
+    causes = [
+        f"worker {worker}: its process (pid {gangs[0].places[worker].pid} on {NODE}) died"
+        for worker in victims
+    ]
+    assert (lost.error or "").startswith(tuple(causes))
+    assert "[worker 0]" in (lost.log_tail or "")
+    assert "[worker 1]" in (lost.log_tail or "")
+    assert lost.epochs[0].epoch == 0
+    assert completed.status == "completed", completed.log_tail
+
+
+def test_a_worker_that_is_stopped_is_lost_and_named_though_another_one_failed_by_it(
+    ray_executor: RayExecutor, gangs: list[WorkerGroup]
+) -> None:
+    def stop() -> None:
+        os.kill(gangs[0].places[1].pid, signal.SIGSTOP)
+
+    limits = Limits(trial_timeout_s=3600.0, retries=0)
+    with nothing_left(gangs):
+        (record,) = observe(ray_executor, gang_suite(**LONG), limits, Once(stop)).records
+    assert record.status == "worker_lost"
+    assert (record.error or "").startswith("worker 1: its peers heard nothing of it any more")
+    assert "UnavailableError" in (record.log_tail or "")
+    assert len(record.epochs) >= 1
+
+
+class HangsOnWorkerOne:
+    """Data that comes to an end on the first worker alone."""
+
+    def __init__(self, arrays: Any) -> None:
+        self._expression = (
+            "('\"index\": 1' in __import__('os').environ['TF_CONFIG'] "
+            "and __import__('time').sleep(3600), "
+            f"__import__('pickle').loads({pickle.dumps(arrays)!r}))[1]"
+        )
+
+    def __reduce__(self) -> Any:
+        return eval, (self._expression,)
+
+
+def test_a_worker_that_hangs_is_ended_with_its_gang_by_the_time_without_progress(
+    ray_executor: RayExecutor, gangs: list[WorkerGroup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "bench.execution.ray_backend.dataset_store.load_arrays",
+        lambda variant: HangsOnWorkerOne(load_arrays(variant)),
+    )
+    # Longer than a start takes: the first sign of life comes once TensorFlow is there.
+    limits = Limits(trial_timeout_s=3600.0, stall_timeout_s=25.0)
+    with nothing_left(gangs):
+        (record,) = observe(ray_executor, gang_suite(shape=[3, 3, 1]), limits).records
+    assert record.status == "timed_out"
+    assert "ended after 25 s without progress, worker 1 furthest behind" in (record.error or "")
+    assert "[worker 1]" in (record.log_tail or "")
+
+
+def test_a_loss_that_is_not_finite_ends_all_workers_as_diverged(
+    ray_executor: RayExecutor, gangs: list[WorkerGroup]
+) -> None:
+    with nothing_left(gangs):
+        (record,) = observe(ray_executor, gang_suite(learning_rate=1e30, epochs=5)).records
+    assert record.status == "diverged"
+    assert "the training loss was nan" in (record.error or "")
+    assert [gangs[0].records[worker].status for worker in (0, 1)] == ["diverged", "diverged"]
+
+
+def test_an_exception_on_the_workers_ends_the_gang_which_names_one_and_tells_of_both(
+    ray_executor: RayExecutor, gangs: list[WorkerGroup]
+) -> None:
+    with nothing_left(gangs):
+        (record,) = observe(ray_executor, gang_suite(hidden=[1_000_000, 1_000_000])).records
+    assert record.status == "out_of_memory"
+    assert (record.error or "").startswith("worker ")
+    assert (record.log_tail or "").count("Traceback") == 2

@@ -1,0 +1,63 @@
+"""Where bundles go: whole, on as few nodes as hold them, where least is left over."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.execution.scheduling.bin_packing import ResourceShape, allocate, pack, release
+
+SHAPES = st.builds(ResourceShape, st.integers(1, 5), st.integers(1, 8), st.booleans())
+FREE = st.lists(st.integers(0, 8), min_size=1, max_size=5).map(
+    lambda sizes: {f"n{number}": size for number, size in enumerate(sizes)}
+)
+
+
+def holds(shape: ResourceShape, sizes: tuple[int, ...]) -> bool:
+    """Whether nodes with so many free devices hold the shape."""
+    return sum(map(shape.bundles_on, sizes)) >= shape.bundles
+
+
+@given(SHAPES, FREE)
+def test_it_finds_a_place_where_there_is_one_and_takes_no_more_than_is_free(
+    shape: ResourceShape, free: dict[str, int]
+) -> None:
+    places = pack(shape, free)
+    assert (places is not None) == holds(shape, tuple(free.values()))
+    if places is not None:
+        assert len(places) == shape.bundles
+        left = allocate(dict(free), shape, places)
+        assert min(left.values()) >= 0
+        release(left, shape, places)
+        assert left == free
+
+
+@given(SHAPES, FREE)
+def test_packed_bundles_go_to_as_few_nodes_as_hold_them_and_spread_ones_apart(
+    shape: ResourceShape, free: dict[str, int]
+) -> None:
+    places = pack(shape, free)
+    if places is None:
+        return
+    if shape.spread:
+        assert len(set(places)) == shape.bundles
+    else:
+        fewest = next(
+            count
+            for count in range(1, len(free) + 1)
+            if any(holds(shape, some) for some in itertools.combinations(free.values(), count))
+        )
+        assert len(set(places)) == fewest
+
+
+@given(st.integers(1, 8), FREE)
+def test_one_bundle_goes_where_least_is_left_over(devices: int, free: dict[str, int]) -> None:
+    places = pack(ResourceShape(1, devices), free)
+    if places is not None:
+        assert free[places[0]] == min(n for n in free.values() if n >= devices)
+
+
+def test_devices_of_a_node_that_is_gone_are_not_given_back() -> None:
+    free = {"a": 1}
+    release(free, ResourceShape(2, 3), ("a", "gone"))
+    assert free == {"a": 4}

@@ -1,0 +1,40 @@
+"""What else a machine does, as a run starts."""
+
+import socket
+
+import pytest
+
+from bench.execution.trial_environment import other_load
+from bench.measure.cpu_time import OtherLoad
+
+
+def found(monkeypatch: pytest.MonkeyPatch, cores: float) -> None:
+    busy = OtherLoad(cores, 8, (("cc1plus", 4711, cores),) if cores else ())
+    monkeypatch.setattr(other_load, "busiest", lambda: busy)
+
+
+@pytest.mark.parametrize(("others", "own"), [(0.0, 8), (0.7, 8), (6.0, 2)])
+def test_work_that_takes_none_of_a_trial_s_cores_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, others: float, own: int
+) -> None:
+    found(monkeypatch, others)
+    assert other_load.load_warning(own) is None
+
+
+@pytest.mark.parametrize(("others", "own"), [(0.9, 8), (8.0, 8), (6.5, 2)])
+def test_work_that_takes_of_them_is_told_by_its_process(
+    monkeypatch: pytest.MonkeyPatch, others: float, own: int
+) -> None:
+    found(monkeypatch, others)
+    told = other_load.load_warning(own) or ""
+    assert "cc1plus, pid 4711" in told
+    assert told.count(": ") == 1
+    assert "\n" not in told
+
+
+def test_a_node_s_is_told_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(other_load, "usable_cores", lambda: 8)
+    found(monkeypatch, 0.7)
+    assert other_load.load_of_node() is None
+    found(monkeypatch, 8.0)
+    assert socket.gethostname() in (other_load.load_of_node() or "")

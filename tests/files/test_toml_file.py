@@ -1,0 +1,53 @@
+"""TOML from anywhere: plain data, or ValueError, in a time that its size bounds."""
+
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.files.toml_file import parse_toml
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'description = """e.g. a.b.c, 1.2.3 ... and so on; v1.0.0-rc.1"""',
+        "rates = [0.1, 0.22, 1.5e-3, 3.0]",
+        "a.\"b.c\".'d e' . f = 0x1f",
+        "# ................................................................................",
+        "x = '" + "0123456789abcdef" * 4 + "'",
+    ],
+)
+def test_what_people_write_is_read_as_it_stands(text: str) -> None:
+    assert parse_toml(text) == tomllib.loads(text)
+
+
+@pytest.mark.parametrize("part", ["a", "a ", '"\\""', "' '", '"a.b"', "a\t", "-"])
+@pytest.mark.parametrize("form", ["{}.a = 1", "[{}.a]", "[[{}.a]]", "x = {{ {}.a = 1 }}"])
+def test_a_key_of_very_many_parts_is_refused(part: str, form: str) -> None:
+    """tomllib takes minutes for one of 50,000."""
+    with pytest.raises(ValueError, match="parts"):
+        parse_toml(form.format(".".join([part] * 50_000)))
+
+
+@given(st.integers(1, 32))
+def test_a_key_of_few_parts_is_read(parts: int) -> None:
+    text = ".".join(["a"] * parts) + " = 1"
+    assert parse_toml(text) == tomllib.loads(text)
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 100_000, "{a=" * 100_000, "9" * 5_000, "1_" * 5_000 + "1", "0x" + "f" * 5_000]
+)
+def test_deep_nesting_and_long_numbers_are_refused(value: str) -> None:
+    with pytest.raises(ValueError):
+        parse_toml(f"x = {value}")
+
+
+@pytest.mark.parametrize("text", ['"\\', '"', "'", "'\"", "a", ". ", "a b ", "\t", '""', "[[a]]\n"])
+def test_looking_for_such_keys_takes_no_longer_than_the_text_is_long(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_toml(text * (2**20 // len(text)) + "=")

@@ -1,0 +1,38 @@
+"""YAML from anywhere: plain data, or ValueError, in a time that its size bounds."""
+
+import pytest
+
+from bench.files.yaml_file import parse_yaml
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def test_plain_data_with_a_few_aliases_is_read() -> None:
+    text = "a: &common {k: 1}\nb: *common\nc:\n  <<: *common\n  l: [x, '2']\n"
+    assert parse_yaml(text) == {"a": {"k": 1}, "b": {"k": 1}, "c": {"k": 1, "l": ["x", "2"]}}
+    assert parse_yaml("") is None
+
+
+def nested(form: str) -> str:
+    """Ten lines, each of which holds the one before nine times."""
+    lines = ["x0: &x0 {k: v}"]
+    lines += [f"x{i + 1}: &x{i + 1} " + form % ", ".join([f"*x{i}"] * 9) for i in range(9)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested("[%s]"),
+        nested("{<<: [%s]}"),
+        "a: &a [*a]",
+        "[" * 60_000,
+        "9" * 5_000,
+        "a: b: c",
+        "!!python/object/apply:os.getcwd []",
+    ],
+    ids=["aliases", "merged", "itself", "deep", "long number", "no YAML", "no plain data"],
+)
+def test_what_is_more_than_it_seems_or_no_plain_data_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_yaml(text)

@@ -1,0 +1,42 @@
+"""Processes are found by an inherited mark, wherever they have moved, and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+from bench.measure.marked_processes import inherited_mark, kill_marked, marked_processes
+
+FAMILY = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
+                         start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_a_marked_process_has_started_is_killed_after_it_even_where_it_is_stopped() -> None:
+    mark = uuid.uuid4().hex
+    with subprocess.Popen(
+        [sys.executable, "-c", FAMILY],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **inherited_mark(mark)},
+    ) as parent:
+        assert parent.stdout
+        child = int(parent.stdout.readline())
+        os.kill(child, signal.SIGSTOP)
+        parent.kill()
+    assert [process.pid for process in marked_processes(mark)] == [child]
+    assert kill_marked(mark, timeout_s=10.0)
+    assert marked_processes(mark) == []
+
+
+def test_who_has_no_such_mark_lives() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as other:
+        time.sleep(0.1)
+        assert kill_marked(uuid.uuid4().hex, timeout_s=1.0)
+        assert other.poll() is None
+        other.kill()

@@ -1,0 +1,24 @@
+"""This machine's addresses, and the interfaces that have them."""
+
+import pytest
+
+from bench.measure.network_interfaces import addresses_in, interface_of
+
+
+@pytest.mark.parametrize(
+    ("network", "addresses"),
+    [
+        ("127.0.0.0/8", ("127.0.0.1",)),
+        ("198.51.100.0/24", ()),
+        ("2001:db8::/32", ()),
+    ],
+)
+def test_addresses_are_those_of_this_machine_in_the_network(
+    network: str, addresses: tuple[str, ...]
+) -> None:
+    assert addresses_in(network) == addresses
+
+
+def test_an_interface_is_found_by_its_address() -> None:
+    assert interface_of("127.0.0.1") == "lo"
+    assert interface_of("198.51.100.1") is None

@@ -1,0 +1,308 @@
+"""What is published of a run: the fields that are listed, in known shapes, and nothing else."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.measure.environment import environment
+from bench.records.anonymize import OPTIONS, public_info, public_record
+from bench.records.pseudonyms import Pseudonyms
+from bench.records.public_values import reason
+from bench.records.run_folder import RunInfo
+from bench.records.trial_record import TrialRecord
+from bench.spec.defaults import fill_defaults
+from bench.spec.inert_settings import why_inert
+from bench.spec.variant import Variant
+from tests.support.paths import ROOT
+from tests.support.sample_records import looked_at, made_run
+
+SECRETS = (
+    *("gpu-box-7.corp.example", "annabel", "annabel@gpu-box-7", "203.0.113.77", "10.20.30.40"),
+    *("fe80::1ff:fe23:4567:890a", "2001:db8::7", "[2001:db8::7]:6379", "02:42:ac:11:00:02"),
+    *(
+        "/home/annabel/secret",
+        "~annabel/secret",
+        "file:///home/annabel/x",
+        "C:\\Users\\annabel",
+        "//host/share",
+    ),
+    *("ghp_0a1b2C3d4E5f6G7h8I9j", "AKIAIOSFODNN7EXAMPLE", "d8bc3e8b-f92e-4c29-b7be-1e42ab27044b"),
+    *(
+        "ssh://annabel@10.20.30.40/x",
+        "s3://bucket-of-annabel/key",
+        "Annabel's laptop",
+        "deadbeefcafe0001.local",
+    ),
+)
+WRAPPED = ("{}", "no answer from {} in 3 s", "{}: not found", "({})", "--x={}", "a,{}", "{}/CPU:0")
+
+SUITE: dict[str, Any] = {
+    "name": "norms",
+    "blocks": 1,
+    "variant": {"epochs": 2, "health_epochs": [-1]},
+    "matrix": {"norm": ["none", "bn_post"]},
+    "compare": [{"axis": "norm", "baseline": "none"}],
+}
+CARD = {
+    "index": 0,
+    "name": "NVIDIA H100 80GB HBM3",
+    "uuid": "GPU-0c3e1f66-5d27-4b5b-8a83",
+    "pci_bus_id": "0000:81:00.0",
+    "memory_bytes": 85 * 10**9,
+    "compute_capability": "9.0",
+    "mig": False,
+    "instances": [],
+    "state": {"compute_mode": "default", "ecc": True},
+}
+MACHINE: dict[str, Any] = {
+    "os": {
+        "name": "Debian GNU/Linux 12 (bookworm)",
+        "kernel": "6.1.0-13-amd64",
+        "architecture": "x86_64",
+        "boot": "d8bc3e8b-f92e-4c29-b7be-1e42ab27044c",
+    },
+    "python": {"version": "3.11.7", "kind": "CPython"},
+    "cpu": {"model": "AMD EPYC 7763 64-Core Processor", "governor": "performance", "affinity": [0]},
+    "memory": {"total_bytes": 10**10},
+    "container": "docker",
+    "gpus": [CARD],
+    "driver": {"version": "550.54.15", "cuda": "12.4"},
+    "gpu_error": None,
+    "packages": {"tensorflow": "2.21.0", "nvidia-cublas-cu12": "12.9.1.4"},
+    "source": {"commit": "224dd2dd8fd6376a6dafddaaf09aec33cc8cd526", "dirty": False},
+    "variables": {"OMP_NUM_THREADS": "2", "TF_XLA_FLAGS": "--tf_xla_auto_jit=2"},
+    "library_path": ["/opt/cuda/lib64"],
+}
+RESOLVED = {
+    "policy": "float32",
+    "jit": "epoch",
+    "build": {"cpu_compiler": "clang", "cuda_compute_capabilities": ["sm_80"]},
+    "optimizer_config": {"name": "sgd", "learning_rate": 0.001},
+    "tensorflow": "2.21.0",
+    "tensorflow_strategy": "MirroredStrategy",
+    "reduction": "NcclAllReduce",
+    "nccl_transport": ["P2P/NVL"],
+    "variables": {"CUDA_VISIBLE_DEVICES": "0,1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+    "visible_gpus": "GPU-0c3e1f66-5d27-4b5b-8a83",
+    "allotted": {"gpus": ["GPU-0c3e1f66-5d27-4b5b-8a83"], "cores": [0, 1]},
+}
+
+
+def as_trained(record: TrialRecord) -> TrialRecord:
+    known = {
+        "node": "worker7",
+        "devices": (CARD["uuid"], "worker7/worker:0/CPU:0"),
+        "error": "the training loss was nan in epoch 0",
+        "log_tail": "Traceback",
+        "warnings": ("x",),
+        "resolved": RESOLVED,
+        "left_out": ({"node": "worker7", "devices": ("GPU:0",), "reason": "x"},),
+    }
+    changed = {**looked_at(record).model_dump(mode="json"), **known}
+    return TrialRecord.model_validate(changed)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Content of run.json, and records, with every field in which a text may stand."""
+    environments = {"driver": MACHINE, "worker7": MACHINE, "worker7 (10.0.0.7)": MACHINE}
+    folder = made_run(
+        tmp_path_factory.mktemp("made") / "run", SUITE, change=as_trained, environment=environments
+    )
+    info = folder.info().model_dump(mode="json")
+    info["invocations"][0] |= {
+        "warnings": ["x"],
+        "command": ["bench", "run", "quick", "--out", "x"],
+    }
+    return info, [json.loads(record.model_dump_json()) for record in folder.records()]
+
+
+def public(info: dict[str, Any], records: list[dict[str, Any]]) -> str:
+    names = Pseudonyms()
+    found = public_info(names, info)
+    return json.dumps([found, *(public_record(names, r, found["labels"]) for r in records)])
+
+
+def texts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a text stands, as a value or as a key; keys of tables by a last step None."""
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*path, key, None)
+            yield from texts(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from texts(inner, (*path, i))
+
+
+OTHERS = re.compile(
+    # The suite's own words, and what is one of a few words wherever a record is read.
+    r"\('info', '(suite|labels|remark|schema_version)'.*"
+    r"|\('info', '(trial_ids|pairs|duplicates|defaults_for)', .*"
+    r"|\('records', \d+, '(trial|status|schema_version)'.*"
+    r"|\('(info|records)', None\)"
+)
+
+
+@given(data=st.data())
+def test_no_secret_leaves_by_whatever_field(
+    made: tuple[dict[str, Any], list[dict[str, Any]]], data: st.DataObject
+) -> None:
+    whole: Any = copy.deepcopy({"info": made[0], "records": made[1]})
+    secret = data.draw(st.sampled_from(SECRETS))
+    for _ in range(data.draw(st.integers(1, 3))):
+        places = [path for path in texts(whole) if not OTHERS.match(str(path))]
+        *way, last = data.draw(st.sampled_from(places))
+        text = data.draw(st.sampled_from(WRAPPED)).format(secret)
+        parent: Any = whole
+        for step in way[:-1] if last is None else way:
+            parent = parent[step]
+        if last is None:
+            parent[text] = parent[way[-1]]
+        else:
+            parent[last] = text
+    told = public(whole["info"], whole["records"])
+    assert secret not in told
+    assert json.dumps(secret)[1:-1] not in told
+
+
+def test_what_is_known_to_be_public_stays(
+    made: tuple[dict[str, Any], list[dict[str, Any]]],
+) -> None:
+    info, records = made
+    names = Pseudonyms()
+    found = public_info(names, info)
+    first = public_record(names, records[0], found["labels"])
+    (call,) = found["invocations"]
+    assert set(call["environment"]) == {"driver", "node-1", "node-1 (address-1)"}
+    machine = call["environment"]["driver"]
+    kept = ("python", "cpu", "memory", "container", "packages", "source", "variables", "driver")
+    assert {key: machine[key] for key in kept} == {key: MACHINE[key] for key in kept}
+    assert machine["os"]["name"] == MACHINE["os"]["name"]
+    assert machine["os"]["kernel"] == "6.1.0-build-1"
+    assert machine["gpus"][0]["name"] == CARD["name"]
+    assert first["devices"] == ["GPU-1", "node-1/worker:0/CPU:0"]
+    assert first["resolved"]["visible_gpus"] == machine["gpus"][0]["uuid"] == "GPU-1"
+    assert first["error"] == records[0]["error"]
+    assert first["log_tail"] is None
+    assert first["trial"] == records[0]["trial"]
+    for same in ("measures", "epochs", "health", "status", "wall_s"):
+        assert first[same] == records[0][same]
+    assert found["suite"] == info["suite"]
+
+
+def test_publishing_what_was_published_changes_nothing(
+    made: tuple[dict[str, Any], list[dict[str, Any]]],
+) -> None:
+    once = public(*made)
+    info, *records = json.loads(once)
+    assert public(info, records) == once
+
+
+def test_what_differed_still_differs_and_what_was_equal_is_equal(
+    made: tuple[dict[str, Any], list[dict[str, Any]]],
+) -> None:
+    info = copy.deepcopy(made[0])
+    environments = info["invocations"][0]["environment"]
+    environments["worker7"]["os"]["boot"] = "another"
+    environments["worker7"]["variables"]["LD_PRELOAD"] = "/home/annabel/a.so"
+    found = public_info(Pseudonyms(), info)["invocations"][0]["environment"]
+    driver, other, same = found["driver"], found["node-1"], found["node-1 (address-1)"]
+    assert driver["os"]["boot"] == same["os"]["boot"] != other["os"]["boot"]
+    assert other["variables"]["LD_PRELOAD"].startswith("hidden-")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("TensorFlow aborted: out of memory", "TensorFlow aborted: out of memory"),
+        ("NotFoundError: /home/annabel/x is missing", "NotFoundError: … is …"),
+        ("OOM when allocating tensor with shape[32,784]", "OOM when allocating tensor with …"),
+        ("its process (pid 7 on gpu-7) died", "its process (pid 7 on … died"),
+        ("global_batch_size 512 of the same variant", "global_batch_size 512 of the same variant"),
+    ],
+)
+def test_a_reason_keeps_the_words_that_are_known(
+    made: tuple[dict[str, Any], list[dict[str, Any]]], said: str, told: str
+) -> None:
+    record = {**made[1][0], "error": said}
+    assert public_record(Pseudonyms(), record, {})["error"] == told
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("bench run quick --blocks 3 --resume", "bench run quick --blocks 3 --resume"),
+        ("bench run /home/annabel/x.toml --out runs/x", "bench run HIDDEN --out HIDDEN"),
+        ("bench run quick --address 10.0.0.5:6379", "bench run quick --address HIDDEN"),
+        ("bench run quick --address=head.example.org:6379", "bench run quick --address=HIDDEN"),
+        (
+            "bench run quick --set norm=none --set x=y",
+            "bench run quick --set norm=none --set HIDDEN",
+        ),
+        ("bench run quick --secret x", "bench run quick HIDDEN HIDDEN"),
+    ],
+)
+def test_of_a_command_options_and_the_suite_s_words_are_told(
+    made: tuple[dict[str, Any], list[dict[str, Any]]], command: str, told: str
+) -> None:
+    info = copy.deepcopy(made[0])
+    info["invocations"][0]["command"] = command.split()
+    assert public_info(Pseudonyms(), info)["invocations"][0]["command"] == told.split()
+
+
+def test_every_option_of_bench_run_may_be_told() -> None:
+    import inspect
+
+    from bench.cli.run_command import run
+
+    given = {name for name in inspect.signature(run, eval_str=True).parameters if name != "suite"}
+    renamed = {"changes": "set", "as_json": "json"}
+    assert {f"--{renamed.get(n, n).replace('_', '-')}" for n in given} <= OPTIONS
+
+
+def test_every_field_of_a_run_and_of_this_machine_is_listed(
+    made: tuple[dict[str, Any], list[dict[str, Any]]],
+) -> None:
+    info, records = copy.deepcopy(made)
+    info["invocations"][0]["environment"]["driver"] = here = environment()
+    names = Pseudonyms()
+    found = public_info(names, info)
+    assert set(found) == set(RunInfo.model_fields)
+    assert set(found["invocations"][0]) == set(info["invocations"][0])
+    told = found["invocations"][0]["environment"]["driver"]
+    assert {*_keys(told)} == {*_keys(here)}
+    record = public_record(names, records[0], {})
+    assert set(record) == set(TrialRecord.model_fields)
+    assert {*_keys(record)} == {*_keys(records[0])}
+
+
+def _keys(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _keys(inner, f"{path}.{key}")
+    else:
+        yield path
+
+
+@pytest.mark.parametrize("name", ["quick", "scaling", "activations"])
+def test_what_published_runs_have_resolved_is_listed(name: str) -> None:
+    path = ROOT / "results/published" / name / "records.jsonl"
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        told = public_record(Pseudonyms(), record, {})["resolved"]
+        assert told == record["resolved"]
+
+
+def test_why_a_setting_has_no_effect_is_told_as_it_is() -> None:
+    plain = Variant.model_validate(fill_defaults({}))
+    skipping = plain.model_copy(update={"precision": "mixed_float16"})
+    for why in {*why_inert(plain).values(), *why_inert(skipping).values()}:
+        assert reason(Pseudonyms(), why) == why

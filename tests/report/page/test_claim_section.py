@@ -1,0 +1,61 @@
+"""Each question with the numbers that decide it, and what a reader must know of them."""
+
+import dataclasses
+from pathlib import Path
+
+from bench.analysis.comparison.confounds import Confound
+from bench.analysis.questions.large_data_claim import ratio_trends
+from bench.analysis.summary import VariantSummary
+from bench.report.charts.report_data import ReportData
+from bench.report.page.claim_section import _cut_short, _falls, claims
+from tests.support.sample_pages import SWEEP, read, sweep_run
+from tests.support.sample_records import made_run
+
+
+def test_the_sizes_and_the_cost_that_decide_stand_with_the_answer(tmp_path: Path) -> None:
+    (found,) = (
+        c
+        for c in claims(read(sweep_run(tmp_path / "run")))
+        if "=32" in c.what and "bn_pre" in c.what and "as examples grow" in c.question
+    )
+    assert "at 5500 examples, " in found.numbers
+    assert "at 55000 examples; change from 5500 to 55000 examples (4 blocks) × " in found.numbers
+    assert "of each further example's cost 1." in found.numbers
+    assert "(too few sizes or blocks to see whether lines fit: it decides nothing)" in found.numbers
+    assert "extrapolated" not in found.numbers and "confounded" not in found.numbers
+
+
+def test_a_size_whose_epochs_were_cut_short_is_marked(tmp_path: Path) -> None:
+    suite = {**SWEEP, "variant": {**SWEEP["variant"], "max_steps": 200}}
+    variants = read(made_run(tmp_path / "capped", suite)).variants
+    small, large = (variants[variants["global_batch_size"] == size] for size in (32, 512))
+    assert (_cut_short(small), _cut_short(large)) == ({55_000}, set())
+    run = read(sweep_run(tmp_path / "run"))
+    falls = ratio_trends(run.trials, "norm", "none")[0]
+    numbers = _falls(falls, {55_000}, "").numbers
+    assert "at 55000 examples (extrapolated); change" in numbers
+    assert "at 5500 examples, " in numbers
+
+
+def test_an_arm_that_differs_in_more_is_said_to(tmp_path: Path) -> None:
+    run = read(sweep_run(tmp_path / "run"))
+    first = next(v for v in run.summary.variants if v.comparisons[0] is not None)
+    (compared,) = first.comparisons
+    assert compared is not None
+    flagged = dataclasses.replace(compared, confounds=(Confound("xla", True, False),))
+    changed = tuple(
+        dataclasses.replace(v, comparisons=(flagged,)) if v is first else v
+        for v in run.summary.variants
+    )
+    again = _with(run, changed)
+    told = [c.what for c in claims(again) if "the arms differ in xla too" in c.numbers]
+    settings = again.variants.loc[first.variant_id]
+    assert told
+    for what in told:
+        assert f"norm={settings['norm']}" in what
+        assert f"global_batch_size={settings['global_batch_size']}" in what
+
+
+def _with(run: ReportData, variants: tuple[VariantSummary, ...]) -> ReportData:
+    summary = dataclasses.replace(run.summary, variants=variants)
+    return dataclasses.replace(run, summary=summary)

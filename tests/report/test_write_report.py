@@ -1,0 +1,52 @@
+"""Where a report goes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import RunFolderError, StorageError
+from bench.report.write_report import write_report
+from tests.support.sample_records import made_run
+
+NAMES = ["summary.csv", "summary.md", "summary.tex"]
+
+
+def test_a_report_goes_into_its_run_folder(tmp_path: Path) -> None:
+    folder = made_run(tmp_path / "run")
+    paths = write_report(folder.path)
+    assert sorted(path.name for path in paths) == NAMES
+    assert {path.parent for path in paths} == {folder.report}
+    assert sorted(p.name for p in folder.report.iterdir()) == NAMES
+
+
+def test_or_elsewhere_and_writing_it_twice_gives_the_same(tmp_path: Path) -> None:
+    folder = made_run(tmp_path / "run")
+    out = tmp_path / "some" / "where"
+    first = {path: path.read_bytes() for path in write_report(folder.path, out)}
+    assert {path: path.read_bytes() for path in write_report(folder.path, out)} == first
+    assert not folder.report.exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    folder = made_run(tmp_path / "run")
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file: "):
+        write_report(folder.path, tmp_path / "file")
+
+
+def test_what_is_no_run_folder_has_no_report(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="not a run folder"):
+        write_report(tmp_path)
+
+
+def test_importing_analysis_and_report_loads_nothing_heavy() -> None:
+    modules = (
+        "bench.analysis.loading.data_frames, bench.analysis.summary, bench.report.write_report, "
+    )
+    modules += "bench.report.text.terminal, bench.analysis.statistics.paired"
+    heavy = "{'tensorflow', 'keras', 'ray', 'pandas', 'pyarrow', 'scipy', 'numpy'}"
+    code = f"import sys, {modules}; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,33 @@
+"""The environment of a run in a few words."""
+
+from typing import Any
+
+from bench.report.text.environment_text import environment_facts
+from tests.support.sample_records import ENVIRONMENT
+
+GPU_NODE: dict[str, Any] = {
+    "gpus": [{"name": "A100"}, {"name": "A100"}],
+    "driver": {"version": "580.1"},
+}
+
+
+def test_a_single_machine_is_described_once() -> None:
+    facts = environment_facts(ENVIRONMENT)
+    assert facts["Machine"] == "Model 1 CPU, 2 of 4 cores, 16.0 GB memory, Debian GNU/Linux 12"
+    assert facts["GPUs"] == "none"
+    assert facts["Source"] == "git revision 0123456789ab, with changes that are not committed"
+    assert facts["Variables"] == "OMP_NUM_THREADS=2"
+
+
+def test_nodes_that_are_alike_are_counted() -> None:
+    facts = environment_facts({"driver": {}, "a": GPU_NODE, "b": GPU_NODE, "c": {"gpus": []}})
+    assert facts["GPUs"] == "2 nodes: 2 × A100, driver 580.1; 1 node: none"
+
+
+def test_a_broken_driver_says_why_there_are_no_gpus() -> None:
+    node = {"gpus": [], "gpu_error": "the driver does not answer: reboot"}
+    assert environment_facts({"driver": node})["GPUs"] == "the driver does not answer: reboot"
+
+
+def test_what_is_not_known_is_left_empty() -> None:
+    assert set(environment_facts({}).values()) == {""}

@@ -1,0 +1,77 @@
+"""What XLA compiles where a suite does not say, and what it costs to say otherwise."""
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.spec.default_jit import SLOW, DeviceType, Jit, default_jit, xla_slowdown
+from bench.spec.defaults import fill_defaults
+from bench.spec.variant import Variant
+
+OWN = "own_nets:towers"
+WORKLOADS = ("mlp", "convnet", "resnet50", OWN)
+CONVOLVING = ("convnet", "resnet50", OWN)
+"""Those of one's own may."""
+
+
+def chosen(workload: str, device: DeviceType, pipeline: str = "device") -> str:
+    return default_jit(workload, device, strategy="one_device", pipeline=pipeline)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "most"), [("device", "epoch"), ("tfdata", "step"), ("tfrecord", "step")]
+)
+def test_xla_compiles_as_much_as_it_can_but_for_what_may_convolve_on_a_cpu(
+    pipeline: str, most: str
+) -> None:
+    assert {chosen(workload, "gpu", pipeline) for workload in WORKLOADS} == {most}
+    assert chosen("mlp", "cpu", pipeline) == most
+    assert {chosen(workload, "cpu", pipeline) for workload in CONVOLVING} == {"none"}
+
+
+@pytest.mark.parametrize("strategy", ["mirrored", "multi_worker"])
+def test_under_a_strategy_xla_compiles_nothing(strategy: str) -> None:
+    for device in get_args(DeviceType):
+        assert default_jit("mlp", device, strategy=strategy, pipeline="device") == "none"
+
+
+@given(
+    st.sampled_from(WORKLOADS),
+    st.sampled_from(get_args(DeviceType)),
+    st.sampled_from(["one_device", "mirrored"]),
+    st.sampled_from(["device", "tfdata"]),
+)
+def test_what_is_chosen_is_never_known_to_be_slow(
+    workload: str, device: DeviceType, strategy: str, pipeline: str
+) -> None:
+    jit = default_jit(workload, device, strategy=strategy, pipeline=pipeline)
+    assert xla_slowdown(workload, jit, device) is None
+
+
+@given(st.sampled_from(WORKLOADS), st.sampled_from(get_args(Jit)), st.sampled_from(["cpu", "gpu"]))
+def test_a_jit_that_is_asked_for_holds_on_every_device(
+    workload: str, jit: Jit, device: DeviceType
+) -> None:
+    asked = {"workload": workload, "jit": jit}
+    assert Variant.model_validate(fill_defaults(asked, device)).jit == jit
+
+
+def test_whole_epochs_of_convolutions_are_slowest_and_only_cpus_are_known() -> None:
+    for workload in CONVOLVING:
+        step, epoch = (xla_slowdown(workload, jit, "cpu") for jit in ("step", "epoch"))
+        assert step is not None
+        assert epoch is not None
+        assert SLOW <= step < epoch
+        assert epoch > 10
+        assert xla_slowdown(workload, "epoch", "gpu") is None
+        assert xla_slowdown(workload, "none", "cpu") is None
+    assert xla_slowdown("mlp", "epoch", "cpu") is None
+
+
+def test_of_a_network_that_is_not_known_the_worst_that_was_measured_is_told() -> None:
+    own, known = (xla_slowdown(workload, "epoch", "cpu") for workload in (OWN, "convnet"))
+    assert own is not None
+    assert known is not None
+    assert own >= known

@@ -1,0 +1,56 @@
+"""In the place of a run's process for Ray: starts a trial, finishes an epoch, then ends as told.
+
+Usage:
+    python -m tests.support.ray_child_setup END FD
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.connection import Connection
+
+from bench.execution.executor import EpochEnded, Started
+from bench.execution.ray_backend.epoch_log import append_epoch
+from bench.execution.ray_backend.ray_messages import Ended, Ready
+from bench.records.trial_record import TrialRecord
+from tests.support.sample_records import made_record
+
+
+def main() -> None:
+    """Speak as bench.execution.ray_backend.ray_child does."""
+    end, connection = sys.argv[1], Connection(int(sys.argv[2]))
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    setup = connection.recv()
+    # Something that would outlive this process.
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    if end == "never ready":
+        time.sleep(600)
+    if end == "killed at the start":
+        os.kill(os.getpid(), signal.SIGKILL)
+    connection.send(Ready(1, False, (), {}))
+    task = connection.recv()
+    trial = task.blocks[0].trials[0]
+    epochs = made_record(trial).epochs
+    connection.send(Started(trial, "here", (setup.address,)))
+    connection.send(EpochEnded(trial.trial_id, epochs[0]))
+    for epoch in epochs:
+        append_epoch(setup.address, epoch)
+    if end == "completed":
+        connection.send(TrialRecord(trial=trial, status="completed"))
+        reason = connection.recv()(trial)
+        connection.send(TrialRecord(trial=trial, status="completed", error=reason))
+        connection.recv()
+        connection.send(Ended())
+    elif end == "raises":
+        connection.send(Ended(ZeroDivisionError("by hand")))
+    elif end == "exits":
+        os._exit(1)
+    elif end == "is killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Who is at fault: TensorFlow and Keras, where they raise themselves, or what they called."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+import tensorflow as tf
+
+from bench.training.failures import UnsupportedProgram, classify_exception
+from bench.training.refusals import is_broken_installation, is_refusal, whole_tracebacks
+
+
+class OddError(Exception):
+    """Keras makes a RuntimeError of what takes two arguments."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one + other)
+
+
+class Broken(keras.layers.Layer):  # type: ignore[misc]
+    """A layer of somebody's own."""
+
+    def __init__(self, fault: Callable[[], Any]) -> None:
+        super().__init__()
+        self._fault = fault
+
+    def call(self, inputs: Any) -> Any:
+        """Raise."""
+        self._fault()
+        return inputs
+
+
+def raised_by(function: Callable[[], Any]) -> Exception:
+    with whole_tracebacks(), pytest.raises(Exception) as caught:
+        function()
+    return caught.value
+
+
+def runtime_error() -> None:
+    raise RuntimeError("mine")
+
+
+def odd_error() -> None:
+    raise OddError("mine", "too")
+
+
+def invalid_argument() -> None:
+    raise tf.errors.InvalidArgumentError(None, None, "mine")
+
+
+@pytest.mark.parametrize("fault", [runtime_error, odd_error, invalid_argument])
+@pytest.mark.parametrize("autograph", [False, True])
+def test_what_is_raised_below_tensorflow_and_keras_is_no_refusal(
+    fault: Callable[[], None], autograph: bool
+) -> None:
+    layer = Broken(tf.function(fault, autograph=autograph))
+    compiled = tf.function(layer, autograph=False)
+    assert not is_refusal(raised_by(fault))
+    assert not is_refusal(raised_by(lambda: compiled(tf.zeros((1, 1)))))
+
+
+def test_what_keras_made_of_another_error_is_no_refusal_either() -> None:
+    with pytest.raises(RuntimeError, match="mine") as caught:
+        Broken(odd_error)(tf.zeros((1, 1)))
+    assert not is_refusal(caught.value)
+
+
+def test_what_comes_of_a_mistake_in_a_handler_is_the_handlers() -> None:
+    def handled() -> None:
+        try:
+            tf.constant([1, 2]) @ tf.constant([1.0])
+        except Exception:
+            raise RuntimeError("mine") from None
+
+    assert not is_refusal(raised_by(handled))
+
+
+def xla_of_an_iterator() -> None:
+    data = iter(tf.data.Dataset.range(3))
+    tf.function(lambda: next(data), autograph=False, jit_compile=True)()
+
+
+def test_what_tensorflow_raises_itself_is_a_refusal() -> None:
+    assert is_refusal(raised_by(xla_of_an_iterator))
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), MemoryError(), KeyError("mine")])
+def test_an_error_of_another_kind_is_no_refusal(error: Exception) -> None:
+    assert not is_refusal(error)
+
+
+def test_frames_are_left_out_again_afterwards() -> None:
+    def both() -> tuple[bool, bool]:
+        return (
+            tf.debugging.is_traceback_filtering_enabled(),
+            keras.config.is_traceback_filtering_enabled(),
+        )
+
+    assert both() == (True, True)
+    with whole_tracebacks():
+        assert both() == (False, False)
+        with whole_tracebacks():
+            pass
+        assert both() == (False, False)
+    assert both() == (True, True)
+
+
+INSTALLATION = [
+    tf.errors.InternalError(None, None, "libdevice not found at ./libdevice.10.bc"),
+    tf.errors.UnimplementedError(None, None, "DNN library is not found."),
+    tf.errors.FailedPreconditionError(None, None, "DNN library initialization failed. Look above"),
+    tf.errors.InternalError(None, None, "'cuModuleLoadData' failed with 'CUDA_ERROR_INVALID_PTX'"),
+    tf.errors.InvalidArgumentError(None, None, "no kernel image is available for execution"),
+    tf.errors.NotFoundError(None, None, "No PTX compilation provider is available."),
+    RuntimeError("Could not load dynamic library 'libcudnn.so.9'"),
+]
+
+
+@pytest.mark.parametrize("error", INSTALLATION, ids=str)
+def test_a_broken_installation_fails_a_trial_and_is_no_refusal(error: Exception) -> None:
+    assert is_broken_installation(error)
+    assert not is_refusal(error)
+    status, reason = classify_exception(error)
+    assert status == "failed"
+    assert reason.endswith("bench doctor finds")
+
+
+def test_one_that_a_refusal_came_of_is_still_a_broken_installation() -> None:
+    refused = UnsupportedProgram("XLA compiles no such program")
+    refused.__cause__ = INSTALLATION[0]
+    assert classify_exception(refused)[0] == "failed"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.UnimplementedError(None, None, "no DNN kernel for float64 of this shape"),
+        tf.errors.InvalidArgumentError(None, None, "XLA compiles no iterator"),
+        ValueError("libdevice not found"),
+    ],
+)
+def test_what_tensorflow_cannot_do_is_no_broken_installation(error: Exception) -> None:
+    assert not is_broken_installation(error)
+
+
+def test_memory_that_a_library_lacks_to_begin_with_is_out_of_memory() -> None:
+    said = "out of memory: CUBLAS_STATUS_NOT_INITIALIZED"
+    assert classify_exception(tf.errors.InternalError(None, None, said))[0] == "out_of_memory"
