@@ -119,6 +119,7 @@ def mine(tmp_path: Path) -> Path:
     return written(tmp_path / "mine.toml", {**SINGLE, "variant": variant})
 
 
+@pytest.mark.slow
 def test_a_module_beside_the_suite_s_file_is_trained_from_anywhere_and_resumed(
     mine: Path, tmp_path: Path
 ) -> None:

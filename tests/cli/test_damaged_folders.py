@@ -124,6 +124,7 @@ _FUZZ = settings(
 )
 
 
+@pytest.mark.slow
 @_FUZZ
 @given(st.lists(damages(), min_size=1, max_size=2), st.sampled_from(sorted(COMMANDS)))
 @pytest.mark.usefixtures("undrawn")

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Command
 
 STEERING = "caf\udce9\x1b[31mred\n\u202ex"
 """Bytes that are no text, a colour, a line's end and a mark of direction: all may be in a name."""
 
 
+@pytest.mark.slow
 def test_names_of_files_steer_no_terminal(
     command: Command, made: Path, tiny: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ from tests.cli.conftest import Command
 from tests.support.processes import bench
 from tests.support.sample_suites import TINY, written
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:

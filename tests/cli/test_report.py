@@ -41,6 +41,7 @@ def test_report_goes_where_it_is_told(command: Command, made: Path, tmp_path: Pa
     assert not (made / "report").exists()
 
 
+@pytest.mark.slow
 def test_several_runs_are_reported_each_in_its_own_folder(
     command: Command, made: Path, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_two_runs_of_one_name_would_overwrite_each_other(command: Command, made:
     assert "the same name" in complaint(done, 2)
 
 
+@pytest.mark.slow
 def test_reporting_twice_replaces_the_first_report(command: Command, made: Path) -> None:
     assert command("report", made).code == 0
     before = (made / "report" / "summary.md").read_text()

@@ -5,6 +5,7 @@ import pytest
 from tests.cuda.arrangements import CASES, REPLICAS, EpochPairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "jit"), CASES)
 def test_every_device_is_given_the_whole_data_set_before_the_epoch(
     epoch_pair: EpochPairs, strategy: str, jit: str

@@ -42,6 +42,7 @@ def _soon_none(folder: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_machine_that_can_run_these_tests_is_found_sound_and_left_as_it_was(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -59,6 +60,7 @@ def test_a_machine_that_can_run_these_tests_is_found_sound_and_left_as_it_was(
     assert not (tmp_path / "not").exists()
 
 
+@pytest.mark.slow
 def test_leaving_while_ray_is_up_leaves_none_of_it(ray_folder: Path) -> None:
     with probe_in_subprocess("bench.execution.ray_backend.ray_probe"):
         while not any(ray_folder.rglob("python-core-driver*.log")):

@@ -10,6 +10,8 @@ from bench.spec.plan import make_plan
 from tests.support.observers import LIMITS, InterruptAt, Log, observe, observe_apart
 from tests.support.sample_suites import ENDLESS, SINGLE, TINY, suite_of
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("simulated", "inprocess", "ray")
 PLAN = make_plan(suite_of(TINY))
 

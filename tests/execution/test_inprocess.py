@@ -23,6 +23,7 @@ def a_card(fake_nvml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.slow
 def test_a_trial_does_not_train_on_the_cpu_of_a_machine_with_a_gpu_without_a_word() -> None:
     (record,) = observe_apart("inprocess", SINGLE).records
     assert (record.status, record.epochs) == ("failed", ())

@@ -87,6 +87,7 @@ class Run:
         return "failed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("times", "every"), [(1, 1), (2, 4)])
 def test_killed_at_any_change_it_is_resumed_and_reported(
     tmp_path: Path, disk: Disk, times: int, every: int

@@ -137,6 +137,7 @@ def test_a_simulated_record_says_that_it_is_one_and_claims_no_accuracy() -> None
     assert all(epoch.val_accuracy is None for epoch in record.epochs)
 
 
+@pytest.mark.slow
 def test_10_000_trials_on_1_000_gpus_take_at_most_5_percent_more_than_they_must() -> None:
     blocks = mixed_blocks()
     executor = SimulatedExecutor(NODES, epoch_s)

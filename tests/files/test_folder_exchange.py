@@ -70,6 +70,7 @@ def test_the_new_folder_takes_the_old_one_s_place_and_nothing_else_stays(place: 
     assert [path.name for path in place.iterdir()] == ["quick"]
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_twice_in_a_row_it_is_the_old_or_the_new(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def net(layers, images):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
@@ -110,6 +111,7 @@ def test_a_module_of_the_user_s_that_changes_it_fails_its_trials(
     assert named in (record.error or "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["0", "false"])
 def test_onednn_is_off_where_tensorflow_reads_so(
     monkeypatch: pytest.MonkeyPatch, value: str
@@ -128,6 +130,7 @@ def test_a_second_trial_in_a_process_must_use_its_threads() -> None:
     assert described(threads=3, more=again)[0]["intra_op_threads"] == 3
 
 
+@pytest.mark.slow
 def test_tf32_follows_the_precision_and_is_not_claimed_without_a_gpu() -> None:
     check = (
         "enabled = tf.config.experimental.tensor_float_32_execution_enabled\n"
@@ -139,6 +142,7 @@ def test_tf32_follows_the_precision_and_is_not_claimed_without_a_gpu() -> None:
     assert described(precision="float32_strict", more=check)[0]["tf32"] is False
 
 
+@pytest.mark.slow
 def test_mirrored_replicas_have_a_logical_device_each() -> None:
     _, devices = described(strategy="mirrored", replicas=3)
     assert devices == ["CPU:0", "CPU:1", "CPU:2"]

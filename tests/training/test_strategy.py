@@ -10,6 +10,7 @@ from bench.training.strategy import make_replicas
 from tests.support.training_setup import small, train_fresh
 
 
+@pytest.mark.slow
 def test_nccl_on_cpus_of_one_process_is_unsupported_for_tensorflows_own_reason() -> None:
     record = train_fresh(small(strategy="mirrored", replicas=2, all_reduce="nccl"))
     assert record.status == "unsupported"
@@ -27,6 +28,7 @@ def test_nccl_on_cpus_of_several_workers_is_unsupported_where_tensorflow_would_t
         make_replicas(variant)
 
 
+@pytest.mark.slow
 def test_how_sums_are_made_is_no_matter_where_there_are_none() -> None:
     settings = {"strategy": "mirrored", "replicas": 2, "communication": "none"}
     record = train_fresh(small(**settings, all_reduce="nccl", epochs=1))

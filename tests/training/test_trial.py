@@ -80,6 +80,7 @@ def test_what_holds_in_the_end_is_resolved() -> None:
     assert {key: found[key] for key in expected} == expected
 
 
+@pytest.mark.slow
 def test_counts_are_null_where_they_have_no_meaning() -> None:
     plain = record_of(small(epochs=1)).epochs[0]
     assert (plain.clipped_steps, plain.skipped_steps) == (None, None)
@@ -159,6 +160,7 @@ def test_plain_steps_that_tensorflow_refuses_are_a_failure(
     assert ("InvalidArgumentError" in str(record.error)) == (status == "failed")
 
 
+@pytest.mark.slow
 def test_a_tensor_that_fits_nowhere_is_out_of_memory() -> None:
     def load() -> Arrays:
         # A petabyte: TensorFlow asks for it and is refused.
@@ -221,7 +223,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         return score(self, *data)
 
     monkeypatch.setattr(Evaluator, "score", slow_score)
-    monkeypatch.setattr(trial_module, "CompiledEpoch", functools.partial(CompiledEpoch, clock=clock))
+    monkeypatch.setattr(
+        trial_module, "CompiledEpoch", functools.partial(CompiledEpoch, clock=clock)
+    )
     yield clock
 
 

@@ -120,6 +120,7 @@ def test_each_kind_is_asked_for_once() -> None:
     assert needed[0].amount is not None
 
 
+@pytest.mark.slow
 def test_a_wrong_yes_is_rare_at_the_edge_of_the_margin() -> None:
     wrong = 0
     for seed in range(30):

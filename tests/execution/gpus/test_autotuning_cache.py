@@ -152,6 +152,7 @@ def test_a_path_that_xla_would_cut_in_two_is_not_used(share: Share, tmp_path: Pa
     assert refused(answer) and "BENCH_CACHE_DIR" in answer["warning"]
 
 
+@pytest.mark.slow
 def test_this_tensorflow_knows_the_flag(tmp_path: Path) -> None:
     compiled = "import tensorflow as tf; tf.function(lambda x: x + 1, jit_compile=True)(1.0)"
     done = subprocess.run(

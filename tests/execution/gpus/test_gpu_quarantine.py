@@ -17,6 +17,8 @@ from tests.support.paths import ROOT
 from tests.support.processes import PATIENCE_S
 from tests.support.sample_suites import SINGLE, suite_of
 
+pytestmark = pytest.mark.slow
+
 WHOLE = GpuSnapshot("0", "GPU-1")
 SLICE = GpuSnapshot("MIG-1", "MIG-1", is_instance=True)
 SEVERAL = {"global_batch_size": 32, "strategy": "mirrored", "replicas": 2}

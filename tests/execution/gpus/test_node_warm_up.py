@@ -36,12 +36,14 @@ def warmed(
     return told
 
 
+@pytest.mark.slow
 def test_what_fails_is_told_and_the_others_are_trained(ray_executor: RayExecutor) -> None:
     (event,) = warmed(ray_executor, BROKEN, TRIAL.model_dump_json())
     assert isinstance(event, NotWarmedUp)
     assert (event.node, event.programs) == ("here", 1)
 
 
+@pytest.mark.slow
 def test_nothing_is_told_of_what_was_trained(ray_executor: RayExecutor) -> None:
     assert warmed(ray_executor, TRIAL.model_dump_json()) == []
 

@@ -120,6 +120,7 @@ def test_a_folder_that_exists_is_not_written_to(config: Path) -> None:
         run_on_cluster(config, "smoke", Path("~"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "reason"), [("kill -9 $$", "was ended by SIGKILL"), ("exec sleep 60", "within 1 s")]
 )

@@ -71,6 +71,7 @@ def test_data_that_cannot_be_had_says_how_its_trial_ended(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_trial_whose_data_cannot_be_made_fails_alone(ray_executor: RayExecutor) -> None:
     blocks = [Block(repeat=i, trials=(trial,)) for i, trial in enumerate((HUGE, SMALL))]
     records = {record.trial: record for record in observe(ray_executor, blocks).records}
@@ -80,6 +81,7 @@ def test_a_trial_whose_data_cannot_be_made_fails_alone(ray_executor: RayExecutor
     assert records[SMALL].status == "completed"
 
 
+@pytest.mark.slow
 def test_a_run_holds_no_data_that_only_ended_blocks_needed(ray_executor: RayExecutor) -> None:
     held: list[int] = []
 

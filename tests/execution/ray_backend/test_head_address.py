@@ -61,6 +61,7 @@ def test_a_web_server_is_not_taken_for_ray(web_port: int) -> None:
         resolve_address(f"127.0.0.1:{web_port}")
 
 
+@pytest.mark.slow
 def test_something_that_never_answers_is_waited_for_a_few_seconds_only(silent_port: int) -> None:
     with pytest.raises(ResourceError, match=r"no Ray answers at .*correct --address"):
         resolve_address(f"127.0.0.1:{silent_port}")

@@ -24,6 +24,7 @@ def test_what_the_call_gives_or_raises_is_passed_on(nowhere: str) -> None:
         call_while_head_alive(nowhere, lambda: 1 // 0)
 
 
+@pytest.mark.slow
 def test_a_call_that_waits_for_a_head_that_is_gone_is_given_up(nowhere: str) -> None:
     never = threading.Event()
     with pytest.raises(ConnectionError, match="does not answer"):

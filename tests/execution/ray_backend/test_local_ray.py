@@ -46,6 +46,7 @@ def hanging(start_s: float, suite: Path, out: Path) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_a_start_that_hangs_is_given_up_and_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     suite, out = written(tmp_path / "s.toml", SINGLE), tmp_path / "made" / "run"
     with hanging(5.0, suite, out) as run:
@@ -56,6 +57,7 @@ def test_a_start_that_hangs_is_given_up_and_leaves_no_process_and_no_folder(tmp_
     assert not out.parent.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_heeded_while_a_start_hangs(tmp_path: Path, number: signal.Signals) -> None:
     suite, out = written(tmp_path / "s.toml", SINGLE), tmp_path / "run"

@@ -83,6 +83,7 @@ def test_a_trial_on_the_cpu_sees_no_gpu(ray_log: Log) -> None:
     assert {record.resolved["visible_gpus"] for record in ray_log.records} == {"-1"}
 
 
+@pytest.mark.slow
 def test_the_same_trial_gives_the_same_weights_whatever_ran_before_it(
     ray_log: Log, ray_executor: RayExecutor
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_node_whose_cores_are_taken_tells_all_but_its_variables(
     assert found["packages"] == next(iter(before.values()))["packages"]
 
 
+@pytest.mark.slow
 def test_what_a_worker_writes_lies_among_ray_s_own_logs(ray_executor: RayExecutor) -> None:
     context = ray.get_runtime_context()
     logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
@@ -143,6 +145,7 @@ def test_what_a_worker_writes_lies_among_ray_s_own_logs(ray_executor: RayExecuto
     assert list(logs.glob("bench-worker-*.log")) == []
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_the_records_of_a_lost_head_are_kept_repeats_none(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +164,7 @@ def test_an_interrupt_while_the_records_of_a_lost_head_are_kept_repeats_none(
         records.throw(KeyboardInterrupt())
 
 
+@pytest.mark.slow
 def test_an_error_of_the_driver_s_own_leaves_records_of_what_was_running(
     ray_executor: RayExecutor,
 ) -> None:
@@ -214,6 +218,7 @@ def test_news_of_an_earlier_try_is_nobody_s(ray_executor: RayExecutor) -> None:
     assert [news.gang for news in mine.news] == ["mine"]
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(
     ray_executor: RayExecutor,
 ) -> None:
@@ -292,6 +297,7 @@ class _UntilTheFirstEpoch:
             setattr(self, self._limit, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["trial_timeout_s", "stall_timeout_s"])
 def test_a_trial_that_is_over_a_limit_is_ended_and_keeps_its_epochs(
     ray_executor: RayExecutor, limit: str
@@ -313,6 +319,7 @@ def test_a_limit_that_is_over_before_the_next_look_is_kept(
     assert [record.status for record in log.records] == ["timed_out"]
 
 
+@pytest.mark.slow
 def test_an_exception_in_training_is_a_failed_trial_with_its_traceback(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,6 +361,7 @@ def held(ray_executor: RayExecutor) -> Iterator[None]:
     ray.kill(holder)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("held")
 def test_devices_that_others_hold_are_waited_for_aloud_and_not_for_ever(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
@@ -374,6 +382,7 @@ def test_devices_that_others_hold_are_waited_for_aloud_and_not_for_ever(
     assert waiting.reason.startswith(f"{asked} asked for")
 
 
+@pytest.mark.slow
 def test_devices_that_become_free_are_taken(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

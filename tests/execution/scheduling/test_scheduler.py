@@ -331,6 +331,7 @@ def large_load(size: str, seconds: str) -> list[Job]:
     return [of(i, SIZES[size](rng), TIMES[seconds](rng), i // 100) for i in range(10_000)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guess", ["right", "wrong"])
 @pytest.mark.parametrize("seconds", TIMES)
 @pytest.mark.parametrize("size", SIZES)

@@ -103,6 +103,7 @@ print(dict(sorted(found.threads.items())), found.conflict)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_variables_of_ray_s_runtime_environment_are_among_what_trials_inherit() -> None:
     bare = {name: value for name, value in os.environ.items() if "_THREADS" not in name}

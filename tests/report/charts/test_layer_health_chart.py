@@ -132,6 +132,7 @@ def test_a_variant_that_ended_before_is_drawn_as_far_as_it_came_and_named(tmp_pa
     )
 
 
+@pytest.mark.slow
 def test_many_variants_make_several_charts_and_the_rest_is_named(tmp_path: Path) -> None:
     count = MAX_FIGURES * MAX_LINES + 1
     suite = {**SUITE, "blocks": 1, "compare": [], "matrix": {}}

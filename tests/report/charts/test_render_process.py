@@ -17,6 +17,7 @@ from bench.report.charts.report_data import read_run
 from tests.support.sample_records import made_run
 
 
+@pytest.mark.slow
 def test_it_draws_what_this_process_would_and_ends_with_its_block(tmp_path: Path) -> None:
     found = list(figures(read_run(made_run(tmp_path / "run").path)))
     with RenderProcess() as drawer:

@@ -93,6 +93,7 @@ def test_every_table_has_a_caption_and_every_chart_words(hostile: Elements) -> N
     assert all(a["role"] == "img" and a["aria-label"] for a in charts)
 
 
+@pytest.mark.slow
 def test_cells_have_the_marks_of_their_notes_before_any_script_has_run(tmp_path: Path) -> None:
     run = sweep_run(tmp_path / "run")
     with RenderProcess() as drawer:
@@ -129,6 +130,7 @@ def test_a_run_without_records_has_a_page_too(tmp_path: Path) -> None:
     assert "there is nothing to draw" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_writing_it_twice_gives_the_same(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run").path
     first = {p: p.read_bytes() for p in written({"run": run}, tmp_path / "out")}

@@ -60,6 +60,7 @@ def test_the_readme_s_table_is_the_published_one() -> None:
     assert ours == theirs[: len(ours)] != []
 
 
+@pytest.mark.slow
 def test_a_name_that_is_taken_is_refused_unless_it_is_to_be_replaced(
     run: Path, place: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_the_other_ratios_that_the_readme_s_answer_quotes_are_published() -> Non
     assert [ratio for ratio in quoted[1:] if ratio not in sooner] == []
 
 
+@pytest.mark.slow
 def test_a_remark_stands_at_the_top_and_stays_when_the_run_is_published_again(
     run: Path, place: Path
 ) -> None:

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import publish
 from bench.report.publishing.published_index import (
@@ -24,6 +26,7 @@ def called(run: Path, copy: Path, *words: str, description: str = "") -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_every_published_run_is_listed_in_both(run: Path, tmp_path: Path) -> None:
     publish(run, "two", tmp_path)
     publish(run, "one", tmp_path)
@@ -61,6 +64,7 @@ def test_a_run_of_any_name_is_linked(run: Path, tmp_path: Path) -> None:
     assert "[two (old)\\*](two%20%28old%29%2A/summary.md)" in markdown_index(tmp_path)
 
 
+@pytest.mark.slow
 def test_lists_of_what_is_not_there_any_more_are_stale(run: Path, tmp_path: Path) -> None:
     publish(run, "one", tmp_path)
     publish(run, "two", tmp_path)

@@ -117,6 +117,7 @@ shard_files(make_synthetic((4, 5, 1), 7, 100), 3_000_000, Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_nothing_that_passes_for_whole(tmp_path: Path) -> None:
     writer = subprocess.Popen([sys.executable, "-c", WRITE, tmp_path], stdout=subprocess.PIPE)
     deadline = time.monotonic() + 60

@@ -98,6 +98,7 @@ def test_a_gradient_that_overflows_is_told_under_a_scale_that_it_does_not() -> N
     assert norms[0] == pytest.approx(norms[1], rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [
@@ -140,7 +141,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         return own(self, after_epochs)
 
     monkeypatch.setattr(LayerHealth, "look", slow)
-    monkeypatch.setattr(trial_module, "CompiledEpoch", functools.partial(CompiledEpoch, clock=clock))
+    monkeypatch.setattr(
+        trial_module, "CompiledEpoch", functools.partial(CompiledEpoch, clock=clock)
+    )
     yield clock
 
 

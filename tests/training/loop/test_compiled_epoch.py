@@ -145,6 +145,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(jit: str) 
     assert fingerprint(1) == fingerprint(1) != fingerprint(2)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_in_another_process() -> None:
     plain = small(norm="bn_post", epochs=2)
     deterministic = plain.model_copy(update={"deterministic": True})
@@ -336,6 +337,7 @@ def test_a_warm_up_takes_its_time_and_leaves_no_trace(asked: dict[str, Any]) -> 
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_an_epoch_too_short_to_time_is_timed_several_times_and_trained_once() -> None:
     variant = small(norm="bn_post", precision="mixed_float16")
     timed, once = (make_program(variant, clock=Ticks()) for _ in range(2))
@@ -350,6 +352,7 @@ def test_an_epoch_too_short_to_time_is_timed_several_times_and_trained_once() ->
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_a_stream_can_be_deterministic_and_then_no_clock_stands_in_its_graph() -> None:
     variant = small(pipeline="tfdata", deterministic=True)
     record = train_fresh(variant)
@@ -388,6 +391,7 @@ def test_what_tensorflow_cannot_compile_is_refused_with_its_reason() -> None:
         made.program.cold_start()
 
 
+@pytest.mark.slow
 def test_a_whole_epoch_is_traced_once_for_each_window_size() -> None:
     made = make_program(small(examples=6464, global_batch_size=8))
     made.program.cold_start()

@@ -122,6 +122,7 @@ def test_a_look_at_layers_takes_penalties_and_what_has_no_gradient(function: str
     assert kinds["embedding"]
 
 
+@pytest.mark.slow
 def test_what_has_no_gradient_is_named_and_a_network_of_nothing_else_fails() -> None:
     record = train_fresh(own("net", examples=64))
     assert record.status == "completed"

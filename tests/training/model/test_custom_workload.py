@@ -374,6 +374,7 @@ def test_every_file_of_its_package_counts_as_its_source(folder: Path) -> None:
     assert before != workload_source(variant)
 
 
+@pytest.mark.slow
 def test_a_trial_of_one_that_is_not_there_fails_with_the_reason() -> None:
     record = train_fresh(small(workload="no_such_nets:towers"))
     assert record.status == "failed"

@@ -153,6 +153,7 @@ def networks() -> Iterator[tuple[str, Variant]]:
                 yield f"{suite}: {cell.label}", variant
 
 
+@pytest.mark.slow
 def test_the_output_of_every_shipped_arm_depends_on_the_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

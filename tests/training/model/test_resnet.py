@@ -81,6 +81,7 @@ def _kernels(model: keras.Model) -> list[np.ndarray]:
     return sorted((n.kernel.numpy() for n in found), key=lambda k: (k.shape, k.sum()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["bn_pre", "bn_post"])
 def test_a_trial_trains_all_of_it(norm: str) -> None:
     variant = small(
