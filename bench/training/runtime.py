@@ -25,14 +25,19 @@ def configure(variant: Variant, threads: int) -> None:
     """Set threads, TF32, determinism, Keras; ``threads`` is how many cores a trial may use.
 
     Threads cannot change once TensorFlow has run something: a process that trains a second
-    time keeps those of the first. Keras gets its defaults, whatever its keras.json says.
+    time keeps those of the first, and ResourceError where these are others. Keras gets its
+    defaults, whatever its keras.json says.
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
-        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-            raise
+        in_force = tf.config.threading.get_intra_op_parallelism_threads()
+        if in_force != threads:
+            raise ResourceError(
+                f"TensorFlow already runs in this process with {in_force or 'all'} threads, and "
+                f"the trial is to have {threads}: use executor ray, or a fresh process"
+            ) from None
     if variant.strategy == "mirrored" and variant.replicas > 1:
         _split_cpu(variant.replicas)
     tf.config.experimental.enable_tensor_float_32_execution(PRECISIONS[variant.precision].tf32)

@@ -95,7 +95,7 @@ def _command(info: RunInfo) -> str:
     words = list(info.invocations[0].command) if info.invocations else []
     if "--out" in words:
         del words[(at := words.index("--out")) : at + 2]
-    return shlex.join(words)
+    return shlex.join(word for word in words if not word.startswith("--out="))
 
 
 _MARKDOWN = """\

@@ -26,6 +26,8 @@ from bench.training.strategy import Replicas
 
 _Tensor = Any
 FILES_AT_ONCE = 16
+_GRAPH_SEED = 87_654_321
+"""TensorFlow's own where there is no global seed."""
 BUFFER_EXAMPLES = 16_384
 BUFFER_BYTES = 256 * 2**20
 """Most examples, and most memory, that the shuffled buffer holds."""
@@ -134,6 +136,9 @@ def from_files(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) 
         return tf.data.Dataset.from_tensor_slices(tf.reshape(strings[own], (-1, size)))
 
     def dataset_of(epoch: _Tensor) -> tf.data.Dataset:
+        # Of this function's graph alone: a global seed, which whoever builds a network of their
+        # own sets, would change the order.
+        tf.compat.v1.set_random_seed(_GRAPH_SEED)
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
         shuffled = tf.random.experimental.stateless_shuffle(tf.constant(files), seed=key)
         number = tf.random.stateless_uniform((), key, maxval=2**31 - 1, dtype=tf.int64)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
@@ -102,6 +103,20 @@ def test_what_is_left_out_differs_from_epoch_to_epoch(pipeline: str) -> None:
     left_out = [frozenset(range(700)) - set(epoch.tolist()) for epoch in labels]
     assert {len(left) for left in left_out} == {28}
     assert len(set(left_out)) == 4
+
+
+@pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
+def test_the_order_does_not_depend_on_a_global_seed(
+    pipeline: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without, of_two_seeds = batches(small(pipeline=pipeline), range(1)), []
+    for seed in (1, 2):
+        # There is no public way to be without one again.
+        monkeypatch.setattr(context.context(), "_seed", seed)
+        of_two_seeds.append(batches(small(pipeline=pipeline), range(1)))
+    for with_seed in of_two_seeds:
+        for (_, ours), (_, theirs) in zip(with_seed, without, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_images_are_bytes_over_255_and_belong_to_their_labels() -> None:
