@@ -77,7 +77,7 @@ def test_an_error_nobody_foresaw_is_one_line_too_and_never_taken_for_a_regressio
 def test_a_file_that_the_system_refuses_is_named(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_text("")
-    done = shell(f"HOME={place} bench --install-completion", tmp_path)
+    done = shell(f"HOME={place} bench --install-completion; exit $?", tmp_path)
     assert done.returncode == 5
     assert done.stderr.startswith(f"bench: {place}")
 

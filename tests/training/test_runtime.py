@@ -122,9 +122,10 @@ def test_onednn_is_off_where_tensorflow_reads_so(
 
 def test_a_second_trial_in_a_process_must_use_its_threads() -> None:
     again = (
+        "from bench.errors import ResourceError\n"
         "runtime.configure(variant, threads=3)\n"
         "try: runtime.configure(variant, threads=2)\n"
-        "except RuntimeError: pass\n"
+        "except ResourceError: pass\n"
         "else: raise AssertionError('threads changed')"
     )
     assert described(threads=3, more=again)[0]["intra_op_threads"] == 3
