@@ -56,15 +56,15 @@ def progress_reporter(
     def post(epoch: Any = None) -> None:
         nonlocal last
         told = epoch and epoch.model_dump_json()
-        last = board.post.remote(ProgressUpdate(gang, worker, pulse.beats, told))
+        last = board.report.remote(ProgressUpdate(gang, worker, pulse.count, told))
 
     over = threading.Event()
 
     def watch() -> None:
         seen = -1
         while not over.wait(PULSE_S):
-            if pulse.beats != seen:
-                seen = pulse.beats
+            if pulse.count != seen:
+                seen = pulse.count
                 post()
 
     watcher = threading.Thread(target=watch, daemon=True)

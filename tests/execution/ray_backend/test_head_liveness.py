@@ -43,6 +43,6 @@ def test_a_slow_call_is_waited_for_while_the_head_answers(
         slow.set()
         return True
 
-    monkeypatch.setattr(head_liveness, "answers", answers)
+    monkeypatch.setattr(head_liveness, "is_alive", answers)
     assert call_while_head_alive(nowhere, slow.wait)
     assert asked == [nowhere]

@@ -11,11 +11,11 @@ from tests.support.processes import PATIENCE_S
 DRIVER = """
 import os, subprocess, sys, time
 from bench.execution.ray_backend.process_reaper import reaper
-from bench.measure.marked_processes import inherited
+from bench.measure.marked_processes import inherited_mark
 
 with reaper(sys.argv[1]):
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
-    subprocess.Popen(sleeper, env={**os.environ, **inherited(sys.argv[1])}, start_new_session=True)
+    subprocess.Popen(sleeper, env={**os.environ, **inherited_mark(sys.argv[1])}, start_new_session=True)
     print("ready", flush=True)
     time.sleep(600)
 """

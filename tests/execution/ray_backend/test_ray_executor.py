@@ -51,7 +51,7 @@ def test_the_unfit_gpus_of_a_node_are_held_at_once(monkeypatch: pytest.MonkeyPat
     unfit = [
         (SimpleNamespace(node_id=n, node=n), GpuSnapshot(name, unfit="busy")) for n, name in found
     ]
-    fleet = SimpleNamespace(release_unfit=lambda: unfit, go_on_without=lambda *_: ())
+    fleet = SimpleNamespace(release_unfit=lambda: unfit, exclude_gpus=lambda *_: ())
     assert list(executor._leave_unfit(cast("Any", fleet), print)) == []
     assert held == [("a", "a", ["0", "1"]), ("b", "b", ["0"])]
 
@@ -201,7 +201,7 @@ def test_a_trial_that_answered_while_others_were_seen_to_is_not_over_its_limit(
     waiting = never.remote()
     lanes = [_Watched("done", ray.put(1)), _Watched("slow", waiting)]
     try:
-        fleet: Any = SimpleNamespace(lanes=lanes)
+        fleet: Any = SimpleNamespace(runners=lanes)
         done: list[Any] = list(ray_executor._expire(fleet))
         assert done == ["advanced", "expired"]
     finally:
@@ -211,7 +211,7 @@ def test_a_trial_that_answered_while_others_were_seen_to_is_not_over_its_limit(
 def test_news_of_an_earlier_try_is_nobody_s(ray_executor: RayExecutor) -> None:
     board = ray_executor._board
     ray.get(
-        [board.post.remote(ProgressUpdate(gang, 0, 1)) for gang in ("earlier", "mine", "earlier")]
+        [board.report.remote(ProgressUpdate(gang, 0, 1)) for gang in ("earlier", "mine", "earlier")]
     )
     mine: Any = _Watched("mine", None)
     ray_executor._read_board([mine])
@@ -286,7 +286,7 @@ class _UntilTheFirstEpoch:
     """Limits that let a trial begin, however slow the machine is, and then end it."""
 
     retries = 1
-    needless = staticmethod(lambda _trial: None)
+    skip_reason = staticmethod(lambda _trial: None)
 
     def __init__(self, limit: str) -> None:
         self.trial_timeout_s = self.stall_timeout_s = self.placement_timeout_s = 3600.0

@@ -32,7 +32,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ending:
 
     def made(end: str) -> RayProcess:
         monkeypatch.setattr(
-            ray_process, "own_python", lambda _, fd: [sys.executable, "-m", CHILD, end, fd]
+            ray_process, "module_command", lambda _, fd: [sys.executable, "-m", CHILD, end, fd]
         )
         # In the place of an address, the log of the worker that it starts.
         return RayProcess(str(tmp_path / "worker.log"))
