@@ -43,7 +43,8 @@ def verify_published(
     from bench.report.publishing.verification import differences
     from bench.report.text.number_text import plural
 
-    recover_folder(into)
+    for place in {into, *(folder.absolute().parent for folder in folders or ())}:
+        recover_folder(place)
     chosen = folders or published(into)
     if not chosen:
         raise UsageError(f"{into}: no published run: bench publish RUN NAME makes one")

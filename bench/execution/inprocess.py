@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
@@ -92,7 +93,7 @@ class InProcessExecutor:
         """Train each trial in turn; time limits cannot be kept without a process of its own.
 
         Before the first, DatasetError where real data cannot be had, ResourceError where trials
-        cannot have their threads.
+        cannot have their threads, as where TensorFlow has computed here with others.
         """
         trials = [trial for block in blocks for trial in block.trials]
         threads = _threads(trials)
@@ -107,6 +108,7 @@ class InProcessExecutor:
             on_event(Warned(self._load))
         refused = refused_xla_flags()
         with _bound(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
+            _check_tensorflow(threads)
             # What TensorFlow finds as it is imported, by the first of them.
             given = {"variables": variables(dict(os.environ)), **cores}
             for trial in trials:
@@ -134,6 +136,14 @@ def _threads(trials: Sequence[Trial]) -> int:
     if threads > cores:
         raise ResourceError(f"threads {threads} is more than the {cores} cores here: lower threads")
     return threads
+
+
+def _check_tensorflow(threads: int) -> None:
+    """ResourceError where TensorFlow was at work here before, with another number of threads."""
+    if "tensorflow" in sys.modules:
+        from bench.training.runtime import set_threads
+
+        set_threads(threads)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bench.records.pseudonyms import Pseudonyms
-from bench.records.public_vocabulary import FLAG, VARIABLE_NAME, VARIABLE_WORDS, Words, is_known
+from bench.records.public_variable_names import VARIABLE_NAME
+from bench.records.public_vocabulary import FLAG, VARIABLE_WORDS, Words, is_known
 from bench.records.ranges import NOT_FINITE
 
 Shape = Callable[[Pseudonyms, Any], Any]

@@ -23,6 +23,7 @@ from bench.errors import SuiteError
 from bench.spec.default_jit import DeviceType
 from bench.spec.defaults import fill_defaults
 from bench.spec.error_text import requirement, value_text
+from bench.spec.fail_fast_types import FailFastDict
 from bench.spec.inert_settings import why_inert
 from bench.spec.selection import selected
 from bench.spec.suggestion import nearest
@@ -46,7 +47,7 @@ class Duplicate(BaseModel):
     """Of the variant that is run."""
     same_as: str
     """The label of that."""
-    without_effect: dict[str, str]
+    without_effect: FailFastDict[str]
     """The keys in which the two differ, and why each has no effect."""
 
 

@@ -2,6 +2,8 @@
 
 Usage:
     folder = make_ray_folder(base)       # private: os.environ["RAY_TMPDIR"] for a local Ray
+    remove_ray_folder(folder)            # once that Ray has ended
+    with ray_folder(base) as folder: ... # both
     protect_token()                      # before Ray starts
     make_token()                         # before it is sent to other machines
 
@@ -12,10 +14,14 @@ Ray opens its folder, which holds its sockets, logs and the code of its workers,
 import contextlib
 import os
 import secrets
+import shutil
+import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import ResourceError
+from bench.execution.signals import defer_signals
 
 PREFIX = "ray-"
 RANDOM_LETTERS = 8
@@ -23,13 +29,44 @@ RANDOM_LETTERS = 8
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 
 
+class NotStartedError(ResourceError):
+    """Ray did not start, and its logs say why."""
+
+
 def make_ray_folder(base: Path) -> Path:
     """A new folder in ``base`` that only this user can enter, under a name nobody can foresee."""
     return Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
 
 
+def remove_ray_folder(folder: Path) -> None:
+    """Remove a folder that ``make_ray_folder`` has made; whatever else is there stays."""
+    is_named = folder.name.startswith(PREFIX) and len(folder.name) == len(PREFIX) + RANDOM_LETTERS
+    with contextlib.suppress(FileNotFoundError):
+        found = folder.lstat()
+        if is_named and stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)  # which follows no link
+
+
+@contextlib.contextmanager
+def ray_folder(base: Path) -> Iterator[Path]:
+    """Such a folder for the block. After a NotStartedError it stays, with the logs."""
+    folder, failed = make_ray_folder(base), False
+    try:
+        yield folder
+    except NotStartedError:
+        failed = True
+        raise
+    finally:
+        if not failed:
+            with defer_signals():
+                remove_ray_folder(folder)
+
+
 def protect_token() -> None:
-    """Let nobody else read the token of this user's home folder, where there is one."""
+    """Let nobody else read the token of this user's home folder, where there is one.
+
+    ResourceError where there is no such folder: a local Ray could not start either.
+    """
     path = _token_path()
     with contextlib.suppress(OSError):  # there is none, or it is somebody else's to give
         path.chmod(_FILE_MODE)
@@ -39,7 +76,7 @@ def protect_token() -> None:
 def make_token() -> None:
     """Make a token in the home folder where there is none, and protect it.
 
-    ResourceError where it cannot be written.
+    ResourceError where there is no such folder, or it cannot be written.
     """
     path = _token_path()
     try:
@@ -54,7 +91,12 @@ def make_token() -> None:
 
 
 def _token_path() -> Path:
-    return Path.home() / ".ray" / "auth_token"
+    try:
+        return Path.home() / ".ray" / "auth_token"  # where Ray looks, too
+    except RuntimeError:
+        raise ResourceError(
+            "this user has no home folder, where Ray keeps its token: set HOME to a folder of yours"
+        ) from None
 
 
 def _write_new(path: Path, text: str) -> None:

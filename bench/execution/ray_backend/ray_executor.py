@@ -33,7 +33,13 @@ from bench.execution.gpus.gpu_quarantine import GpuQuarantine, inspect_nodes
 from bench.execution.gpus.warm_up import warm_up
 from bench.execution.ray_backend.block_pool import BlockPool
 from bench.execution.ray_backend.block_runner import BlockRunner
-from bench.execution.ray_backend.cluster_nodes import Node, alive_nodes, ask_nodes, environments
+from bench.execution.ray_backend.cluster_nodes import (
+    Node,
+    alive_nodes,
+    ask_nodes,
+    environments,
+    raylet_here,
+)
 from bench.execution.ray_backend.connection import connection
 from bench.execution.ray_backend.dataset_store import DatasetStore
 from bench.execution.ray_backend.head_address import is_alive
@@ -69,7 +75,8 @@ class RayExecutor:
 
     ``modules`` are the files and packages beside the suite's file that trials import: a cluster is
     sent them. ``network`` is where workers on several nodes reach each other, BENCH_NETWORK where
-    it is None.
+    it is None. ``folder`` is a private one for a Ray of this machine, which makes its own where
+    that is None.
     """
 
     name = "ray"
@@ -80,8 +87,9 @@ class RayExecutor:
         device: Device = "auto",
         modules: Sequence[Path] = (),
         network: str | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self._address, self._device = address, device
+        self._address, self._device, self._folder = address, device, folder
         self._modules, self._network = tuple(modules), named_network(network)
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
         self._hidden: LeftOut | None = None
@@ -98,12 +106,15 @@ class RayExecutor:
         with contextlib.ExitStack() as stack:
             # Before Ray starts, which is busy as it does.
             self._load = load_warning(usable_cores()) if self._address is None else None
-            kind = stack.enter_context(connection(self._address, self._local_gpus, self._modules))
+            kind = stack.enter_context(
+                connection(self._address, self._local_gpus, self._modules, self._folder)
+            )
             self._local = kind == "local"
             stack.callback(self._forget)
             seen = {} if self._device == "cpu" else inspect_nodes(self._logical)
             self._quarantine = GpuQuarantine(seen)
             self.head: str = ray.get_runtime_context().gcs_address
+            self.raylet = raylet_here()
             if kind == "caller's":  # else they end with this driver
                 stack.callback(self._end_actors)
             self._cluster = self._usable(ray.nodes())
