@@ -8,8 +8,8 @@ Usage:
 The new folder is made in ``.replacing/new`` beside the old one, and the two are exchanged in one
 step where the file system can do that. Elsewhere the old one is moved to ``.replacing/old`` first:
 ``recover_folder`` moves it back where a kill came before the new one took its place. Where no
-rename moves it either, as overlayfs moves no folder of a lower layer, the whole of it is copied there
-before it is removed. What a killed process has left is removed by the next ``replaced_folder``.
+rename moves it either, as on overlayfs a folder of a lower layer, it is copied there and then
+removed. What a killed process has left is removed by the next ``replaced_folder``.
 """
 
 import contextlib

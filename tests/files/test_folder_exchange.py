@@ -144,7 +144,7 @@ mount -t overlay none -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" "
 REPLACE = """
 import sys
 from pathlib import Path
-from bench.files.folder_exchange import recover_folder, replacement
+from bench.files.folder_exchange import recover_folder, replaced_folder
 
 place = Path(sys.argv[1], "merged")
 recover_folder(place)

@@ -54,7 +54,7 @@ def beats_of(looking: Looking) -> list[Alive]:
 def test_a_look_that_takes_long_where_ray_is_silent_ends_the_process(
     monkeypatch: pytest.MonkeyPatch, silent: str
 ) -> None:
-    monkeypatch.setattr(ray_watchdog, "answers", lambda address: address != silent)
+    monkeypatch.setattr(ray_watchdog, "is_alive", lambda address: address != silent)
     monkeypatch.setattr(ray_watchdog, "raylet_answers", lambda address: address != silent)
     with pytest.raises(GoneError, match="1"):
         beats_of(Looking(time.monotonic() - ray_watchdog.STALLED_S - 1))
