@@ -22,6 +22,7 @@ from bench.spec.suite import Suite, load_suite
 if TYPE_CHECKING:
     from bench.execution.executor import Executor
     from bench.execution.runner import Observer
+    from bench.records.run_folder import RunFolder
 
 ExecutorName = Literal["ray", "inprocess", "simulated"]
 
@@ -59,7 +60,6 @@ def run(
     leaves no folder. Raises UsageError (a SuiteError or a ResourceError among them) where the run
     cannot start, DataError; KeyboardInterrupt passes through once everything finished is on disk.
     """
-    from bench.analysis.loading.data_frames import write_tables
     from bench.execution.custom_workloads.module_folder import modules_in_folder
     from bench.execution.executor_registry import make_executor
     from bench.execution.null_observer import NullObserver
@@ -88,10 +88,17 @@ def run(
             if resume or not folder.discard():
                 # What ended the run is what the caller must hear of, not what this runs into.
                 with contextlib.suppress(DataError):
-                    write_tables(folder)
+                    _write_tables(folder)
             raise
-        write_tables(folder)
+        _write_tables(folder)
     return RunResult(folder.path, outcome.statuses, outcome.succeeded)
+
+
+def _write_tables(folder: "RunFolder") -> None:
+    """Write the tables of a run. pandas is loaded only here, once the trials have ended."""
+    from bench.analysis.loading.data_frames import write_tables
+
+    write_tables(folder)
 
 
 def run_on_cluster(

@@ -1,4 +1,5 @@
-"""From records to numbers: data frames, paired comparisons, and a summary of a run.
+"""Turn the records of a run into data frames, paired comparisons and a summary.
 
-Importing it loads neither pandas nor scipy; calling it does.
+Start at `summary.summarize`, or at `loading.data_frames` for the frames. Importing these modules
+loads pandas; importing this package does not.
 """

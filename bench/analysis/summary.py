@@ -1,4 +1,4 @@
-"""A run in one row a variant: what a table shows, still as numbers.
+"""Summarise a run in one row per variant, as the numbers behind its tables.
 
 Usage:
     summary = summarize("results/runs/quick-1")
@@ -8,7 +8,8 @@ Usage:
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from bench.analysis.comparison.compare import Comparison
 from bench.analysis.comparison.comparison_columns import (
@@ -17,7 +18,11 @@ from bench.analysis.comparison.comparison_columns import (
     by_variant,
     comparison_cells,
 )
-from bench.analysis.comparison.matched_pairs import examples_used, is_usable
+from bench.analysis.comparison.matched_pairs import (
+    examples_used,
+    has_silent_replicas,
+    is_usable,
+)
 from bench.analysis.loading.data_frames import trials_frame
 from bench.analysis.loading.measurement_sessions import SESSION_COLUMNS, with_sessions
 from bench.analysis.loading.raw_records import RecordArrays, collector_paused
@@ -33,10 +38,10 @@ from bench.analysis.questions.norm_remarks import NormRemark, norm_remarks
 from bench.analysis.questions.scaling import COLUMNS, Scaling, scaling, varies_replicas
 from bench.analysis.questions.secondary_metrics import (
     MEASURED_COLUMNS,
-    NOTHING,
+    NO_METRICS,
     SecondaryMetrics,
     secondary_metrics,
-    with_steps,
+    with_step_shares,
 )
 from bench.analysis.questions.time_breakdown import WALL_COLUMNS, TimeBreakdown, time_breakdown
 from bench.analysis.statistics.estimates import estimates
@@ -46,13 +51,10 @@ from bench.records.trial_record import MUCH_TAKEN
 from bench.spec.expand import Duplicate
 from bench.spec.variant import Variant
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 @dataclass(frozen=True, slots=True)
-class Failures:
-    """Trials of a variant that ended alike, and the reason that the first of them gave."""
+class FailureGroup:
+    """Trials of a variant with the same unsuccessful status, and the reason of the first."""
 
     status: str
     count: int
@@ -60,17 +62,17 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
-class Crowded:
-    """Trials of a variant during which others had more than ``MUCH_TAKEN`` of their cores."""
+class CpuContention:
+    """Trials of a variant in which other processes used more than ``MUCH_TAKEN`` of their cores."""
 
     count: int
     largest_share: float
-    """Part of the cores' time that others had, in the trial that lacked most."""
+    """Share of the cores' time that other processes used, in the worst of these trials."""
 
 
 @dataclass(frozen=True, slots=True)
 class VariantSummary:
-    """What is known of a variant over its completed trials; None where nothing is."""
+    """The results of a variant over its completed trials; None if there are none."""
 
     variant_id: str
     label: str
@@ -78,47 +80,47 @@ class VariantSummary:
     completed: int
     epoch_s: Estimate | None
     examples_per_s: Estimate | None
-    """The examples of an epoch over ``epoch_s``, so that the two never disagree."""
+    """The examples of an epoch over ``epoch_s``, so that the two always agree."""
     val_accuracy: Estimate | None
     test_accuracy: Estimate | None
     comparisons: tuple[Comparison | None, ...]
-    """One for each of the summary's columns."""
+    """One per column of the summary."""
     baseline_of: tuple[bool, ...]
-    """Whether it is the baseline itself, for each of the summary's columns."""
+    """For each column of the summary, whether the variant is its baseline."""
     replicas: int | None
-    """Devices of all workers; None where no trial has a record."""
+    """Devices of all workers; None if no trial has a record."""
     scaling: Scaling | None
-    """Efficiencies; None where nothing in the run has several replicas."""
-    failures: tuple[Failures, ...]
+    """Efficiencies; None if nothing in the run has several replicas."""
+    failures: tuple[FailureGroup, ...]
     warnings: tuple[str, ...]
-    """What its completed trials warned of, each text once."""
+    """Warnings of its completed trials, each text once."""
     examples: int | None
-    """Training examples in an epoch; None where no trial has a record."""
+    """Training examples in an epoch; None if no trial has a record."""
     synthetic: bool
-    """Trained on synthetic data: its accuracy means nothing."""
+    """Trained on synthetic data, so its accuracy means nothing."""
     silent: bool
-    """Trained by replicas that did not communicate: its accuracy means nothing."""
+    """Trained by replicas that did not communicate, so its accuracy means nothing."""
     throttled: int
-    """Completed trials during which the device was throttled."""
-    crowded: Crowded | None
-    """Completed trials whose cores were much in use by others; None where there is none."""
+    """Completed trials in which the device was throttled."""
+    cpu_contention: CpuContention | None
+    """Completed trials whose cores other processes used heavily; None if there are none."""
     unsettled: int
-    """Completed trials without a time, since their epochs or windows never settled."""
+    """Completed trials without a steady time, in their epochs or their windows."""
     capped_steps: tuple[int, int] | None
-    """Steps that were run of an epoch, and those of a whole one; None where all were run."""
+    """The steps that ran in an epoch, and those of a whole epoch; None if all ran."""
     slow_precision: SlowPrecision | None
-    """Its precision, where a device has no units of its own for that."""
+    """Its precision, if a device has no hardware units for it."""
     slow_jit: SlowJit | None
-    """What XLA compiled, where that is slow on its device."""
+    """Its JIT mode, if that is slow on its device."""
     norms: NormRemark | None
-    """What is to be said of its norms, if anything."""
+    """A remark on its norms, if there is one."""
     secondary_metrics: SecondaryMetrics
-    """Sizes, clipping, cold start, a target reached."""
+    """Sizes, clipping, cold start, time to a target."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A run: what was asked for, what came of it, and where its time went."""
+    """A run: its plan, its results, and where its time went."""
 
     run: Path
     name: str
@@ -129,25 +131,25 @@ class Summary:
     """Planned trials."""
     completed: int
     retried: int
-    """Attempts that another one replaced."""
+    """Attempts that a later attempt replaced."""
     unclassified: int
-    """Completed trials whose times are used though their epochs were too few to see them settle."""
+    """Completed trials whose times are used although they had too few epochs to be classified."""
     sessions: int
-    """Sessions in which a trial completed."""
+    """Sessions with a completed trial."""
     unfused_batch_norm: bool
-    """Whether a trial computed batch norm on GPUs as Keras does, not by one kernel."""
+    """Whether a trial computed batch norm on GPUs as Keras does, not in one kernel."""
     duplicates: tuple[Duplicate, ...]
-    """Variants of the suite that train like others, and were not run beside them."""
+    """Variants of the suite that train exactly like others, and did not run."""
     invocations: tuple[Invocation, ...]
     columns: tuple[ComparisonColumn, ...]
     scaling_columns: tuple[str, ...]
-    """Those of ``scaling.COLUMNS`` in which something is known."""
+    """Names in ``scaling.COLUMNS`` with at least one result."""
     variants: tuple[VariantSummary, ...]
-    """In the order in which the suite names them."""
+    """In the order of the suite."""
     wall: TimeBreakdown
 
 
-_NEEDED = (
+_BASE_COLUMNS = (
     *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
     "cpu_taken_share",
     *("epoch_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
@@ -158,26 +160,26 @@ _NEEDED = (
 
 @collector_paused()
 def summarize(run: Path | str) -> Summary:
-    """Sum up the run folder ``run``.
+    """Summarise the run folder ``run``.
 
-    Raises RunFolderError where it is no run folder or holds a damaged record.
+    Raises RunFolderError if it is not a run folder or a record in it is damaged.
     """
     folder = RunFolder.open(run)
     info, raw = folder.info(), load_records(folder, all_attempts=True)
-    attempts = with_sessions(trials_frame(raw, _needed(info, raw)), info.invocations)
+    attempts = with_sessions(trials_frame(raw, _needed_columns(info, raw)), info.invocations)
     return summary_of(folder, raw, attempts)
 
 
-def summary_of(folder: RunFolder, raw: RecordArrays, attempts: "pd.DataFrame") -> Summary:
-    """The summary of a run of which ``raw`` holds all attempts, and ``attempts`` their frame.
+def summary_of(folder: RunFolder, raw: RecordArrays, attempts: pd.DataFrame) -> Summary:
+    """Summarise a run from ``raw``, all its attempts, and ``attempts``, their frame.
 
-    ``attempts`` has a column "session", as ``with_sessions`` makes it.
+    ``attempts`` has a column "session", as from ``with_sessions``.
     """
     info = folder.info()
-    attempts = with_steps(attempts, raw).assign(settings=raw.settings_code)
+    attempts = with_step_shares(attempts, raw).assign(settings=raw.settings_code)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
-    done = trials[trials["status"] == "completed"]
-    timed = done[is_usable(done)]
+    completed = trials[trials["status"] == "completed"]
+    timed = completed[is_usable(completed)]
     cells = comparison_cells(info, trials, raw, _blocks(info))
     scaled = scaling(trials, raw.settings, _blocks(info))
     return Summary(
@@ -187,12 +189,12 @@ def summary_of(folder: RunFolder, raw: RecordArrays, attempts: "pd.DataFrame") -
         remark=info.remark,
         blocks=_blocks(info),
         trials=len(info.trial_ids),
-        completed=len(done),
+        completed=len(completed),
         retried=len(attempts) - len(trials),
         unclassified=int((timed["steady"] == "unclassified").sum()),
-        sessions=int(done["session"].nunique()),
+        sessions=int(completed["session"].nunique()),
         unfused_batch_norm=any(
-            has_unfused_batch_norm(raw.settings[code]) for code in done["settings"].unique()
+            has_unfused_batch_norm(raw.settings[code]) for code in completed["settings"].unique()
         ),
         duplicates=info.duplicates,
         invocations=info.invocations,
@@ -203,68 +205,65 @@ def summary_of(folder: RunFolder, raw: RecordArrays, attempts: "pd.DataFrame") -
         variants=_variants(
             info,
             trials,
-            done,
+            completed,
             timed,
             cells,
             scaled,
-            slow_precisions(done, raw.settings, info.invocations),
-            slow_jits(done, raw.settings),
-            norm_remarks(done, raw.settings),
-            _warnings(done, raw),
+            raw,
         ),
         wall=time_breakdown(attempts, info.invocations),
     )
 
 
-def _needed(info: RunInfo, raw: RecordArrays) -> tuple[str, ...]:
-    """The columns that a summary is made from: building all takes a second on large runs."""
+def _needed_columns(info: RunInfo, raw: RecordArrays) -> tuple[str, ...]:
+    """Return the columns that a summary reads: building all takes a second for a large run."""
     axes = {pair.axis for pair in info.pairs}
-    every = "label" in axes or varies_replicas(raw.columns["workers"], raw.columns["replicas"])
-    named = Variant.model_fields if every else axes & Variant.model_fields.keys()
-    needed = (*_NEEDED, *WALL_COLUMNS, *SESSION_COLUMNS, *MEASURED_COLUMNS, *named)
-    return tuple(dict.fromkeys(needed))
+    all_axes = "label" in axes or varies_replicas(raw.columns["workers"], raw.columns["replicas"])
+    settings = Variant.model_fields if all_axes else axes & Variant.model_fields.keys()
+    columns = (*_BASE_COLUMNS, *WALL_COLUMNS, *SESSION_COLUMNS, *MEASURED_COLUMNS, *settings)
+    return tuple(dict.fromkeys(columns))
 
 
 def _variants(
     info: RunInfo,
-    trials: "pd.DataFrame",
-    done: "pd.DataFrame",
-    timed: "pd.DataFrame",
+    trials: pd.DataFrame,
+    completed: pd.DataFrame,
+    timed: pd.DataFrame,
     cells: ComparisonCells,
     scaled: dict[str, Scaling],
-    slow: dict[str, SlowPrecision],
-    slow_jit: dict[str, SlowJit],
-    norms: dict[str, NormRemark],
-    warnings: dict[str, tuple[str, ...]],
+    raw: RecordArrays,
 ) -> tuple[VariantSummary, ...]:
-    firsts = trials.drop_duplicates("variant_id").set_index("variant_id")
-    labels = {**info.labels, **by_variant(firsts["label"])}
+    variants = trials.drop_duplicates("variant_id").set_index("variant_id")
+    labels = {**info.labels, **by_variant(variants["label"])}
     epoch_s = estimates(timed, "epoch_s")
-    used = by_variant(examples_used(firsts))
-    val_accuracy, test_accuracy = (estimates(done, n) for n in ("val_accuracy", "test_accuracy"))
-    completed = by_variant(done["variant_id"].value_counts())
-    hot = done.loc[done["throttled"].fillna(False), "variant_id"]
-    throttled = by_variant(hot.value_counts())
-    synthetic = by_variant(firsts["dataset"] == "synthetic")
-    examples = by_variant(firsts["examples"])
-    replicas = by_variant(firsts["workers"] * firsts["replicas"])
-    silent = by_variant(firsts["communication"] == "none")
-    unsettled = by_variant(done.loc[~is_usable(done), "variant_id"].value_counts())
-    crowded = _crowded(done)
-    failures, others, capped = _failures(trials), secondary_metrics(done, trials), _capped(firsts)
+    val_accuracy, test_accuracy = (
+        estimates(completed, name) for name in ("val_accuracy", "test_accuracy")
+    )
+    n_completed = _count_by_variant(completed)
+    n_throttled = _count_by_variant(completed[completed["throttled"].fillna(False)])
+    n_unsettled = _count_by_variant(completed[~is_usable(completed)])
+    examples, used_examples = by_variant(variants["examples"]), by_variant(examples_used(variants))
+    replicas = by_variant(variants["workers"] * variants["replicas"])
+    synthetic = by_variant(variants["dataset"] == "synthetic")
+    silent = by_variant(has_silent_replicas(variants))
+    slow_precision = slow_precisions(completed, raw.settings, info.invocations)
+    slow_jit = slow_jits(completed, raw.settings)
+    norms, warnings = norm_remarks(completed, raw.settings), _warnings(completed, raw)
+    contention, capped = _cpu_contention(completed), _capped_steps(variants)
+    failures, metrics = _failures(trials), secondary_metrics(completed, trials)
     return tuple(
         VariantSummary(
             variant_id=variant_id,
             label=label,
             planned=_blocks(info),
-            completed=completed.get(variant_id, 0),
+            completed=n_completed.get(variant_id, 0),
             epoch_s=epoch_s.get(variant_id),
-            examples_per_s=rate(used[variant_id], epoch_s[variant_id])
+            examples_per_s=rate(used_examples[variant_id], epoch_s[variant_id])
             if variant_id in epoch_s
             else None,
             val_accuracy=val_accuracy.get(variant_id),
             test_accuracy=test_accuracy.get(variant_id),
-            comparisons=cells.of(variant_id),
+            comparisons=cells.row_of(variant_id),
             baseline_of=cells.baseline_of(variant_id),
             replicas=replicas.get(variant_id),
             scaling=scaled.get(variant_id),
@@ -272,54 +271,63 @@ def _variants(
             warnings=warnings.get(variant_id, ()),
             examples=examples.get(variant_id),
             synthetic=synthetic.get(variant_id, False),
-            silent=silent.get(variant_id, False) and replicas[variant_id] > 1,
-            throttled=throttled.get(variant_id, 0),
-            crowded=crowded.get(variant_id),
-            unsettled=unsettled.get(variant_id, 0),
+            silent=silent.get(variant_id, False),
+            throttled=n_throttled.get(variant_id, 0),
+            cpu_contention=contention.get(variant_id),
+            unsettled=n_unsettled.get(variant_id, 0),
             capped_steps=capped.get(variant_id),
-            slow_precision=slow.get(variant_id),
+            slow_precision=slow_precision.get(variant_id),
             slow_jit=slow_jit.get(variant_id),
             norms=norms.get(variant_id),
-            secondary_metrics=others.get(variant_id, NOTHING),
+            secondary_metrics=metrics.get(variant_id, NO_METRICS),
         )
         for variant_id, label in labels.items()
     )
 
 
-def _warnings(done: "pd.DataFrame", raw: RecordArrays) -> dict[str, tuple[str, ...]]:
-    """By variant id; ``done`` is indexed by the rows of ``raw``."""
-    found: dict[str, dict[str, None]] = {}
-    variant_ids = done["variant_id"].to_dict()
+def _count_by_variant(trials: pd.DataFrame) -> dict[str, int]:
+    return by_variant(trials["variant_id"].value_counts())
+
+
+def _warnings(completed: pd.DataFrame, raw: RecordArrays) -> dict[str, tuple[str, ...]]:
+    """Return the warnings by variant id; ``completed`` has the rows of ``raw`` as its index."""
+    by_variant_id: dict[str, dict[str, None]] = {}
+    variant_ids = completed["variant_id"].to_dict()
     for row, texts in sorted(raw.warnings.items()):
         if row in variant_ids:
-            found.setdefault(variant_ids[row], {}).update(dict.fromkeys(texts))
-    return {variant_id: tuple(texts) for variant_id, texts in found.items()}
+            by_variant_id.setdefault(variant_ids[row], {}).update(dict.fromkeys(texts))
+    return {variant_id: tuple(texts) for variant_id, texts in by_variant_id.items()}
 
 
-def _crowded(done: "pd.DataFrame") -> dict[str, Crowded]:
-    """By variant id, of those that had completed trials on a busy machine."""
-    much = done[done["cpu_taken_share"] > MUCH_TAKEN]
-    shares = much.groupby("variant_id")["cpu_taken_share"].agg(["size", "max"])
-    return {str(v): Crowded(int(count), float(most)) for v, count, most in shares.itertuples()}
+def _cpu_contention(completed: pd.DataFrame) -> dict[str, CpuContention]:
+    """Return the contention by variant id, where completed trials ran on a busy machine."""
+    busy = completed[completed["cpu_taken_share"] > MUCH_TAKEN]
+    shares = busy.groupby("variant_id")["cpu_taken_share"].agg(["size", "max"])
+    return {
+        str(v): CpuContention(int(count), float(most)) for v, count, most in shares.itertuples()
+    }
 
 
-def _capped(firsts: "pd.DataFrame") -> dict[str, tuple[int, int]]:
-    """By variant id, for those whose epochs leave out steps for ``max_steps``."""
-    whole = firsts["examples"] // firsts["global_batch_size"]
-    fewer = (firsts["max_steps"] < whole).fillna(False)
-    run = firsts.loc[fewer, "max_steps"].astype(int)
-    return {v: (s, of) for v, s, of in zip(run.index, run, whole[fewer], strict=True)}
+def _capped_steps(variants: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Return run and total steps by variant id, where ``max_steps`` cut epochs short."""
+    epoch_steps = variants["examples"] // variants["global_batch_size"]
+    is_capped = (variants["max_steps"] < epoch_steps).fillna(False)
+    run = variants.loc[is_capped, "max_steps"].astype(int)
+    return {
+        variant_id: (steps, total)
+        for variant_id, steps, total in zip(run.index, run, epoch_steps[is_capped], strict=True)
+    }
 
 
 def _blocks(info: RunInfo) -> int:
     return int(info.suite.get("blocks", 1))
 
 
-def _failures(trials: "pd.DataFrame") -> dict[str, list[Failures]]:
+def _failures(trials: pd.DataFrame) -> dict[str, list[FailureGroup]]:
     failed = trials[trials["status"] != "completed"]
     groups = failed.groupby(["variant_id", "status"], sort=False)["error"]
-    found: dict[str, list[Failures]] = {}
+    by_variant_id: dict[str, list[FailureGroup]] = {}
     for (variant_id, status), count, reason in groups.agg(["size", "first"]).itertuples():
         text = reason if isinstance(reason, str) else None
-        found.setdefault(variant_id, []).append(Failures(status, int(count), text))
-    return found
+        by_variant_id.setdefault(variant_id, []).append(FailureGroup(status, int(count), text))
+    return by_variant_id

@@ -1,4 +1,4 @@
-"""Frames such as ``load_trials`` gives, from simulated times, without a run folder.
+"""Frames like those of ``load_trials``, from simulated times and without a run folder.
 
 Usage:
     trials = made_trials({"norm": ["none", "bn_post"]}, blocks=5, seconds=lambda row, rng: 1.0)
@@ -25,7 +25,7 @@ def made_trials(
     sessions: int = 1,
     seed: int = 1,
 ) -> pd.DataFrame:
-    """A completed trial for each cell of ``matrix`` in each of ``blocks`` blocks a session."""
+    """Return a completed trial per cell of ``matrix`` in each of ``blocks`` blocks per session."""
     rng = np.random.default_rng(seed)
     cells = [
         dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())

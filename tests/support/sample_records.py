@@ -1,4 +1,4 @@
-"""Run folders made of real records without training anything.
+"""Run folders with real records, without any training.
 
 Usage:
     folder = made_run(tmp_path / "run", NORMS, epoch_s=lambda trial, epoch: 0.5)
@@ -45,16 +45,16 @@ Change = Callable[[TrialRecord], TrialRecord | None]
 
 
 def half_a_second(trial: Trial, epoch: int) -> float:
-    """Epoch times that differ a little by block and epoch."""
+    """Return epoch times that differ a little by block and epoch."""
     return 0.5 + 0.01 * trial.block + 0.001 * epoch
 
 
 def no_record(_record: TrialRecord) -> None:
-    """For ``change``: the trial has not run yet."""
+    """A ``change`` for trials that have not run yet."""
 
 
 def made_record(trial: Trial, epoch_s: _EpochTime = half_a_second) -> TrialRecord:
-    """The record of a trial that completed, with every measure of a CPU machine."""
+    """Return the record of a completed trial with every measure of a CPU machine."""
     variant = trial.variant
     steps = variant.steps_per_epoch
     epochs = tuple(
@@ -104,37 +104,37 @@ def made_record(trial: Trial, epoch_s: _EpochTime = half_a_second) -> TrialRecor
 
 
 def looked_at(record: TrialRecord, *, exploded: bool = False) -> TrialRecord:
-    """``record`` with the looks that its variant asks for: two relu layers, one value each."""
+    """Add the layer examinations that the variant plans: two relu layers, one value each."""
     health = tuple(
-        _look(epochs, record.trial.block, exploded)
+        _examination(epochs, record.trial.block, exploded)
         for epochs in range(record.trial.variant.epochs + 1)
         if record.trial.variant.is_examined_after(epochs)
     )
     return record.model_copy(update={"health": health})
 
 
-def _look(after_epochs: int, block: int, exploded: bool) -> HealthRecord:
+def _examination(after_epochs: int, block: int, exploded: bool) -> HealthRecord:
     kind = ("flatten", "dense", "activation", "dense", "activation", "dense")
-    products, hidden = ([k == wanted for k in kind] for wanted in ("dense", "activation"))
+    weighted, hidden = ([k == wanted for k in kind] for wanted in ("dense", "activation"))
     size = math.inf if exploded else 1e-3 * (1 + after_epochs) + 1e-4 * block
 
-    def of(chosen: list[bool], scale: float = 1.0) -> tuple[float | None, ...]:
-        return tuple(size * scale**i if c else None for i, c in enumerate(chosen))
+    def of(mask: list[bool], scale: float = 1.0) -> tuple[float | None, ...]:
+        return tuple(size * scale**i if c else None for i, c in enumerate(mask))
 
-    every = [True] * len(kind)
+    all_layers = [True] * len(kind)
     return HealthRecord(
         after_epochs=after_epochs,
         kind=kind,
         depth=(0, 1, 1, 2, 2, 3),
-        output_mean=of(every, 0.5),
-        output_variance=of(every, 2.0),
-        output_gradient_variance=of(every, 0.1),
+        output_mean=of(all_layers, 0.5),
+        output_variance=of(all_layers, 2.0),
+        output_gradient_variance=of(all_layers, 0.1),
         saturated_fraction=of([False] * len(kind)),
         dead_fraction=of(hidden),
-        gradient_norm=of(products, 10.0),
-        update_ratio=of(products, 0.1),
-        clipped_fraction=of(products),
-        overflow_fraction=tuple(0.0 if c else None for c in products),
+        gradient_norm=of(weighted, 10.0),
+        update_ratio=of(weighted, 0.1),
+        clipped_fraction=of(weighted),
+        overflow_fraction=tuple(0.0 if c else None for c in weighted),
         moving_mean_drift=of([False] * len(kind)),
         moving_variance_drift=of([False] * len(kind)),
     )
@@ -149,14 +149,14 @@ def made_run(
     invocations: int = 1,
     environment: Mapping[str, Any] = ENVIRONMENT,
 ) -> RunFolder:
-    """A run folder of ``suite`` in which every trial has the record that ``change`` gives it.
+    """Create a run folder of ``suite`` where each trial has the record that ``change`` returns.
 
-    A trial for which ``change`` gives None has no record.
+    A trial for which ``change`` returns None has no record.
     """
-    asked = parse_suite(suite)
-    plan = make_plan(asked)
+    parsed = parse_suite(suite)
+    plan = make_plan(parsed)
     records = [changed for t in plan.trials if (changed := change(made_record(t, epoch_s)))]
-    call = Invocation(
+    invocation = Invocation(
         started_at="2026-01-01T00:00:00Z",
         command=("bench", "run", str(suite["name"])),
         executor="simulated",
@@ -164,11 +164,11 @@ def made_run(
         wall_s=sum(r.wall_s or 0.0 for r in records) / invocations + 1.0,
     )
     info = RunInfo(
-        suite=asked.model_dump(mode="json"),
+        suite=parsed.model_dump(mode="json"),
         pairs=plan.pairs,
         trial_ids=tuple(t.trial_id for t in plan.trials),
-        labels={cell.variant.id: cell.label for cell in expand(asked)},
-        invocations=(call,) * invocations,
+        labels={cell.variant.id: cell.label for cell in expand(parsed)},
+        invocations=(invocation,) * invocations,
     )
     folder = RunFolder.create(path, info)
     for record in records:

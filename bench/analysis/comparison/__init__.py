@@ -1,4 +1,4 @@
-"""Arms compared with each other, within blocks.
+"""Compare arms with each other within blocks.
 
-`compare.compare` makes every comparison that a suite asks for.
+Start at `compare.compare`, which makes every comparison that a suite lists.
 """

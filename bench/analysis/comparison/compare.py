@@ -1,107 +1,83 @@
-"""Every comparison that a suite asks for, made within blocks, all of them at once.
+"""Make every comparison that a suite lists, within blocks, all of them at once.
 
 Usage:
-    trials = with_sessions(load_trials(run), calls).assign(settings=...)  # which it ran with
-    comparisons = compare(trials, settings, pairs, blocks=5)   # one a pair, in their order
+    trials = with_sessions(load_trials(run), invocations).assign(settings=raw.settings_code)
+    comparisons = compare(trials, raw.settings, pairs, blocks=5)   # one per pair, in order
 
-A block counts where both trials completed, and settled, in the same invocation. Of a block
-with one of the two missing neither is used.
+A block counts if both trials completed in the same invocation and have a steady time. A block that
+lacks one of the two uses neither.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from bench.analysis.comparison.confounds import Confound, confounds
 from bench.analysis.comparison.matched_pairs import is_usable
 from bench.analysis.statistics.paired import Ratio, ratio
+from bench.analysis.statistics.session_units import moments, session_units
 from bench.spec.expand import Pair
 from bench.spec.variant import Variant
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Epoch time of a variant over that of its baseline, and what to know of it."""
+    """The epoch time of a variant over that of its baseline, and what limits its meaning."""
 
     ratio: Ratio | None
-    """None where no block holds both."""
+    """None if no block has both trials."""
     dropped_blocks: int
-    """Blocks of which one trial, or both, did not complete."""
+    """Blocks in which one trial, or both, did not complete."""
     split_blocks: int
-    """Blocks whose trials ran in different invocations: left out too."""
+    """Blocks whose trials ran in different invocations; not used either."""
     unsettled_blocks: int
-    """Blocks of which a trial completed but has no one time: left out too. See ``steady``."""
+    """Blocks with a completed trial that has no steady time (``steady_state``); not used either."""
     confounds: tuple[Confound, ...]
 
 
 SCALING = ("strategy", "workers", "replicas", "global_batch_size")
-"""The axes in which a variant and what its scaling is measured against differ."""
+"""The axes in which a variant may differ from the baseline of its scaling."""
 
-_ARM = ["variant_id", "block", "invocation", "session", "epoch_s", "settings", "settled"]
+_ARM = ["variant_id", "block", "invocation", "session", "epoch_s", "settings", "usable"]
 _Settings = Sequence[Mapping[str, Any]]
 
 
 def compare(
-    trials: "pd.DataFrame", settings: _Settings, pairs: Sequence[Pair], blocks: int
+    trials: pd.DataFrame, settings: _Settings, pairs: Sequence[Pair], blocks: int
 ) -> list[Comparison]:
-    """The comparison of each of ``pairs``, of which ``blocks`` blocks were planned."""
-    import numpy as np
-
+    """Compare each of ``pairs``, for which ``blocks`` blocks were planned."""
     if not pairs:
         return []
     both = _blocks_with_both(trials, pairs)
-    timed = both["settled"] & both["settled_b"]
-    split = timed & (both["invocation"] != both["invocation_b"])
-    used = both[timed & ~split]
+    usable = both["usable"] & both["usable_b"]
+    split = usable & (both["invocation"] != both["invocation_b"])
+    used = both[usable & ~split]
     used = used.assign(log=np.log(used["epoch_s"] / used["epoch_s_b"]))
     n_used, n_split, n_unsettled = (
         rows.groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
-        for rows in (used, both[split], both[~timed])
+        for rows in (used, both[split], both[~usable])
     )
     ratios = _ratios(used, n_used)
-    flagged = _confounds(trials, settings, pairs, used)
+    confounds_of = _confounds(trials, settings, pairs, used)
     return [
         Comparison(
             ratio=ratios.get(i),
             dropped_blocks=blocks - n_used[i] - n_split[i] - n_unsettled[i],
             split_blocks=n_split[i],
             unsettled_blocks=n_unsettled[i],
-            confounds=flagged.get(i, ()),
+            confounds=confounds_of.get(i, ()),
         )
         for i in range(len(pairs))
     ]
 
 
-def units(frame: "pd.DataFrame", key: str, column: str) -> "pd.DataFrame":
-    """The values over which an interval of ``column`` is taken, for each ``key``.
-
-    One a row; where the rows of a key come from several sessions, one a session: rows of a
-    session share its conditions, and are not independent of each other.
-    """
-    import pandas as pd
-
-    rows = frame[[key, "session", column]].dropna(subset=[column])
-    if rows["session"].nunique() < 2:
-        return rows
-    means = rows.groupby([key, "session"], sort=False)[column].mean().reset_index()
-    several = means[means[key].duplicated(keep=False)]
-    return pd.concat([rows[~rows[key].isin(several[key])], several])
-
-
-def moments(frame: "pd.DataFrame", key: str, column: str) -> "pd.DataFrame":
-    """Columns count, mean and std (ddof 1) of ``column`` for each ``key``, the index."""
-    return frame.groupby(key, sort=False)[column].agg(["count", "mean", "std"])
-
-
-def _blocks_with_both(trials: "pd.DataFrame", pairs: Sequence[Pair]) -> "pd.DataFrame":
-    """One row for each pair and block in which both arms completed; ``_b`` is the baseline."""
-    import pandas as pd
-
-    arms = trials.assign(settled=is_usable(trials)).loc[trials["status"] == "completed", _ARM]
-    asked = pd.DataFrame(
+def _blocks_with_both(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
+    """Return a row per pair and block in which both arms completed; ``_b`` marks the baseline."""
+    arms = trials.assign(usable=is_usable(trials)).loc[trials["status"] == "completed", _ARM]
+    planned = pd.DataFrame(
         {
             "pair": range(len(pairs)),
             "variant_id": pd.Series([p.variant_id for p in pairs], dtype="str"),
@@ -109,38 +85,38 @@ def _blocks_with_both(trials: "pd.DataFrame", pairs: Sequence[Pair]) -> "pd.Data
         }
     )
     baselines = arms.rename(columns={"variant_id": "baseline_id"})
-    return asked.merge(arms, on="variant_id").merge(
+    return planned.merge(arms, on="variant_id").merge(
         baselines, on=["baseline_id", "block"], suffixes=("", "_b")
     )
 
 
-def _ratios(used: "pd.DataFrame", n_used: list[int]) -> dict[int, Ratio]:
+def _ratios(used: pd.DataFrame, n_used: list[int]) -> dict[int, Ratio]:
     sessions = used.groupby("pair")["session"].nunique().to_dict()
-    found = moments(units(used, "pair", "log"), "pair", "log")
+    by_pair = moments(session_units(used, "pair", "log"), "pair", "log")
     return {
         int(pair): ratio(int(n), float(mean), float(deviation), n_used[pair], sessions[pair])
-        for pair, n, mean, deviation in found.itertuples()
+        for pair, n, mean, deviation in by_pair.itertuples()
     }
 
 
 def _confounds(
-    trials: "pd.DataFrame", settings: _Settings, pairs: Sequence[Pair], used: "pd.DataFrame"
+    trials: pd.DataFrame, settings: _Settings, pairs: Sequence[Pair], used: pd.DataFrame
 ) -> dict[int, tuple[Confound, ...]]:
     differing = used.loc[used["settings"] != used["settings_b"], ["pair", "settings", "settings_b"]]
-    asked = trials.drop_duplicates("variant_id").set_index("variant_id")
-    found: dict[int, dict[str, Confound]] = {}
-    for index, ours, theirs in differing.drop_duplicates().itertuples(index=False):
-        axes = _compared_axes(pairs[index], asked)
-        flagged = confounds(axes, settings[ours], settings[theirs])
-        found.setdefault(index, {}).update({repr(c): c for c in flagged})
-    return {index: tuple(each.values()) for index, each in found.items() if each}
+    variants = trials.drop_duplicates("variant_id").set_index("variant_id")
+    by_pair: dict[int, dict[str, Confound]] = {}
+    for index, code, baseline_code in differing.drop_duplicates().itertuples(index=False):
+        axes = _compared_axes(pairs[index], variants)
+        confounded = confounds(axes, settings[code], settings[baseline_code])
+        by_pair.setdefault(index, {}).update({repr(c): c for c in confounded})
+    return {index: tuple(each.values()) for index, each in by_pair.items() if each}
 
 
-def _compared_axes(pair: Pair, asked: "pd.DataFrame") -> set[str]:
-    """The axes that a comparison is about: of listed variants, all in which they differ."""
+def _compared_axes(pair: Pair, variants: pd.DataFrame) -> set[str]:
+    """Return the axes that a comparison is about; for listed variants, all in which they differ."""
     if pair.axis == "scaling":
         return set(SCALING)
     if pair.axis != "label":
         return {pair.axis}
-    ours, theirs = asked.loc[pair.variant_id], asked.loc[pair.baseline_id]
-    return {name for name in Variant.model_fields if str(ours[name]) != str(theirs[name])}
+    variant, baseline = variants.loc[pair.variant_id], variants.loc[pair.baseline_id]
+    return {name for name in Variant.model_fields if str(variant[name]) != str(baseline[name])}

@@ -1,11 +1,11 @@
-"""Settings that differ between two arms beyond what is being compared.
+"""Find settings that differ between two arms beyond what is being compared.
 
 Usage:
     confounds({"norm"}, variant_settings, baseline_settings)
     # (Confound(key="xla", value=True, baseline=False),)
 
-A ratio between arms that TensorFlow ran differently, for a reason other than the compared
-axis, says nothing about that axis alone. What follows from an axis by itself is listed here.
+If TensorFlow ran two arms differently for a reason other than the compared axis, their ratio says
+nothing about that axis. The settings that an axis changes by itself are listed here.
 """
 
 import fnmatch
@@ -53,7 +53,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "global_batch_size": _BATCH,
     "per_replica_batch_size": _BATCH,
 }
-"""Keys of ``resolved`` (shell patterns, nested ones by dots) that an axis itself changes."""
+"""Keys of ``resolved`` (shell patterns, dots for nested keys) that an axis changes by itself."""
 
 PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
 """Keys that differ from process to process."""
@@ -65,15 +65,15 @@ COUNTERS: tuple[str, ...] = (
     "allotted.*gpus",
     "optimizer_config.name",  # Keras counts: the second SGD of a process is "sgd_1"
 )
-"""Keys that say what happened, or where: no settings."""
+"""Keys that record what happened or where; they are not settings."""
 
 _LIBRARIES = "cuda_libraries.*"
-"""Versions; an arm that has no use for a library does not load it, and has None."""
+"""Library versions; an arm that does not use a library does not load it, and has None."""
 
 
 @dataclass(frozen=True)
 class Confound:
-    """A setting that differs; None where an arm does not have it."""
+    """A setting that differs; a value is None if that arm does not have the setting."""
 
     key: str
     value: Any
@@ -83,7 +83,7 @@ class Confound:
 def confounds(
     axes: Collection[str], variant: Mapping[str, Any], baseline: Mapping[str, Any]
 ) -> tuple[Confound, ...]:
-    """The resolved settings in which two arms differ though none of ``axes`` implies it."""
+    """Return the resolved settings that differ although none of ``axes`` implies it."""
     expected = [*COUNTERS, *(pattern for axis in axes for pattern in FOLLOWS.get(axis, ()))]
     ours, theirs = _flat(variant), _flat(baseline)
     return tuple(

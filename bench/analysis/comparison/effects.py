@@ -1,38 +1,40 @@
-"""What each setting of a matrix does to an epoch's time, alone and under each other setting.
+"""Estimate what each setting of a matrix does to epoch time, on average and under other settings.
 
 Usage:
-    found = effects(trials, ("norm", "global_batch_size"), {"norm": "none"})
-    for effect in found.effects:
+    result = effects(trials, ("norm", "global_batch_size"), {"norm": "none"})
+    for effect in result.effects:
         effect.factor, effect.level, effect.under, effect.ratio
 
-log T = block + factors + all pairs of factors, by least squares. What a suite compares is told
-from differences within the groups of trials that ran together, all else from the means of such
-groups (``strata``). An effect is an average over the levels of the other factors, each weighing
-alike. Of several sessions each gives one estimate, and the interval is t over sessions.
+log T = block + factors + all pairs of factors, by least squares. The factors that a suite compares
+are estimated from differences within the groups of trials that ran together, all others from the
+means of these groups (``stratified_regression``). An effect is an average over the levels of the
+other factors, with equal weights. With several sessions, each gives one estimate, and the interval
+is t over sessions.
 
-From three sessions on, a mixed model with a slope of its own for each session and factor
-level (N. Laird and J. Ware, Biometrics 38, 1982), by restricted maximum likelihood, stands
-beside as a cross-check. Its intervals are normal, and too narrow for so few sessions.
+From three sessions on, a mixed model with a separate slope for each session and factor level (N.
+Laird and J. Ware, Biometrics 38, 1982), fitted by restricted maximum likelihood, serves as a
+cross-check. Its intervals are normal, which is too narrow for so few sessions.
 """
 
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
 
 from bench.analysis.comparison.matched_pairs import is_usable, varying
+from bench.analysis.loading.measurement_sessions import ensure_sessions
 from bench.analysis.statistics.design_matrix import Design
 from bench.analysis.statistics.paired import CONFIDENCE, POWER, Ratio, ratio
 from bench.analysis.statistics.stratified_regression import Fit, StratifiedRegression, deviations
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+_Array = np.ndarray[Any, np.dtype[np.float64]]
 
-    _Array = np.ndarray[Any, np.dtype[np.float64]]
-
-_LEAST_SESSIONS_MIXED = 3
+_MIN_SESSIONS_MIXED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,11 @@ class Effect:
     level: str
     baseline: str
     under: tuple[str, str] | None
-    """Another factor and the level it is held at; None for the average over all."""
+    """Another factor and the level at which it is held; None for the average over all."""
     ratio: Ratio | None
-    """None where the completed trials cannot tell it from other effects."""
+    """None if the completed trials cannot separate it from other effects."""
     mixed: Ratio | None
-    """The cross-check; None below three sessions, or where it did not converge."""
+    """The cross-check; None below three sessions, or if it did not converge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +62,24 @@ class Effects:
     blocks: int
     sessions: int
     residual: float | None
-    """Standard deviation of what the model leaves over, in log seconds, within sessions."""
+    """Standard deviation of the model's residuals, in log seconds, within sessions."""
     unsettled: int
     statuses: Mapping[str, int]
     """Trials that did not complete."""
 
 
 def effects(
-    trials: "pd.DataFrame",
+    trials: pd.DataFrame,
     factors: Sequence[str] | None = None,
     baselines: Mapping[str, str] | None = None,
 ) -> Effects:
-    """All effects of ``factors``, or of all settings that vary, and of each pair of them.
+    """Estimate all effects of ``factors``, by default all settings that vary, and of their pairs.
 
-    ``baselines`` are the axes that the suite compares, whose levels ran as arms of one group,
-    each with its baseline.
+    ``baselines`` are the axes that the suite compares, whose levels ran as arms of one group, each
+    with its baseline.
     """
     usable = is_usable(trials)
-    rows = trials[usable]
-    if "session" not in rows:
-        rows = rows.assign(session=rows["invocation"])
+    rows = ensure_sessions(trials[usable])
     names = varying(rows) if factors is None else tuple(factors)
     design = Design.of(trials, names, baselines or {})
     compared = tuple(baselines or {})
@@ -88,97 +88,95 @@ def effects(
         for _, part in rows.groupby("session", sort=False)
     ]
     mixed = _mixed(rows, design, len(fits))
-    ended = trials.loc[trials["status"] != "completed", "status"].value_counts()
+    failed = trials.loc[trials["status"] != "completed", "status"].value_counts()
     noise = [strata.noise for strata in fits]
-    spare = sum(f.df for f in noise)
+    df = sum(f.df for f in noise)
     return Effects(
         factors=names,
         effects=tuple(_effects(design, fits, mixed)),
         trials=len(rows),
         blocks=int(rows["block"].nunique()),
         sessions=len(fits),
-        residual=math.sqrt(sum(f.scale * f.df for f in noise) / spare) if spare > 0 else None,
+        residual=math.sqrt(sum(f.scale * f.df for f in noise) / df) if df > 0 else None,
         unsettled=int(((trials["status"] == "completed") & ~usable).sum()),
-        statuses={str(k): int(v) for k, v in ended.items()},
+        statuses={str(k): int(v) for k, v in failed.items()},
     )
 
 
 def _effects(
     design: Design, fits: Sequence[StratifiedRegression], mixed: Fit | None
-) -> "list[Effect]":
-    found = []
+) -> list[Effect]:
+    result = []
     for factor, (baseline, *others) in design.levels.items():
         held = [(g, v) for g, values in design.levels.items() if g != factor for v in values]
         for level in others:
             for under in (None, *held):
                 weights = design.contrast(factor, level, under)
-                told_by = [strata.fit(factor, under) for strata in fits]
-                estimated = _ratio(weights, [f for f in told_by if f is not None])
-                checked = _mixed_ratio(weights, mixed, len(fits)) if estimated else None
-                found.append(Effect(factor, level, baseline, under, estimated, checked))
-    return found
+                stratum_fits = [strata.fit(factor, under) for strata in fits]
+                estimated = _ratio(weights, [f for f in stratum_fits if f is not None])
+                cross_check = _mixed_ratio(weights, mixed, len(fits)) if estimated else None
+                result.append(Effect(factor, level, baseline, under, estimated, cross_check))
+    return result
 
 
-def _ratio(weights: "_Array", fits: Sequence[Fit]) -> Ratio | None:
-    import numpy as np
-
-    able = [f for f in fits if f.can_tell(weights)]
-    if not able:
+def _ratio(weights: _Array, fits: Sequence[Fit]) -> Ratio | None:
+    estimable = [f for f in fits if f.is_estimable(weights)]
+    if not estimable:
         return None
-    blocks = sum(f.blocks for f in able)
-    if len(able) > 1:
-        means = np.array([f.estimates @ weights for f in able])
-        return ratio(len(able), float(means.mean()), float(means.std(ddof=1)), blocks, len(able))
-    fit = able[0]
+    blocks = sum(f.blocks for f in estimable)
+    if len(estimable) > 1:
+        means = np.array([f.estimates @ weights for f in estimable])
+        return ratio(
+            len(estimable), float(means.mean()), float(means.std(ddof=1)), blocks, len(estimable)
+        )
+    fit = estimable[0]
     mean = float(fit.estimates @ weights)
     error = math.sqrt(max(float(weights @ fit.covariance @ weights), 0.0))
     return _t_ratio(mean, error, fit.df, blocks, 1)
 
 
 def _t_ratio(mean: float, error: float, df: int, blocks: int, sessions: int) -> Ratio:
-    from scipy import special
-
     if df < 1:
         return Ratio(math.exp(mean), None, None, blocks, blocks, sessions, None)
     t = float(special.stdtrit(df, 0.5 + CONFIDENCE / 2))
     shift = float(special.nctdtrinc(df, 1 - POWER, t)) * error
     ends = (mean - t * error, mean + t * error)
     low, high = (math.exp(min(end, 700.0)) for end in ends)
-    seen = math.exp(shift) if shift < 700 else None
-    return Ratio(math.exp(mean), low, high, blocks, blocks, sessions, seen)
+    detectable = math.exp(shift) if shift < 700 else None
+    return Ratio(math.exp(mean), low, high, blocks, blocks, sessions, detectable)
 
 
-def _mixed(rows: "pd.DataFrame", design: Design, sessions: int) -> Fit | None:
-    if sessions < _LEAST_SESSIONS_MIXED:
+def _mixed(rows: pd.DataFrame, design: Design, sessions: int) -> Fit | None:
+    if sessions < _MIN_SESSIONS_MIXED:
         return None
-    import numpy as np
+    # Imported here: it takes a second, and only runs of several sessions need it.
     from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
 
     x, y = deviations(rows, design, rows["block"])
     mains = [i for i, term in enumerate(design.terms) if len(term) == 1]
     if np.linalg.matrix_rank(x) < x.shape[1]:
         return None
-    apart = MixedLMParams.from_components(np.ones(x.shape[1]), np.eye(len(mains)))
+    free = MixedLMParams.from_components(np.ones(x.shape[1]), np.eye(len(mains)))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said by ``converged``, and at the edge of no variance
+        warnings.simplefilter("ignore")  # of convergence, checked below, and of zero variance
         try:
             model = MixedLM(y, x, groups=rows["session"].to_numpy(), exog_re=x[:, mains])
-            result = model.fit(reml=True, free=apart, method=["lbfgs", "powell"])
+            result = model.fit(reml=True, free=free, method=["lbfgs", "powell"])
         except (np.linalg.LinAlgError, ValueError):
             return None
     covariance = np.asarray(result.cov_params())[: x.shape[1], : x.shape[1]]
     if not result.converged or not np.isfinite(covariance).all():
         return None
     blocks = int(rows["block"].nunique())
-    known = np.eye(x.shape[1])
-    return Fit(np.asarray(result.fe_params), covariance, known, float(result.scale), 0, blocks)
+    estimable = np.eye(x.shape[1])
+    return Fit(np.asarray(result.fe_params), covariance, estimable, float(result.scale), 0, blocks)
 
 
-def _mixed_ratio(weights: "_Array", mixed: Fit | None, sessions: int) -> Ratio | None:
+def _mixed_ratio(weights: _Array, mixed: Fit | None, sessions: int) -> Ratio | None:
     if mixed is None:
         return None
     mean = float(mixed.estimates @ weights)
     error = math.sqrt(max(float(weights @ mixed.covariance @ weights), 0.0))
-    # So many degrees of freedom that t is normal.
-    found = _t_ratio(mean, error, 10**7, mixed.blocks, sessions)
-    return Ratio(found.value, found.low, found.high, sessions, mixed.blocks, sessions, None)
+    # With this many degrees of freedom, t is normal.
+    result = _t_ratio(mean, error, 10**7, mixed.blocks, sessions)
+    return Ratio(result.value, result.low, result.high, sessions, mixed.blocks, sessions, None)

@@ -1,28 +1,24 @@
-"""What one value of an axis costs over another, along a size: examples, batch or replicas.
+"""Measure what one value of an axis costs over another, by size: examples, batch or replicas.
 
 Usage:
     for curve in overhead(trials, "norm", "none", along="examples"):
         for point in curve.points:
             point.size, point.ratio, point.simultaneous_low, point.simultaneous_high
 
-Each size has a paired ratio with its own 95 % t interval, and ends that hold for all sizes of
-a curve at once in 95 % of cases: Bonferroni's, which hold however sizes go together within a
-block (O. J. Dunn, Multiple comparisons among means, JASA 56, 1961).
+Each size has a paired ratio with its own 95 % t interval, and a simultaneous interval: those of all
+sizes of a curve hold together in 95 % of cases. They are Bonferroni's, which hold however the sizes
+are correlated within a block (O. J. Dunn, Multiple comparisons among means, JASA 56, 1961).
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from bench.analysis.comparison.compare import units
-from bench.analysis.comparison.matched_pairs import (
-    BlockCounts,
-    by_setting,
-    count_blocks,
-    match_pairs,
-    values_of,
-)
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from bench.analysis.comparison.matched_pairs import BlockCounts, count_blocks, matched_groups
 from bench.analysis.statistics.paired import (
     CONFIDENCE,
     Estimate,
@@ -31,84 +27,83 @@ from bench.analysis.statistics.paired import (
     ratio,
     units_needed,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bench.analysis.statistics.session_units import session_units
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Both arms at one size, over the blocks that hold both; None where no block does."""
+    """Both arms at one size, over the blocks that have both; None if no block does."""
 
     size: int
     ratio: Ratio | None
     simultaneous_low: float | None
     simultaneous_high: float | None
     seconds: Estimate | None
-    """Of an epoch; geometric mean, of the blocks of the ratio."""
+    """Of an epoch: the geometric mean over the blocks of the ratio."""
     baseline_seconds: Estimate | None
     deviation: float | None
-    """Of the log ratios over blocks, or over sessions where there are several."""
+    """Standard deviation of the log ratios over blocks, or over sessions if there are several."""
     counts: BlockCounts
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One value of an axis against its baseline, all other settings equal, by size."""
+    """One value of an axis against its baseline by size, all other settings equal."""
 
     axis: str
     value: str
     baseline: str
     along: str
     settings: Mapping[str, str]
-    """What tells this curve from others of the same value."""
+    """What distinguishes this curve from others of the same value."""
     points: tuple[Point, ...]
     confidence: float
-    """With which the simultaneous ends hold for all points at once."""
+    """Probability with which the simultaneous intervals hold for all points together."""
 
 
-def overhead(trials: "pd.DataFrame", axis: str, baseline: str, along: str) -> tuple[Curve, ...]:
-    """A curve for each other value of ``axis`` and each setting of all else but ``along``."""
+def overhead(trials: pd.DataFrame, axis: str, baseline: str, along: str) -> tuple[Curve, ...]:
+    """Return a curve for each other value of ``axis`` and each setting of the other axes.
+
+    ``along`` is the axis of the sizes.
+    """
     curves = []
-    for value in values_of(trials, axis, baseline):
-        pairs = match_pairs(trials, axis, value, baseline)
-        for settings, rows in by_setting(pairs, axis, along):
-            sizes = list(rows.groupby(along))
-            points = tuple(_point(int(str(size)), at, len(sizes)) for size, at in sizes)
-            curves.append(Curve(axis, value, baseline, along, settings, points, CONFIDENCE))
+    for value, settings, rows in matched_groups(trials, axis, baseline, along):
+        sizes = list(rows.groupby(along))
+        points = tuple(_point(int(str(size)), subset, len(sizes)) for size, subset in sizes)
+        curves.append(Curve(axis, value, baseline, along, settings, points, CONFIDENCE))
     return tuple(curves)
 
 
-def log_ratio(rows: "pd.DataFrame", column: str = "log") -> tuple[Ratio | None, float | None]:
-    """The ratio of ``column``, logarithms one a row, and their deviation over its units.
+def log_ratio(rows: pd.DataFrame, column: str = "log") -> tuple[Ratio | None, float | None]:
+    """Return the ratio of ``column``, one logarithm per row, and the deviation of its units.
 
     With several sessions, each gives one estimate, and the interval is over sessions.
     """
-    known = rows[rows[column].notna()]
-    if known.empty:
+    valid = rows[rows[column].notna()]
+    if valid.empty:
         return None, None
-    over = units(known.assign(key=0), "key", column)[column]
-    deviation = float(over.std(ddof=1)) if len(over) > 1 else math.nan
-    sessions = int(known["session"].nunique())
-    found = ratio(len(over), float(over.mean()), deviation, len(known), sessions)
-    return found, None if len(over) < 2 else deviation
+    unit_values = session_units(valid.assign(key=0), "key", column)[column]
+    deviation = float(unit_values.std(ddof=1)) if len(unit_values) > 1 else math.nan
+    sessions = int(valid["session"].nunique())
+    estimated = ratio(len(unit_values), float(unit_values.mean()), deviation, len(valid), sessions)
+    return estimated, None if len(unit_values) < 2 else deviation
 
 
-def further_units(point: Point, effect: float) -> int | None:
-    """How many blocks, or sessions, more than ``point`` has; None where nobody can say."""
+def additional_units(point: Point, effect: float) -> int | None:
+    """Return how many blocks or sessions to add to detect ``effect``; None if unknown."""
     if point.ratio is None or point.deviation is None:
         return None
-    needed = units_needed(point.deviation, effect)
-    return None if needed is None else max(0, needed - point.ratio.n)
+    total = units_needed(point.deviation, effect)
+    return None if total is None else max(0, total - point.ratio.n)
 
 
-def _point(size: int, rows: "pd.DataFrame", sizes: int) -> Point:
-    found, deviation = log_ratio(rows)
+def _point(size: int, rows: pd.DataFrame, sizes: int) -> Point:
+    estimated, deviation = log_ratio(rows)
     used = rows[rows["used"]]
-    low, high = simultaneous(found, deviation, sizes)
+    low, high = simultaneous_interval(estimated, deviation, sizes)
     return Point(
         size=size,
-        ratio=found,
+        ratio=estimated,
         simultaneous_low=low,
         simultaneous_high=high,
         seconds=_seconds(used, "epoch_s"),
@@ -118,25 +113,21 @@ def _point(size: int, rows: "pd.DataFrame", sizes: int) -> Point:
     )
 
 
-def simultaneous(
-    found: Ratio | None, deviation: float | None, sizes: int
+def simultaneous_interval(
+    estimated: Ratio | None, deviation: float | None, sizes: int
 ) -> tuple[float | None, float | None]:
-    """The ends of ``found`` that hold together with those of all ``sizes`` sizes."""
-    from scipy import special
-
-    if found is None or deviation is None:
+    """Return the ends of ``estimated`` that hold together with those of all ``sizes`` sizes."""
+    if estimated is None or deviation is None:
         return None, None
     tail = (1 - CONFIDENCE) / 2 / sizes
-    half = float(special.stdtrit(found.n - 1, 1 - tail)) * deviation / math.sqrt(found.n)
-    if half > 700:  # beyond all floats
+    half = float(special.stdtrit(estimated.n - 1, 1 - tail)) * deviation / math.sqrt(estimated.n)
+    if half > 700:  # exp(half) overflows
         return 0.0, math.inf
-    return found.value * math.exp(-half), found.value * math.exp(half)
+    return estimated.value * math.exp(-half), estimated.value * math.exp(half)
 
 
-def _seconds(used: "pd.DataFrame", column: str) -> Estimate | None:
-    import numpy as np
-
+def _seconds(used: pd.DataFrame, column: str) -> Estimate | None:
     if used.empty:
         return None
     logs = used.assign(key=0, log_s=np.log(used[column]))
-    return geometric_interval(np.exp(units(logs, "key", "log_s")["log_s"]).tolist())
+    return geometric_interval(np.exp(session_units(logs, "key", "log_s")["log_s"]).tolist())

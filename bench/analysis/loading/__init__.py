@@ -1,4 +1,4 @@
-"""Records as arrays and data frames.
+"""Read the records of a run into arrays and data frames.
 
-`data_frames.load_trials` is the door.
+Start at `data_frames.load_trials`.
 """

@@ -1,50 +1,46 @@
-"""A table as CSV that no spreadsheet runs.
+"""Write a table as CSV in which no cell runs as a spreadsheet formula.
 
 Usage:
     path.write_bytes(as_csv(frame))
 
-A cell of text that begins as a formula does (= + - @, a tab, a line's end) is led by an apostrophe,
-and so is one that begins with an apostrophe: who reads the file takes one away. Numbers stay as
-they are, negative ones too. A spreadsheet whose separator is ; or a tab splits a cell there, so
-that what follows one of these or a line's end has an apostrophe of its own where it begins so.
+A text cell that starts like a formula (= + - @, a tab, a line break) gets a leading apostrophe, and
+so does a cell that starts with an apostrophe: a reader of the file strips one. Numbers, including
+negative ones, are written as they are. A spreadsheet whose separator is ; or a tab splits cells at
+it, so text after a separator or a line break gets an apostrophe in the same cases.
 """
 
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+import pyarrow
+from pyarrow.csv import write_csv
 
-_RUN = r"^['=+\-@\t\r\n＝＋－＠]"
+_FORMULA_START = r"^['=+\-@\t\r\n＝＋－＠]"
 _SEPARATOR = r"[;\t\r\n]"
-_INSIDE = re.compile(rf"""({_SEPARATOR}[" ]*)(['=+\-@＝＋－＠])""")
-"""Quotes stay in a cell that is split between them, and some spreadsheets leave out blanks."""
+_INNER_START = re.compile(rf"""({_SEPARATOR}[" ]*)(['=+\-@＝＋－＠])""")
+"""A split cell keeps the quotes in it, and some spreadsheets skip blanks before a formula."""
 _NUMBER = r"^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"
 
 
-def as_csv(frame: "pd.DataFrame") -> bytes:
-    """``frame`` with its header, UTF-8; what is null is empty."""
-    import pyarrow
-    from pyarrow.csv import write_csv
-
-    guarded = frame.assign(**{name: _guarded(frame[name]) for name in frame.columns})
-    sink = io.BytesIO()
-    write_csv(pyarrow.Table.from_pandas(guarded, preserve_index=False), sink)
-    return sink.getvalue()
+def as_csv(frame: pd.DataFrame) -> bytes:
+    """Return ``frame`` as UTF-8 CSV with a header; nulls become empty cells."""
+    escaped = frame.assign(**{name: _escape_formulas(frame[name]) for name in frame.columns})
+    buffer = io.BytesIO()
+    write_csv(pyarrow.Table.from_pandas(escaped, preserve_index=False), buffer)
+    return buffer.getvalue()
 
 
-def _guarded(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    import pandas as pd
-
+def _escape_formulas(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if not isinstance(column.dtype, pd.StringDtype):
         return column
-    runs = column.str.contains(_RUN, regex=True, na=False)
-    runs &= ~column.str.contains(_NUMBER, regex=True, na=False)
-    split = column.str.contains(_SEPARATOR, regex=True, na=False)
-    column = column.where(~split, column[split].map(_guarded_inside))
-    return column.where(~runs, "'" + column)
+    is_formula = column.str.contains(_FORMULA_START, regex=True, na=False)
+    is_formula &= ~column.str.contains(_NUMBER, regex=True, na=False)
+    is_split = column.str.contains(_SEPARATOR, regex=True, na=False)
+    column = column.where(~is_split, column[is_split].map(_escape_after_separators))
+    return column.where(~is_formula, "'" + column)
 
 
-def _guarded_inside(text: str) -> str:
-    return _INSIDE.sub(r"\1'\2", text)
+def _escape_after_separators(text: str) -> str:
+    return _INNER_START.sub(r"\1'\2", text)

@@ -1,57 +1,59 @@
-"""The records of a run as pandas data frames, and those as CSV and Parquet files.
+"""Load the records of a run as pandas data frames, and write them as CSV and Parquet.
 
 Usage:
-    trials = load_trials("results/runs/quick-1")      # one row a trial, its last attempt
-    epochs = load_epochs("results/runs/quick-1")      # one row an epoch
+    trials = load_trials("results/runs/quick-1")      # one row per trial: its last attempt
+    epochs = load_epochs("results/runs/quick-1")      # one row per epoch
     write_tables(RunFolder.open(run))                 # trials.csv ... epochs.parquet
 
-What was not measured is null, never 0. Definitions agree with ``TrialRecord``'s own.
+A value that was not measured is null, never 0. Derived columns follow the definitions of
+``TrialRecord``.
 """
 
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+from pyarrow import parquet
 
 from bench.analysis.loading.csv_export import as_csv
 from bench.analysis.loading.frame_columns import epoch_columns, trial_columns
 from bench.analysis.loading.raw_records import ALL_EPOCH_FIELDS, RecordArrays
 from bench.analysis.loading.record_loading import load_records
 from bench.analysis.statistics.extrapolation import extrapolate_epochs
-from bench.analysis.statistics.steady_state import steady_states
+from bench.analysis.statistics.steady_state import steady_verdicts
 from bench.records.atomic_write import staged_file
 from bench.records.run_folder import RunFolder
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    _Array = np.ndarray[Any, np.dtype[Any]]
+_Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def load_trials(run: Path | str) -> "pd.DataFrame":
-    """One row a trial of the run folder ``run``, in planned order, its last attempt.
+def load_trials(run: Path | str) -> pd.DataFrame:
+    """Return one row per trial of the run folder ``run``, in planned order: its last attempt.
 
-    Raises RunFolderError where ``run`` is no run folder or holds a damaged record.
+    Raises RunFolderError if ``run`` is not a run folder or a record in it is damaged.
     """
     return trials_frame(load_records(RunFolder.open(run), all_attempts=False))
 
 
-def load_attempts(run: Path | str) -> "pd.DataFrame":
-    """One row an attempt at a trial, in planned order; columns and errors of ``load_trials``."""
+def load_attempts(run: Path | str) -> pd.DataFrame:
+    """Return one row per attempt, in planned order; columns and errors as in ``load_trials``."""
     return trials_frame(load_records(RunFolder.open(run), all_attempts=True))
 
 
-def load_epochs(run: Path | str) -> "pd.DataFrame":
-    """One row an epoch of the last attempt at each trial; errors of ``load_trials``."""
+def load_epochs(run: Path | str) -> pd.DataFrame:
+    """Return one row per epoch of each trial's last attempt; errors as in ``load_trials``."""
     folder = RunFolder.open(run)
     return epochs_frame(load_records(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS))
 
 
 def write_tables(folder: RunFolder) -> list[Path]:
-    """Write trials and epochs as CSV and Parquet into ``folder``; the paths written.
+    """Write trials and epochs as CSV and Parquet into ``folder``, and return the paths.
 
-    Raises StorageError where the disk is full or not writable.
+    Raises StorageError if the disk is full or not writable.
     """
     raw = load_records(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS)
     paths = []
@@ -64,21 +66,16 @@ def write_tables(folder: RunFolder) -> list[Path]:
     return paths
 
 
-def _as_parquet(frame: "pd.DataFrame") -> bytes:
-    import pyarrow
-    from pyarrow import parquet
-
-    sink = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pandas(frame, preserve_index=False), sink)
-    return sink.getvalue()
+def _as_parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pandas(frame, preserve_index=False), buffer)
+    return buffer.getvalue()
 
 
-def trials_frame(raw: RecordArrays, names: Iterable[str] | None = None) -> "pd.DataFrame":
-    """The frame of ``load_trials``, or its columns ``names``, from records already read."""
-    import pandas as pd
-
+def trials_frame(raw: RecordArrays, names: Iterable[str] | None = None) -> pd.DataFrame:
+    """Build the frame of ``load_trials``, or only its columns ``names``, from loaded records."""
     target = _floats(raw.columns["target_accuracy"])
-    values = {**raw.columns, **_of_epochs(raw, target)}
+    values = {**raw.columns, **_epoch_aggregates(raw, target)}
     values["time_to_accuracy_with_cold_start_s"] = values["time_to_accuracy_s"] + _floats(
         values["cold_start_s"]
     )
@@ -88,11 +85,8 @@ def trials_frame(raw: RecordArrays, names: Iterable[str] | None = None) -> "pd.D
     )
 
 
-def epochs_frame(raw: RecordArrays) -> "pd.DataFrame":
-    """The frame of ``load_epochs`` from records already read, of every attempt among them."""
-    import numpy as np
-    import pandas as pd
-
+def epochs_frame(raw: RecordArrays) -> pd.DataFrame:
+    """Build the frame of ``load_epochs`` from loaded records, with every attempt in them."""
     trial_ids = pd.Series(raw.columns["trial_id"], dtype="str")
     rows = np.repeat(np.arange(len(trial_ids)), raw.epoch_counts)
     values: dict[str, Any] = {
@@ -106,27 +100,20 @@ def epochs_frame(raw: RecordArrays) -> "pd.DataFrame":
 
 
 def _series(values: Any, dtype: Any) -> Any:
-    import pandas as pd
-
     if dtype == "float64":
         return pd.Series(_floats(values))
     if dtype in ("Int64", "boolean") and not isinstance(values, tuple):
-        return pd.Series(values, dtype="Float64").astype(dtype)  # NaN becomes null on the way
+        return pd.Series(values, dtype="Float64").astype(dtype)  # turns NaN into null
     return pd.Series(values, dtype=dtype)
 
 
-def _floats(values: Any) -> "_Array":
-    import numpy as np
-
-    # float() reads "NaN" and "Infinity", as JSON has them, and makes NaN of None.
+def _floats(values: Any) -> _Array:
+    # float() parses JSON's "NaN" and "Infinity", and numpy turns None into NaN.
     return np.asarray(values, dtype=float)
 
 
-def _of_epochs(raw: RecordArrays, target: "_Array") -> "dict[str, Any]":
-    """What a trial's epochs come to; each array is of length trials."""
-    import numpy as np
-    import pandas as pd
-
+def _epoch_aggregates(raw: RecordArrays, target: _Array) -> dict[str, Any]:
+    """Aggregate the epochs of each trial; every array has one value per trial."""
     counts, epochs = raw.epoch_counts, raw.epochs
     n = len(counts)
     trial = np.repeat(np.arange(n), counts)
@@ -139,44 +126,39 @@ def _of_epochs(raw: RecordArrays, target: "_Array") -> "dict[str, Any]":
     steps, warmup = (
         np.bincount(trial, weights=epochs[name], minlength=n) for name in ("steps", "warmup")
     )
-    verdict = steady_states(counts, epochs["epoch_s"], steps, warmup.astype(int)).verdict
+    verdicts = steady_verdicts(counts, epochs["epoch_s"], steps, warmup.astype(int))
     capped = extrapolate_epochs(raw, epoch_s)
     epoch_s[capped.rows] = capped.epoch_s
     examples_per_s[capped.rows] = capped.examples / capped.epoch_s
-    verdict[capped.rows] = capped.verdict
+    verdicts[capped.rows] = capped.verdicts
     return {
         "epoch_s": epoch_s,
         "examples_per_s": examples_per_s,
         "extrapolated": np.isin(np.arange(n), capped.rows),
-        "train_loss": _where(counts > 0, epochs["train_loss"][last]),
-        "val_accuracy": _where(counts > 0, epochs["val_accuracy"][last]),
+        "train_loss": _spread(counts > 0, epochs["train_loss"][last]),
+        "val_accuracy": _spread(counts > 0, epochs["val_accuracy"][last]),
         "time_to_accuracy_s": _time_to_accuracy_s(raw, trial, target),
         "train_s": frame["epoch_s"].groupby(trial).sum().reindex(range(n)).to_numpy(),
-        "steady": verdict,
+        "steady": verdicts,
     }
 
 
-def _where(mask: "_Array", values: "_Array") -> "_Array":
-    """``values`` in the places of ``mask``, NaN elsewhere."""
-    import numpy as np
-
-    spread = np.full(len(mask), np.nan)
-    spread[mask] = values
-    return spread
+def _spread(mask: _Array, values: _Array) -> _Array:
+    """Return an array with ``values`` where ``mask`` is true and NaN elsewhere."""
+    result = np.full(len(mask), np.nan)
+    result[mask] = values
+    return result
 
 
-def _time_to_accuracy_s(raw: RecordArrays, trial: "_Array", target: "_Array") -> "_Array":
-    """Training time to the target, NaN without one; infinite where it was not reached.
+def _time_to_accuracy_s(raw: RecordArrays, trial: _Array, target: _Array) -> _Array:
+    """Return each trial's training time to its target: NaN without one, infinite if not reached.
 
-    A trial that diverged did not reach it.
+    A diverged trial did not reach its target.
     """
-    import numpy as np
-    import pandas as pd
-
     elapsed = pd.Series(raw.epochs["epoch_s"]).groupby(trial).cumsum().to_numpy()
     reached = raw.epochs["val_accuracy"] >= target[trial]
     first = pd.Series(elapsed[reached]).groupby(trial[reached]).first()
     times = first.reindex(range(len(target)), fill_value=np.inf).to_numpy()
     diverged = np.array(raw.columns["status"], dtype=object) == "diverged"
-    asked = ~np.isnan(target) & ((raw.epoch_counts > 0) | diverged)
-    return np.where(asked, np.where(diverged, np.inf, times), np.nan)
+    has_target = ~np.isnan(target) & ((raw.epoch_counts > 0) | diverged)
+    return np.where(has_target, np.where(diverged, np.inf, times), np.nan)

@@ -1,8 +1,8 @@
-"""The columns of result tables: their names, their order, and the dtype that each has.
+"""Define the columns of the result tables: their names, order and dtypes.
 
-Names and types come from the models of variants and records, so that a setting or a measure
-added there is a column here. ``trial_columns()`` starts with the columns that outside
-programs rely on, in an order that stays.
+Names and dtypes come from the models of variants and records, so a setting or a measure that is
+added there becomes a column here. ``trial_columns()`` begins with the columns that other programs
+rely on; their order never changes.
 """
 
 import functools
@@ -16,7 +16,7 @@ from bench.records.health_record import HealthRecord
 from bench.records.measures import Measures
 from bench.spec.variant import Variant
 
-_PROMISED = """
+_STABLE = """
 trial_id variant_id label block order seed status error workload dataset examples pipeline
 initializer activation norm synchronized clip clip_threshold optimizer learning_rate precision
 jit strategy workers replicas global_batch_size epochs warmup_epochs parameters
@@ -24,8 +24,8 @@ trainable_parameters cold_start_s data_load_s epoch_s examples_per_s train_loss 
 test_accuracy time_to_accuracy_s weights_l2 peak_rss_bytes peak_device_memory_bytes energy_j
 mean_power_w throttled flops_per_step mfu node devices steady
 """
-PROMISED_TRIAL_COLUMNS: tuple[str, ...] = tuple(_PROMISED.split())
-PROMISED_EPOCH_COLUMNS: tuple[str, ...] = (
+STABLE_TRIAL_COLUMNS: tuple[str, ...] = tuple(_STABLE.split())
+STABLE_EPOCH_COLUMNS: tuple[str, ...] = (
     "trial_id",
     "epoch",
     "warmup",
@@ -37,7 +37,7 @@ PROMISED_EPOCH_COLUMNS: tuple[str, ...] = (
     "val_accuracy",
 )
 
-TRIAL_FIELDS = {
+TRIAL_COLUMNS = {
     "trial_id": "str",
     "variant_id": "str",
     "label": "str",
@@ -45,7 +45,7 @@ TRIAL_FIELDS = {
     "order": "int64",
     "seed": "int64",
 }
-RECORD_FIELDS = {
+RECORD_COLUMNS = {
     "status": "str",
     "error": "str",
     "node": "str",
@@ -56,7 +56,7 @@ RECORD_FIELDS = {
     "wall_s": "float64",
     "log_tail": "str",
 }
-DERIVED = {
+DERIVED_COLUMNS = {
     "epoch_s": "float64",
     "examples_per_s": "float64",
     "train_loss": "float64",
@@ -67,47 +67,47 @@ DERIVED = {
     "steady": "str",
     "extrapolated": "bool",
 }
-"""Made from a trial's epochs; ``train_s`` is the time of all its epochs, warm-up included."""
+"""Computed from a trial's epochs; ``train_s`` is the time of all of them, warm-up included."""
 
 
 @functools.cache
 def fields_of(model: type[BaseModel]) -> dict[str, str]:
-    """The dtype of each field of ``model`` that a column can hold.
+    """Return the dtype of each field of ``model`` as a column.
 
-    A tuple becomes text in TOML's own notation ("[300, 100]").
+    A tuple becomes text in TOML notation ("[300, 100]").
     """
     return {name: _dtype(field.annotation) for name, field in model.model_fields.items()}
 
 
 @functools.cache
 def trial_columns() -> dict[str, str]:
-    """The dtype of each column of ``load_trials``, in order."""
+    """Return the dtype of each column of ``load_trials``, in order."""
     known = {
-        **TRIAL_FIELDS,
-        **RECORD_FIELDS,
+        **TRIAL_COLUMNS,
+        **RECORD_COLUMNS,
         **fields_of(Variant),
         **fields_of(Measures),
-        **DERIVED,
+        **DERIVED_COLUMNS,
     }
-    return {name: known[name] for name in dict.fromkeys((*PROMISED_TRIAL_COLUMNS, *known))}
+    return {name: known[name] for name in dict.fromkeys((*STABLE_TRIAL_COLUMNS, *known))}
 
 
 @functools.cache
 def epoch_columns() -> dict[str, str]:
-    """The dtype of each column of ``load_epochs``, in order; windows stay in the records."""
-    own = {name: dtype for name, dtype in fields_of(EpochRecord).items() if dtype != "str"}
-    known = {"trial_id": "str", "examples_per_s": "float64", **own}
-    return {name: known[name] for name in dict.fromkeys((*PROMISED_EPOCH_COLUMNS, *known))}
+    """Return the dtype of each column of ``load_epochs``, in order; window times have no column."""
+    numeric = {name: dtype for name, dtype in fields_of(EpochRecord).items() if dtype != "str"}
+    known = {"trial_id": "str", "examples_per_s": "float64", **numeric}
+    return {name: known[name] for name in dict.fromkeys((*STABLE_EPOCH_COLUMNS, *known))}
 
 
 @functools.cache
 def health_columns() -> dict[str, str]:
-    """The dtype of each column of ``load_health``, in order."""
-    whole = {"after_epochs": "int64", "layer": "int64", "kind": "str", "depth": "int64"}
-    trial = {name: TRIAL_FIELDS[name] for name in ("trial_id", "variant_id", "label", "block")}
-    of_steps = ("clipped_share", "skipped_share")
-    numbers = [name for name in HealthRecord.model_fields if name not in whole]
-    return {**trial, **whole, **dict.fromkeys((*numbers, *of_steps), "float64")}
+    """Return the dtype of each column of ``load_health``, in order."""
+    layers = {"after_epochs": "int64", "layer": "int64", "kind": "str", "depth": "int64"}
+    trial = {name: TRIAL_COLUMNS[name] for name in ("trial_id", "variant_id", "label", "block")}
+    step_shares = ("clipped_share", "skipped_share")
+    numbers = [name for name in HealthRecord.model_fields if name not in layers]
+    return {**trial, **layers, **dict.fromkeys((*numbers, *step_shares), "float64")}
 
 
 def _dtype(annotation: Any) -> str:

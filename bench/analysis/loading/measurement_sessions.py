@@ -1,67 +1,72 @@
-"""Which invocations of a run make up one session: the same machines, soon after each other.
+"""Group the invocations of a run into sessions: the same machines, shortly after each other.
 
 Usage:
-    sessions(invocations, attempts)         # (0, 0, 1): the third began a session of its own
+    sessions(invocations, attempts)         # (0, 0, 1): the third started a new session
 
-Trials of a session share its conditions (clocks, temperature, neighbours, software) and are not
-independent of each other; a resumed run goes on under the conditions that it was interrupted in,
-unless it is resumed much later or elsewhere.
+Trials of one session share its conditions (clocks, temperature, neighbours, software), so they are
+not independent of each other. A resumed run continues the session that was interrupted, unless it
+is resumed much later or on other machines.
 """
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from bench.records.run_folder import Invocation
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 GAP_S = 3600.0
-"""An invocation that begins later than this after the end of the one before is a new session."""
+"""An invocation that starts more than this long after the previous one ended is a new session."""
 SESSION_COLUMNS = ("invocation", "started_at", "wall_s")
-"""The columns of attempts that are needed."""
+"""The columns of attempts that ``sessions`` reads."""
 
 _VOLATILE = frozenset(
     {"load_average", "available_bytes", "current_hz", "pcie_generation", "pcie_width"}
 )
-"""What an environment says of the moment, not of the machine: a GPU at rest lowers its clocks
-and its link."""
+"""Environment keys that describe the moment, not the machine: an idle GPU lowers its clocks and its
+link speed."""
 
 
-def sessions(invocations: Sequence[Invocation], attempts: "pd.DataFrame") -> tuple[int, ...]:
-    """The session of each of ``invocations``, from 0.
+def sessions(invocations: Sequence[Invocation], attempts: pd.DataFrame) -> tuple[int, ...]:
+    """Return the session of each of ``invocations``, numbered from 0.
 
-    A session goes on where machines, software, source and variables are those of the invocation
-    before and ``GAP_S`` or less lies between.
+    An invocation continues the previous one's session if machines, software, source and variables
+    are the same and at most ``GAP_S`` passed in between.
     """
     numbers: list[int] = []
     for index, call in enumerate(invocations):
-        before = invocations[index - 1] if index else None
-        goes_on = (
-            before is not None
-            and _fixed(call.environment) == _fixed(before.environment)
-            and _seconds(call.started_at) - _end_s(before, index - 1, attempts) <= GAP_S
+        previous = invocations[index - 1] if index else None
+        continues = (
+            previous is not None
+            and _lasting(call.environment) == _lasting(previous.environment)
+            and _seconds(call.started_at) - _end_s(previous, index - 1, attempts) <= GAP_S
         )
-        numbers.append(numbers[-1] + (not goes_on) if numbers else 0)
+        numbers.append(numbers[-1] + (not continues) if numbers else 0)
     return tuple(numbers)
 
 
-def with_sessions(attempts: "pd.DataFrame", invocations: Sequence[Invocation]) -> "pd.DataFrame":
-    """``attempts`` with a column "session"."""
+def with_sessions(attempts: pd.DataFrame, invocations: Sequence[Invocation]) -> pd.DataFrame:
+    """Return ``attempts`` with a column "session"."""
     numbers = dict(enumerate(sessions(invocations, attempts)))
-    # An invocation that run.json does not know is a session of its own.
+    # An invocation that is missing from run.json is a separate session.
     unknown = attempts["invocation"] + len(invocations)
     return attempts.assign(session=attempts["invocation"].map(numbers).fillna(unknown).astype(int))
 
 
-def _end_s(call: Invocation, index: int, attempts: "pd.DataFrame") -> float:
-    """When an invocation ended; where it was killed, when the last trial that it recorded did."""
+def ensure_sessions(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return ``trials`` with a column "session": each invocation is one if there is none yet."""
+    return trials if "session" in trials else trials.assign(session=trials["invocation"])
+
+
+def _end_s(call: Invocation, index: int, attempts: pd.DataFrame) -> float:
+    """Return when an invocation ended; if it was killed, when its last recorded trial ended."""
     if call.wall_s is not None:
         return _seconds(call.started_at) + call.wall_s
-    own = attempts[attempts["invocation"] == index].dropna(subset=["started_at", "wall_s"])
+    trials = attempts[attempts["invocation"] == index].dropna(subset=["started_at", "wall_s"])
     ends = [
-        _seconds(s) + wall_s for s, wall_s in zip(own["started_at"], own["wall_s"], strict=True)
+        _seconds(s) + wall_s
+        for s, wall_s in zip(trials["started_at"], trials["wall_s"], strict=True)
     ]
     return max(ends, default=_seconds(call.started_at))
 
@@ -70,9 +75,9 @@ def _seconds(moment: str) -> float:
     return datetime.datetime.fromisoformat(moment).timestamp()
 
 
-def _fixed(value: Any) -> Any:
+def _lasting(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _fixed(inner) for key, inner in value.items() if key not in _VOLATILE}
+        return {key: _lasting(inner) for key, inner in value.items() if key not in _VOLATILE}
     if isinstance(value, list | tuple):
-        return [_fixed(inner) for inner in value]
+        return [_lasting(inner) for inner in value]
     return value

@@ -1,14 +1,14 @@
-"""What was read of many records, kept in this user's cache for the next time.
+"""Cache the arrays read from many records, in the user's cache folder.
 
 Usage:
     marks = folder.marks()                       # before the records are read
-    raw = load(folder.path, marks)               # None where it is to be read from the records
+    raw = load_cached(folder.path, marks)        # None: read the records instead
     store_cached(folder.path, marks, raw)
 
-The records stay the truth. What is kept is used only by the user who read it, on the machine where
-that was, and while run.json and every record are the very files that were read
-(``RunFolder.marks``) and this version of the package reads the same of it. A run folder that comes
-from elsewhere brings nothing of the kind with it. It holds numbers and JSON, no pickle.
+The records remain the source of truth. A cache entry is used only by the user who wrote it, on the
+same machine, while run.json and every record are the very files that were read
+(``RunFolder.marks``) and this version of the package reads the same fields. A run folder never
+brings a cache with it. The file holds numbers and JSON, no pickle.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic_core import from_json, to_json
 
 from bench.analysis.loading.raw_records import (
@@ -35,50 +36,46 @@ from bench.records.atomic_write import staged_file
 from bench.records.record_files import Marks
 from bench.records.trial_record import SCHEMA_VERSION
 
-VERSION = 3
-"""To be raised where the same columns come to hold something else."""
-MOST_RUNS = 8
-"""Runs of which it is kept, the last that were read."""
-UNSETTLED_S = 2.0
-"""A file that changed so recently may change again without its times showing it: file systems
-count them in steps of up to two seconds."""
-_MOST_BYTES = 8 * GiB
+CACHE_VERSION = 3
+"""Raise this when the same columns change their meaning."""
+MAX_RUNS = 8
+"""Number of runs in the cache; the most recently stored stay."""
+MIN_FILE_AGE_S = 2.0
+"""A file that changed more recently is not cached: it could change again with the same timestamp,
+since some file systems count time in steps of two seconds."""
+_MAX_BYTES = 8 * GiB
 
 
 def load_cached(run: Path, marks: Marks) -> RecordArrays | None:
-    """What was kept of the records with these ``marks`` in ``run``; None where that is nothing."""
-    import numpy as np
-
+    """Return the cached arrays of ``run`` if they match ``marks``, or None."""
     try:
         with (
-            _folder().reader(_name(run), _MOST_BYTES) as file,
+            _folder().reader(_file_name(run), _MAX_BYTES) as file,
             np.load(file, allow_pickle=False) as arrays,
         ):
             if arrays["of"].tobytes() != _digest(marks):
                 return None
-            about: dict[str, Any] = from_json(arrays["about"].tobytes())
+            metadata: dict[str, Any] = from_json(arrays["about"].tobytes())
             epochs = arrays["epochs"]
             return RecordArrays(
-                columns={name: tuple(values) for name, values in about["columns"].items()},
+                columns={name: tuple(values) for name, values in metadata["columns"].items()},
                 epochs=dict(zip(ALL_EPOCH_FIELDS, epochs, strict=True)),
                 epoch_counts=arrays["epoch_counts"],
                 settings_code=arrays["settings_code"],
-                settings=tuple(about["settings"]),
-                windows={int(row): tuple(times) for row, times in about["windows"].items()},
-                warnings={int(row): tuple(texts) for row, texts in about["warnings"].items()},
+                settings=tuple(metadata["settings"]),
+                windows={int(row): tuple(windows) for row, windows in metadata["windows"].items()},
+                warnings={int(row): tuple(texts) for row, texts in metadata["warnings"].items()},
             )
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
         return None
 
 
 def store_cached(run: Path, marks: Marks, raw: RecordArrays) -> None:
-    """Keep ``raw`` of ``run``, where that can be; where it cannot, nothing is lost."""
-    import numpy as np
-
+    """Cache ``raw`` of ``run``; failing to write is not an error."""
     newest_ns = max((changed_ns for *_, changed_ns in marks), default=0)
-    if newest_ns > time.time_ns() - UNSETTLED_S * 1e9:
+    if newest_ns > time.time_ns() - MIN_FILE_AGE_S * 1e9:
         return
-    about = {
+    metadata = {
         "columns": raw.columns,
         "settings": raw.settings,
         "windows": raw.windows,
@@ -86,16 +83,16 @@ def store_cached(run: Path, marks: Marks, raw: RecordArrays) -> None:
     }
     arrays: dict[str, Any] = {
         "of": np.frombuffer(_digest(marks), np.uint8),
-        "about": np.frombuffer(to_json(about, inf_nan_mode="constants"), np.uint8),
+        "about": np.frombuffer(to_json(metadata, inf_nan_mode="constants"), np.uint8),
         "epochs": np.stack([raw.epochs[name] for name in ALL_EPOCH_FIELDS]),
         "epoch_counts": raw.epoch_counts,
         "settings_code": raw.settings_code,
     }
     with contextlib.suppress(OSError, StorageError):
         folder = _folder()
-        with staged_file(folder, _name(run)) as file:
+        with staged_file(folder, _file_name(run)) as file:
             np.savez(file, **arrays)
-        for path in _newest_first(folder.path)[MOST_RUNS:]:
+        for path in _newest_first(folder.path)[MAX_RUNS:]:
             path.unlink()
 
 
@@ -107,13 +104,13 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
-def _name(run: Path) -> str:
-    """The file for ``run`` on this machine: several may share a home."""
-    place = os.uname().nodename, os.path.realpath(run)
-    return hashlib.sha256(repr(place).encode()).hexdigest()[:32] + ".npz"
+def _file_name(run: Path) -> str:
+    """Return the cache file of ``run`` on this machine; machines may share a home folder."""
+    location = os.uname().nodename, os.path.realpath(run)
+    return hashlib.sha256(repr(location).encode()).hexdigest()[:32] + ".npz"
 
 
 def _digest(marks: Marks) -> bytes:
-    """Of the files that were read, and of what this version of the package reads of them."""
-    reader = VERSION, SCHEMA_VERSION, NAMES, ALL_EPOCH_FIELDS, VARIANT_DEFAULTS
+    """Hash the marks of the files, and the fields that this version of the package reads."""
+    reader = CACHE_VERSION, SCHEMA_VERSION, NAMES, ALL_EPOCH_FIELDS, VARIANT_DEFAULTS
     return hashlib.sha256(repr((marks, reader)).encode()).digest()

@@ -1,4 +1,4 @@
-"""Questions that a run answers: costs, scaling, the large-data claim, what to run next.
+"""Answer the questions of a report: cost, scaling, the large-data claim, what to run next.
 
-Each module answers one from a summary's data frames.
+Each module answers one question from the data frames of a run.
 """

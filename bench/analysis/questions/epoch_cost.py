@@ -1,33 +1,34 @@
-"""The fixed cost of an epoch and the cost of each example more: T = a + b n, for each arm.
+"""Split epoch time into a fixed cost and a cost per example, T = a + b n, for each arm.
 
 Usage:
-    for found in epoch_costs(trials, "norm", "none"):
-        found.arm.fixed_s, found.arm.marginal_s, found.marginal_ratio
+    for cost in epoch_costs(trials, "norm", "none"):
+        cost.arm.fixed_s, cost.arm.marginal_s, cost.marginal_ratio
 
-Each block gives one line, by weighted least squares over its sizes; intervals are t over
-blocks, or over sessions, so that what a block's trials share is in them. Weights are 1 / T^2,
-T being the size's mean over blocks: the noise of a time is relative to it (R. J. Carroll and
-D. Ruppert, Transformation and Weighting in Regression, 1988, chapter 2). Equal in all blocks,
-they leave each line's numbers linear in its times, hence without bias.
+Each block gives one line, by weighted least squares over its sizes. Intervals are t over blocks or
+sessions, so they include what the trials of a block share. The weights are 1 / T^2, where T is the
+mean over blocks at that size, because the noise of a time is relative to it (R. J. Carroll and D.
+Ruppert, Transformation and Weighting in Regression, 1988, chapter 2). The weights are the same in
+all blocks, so a line's parameters are linear in its times and therefore unbiased.
 
-Whether a line fits at all: Hotelling's T^2 of what each block's sizes leave over (T. W.
-Anderson, An Introduction to Multivariate Statistical Analysis, 3rd ed. 2003, section 5.2).
+Whether a line fits: Hotelling's T^2 of each block's residuals (T. W. Anderson, An Introduction to
+Multivariate Statistical Analysis, 3rd ed. 2003, section 5.2).
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.analysis.comparison.matched_pairs import by_setting, match_pairs, values_of, whole_blocks
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from bench.analysis.comparison.matched_pairs import complete_blocks, matched_groups
 from bench.analysis.comparison.overhead import log_ratio
 from bench.analysis.statistics.paired import Estimate, Ratio, mean_interval
+from bench.analysis.statistics.session_units import session_means
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    _Array = np.ndarray[Any, np.dtype[np.float64]]
+_Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +36,23 @@ class CostLine:
     """The line of one arm."""
 
     value: str
-    """Of the axis."""
+    """The arm's value of the axis."""
     sizes: tuple[int, ...]
-    """Examples trained on in an epoch: what fills no batch is left out."""
+    """Examples that an epoch trains on: those that fill whole batches."""
     fixed_s: Estimate
-    """Seconds an epoch takes without any example; noise may take it below 0."""
+    """Seconds that an epoch takes without any example; noise can make it negative."""
     marginal_s: Estimate
-    """Seconds an example."""
+    """Seconds per example."""
     residuals: tuple[float, ...]
-    """Mean over blocks at each size, as a part of the time there."""
+    """The mean over blocks at each size, as a fraction of the time there."""
     lack_of_fit_p: float | None
-    """Probability of residuals as large if the line were true; None with too few blocks or
-    with two sizes, which any line fits."""
+    """Probability of residuals this large if the line were true; None with too few blocks, or with
+    two sizes, which any line fits."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochCost:
-    """Two arms' lines over the same sizes and blocks."""
+    """The lines of two arms over the same sizes and blocks."""
 
     axis: str
     value: str
@@ -60,32 +61,29 @@ class EpochCost:
     arm: CostLine
     baseline_arm: CostLine
     marginal_ratio: Ratio | None
-    """Of seconds an example, within blocks: where the ratio of times goes as examples grow.
-    None where some block's is not positive."""
+    """Of seconds per example, within blocks: the limit of the ratio of times as examples grow. None
+    if the cost per example is not positive in some block."""
     blocks: int
     sessions: int
     dropped_blocks: int
     """Blocks that lack one of the sizes."""
     dropped_sizes: tuple[int, ...]
-    """Sizes that less than half of the blocks hold, as ``examples``."""
+    """Sizes that fewer than half of the blocks have, as ``examples``."""
 
 
-def epoch_costs(trials: "pd.DataFrame", axis: str, baseline: str) -> tuple[EpochCost, ...]:
-    """One for each other value of ``axis`` and each setting; none for fewer than two sizes."""
-    found = []
-    for value in values_of(trials, axis, baseline):
-        pairs = match_pairs(trials, axis, value, baseline)
-        for settings, rows in by_setting(pairs, axis, "examples"):
-            each = _cost(rows, axis, value, baseline, settings)
-            if each is not None:
-                found.append(each)
-    return tuple(found)
+def epoch_costs(trials: pd.DataFrame, axis: str, baseline: str) -> tuple[EpochCost, ...]:
+    """Return one cost for each other value of ``axis`` and each setting with at least two sizes."""
+    costs = (
+        _cost(rows, axis, value, baseline, settings)
+        for value, settings, rows in matched_groups(trials, axis, baseline, "examples")
+    )
+    return tuple(cost for cost in costs if cost is not None)
 
 
 def _cost(
-    rows: "pd.DataFrame", axis: str, value: str, baseline: str, settings: Mapping[str, str]
+    rows: pd.DataFrame, axis: str, value: str, baseline: str, settings: Mapping[str, str]
 ) -> EpochCost | None:
-    used = whole_blocks(rows, "examples")
+    used = complete_blocks(rows, "examples")
     sizes = sorted(used["examples"].unique().tolist())
     if len(sizes) < 2:
         return None
@@ -94,10 +92,11 @@ def _cost(
     )
     session = used.groupby("block")["session"].first().tolist()
     batch = used.groupby("examples")["global_batch_size"].first()
-    trained = [int(n) // int(batch[n]) * int(batch[n]) for n in sizes]
-    lines = [_lines(times.to_numpy(dtype=float), trained) for times in (a, b)]
+    trained_sizes = [int(n) // int(batch[n]) * int(batch[n]) for n in sizes]
+    lines = [_lines(times.to_numpy(dtype=float), trained_sizes) for times in (a, b)]
     fits = [
-        _fit(v, trained, line, session) for v, line in zip((value, baseline), lines, strict=True)
+        _fit(v, trained_sizes, line, session)
+        for v, line in zip((value, baseline), lines, strict=True)
     ]
     return EpochCost(
         axis=axis,
@@ -116,21 +115,19 @@ def _cost(
 
 @dataclass(frozen=True)
 class _Lines:
-    """One line a block."""
+    """One line per block."""
 
-    fixed: "_Array"
-    marginal: "_Array"
-    residuals: "_Array"
-    """Blocks by sizes, relative to the mean time of each size."""
-    left_over: "_Array"
-    """The same in a basis of what no line can reach, blocks by sizes less two."""
+    fixed: _Array
+    marginal: _Array
+    residuals: _Array
+    """Blocks by sizes, relative to the mean time at each size."""
+    orthogonal: _Array
+    """The residuals in a basis of the complement of all lines: blocks by sizes less two."""
 
 
-def _lines(times: "_Array", sizes: Sequence[int]) -> _Lines:
-    import numpy as np
-
+def _lines(times: _Array, sizes: Sequence[int]) -> _Lines:
     mean = times.mean(axis=0)
-    scale = float(max(sizes))  # a matrix of like numbers inverts without loss
+    scale = float(max(sizes))  # numbers of one magnitude keep the inversion exact
     design = np.stack([1 / mean, np.array(sizes) / scale / mean], axis=1)
     basis, triangle = np.linalg.qr(design, mode="complete")
     relative = times / mean
@@ -143,18 +140,15 @@ def _fit(value: str, sizes: Sequence[int], lines: _Lines, sessions: Sequence[int
     return CostLine(
         value=value,
         sizes=tuple(sizes),
-        fixed_s=mean_interval(_units(lines.fixed[:, None], sessions)[:, 0].tolist()),
-        marginal_s=mean_interval(_units(lines.marginal[:, None], sessions)[:, 0].tolist()),
+        fixed_s=mean_interval(session_means(lines.fixed[:, None], sessions)[:, 0].tolist()),
+        marginal_s=mean_interval(session_means(lines.marginal[:, None], sessions)[:, 0].tolist()),
         residuals=tuple(lines.residuals.mean(axis=0).tolist()),
-        lack_of_fit_p=hotelling_p(_units(lines.left_over, sessions)),
+        lack_of_fit_p=hotelling_p(session_means(lines.orthogonal, sessions)),
     )
 
 
-def hotelling_p(values: "_Array") -> float | None:
-    """Whether the means of all columns are 0, as a probability; None without rows enough."""
-    import numpy as np
-    from scipy import special
-
+def hotelling_p(values: _Array) -> float | None:
+    """Return the p-value for all column means being 0; None without enough rows."""
     n, k = values.shape
     if k == 0 or n <= k:
         return None
@@ -166,21 +160,8 @@ def hotelling_p(values: "_Array") -> float | None:
     return float(special.fdtrc(k, n - k, (n - k) / (k * (n - 1)) * t2))
 
 
-def _units(values: "_Array", sessions: Sequence[int]) -> "_Array":
-    """Rows over blocks, or their means over each session where there are several."""
-    import numpy as np
-
-    if len(set(sessions)) < 2:
-        return values
-    codes = np.array(sessions)
-    return np.stack([values[codes == s].mean(axis=0) for s in dict.fromkeys(sessions)])
-
-
-def _marginal_ratio(a: "_Array", b: "_Array", sessions: Sequence[int]) -> Ratio | None:
-    import numpy as np
-    import pandas as pd
-
+def _marginal_ratio(a: _Array, b: _Array, sessions: Sequence[int]) -> Ratio | None:
     if (a <= 0).any() or (b <= 0).any():
         return None
-    found, _ = log_ratio(pd.DataFrame({"log": np.log(a / b), "session": list(sessions)}))
-    return found if found is not None and math.isfinite(found.value) else None
+    ratio, _ = log_ratio(pd.DataFrame({"log": np.log(a / b), "session": list(sessions)}))
+    return ratio if ratio is not None and math.isfinite(ratio.value) else None

@@ -1,11 +1,11 @@
-"""What time buys in accuracy: the variants that no other beats in both.
+"""Find the variants that no other beats in both time and accuracy.
 
 Usage:
     best = [c for c in frontier(load_trials(run)) if c.on_frontier]
 
-A variant is on the frontier of its data set where no other is at least as accurate in less
-time, or more accurate in the same: V. Pareto's optimum, of the estimates. Intervals overlap
-where a run is small, so ``clearly`` says whether they, too, lie apart.
+A variant is on the frontier of its data set if no other is at least as accurate in less time, or
+more accurate in the same time: V. Pareto's optimum, of the estimates. In small runs intervals
+overlap, so ``clearly_dominated`` tells whether the intervals, too, are apart.
 """
 
 import bisect
@@ -13,19 +13,20 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from bench.analysis.comparison.matched_pairs import has_silent_replicas
+from bench.analysis.loading.measurement_sessions import ensure_sessions
 from bench.analysis.statistics.estimates import estimates
 from bench.analysis.statistics.paired import Estimate
-from bench.analysis.statistics.steady_state import EXCLUDED
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A variant by its time and its accuracy, over the trials that completed and settled."""
+    """A variant with its time and accuracy, over the trials that completed with a steady time."""
 
     variant_id: str
     label: str
@@ -36,80 +37,85 @@ class Candidate:
     on_frontier: bool
     dominated_by: str | None
     """The most accurate of the variants that beat it; None on the frontier."""
-    clearly: bool
-    """Beaten by some variant of which neither interval overlaps its own."""
+    clearly_dominated: bool
+    """Beaten by a variant whose two intervals do not overlap its own."""
     statuses: Mapping[str, int]
     """Trials that did not complete."""
 
 
 def frontier(
-    trials: "pd.DataFrame", time: str = "train_s", accuracy: str = "test_accuracy"
+    trials: pd.DataFrame, time: str = "train_s", accuracy: str = "test_accuracy"
 ) -> tuple[Candidate, ...]:
-    """All variants whose accuracy means something, by data set and then by time.
+    """Return all variants whose accuracy is meaningful, by data set and then by time.
 
-    Synthetic data and replicas that did not communicate are left out: what they learn means
-    nothing. So is a variant without a time or an accuracy.
+    Synthetic data and replicas that did not communicate are left out: their accuracy means nothing.
+    So are variants without a time or an accuracy.
     """
-    found: list[Candidate] = []
-    silent = (trials["communication"] == "none") & (trials["workers"] * trials["replicas"] > 1)
-    rows = trials[(trials["dataset"] != "synthetic") & ~silent]
-    for _, at in rows.groupby("dataset", sort=False):
-        found += _ranked(_candidates(at, time, accuracy))
-    return tuple(found)
+    candidates: list[Candidate] = []
+    rows = trials[(trials["dataset"] != "synthetic") & ~has_silent_replicas(trials)]
+    for _, dataset_rows in rows.groupby("dataset", sort=False):
+        candidates += _ranked(_candidates(dataset_rows, time, accuracy))
+    return tuple(candidates)
 
 
-def _candidates(trials: "pd.DataFrame", time: str, accuracy: str) -> list[Candidate]:
-    import numpy as np
-
-    done = trials[(trials["status"] == "completed") & ~trials["steady"].isin(EXCLUDED)]
-    sessions = done["session"] if "session" in done else done["invocation"]
-    timed = done.assign(session=sessions, epoch_s=done[time])  # estimated as times are
+def _candidates(trials: pd.DataFrame, time: str, accuracy: str) -> list[Candidate]:
+    completed = trials[
+        (trials["status"] == "completed") & ~trials["steady"].isin(EXCLUDED_VERDICTS)
+    ]
+    # ``time`` is averaged in the way of epoch times.
+    timed = ensure_sessions(completed).assign(epoch_s=completed[time])
     seconds, accuracies = estimates(timed, "epoch_s"), estimates(timed, accuracy)
     failed = trials[trials["status"] != "completed"]
     statuses = failed.groupby(["variant_id", "status"]).size()
     by_variant: dict[str, dict[str, int]] = {}
     for (variant_id, status), n in zip(statuses.index.tolist(), statuses.tolist(), strict=True):
         by_variant.setdefault(str(variant_id), {})[str(status)] = int(n)
-    firsts = trials.drop_duplicates("variant_id")
+    first_rows = trials.drop_duplicates("variant_id")
     return [
         Candidate(
             v, label, dataset, seconds[v], accuracies[v], True, None, False, by_variant.get(v, {})
         )
-        for v, label, dataset in firsts[["variant_id", "label", "dataset"]].itertuples(index=False)
+        for v, label, dataset in first_rows[["variant_id", "label", "dataset"]].itertuples(
+            index=False
+        )
         if v in seconds and v in accuracies and np.isfinite(seconds[v].value)
     ]
 
 
 def _ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """By time; whoever comes later must be more accurate than all before to be undominated."""
+    """Sort by time; a later candidate is on the frontier only if it is the most accurate so far."""
     ordered = sorted(candidates, key=lambda c: (c.seconds.value, -c.accuracy.value))
-    clearly = clearly_beaten([(c.seconds, c.accuracy) for c in ordered])
+    clearly = clearly_dominated([(c.seconds, c.accuracy) for c in ordered])
     ranked: list[Candidate] = []
     best: Candidate | None = None
-    for each, is_clear in zip(ordered, clearly, strict=True):
-        beaten = best is not None and not _better(each, best)
+    for candidate, is_clear in zip(ordered, clearly, strict=True):
+        is_dominated = best is not None and not _is_undominated(candidate, best)
         ranked.append(
             dataclasses.replace(
-                each,
-                on_frontier=not beaten,
-                dominated_by=best.variant_id if beaten and best is not None else None,
-                clearly=is_clear,
+                candidate,
+                on_frontier=not is_dominated,
+                dominated_by=best.variant_id if is_dominated and best is not None else None,
+                clearly_dominated=is_clear,
             )
         )
-        best = each if best is None or each.accuracy.value > best.accuracy.value else best
+        best = candidate if best is None or candidate.accuracy.value > best.accuracy.value else best
     return ranked
 
 
-def _better(each: Candidate, best: Candidate) -> bool:
-    same = (each.seconds.value, each.accuracy.value) == (best.seconds.value, best.accuracy.value)
-    return same or each.accuracy.value > best.accuracy.value
+def _is_undominated(candidate: Candidate, best: Candidate) -> bool:
+    same = (candidate.seconds.value, candidate.accuracy.value) == (
+        best.seconds.value,
+        best.accuracy.value,
+    )
+    return same or candidate.accuracy.value > best.accuracy.value
 
 
-def clearly_beaten(estimates: Sequence[tuple[Estimate, Estimate]]) -> list[bool]:
-    """Of pairs of time and accuracy, whether another is quicker and more accurate for certain.
+def clearly_dominated(estimates: Sequence[tuple[Estimate, Estimate]]) -> list[bool]:
+    """Return for each pair of time and accuracy whether another is certainly better in both.
 
-    That is where neither interval overlaps: the other's slowest is below its quickest, the
-    other's least above its most. One without an interval beats none and is beaten by none.
+    That is the case if neither interval overlaps: the other's slowest time is below its fastest,
+    and the other's least accuracy above its greatest. A pair without an interval beats none and is
+    beaten by none.
     """
     winners = sorted(
         (time.high, accuracy.low)
@@ -117,13 +123,13 @@ def clearly_beaten(estimates: Sequence[tuple[Estimate, Estimate]]) -> list[bool]
         if time.high is not None and accuracy.low is not None
     )
     slowest = [high for high, _ in winners]
-    # The most that the first so many winners are accurate at least.
-    least = list(itertools.accumulate((low for _, low in winners), max))
+    # Highest lower end of accuracy among the first n winners.
+    least_accuracy = list(itertools.accumulate((low for _, low in winners), max))
 
-    def is_beaten(time: Estimate, accuracy: Estimate) -> bool:
+    def is_dominated(time: Estimate, accuracy: Estimate) -> bool:
         if time.low is None or accuracy.high is None:
             return False
         quicker = bisect.bisect_left(slowest, time.low)
-        return quicker > 0 and least[quicker - 1] > accuracy.high
+        return quicker > 0 and least_accuracy[quicker - 1] > accuracy.high
 
-    return list(itertools.starmap(is_beaten, estimates))
+    return list(itertools.starmap(is_dominated, estimates))

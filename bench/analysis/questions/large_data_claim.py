@@ -1,39 +1,42 @@
-"""The claim that a technique costs nothing on very large data, read in two ways and answered.
+"""Answer the claim that a technique costs nothing on very large data, in two readings.
 
 Usage:
     ratio_trends(trials, "norm", "none")                        # of epoch times
     target_comparisons(trials, epochs, "norm", "none", target=0.85)  # of times to an accuracy
 
-Answers are yes, no or undecided, by rules fixed in advance: an interval of 95 % must lie on one
-side of a bound. Undecided comes with what would decide.
+Answers are yes, no or undecided, by rules fixed in advance: a 95 % interval must lie on one side of
+a bound. An undecided answer lists what would decide it.
 
-Reading one has two parts. The ratio falls where the trend's upper end is below 1 over the
-range of sizes; it does not where a fall by more than ``margin`` is outside the interval. The
-cost vanishes where the upper end at the largest size is below 1 + ``margin`` (equivalence, by
-one-sided bounds: D. J. Schuirmann, J. Pharmacokin. Biopharm. 15, 1987); it does not where the
-lower end is above. Yes needs both. No is no fall, or a limit of the ratio, that of marginal
-costs, with its lower end above 1 + ``margin`` where lines are seen to fit: over three sizes at
-least, since any line fits two.
+The first reading has two parts. The ratio falls if the upper end of the trend over the range of
+sizes is below 1; it does not if the interval excludes a fall by more than ``margin``. The cost
+vanishes if the upper end at the largest size is below 1 + ``margin`` (equivalence, by one-sided
+bounds: D. J. Schuirmann, J. Pharmacokin. Biopharm. 15, 1987); it does not if the lower end is
+above. Yes needs both. No needs a ratio that does not fall, or a cost that does not vanish and a
+limit of the ratio (the ratio of marginal costs) with its lower end above 1 + ``margin``. The limit
+counts only if lines fit, which takes at least three sizes, because any line fits two.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from bench.analysis.comparison.matched_pairs import by_setting, match_pairs, values_of, whole_blocks
+import numpy as np
+import pandas as pd
+
+from bench.analysis.comparison.matched_pairs import (
+    complete_blocks,
+    has_silent_replicas,
+    matched_groups,
+)
 from bench.analysis.comparison.overhead import Curve, Point, log_ratio, overhead
 from bench.analysis.questions.epoch_cost import EpochCost, epoch_costs
-from bench.analysis.questions.next_steps import Answer, NextSteps, steps_for_target, steps_for_trend
+from bench.analysis.questions.next_steps import Answer, NextStep, steps_for_target, steps_for_trend
 from bench.analysis.statistics.paired import Ratio
 from bench.analysis.statistics.time_to_accuracy import TimeRatio, compare_times
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MARGIN = 0.05
-"""Costs below this are called none."""
-_FIT_P = 0.01
-"""Below this probability a line is not used to say where a ratio goes."""
+"""A relative cost below this counts as none."""
+_MIN_FIT_P = 0.01
+"""If the p-value of the fit is lower, the lines do not predict the limit of the ratio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +49,25 @@ class RatioTrend:
     baseline: str
     settings: Mapping[str, str]
     margin: float
-    falls: Answer
-    vanishes: Answer
+    ratio_falls: Answer
+    cost_vanishes: Answer
     per_tenfold: Ratio | None
-    """Factor on the ratio of times for ten times the examples."""
+    """The factor on the ratio of times for ten times the examples."""
     over_range: Ratio | None
-    """The same from the smallest to the largest size."""
+    """The factor from the smallest to the largest size."""
     smallest: Point | None
     largest: Point | None
     sizes: tuple[int, ...]
-    """Those over which the change was taken, of blocks that hold all of them; smallest first."""
+    """The sizes of the trend, smallest first, in blocks that contain all of them."""
     marginal_ratio: Ratio | None
     lack_of_fit_p: float | None
-    """The smaller of both arms'; None where no fit can be seen."""
-    decided_by: tuple[NextSteps, ...]
+    """The smaller p-value of the two arms; None if the fit cannot be tested."""
+    next_steps: tuple[NextStep, ...]
 
     @property
-    def fits(self) -> bool:
-        """Whether lines are seen to fit, so that the ratio's limit may decide."""
-        return self.lack_of_fit_p is not None and self.lack_of_fit_p >= _FIT_P
+    def lines_fit(self) -> bool:
+        """Whether lines were tested and fit, so that the limit of the ratio may decide."""
+        return self.lack_of_fit_p is not None and self.lack_of_fit_p >= _MIN_FIT_P
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,72 +82,67 @@ class TargetComparison:
     examples: int
     target: float
     times: TimeRatio
-    decided_by: tuple[NextSteps, ...]
+    next_steps: tuple[NextStep, ...]
 
 
 def ratio_trends(
-    trials: "pd.DataFrame", axis: str, baseline: str, margin: float = MARGIN
+    trials: pd.DataFrame, axis: str, baseline: str, margin: float = MARGIN
 ) -> tuple[RatioTrend, ...]:
-    """One answer for each other value of ``axis`` and each setting of all else."""
+    """Return one answer for each other value of ``axis`` and each setting of the other axes."""
     lines = {(c.value, tuple(c.settings.items())): c for c in epoch_costs(trials, axis, baseline)}
     curves = {
         (c.value, tuple(c.settings.items())): c
         for c in overhead(trials, axis, baseline, along="examples")
     }
-    found, asked = [], int(trials["examples"].nunique())
-    for value in values_of(trials, axis, baseline):
-        for settings, rows in by_setting(
-            match_pairs(trials, axis, value, baseline), axis, "examples"
-        ):
-            key = value, tuple(settings.items())
-            found.append(_falls(rows, curves[key], lines.get(key), margin, asked))
-    return tuple(found)
+    sizes = int(trials["examples"].nunique())
+    trends = []
+    for value, settings, rows in matched_groups(trials, axis, baseline, "examples"):
+        key = value, tuple(settings.items())
+        trends.append(_ratio_trend(rows, curves[key], lines.get(key), margin, sizes))
+    return tuple(trends)
 
 
 def target_comparisons(
-    trials: "pd.DataFrame", epochs: "pd.DataFrame", axis: str, baseline: str, target: float
+    trials: pd.DataFrame, epochs: pd.DataFrame, axis: str, baseline: str, target: float
 ) -> tuple[TargetComparison, ...]:
-    """One answer for each other value of ``axis``, each setting and each number of examples.
+    """Return one answer for each other value of ``axis``, each setting and each number of examples.
 
-    None for synthetic data, and for replicas that did not communicate: their accuracy means
-    nothing.
+    Synthetic data and replicas that did not communicate are left out: their accuracy means nothing.
     """
-    silent = (trials["communication"] == "none") & (trials["workers"] * trials["replicas"] > 1)
-    trials = trials[(trials["dataset"] != "synthetic") & ~silent]
-    found = []
-    for value in values_of(trials, axis, baseline):
-        for settings, rows in by_setting(
-            match_pairs(trials, axis, value, baseline), axis, "examples"
-        ):
-            arms = rows[["examples", "variant_id", "variant_id_b"]].drop_duplicates()
-            for examples, ours, theirs in arms.itertuples(index=False):
-                times = compare_times(trials, epochs, target, ours, theirs)
-                answer = _sooner(times)
-                needed = steps_for_target(times) if answer == "undecided" else ()
-                found.append(
-                    TargetComparison(
-                        answer, axis, value, baseline, settings, examples, target, times, needed
-                    )
+    trials = trials[(trials["dataset"] != "synthetic") & ~has_silent_replicas(trials)]
+    comparisons = []
+    for value, settings, rows in matched_groups(trials, axis, baseline, "examples"):
+        arms = rows[["examples", "variant_id", "variant_id_b"]].drop_duplicates()
+        for examples, variant_id, baseline_id in arms.itertuples(index=False):
+            times = compare_times(trials, epochs, target, variant_id, baseline_id)
+            answer = _target_answer(times)
+            steps = steps_for_target(times) if answer == "undecided" else ()
+            comparisons.append(
+                TargetComparison(
+                    answer, axis, value, baseline, settings, examples, target, times, steps
                 )
-    return tuple(found)
+            )
+    return tuple(comparisons)
 
 
-def _falls(
-    rows: "pd.DataFrame", curve: Curve, line: EpochCost | None, margin: float, asked: int
+def _ratio_trend(
+    rows: pd.DataFrame, curve: Curve, line: EpochCost | None, margin: float, sizes: int
 ) -> RatioTrend:
-    known = [p for p in curve.points if p.ratio is not None]
-    smallest, largest = (known[0], known[-1]) if known else (None, None)
-    whole = whole_blocks(rows, "examples")
-    per_tenfold, over_range = _trend(whole)
-    falls = _between(over_range, 1.0, 1 / (1 + margin), no_first=True)
-    vanishes = _between(largest.ratio if largest else None, 1 + margin, 1 + margin)
+    timed_points = [p for p in curve.points if p.ratio is not None]
+    smallest, largest = (timed_points[0], timed_points[-1]) if timed_points else (None, None)
+    complete = complete_blocks(rows, "examples")
+    per_tenfold, over_range = _trend(complete)
+    ratio_falls = _interval_answer(over_range, 1.0, 1 / (1 + margin), no_first=True)
+    cost_vanishes = _interval_answer(largest.ratio if largest else None, 1 + margin, 1 + margin)
     p = _lack_of_fit(line)
     marginal = line.marginal_ratio if line else None
-    limit = "undecided" if p is None or p < _FIT_P else _between(marginal, 0, 1 + margin)
+    limit: Answer = "undecided"
+    if p is not None and p >= _MIN_FIT_P:
+        limit = _interval_answer(marginal, 0, 1 + margin)
     answer: Answer = "undecided"
-    if falls == "no" or (vanishes == "no" and limit == "no"):
+    if ratio_falls == "no" or (cost_vanishes == "no" and limit == "no"):
         answer = "no"
-    elif falls == "yes" and vanishes == "yes":
+    elif ratio_falls == "yes" and cost_vanishes == "yes":
         answer = "yes"
     return RatioTrend(
         answer=answer,
@@ -153,54 +151,54 @@ def _falls(
         baseline=curve.baseline,
         settings=curve.settings,
         margin=margin,
-        falls=falls,
-        vanishes=vanishes,
+        ratio_falls=ratio_falls,
+        cost_vanishes=cost_vanishes,
         per_tenfold=per_tenfold,
         over_range=over_range,
         smallest=smallest,
         largest=largest,
-        sizes=tuple(sorted(map(int, whole["examples"].unique()))) if over_range else (),
+        sizes=tuple(sorted(map(int, complete["examples"].unique()))) if over_range else (),
         marginal_ratio=marginal,
         lack_of_fit_p=p,
-        decided_by=steps_for_trend(falls, vanishes, over_range, largest, line, margin, asked)
+        next_steps=steps_for_trend(
+            ratio_falls, cost_vanishes, over_range, largest, line, margin, sizes
+        )
         if answer == "undecided"
         else (),
     )
 
 
-def _trend(whole: "pd.DataFrame") -> tuple[Ratio | None, Ratio | None]:
-    """Least squares of the log ratio on the log of the size, a slope a block."""
-    import numpy as np
-
-    if whole["examples"].nunique() < 2:
+def _trend(complete: pd.DataFrame) -> tuple[Ratio | None, Ratio | None]:
+    """Fit the log ratio on the log of the size by least squares, with one slope per block."""
+    if complete["examples"].nunique() < 2:
         return None, None
-    decades = whole["examples"].astype(float).map(np.log10)
-    x = decades - decades.groupby(whole["block"]).transform("mean")
-    sums = whole.assign(xy=x * whole["log"], xx=x * x).groupby("block")
+    decades = complete["examples"].astype(float).map(np.log10)
+    x = decades - decades.groupby(complete["block"]).transform("mean")
+    sums = complete.assign(xy=x * complete["log"], xx=x * x).groupby("block")
     slopes = sums["session"].first().to_frame()
     slopes["slope"] = sums["xy"].sum() / sums["xx"].sum()
     slopes["range"] = slopes["slope"] * float(decades.max() - decades.min())
     return log_ratio(slopes, "slope")[0], log_ratio(slopes, "range")[0]
 
 
-def _between(
-    found: Ratio | None, yes_below: float, no_above: float, *, no_first: bool = False
+def _interval_answer(
+    ratio: Ratio | None, yes_below: float, no_above: float, *, no_first: bool = False
 ) -> Answer:
-    if found is None or found.low is None or found.high is None:
+    if ratio is None or ratio.low is None or ratio.high is None:
         return "undecided"
-    if no_first and found.low > no_above:
+    if no_first and ratio.low > no_above:
         return "no"
-    if found.high < yes_below:
+    if ratio.high < yes_below:
         return "yes"
-    return "no" if found.low > no_above else "undecided"
+    return "no" if ratio.low > no_above else "undecided"
 
 
 def _lack_of_fit(line: EpochCost | None) -> float | None:
-    fits = [line.arm.lack_of_fit_p, line.baseline_arm.lack_of_fit_p] if line else []
-    return min((p for p in fits if p is not None), default=None)
+    p_values = [line.arm.lack_of_fit_p, line.baseline_arm.lack_of_fit_p] if line else []
+    return min((p for p in p_values if p is not None), default=None)
 
 
-def _sooner(times: TimeRatio) -> Answer:
+def _target_answer(times: TimeRatio) -> Answer:
     low, high = times.low, times.high
     if times.parametric is not None:
         low, high = times.parametric.low, times.parametric.high

@@ -1,51 +1,52 @@
-"""Norms from which nothing can be learnt, and those that older records mean otherwise.
+"""Find norms that leave nothing to learn from, and norms that older records define differently.
 
 Usage:
-    remarks = norm_remarks(done, raw.settings)
+    remarks = norm_remarks(completed, raw.settings)
     remarks[variant_id].constant          # 2, of remarks[variant_id].norms
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from bench.spec.norm_groups import FEWEST_VALUES
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
 class NormRemark:
-    """What is to be said of a variant's norms."""
+    """What a report says about a variant's norms."""
 
     norms: int
     constant: int
-    """Norms that leave nothing to learn from, each mean being of fewer than ``FEWEST_VALUES``."""
+    """Norms that leave nothing to learn from, because each mean is over fewer than
+    ``FEWEST_VALUES`` values."""
     older: str | None
-    """layer or group where a record is from before such norms had more values: layer norm of
-    images was then over the channels of each place, and a group could hold one value or a few."""
+    """layer or group, if the record is from before such norms averaged over more values: layer norm
+    of images was then over the channels of each position, and a group could hold one or a few
+    values."""
 
 
 def norm_remarks(
-    done: "pd.DataFrame", settings: Sequence[Mapping[str, Any]]
+    completed: pd.DataFrame, settings: Sequence[Mapping[str, Any]]
 ) -> dict[str, NormRemark]:
-    """By variant, for those of which a trial in ``done`` gives reason for a remark.
+    """Return a remark by variant, where a trial in ``completed`` calls for one.
 
-    ``done`` has the columns "norm", "workload" and "settings", the place in ``settings`` of what
-    each trial ran with.
+    ``completed`` has the columns "norm", "workload" and "settings", the index in ``settings`` of
+    what each trial ran with.
     """
     columns = ["variant_id", "norm", "workload", "settings"]
-    rows = done[columns].drop_duplicates().itertuples(index=False, name=None)
-    found: dict[str, NormRemark] = {}
+    rows = completed[columns].drop_duplicates().itertuples(index=False, name=None)
+    remarks: dict[str, NormRemark] = {}
     for variant_id, norm, workload, code in rows:
         values = settings[code].get("norm_values")
         has_norms = bool(settings[code].get("norm_layers"))
         older = _older(norm, workload) if has_norms and values is None else None
         constant = sum(count < FEWEST_VALUES for count in values or ())
         if constant or older:
-            found[variant_id] = NormRemark(len(values or ()), constant, older)
-    return found
+            remarks[variant_id] = NormRemark(len(values or ()), constant, older)
+    return remarks
 
 
 def _older(norm: str, workload: str) -> str | None:

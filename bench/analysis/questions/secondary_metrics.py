@@ -1,26 +1,25 @@
-"""What else is known of a variant than time and accuracy: sizes, clipping, targets reached.
+"""Summarise what else is known of a variant: sizes, clipping, memory, energy, targets reached.
 
 Usage:
-    done = with_steps(attempts, raw)
-    found = secondary_metrics(done, trials)        # by variant id
-    found[variant_id].counts["parameters"], found[variant_id].target.reached
+    attempts = with_step_shares(attempts, raw)
+    metrics = secondary_metrics(completed, trials)        # by variant id
+    metrics[variant_id].counts["parameters"], metrics[variant_id].target.reached
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from bench.analysis.loading.raw_records import RecordArrays
 from bench.analysis.statistics.estimates import estimates
 from bench.analysis.statistics.paired import Estimate
-from bench.analysis.statistics.time_to_accuracy import ANSWERS
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+from bench.analysis.statistics.time_to_accuracy import CONCLUSIVE_STATUSES
 
 COUNTS = ("parameters", "steps_per_epoch", "flops_per_step")
-"""What is the same in every trial of a variant."""
+"""Values that are equal in every trial of a variant."""
 MEANS = (
     *("cold_start_s", "input_wait_share", "clipped_share", "skipped_share", "peak_rss_bytes"),
     *("peak_device_memory_bytes", "energy_j", "mean_power_w", "mfu"),
@@ -30,56 +29,54 @@ MEASURED_COLUMNS = (
     *("peak_device_memory_bytes", "energy_j", "mean_power_w", "mfu"),
     *("target_accuracy", "time_to_accuracy_s", "time_to_accuracy_with_cold_start_s"),
 )
-"""The columns of attempts that are needed, besides those of ``with_steps``."""
+"""The columns of attempts that are needed besides those of ``with_step_shares``."""
 SHARES = frozenset({"clipped_share", "skipped_share", "input_wait_share"})
-"""Parts of all steps, or of all time."""
+"""Fractions of all steps, or of all time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The validation accuracy that was asked for, and how many of the trials reached it."""
+    """A variant's target validation accuracy, and how many of its trials reached it."""
 
     accuracy: float
     reached: int
     trials: int
-    """Those that completed or diverged: the others are no answer."""
+    """Trials that completed or diverged; others are inconclusive."""
     median_s: float
-    """Training time until then, infinite in trials that did not reach it."""
+    """Training time to the target; infinite in trials that did not reach it."""
     time_s: Estimate | None
-    """Its mean; None unless all reached it, since the slowest would be left out."""
+    """Mean training time; None unless all trials reached it, or the slowest would be left out."""
     with_cold_start_s: Estimate | None = None
-    """The same with the first call of everything compiled before it."""
+    """The mean time including the first call of each compiled function."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecondaryMetrics:
-    """What is known of one variant; what is not in it was not measured."""
+    """The metrics of one variant; a missing name was not measured."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
-    """By names of ``COUNTS``."""
+    """By name in ``COUNTS``."""
     means: Mapping[str, Estimate] = field(default_factory=dict)
-    """By names of ``MEANS``."""
+    """By name in ``MEANS``."""
     target: Target | None = None
-    """None where there is none, or no trial completed or diverged."""
+    """None without a target, or if no trial completed or diverged."""
 
 
-NOTHING = SecondaryMetrics()
+NO_METRICS = SecondaryMetrics()
 
 
-def with_steps(attempts: "pd.DataFrame", raw: RecordArrays) -> "pd.DataFrame":
-    """``attempts``, a row for each of ``raw``, with what their epochs say of steps.
+def with_step_shares(attempts: pd.DataFrame, raw: RecordArrays) -> pd.DataFrame:
+    """Add what the epochs say about steps to ``attempts``, which has one row for each of ``raw``.
 
-    Columns: steps_per_epoch; of all steps, warm-up included, clipped_share, the part in which
-    clipping changed a gradient, and skipped_share, the part that was not applied; of all
-    epochs' time input_wait_share, the part in which steps waited for their batches.
+    Adds steps_per_epoch; clipped_share, the fraction of all steps, warm-up included, in which
+    clipping changed a gradient; skipped_share, the fraction of steps that were not applied; and
+    input_wait_share, the fraction of all epochs' time in which steps waited for their batches.
     """
-    import numpy as np
-
     counts = raw.epoch_counts
     n = len(counts)
     trial = np.repeat(np.arange(n), counts)
 
-    def total(name: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    def total(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         sums = np.bincount(trial, weights=raw.epochs[name], minlength=n)
         return np.where(counts > 0, sums, np.nan)
 
@@ -92,12 +89,12 @@ def with_steps(attempts: "pd.DataFrame", raw: RecordArrays) -> "pd.DataFrame":
     )
 
 
-def secondary_metrics(done: "pd.DataFrame", trials: "pd.DataFrame") -> dict[str, SecondaryMetrics]:
-    """What the completed trials ``done`` of ``trials`` come to, by variant id."""
-    counts = {name: _counts(done, name) for name in COUNTS}
-    means = {name: estimates(done, name) for name in MEANS}
-    targets = _targets(trials[trials["status"].isin(ANSWERS)])
-    known = dict.fromkeys((*done["variant_id"].unique().tolist(), *targets))
+def secondary_metrics(completed: pd.DataFrame, trials: pd.DataFrame) -> dict[str, SecondaryMetrics]:
+    """Return the metrics by variant id: of ``completed`` trials, and targets of all ``trials``."""
+    counts = {name: _counts(completed, name) for name in COUNTS}
+    means = {name: estimates(completed, name) for name in MEANS}
+    targets = _targets(trials[trials["status"].isin(CONCLUSIVE_STATUSES)])
+    known = dict.fromkeys((*completed["variant_id"].unique().tolist(), *targets))
     return {
         variant_id: SecondaryMetrics(
             counts={name: of[variant_id] for name, of in counts.items() if variant_id in of},
@@ -108,22 +105,20 @@ def secondary_metrics(done: "pd.DataFrame", trials: "pd.DataFrame") -> dict[str,
     }
 
 
-def _counts(done: "pd.DataFrame", name: str) -> dict[str, int]:
-    known = done[["variant_id", name]].dropna().drop_duplicates("variant_id")
+def _counts(completed: pd.DataFrame, name: str) -> dict[str, int]:
+    known = completed[["variant_id", name]].dropna().drop_duplicates("variant_id")
     return {
         variant_id: round(value) for variant_id, value in known.itertuples(index=False, name=None)
     }
 
 
-def _targets(answers: "pd.DataFrame") -> dict[str, Target]:
-    import numpy as np
-
-    asked = answers[answers["target_accuracy"].notna()]
-    if asked.empty:
+def _targets(conclusive: pd.DataFrame) -> dict[str, Target]:
+    with_target = conclusive[conclusive["target_accuracy"].notna()]
+    if with_target.empty:
         return {}
-    times = asked["time_to_accuracy_s"]
-    asked = asked.assign(reached=np.isfinite(times), median_s=times)
-    groups = asked.groupby("variant_id", sort=False)
+    times = with_target["time_to_accuracy_s"]
+    with_target = with_target.assign(reached=np.isfinite(times), median_s=times)
+    groups = with_target.groupby("variant_id", sort=False)
     rows = groups.agg(
         accuracy=("target_accuracy", "first"),
         reached=("reached", "sum"),
@@ -131,14 +126,14 @@ def _targets(answers: "pd.DataFrame") -> dict[str, Target]:
         median_s=("median_s", "median"),
     )
     names = ("time_to_accuracy_s", "time_to_accuracy_with_cold_start_s")
-    found = [estimates(asked[asked["reached"]], name) for name in names]
+    mean_times = [estimates(with_target[with_target["reached"]], name) for name in names]
     return {
         variant_id: Target(
             accuracy,
             int(reached),
             int(n),
             float(median_s),
-            *(times.get(variant_id) if reached == n else None for times in found),
+            *(times.get(variant_id) if reached == n else None for times in mean_times),
         )
         for variant_id, accuracy, reached, n, median_s in rows.itertuples()
     }

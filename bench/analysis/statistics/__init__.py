@@ -1,4 +1,4 @@
-"""Estimators and their intervals, each with its source.
+"""Estimators and their confidence intervals, each with its source.
 
-`paired` has the ratio of two arms and its interval.
+Start at `paired`: the ratio of two arms and its interval.
 """

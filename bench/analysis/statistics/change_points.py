@@ -1,139 +1,129 @@
-"""Rows of numbers cut into levels, where a new level explains more than it costs.
+"""Cut rows of numbers into segments of constant level, by penalised least squares.
 
 Usage:
-    noise = noise_of(logs)                                # one trial a row, one epoch a column
-    level = segment_means(without_spikes(logs, noise), noise)    # the level that each epoch is on
+    noise = noise_of(logs)                                # one trial per row, one epoch per column
+    level = segment_means(without_spikes(logs, noise), noise)    # the level of each epoch's segment
 
-Least squares with a penalty for each level, solved exactly and for all rows at once: B. Jackson
-et al., An algorithm for optimal partitioning of data on an interval, IEEE Signal Processing
-Letters 12, 2005. That takes time with the square of the places at which a level may begin. On a
-long row these are a grid, so that its time grows with its length: on one level PELT (R. Killick et
-al., JASA 107, 2012) would look at as many as without a grid.
+A new segment must explain more than its penalty. The partition is optimal, found for all rows at
+once: B. Jackson et al., An algorithm for optimal partitioning of data on an interval, IEEE Signal
+Processing Letters 12, 2005. The time grows with the square of the number of possible segment
+starts. In a long row the starts are limited to a grid, so the time grows linearly with its length:
+on a row with one level, PELT (R. Killick et al., JASA 107, 2012) would examine as many starts as
+without a grid.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
-    _Array = np.ndarray[Any, np.dtype[Any]]
+_Array = np.ndarray[Any, np.dtype[Any]]
 
 TOLERANCE = 0.01
-"""Logarithms closer than this are one level."""
+"""Levels (logarithms) closer than this count as one level."""
 _PENALTY = 5.0
-"""Variances of the noise, times log n, that a level must explain: its mean and its place are
-two parameters, the rest allows for noise that is itself estimated from few epochs."""
-_LEAST = 2
-"""Epochs of the shortest level."""
-_LEAST_NOISE = 0.001
-_MOST_PLACES = 2_000
-"""At which a level may begin: of a row of more epochs at every second or third ... one."""
+"""What a segment must explain, in units of the noise variance times log n: its mean and its start
+are two parameters; the rest allows for a noise estimate from few epochs."""
+_MIN_EPOCHS = 2
+"""Length of the shortest segment."""
+_MIN_NOISE = 0.001
+_MAX_STARTS = 2_000
+"""Number of possible segment starts in a row; a longer row has one at every n-th epoch."""
 
 
-def noise_of(logs: "_Array") -> "_Array":
-    """The standard deviation of each row's noise, which changes of level hardly move.
+def noise_of(logs: _Array) -> _Array:
+    """Estimate the standard deviation of each row's noise; changes of level hardly affect it.
 
-    From second differences, x[t-1] - 2 x[t] + x[t+1], whose variance is six times the noise's
-    and which a line leaves alone; their median size is 0.6745 of their deviation.
+    From second differences, x[t-1] - 2 x[t] + x[t+1]: their variance is six times that of the
+    noise, and a linear trend cancels in them. The median of their absolute values is 0.6745 of
+    their standard deviation.
     """
-    import numpy as np
-
     sizes = np.abs(np.diff(logs, n=2, axis=1))
     spread: _Array = np.median(sizes, axis=1) / (0.6745 * np.sqrt(6))
-    return np.maximum(spread, _LEAST_NOISE)
+    return np.maximum(spread, _MIN_NOISE)
 
 
-def without_spikes(logs: "_Array", noise: "_Array") -> "_Array":
-    """Each value further than four deviations from both neighbours, on one side, is their mean."""
-    import numpy as np
+def without_spikes(logs: _Array, noise: _Array) -> _Array:
+    """Replace single spikes by the mean of their neighbours.
 
+    A spike lies on the same side of both neighbours, more than four deviations from each.
+    """
     before, here, after = logs[:, :-2], logs[:, 1:-1], logs[:, 2:]
     limit = np.maximum(4 * noise, TOLERANCE)[:, None]
-    alone = np.minimum(here - before, here - after) > limit
-    alone |= np.minimum(before - here, after - here) > limit
-    kept = logs.copy()
-    kept[:, 1:-1][alone] = ((before + after) / 2)[alone]
-    return kept
+    is_spike = np.minimum(here - before, here - after) > limit
+    is_spike |= np.minimum(before - here, after - here) > limit
+    smoothed = logs.copy()
+    smoothed[:, 1:-1][is_spike] = ((before + after) / 2)[is_spike]
+    return smoothed
 
 
-def segment_means(logs: "_Array", noise: "_Array") -> "_Array":
-    """The mean of the level that each value is on; of the shape of ``logs``."""
-    import numpy as np
-
+def segment_means(logs: _Array, noise: _Array) -> _Array:
+    """Return the mean of the segment that each value belongs to, in the shape of ``logs``."""
     rows, n = logs.shape
-    places = _places(n)
-    sums, squares = _running(logs)[:, places], _running(logs**2)[:, places]
+    edges = _segment_edges(n)
+    sums, squares = _running_sums(logs)[:, edges], _running_sums(logs**2)[:, edges]
     penalty = _PENALTY * np.log(n) * noise**2
-    best = np.full((rows, len(places)), np.inf)
+    best = np.full((rows, len(edges)), np.inf)
     best[:, 0] = -penalty
-    begin = np.zeros((rows, len(places)), dtype=int)
-    for end in range(1, len(places)):
-        starts = np.flatnonzero(places[end] - places[:end] >= _LEAST)
+    best_start = np.zeros((rows, len(edges)), dtype=int)
+    for end in range(1, len(edges)):
+        starts = np.flatnonzero(edges[end] - edges[:end] >= _MIN_EPOCHS)
         if not len(starts):
             continue
         total = sums[:, end, None] - sums[:, starts]
         cost = squares[:, end, None] - squares[:, starts]
-        cost -= total**2 / (places[end] - places[starts])
+        cost -= total**2 / (edges[end] - edges[starts])
         cost += best[:, starts] + penalty[:, None]
-        begin[:, end] = np.argmin(cost, axis=1)
-        best[:, end] = np.take_along_axis(cost, begin[:, end, None], axis=1)[:, 0]
-    return np.repeat(_traced(begin, sums, places), np.diff(places), axis=1)
+        best_start[:, end] = np.argmin(cost, axis=1)
+        best[:, end] = np.take_along_axis(cost, best_start[:, end, None], axis=1)[:, 0]
+    return np.repeat(_trace_back(best_start, sums, edges), np.diff(edges), axis=1)
 
 
-def _places(n: int) -> "_Array":
-    """Where in a row of ``n`` values a level may begin, and its end."""
-    import numpy as np
-
-    step = -(-n // _MOST_PLACES)
+def _segment_edges(n: int) -> _Array:
+    """Return where a segment may start in a row of ``n`` values, and the end of the row."""
+    step = -(-n // _MAX_STARTS)
     return np.append(np.arange(0, n, step), n)
 
 
 def fits_line_better(
-    logs: "_Array", level: "_Array", warm: "_Array", noise: "_Array"
-) -> "np.ndarray[Any, np.dtype[np.bool_]]":
-    """Whether a line through a row's counted values costs less than its levels, and climbs.
+    logs: _Array, level: _Array, warmup: _Array, noise: _Array
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return whether a line fits a row's timed epochs at lower cost than segments, and has a slope.
 
-    A line has one parameter more than a single level, a level two. It climbs where its ends
-    are more than ``TOLERANCE`` apart.
+    A line has one parameter more than a single segment; each further segment has two. A line has a
+    slope if its ends are more than ``TOLERANCE`` apart.
     """
-    import numpy as np
-
     n = logs.shape[1]
-    at = np.arange(n, dtype=float)
-    weight = (at >= warm[:, None]).astype(float)
-    counted = weight.sum(axis=1, keepdims=True)
-    x = (at - (weight * at).sum(axis=1, keepdims=True) / counted) * weight
-    y = (logs - (weight * logs).sum(axis=1, keepdims=True) / counted) * weight
+    position = np.arange(n, dtype=float)
+    weight = (position >= warmup[:, None]).astype(float)
+    n_timed = weight.sum(axis=1, keepdims=True)
+    x = (position - (weight * position).sum(axis=1, keepdims=True) / n_timed) * weight
+    y = (logs - (weight * logs).sum(axis=1, keepdims=True) / n_timed) * weight
     slope = (x * y).sum(axis=1) / np.maximum((x * x).sum(axis=1), 1)
-    of_line = ((y - slope[:, None] * x) ** 2).sum(axis=1)
-    of_levels = (weight * (logs - level) ** 2).sum(axis=1)
+    line_cost = ((y - slope[:, None] * x) ** 2).sum(axis=1)
+    level_cost = (weight * (logs - level) ** 2).sum(axis=1)
     changes = (np.abs(np.diff(level, axis=1)) * weight[:, 1:] * weight[:, :-1] > 0).sum(axis=1)
-    unit = _PENALTY * np.log(n) * noise**2
-    climbs = np.abs(slope) * (counted[:, 0] - 1) > TOLERANCE
-    more = of_line + unit < of_levels + changes * unit
-    # As many parameters as one change of level: then the better fit has it.
-    tied = (changes == 1) & (of_line < of_levels)
-    drifts: np.ndarray[Any, np.dtype[np.bool_]] = climbs & (more | tied)
-    return drifts
+    parameter_cost = _PENALTY * np.log(n) * noise**2
+    climbs = np.abs(slope) * (n_timed[:, 0] - 1) > TOLERANCE
+    is_cheaper = line_cost + parameter_cost < level_cost + changes * parameter_cost
+    # A line and one change of level have equally many parameters: the better fit wins.
+    tied = (changes == 1) & (line_cost < level_cost)
+    fits: np.ndarray[Any, np.dtype[np.bool_]] = climbs & (is_cheaper | tied)
+    return fits
 
 
-def _running(values: "_Array") -> "_Array":
-    import numpy as np
-
+def _running_sums(values: _Array) -> _Array:
     return np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0)))
 
 
-def _traced(begin: "_Array", sums: "_Array", places: "_Array") -> "_Array":
-    """The level from each place to the next, found from the last backwards."""
-    import numpy as np
-
-    rows, n = len(begin), begin.shape[1] - 1
+def _trace_back(best_start: _Array, sums: _Array, edges: _Array) -> _Array:
+    """Return the level from each edge to the next, following the best starts from the end."""
+    rows, n = len(best_start), best_start.shape[1] - 1
     row = np.arange(rows)
-    start, end = begin[:, n].copy(), np.full(rows, n)
+    start, end = best_start[:, n].copy(), np.full(rows, n)
     level = np.empty((rows, n))
-    for at in range(n - 1, -1, -1):
-        passed = at < start
+    for position in range(n - 1, -1, -1):
+        passed = position < start
         end = np.where(passed, start, end)
-        start = np.where(passed, begin[row, end], start)
-        level[:, at] = (sums[row, end] - sums[row, start]) / (places[end] - places[start])
+        start = np.where(passed, best_start[row, end], start)
+        level[:, position] = (sums[row, end] - sums[row, start]) / (edges[end] - edges[start])
     return level

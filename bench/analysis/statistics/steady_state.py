@@ -1,16 +1,17 @@
-"""Whether a trial's epoch times settle, by their change points; those that do not are marked.
+"""Decide from the change points of its epoch times whether a trial reached a steady state.
 
 Usage:
-    found = classified(counts, seconds, steps, warmup)     # found["verdict"], one a trial
+    steady_verdicts(counts, seconds, steps, warmup)     # one verdict per trial
 
-The rule, fixed before any run: a trial's time is the median of its counted epochs, so it has
-one where its last level holds more than half of those. Trials of which none does (drifting,
-unsettled) enter no mean of times, and are counted. Shape alone decides, never how long an
-epoch takes. ``segment_means`` says how levels are found.
+The rule was fixed before any run. A trial's time is the median of its timed epochs, so the trial
+has one time if its last level holds for more than half of them. A trial for which no level does
+(drifting, unsettled) enters no mean of times and is counted. Only the shape of the series decides,
+never the length of an epoch. ``change_points`` finds the levels.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from bench.analysis.statistics.change_points import (
     TOLERANCE,
@@ -20,85 +21,57 @@ from bench.analysis.statistics.change_points import (
     without_spikes,
 )
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    _Array = np.ndarray[Any, np.dtype[Any]]
+_Array = np.ndarray[Any, np.dtype[Any]]
 
 Verdict = Literal["flat", "warm_up", "drifting", "unsettled", "unclassified"]
-"""flat: one level; warm_up: others, then one that lasts; drifting: a line explains more than
-levels do, or none lasts and all changes go one way; unsettled: none lasts; unclassified: short."""
+"""flat: one level; warm_up: other levels, then one that lasts; drifting: a line explains more than
+levels do, or no level lasts and all changes have the same sign; unsettled: no level lasts;
+unclassified: too few epochs."""
 
-SETTLED: tuple[Verdict, ...] = ("flat", "warm_up")
-"""Verdicts of trials that are known to have one time."""
-EXCLUDED: frozenset[Verdict] = frozenset({"drifting", "unsettled"})
-"""Verdicts of trials that enter no mean of times: they are known to have no one time."""
+STEADY_VERDICTS: tuple[Verdict, ...] = ("flat", "warm_up")
+"""Verdicts on trials that are known to have one time."""
+EXCLUDED_VERDICTS: frozenset[Verdict] = frozenset({"drifting", "unsettled"})
+"""Verdicts on trials that are known not to have one time; they enter no mean of times."""
 MIN_STEPS = 200
 MIN_EPOCHS = 10
-"""Of fewer steps, or fewer epochs, nothing is said."""
-_CELLS_AT_ONCE = 4_000_000
+"""Trials with fewer steps or fewer epochs are unclassified."""
+_MAX_CELLS = 4_000_000
+"""Epochs that are classified at once, to limit memory."""
 
 
-@dataclass(frozen=True)
-class SteadyStates:
-    """What is found of each trial; all arrays have their number as length."""
+def steady_verdicts(counts: _Array, seconds: _Array, steps: _Array, warmup: _Array) -> _Array:
+    """Return the verdict on each trial.
 
-    verdict: "_Array"
-    level_from: "_Array"
-    """The epoch at which the last level begins; -1 where nothing is said."""
-    levels: "_Array"
-    drift: "_Array"
-    """The last level over the first."""
-
-
-def steady_states(
-    counts: "_Array", seconds: "_Array", steps: "_Array", warmup: "_Array"
-) -> SteadyStates:
-    """Of trials that have ``counts`` epochs each, one after another in ``seconds``.
-
-    ``steps`` are those of all epochs of a trial, ``warmup`` the number of its warm-up epochs.
+    Args:
+        counts: the number of epochs of each trial.
+        seconds: the epoch times of all trials, one trial after another.
+        steps: the number of steps of each trial, over all its epochs.
+        warmup: the number of warm-up epochs of each trial.
     """
-    import numpy as np
-
-    n_trials = len(counts)
     starts = np.cumsum(counts) - counts
-    found = SteadyStates(
-        verdict=np.full(n_trials, "unclassified"),
-        level_from=np.full(n_trials, -1),
-        levels=np.zeros(n_trials, dtype=int),
-        drift=np.full(n_trials, np.nan),
-    )
-    long = (counts >= MIN_EPOCHS) & (steps >= MIN_STEPS)
-    for n in np.unique(counts[long]):
-        rows = np.flatnonzero(long & (counts == n))
-        for part in np.array_split(rows, 1 + len(rows) * int(n) // _CELLS_AT_ONCE):
+    verdicts = np.full(len(counts), "unclassified")
+    is_long = (counts >= MIN_EPOCHS) & (steps >= MIN_STEPS)
+    for n in np.unique(counts[is_long]):
+        rows = np.flatnonzero(is_long & (counts == n))
+        for part in np.array_split(rows, 1 + len(rows) * int(n) // _MAX_CELLS):
             logs = np.log(seconds[starts[part][:, None] + np.arange(n)])
-            for name, values in _classified(logs, warmup[part]).items():
-                getattr(found, name)[part] = values
-    return found
+            verdicts[part] = _classify(logs, warmup[part])
+    return verdicts
 
 
-def _classified(logs: "_Array", warm: "_Array") -> "dict[str, _Array]":
-    """``logs`` is trials by epochs; the first ``warm`` epochs of each are warm-ups."""
-    import numpy as np
-
+def _classify(logs: _Array, warmup: _Array) -> _Array:
+    """Return the verdict on each row of ``logs`` (trials by epochs)."""
     n = logs.shape[1]
     noise = noise_of(logs)
     logs = without_spikes(logs, noise)
     level = segment_means(logs, noise)
     changes = np.diff(level, axis=1)
-    far = np.abs(level - level[:, -1:]) > TOLERANCE
-    last = np.where(far.any(axis=1), n - np.argmax(far[:, ::-1], axis=1), 0)
-    lasts = 2 * (n - np.maximum(last, warm)) > n - warm
+    is_other = np.abs(level - level[:, -1:]) > TOLERANCE
+    last_start = np.where(is_other.any(axis=1), n - np.argmax(is_other[:, ::-1], axis=1), 0)
+    lasts = 2 * (n - np.maximum(last_start, warmup)) > n - warmup
     one_way = (changes >= 0).all(axis=1) | (changes <= 0).all(axis=1)
-    verdict = np.select(
-        [fits_line_better(logs, level, warm, noise), lasts & (last == 0), lasts, one_way],
+    return np.select(
+        [fits_line_better(logs, level, warmup, noise), lasts & (last_start == 0), lasts, one_way],
         ["drifting", "flat", "warm_up", "drifting"],
         "unsettled",
     )
-    return {
-        "verdict": verdict,
-        "level_from": last,
-        "levels": 1 + (np.abs(changes) > TOLERANCE).sum(axis=1),
-        "drift": np.exp(level[:, -1] - level[:, 0]),
-    }

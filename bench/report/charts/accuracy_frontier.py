@@ -57,7 +57,7 @@ def _figure(candidates: list[Candidate], dataset: str, name: str, cut_short: boo
 
 def _row(c: Candidate, scale: Scale) -> tuple[str, ...]:
     t, a = c.seconds, c.accuracy
-    state = "yes" if c.on_frontier else "no, and clearly" if c.clearly else "no"
+    state = "yes" if c.on_frontier else "no, and clearly" if c.clearly_dominated else "no"
     seconds = interval(t.value, t.low, t.high, 3, scale)
     return c.label, seconds, interval(a.value, a.low, a.high, _DIGITS), state
 

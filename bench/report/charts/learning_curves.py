@@ -6,8 +6,8 @@ Usage:
 
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.statistics.estimates import PARTS_OF_ONE
-from bench.analysis.statistics.paired import estimate, part_of_one
+from bench.analysis.statistics.estimates import FRACTION_COLUMNS
+from bench.analysis.statistics.paired import clamp_fraction, estimate
 from bench.report.charts.chart_series import Grouped, group
 from bench.report.charts.chart_theme import (
     PANEL_HEIGHT_PX,
@@ -73,7 +73,7 @@ def _means(epochs: "pd.DataFrame", name: str) -> "pd.DataFrame":
     rows = []
     for (variant_id, epoch), n, mean, deviation in found[found["count"] > 0].itertuples():
         e = estimate(int(n), float(mean), float(deviation))
-        e = part_of_one(e) if name in PARTS_OF_ONE else e
+        e = clamp_fraction(e) if name in FRACTION_COLUMNS else e
         rows.append((variant_id, int(epoch), e.value, e.low, e.high, e.n))
     columns = ["variant_id", "epoch", "mean", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})

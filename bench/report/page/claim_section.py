@@ -17,7 +17,7 @@ from bench.analysis.questions.large_data_claim import (
     ratio_trends,
     target_comparisons,
 )
-from bench.analysis.questions.next_steps import NextSteps
+from bench.analysis.questions.next_steps import NextStep
 from bench.report.charts.ratio_chart import DIGITS, ratio_text
 from bench.report.charts.report_data import ReportData
 from bench.report.page.page_grid import Column, Grid
@@ -99,7 +99,7 @@ def _falls(f: RatioTrend, cut_short: Collection[int], confounded: str) -> Claim:
         setting_text(f.axis, f.value, f.settings),
         f.answer,
         "; ".join(parts) + confounded,
-        _needed(f.decided_by),
+        _needed(f.next_steps),
     )
 
 
@@ -114,7 +114,7 @@ def _sooner(s: TargetComparison, settings: Mapping[str, str], confounded: str) -
         s.answer,
         f"ratio of times {ratio}; of {t.n} blocks both reached it in {t.both}, "
         f"only this in {t.only_a}, only the baseline in {t.only_b}{confounded}",
-        _needed(s.decided_by),
+        _needed(s.next_steps),
     )
 
 
@@ -126,7 +126,7 @@ def setting_text(axis: str, value: str, settings: Mapping[str, str]) -> str:
 def _fit(f: RatioTrend) -> str:
     if f.lack_of_fit_p is None:
         return " (too few sizes or blocks to see whether lines fit: it decides nothing)"
-    return "" if f.fits else " (lines do not fit: it decides nothing)"
+    return "" if f.lines_fit else " (lines do not fit: it decides nothing)"
 
 
 def _point(point: Point, cut_short: Collection[int]) -> str:
@@ -157,7 +157,7 @@ def _confounded(run: ReportData, column: int, arms: "pd.DataFrame") -> str:
     return f"; confounded, the arms differ in {', '.join(sorted(keys))} too" if keys else ""
 
 
-def _needed(needed: Sequence[NextSteps]) -> str:
+def _needed(needed: Sequence[NextStep]) -> str:
     texts = []
     for each in needed:
         amount = "more" if each.amount is None else f"{each.amount} more"

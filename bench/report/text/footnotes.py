@@ -13,7 +13,7 @@ from bench.analysis.comparison.compare import Comparison
 from bench.analysis.loading.measurement_sessions import GAP_S
 from bench.analysis.questions.device_remarks import SlowPrecision
 from bench.analysis.questions.norm_remarks import NormRemark
-from bench.analysis.statistics.paired import WANTED
+from bench.analysis.statistics.paired import EFFECT_TO_DETECT
 from bench.analysis.statistics.steady_state import MIN_EPOCHS
 from bench.analysis.summary import Summary, VariantSummary
 from bench.report.text.duplicate_text import duplicate_lines
@@ -36,7 +36,7 @@ class Footnote(str):
         return note
 
 
-WANTED_TEXT = f"{100 * WANTED:g} %"
+WANTED_TEXT = f"{100 * EFFECT_TO_DETECT:g} %"
 INPUT_BOUND = 0.1
 """The part of a time that, waited for input, makes it one of the pipeline."""
 _MOST_WARNINGS = 3
@@ -93,11 +93,11 @@ def of_times(variant: VariantSummary) -> Iterator[Footnote]:
         planned = plural(variant.planned, "trial")
         text = f"The device was throttled during {variant.throttled} of {planned}."
         yield Footnote("throttled", text)
-    if variant.crowded:
+    if variant.cpu_contention:
         planned = plural(variant.planned, "trial")
         text = (
-            f"During {variant.crowded.count} of {planned} other work had up to "
-            f"{100 * variant.crowded.largest_share:.0f} % of the CPU time of their cores."
+            f"During {variant.cpu_contention.count} of {planned} other work had up to "
+            f"{100 * variant.cpu_contention.largest_share:.0f} % of the CPU time of their cores."
         )
         yield Footnote("crowded", text)
     if variant.unsettled:
@@ -259,9 +259,11 @@ def _norms(remark: NormRemark) -> Footnote:
 
 
 def _slow_precision(slow: SlowPrecision) -> str:
-    if slow.found is None:
+    if slow.capability is None:
         return f"CPUs emulate {slow.policy}: this time says nothing of a GPU's."
-    found, needed = (".".join(map(str, version)) for version in (slow.found, slow.needed))
+    found, needed = (
+        ".".join(map(str, version)) for version in (slow.capability, slow.needed_capability)
+    )
     return (
         f"A GPU of compute capability {found} has no tensor cores for {slow.policy}, "
         f"which needs {needed}."

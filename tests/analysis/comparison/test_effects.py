@@ -1,4 +1,4 @@
-"""Effects and interactions are found where they are known, as surely as is said."""
+"""Tests that known effects and interactions are estimated, with the nominal coverage."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,77 +23,77 @@ BN = {32: 1.9, 512: 1.05}
 JIT = {"none": 3.0, "step": 1.5, "epoch": 1.0}
 
 
-def times(noise: float = 0.0, session_noise: float = 0.0, of_block: float = 0.1) -> Seconds:
-    """BN costs more in small batches; ``session_noise`` is the deviation of that by session."""
+def times(noise: float = 0.0, session_noise: float = 0.0, block_noise: float = 0.1) -> Seconds:
+    """BN costs more in small batches; ``session_noise`` varies that cost by session."""
     shared: dict[str, float] = {}
 
     def seconds(row: Mapping[str, Any], rng: np.random.Generator) -> float:
-        block = shared.setdefault(f"block {row['block']}", rng.normal(0, of_block))
-        own = shared.setdefault(f"session {row['session']}", rng.normal(0, session_noise))
-        cost = BN[row["global_batch_size"]] * math.exp(own) if row["norm"] == "bn_post" else 1.0
+        block = shared.setdefault(f"block {row['block']}", rng.normal(0, block_noise))
+        session = shared.setdefault(f"session {row['session']}", rng.normal(0, session_noise))
+        cost = BN[row["global_batch_size"]] * math.exp(session) if row["norm"] == "bn_post" else 1.0
         return float(cost * JIT[row["jit"]] * math.exp(block + rng.normal(0, noise)))
 
     return seconds
 
 
-def of(found: Effects, level: str, under: tuple[str, str] | None = None) -> Ratio:
-    (ratio,) = (e.ratio for e in found.effects if e.level == level and e.under == under)
+def ratio_of(result: Effects, level: str, under: tuple[str, str] | None = None) -> Ratio:
+    (ratio,) = (e.ratio for e in result.effects if e.level == level and e.under == under)
     assert ratio is not None
     return ratio
 
 
-def test_effects_alone_and_under_other_settings_are_exact_without_noise() -> None:
-    found = effects(made_trials(MATRIX, blocks=3, seconds=times()), FACTORS)
-    assert of(found, "bn_post").value == pytest.approx(math.sqrt(1.9 * 1.05))
-    assert of(found, "bn_post", ("global_batch_size", "32")).value == pytest.approx(1.9)
-    assert of(found, "bn_post", ("global_batch_size", "512")).value == pytest.approx(1.05)
-    assert of(found, "epoch").value == pytest.approx(1 / 3)
-    assert (found.trials, found.blocks, found.sessions) == (36, 3, 1)
+def test_average_and_conditional_effects_are_exact_without_noise() -> None:
+    result = effects(made_trials(MATRIX, blocks=3, seconds=times()), FACTORS)
+    assert ratio_of(result, "bn_post").value == pytest.approx(math.sqrt(1.9 * 1.05))
+    assert ratio_of(result, "bn_post", ("global_batch_size", "32")).value == pytest.approx(1.9)
+    assert ratio_of(result, "bn_post", ("global_batch_size", "512")).value == pytest.approx(1.05)
+    assert ratio_of(result, "epoch").value == pytest.approx(1 / 3)
+    assert (result.trials, result.blocks, result.sessions) == (36, 3, 1)
 
 
-def test_all_settings_that_vary_are_factors_unless_named() -> None:
+def test_factors_default_to_all_settings_that_vary() -> None:
     trials = made_trials(MATRIX, blocks=2, seconds=times())
     assert set(effects(trials).factors) == set(MATRIX)
-    turned = effects(trials, ("norm",), {"norm": "bn_post"})
-    assert of(turned, "none").value == pytest.approx(1 / math.sqrt(1.9 * 1.05))
+    swapped = effects(trials, ("norm",), {"norm": "bn_post"})
+    assert ratio_of(swapped, "none").value == pytest.approx(1 / math.sqrt(1.9 * 1.05))
 
 
-def test_absorbed_blocks_give_what_a_column_for_each_block_gives() -> None:
+def test_absorbed_blocks_equal_block_columns() -> None:
     trials = made_trials(MATRIX, blocks=4, seconds=times(noise=0.05))
-    trials = trials.drop(index=[3, 17, 30])  # not balanced
+    trials = trials.drop(index=[3, 17, 30])  # unbalanced
     design = Design.of(trials, FACTORS, {})
     blocks = np.equal.outer(trials["block"].to_numpy(), np.arange(4)).astype(float)
     full = sm.OLS(np.log(trials["epoch_s"]), np.column_stack([design.matrix(trials), blocks]))
     weights = np.concatenate([design.contrast("norm", "bn_post"), np.zeros(4)])
     expected = full.fit().t_test(weights)
-    found = of(effects(trials, FACTORS), "bn_post")
+    result = ratio_of(effects(trials, FACTORS), "bn_post")
     ends = np.exp(expected.conf_int()[0])
-    assert (found.low, found.high) == pytest.approx(tuple(ends))
-    assert found.value == pytest.approx(math.exp(expected.effect[0]))
+    assert (result.low, result.high) == pytest.approx(tuple(ends))
+    assert result.value == pytest.approx(math.exp(expected.effect[0]))
 
 
-def test_what_cannot_be_told_apart_has_no_ratio() -> None:
+def test_inseparable_effects_have_no_ratio() -> None:
     trials = made_trials(MATRIX, blocks=3, seconds=times())
-    same = trials[(trials["norm"] == "bn_post") == (trials["global_batch_size"] == 512)]
-    found = effects(same, ("norm", "global_batch_size"))
-    assert {e.ratio for e in found.effects} == {None}
+    aliased = trials[(trials["norm"] == "bn_post") == (trials["global_batch_size"] == 512)]
+    result = effects(aliased, ("norm", "global_batch_size"))
+    assert {e.ratio for e in result.effects} == {None}
 
 
-def test_trials_that_failed_or_never_settled_are_counted_and_not_used() -> None:
+def test_failed_and_unsettled_trials_are_counted_not_used() -> None:
     trials = made_trials(MATRIX, blocks=3, seconds=times())
     trials.loc[[0, 1], "status"] = "out_of_memory"
     trials.loc[5, "steady"] = "drifting"
     trials.loc[[0, 1, 5], "epoch_s"] = 1e6
-    found = effects(trials, FACTORS)
-    assert (found.trials, found.unsettled, found.statuses) == (33, 1, {"out_of_memory": 2})
-    assert of(found, "bn_post", ("global_batch_size", "512")).value == pytest.approx(1.05)
+    result = effects(trials, FACTORS)
+    assert (result.trials, result.unsettled, result.statuses) == (33, 1, {"out_of_memory": 2})
+    assert ratio_of(result, "bn_post", ("global_batch_size", "512")).value == pytest.approx(1.05)
 
 
-def test_several_sessions_give_one_estimate_each_and_a_mixed_model_agrees() -> None:
+def test_each_session_gives_one_estimate_and_the_mixed_model_agrees() -> None:
     trials = made_trials(MATRIX, blocks=3, sessions=5, seconds=times(0.02, 0.05))
-    found = effects(trials, ("norm", "global_batch_size"))
-    assert (found.sessions, found.blocks) == (5, 15)
-    (effect,) = (e for e in found.effects if e.level == "bn_post" and e.under is None)
+    result = effects(trials, ("norm", "global_batch_size"))
+    assert (result.sessions, result.blocks) == (5, 15)
+    (effect,) = (e for e in result.effects if e.level == "bn_post" and e.under is None)
     assert effect.ratio is not None and effect.mixed is not None
     assert effect.ratio.n == 5
     assert effect.mixed.value == pytest.approx(effect.ratio.value, rel=0.02)
@@ -111,16 +111,16 @@ def test_intervals_cover_95_percent(blocks: int) -> None:
     covered = dict.fromkeys(true, 0)
     for _ in range(runs):
         noisy = trials.assign(epoch_s=exact * np.exp(rng.normal(0, 0.03, len(trials))))
-        found = effects(noisy, tuple(small))
+        result = effects(noisy, tuple(small))
         for under, truth in true.items():
-            interval = of(found, "bn_post", under)
+            interval = ratio_of(result, "bn_post", under)
             covered[under] += (interval.low or 0) <= truth <= (interval.high or 0)
     error = 4 * math.sqrt(0.95 * 0.05 / runs)
     assert [n / runs for n in covered.values()] == pytest.approx([0.95, 0.95], abs=error)
 
 
-def test_what_a_group_shares_is_noise_of_what_groups_differ_in_alone() -> None:
-    """Each group of arms has its own level: norm is told from within, batch between groups."""
+def test_group_noise_affects_only_factors_between_groups() -> None:
+    """Each group of arms has a random level; norm varies within groups, batch size between."""
     runs, blocks = 150, 4
     small = {name: MATRIX[name] for name in ("norm", "global_batch_size")}
     trials = made_trials({**small, "jit": ["epoch"]}, blocks=blocks, seconds=times())
@@ -137,20 +137,20 @@ def test_what_a_group_shares_is_noise_of_what_groups_differ_in_alone() -> None:
     for _ in range(runs):
         log_noise = rng.normal(0, 0.2, 2 * blocks)[group] + rng.normal(0, 0.01, len(trials))
         noisy = trials.assign(epoch_s=exact * np.exp(log_noise))
-        found = effects(noisy, tuple(small), {"norm": "none"})
+        result = effects(noisy, tuple(small), {"norm": "none"})
         for (level, under), truth in true.items():
-            interval = of(found, level, under)
+            interval = ratio_of(result, level, under)
             covered[level, under] += (interval.low or 0) <= truth <= (interval.high or 0)
-        norm = of(found, "bn_post")
+        norm = ratio_of(result, "bn_post")
         width = max(width, math.log((norm.high or math.inf) / (norm.low or 1)))
     error = 4 * math.sqrt(0.95 * 0.05 / runs)
     assert [n / runs for n in covered.values()] == pytest.approx([0.95] * 4, abs=error)
-    assert width < 0.1  # the groups' own noise would make it ten times as wide
+    assert width < 0.1  # the noise between groups would make it ten times as wide
 
 
-def test_a_group_that_lacks_an_arm_is_no_mean_of_a_group() -> None:
+def test_incomplete_group_has_no_group_mean() -> None:
     trials = made_trials(MATRIX, blocks=3, seconds=times())
-    found = effects(trials.drop(index=[1, 8]), FACTORS, {"norm": "none"})
-    assert of(found, "epoch").value == pytest.approx(1 / 3)
-    assert of(found, "epoch", ("norm", "bn_post")).value == pytest.approx(1 / 3)
-    assert of(found, "bn_post", ("global_batch_size", "32")).value == pytest.approx(1.9)
+    result = effects(trials.drop(index=[1, 8]), FACTORS, {"norm": "none"})
+    assert ratio_of(result, "epoch").value == pytest.approx(1 / 3)
+    assert ratio_of(result, "epoch", ("norm", "bn_post")).value == pytest.approx(1 / 3)
+    assert ratio_of(result, "bn_post", ("global_batch_size", "32")).value == pytest.approx(1.9)

@@ -1,4 +1,4 @@
-"""No cell of a CSV file is run by a spreadsheet, and each is read back as it was."""
+"""Tests that no CSV cell runs as a formula, and that every cell reads back unchanged."""
 
 import csv
 import io
@@ -23,13 +23,13 @@ def cells(*texts: str | None) -> list[str]:
 
 SPLIT = st.lists(st.sampled_from([*";\t\r\n=+-@'\" a＝", "-1"]), max_size=8).map("".join)
 PARTS = st.builds("".join, st.tuples(STARTS, TEXTS | SPLIT, SPLIT))
-BEHIND_A_SEPARATOR = re.compile("([;\t\r\n][\" ]*)'")
+AFTER_A_SEPARATOR = re.compile("([;\t\r\n][\" ]*)'")
 
 
 @given(st.lists(PARTS, min_size=1))
-def test_a_cell_is_read_back_as_it_was_and_never_begins_as_a_formula(texts: list[str]) -> None:
+def test_cells_read_back_unchanged_and_never_start_a_formula(texts: list[str]) -> None:
     for cell, text in zip(cells(*texts), texts, strict=True):
-        assert BEHIND_A_SEPARATOR.sub(r"\1", cell.removeprefix("'")) == text
+        assert AFTER_A_SEPARATOR.sub(r"\1", cell.removeprefix("'")) == text
         if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
             float(cell)
         for part in re.split("[;\t\r\n]", cell)[1:]:
@@ -51,10 +51,10 @@ def test_a_cell_is_read_back_as_it_was_and_never_begins_as_a_formula(texts: list
         (None, ""),
     ],
 )
-def test_texts_are_guarded_and_numbers_are_not(text: str | None, cell: str) -> None:
+def test_formulas_are_escaped_and_numbers_are_not(text: str | None, cell: str) -> None:
     assert cells(text, "x") == [cell, "x"]
 
 
-def test_columns_of_numbers_stay_as_they_are() -> None:
+def test_numeric_columns_are_unchanged() -> None:
     frame = pd.DataFrame({"a": [-1.5, None], "b": pd.Series([-1, None], dtype="Int64")})
     assert as_csv(frame).decode().splitlines()[1:] == ["-1.5,-1", ","]

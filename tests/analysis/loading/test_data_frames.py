@@ -1,4 +1,4 @@
-"""Records as data frames: columns, nulls, definitions, files."""
+"""Tests of the data frames: columns, nulls, definitions and files."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials, write_tables
-from bench.analysis.loading.frame_columns import PROMISED_EPOCH_COLUMNS, PROMISED_TRIAL_COLUMNS
+from bench.analysis.loading.frame_columns import STABLE_EPOCH_COLUMNS, STABLE_TRIAL_COLUMNS
 from bench.errors import RunFolderError, StorageError
 from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
@@ -30,13 +30,13 @@ def folder(tmp_path: Path) -> RunFolder:
 def failed_in_first_block(record: TrialRecord) -> TrialRecord:
     if record.trial.block or record.trial.variant.norm != "bn_pre":
         return record
-    lost = {"status": "failed", "error": "ValueError: no", "log_tail": "one\ntwo", "epochs": ()}
-    return record.model_copy(update={**lost, "measures": Measures()})
+    failed = {"status": "failed", "error": "ValueError: no", "log_tail": "one\ntwo", "epochs": ()}
+    return record.model_copy(update={**failed, "measures": Measures()})
 
 
-def test_promised_columns_come_first_and_in_their_order(folder: RunFolder) -> None:
-    assert tuple(load_trials(folder.path))[: len(PROMISED_TRIAL_COLUMNS)] == PROMISED_TRIAL_COLUMNS
-    assert tuple(load_epochs(folder.path))[: len(PROMISED_EPOCH_COLUMNS)] == PROMISED_EPOCH_COLUMNS
+def test_stable_columns_come_first_in_order(folder: RunFolder) -> None:
+    assert tuple(load_trials(folder.path))[: len(STABLE_TRIAL_COLUMNS)] == STABLE_TRIAL_COLUMNS
+    assert tuple(load_epochs(folder.path))[: len(STABLE_EPOCH_COLUMNS)] == STABLE_EPOCH_COLUMNS
 
 
 def test_every_setting_and_measure_has_a_column(folder: RunFolder) -> None:
@@ -53,7 +53,7 @@ def test_rows_are_in_planned_order(folder: RunFolder) -> None:
     assert epochs["epoch"].tolist() == [0, 1, 2] * 9
 
 
-def test_configuration_holds_the_suites_own_words_and_no_null(folder: RunFolder) -> None:
+def test_settings_use_the_words_of_the_suite_and_are_not_null(folder: RunFolder) -> None:
     trials = load_trials(folder.path)
     assert set(trials["norm"]) == {"none", "bn_post", "bn_pre"}
     assert set(trials["clip"]) == {"none"}
@@ -66,16 +66,16 @@ def test_configuration_holds_the_suites_own_words_and_no_null(folder: RunFolder)
     assert not trials[settings_].isna().any().any()
 
 
-def test_what_was_not_measured_is_null_and_never_zero(tmp_path: Path) -> None:
+def test_missing_measures_are_null_not_zero(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run", change=failed_in_first_block)
-    lost = load_trials(folder.path).query("status == 'failed'").iloc[0]
-    assert lost["error"] == "ValueError: no"
-    assert lost["log_tail"] == "one\ntwo"
+    failed = load_trials(folder.path).query("status == 'failed'").iloc[0]
+    assert failed["error"] == "ValueError: no"
+    assert failed["log_tail"] == "one\ntwo"
     for name in (*Measures.model_fields, "epoch_s", "examples_per_s", "train_loss", "train_s"):
-        assert pd.isna(lost[name]), name
+        assert pd.isna(failed[name]), name
 
 
-def test_counts_stay_whole_numbers_beside_nulls(tmp_path: Path) -> None:
+def test_counts_stay_integers_beside_nulls(tmp_path: Path) -> None:
     trials = load_trials(made_run(tmp_path / "run", change=failed_in_first_block).path)
     for name in ("parameters", "peak_rss_bytes", "peak_device_memory_bytes", "flops_per_step"):
         assert trials[name].dtype == pd.Int64Dtype(), name
@@ -84,28 +84,28 @@ def test_counts_stay_whole_numbers_beside_nulls(tmp_path: Path) -> None:
     assert load_epochs(tmp_path / "run")["clipped_steps"].dtype == pd.Int64Dtype()
 
 
-def test_a_run_without_records_gives_frames_without_rows(tmp_path: Path) -> None:
+def test_run_without_records_has_empty_frames(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run", change=no_record)
-    filled = made_run(tmp_path / "other")
+    full = made_run(tmp_path / "other")
     for load in (load_trials, load_epochs, load_attempts):
         empty = load(folder.path)
         assert len(empty) == 0
-        assert empty.dtypes.equals(load(filled.path).dtypes)
+        assert empty.dtypes.equals(load(full.path).dtypes)
 
 
-def test_trials_give_the_last_attempt_and_attempts_all(tmp_path: Path) -> None:
+def test_trials_hold_last_attempts_and_attempts_hold_all(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run", change=failed_in_first_block)
-    again = next(r for r in folder.records() if r.status == "failed")
-    folder.write(made_record(again.trial).model_copy(update={"attempt": 2, "invocation": 1}))
+    first = next(r for r in folder.records() if r.status == "failed")
+    folder.write(made_record(first.trial).model_copy(update={"attempt": 2, "invocation": 1}))
     assert load_trials(folder.path)["status"].tolist() == ["completed"] * 9
     attempts = load_attempts(folder.path)
     assert len(attempts) == 10
-    both = attempts[attempts["trial_id"] == again.trial.trial_id]
+    both = attempts[attempts["trial_id"] == first.trial.trial_id]
     assert both[["attempt", "status"]].to_numpy().tolist() == [[1, "failed"], [2, "completed"]]
     assert len(load_epochs(folder.path)) == 27
 
 
-def test_a_loss_that_was_not_finite_is_read_back(tmp_path: Path) -> None:
+def test_non_finite_loss_is_read_back(tmp_path: Path) -> None:
     def diverged(record: TrialRecord) -> TrialRecord:
         last = record.epochs[-1].model_copy(update={"train_loss": float("inf")})
         return record.model_copy(
@@ -117,7 +117,7 @@ def test_a_loss_that_was_not_finite_is_read_back(tmp_path: Path) -> None:
     assert load_epochs(folder.path)["train_loss"].tolist()[:3] == [1.0, 0.5, np.inf]
 
 
-def test_an_accuracy_of_nan_in_an_older_record_is_null_and_reaches_no_target(
+def test_nan_accuracy_of_an_old_record_is_null_and_reaches_no_target(
     tmp_path: Path,
 ) -> None:
     suite = {**NORMS, "variant": {"epochs": 2, "target_accuracy": 0.05}}
@@ -139,10 +139,10 @@ def test_an_accuracy_of_nan_in_an_older_record_is_null_and_reaches_no_target(
         assert record.measures.test_accuracy is None
 
 
-def test_a_diverged_trial_without_an_epoch_did_not_reach_its_target(tmp_path: Path) -> None:
+def test_diverged_trial_without_epochs_did_not_reach_its_target(tmp_path: Path) -> None:
     suite = {**NORMS, "variant": {"epochs": 2, "target_accuracy": 0.05}}
-    lost = {"status": "diverged", "epochs": ()}
-    folder = made_run(tmp_path / "run", suite, change=lambda r: r.model_copy(update=lost))
+    failed = {"status": "diverged", "epochs": ()}
+    folder = made_run(tmp_path / "run", suite, change=lambda r: r.model_copy(update=failed))
     assert set(load_trials(folder.path)["time_to_accuracy_s"]) == {np.inf}
 
 
@@ -173,12 +173,12 @@ _EPOCHS = st.lists(
         max_size=4,
     )
 )
-def test_frames_and_records_agree_on_every_definition(
+def test_frames_and_records_define_columns_alike(
     tmp_path_factory: pytest.TempPathFactory,
-    made: list[tuple[list[EpochRecord], float | None, Status]],
+    drawn: list[tuple[list[EpochRecord], float | None, Status]],
 ) -> None:
     folder = made_run(tmp_path_factory.mktemp("runs") / "run", change=no_record)
-    for i, (epochs, target, status) in enumerate(made):
+    for i, (epochs, target, status) in enumerate(drawn):
         variant = Variant.model_validate({**fill_defaults({}), "target_accuracy": target})
         trial = Trial(
             trial_id=sorted(folder.info().trial_ids)[i],
@@ -189,13 +189,13 @@ def test_frames_and_records_agree_on_every_definition(
             seed=0,
             variant=variant,
         )
-        cold = Measures(cold_start_s=1.5)
+        measures = Measures(cold_start_s=1.5)
         numbered = tuple(e.model_copy(update={"epoch": n}) for n, e in enumerate(epochs))
-        folder.write(TrialRecord(trial=trial, status=status, epochs=numbered, measures=cold))
+        folder.write(TrialRecord(trial=trial, status=status, epochs=numbered, measures=measures))
     trials = load_trials(folder.path)
     for row, record in zip(trials.itertuples(), folder.records(), strict=True):
-        found = [row.epoch_s, row.examples_per_s, row.time_to_accuracy_s]
-        assert [*found, row.time_to_accuracy_with_cold_start_s] == pytest.approx(
+        times = [row.epoch_s, row.examples_per_s, row.time_to_accuracy_s]
+        assert [*times, row.time_to_accuracy_with_cold_start_s] == pytest.approx(
             [
                 _or_nan(record.epoch_s),
                 _or_nan(record.examples_per_s),
@@ -213,18 +213,18 @@ def test_frames_and_records_agree_on_every_definition(
     assert load_epochs(folder.path)["examples_per_s"].tolist() == pytest.approx(speeds)
 
 
-def test_a_target_gives_the_training_time_to_it_or_infinity(tmp_path: Path) -> None:
+def test_time_to_target_is_infinite_if_not_reached(tmp_path: Path) -> None:
     suite = {**NORMS, "matrix": {"target_accuracy": [0.8, 0.99]}, "compare": []}
     trials = load_trials(made_run(tmp_path / "run", suite, epoch_s=lambda _t, _e: 2.0).path)
     times = trials.groupby("target_accuracy")["time_to_accuracy_s"].unique()
     assert times[0.8].tolist() == [4.0]
     assert times[0.99].tolist() == [np.inf]
-    cold = trials["time_to_accuracy_with_cold_start_s"]
-    assert cold.tolist() == (trials["time_to_accuracy_s"] + trials["cold_start_s"]).tolist()
-    assert set(cold) == {4.0 + trials["cold_start_s"][0], np.inf}
+    measures = trials["time_to_accuracy_with_cold_start_s"]
+    assert measures.tolist() == (trials["time_to_accuracy_s"] + trials["cold_start_s"]).tolist()
+    assert set(measures) == {4.0 + trials["cold_start_s"][0], np.inf}
 
 
-def test_parquet_gives_back_the_same_frames(tmp_path: Path) -> None:
+def test_parquet_reads_back_the_same_frames(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run", change=failed_in_first_block)
     written = write_tables(folder)
     assert sorted(path.name for path in written) == [
@@ -243,14 +243,14 @@ def test_parquet_gives_back_the_same_frames(tmp_path: Path) -> None:
         assert text["epoch_s"].tolist() == pytest.approx(frame["epoch_s"].tolist(), nan_ok=True)
 
 
-def test_writing_tables_again_replaces_them_and_leaves_nothing_beside(folder: RunFolder) -> None:
+def test_writing_tables_again_replaces_them(folder: RunFolder) -> None:
     write_tables(folder)
     before = sorted(p.name for p in folder.path.iterdir())
     write_tables(folder)
     assert sorted(p.name for p in folder.path.iterdir()) == before
 
 
-def test_tables_that_cannot_be_written_say_where(folder: RunFolder) -> None:
+def test_unwritable_table_is_named_in_the_error(folder: RunFolder) -> None:
     folder.table("trials", "parquet").mkdir()
     (folder.table("trials", "parquet") / "in the way").touch()
     with pytest.raises(StorageError, match=r"trials\.parquet: .*: "):
@@ -269,7 +269,7 @@ def test_tables_that_cannot_be_written_say_where(folder: RunFolder) -> None:
         ('"status":', '"status":"', r"damaged .* --resume"),
     ],
 )
-def test_a_damaged_record_is_named_with_what_to_do(
+def test_damaged_record_is_named_with_a_remedy(
     folder: RunFolder, old: str, new: str, message: str
 ) -> None:
     path = folder.trials / f"{folder.info().trial_ids[0]}.json"
@@ -280,13 +280,13 @@ def test_a_damaged_record_is_named_with_what_to_do(
         load_trials(folder.path)
 
 
-def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
+def test_other_folders_are_rejected(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(RunFolderError, match="name one"):
             load_trials(place)
 
 
-def test_a_record_of_before_a_measure_was_added_has_null_there(folder: RunFolder) -> None:
+def test_old_record_without_a_measure_has_null(folder: RunFolder) -> None:
     for path in folder.trials.glob("*.json"):
         path.write_text(path.read_text().replace('"mfu":null,', "").replace(',"mfu":null', ""))
     trials = load_trials(folder.path)
@@ -298,7 +298,7 @@ def _or_nan(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def test_an_epoch_of_before_it_could_be_repeated_was_timed_once(folder: RunFolder) -> None:
+def test_old_epoch_without_repeats_was_timed_once(folder: RunFolder) -> None:
     for path in folder.trials.glob("*.json"):
         record = json.loads(path.read_text())
         for epoch in record["epochs"]:

@@ -1,4 +1,4 @@
-"""What is kept of a large run's records gives what the records give, and no more than once."""
+"""Tests that the cache of a large run gives the same data as its records, and only while valid."""
 
 import math
 import os
@@ -26,8 +26,8 @@ from tests.support.sample_records import NORMS, made_run
 CAPPED = {**NORMS, "variant": {"epochs": 3, "max_steps": 300, "global_batch_size": 128}}
 
 
-def troubled(record: TrialRecord) -> TrialRecord:
-    """One that diverged, one that was lost at first, one of other settings with a warning."""
+def mixed_outcomes(record: TrialRecord) -> TrialRecord:
+    """Return ``record``, or one that diverged, was lost, or has other settings and a warning."""
     if record.trial.order == 1:
         epochs = tuple(e.model_copy(update={"train_loss": math.nan}) for e in record.epochs[:1])
         return record.model_copy(update={"status": "diverged", "error": "nan", "epochs": epochs})
@@ -41,61 +41,61 @@ def troubled(record: TrialRecord) -> TrialRecord:
 
 @pytest.fixture(params=[NORMS, CAPPED], ids=["whole", "capped"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> RunFolder:
-    folder = made_run(tmp_path / "run", request.param, change=troubled)
-    lost = next(r for r in folder.records() if r.status == "worker_lost")
-    done = next(r for r in folder.records() if r.status == "completed")
-    folder.write(done.model_copy(update={"trial": lost.trial, "attempt": 1}))
+    folder = made_run(tmp_path / "run", request.param, change=mixed_outcomes)
+    failed = next(r for r in folder.records() if r.status == "worker_lost")
+    completed = next(r for r in folder.records() if r.status == "completed")
+    folder.write(completed.model_copy(update={"trial": failed.trial, "attempt": 1}))
     return folder
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where what was read is kept; files that were only now written count as settled."""
+    """The cache folder; files written just now are old enough to be cached."""
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(record_cache, "UNSETTLED_S", -1e9)
+    monkeypatch.setattr(record_cache, "MIN_FILE_AGE_S", -1e9)
     return tmp_path / "cache" / f"records-{os.getuid()}"
 
 
-def kept_in(cache: Path) -> list[Path]:
+def cache_files(cache: Path) -> list[Path]:
     return list(cache.glob("*"))
 
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every run counts as large."""
-    monkeypatch.setattr(record_loading, "LARGE", 1)
+    """Every run is large enough to be cached."""
+    monkeypatch.setattr(record_loading, "MIN_CACHED_RECORDS", 1)
 
 
 def frames(folder: RunFolder) -> list[Any]:
     return [frame(folder.path) for frame in (load_trials, load_attempts, load_epochs)]
 
 
-def test_what_is_kept_gives_the_same_frames_and_summary(
+def test_cache_gives_the_same_frames_and_summary(
     folder: RunFolder, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_files, summary = frames(folder), summarize(folder.path)
-    assert kept_in(cache) == []
-    monkeypatch.setattr(record_loading, "LARGE", 1)
+    expected_frames, summary = frames(folder), summarize(folder.path)
+    assert cache_files(cache) == []
+    monkeypatch.setattr(record_loading, "MIN_CACHED_RECORDS", 1)
     load_records(folder, all_attempts=True)
-    assert len(kept_in(cache)) == 1
+    assert len(cache_files(cache)) == 1
 
     def unread(*_: object, **__: object) -> Iterator[None]:
         raise AssertionError("the records were read again")
 
     monkeypatch.setattr(RunFolder, "raw_records", unread)
-    for ours, theirs in zip(frames(folder), by_files, strict=True):
-        assert_frame_equal(ours, theirs)
+    for cached, expected in zip(frames(folder), expected_frames, strict=True):
+        assert_frame_equal(cached, expected)
     assert repr(summarize(folder.path)) == repr(summary)
 
 
 @pytest.mark.usefixtures("large")
-def test_a_run_s_tables_keep_what_was_read(folder: RunFolder) -> None:
+def test_writing_tables_fills_the_cache(folder: RunFolder) -> None:
     write_tables(folder)
     assert load_cached(folder.path, folder.marks()) is not None
 
 
 @pytest.mark.usefixtures("large")
-def test_a_record_that_changed_comes_or_goes_is_seen(folder: RunFolder) -> None:
+def test_changed_added_or_removed_record_is_noticed(folder: RunFolder) -> None:
     first = load_trials(folder.path)
     record = next(r for r in folder.records() if r.status == "completed")
     folder.write(record.model_copy(update={"status": "failed", "error": "other"}))
@@ -109,9 +109,7 @@ def test_a_record_that_changed_comes_or_goes_is_seen(folder: RunFolder) -> None:
 
 
 @pytest.mark.usefixtures("large")
-def test_a_record_that_run_json_does_not_plan_is_refused_though_it_was_read_before(
-    folder: RunFolder,
-) -> None:
+def test_unplanned_record_is_rejected_even_if_cached(folder: RunFolder) -> None:
     load_trials(folder.path)
     info = folder.info()
     folder.write_info(info.model_copy(update={"trial_ids": info.trial_ids[1:]}))
@@ -121,49 +119,47 @@ def test_a_record_that_run_json_does_not_plan_is_refused_though_it_was_read_befo
 
 @pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("damage", [b"", b"PK no archive", None])
-def test_what_is_kept_and_damaged_is_made_anew(
-    folder: RunFolder, cache: Path, damage: bytes | None
-) -> None:
+def test_damaged_cache_is_rebuilt(folder: RunFolder, cache: Path, damage: bytes | None) -> None:
     first = load_trials(folder.path)
-    (path,) = kept_in(cache)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    (path,) = cache_files(cache)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] if damage is None else damage)
     assert_frame_equal(load_trials(folder.path), first)
     assert load_cached(folder.path, folder.marks()) is not None
 
 
 @pytest.mark.usefixtures("large")
-def test_what_another_version_kept_is_made_anew(
+def test_cache_of_another_version_is_rebuilt(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_records(folder, all_attempts=True)
-    monkeypatch.setattr("bench.analysis.loading.record_cache.VERSION", 0)
+    monkeypatch.setattr("bench.analysis.loading.record_cache.CACHE_VERSION", 0)
     assert load_cached(folder.path, folder.marks()) is None
 
 
-def test_nothing_is_kept_of_a_small_run(folder: RunFolder, cache: Path) -> None:
+def test_small_run_is_not_cached(folder: RunFolder, cache: Path) -> None:
     load_trials(folder.path)
-    assert kept_in(cache) == []
+    assert cache_files(cache) == []
 
 
 @pytest.mark.usefixtures("large")
-def test_a_run_that_comes_with_what_was_read_of_others_is_read_itself(
+def test_cache_file_inside_a_run_folder_is_ignored(
     folder: RunFolder, cache: Path, tmp_path: Path
 ) -> None:
-    true = load_trials(folder.path)["epoch_s"].tolist()
+    expected = load_trials(folder.path)["epoch_s"].tolist()
     copy = RunFolder(Path(shutil.copytree(folder.path, tmp_path / "copy")))
-    (mine,) = kept_in(cache)
-    shutil.copyfile(mine, copy.path / "records.npz")
+    (cache_file,) = cache_files(cache)
+    shutil.copyfile(cache_file, copy.path / "records.npz")
     for file in copy.trials.iterdir():
         times = file.stat().st_atime_ns, file.stat().st_mtime_ns
         file.write_text(re.sub(r'"epoch_s":0\.5', '"epoch_s":0.1', file.read_text()))
         os.utime(file, ns=times)
     changed = load_trials(copy.path)["epoch_s"].tolist()
-    assert changed == pytest.approx([seconds - 0.4 for seconds in true], nan_ok=True)
+    assert changed == pytest.approx([seconds - 0.4 for seconds in expected], nan_ok=True)
 
 
 @pytest.mark.usefixtures("large")
-def test_a_record_of_the_same_name_size_and_time_is_another_record(folder: RunFolder) -> None:
+def test_rewritten_record_with_equal_name_size_and_time_is_noticed(folder: RunFolder) -> None:
     before = load_trials(folder.path)["epoch_s"].tolist()
     for file in folder.trials.iterdir():
         times = file.stat().st_atime_ns, file.stat().st_mtime_ns
@@ -174,7 +170,7 @@ def test_a_record_of_the_same_name_size_and_time_is_another_record(folder: RunFo
 
 
 @pytest.mark.usefixtures("large")
-def test_a_cache_that_others_could_write_to_is_not_used(folder: RunFolder, cache: Path) -> None:
+def test_cache_writable_by_others_is_not_used(folder: RunFolder, cache: Path) -> None:
     load_trials(folder.path)
     assert load_cached(folder.path, folder.marks()) is not None
     cache.chmod(0o777)
@@ -182,24 +178,24 @@ def test_a_cache_that_others_could_write_to_is_not_used(folder: RunFolder, cache
 
 
 @pytest.mark.usefixtures("large")
-def test_nothing_is_kept_of_files_that_may_still_change_unseen(
+def test_recently_changed_files_are_not_cached(
     folder: RunFolder, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_cache, "UNSETTLED_S", 1e9)
+    monkeypatch.setattr(record_cache, "MIN_FILE_AGE_S", 1e9)
     load_trials(folder.path)
-    assert kept_in(cache) == []
+    assert cache_files(cache) == []
 
 
 @pytest.mark.usefixtures("large")
-def test_the_runs_that_were_read_last_are_kept(
+def test_most_recent_runs_stay_in_the_cache(
     folder: RunFolder, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_cache, "MOST_RUNS", 2)
+    monkeypatch.setattr(record_cache, "MAX_RUNS", 2)
     copies = [RunFolder(Path(shutil.copytree(folder.path, tmp_path / n))) for n in "abc"]
     for age, copy in enumerate(copies):
-        before = set(kept_in(cache))
+        before = set(cache_files(cache))
         load_trials(copy.path)
-        (new,) = set(kept_in(cache)) - before
+        (new,) = set(cache_files(cache)) - before
         os.utime(new, (1e9 + age, 1e9 + age))
     assert [load_cached(copy.path, copy.marks()) is not None for copy in copies] == [
         False,
@@ -209,15 +205,15 @@ def test_the_runs_that_were_read_last_are_kept(
 
 
 @pytest.mark.usefixtures("large")
-def test_a_pickle_is_never_loaded(folder: RunFolder, cache: Path) -> None:
+def test_pickle_in_the_cache_is_never_loaded(folder: RunFolder, cache: Path) -> None:
     load_records(folder, all_attempts=True)
-    (path,) = kept_in(cache)
+    (path,) = cache_files(cache)
     with path.open("wb") as file:
         np.savez(file, of=np.array([{}], dtype=object))
     assert load_cached(folder.path, folder.marks()) is None
 
 
 @pytest.mark.usefixtures("large")
-def test_all_fields_of_epochs_are_kept(folder: RunFolder) -> None:
+def test_cache_holds_all_epoch_fields(folder: RunFolder) -> None:
     raw = load_records(folder, all_attempts=False)
     assert set(raw.epochs) == set(ALL_EPOCH_FIELDS)

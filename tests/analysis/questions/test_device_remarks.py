@@ -1,4 +1,4 @@
-"""Which times are of GPUs, of batch norm in many kernels, of precisions slow on their device."""
+"""Tests of the remarks on GPUs, unfused batch norm, slow precisions and slow XLA."""
 
 import copy
 from collections.abc import Callable
@@ -39,7 +39,7 @@ PRECISIONS: dict[str, Any] = {
         ([SLICE], True),
     ],
 )
-def test_devices_are_gpus_by_uuid_or_by_tensorflows_name(devices: list[str], gpus: bool) -> None:
+def test_gpus_are_recognised_by_uuid_or_tensorflow_name(devices: list[str], gpus: bool) -> None:
     assert on_gpus({"devices": devices}) is gpus
     assert has_unfused_batch_norm({"devices": devices, "batch_norm": "keras"}) is gpus
     assert not has_unfused_batch_norm({"devices": devices, "batch_norm": "fused"})
@@ -47,17 +47,17 @@ def test_devices_are_gpus_by_uuid_or_by_tensorflows_name(devices: list[str], gpu
 
 
 def on(devices: list[str], **resolved: Any) -> Callable[[TrialRecord], TrialRecord]:
-    """A change that has every trial run on ``devices``."""
+    """Return a ``change`` in which every trial ran on ``devices``."""
 
     def change(record: TrialRecord) -> TrialRecord:
-        own = {"devices": tuple(devices), "resolved": {**record.resolved, **resolved}}
-        return record.model_copy(update=own)
+        update = {"devices": tuple(devices), "resolved": {**record.resolved, **resolved}}
+        return record.model_copy(update=update)
 
     return change
 
 
 def slow(path: Path, devices: list[str], capability: object) -> dict[str, SlowPrecision | None]:
-    """What is slow in a run of all precisions, by precision."""
+    """Return the remark on each precision, from a run of all of them."""
     folder = made_run(path, PRECISIONS, change=on(devices))
     environment = copy.deepcopy(ENVIRONMENT)
     part = {"uuid": SLICE, "compute_capability": capability}
@@ -66,14 +66,14 @@ def slow(path: Path, devices: list[str], capability: object) -> dict[str, SlowPr
     info = folder.info()
     calls = [call.model_copy(update={"environment": environment}) for call in info.invocations]
     folder.write_info(info.model_copy(update={"invocations": tuple(calls)}))
-    found = {v.label.partition("=")[2]: v.slow_precision for v in summarize(path).variants}
-    assert found.pop("float32") is None
-    return found
+    remarks = {v.label.partition("=")[2]: v.slow_precision for v in summarize(path).variants}
+    assert remarks.pop("float32") is None
+    return remarks
 
 
 def test_cpus_emulate_float16(tmp_path: Path) -> None:
-    found = slow(tmp_path / "run", ["CPU:0"], "9.0")
-    assert found == {
+    remarks = slow(tmp_path / "run", ["CPU:0"], "9.0")
+    assert remarks == {
         "mixed_bfloat16": None,
         "mixed_float16": SlowPrecision("mixed_float16", None),
     }
@@ -94,17 +94,17 @@ def test_cpus_emulate_float16(tmp_path: Path) -> None:
         (["8"], set()),
     ],
 )
-def test_tensor_cores_are_told_by_compute_capability(
+def test_tensor_cores_depend_on_compute_capability(
     tmp_path: Path, device: str, capability: object, named: set[str]
 ) -> None:
-    found = slow(tmp_path / "run", [device], capability)
-    assert {policy for policy, of_policy in found.items() if of_policy} == named
+    remarks = slow(tmp_path / "run", [device], capability)
+    assert {policy for policy, of_policy in remarks.items() if of_policy} == named
     for policy in named:
-        own = tuple(map(int, str(capability).split(".")))
-        assert found[policy] == SlowPrecision(policy, (own[0], own[1]))
+        major, minor = map(int, str(capability).split("."))
+        assert remarks[policy] == SlowPrecision(policy, (major, minor))
 
 
-def test_a_gpu_without_a_record_of_its_capability_is_called_nothing(tmp_path: Path) -> None:
+def test_gpu_of_unknown_capability_has_no_remark(tmp_path: Path) -> None:
     assert not any(slow(tmp_path / "run", ["GPU:0"], "6.1").values())
 
 
@@ -117,7 +117,7 @@ def test_a_gpu_without_a_record_of_its_capability_is_called_nothing(tmp_path: Pa
         (["CPU:0"], {"batch_norm": "keras"}, False),
     ],
 )
-def test_a_summary_knows_of_batch_norm_in_many_kernels_on_gpus(
+def test_summary_reports_unfused_batch_norm_on_gpus(
     tmp_path: Path, devices: list[str], resolved: dict[str, str], unfused: bool
 ) -> None:
     folder = made_run(tmp_path / "run", NORMS, change=on(devices, **resolved))
@@ -138,7 +138,7 @@ def test_a_summary_knows_of_batch_norm_in_many_kernels_on_gpus(
         ("own_nets:towers", "epoch", ["CPU:0"], {}, False),
     ],
 )
-def test_what_xla_slows_on_a_cpu_is_known_of_its_times(
+def test_slow_xla_on_a_cpu_is_reported(
     tmp_path: Path,
     workload: str,
     jit: Jit,

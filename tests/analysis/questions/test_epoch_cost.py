@@ -1,4 +1,4 @@
-"""Fixed and marginal cost: found where they are known, covered as often as said."""
+"""Tests that known fixed and marginal costs are estimated, with the nominal coverage."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.questions.epoch_cost import _lines, _units, epoch_costs, hotelling_p
+from bench.analysis.questions.epoch_cost import _lines, epoch_costs, hotelling_p
 from bench.analysis.statistics.paired import mean_interval
+from bench.analysis.statistics.session_units import session_means
 from tests.support.sample_frames import made_trials
 
 SIZES = [64_000, 640_000, 6_400_000, 64_000_000]
@@ -32,54 +33,54 @@ def bent(row: Mapping[str, Any], rng: np.random.Generator) -> float:
 MATRIX: dict[str, Sequence[Any]] = {"norm": ["none", "bn_post"], "examples": SIZES}
 
 
-def test_a_line_is_found_exactly_over_three_orders_of_magnitude() -> None:
-    (found,) = epoch_costs(made_trials(MATRIX, blocks=3, seconds=exact), "norm", "none")
-    for fit, norm in ((found.arm, "bn_post"), (found.baseline_arm, "none")):
+def test_line_is_exact_over_three_orders_of_magnitude() -> None:
+    (cost,) = epoch_costs(made_trials(MATRIX, blocks=3, seconds=exact), "norm", "none")
+    for fit, norm in ((cost.arm, "bn_post"), (cost.baseline_arm, "none")):
         assert fit.fixed_s.value == pytest.approx(FIXED_S[norm])
         assert fit.marginal_s.value == pytest.approx(MARGINAL_S[norm])
         assert fit.residuals == pytest.approx([0] * 4, abs=1e-9)
-    assert found.marginal_ratio is not None
-    assert found.marginal_ratio.value == pytest.approx(1.2)
+    assert cost.marginal_ratio is not None
+    assert cost.marginal_ratio.value == pytest.approx(1.2)
 
 
-def test_examples_that_fill_no_batch_are_no_size() -> None:
+def test_sizes_count_only_whole_batches() -> None:
     trials = made_trials(
         {"norm": ["none", "bn_post"], "examples": [1000, 2000], "global_batch_size": [512]},
         blocks=2,
         seconds=exact,
     )
-    (found,) = epoch_costs(trials, "norm", "none")
-    assert found.arm.sizes == (512, 1536)
-    assert found.arm.lack_of_fit_p is None  # two sizes lie on a line
+    (cost,) = epoch_costs(trials, "norm", "none")
+    assert cost.arm.sizes == (512, 1536)
+    assert cost.arm.lack_of_fit_p is None  # two sizes lie on a line
 
 
-def test_a_bend_is_a_lack_of_fit_and_a_line_is_none() -> None:
+def test_bend_has_a_lack_of_fit_and_a_line_has_none() -> None:
     (line,) = epoch_costs(made_trials(MATRIX, blocks=8, seconds=noisy), "norm", "none")
     (bend,) = epoch_costs(made_trials(MATRIX, blocks=8, seconds=bent), "norm", "none")
     assert line.arm.lack_of_fit_p is not None and line.arm.lack_of_fit_p > 0.01
     assert bend.arm.lack_of_fit_p is not None and bend.arm.lack_of_fit_p < 0.001
 
 
-def test_blocks_without_a_size_and_sizes_without_blocks_are_dropped_and_counted() -> None:
+def test_incomplete_blocks_and_sizes_are_dropped_and_counted() -> None:
     trials = made_trials(MATRIX, blocks=4, seconds=noisy)
     trials.loc[trials["examples"] == SIZES[3], "status"] = "out_of_memory"
     trials.loc[0, "status"] = "worker_lost"
-    (found,) = epoch_costs(trials, "norm", "none")
-    assert (found.blocks, found.dropped_blocks, found.dropped_sizes) == (3, 1, (SIZES[3],))
+    (cost,) = epoch_costs(trials, "norm", "none")
+    assert (cost.blocks, cost.dropped_blocks, cost.dropped_sizes) == (3, 1, (SIZES[3],))
 
 
-def test_several_sessions_give_one_line_each() -> None:
-    (found,) = epoch_costs(made_trials(MATRIX, blocks=3, sessions=3, seconds=noisy), "norm", "none")
-    assert (found.arm.fixed_s.n, found.blocks, found.sessions) == (3, 9, 3)
+def test_each_session_gives_one_line() -> None:
+    (cost,) = epoch_costs(made_trials(MATRIX, blocks=3, sessions=3, seconds=noisy), "norm", "none")
+    assert (cost.arm.fixed_s.n, cost.blocks, cost.sessions) == (3, 9, 3)
 
 
-def test_one_size_has_no_line() -> None:
+def test_single_size_has_no_line() -> None:
     trials = made_trials({"norm": ["none", "bn_post"]}, blocks=3, seconds=noisy)
     assert epoch_costs(trials, "norm", "none") == ()
 
 
 @pytest.mark.parametrize("blocks", [3, 5, 10])
-def test_intervals_and_the_test_of_fit_are_right_in_95_percent(blocks: int) -> None:
+def test_intervals_and_test_of_fit_have_nominal_level(blocks: int) -> None:
     runs, sizes = 3000, [55_000, 550_000, 5_500_000]
     rng = np.random.default_rng(20260103)
     true = 0.3 + 1e-6 * np.array(sizes)
@@ -87,12 +88,12 @@ def test_intervals_and_the_test_of_fit_are_right_in_95_percent(blocks: int) -> N
     times = true * (1 + shared + rng.normal(0, 0.01, (runs, blocks, len(sizes))))
     covered = np.zeros(2)
     rejected = 0.0
-    for of_run in times:
-        lines = _lines(of_run, sizes)
+    for run_times in times:
+        lines = _lines(run_times, sizes)
         for i, (values, truth) in enumerate(((lines.fixed, 0.3), (lines.marginal, 1e-6))):
-            found = mean_interval(_units(values[:, None], [0] * blocks)[:, 0].tolist())
-            covered[i] += (found.low or 0) <= truth <= (found.high or 0)
-        p = hotelling_p(lines.left_over)
+            cost = mean_interval(session_means(values[:, None], [0] * blocks)[:, 0].tolist())
+            covered[i] += (cost.low or 0) <= truth <= (cost.high or 0)
+        p = hotelling_p(lines.orthogonal)
         assert p is not None
         rejected += p < 0.05
     error = 4 * math.sqrt(0.95 * 0.05 / runs)

@@ -1,4 +1,4 @@
-"""Looks at layers as a frame: rows, nulls, infinities, and that other tables do without."""
+"""Tests of layer health as a frame: rows, nulls, infinities, and no effect on other tables."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
 from tests.support.sample_records import NORMS, looked_at, made_run
 
-LAYERS, LOOKS, TRIALS = 6, 2, 9
+LAYERS, EXAMINATIONS, TRIALS = 6, 2, 9
 SUITE = {**NORMS, "variant": {"epochs": 3, "health_epochs": [0, -1], "clip": "value"}}
 
 
@@ -30,29 +30,29 @@ def folder(tmp_path: Path) -> RunFolder:
     return made_run(tmp_path / "run", SUITE, change=with_clips)
 
 
-def test_one_row_a_trial_look_and_layer_in_planned_order(folder: RunFolder) -> None:
+def test_one_row_per_trial_examination_and_layer_in_planned_order(folder: RunFolder) -> None:
     health = bench.load_health(folder.path)
-    assert len(health) == TRIALS * LOOKS * LAYERS
+    assert len(health) == TRIALS * EXAMINATIONS * LAYERS
     trials = load_trials(folder.path)
     assert health["trial_id"].drop_duplicates().tolist() == trials["trial_id"].tolist()
     first = health[health["trial_id"] == trials["trial_id"][0]]
     assert first["after_epochs"].tolist() == [0] * LAYERS + [3] * LAYERS
-    assert first["layer"].tolist() == [*range(LAYERS)] * LOOKS
-    assert first["depth"].tolist() == [0, 1, 1, 2, 2, 3] * LOOKS
+    assert first["layer"].tolist() == [*range(LAYERS)] * EXAMINATIONS
+    assert first["depth"].tolist() == [0, 1, 1, 2, 2, 3] * EXAMINATIONS
     assert dict(health.dtypes.astype(str)) == health_columns()
 
 
-def test_values_are_the_records_own(folder: RunFolder) -> None:
+def test_values_equal_those_of_the_records(folder: RunFolder) -> None:
     record = next(iter(folder.records()))
-    mine = load_health(folder.path).query("trial_id == @record.trial.trial_id")
-    for look in record.health:
-        rows = mine[mine["after_epochs"] == look.after_epochs]
+    trial_health = load_health(folder.path).query("trial_id == @record.trial.trial_id")
+    for examination in record.health:
+        rows = trial_health[trial_health["after_epochs"] == examination.after_epochs]
         for name in ("output_mean", "gradient_norm", "dead_fraction", "overflow_fraction"):
-            expected = [math.nan if v is None else v for v in getattr(look, name)]
+            expected = [math.nan if v is None else v for v in getattr(examination, name)]
             assert rows[name].tolist() == pytest.approx(expected, nan_ok=True)
 
 
-def test_shares_are_of_the_steps_of_the_epoch_before(folder: RunFolder) -> None:
+def test_step_shares_are_of_the_previous_epoch(folder: RunFolder) -> None:
     health = load_health(folder.path)
     shares = health.groupby("after_epochs")["clipped_share"].agg(["min", "max", "count"])
     assert shares.loc[0, "count"] == 0
@@ -60,7 +60,7 @@ def test_shares_are_of_the_steps_of_the_epoch_before(folder: RunFolder) -> None:
     assert health["skipped_share"].isna().all()
 
 
-def test_what_is_no_number_is_infinite_and_what_is_not_there_null(tmp_path: Path) -> None:
+def test_overflow_is_infinite_and_a_missing_value_null(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run", SUITE, change=lambda r: looked_at(r, exploded=True))
     health = load_health(folder.path)
     products = health["kind"] == "dense"
@@ -68,21 +68,21 @@ def test_what_is_no_number_is_infinite_and_what_is_not_there_null(tmp_path: Path
     assert health.loc[~products, "gradient_norm"].isna().all()
 
 
-def test_some_variants_alone_are_read(folder: RunFolder) -> None:
+def test_loading_can_be_limited_to_variants(folder: RunFolder) -> None:
     trials = load_trials(folder.path)
     wanted = trials["variant_id"].unique()[:1]
     health = load_health(folder.path, wanted)
     assert health["variant_id"].unique().tolist() == wanted.tolist()
-    assert len(health) == 3 * LOOKS * LAYERS
+    assert len(health) == 3 * EXAMINATIONS * LAYERS
 
 
-def test_without_looks_there_are_columns_and_no_rows(tmp_path: Path) -> None:
+def test_run_without_examinations_has_columns_but_no_rows(tmp_path: Path) -> None:
     health = load_health(made_run(tmp_path / "run").path)
     assert len(health) == 0
     assert dict(health.dtypes.astype(str)) == health_columns()
 
 
-def test_records_from_before_there_were_looks_are_read(folder: RunFolder) -> None:
+def test_old_records_without_health_are_read(folder: RunFolder) -> None:
     for path in folder.trials.iterdir():
         record = json.loads(path.read_text())
         del record["health"], record["measures"]["health_s"]
@@ -95,7 +95,7 @@ def test_records_from_before_there_were_looks_are_read(folder: RunFolder) -> Non
     assert all(record.health == () for record in folder.records())
 
 
-def test_a_damaged_look_is_named_with_its_trial(folder: RunFolder) -> None:
+def test_damaged_examination_is_named_with_its_trial(folder: RunFolder) -> None:
     path = next(folder.trials.iterdir())
     record = json.loads(path.read_text())
     del record["health"][0]["kind"]
@@ -104,8 +104,10 @@ def test_a_damaged_look_is_named_with_its_trial(folder: RunFolder) -> None:
         load_health(folder.path)
 
 
-def test_looks_make_no_other_table_another(tmp_path: Path) -> None:
+def test_examinations_do_not_change_other_tables(tmp_path: Path) -> None:
     plain = made_run(tmp_path / "plain", {**SUITE, "variant": {"epochs": 3, "clip": "value"}})
-    looked = made_run(tmp_path / "looked", SUITE, change=looked_at)
-    ours, theirs = (load_trials(f.path).drop(columns="health_epochs") for f in (looked, plain))
-    pd.testing.assert_frame_equal(ours, theirs)
+    examined = made_run(tmp_path / "looked", SUITE, change=looked_at)
+    with_health, without_health = (
+        load_trials(f.path).drop(columns="health_epochs") for f in (examined, plain)
+    )
+    pd.testing.assert_frame_equal(with_health, without_health)

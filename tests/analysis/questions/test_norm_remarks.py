@@ -1,4 +1,4 @@
-"""Norms that put out a constant, or meant something else when they were recorded, are told."""
+"""Tests of the remarks on norms with constant output, and on norms of older records."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,26 +13,26 @@ from tests.support.sample_records import NORMS, made_run
 
 
 def remark(path: Path, resolved: Mapping[str, Any], **variant: Any) -> NormRemark | None:
-    """What is said of a run of one variant."""
+    """Return the remark on a run of one variant."""
     suite = {**NORMS, "matrix": {}, "compare": [], "variant": {**NORMS["variant"], **variant}}
     folder = made_run(path, suite, change=lambda r: r.model_copy(update={"resolved": resolved}))
     summary = summarize(folder.path)
-    [only] = summary.variants
+    [variant_summary] = summary.variants
     [_, row] = csv(summary).splitlines()
-    told = any(words in row for words in ("constant", "nothing to learn from"))
-    assert told == (only.norms is not None)
-    return only.norms
+    is_reported = any(words in row for words in ("constant", "nothing to learn from"))
+    assert is_reported == (variant_summary.norms is not None)
+    return variant_summary.norms
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_norms_of_too_few_values_are_counted(tmp_path: Path, batch: int) -> None:
+def test_norms_over_too_few_values_are_counted(tmp_path: Path, batch: int) -> None:
     resolved = {"norm_layers": 3, "norm_values": [784, batch, batch]}
-    found = remark(tmp_path / "run", resolved, norm="bn_post", global_batch_size=batch)
-    assert found == NormRemark(norms=3, constant=2, older=None)
+    result = remark(tmp_path / "run", resolved, norm="bn_post", global_batch_size=batch)
+    assert result == NormRemark(norms=3, constant=2, older=None)
 
 
 @pytest.mark.parametrize(
-    ("asked", "older"),
+    ("variant", "older"),
     [
         ({"norm": "layer", "workload": "convnet"}, "layer"),
         ({"norm": "group"}, "group"),
@@ -40,10 +40,10 @@ def test_norms_of_too_few_values_are_counted(tmp_path: Path, batch: int) -> None
         ({"norm": "bn_pre"}, None),
     ],
 )
-def test_older_norms_are_told_by_what_their_records_lack(
-    tmp_path: Path, asked: dict[str, Any], older: str | None
+def test_older_norms_are_recognised_by_missing_settings(
+    tmp_path: Path, variant: dict[str, Any], older: str | None
 ) -> None:
-    found = remark(tmp_path / "older", {"norm_layers": 3}, **asked)
-    assert (found and found.older) == older
-    today = {"norm_layers": 3, "norm_values": [784, 300, 100]}
-    assert remark(tmp_path / "today", today, **asked) is None
+    result = remark(tmp_path / "older", {"norm_layers": 3}, **variant)
+    assert (result and result.older) == older
+    current = {"norm_layers": 3, "norm_values": [784, 300, 100]}
+    assert remark(tmp_path / "today", current, **variant) is None

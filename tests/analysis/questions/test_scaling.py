@@ -1,4 +1,4 @@
-"""Efficiencies and the share of communication, from runs whose times are known."""
+"""Tests of efficiencies and the share of communication, on runs with known times."""
 
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,12 @@ def noisy(trial: Trial, epoch: int) -> float:
     return exact(trial, epoch) * (1 + 0.01 * (trial.order * 7 % 5))
 
 
-def of(summary: Summary, label: str) -> VariantSummary:
+def variant_of(summary: Summary, label: str) -> VariantSummary:
     return next(v for v in summary.variants if v.label == label)
 
 
 def shares(summary: Summary, label: str) -> dict[str, float]:
-    scaling = of(summary, label).scaling
+    scaling = variant_of(summary, label).scaling
     assert scaling is not None
     return {name: share.value for name, share in scaling.shares.items()}
 
@@ -64,58 +64,58 @@ def test_efficiency_is_throughput_over_n_times_that_of_one_device(tmp_path: Path
     )
 
 
-def test_one_replica_is_measured_against_no_strategy_in_both_ways(tmp_path: Path) -> None:
+def test_one_replica_is_compared_with_no_strategy(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run", SUITE, epoch_s=exact).path)
     expected = {"strong_over_one_device": 0.8, "weak_over_one_device": 0.8}
     assert shares(summary, "one") == pytest.approx(expected)
     assert shares(summary, "alone") == {}
-    alone, one = of(summary, "alone").scaling, of(summary, "one").scaling
+    alone, one = variant_of(summary, "alone").scaling, variant_of(summary, "one").scaling
     assert alone is not None and one is not None
     assert alone.baseline_of == {"strong_over_one_device", "weak_over_one_device"}
     assert one.baseline_of == {"strong_over_same_strategy", "weak_over_same_strategy"}
 
 
-def test_intervals_are_of_blocks_and_turn_over_with_the_ratio(tmp_path: Path) -> None:
+def test_intervals_are_inverted_with_the_ratio(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run", SUITE, epoch_s=noisy)
     trials = load_trials(folder.path).sort_values("block")
     times = {label: rows["epoch_s"].tolist() for label, rows in trials.groupby("label")}
     expected = paired_ratio(times["strong"], times["alone"])
-    scaling = of(summarize(folder.path), "strong").scaling
+    scaling = variant_of(summarize(folder.path), "strong").scaling
     assert scaling is not None
-    found = scaling.shares["strong_over_one_device"]
+    result = scaling.shares["strong_over_one_device"]
     assert expected.low is not None and expected.high is not None
-    assert (found.low, found.value, found.high) == pytest.approx(
+    assert (result.low, result.value, result.high) == pytest.approx(
         (0.5 / expected.high, 0.5 / expected.value, 0.5 / expected.low)
     )
-    lost = scaling.shares["communication"]
-    assert lost.low is not None and lost.high is not None
-    assert lost.low < lost.value < lost.high
+    communication = scaling.shares["communication"]
+    assert communication.low is not None and communication.high is not None
+    assert communication.low < communication.value < communication.high
 
 
-def test_examples_that_fill_no_batch_are_no_throughput(tmp_path: Path) -> None:
+def test_throughput_counts_only_whole_batches(tmp_path: Path) -> None:
     suite = {**SUITE, "variant": {**SUITE["variant"], "examples": 6400 + 64}}
     summary = summarize(made_run(tmp_path / "run", suite, epoch_s=exact).path)
     used = 6400 / 6464
     assert shares(summary, "weak")["weak_over_one_device"] == pytest.approx(0.8 * used)
 
 
-def test_what_has_no_baseline_in_the_run_is_not_known(tmp_path: Path) -> None:
+def test_share_without_a_baseline_is_missing(tmp_path: Path) -> None:
     suite = {**SUITE, "variants": [SUITE["variants"][i] for i in (0, 3)]}
     summary = summarize(made_run(tmp_path / "run", suite, epoch_s=exact).path)
     assert summary.scaling_columns == ("weak_over_one_device",)
 
 
-def test_a_baseline_compiled_otherwise_is_used_and_flagged(tmp_path: Path) -> None:
+def test_baseline_with_another_jit_is_used_and_flagged(tmp_path: Path) -> None:
     alone = {"label": "alone", "jit": "epoch"}
     suite = {**SUITE, "variants": [alone, *SUITE["variants"][2:]]}
     summary = summarize(made_run(tmp_path / "run", suite, epoch_s=exact).path)
-    scaling = of(summary, "strong").scaling
+    scaling = variant_of(summary, "strong").scaling
     assert scaling is not None
     comparison = scaling.shares["strong_over_one_device"].comparison
     assert [c.key for c in comparison.confounds] == ["xla"]
 
 
-def test_what_follows_from_more_replicas_is_no_confound(tmp_path: Path) -> None:
+def test_settings_implied_by_replicas_are_no_confound(tmp_path: Path) -> None:
     def resolve(record: TrialRecord) -> TrialRecord:
         variant = record.trial.variant
         several = variant.total_replicas > 1 and variant.communication == "full"
@@ -134,7 +134,7 @@ def test_what_follows_from_more_replicas_is_no_confound(tmp_path: Path) -> None:
             assert share.comparison.confounds == ()
 
 
-def test_each_way_of_summing_is_compared_with_the_same_silent_arm(tmp_path: Path) -> None:
+def test_every_all_reduce_is_compared_with_the_same_silent_arm(tmp_path: Path) -> None:
     hierarchy = {"label": "copies", **MIRRORED, "replicas": 2, "all_reduce": "hierarchical_copy"}
     suite = {**SUITE, "variants": [*SUITE["variants"], hierarchy]}
 
@@ -147,37 +147,37 @@ def test_each_way_of_summing_is_compared_with_the_same_silent_arm(tmp_path: Path
         return record.model_copy(update={"resolved": resolved})
 
     summary = summarize(made_run(tmp_path / "run", suite, epoch_s=timed, change=resolve).path)
-    found = of(summary, "copies").scaling
-    assert found is not None
-    assert set(found.shares) == {
+    result = variant_of(summary, "copies").scaling
+    assert result is not None
+    assert set(result.shares) == {
         "strong_over_same_strategy",
         "strong_over_one_device",
         "communication",
     }
-    assert all(share.comparison.confounds == () for share in found.shares.values())
+    assert all(share.comparison.confounds == () for share in result.shares.values())
     assert "communication" in shares(summary, "strong")
 
 
-def test_replicas_that_did_not_communicate_are_told_apart(tmp_path: Path) -> None:
+def test_silent_replicas_are_flagged(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run", SUITE, epoch_s=exact).path)
     assert [v.label for v in summary.variants if v.silent] == ["silent"]
     assert [v.replicas for v in summary.variants] == [1, 1, 2, 2, 2]
 
 
-def test_a_run_on_one_device_has_nothing_of_this(tmp_path: Path) -> None:
+def test_run_on_one_device_has_no_scaling(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run", NORMS).path)
     assert summary.scaling_columns == ()
     assert {v.scaling for v in summary.variants} == {None}
 
 
-def test_the_ways_by_which_nccl_summed_are_those_of_all_trials(tmp_path: Path) -> None:
+def test_nccl_transports_are_collected_over_all_trials(tmp_path: Path) -> None:
     def resolve(record: TrialRecord) -> TrialRecord:
         several = record.trial.variant.total_replicas > 1
-        ways = [["P2P/NVL"], ["SHM"]][record.trial.block % 2] if several else None
-        return record.model_copy(update={"resolved": {"nccl_transport": ways}})
+        transports = [["P2P/NVL"], ["SHM"]][record.trial.block % 2] if several else None
+        return record.model_copy(update={"resolved": {"nccl_transport": transports}})
 
     summary = summarize(made_run(tmp_path / "run", SUITE, change=resolve).path)
-    found = {v.label: v.scaling.transports for v in summary.variants if v.scaling}
-    assert found["strong"] == ("P2P/NVL", "SHM")
-    assert found["one"] == ()
+    result = {v.label: v.scaling.transports for v in summary.variants if v.scaling}
+    assert result["strong"] == ("P2P/NVL", "SHM")
+    assert result["one"] == ()
     assert all(v.scaling and not v.scaling.transports for v in summary.variants if v.replicas == 1)

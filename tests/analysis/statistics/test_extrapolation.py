@@ -1,4 +1,4 @@
-"""Epochs cut short: whole ones are extrapolated where their windows have settled, and marked."""
+"""Tests of capped epochs: extrapolated if their windows are steady, and marked."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +14,15 @@ from bench.report.text.summary_table import text_table
 from bench.report.text.table_formats import markdown, summary_frame
 from tests.support.sample_records import made_run
 
-STEP_S, ONCE_S = 0.002, 3.0
+STEP_S, FIXED_S = 0.002, 3.0
 WINDOW, WINDOWS = 100, 8
-BATCH, WHOLE = 32, 171_875
+BATCH, EPOCH_STEPS = 32, 171_875
 SUITE: dict[str, Any] = {
     "name": "capped",
     "blocks": 3,
     "variant": {
         "epochs": 4,
-        "examples": BATCH * WHOLE + 7,
+        "examples": BATCH * EPOCH_STEPS + 7,
         "max_steps": WINDOW * WINDOWS,
         "global_batch_size": BATCH,
     },
@@ -33,7 +33,7 @@ _StepTime = Callable[[int], float]
 
 
 def with_windows(step_s: _StepTime = lambda _: STEP_S, last: int = WINDOW) -> Any:
-    """For ``change``: windows of which the n-th of an epoch takes ``step_s(n)`` a step."""
+    """Return a ``change`` with windows: the n-th of an epoch takes ``step_s(n)`` per step."""
 
     def change(record: TrialRecord) -> TrialRecord:
         factor = 1.5 if record.trial.variant.norm == "bn_post" else 1.0
@@ -43,36 +43,38 @@ def with_windows(step_s: _StepTime = lambda _: STEP_S, last: int = WINDOW) -> An
         for epoch in record.epochs:
             noise = np.exp(rng.normal(0, 0.001, WINDOWS))
             windows = [step_s(n) * k * factor * noise[n] for n, k in enumerate(steps)]
-            windows[0] += ONCE_S
-            taken = {"window_s": tuple(windows), "epoch_s": sum(windows), "steps": sum(steps)}
-            epochs.append(epoch.model_copy(update={**taken, "examples": sum(steps) * BATCH}))
+            windows[0] += FIXED_S
+            update = {"window_s": tuple(windows), "epoch_s": sum(windows), "steps": sum(steps)}
+            epochs.append(epoch.model_copy(update={**update, "examples": sum(steps) * BATCH}))
         return record.model_copy(update={"epochs": tuple(epochs)})
 
     return change
 
 
-def test_what_an_epoch_costs_once_is_counted_once(tmp_path: Path) -> None:
+def test_fixed_cost_of_an_epoch_counts_once(tmp_path: Path) -> None:
     trials = load_trials(made_run(tmp_path / "run", SUITE, change=with_windows()).path)
     plain = trials[trials["norm"] == "none"]
-    assert plain["epoch_s"].tolist() == pytest.approx([WHOLE * STEP_S + ONCE_S] * 3, rel=2e-3)
-    of_whole = WHOLE * BATCH / plain["epoch_s"]
-    assert plain["examples_per_s"].tolist() == pytest.approx(of_whole.tolist())
+    assert plain["epoch_s"].tolist() == pytest.approx(
+        [EPOCH_STEPS * STEP_S + FIXED_S] * 3, rel=2e-3
+    )
+    rate = EPOCH_STEPS * BATCH / plain["epoch_s"]
+    assert plain["examples_per_s"].tolist() == pytest.approx(rate.tolist())
     assert trials["extrapolated"].all()
     assert set(trials["steady"]) == {"flat"}
 
 
-def test_epochs_keep_what_was_measured(tmp_path: Path) -> None:
+def test_epochs_keep_measured_times(tmp_path: Path) -> None:
     epochs = load_epochs(made_run(tmp_path / "run", SUITE, change=with_windows()).path)
     assert set(epochs["steps"]) == {WINDOW * WINDOWS}
-    assert epochs["epoch_s"].max() < 2 * ONCE_S
+    assert epochs["epoch_s"].max() < 2 * FIXED_S
 
 
 def test_a_short_last_window_is_left_out(tmp_path: Path) -> None:
     short = {**SUITE, "variant": {**SUITE["variant"], "max_steps": WINDOW * (WINDOWS - 1) + 1}}
     change = with_windows(lambda n: STEP_S if n < WINDOWS - 1 else 1.0, last=1)
     trials = load_trials(made_run(tmp_path / "run", short, change=change).path)
-    # The step that took a second was run, and is in the time; no other is said to take as long.
-    expected = (WHOLE - 1) * STEP_S + 1.0 + ONCE_S
+    # The slow step ran, so its second counts once; it does not change the other steps.
+    expected = (EPOCH_STEPS - 1) * STEP_S + 1.0 + FIXED_S
     plain = trials.loc[trials["norm"] == "none", "epoch_s"]
     assert plain.tolist() == pytest.approx([expected] * 3, rel=2e-3)
 
@@ -86,11 +88,11 @@ def test_a_short_last_window_is_left_out(tmp_path: Path) -> None:
     ],
     ids=["windows that grow", "too few windows", "no windows"],
 )
-def test_what_has_not_settled_is_not_extrapolated(
+def test_unsteady_windows_are_not_extrapolated(
     change: Any, suite: dict[str, Any], tmp_path: Path
 ) -> None:
-    asked = {**SUITE, "variant": {**SUITE["variant"], **suite}}
-    folder = made_run(tmp_path / "run", asked, change=change)
+    capped_suite = {**SUITE, "variant": {**SUITE["variant"], **suite}}
+    folder = made_run(tmp_path / "run", capped_suite, change=change)
     trials = load_trials(folder.path)
     assert trials["epoch_s"].isna().all()
     assert trials["examples_per_s"].isna().all()
@@ -102,19 +104,19 @@ def test_what_has_not_settled_is_not_extrapolated(
     assert "Of 3 of 3 trials no time is used: their windows never settled" in markdown(summary)
 
 
-def test_a_capped_time_is_marked_wherever_it_stands(tmp_path: Path) -> None:
+def test_extrapolated_time_is_marked_in_every_column(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run", SUITE, change=with_windows()).path)
     table = text_table(summary)
     note = "Extrapolated: 800 of the 171,875 steps of an epoch were run (max_steps)."
-    number = table.notes.index(note) + 1
+    footnote = table.notes.index(note) + 1
     for row in table.rows:
-        marked = {h for h, cell in zip(table.headers, row, strict=True) if number in cell.notes}
+        marked = {h for h, cell in zip(table.headers, row, strict=True) if footnote in cell.notes}
         assert {"Epoch time (s)", "Throughput (k examples/s)"} <= marked
-    assert number in table.rows[1][table.headers.index("Epoch time ÷ norm=none")].notes
+    assert footnote in table.rows[1][table.headers.index("Epoch time ÷ norm=none")].notes
     assert all(note in text for text in summary_frame(summary, table)["notes"])
 
 
-def test_a_cap_above_the_whole_epoch_changes_nothing(tmp_path: Path) -> None:
+def test_cap_above_a_whole_epoch_has_no_effect(tmp_path: Path) -> None:
     variant = {**SUITE["variant"], "examples": 6400}
     summary = summarize(made_run(tmp_path / "run", {**SUITE, "variant": variant}).path)
     assert [v.capped_steps for v in summary.variants] == [None, None]

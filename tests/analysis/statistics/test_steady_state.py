@@ -1,4 +1,4 @@
-"""Verdicts on series whose shape is known; what is flat is hardly ever called anything else."""
+"""Tests of the verdicts on series of known shape; a flat series is rarely called anything else."""
 
 import itertools
 from collections import Counter
@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from bench.analysis.statistics.change_points import noise_of, segment_means
-from bench.analysis.statistics.steady_state import EXCLUDED, steady_states
+from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS, steady_verdicts
 
 NOISE = 0.005
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def judged(*groups: Floats, warmup: int = 1, steps: int = 100) -> list[str]:
-    """The verdict on each trial, a row of logarithms of epoch times in one of ``groups``."""
+def verdicts(*groups: Floats, warmup: int = 1, steps: int = 100) -> list[str]:
+    """Return the verdict on each trial, a row of log epoch times in one of ``groups``."""
     rows = [row for logs in groups for row in logs]
     counts = np.array([len(row) for row in rows])
     seconds = np.exp(np.concatenate(rows))
     warm = np.full(len(rows), warmup)
-    found: list[str] = steady_states(counts, seconds, counts * steps, warm).verdict.tolist()
-    return found
+    result: list[str] = steady_verdicts(counts, seconds, counts * steps, warm).tolist()
+    return result
 
 
 def noisy(shape: Floats, trials: int = 400) -> Floats:
@@ -30,62 +30,62 @@ def noisy(shape: Floats, trials: int = 400) -> Floats:
 
 
 def shares(logs: Floats) -> dict[str, float]:
-    return {name: n / len(logs) for name, n in Counter(judged(logs)).items()}
+    return {name: n / len(logs) for name, n in Counter(verdicts(logs)).items()}
 
 
 @pytest.mark.parametrize("n", [10, 20, 50])
-def test_noise_alone_is_flat(n: int) -> None:
-    found = shares(noisy(np.zeros(n)))
-    assert found.get("flat", 0) > 0.95
-    assert sum(found.get(v, 0) for v in EXCLUDED) < 0.02
+def test_pure_noise_is_flat(n: int) -> None:
+    result = shares(noisy(np.zeros(n)))
+    assert result.get("flat", 0) > 0.95
+    assert sum(result.get(v, 0) for v in EXCLUDED_VERDICTS) < 0.02
 
 
 @pytest.mark.parametrize("n", [10, 20, 50])
-def test_lone_spikes_change_nothing(n: int) -> None:
+def test_single_spikes_have_no_effect(n: int) -> None:
     logs = noisy(np.zeros(n))
     logs[np.arange(400), np.random.default_rng(2).integers(2, n - 1, 400)] += 0.1
     assert shares(logs).get("flat", 0) > 0.94
 
 
 @pytest.mark.parametrize("n", [10, 20, 50])
-def test_slow_first_epochs_are_a_warm_up(n: int) -> None:
+def test_slow_first_epochs_are_warm_up(n: int) -> None:
     shape = np.zeros(n)
     shape[:2] = 0.3
     assert shares(noisy(shape)).get("warm_up", 0) > 0.95
 
 
 @pytest.mark.parametrize("n", [10, 20, 50])
-def test_a_steady_climb_is_a_drift(n: int) -> None:
+def test_steady_climb_is_drifting(n: int) -> None:
     assert shares(noisy(np.linspace(0, 0.2, n))).get("drifting", 0) > 0.95
 
 
-def test_levels_that_come_and_go_are_unsettled() -> None:
+def test_alternating_levels_are_unsettled() -> None:
     shape = np.array([0.0] * 6 + [0.2] * 6 + [0.0] * 6 + [0.2] * 6)
-    found = shares(noisy(shape))
-    assert found.get("unsettled", 0) > 0.95
+    result = shares(noisy(shape))
+    assert result.get("unsettled", 0) > 0.95
 
 
-def test_levels_within_the_tolerance_are_one() -> None:
+def test_levels_within_the_tolerance_are_one_level() -> None:
     shape = np.array([0.0] * 15 + [0.008] * 15)
     logs = shape + np.random.default_rng(1).normal(0, 0.0005, (100, 30))
-    assert set(judged(logs)) == {"flat"}
+    assert set(verdicts(logs)) == {"flat"}
 
 
-def test_short_trials_are_not_judged() -> None:
-    assert judged(noisy(np.zeros(9), 2)) == ["unclassified"] * 2
-    assert judged(noisy(np.zeros(10), 2), steps=19) == ["unclassified"] * 2
+def test_short_trials_are_unclassified() -> None:
+    assert verdicts(noisy(np.zeros(9), 2)) == ["unclassified"] * 2
+    assert verdicts(noisy(np.zeros(10), 2), steps=19) == ["unclassified"] * 2
 
 
-def test_the_verdict_does_not_hang_on_how_long_an_epoch_takes() -> None:
+def test_verdict_does_not_depend_on_the_length_of_an_epoch() -> None:
     logs = np.concatenate([noisy(np.zeros(12), 50), noisy(np.linspace(0, 0.1, 12), 50)])
-    assert judged(logs) == judged(logs + 5)
+    assert verdicts(logs) == verdicts(logs + 5)
 
 
-def test_levels_are_the_best_of_all_partitions() -> None:
+def test_segments_are_the_best_of_all_partitions() -> None:
     logs = np.random.default_rng(4).normal(0, 1, (20, 7)) + (np.arange(7) > 3) * 4
     noise = np.full(20, 0.6)
     penalty = 5.0 * np.log(7) * 0.36
-    for row, found in zip(logs, segment_means(logs, noise), strict=True):
+    for row, result in zip(logs, segment_means(logs, noise), strict=True):
         costs = []
         for mask in range(2**6):
             cuts = [0, *(i + 1 for i in range(6) if mask >> i & 1), 7]
@@ -93,42 +93,42 @@ def test_levels_are_the_best_of_all_partitions() -> None:
             if min(map(len, parts)) >= 2:
                 squares = sum(((p - p.mean()) ** 2).sum() for p in parts)
                 costs.append(squares + penalty * (len(parts) - 1))
-        changes = int((np.diff(found) != 0).sum())
-        assert ((row - found) ** 2).sum() + penalty * changes == pytest.approx(min(costs))
+        changes = int((np.diff(result) != 0).sum())
+        assert ((row - result) ** 2).sum() + penalty * changes == pytest.approx(min(costs))
 
 
-def test_trials_of_any_length_are_judged_together() -> None:
+def test_trials_of_different_lengths_are_classified_together() -> None:
     flat, short = noisy(np.zeros(20), 1), noisy(np.zeros(3), 1)
-    drifting, lost = noisy(np.linspace(0, 0.5, 12), 1), np.empty((1, 0))
+    drifting, empty = noisy(np.linspace(0, 0.5, 12), 1), np.empty((1, 0))
     expected = ["drifting", "unclassified", "flat", "unclassified"]
-    assert judged(drifting, lost, flat, short) == expected
+    assert verdicts(drifting, empty, flat, short) == expected
 
 
-def test_a_row_ten_times_as_long_takes_ten_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work is counted in ways to cut the row that are weighed against each other."""
-    weighed = 0
+def test_work_grows_linearly_with_the_length_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work is the number of partition costs that are evaluated."""
+    evaluated = 0
     real = np.argmin
 
-    def counted(costs: Floats, axis: int) -> Any:
-        nonlocal weighed
-        weighed += costs.size
+    def count_costs(costs: Floats, axis: int) -> Any:
+        nonlocal evaluated
+        evaluated += costs.size
         return real(costs, axis=axis)
 
-    monkeypatch.setattr(np, "argmin", counted)
+    monkeypatch.setattr(np, "argmin", count_costs)
     work = []
     for n in (3_000, 30_000):
-        weighed = 0
+        evaluated = 0
         row = noisy(np.zeros(n), trials=1)
         segment_means(row, noise_of(row))
-        work.append(weighed)
+        work.append(evaluated)
     assert work[1] <= 10 * work[0]
 
 
 @pytest.mark.parametrize("n", [2_001, 10_000, 100_000])
-def test_a_level_of_a_long_row_is_found_where_it_is(n: int) -> None:
+def test_change_point_of_a_long_row_is_located(n: int) -> None:
     shape = np.where(np.arange(n) < n // 3, 0.1, 0.0)
     row = noisy(shape, trials=1)
-    found = segment_means(row, noise_of(row))[0]
-    far = np.abs(found - shape) > NOISE
+    result = segment_means(row, noise_of(row))[0]
+    far = np.abs(result - shape) > NOISE
     assert far.mean() < 0.001
-    assert judged(row) == ["warm_up"]
+    assert verdicts(row) == ["warm_up"]

@@ -1,4 +1,4 @@
-"""Times to a target: not reached is infinite, and no trial is dropped for being slow."""
+"""Tests of the time to a target: infinite if not reached, and no trial is dropped."""
 
 import math
 from typing import Any
@@ -13,9 +13,9 @@ from scipy import stats
 from bench.analysis.statistics.time_to_accuracy import (
     compare_times,
     median_interval,
-    seconds_to,
+    seconds_to_target,
     time_ratio,
-    times_to_accuracy,
+    with_target_times,
 )
 from tests.support.sample_frames import made_trials
 
@@ -23,7 +23,7 @@ MAYBE = st.one_of(st.floats(0.1, 100), st.just(math.inf))
 
 
 def epochs_of(trials: pd.DataFrame, reached_in: dict[str, int | None]) -> pd.DataFrame:
-    """Four epochs of 2 s each trial; accuracy passes 0.8 in the named epoch of its norm."""
+    """Four epochs of 2 s per trial; accuracy passes 0.8 in the named epoch of its norm."""
     rows: list[dict[str, Any]] = []
     for trial_id, norm in zip(trials["trial_id"], trials["norm"], strict=True):
         at = reached_in[norm]
@@ -39,104 +39,105 @@ def two_arms(blocks: int) -> pd.DataFrame:
     return made_trials({"norm": ["none", "bn_post"]}, blocks=blocks, seconds=lambda _row, _rng: 2.0)
 
 
-def test_time_is_that_of_all_epochs_up_to_the_first_that_reaches_the_target() -> None:
+def test_time_is_the_sum_of_epochs_up_to_the_target() -> None:
     trials = two_arms(3)
     epochs = epochs_of(trials, {"none": 2, "bn_post": None})
-    times = seconds_to(epochs, 0.8).reindex(trials["trial_id"]).tolist()
+    times = seconds_to_target(epochs, 0.8).reindex(trials["trial_id"]).tolist()
     assert times == [6.0, math.inf] * 3
-    assert seconds_to(epochs, 0.7).tolist() == [2.0] * 6
+    assert seconds_to_target(epochs, 0.7).tolist() == [2.0] * 6
 
 
-def test_variants_that_never_reach_it_are_infinite_and_shown() -> None:
+def test_target_that_is_never_reached_takes_infinite_time() -> None:
     trials = two_arms(6)
-    without, with_bn = times_to_accuracy(
-        trials, epochs_of(trials, {"none": 1, "bn_post": None}), 0.8
-    )
-    assert (without.seconds.value, without.seconds.reached) == (4.0, 6)
-    assert (with_bn.seconds.value, with_bn.seconds.low, with_bn.seconds.reached) == (
-        math.inf,
-        math.inf,
-        0,
-    )
+    times = with_target_times(trials, epochs_of(trials, {"none": 1, "bn_post": None}), 0.8)
+    assert times.groupby("norm")["time_s"].unique().map(list).to_dict() == {
+        "none": [4.0],
+        "bn_post": [math.inf],
+    }
 
 
-def test_diverged_is_not_reached_and_other_failures_are_counted_only() -> None:
+def test_diverged_is_infinite_and_other_failures_are_inconclusive() -> None:
     trials = two_arms(6)
     epochs = epochs_of(trials, {"none": 1, "bn_post": 1})
     trials.loc[0, "status"], trials.loc[2, "status"] = "diverged", "out_of_memory"
     epochs = epochs[~epochs["trial_id"].isin(trials.loc[[0, 2], "trial_id"])]
-    none, _ = times_to_accuracy(trials, epochs, 0.8)
-    assert (none.seconds.n, none.seconds.reached) == (5, 4)
-    assert none.statuses == {"completed": 4, "diverged": 1, "out_of_memory": 1}
-    found = compare_times(trials, epochs, 0.8, *trials["variant_id"].unique()[:2])
-    assert (found.n, found.both, found.only_b) == (5, 4, 1)
+    times = with_target_times(trials, epochs, 0.8)["time_s"]
+    assert (times[0], math.isnan(times[2]), times[4]) == (math.inf, True, 4.0)
+    result = compare_times(trials, epochs, 0.8, *trials["variant_id"].unique()[:2])
+    assert (result.n, result.both, result.only_b) == (5, 4, 1)
 
 
-def test_a_trial_that_reached_it_and_then_diverged_did_not_reach_it() -> None:
+def test_trial_that_diverged_later_did_not_reach_the_target() -> None:
     trials = two_arms(6)
     trials["status"] = "diverged"
-    none, _ = times_to_accuracy(trials, epochs_of(trials, {"none": 1, "bn_post": 1}), 0.8)
-    assert (none.seconds.value, none.seconds.reached) == (math.inf, 0)
+    times = with_target_times(trials, epochs_of(trials, {"none": 1, "bn_post": 1}), 0.8)
+    assert set(times["time_s"]) == {math.inf}
 
 
-def test_both_in_every_block_has_a_t_interval_too() -> None:
-    found = time_ratio([2.0, 3.0, 2.5], [4.0, 5.0, 6.0])
-    assert found.parametric is not None and found.parametric.n == 3
-    assert found.value == pytest.approx(0.5)
-    assert (found.low, found.coverage) == (None, None)  # three blocks have no such interval
+def test_ratio_has_a_t_interval_if_both_arms_reach_the_target() -> None:
+    result = time_ratio([2.0, 3.0, 2.5], [4.0, 5.0, 6.0])
+    assert result.parametric is not None and result.parametric.n == 3
+    assert result.value == pytest.approx(0.5)
+    # Three blocks give no interval of order statistics.
+    assert (result.low, result.coverage) == (None, None)
 
 
-def test_one_that_never_reaches_it_is_a_ratio_beyond_all_others() -> None:
-    found = time_ratio([math.inf] * 5 + [9.0], [3.0] * 6)
-    assert (found.value, found.low, found.high) == (math.inf, 3.0, math.inf)
-    assert (found.only_b, found.both, found.parametric) == (5, 1, None)
+def test_arm_that_never_reaches_the_target_has_an_infinite_ratio() -> None:
+    result = time_ratio([math.inf] * 5 + [9.0], [3.0] * 6)
+    assert (result.value, result.low, result.high) == (math.inf, 3.0, math.inf)
+    assert (result.only_b, result.both, result.parametric) == (5, 1, None)
 
 
-def test_blocks_in_which_neither_does_widen_both_ends() -> None:
-    known = time_ratio([1.0] * 6, [2.0] * 6)
-    assert (known.low, known.high) == (0.5, 0.5)
-    unknown = time_ratio([1.0] * 5 + [math.inf], [2.0] * 5 + [math.inf])
-    assert (unknown.low, unknown.value, unknown.high, unknown.neither) == (0.0, 0.5, math.inf, 1)
+def test_blocks_in_which_neither_arm_reaches_it_widen_both_ends() -> None:
+    decided = time_ratio([1.0] * 6, [2.0] * 6)
+    assert (decided.low, decided.high) == (0.5, 0.5)
+    with_unreached = time_ratio([1.0] * 5 + [math.inf], [2.0] * 5 + [math.inf])
+    assert (
+        with_unreached.low,
+        with_unreached.value,
+        with_unreached.high,
+        with_unreached.neither,
+    ) == (0.0, 0.5, math.inf, 1)
     assert time_ratio([math.inf] * 6, [math.inf] * 6).value is None
 
 
-def test_blocks_of_several_sessions_have_no_interval_as_if_independent() -> None:
-    found = time_ratio([1.0] * 8, [2.0] * 8, sessions=[0] * 4 + [1] * 4)
-    assert (found.low, found.coverage) == (None, None)
-    assert found.parametric is not None and found.parametric.n == 2
+def test_several_sessions_have_no_order_statistic_interval() -> None:
+    result = time_ratio([1.0] * 8, [2.0] * 8, sessions=[0] * 4 + [1] * 4)
+    assert (result.low, result.coverage) == (None, None)
+    assert result.parametric is not None and result.parametric.n == 2
 
 
 @given(st.lists(st.tuples(MAYBE, MAYBE), min_size=1, max_size=12))
-def test_exchanging_the_arms_inverts_the_ratio(times: list[tuple[float, float]]) -> None:
+def test_swapping_arms_inverts_the_ratio(times: list[tuple[float, float]]) -> None:
     a, b = zip(*times, strict=True)
-    there, back = time_ratio(a, b), time_ratio(b, a)
-    assert (there.only_a, there.only_b) == (back.only_b, back.only_a)
-    assert (there.low is None) == (back.low is None)
-    if there.low is not None and back.high is not None:
-        inverse = math.inf if there.low == 0 else 1 / there.low
+    forward, back = time_ratio(a, b), time_ratio(b, a)
+    assert (forward.only_a, forward.only_b) == (back.only_b, back.only_a)
+    assert (forward.low is None) == (back.low is None)
+    if forward.low is not None and back.high is not None:
+        inverse = math.inf if forward.low == 0 else 1 / forward.low
         assert back.high == pytest.approx(inverse)
 
 
 @given(st.lists(MAYBE, min_size=1, max_size=20))
-def test_the_median_lies_in_its_interval(values: list[float]) -> None:
-    found = median_interval(np.array(values))
-    assert found.value == np.median(values)
-    if found.low is not None and found.high is not None:
-        assert found.low <= found.value <= found.high
+def test_median_lies_in_its_interval(values: list[float]) -> None:
+    result = median_interval(np.array(values))
+    assert result.value == np.median(values)
+    if result.low is not None and result.high is not None:
+        assert result.low <= result.value <= result.high
 
 
 @pytest.mark.parametrize("n", [3, 5, 6, 10, 25])
-def test_order_statistics_attain_what_they_say(n: int) -> None:
+def test_interval_attains_its_stated_coverage(n: int) -> None:
     runs = 4000
     samples = np.random.default_rng(3).lognormal(0.0, 1.0, (runs, n))
     samples[samples > 2] = math.inf
-    found = [median_interval(row) for row in samples]
+    result = [median_interval(row) for row in samples]
     if n < 6:
-        assert {f.low for f in found} == {None}
+        assert {f.low for f in result} == {None}
         return
-    covered = sum((f.low or 0) <= 1.0 <= (f.high or 0) for f in found)
-    coverage = found[0].coverage
+    covered = sum((f.low or 0) <= 1.0 <= (f.high or 0) for f in result)
+    coverage = result[0].coverage
     assert coverage is not None and coverage >= 0.95
     assert abs(covered - runs * coverage) < 4 * math.sqrt(runs * coverage * (1 - coverage))
-    k = int(np.searchsorted(np.sort(samples[0]), found[0].low or 0)) + 1
+    k = int(np.searchsorted(np.sort(samples[0]), result[0].low or 0)) + 1
     assert 2 * stats.binom.cdf(k, n, 0.5) > 0.05  # the next would be too narrow

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.questions.device_remarks import SlowJit, SlowPrecision
-from bench.analysis.summary import Crowded, Summary, summarize
+from bench.analysis.summary import CpuContention, Summary, summarize
 from bench.records.trial_record import TrialRecord
 from bench.report.text.duplicate_text import duplicate_lines
 from bench.report.text.footnotes import UNFUSED, of_summary, of_trials
@@ -114,6 +114,6 @@ def test_cores_that_others_used_are_a_footnote_of_its_times_with_the_numbers(
     summary: Summary,
 ) -> None:
     first, *others = summary.variants
-    noted = dataclasses.replace(first, crowded=Crowded(count=1, largest_share=0.4321))
+    noted = dataclasses.replace(first, cpu_contention=CpuContention(count=1, largest_share=0.4321))
     text = csv(dataclasses.replace(summary, variants=(noted, *others)))
     assert ["43 %" in row for row in text.splitlines()[1:]] == [True, False, False]
