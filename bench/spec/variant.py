@@ -203,6 +203,11 @@ class Variant(BaseModel):
         return self.hidden * self.depth
 
     @property
+    def sums_over_replicas(self) -> bool:
+        """Whether each step sums gradients over several replicas."""
+        return self.total_replicas > 1 and self.communication == "full"
+
+    @property
     def whole_epoch_steps(self) -> int:
         """Whole batches in the examples; those that fill no batch are left out."""
         return self.examples // self.global_batch_size

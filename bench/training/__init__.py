@@ -1,10 +1,10 @@
-"""How one trial trains. The only room that imports TensorFlow.
+"""Train one trial. Only this package imports TensorFlow.
 
-``trial.train`` is the door; the other modules are its parts, in the order in which it uses
-them: runtime, precision, models, optimizer, order, augment, pipeline, program, evaluate.
+`trial.train` is the entry point. `data/` feeds it examples, `model/` builds its network, `loop/`
+compiles and times its epochs, `layer_health/` examines its layers, `cuda/` covers the libraries.
 """
 
 from bench.training.cuda.cuda_libraries import load_installed
 
-# Here, since whichever module imports TensorFlow first must find the libraries loaded.
+# TensorFlow looks for the libraries while it is imported, and any module here may import it.
 load_installed()

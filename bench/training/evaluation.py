@@ -1,4 +1,4 @@
-"""Loss and accuracy on validation and test data, outside every timed window.
+"""Compute loss and accuracy on validation and test data, outside every timed window.
 
 Usage:
     evaluator = Evaluator(variant, model)
@@ -26,11 +26,11 @@ BATCH_SIZE = 1000
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss, with what layers add to it, and share of correct answers, over all examples.
+    """Mean loss, including the penalties of layers, and accuracy, over all examples.
 
-    A prediction with a NaN is never correct; argmax would make class 0 of it. Where some
-    predictions have one, or their loss is not finite, the loss is infinite. Where all have, it is
-    NaN and accuracy is None.
+    A prediction with a NaN is never correct; argmax would turn it into class 0. If some
+    predictions have one, or their loss is not finite, the loss is infinite. If all have one, the
+    loss is NaN and the accuracy is None.
     """
 
     loss: float
@@ -38,7 +38,7 @@ class Score:
 
 
 class Evaluator:
-    """A model's inference, compiled as its training is."""
+    """A model's inference, compiled like its training."""
 
     def __init__(self, variant: Variant, model: keras.Model) -> None:
         self._model = model
@@ -48,11 +48,11 @@ class Evaluator:
         )
 
     def score(self, images: np.ndarray, labels: np.ndarray) -> Score:
-        """The score on byte ``images`` (n, H, W, C) and ``labels`` (n,), all n of them."""
+        """Return the score on byte ``images`` (n, H, W, C) and ``labels`` (n,)."""
         loss, correct, valid, finite = 0.0, 0, 0, 0
         for first in range(0, len(images), BATCH_SIZE):
-            part = slice(first, first + BATCH_SIZE)
-            sums = self._sums(tf.constant(images[part]), tf.constant(labels[part], tf.int64))
+            rows = slice(first, first + BATCH_SIZE)
+            sums = self._sums(tf.constant(images[rows]), tf.constant(labels[rows], tf.int64))
             loss += float(sums[0])
             correct, valid = correct + int(sums[1]), valid + int(sums[2])
             finite += int(sums[3])
@@ -62,7 +62,7 @@ class Evaluator:
         return Score(mean, correct / len(images))
 
     def _batch_sums(self, images: _Tensor, labels: _Tensor) -> tuple[_Tensor, ...]:
-        """Of one batch: its loss, how many predictions are correct, are no NaN, have a loss."""
+        """Return a batch's loss, and its numbers of correct, NaN-free and finite-loss examples."""
         logits = self._model(to_unit_range(images, self._dtype), training=False)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         # An infinite logit is a prediction, though its loss is NaN.

@@ -1,4 +1,4 @@
-"""What an exception in a trial means for its record.
+"""Classify an exception in a trial: the status of its record, and the reason.
 
 Usage:
     try: ...
@@ -18,7 +18,7 @@ from bench.training.refusals import is_broken_installation
 _OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
 _HEADINGS = ("Graph execution", "Detected at", "Exception encountered", "<stack traces")
 _KERAS_ARGUMENTS = "\n\nArguments received by "
-"""What Keras adds to what a layer raises: a line for each tensor."""
+"""Where Keras appends a line for each tensor to a layer's error."""
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _MAX_REASON = 500
 
@@ -28,18 +28,18 @@ class UnsupportedProgram(Exception):  # noqa: N818 (it is an answer, not an erro
 
 
 class WorkloadError(Exception):
-    """A workload of the user's own that cannot be imported, or does not keep to its contract."""
+    """A user's workload cannot be imported, or breaks its contract."""
 
 
 def classify_exception(error: BaseException) -> tuple[Status, str]:
-    """The status of a trial that ``error`` ended, and the reason in one line."""
+    """Return the status of a trial that ``error`` ended, and the reason in one line."""
     text = _COLOUR.sub("", str(error)).partition(_KERAS_ARGUMENTS)[0]
-    said = _first_reason(text) if isinstance(error, tf.errors.OpError) else text
-    reason = one_line(f"{type(error).__name__}: {said}")
-    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or _says_memory(error):
+    message = _first_reason(text) if isinstance(error, tf.errors.OpError) else text
+    reason = one_line(f"{type(error).__name__}: {message}")
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or _mentions_memory(error):
         return "out_of_memory", reason
     if is_broken_installation(error):
-        return "failed", f"{reason}: mend what bench doctor finds"
+        return "failed", f"{reason}: fix what bench doctor reports"
     if isinstance(error, UnsupportedProgram):
         return "unsupported", _first_reason(str(error))
     if isinstance(error, tf.errors.DataLossError):
@@ -48,21 +48,21 @@ def classify_exception(error: BaseException) -> tuple[Status, str]:
 
 
 def one_line(text: str) -> str:
-    """The first lines of ``text`` as one, of bounded length."""
-    joined = " ".join(part.strip() for part in text.splitlines() if part.strip())
+    """Join the lines of ``text`` into one, of limited length."""
+    joined = " ".join(line.strip() for line in text.splitlines() if line.strip())
     return joined if len(joined) <= _MAX_REASON else joined[: _MAX_REASON - 1] + "…"
 
 
 def _first_reason(text: str) -> str:
-    """TensorFlow's reason, which it puts between headings and the stack of each operation."""
+    """Return TensorFlow's reason, without its headings and the stack of each operation."""
     lines = [line for line in _COLOUR.sub("", text).splitlines() if line.strip()]
-    # What is indented are the places in the stack.
+    # Indented lines are stack frames.
     reasons = [line for line in lines if not line.startswith((*_HEADINGS, " ", "\t"))]
     return one_line((reasons or [text])[0])
 
 
-def _says_memory(error: BaseException) -> bool:
-    # XLA reports memory it could not have as InternalError or InvalidArgumentError.
+def _mentions_memory(error: BaseException) -> bool:
+    # XLA reports a failed allocation as InternalError or InvalidArgumentError.
     text = str(error).lower()
     return isinstance(error, UnsupportedProgram | tf.errors.OpError) and any(
         phrase in text for phrase in _OUT_OF_MEMORY

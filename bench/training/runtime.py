@@ -1,9 +1,11 @@
-"""The process-wide settings of TensorFlow and Keras, and what they made of them.
+"""Set and read the process-wide settings of TensorFlow and Keras.
 
 Usage:
-    configure(variant, threads=2)      # before anything else touches TensorFlow
+    configure(variant, threads=2)      # before anything else uses TensorFlow
     resolved = describe(variant)
-    check_kept(before, workload)       # once code of the user's has run
+    before = current_settings()
+    ...                                # code of the user's runs
+    check_unchanged(before, workload)
 """
 
 from collections.abc import Sequence
@@ -22,9 +24,9 @@ _PLAIN = (bool, str, list)
 
 
 def configure(variant: Variant, threads: int) -> None:
-    """Set threads, TF32, determinism, Keras; ``threads`` is how many cores a trial may use.
+    """Set threads, TF32, determinism and Keras's defaults; ``threads`` limits the cores.
 
-    Keras gets its defaults, whatever its keras.json says. Errors of ``set_threads``.
+    keras.json has no effect. ResourceError as in ``set_threads``.
     """
     set_threads(threads)
     if variant.strategy == "mirrored" and variant.replicas > 1:
@@ -39,9 +41,9 @@ def configure(variant: Variant, threads: int) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """Have TensorFlow compute with as many threads, within an operation and between them.
+    """Make TensorFlow use ``threads`` threads within an operation and between operations.
 
-    They cannot change once TensorFlow has run something: ResourceError where it has, with others.
+    TensorFlow fixes both numbers once it has run an operation: ResourceError if they differ.
     """
     pools = tf.config.threading
     try:
@@ -52,13 +54,13 @@ def set_threads(threads: int) -> None:
         between = pools.get_inter_op_parallelism_threads() or "all"
         raise ResourceError(
             f"TensorFlow already runs in this process with {within} threads within an operation "
-            f"and {between} between them, and a trial is to have {threads}: use executor ray, or "
+            f"and {between} between them, and a trial needs {threads}: use executor ray, or "
             "start a fresh process"
         ) from None
 
 
-def settings_in_force() -> dict[str, Any]:
-    """What acts on all that is computed here, by the axis that stands for it or Keras's name."""
+def current_settings() -> dict[str, Any]:
+    """Return the process-wide settings, each by the axis that controls it or by Keras's name."""
     return {
         "precision": tf.config.experimental.tensor_float_32_execution_enabled(),
         "deterministic": is_op_determinism_enabled(),
@@ -67,12 +69,12 @@ def settings_in_force() -> dict[str, Any]:
     }
 
 
-def check_kept(before: dict[str, Any], workload: str) -> None:
-    """Raise UsageError where ``settings_in_force`` are not as ``before``.
+def check_unchanged(before: dict[str, Any], workload: str) -> None:
+    """Raise UsageError if ``current_settings`` differ from ``before``.
 
-    The module of a ``workload`` of the user's may have changed them as it was imported.
+    The module of a user's ``workload`` may change them when it is imported.
     """
-    for name, value in settings_in_force().items():
+    for name, value in current_settings().items():
         if value == before[name]:
             continue
         if name in keras_settings():
@@ -82,35 +84,35 @@ def check_kept(before: dict[str, Any], workload: str) -> None:
                 "and pass what its layers need to each of them"
             )
         raise UsageError(
-            f"workload {workload} changes settings of TensorFlow that {name} stands for: "
+            f"workload {workload} changes settings of TensorFlow that {name} controls: "
             f"leave tf.config alone in its module, and set {name} in the suite"
         )
 
 
-def check_gpus(given: Sequence[str]) -> None:
-    """Raise ResourceError where TensorFlow sees fewer GPUs than this process was ``given``.
+def check_gpus(assigned: Sequence[str]) -> None:
+    """Raise ResourceError if TensorFlow sees fewer GPUs than were ``assigned`` to this process.
 
-    It would train on the CPU without a word.
+    TensorFlow would train on the CPU without a warning.
     """
-    seen = len(tf.config.list_physical_devices("GPU"))
-    if seen < len(given):
+    visible = len(tf.config.list_physical_devices("GPU"))
+    if visible < len(assigned):
         raise ResourceError(
-            f"GPU {', '.join(given)} was given, but this TensorFlow sees {seen or 'none'}: "
-            "install trainbench[gpu], and look at bench doctor, or set CUDA_VISIBLE_DEVICES=-1 to "
-            "train on the CPU"
+            f"this process was assigned GPU {', '.join(assigned)}, but TensorFlow sees "
+            f"{visible or 'none'}: install trainbench[gpu] and run bench doctor, or set "
+            "CUDA_VISIBLE_DEVICES=-1 to train on the CPU"
         )
 
 
-def _split_cpu(parts: int) -> None:
-    """Where there is no GPU, logical CPU devices stand for as many replicas."""
+def _split_cpu(count: int) -> None:
+    """Make ``count`` logical CPU devices, one a replica, if the process has no GPU."""
     if not tf.config.list_physical_devices("GPU"):
         cpu = tf.config.list_physical_devices("CPU")[0]
-        split = [tf.config.LogicalDeviceConfiguration() for _ in range(parts)]
-        tf.config.set_logical_device_configuration(cpu, split)
+        logical = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+        tf.config.set_logical_device_configuration(cpu, logical)
 
 
 def describe(variant: Variant) -> dict[str, Any]:
-    """What holds in the end, in plain data: threads, dtypes, XLA, TensorFlow's build."""
+    """Return the settings in effect as plain data: threads, dtypes, XLA, TensorFlow's build."""
     kind = PRECISIONS[variant.precision]
     build = tf.sysconfig.get_build_info()
     return {
@@ -130,9 +132,9 @@ def describe(variant: Variant) -> dict[str, Any]:
 
 
 def keras_settings() -> dict[str, Any]:
-    """Keras's defaults for layers that are made without them, in plain data.
+    """Return Keras's defaults for new layers as plain data.
 
-    But for their dtype: that of layers in a workload of one's own follows from the precision.
+    The dtype policy is not among them: in a user's workload it follows from the precision.
     """
     return {
         "image_data_format": keras.config.image_data_format(),
@@ -142,21 +144,21 @@ def keras_settings() -> dict[str, Any]:
 
 
 def device_names() -> tuple[str, ...]:
-    """The devices that training uses: the GPUs where there are any, else the CPU."""
-    used = _gpus() or tf.config.list_logical_devices("CPU")
-    return tuple(device.name.removeprefix("/device:") for device in used)
+    """Return the devices that training uses: the GPUs if there are any, else the CPUs."""
+    devices = _gpus() or tf.config.list_logical_devices("CPU")
+    return tuple(device.name.removeprefix("/device:") for device in devices)
 
 
 def take_peak_device_memory_bytes() -> int | None:
-    """The most that tensors took of one of this process's GPUs since the last call, or the start.
+    """Return the peak of tensor memory on any of this process's GPUs, and reset it.
 
-    None on a CPU.
+    The peak covers the time since the last call, or since the start. None on a CPU.
     """
-    own = [f"GPU:{i}" for i in range(len(tf.config.get_visible_devices("GPU")))]
-    taken = [int(tf.config.experimental.get_memory_info(name)["peak"]) for name in own]
-    for name in own:
+    names = [f"GPU:{i}" for i in range(len(tf.config.get_visible_devices("GPU")))]
+    peaks = [int(tf.config.experimental.get_memory_info(name)["peak"]) for name in names]
+    for name in names:
         tf.config.experimental.reset_memory_stats(name)
-    return max(taken, default=None)
+    return max(peaks, default=None)
 
 
 def _gpus() -> list[Any]:

@@ -1,14 +1,14 @@
-"""One device, several of one process, or several processes: one program for all of them.
+"""Run one program on one device, on several devices of a process, or in several processes.
 
 Usage:
     replicas = make_replicas(variant)
     with replicas.scope():
         model = ...
     per_replica = replicas.run(function, args)       # in a compiled loop
-    replicas.first(per_replica)                      # what all of them agree on
+    replicas.first(per_replica)                      # a value that is equal on all replicas
 
-Every replica ends a step with the same reduced gradients, so what is computed from them
-(clipping, skipped steps, metrics) is the same on each, and any one may be read.
+Every replica ends a step with the same summed gradients, so anything computed from them
+(clipping, skipped steps, metrics) is equal on all replicas, and any replica may be read.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,42 +25,42 @@ _Tensor = Any
 
 
 class Replicas:
-    """The devices of a trial, as far as this process has them."""
+    """The replicas of a trial. This process holds one or several of them."""
 
     def __init__(self, strategy: tf.distribute.Strategy, variant: Variant) -> None:
         self._strategy = strategy
-        self._exchanges = variant.communication == "full"
+        self._sums = variant.sums_over_replicas
         self._workers = variant.workers
         self.count = int(strategy.num_replicas_in_sync)
         if self.count != variant.total_replicas:
             raise UnsupportedProgram(
                 f"{type(strategy).__name__} made {self.count} replicas, "
-                f"not the {variant.total_replicas} asked for"
+                f"but the variant needs {variant.total_replicas}"
             )
 
     @property
     def worker(self) -> int:
-        """Which worker this process is among all, from 0."""
+        """The index of this process among the workers, from 0."""
         resolver = self._strategy.cluster_resolver
         return int(resolver.task_id or 0) if resolver is not None else 0
 
     def settings(self) -> dict[str, Any]:
-        """TensorFlow's name of the strategy and of what sums over replicas, in plain data."""
+        """Return TensorFlow's names of the strategy and of its all-reduce, as plain data."""
         return {
             "tensorflow_strategy": type(self._strategy).__name__,
-            "reduction": self._reduction() if self.count > 1 and self._exchanges else None,
+            "reduction": self._reduction() if self._sums else None,
         }
 
     def _reduction(self) -> str:
         extended = self._strategy.extended
-        # Private: said nowhere else.
+        # These attributes are private; no public one has the name.
         name = type(extended._cross_device_ops).__name__
         if name != "CollectiveAllReduce":
             return name
         return f"{name} {extended._communication_options.implementation.value}"
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Where variables must be made."""
+        """Return the scope in which variables must be created."""
         scope: AbstractContextManager[Any] = self._strategy.scope()
         return scope
 
@@ -72,39 +72,40 @@ class Replicas:
         return tuple(self._strategy.extended.worker_devices)
 
     def on_each_device(self, make: Callable[[int], Any]) -> Any:
-        """``make(rank)`` for each replica of this process, called on that replica's device.
+        """Call ``make(rank)`` for each replica of this process, on that replica's device.
 
-        ``make`` returns a tensor or a variable; ``run`` hands each replica its own.
+        ``make`` returns a tensor or a variable; ``run`` passes each replica its own.
         """
         if self.count == 1:
             with tf.device(self.devices[0]):
                 return make(0)
-        here = self.devices
+        devices = self.devices
 
-        def of_replica(context: Any) -> Any:
+        def make_on_device(context: Any) -> Any:
             rank = context.replica_id_in_sync_group
-            # TensorFlow calls this under no device: all would stand on the first one.
-            with tf.device(here[rank % len(here)]):
+            # TensorFlow sets no device here: every value would land on the first one.
+            with tf.device(devices[rank % len(devices)]):
                 return make(rank)
 
-        return self._strategy.experimental_distribute_values_from_function(of_replica)
+        return self._strategy.experimental_distribute_values_from_function(make_on_device)
 
     def iterators(self, dataset: tf.data.Dataset) -> Callable[[], Any]:
-        """A function that starts ``dataset`` anew; what it returns is for ``next`` in a loop.
+        """Return a function that starts ``dataset`` from its beginning, for ``next`` in a loop.
 
-        Each element is one replica's part of a batch, and is brought to the replica's device
-        while the step before trains.
+        Each element is one replica's part of a batch. It is copied to the replica's device while
+        the previous step trains.
         """
         if self.count == 1:
-            return self._iterators_of_one(dataset)
-        # An end would have every worker ask all others at each step whether they are at theirs.
+            return self._single_iterator(dataset)
+        # With a finite dataset, every worker would ask all others at each step whether they are
+        # at the end.
         endless = dataset.apply(
             tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         )
         distributed = self._strategy.distribute_datasets_from_function(lambda _: endless)
         return lambda: iter(distributed)
 
-    def _iterators_of_one(self, dataset: tf.data.Dataset) -> Callable[[], Any]:
+    def _single_iterator(self, dataset: tf.data.Dataset) -> Callable[[], Any]:
         device = "CPU:0"
         if device_kind() == "GPU":
             device = self.devices[0]
@@ -121,38 +122,38 @@ class Replicas:
         return self._strategy.run(function, args=tuple(args))
 
     def first(self, value: Any) -> Any:
-        """The first replica's part of what ``run`` returned."""
-        return tf.nest.map_structure(lambda part: self.parts(part)[0], value)
+        """Return the first replica's value of what ``run`` returned."""
+        return tf.nest.map_structure(lambda leaf: self.local_values(leaf)[0], value)
 
-    def parts(self, value: Any) -> tuple[Any, ...]:
-        """Each replica's part of a value or a variable, of the replicas of this process."""
-        parts: tuple[Any, ...] = self._strategy.experimental_local_results(value)
-        return parts
+    def local_values(self, value: Any) -> tuple[Any, ...]:
+        """Return the value, or the variable, on each replica of this process."""
+        values: tuple[Any, ...] = self._strategy.experimental_local_results(value)
+        return values
 
     def synchronize(self, variable: Any) -> None:
-        """Wait until this process's devices have done all they were given.
+        """Wait until this process's devices have finished their work.
 
         ``variable`` is one that the last work changes.
         """
         if self._strategy.cluster_resolver is None:
             tf.test.experimental.sync_devices()
         else:
-            # The call above would reach for the other workers' devices too. A read waits for
-            # what its device was given before.
-            for part in self.parts(variable.value):
-                part.numpy()
+            # The call above would also reach for the other workers' devices. A read waits for all
+            # earlier work on its device.
+            for value in self.local_values(variable.value):
+                value.numpy()
 
     def barrier(self) -> None:
-        """Wait until every worker has come here; nothing where this process is the only one.
+        """Wait until every worker has called this; return at once if there is only one.
 
-        Also where the variant leaves communication out: it is outside of every time.
+        It lies outside every timed part, so it also applies if communication is "none".
         """
         if self._workers > 1:
             # TensorFlow has no other barrier: each worker waits for the others' numbers.
             self._strategy.reduce(tf.distribute.ReduceOp.SUM, tf.identity(1.0), axis=None).numpy()
 
     def mean_over_workers(self, value: float) -> float:
-        """The mean of each worker's ``value``: the same on all, so that they decide alike."""
+        """Return the mean of the workers' ``value``s: equal on all, so that they decide alike."""
         if self._workers == 1:
             return value
         total, count = (
@@ -162,18 +163,18 @@ class Replicas:
         return total / count
 
     def sum_over_all(self, tensors: Sequence[_Tensor]) -> list[_Tensor]:
-        """Inside ``run``: each tensor summed over all replicas, in one exchange.
+        """Inside ``run``: sum each tensor over all replicas, in one all-reduce.
 
-        Each as it is where the variant leaves communication out.
+        If communication is "none", the tensors are returned unchanged.
         """
-        if self.count == 1 or not self._exchanges:
+        if not self._sums:
             return list(tensors)
         context = tf.distribute.get_replica_context()
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
 
 
 def make_replicas(variant: Variant) -> Replicas:
-    """The replicas that ``variant.strategy`` asks for; UnsupportedProgram where there are fewer.
+    """Return the replicas of ``variant.strategy``; UnsupportedProgram if devices are missing.
 
     ``multi_worker`` finds its peers through TF_CONFIG.
     """
@@ -181,7 +182,7 @@ def make_replicas(variant: Variant) -> Replicas:
 
 
 def device_kind() -> str:
-    """GPU where TensorFlow sees one, else CPU."""
+    """Return "GPU" if TensorFlow sees one, else "CPU"."""
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
@@ -192,23 +193,23 @@ def _one_device(_: Variant) -> tf.distribute.Strategy:
 
 def _mirrored(variant: Variant) -> tf.distribute.Strategy:
     kind = device_kind()
-    found = tf.config.list_logical_devices(kind)
-    if len(found) < variant.replicas:
+    available = len(tf.config.list_logical_devices(kind))
+    if available < variant.replicas:
         raise UnsupportedProgram(
-            f"{variant.replicas} replicas need as many {kind}s, here are {len(found)}"
+            f"{variant.replicas} replicas need as many {kind}s, but there are {available}"
         )
     devices = [f"{kind}:{i}" for i in range(variant.replicas)]
     return tf.distribute.MirroredStrategy(devices, _CROSS_DEVICE_OPS[_all_reduce(variant)]())
 
 
 def _multi_worker(variant: Variant) -> tf.distribute.Strategy:
-    natural = "nccl" if device_kind() == "GPU" else "ring"
-    asked = _all_reduce(variant)
-    if asked == "nccl" != natural:
-        # TensorFlow takes the ring then, and does not say so.
-        raise UnsupportedProgram("NCCL sums on GPUs alone, here are none")
+    default = "nccl" if device_kind() == "GPU" else "ring"
+    requested = _all_reduce(variant)
+    if requested == "nccl" != default:
+        # TensorFlow would use the ring instead, without a warning.
+        raise UnsupportedProgram("NCCL sums only on GPUs, and there are none")
     kind = tf.distribute.experimental.CommunicationImplementation(
-        (natural if asked == "auto" else asked).upper()
+        (default if requested == "auto" else requested).upper()
     )
     options = tf.distribute.experimental.CommunicationOptions(implementation=kind)
     return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)

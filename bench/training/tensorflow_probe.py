@@ -1,11 +1,10 @@
-"""Whether TensorFlow works on this machine, found out in a process of its own.
+"""Test in a separate process whether TensorFlow works on this machine.
 
     python -m bench.training.tensorflow_probe
 
-Prints one line of JSON at the end: the build, the devices that TensorFlow sees, the loader's
-words for each of CUDA's libraries that does not load, and for XLA and each strategy null, or the
-reason why it does not work. Where TensorFlow cannot even be
-imported, only "error" is there.
+The last line of output is JSON: TensorFlow's build, the devices that it sees, the loader's message
+for each CUDA library that does not load, and for XLA and each strategy null or the reason why it
+does not work. If TensorFlow cannot be imported, it has only "error".
 """
 
 import json
@@ -20,10 +19,10 @@ _LOGICAL_CPUS = 2
 
 
 def probe() -> dict[str, Any]:
-    """What TensorFlow is and can do here, in plain data."""
-    # The cards may be in use: take no more of their memory than the probe needs.
+    """Return what TensorFlow is and can do here, as plain data."""
+    # The GPUs may be in use: allocate only the memory that the probe needs.
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-    # Of another program's processes, for which a strategy would wait.
+    # A strategy would wait for the processes that TF_CONFIG names.
     os.environ.pop("TF_CONFIG", None)
     try:
         import keras
@@ -49,11 +48,11 @@ def probe() -> dict[str, Any]:
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "gpus": [_gpu(tf, device) for device in gpus],
         "devices": [device.name for device in tf.config.list_physical_devices()],
-        "xla": _reason(_compiles, tf),
+        "xla": _failure(_compiles, tf),
         "strategies": {
-            "one_device": _reason(_trains, tf),
-            "mirrored": _reason(_reduces, tf, len(gpus)),
-            "multi_worker": _reason(tf.distribute.MultiWorkerMirroredStrategy),
+            "one_device": _failure(_trains, tf),
+            "mirrored": _failure(_reduces, tf, len(gpus)),
+            "multi_worker": _failure(tf.distribute.MultiWorkerMirroredStrategy),
         },
     }
 
@@ -64,14 +63,14 @@ def _gpu(tf: Any, device: Any) -> dict[str, Any]:
 
 
 def _split_cpu(tf: Any) -> None:
-    """Two logical devices, so that several replicas can be tried without two GPUs."""
+    """Make two logical devices, to test several replicas without two GPUs."""
     (cpu,) = tf.config.list_physical_devices("CPU")
-    halves = [tf.config.LogicalDeviceConfiguration()] * _LOGICAL_CPUS
-    tf.config.set_logical_device_configuration(cpu, halves)
+    logical = [tf.config.LogicalDeviceConfiguration()] * _LOGICAL_CPUS
+    tf.config.set_logical_device_configuration(cpu, logical)
 
 
 def _trains(tf: Any) -> None:
-    """A gradient on the device that a trial with one would use."""
+    """Compute a gradient on the device that a trial with one device would use."""
     with tf.GradientTape() as tape:
         x = tf.Variable([[2.0, 0.0], [0.0, 2.0]])
         loss = tf.reduce_sum(tf.matmul(x, x))
@@ -79,6 +78,8 @@ def _trains(tf: Any) -> None:
 
 
 def _compiles(tf: Any) -> None:
+    """Compile a sum with XLA."""
+
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
     def doubled(x: Any) -> Any:
         return tf.reduce_sum(x * 2.0)
@@ -87,7 +88,7 @@ def _compiles(tf: Any) -> None:
 
 
 def _reduces(tf: Any, gpus: int) -> None:
-    """A sum over all GPUs of this process, or over two logical CPUs."""
+    """Sum over all GPUs of this process, or over two logical CPUs."""
     kind, count = ("GPU", gpus) if gpus >= _LOGICAL_CPUS else ("CPU", _LOGICAL_CPUS)
     strategy = tf.distribute.MirroredStrategy([f"{kind}:{i}" for i in range(count)])
 
@@ -100,15 +101,15 @@ def _reduces(tf: Any, gpus: int) -> None:
     _expect(float(strategy.experimental_local_results(total())[0]), float(count))
 
 
-def _expect(found: float, right: float) -> None:
-    if found != right:
-        raise ArithmeticError(f"a result is {found}, not {right}")
+def _expect(result: float, expected: float) -> None:
+    if result != expected:
+        raise ArithmeticError(f"a result is {result}, not {expected}")
 
 
-def _reason(trial: Callable[..., Any], *arguments: Any) -> str | None:
-    """None where ``trial`` passes, else why it does not, in one line."""
+def _failure(check: Callable[..., Any], *arguments: Any) -> str | None:
+    """Return None if ``check`` passes, else the reason in one line."""
     try:
-        trial(*arguments)
+        check(*arguments)
     except Exception as error:  # every failure is an answer here
         return _one_line(error)
     return None

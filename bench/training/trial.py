@@ -1,10 +1,10 @@
-"""One trial, from its data to its record.
+"""Train one trial, from its data to its record.
 
 Usage:
     record = train(trial, load=lambda: arrays, threads=2)
 
-Whatever goes wrong inside becomes the record's status, with the epochs that were finished.
-The stages are timed apart: data, build, cold start, epochs, evaluation.
+An error inside becomes the record's status; the record keeps the epochs that were finished. Each
+stage is timed separately: data, build, cold start, epochs, evaluation.
 """
 
 import math
@@ -49,59 +49,60 @@ def train(
     load: Callable[[], Arrays],
     threads: int,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
-    pulse: Heartbeat | None = None,
+    heartbeat: Heartbeat | None = None,
     gpus: Sequence[str] = (),
 ) -> TrialRecord:
-    """Train ``trial`` in this process and return its record; raises nothing of its own.
+    """Train ``trial`` in this process and return its record; exceptions become its status.
 
-    ``load`` brings the data, ``threads`` is how many cores may be used, ``on_epoch`` is
-    called after each epoch, outside its time. ``pulse`` counts windows for other threads.
-    ``gpus`` are those that this process was given: a trial fails where TensorFlow lacks one.
+    ``load`` returns the data and ``threads`` limits the cores. ``on_epoch`` is called after each
+    epoch, outside its time. ``heartbeat`` counts windows for other threads. ``gpus`` are those
+    assigned to this process; the trial fails if TensorFlow cannot see one of them.
     """
-    session = _Session(trial, on_epoch, pulse or Heartbeat(), gpus)
+    run = _TrialRun(trial, on_epoch, heartbeat or Heartbeat(), gpus)
     error, log_tail = None, None
     status: Status = "completed"
     try:
-        status, error = session.run(load, threads)
-    except Exception as problem:
-        status, error = classify_exception(problem)
-        if status == "failed" and (place := workload_line(problem, trial.variant)):
-            error = f"{error} ({place})"
-        log_tail = "".join(traceback.format_exception(problem)[-_TRACEBACK_LINES:])
+        status, error = run.run(load, threads)
+    except Exception as exception:
+        status, error = classify_exception(exception)
+        if status == "failed" and (line := workload_line(exception, trial.variant)):
+            error = f"{error} ({line})"
+        log_tail = "".join(traceback.format_exception(exception)[-_TRACEBACK_LINES:])
     return TrialRecord(
         trial=trial,
         status=status,
         error=error,
         log_tail=log_tail,
-        devices=session.devices,
-        warnings=tuple(session.warnings),
-        resolved=session.resolved,
-        measures=Measures.model_validate(session.measured),
-        epochs=tuple(session.epochs),
-        health=tuple(session.health),
+        devices=run.devices,
+        warnings=tuple(run.warnings),
+        resolved=run.resolved,
+        measures=Measures.model_validate(run.measures),
+        epochs=tuple(run.epochs),
+        health=tuple(run.health),
     )
 
 
 @dataclass
-class _Session:
-    """What a trial has found out so far; it outlives an exception."""
+class _TrialRun:
+    """A trial in progress; what it has recorded survives an exception."""
 
     trial: Trial
     on_epoch: Callable[[EpochRecord], None]
-    pulse: Heartbeat
+    heartbeat: Heartbeat
     gpus: Sequence[str]
     epochs: list[EpochRecord] = field(default_factory=list)
     health: list[HealthRecord] = field(default_factory=list)
-    measured: dict[str, Any] = field(default_factory=dict)
+    measures: dict[str, Any] = field(default_factory=dict)
     resolved: dict[str, Any] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
 
     def run(self, load: Callable[[], Arrays], threads: int) -> tuple[Status, str | None]:
+        """Return the status and, unless the trial completed, the reason."""
         variant = self.trial.variant
         runtime.configure(variant, threads)
         runtime.check_gpus(self.gpus)
-        # Before anything that wakes TensorFlow up: several workers must meet first.
+        # Workers must meet before anything initializes TensorFlow's devices.
         with self._timed("rendezvous_s"):
             replicas = make_replicas(variant)
         self.resolved = {**runtime.describe(variant), **replicas.settings()}
@@ -113,57 +114,42 @@ class _Session:
             feed = make_feed(variant, arrays, self.trial.seed, replicas)
         with self._timed("build_s"), replicas.scope():
             program, evaluator, update, model = self._build(variant, arrays, feed, replicas)
-        self.measured["cold_start_s"] = program.cold_start()
-        self.resolved.update(loaded_versions())
-        settling_steps = program.settle_loss_scale()
-        if program.loss_scale is not None:
-            self.measured["loss_scale_settling_steps"] = settling_steps
-            self.measured["loss_scale_initial"] = program.loss_scale
+        self._cold_start(program)
         health = LayerHealth(variant, model, update, replicas, arrays)
-        self._look(health, after_epochs=0)
+        self._examine_layers(health, after_epochs=0)
         self._warm_up(program, evaluator, arrays)
-        self._take_peak("peak_device_memory_cold_start_bytes")
+        self._record_peak("peak_device_memory_cold_start_bytes")
         outcome = self._train(program, evaluator, health, arrays)
-        self.measured["loss_scale_final"] = program.loss_scale
-        norm = self.measured["weights_l2"] = weights_l2(model.trainable_variables)
+        self.measures["loss_scale_final"] = program.loss_scale
+        norm = self.measures["weights_l2"] = weights_l2(model.trainable_variables)
         if outcome[0] == "completed" and not math.isfinite(norm):
-            # The last step's loss was that of the weights before it.
+            # The last step's loss was computed before that step changed the weights.
             outcome = "diverged", f"the weights' L2 norm was {norm} after the last epoch"
         if outcome[0] == "completed":
             self._test(evaluator, arrays)
         return outcome
-
-    def _warm_up(self, program: CompiledEpoch, evaluator: Evaluator, arrays: Arrays) -> None:
-        timing = self.trial.timing.on(device_kind())
-        self.resolved["timing"] = timing.model_dump()
-        if timing.warmup_s or timing.min_timing_s:
-            # What validation compiles is compiled before: later a device would cool down meanwhile.
-            with self._timed("evaluate_s"):
-                evaluator.score(arrays.val_images, arrays.val_labels)
-            warm_up = program.warm_up(timing.warmup_s or 0.0, timing.min_timing_s or 0.0)
-            self.measured.update(warmup_s=warm_up.elapsed_s, warmup_steps=warm_up.steps)
 
     def _build(
         self, variant: Variant, arrays: Arrays, feed: Feed, replicas: Replicas
     ) -> tuple[CompiledEpoch, Evaluator, GradientUpdate, Any]:
         shape = arrays.train_images.shape[1:]
         seed, images = self.trial.seed, arrays.train_images
-        before = runtime.settings_in_force()
+        before = runtime.current_settings()
         model = build_model(variant, shape, arrays.classes, seed, images)
-        runtime.check_kept(before, variant.workload)
+        runtime.check_unchanged(before, variant.workload)
         self.resolved["keras_settings"] = runtime.keras_settings()
         update = GradientUpdate(variant, model, replicas)
-        program = CompiledEpoch(variant, model, update, feed, replicas, pulse=self.pulse)
+        program = CompiledEpoch(variant, model, update, feed, replicas, heartbeat=self.heartbeat)
         total, trainable = count_parameters(model)
-        self.measured.update(parameters=total, trainable_parameters=trainable)
+        self.measures.update(parameters=total, trainable_parameters=trainable)
         passes = program.step.passes_of_replica(shape)
-        self.measured["flops_per_step"] = flops_of(passes)
+        self.measures["flops_per_step"] = flops_of(passes)
         self.resolved["has_convolutions"] = has_convolutions(passes)
         self._warn_of(program.step.without_gradient)
-        self.measured["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
+        self.measures["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
         self.resolved["compiled"] = program.step.compiled
         self.resolved.update(norm_settings(model), **norm_sizes(variant, model))
-        self.resolved.update(_of_epochs(variant, feed), **update.settings())
+        self.resolved.update(_epoch_settings(variant, feed), **update.settings())
         return program, Evaluator(variant, model), update, model
 
     def _warn_of(self, without_gradient: Sequence[str]) -> None:
@@ -172,29 +158,50 @@ class _Session:
                 f"{', '.join(without_gradient)}: no gradient, which counts as one of zero"
             )
 
+    def _cold_start(self, program: CompiledEpoch) -> None:
+        self.measures["cold_start_s"] = program.cold_start()
+        self.resolved.update(loaded_versions())
+        settling_steps = program.settle_loss_scale()
+        if program.loss_scale is not None:
+            self.measures["loss_scale_settling_steps"] = settling_steps
+            self.measures["loss_scale_initial"] = program.loss_scale
+
+    def _warm_up(self, program: CompiledEpoch, evaluator: Evaluator, arrays: Arrays) -> None:
+        timing = self.trial.timing.on(device_kind())
+        self.resolved["timing"] = timing.model_dump()
+        if timing.warmup_s or timing.min_timing_s:
+            # Compile validation first: after the warm-up, the device would cool down meanwhile.
+            with self._timed("evaluate_s"):
+                evaluator.score(arrays.val_images, arrays.val_labels)
+            warm_up = program.warm_up(timing.warmup_s or 0.0, timing.min_timing_s or 0.0)
+            self.measures.update(warmup_s=warm_up.elapsed_s, warmup_steps=warm_up.steps)
+
     def _train(
         self, program: CompiledEpoch, evaluator: Evaluator, health: LayerHealth, arrays: Arrays
     ) -> tuple[Status, str | None]:
         variant = self.trial.variant
         for epoch in range(variant.epochs):
             result = program.run_epoch(epoch)
-            self._take_peak("peak_device_memory_bytes")
+            self._record_peak("peak_device_memory_bytes")
             started = time.perf_counter()
             score = evaluator.score(arrays.val_images, arrays.val_labels)
-            self._keep(epoch, result, score, time.perf_counter() - started)
-            self._take_peak("peak_device_memory_evaluate_bytes")
-            self._look(health, after_epochs=epoch + 1)
+            self._record_epoch(epoch, result, score, time.perf_counter() - started)
+            self._record_peak("peak_device_memory_evaluate_bytes")
+            self._examine_layers(health, after_epochs=epoch + 1)
             if result.diverged:
                 return "diverged", _divergence(epoch, result)
         return "completed", None
 
-    def _look(self, health: LayerHealth, after_epochs: int) -> None:
+    def _examine_layers(self, health: LayerHealth, after_epochs: int) -> None:
         if self.trial.variant.is_examined_after(after_epochs):
             with self._timed("health_s"):
-                self.health.append(health.look(after_epochs))
-            runtime.take_peak_device_memory_bytes()  # which is nobody's
+                self.health.append(health.examine(after_epochs))
+            # The examination's peak belongs to no stage.
+            runtime.take_peak_device_memory_bytes()
 
-    def _keep(self, epoch: int, result: EpochResult, score: Score, evaluate_s: float) -> None:
+    def _record_epoch(
+        self, epoch: int, result: EpochResult, score: Score, evaluate_s: float
+    ) -> None:
         variant = self.trial.variant
         record = EpochRecord(
             epoch=epoch,
@@ -214,38 +221,39 @@ class _Session:
             input_wait_s=result.input_wait_s,
         )
         self.epochs.append(record)
-        self.measured["evaluate_s"] = self.measured.get("evaluate_s", 0.0) + evaluate_s
+        self.measures["evaluate_s"] = self.measures.get("evaluate_s", 0.0) + evaluate_s
         self.on_epoch(record)
 
     def _test(self, evaluator: Evaluator, arrays: Arrays) -> None:
         with self._timed("evaluate_s"):
             score = evaluator.score(arrays.test_images, arrays.test_labels)
-        self.measured.update(test_loss=score.loss, test_accuracy=score.accuracy)
-        self._take_peak("peak_device_memory_evaluate_bytes")
+        self.measures.update(test_loss=score.loss, test_accuracy=score.accuracy)
+        self._record_peak("peak_device_memory_evaluate_bytes")
 
-    def _take_peak(self, name: str) -> None:
-        """Keep the largest peak of a stage as the measure ``name``, and begin the next stage's."""
+    def _record_peak(self, name: str) -> None:
+        """Store the largest peak of a stage as the measure ``name``, and reset the counter."""
         peak = runtime.take_peak_device_memory_bytes()
         if peak is not None:
-            self.measured[name] = max(peak, self.measured.get(name) or 0)
+            self.measures[name] = max(peak, self.measures.get(name) or 0)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
+        """Add the block's seconds to the measure ``name``."""
         started = time.perf_counter()
         yield
-        self.measured[name] = self.measured.get(name, 0.0) + time.perf_counter() - started
+        self.measures[name] = self.measures.get(name, 0.0) + time.perf_counter() - started
 
 
 def _divergence(epoch: int, result: EpochResult) -> str:
-    """Why an epoch ended its trial."""
+    """Return the reason why an epoch ended its trial."""
     if not result.all_skipped:
         return f"the training loss was {result.loss} in epoch {epoch}"
-    at = "" if result.loss_scale is None else " at every loss scale"
-    return f"no step of epoch {epoch} had a finite gradient{at}"
+    at_every_scale = "" if result.loss_scale is None else " at every loss scale"
+    return f"no step of epoch {epoch} had a finite gradient{at_every_scale}"
 
 
-def _of_epochs(variant: Variant, feed: Feed) -> dict[str, Any]:
-    """How an epoch is made up: its order, its steps, what it leaves out."""
+def _epoch_settings(variant: Variant, feed: Feed) -> dict[str, Any]:
+    """Return the order of an epoch's examples, its steps, and the examples it omits."""
     steps = variant.steps_per_epoch
     return {
         "order": feed.order.method,

@@ -49,7 +49,7 @@ def main(folder: Path, variant: Variant) -> dict[str, Any]:
         "steps": result.steps,
         "loss": result.loss,
         "data_bytes": arrays.train_images.nbytes,
-        "devices": [part.device for part in replicas.parts(feed._images)],
+        "devices": [part.device for part in replicas.local_values(feed._images)],
         "peak_bytes": runtime.take_peak_device_memory_bytes(),
         **copies(folder),
     }

@@ -132,7 +132,7 @@ def _examine(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple
         program = CompiledEpoch(variant, model, update, feed, replicas)
     program.run_epoch(0)
     before = snapshot(program.step.variables)
-    health = LayerHealth(variant, model, update, replicas, arrays).look(after_epochs=1)
+    health = LayerHealth(variant, model, update, replicas, arrays).examine(after_epochs=1)
     after = snapshot(program.step.variables)
     moved = not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     return {"taken": _NONE}, {"health": health.model_dump(mode="json"), "moved": moved}
@@ -163,7 +163,7 @@ def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[A
     result = program.run_epoch(0)
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     weights = {
-        f"weights_{i}": np.stack([p.numpy() for p in replicas.parts(v.value)])
+        f"weights_{i}": np.stack([p.numpy() for p in replicas.local_values(v.value)])
         for i, v in enumerate(variables)
     }
     facts = {
@@ -181,7 +181,7 @@ def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[A
 def _one_bright(arrays: Arrays, variant: Variant) -> Arrays:
     """The last example of the first step, which the last replica takes."""
     order = Shuffle(variant.examples, _SEED)
-    first = order.window(order.of_epoch(0), 0, variant.global_batch_size)
+    first = order.window(order.epoch_order(0), 0, variant.global_batch_size)
     images = np.zeros_like(arrays.train_images)
     images[int(first[-1])] = 255
     return dataclasses.replace(arrays, train_images=images)
@@ -214,13 +214,13 @@ def _look(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Ar
     feed = make_feed(variant, arrays, _SEED, replicas)
 
     def of_step(step: Any, *inputs: Any) -> Any:
-        taken = feed.take(step, *inputs)
+        taken = feed.fetch(step, *inputs)
         return replicas.run(lambda *t: _numbers(feed.batch(*t)[0]), taken)
 
     compiled = tf.function(of_step, autograph=False)
     epochs = [
         [
-            np.stack([part.numpy() for part in replicas.parts(given)])
+            np.stack([part.numpy() for part in replicas.local_values(given)])
             for steps, inputs in feed.windows(epoch)
             for given in (compiled(tf.constant(i), *inputs) for i in range(steps))
         ]

@@ -58,7 +58,7 @@ def test_in_the_same_order_fit_ends_at_the_same_weights(norm: str, arrays: Array
     theirs, their_losses = _compiled(variant, arrays, seed=1), []
     in_order = Shuffle(EXAMPLES, seed=1)
     for epoch in range(variant.epochs):
-        order = in_order.window(in_order.of_epoch(epoch), 0, EXAMPLES).numpy()
+        order = in_order.window(in_order.epoch_order(epoch), 0, EXAMPLES).numpy()
         images, labels = _pixels(arrays)[order], arrays.train_labels[order]
         history = theirs.fit(images, labels, batch_size=32, shuffle=False, verbose=0)
         their_losses += history.history["loss"]

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bench.training.failures import UnsupportedProgram, classify_exception
-from bench.training.refusals import is_broken_installation, is_refusal, whole_tracebacks
+from bench.training.refusals import is_broken_installation, is_refusal, full_tracebacks
 
 
 class OddError(Exception):
@@ -32,7 +32,7 @@ class Broken(keras.layers.Layer):  # type: ignore[misc]
 
 
 def raised_by(function: Callable[[], Any]) -> Exception:
-    with whole_tracebacks(), pytest.raises(Exception) as caught:
+    with full_tracebacks(), pytest.raises(Exception) as caught:
         function()
     return caught.value
 
@@ -98,9 +98,9 @@ def test_frames_are_left_out_again_afterwards() -> None:
         )
 
     assert both() == (True, True)
-    with whole_tracebacks():
+    with full_tracebacks():
         assert both() == (False, False)
-        with whole_tracebacks():
+        with full_tracebacks():
             pass
         assert both() == (False, False)
     assert both() == (True, True)

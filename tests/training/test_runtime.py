@@ -71,10 +71,10 @@ for change, axis in (
     (lambda: keras.config.set_floatx('float16'), 'floatx'),
     (lambda: keras.config.set_epsilon(1e-3), 'epsilon'),
 ):
-    before = runtime.settings_in_force()
-    runtime.check_kept(before, 'own:net')
+    before = runtime.current_settings()
+    runtime.check_unchanged(before, 'own:net')
     change()
-    try: runtime.check_kept(before, 'own:net')
+    try: runtime.check_unchanged(before, 'own:net')
     except UsageError as error: assert axis in str(error), error
     else: raise AssertionError(axis)
 """

@@ -24,7 +24,7 @@ def test_nccl_on_cpus_of_several_workers_is_unsupported_where_tensorflow_would_t
     None
 ):
     variant = small(strategy="multi_worker", workers=2, all_reduce="nccl")
-    with pytest.raises(UnsupportedProgram, match="NCCL sums on GPUs alone"):
+    with pytest.raises(UnsupportedProgram, match="NCCL sums only on GPUs"):
         make_replicas(variant)
 
 

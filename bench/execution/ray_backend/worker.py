@@ -156,7 +156,7 @@ class Worker:
                 post(epoch)
 
             record = train(
-                trial, load=load, threads=threads, on_epoch=finished, pulse=pulse, gpus=gpus
+                trial, load=load, threads=threads, on_epoch=finished, heartbeat=pulse, gpus=gpus
             )
             seen = {"variables": given, "nccl_transport": nccl_transport()}
         spent = {"import_s": import_s, "total_s": time.perf_counter() - started}

@@ -1,1 +1,4 @@
-"""CUDA as a trial finds it: libraries, versions, kernels, NCCL's log."""
+"""CUDA in a trial's process: libraries, versions, kernels, NCCL's log.
+
+`cuda_libraries.load_installed` must run before TensorFlow is imported.
+"""

@@ -1,10 +1,10 @@
-"""Which CUDA this process runs on: the libraries that it has loaded, not those of the build.
+"""Read the versions of the CUDA libraries that this process has loaded.
 
 Usage:
     resolved.update(loaded_versions())                 # after TensorFlow has used a GPU
 
-Each library is found where the kernel has mapped it and asks nothing of a device. A library that
-is not loaded, or does not answer, has the version None.
+They may differ from those of TensorFlow's build. The kernel's memory maps give each library's
+path; no call uses a device. The version is None if a library is not loaded or its call fails.
 """
 
 import ctypes
@@ -24,62 +24,62 @@ _PROPERTIES = range(3)  # libraryPropertyType: MAJOR_VERSION, MINOR_VERSION, PAT
 
 
 def loaded_versions() -> dict[str, Any]:
-    """Versions by library, and that of ptxas, as plain data.
+    """Return the version of each library and of ptxas; empty if no CUDA runtime is loaded.
 
     {"cuda_libraries": {"cudart": "12.9", "cudnn": "9.28.0", "nccl": None, ...},
-    "ptxas": "12.9.86"}. Nothing where no CUDA runtime is loaded.
+    "ptxas": "12.9.86"}
     """
     paths = loaded_paths(_MAPS.read_text() if _MAPS.exists() else "")
     if "cudart" not in paths:
         return {}
     return {
         "cuda_libraries": {
-            name: _asked(ask, paths[name]) if name in paths else None
-            for name, ask in _QUESTIONS.items()
+            name: _version(read, paths[name]) if name in paths else None
+            for name, read in _READERS.items()
         },
         "ptxas": ptxas_version(),
     }
 
 
 def loaded_paths(maps: str) -> dict[str, str]:
-    """Where each library that can be asked lies, by its short name; ``maps`` as in proc(5)."""
+    """Return the path of each known library by its short name, from ``maps`` as in proc(5)."""
     files = re.findall(r"^(?:\S+\s+){5}(/.*/lib(\w+)\.so[.\d]*)$", maps, re.MULTILINE)
-    return {name: path for path, name in files if name in _QUESTIONS}
+    return {name: path for path, name in files if name in _READERS}
 
 
 def ptxas_version() -> str | None:
-    """The version of the assembler that XLA starts; None where there is none."""
+    """Return the version of the assembler that XLA starts, or None."""
     path = _ptxas()
     if path is None:
         return None
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=_PTXAS_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"\bV(\d+(?:\.\d+)+)", done.stdout)
-    return found.group(1) if found else None
+    match = re.search(r"\bV(\d+(?:\.\d+)+)", result.stdout)
+    return match.group(1) if match else None
 
 
 def _ptxas() -> str | None:
-    """The one that XLA of TensorFlow 2.21 takes, in its order (seen with strace)."""
-    named = re.search(r"--xla_gpu_cuda_data_dir=(\S+)", os.environ.get("XLA_FLAGS", ""))
-    in_named = shutil.which("ptxas", path=f"{named.group(1)}/bin") if named else None
+    """Return the ptxas that XLA of TensorFlow 2.21 would find, in its order (seen with strace)."""
+    flag = re.search(r"--xla_gpu_cuda_data_dir=(\S+)", os.environ.get("XLA_FLAGS", ""))
+    in_data_dir = shutil.which("ptxas", path=f"{flag.group(1)}/bin") if flag else None
     packaged = installed_file("cuda_nvcc/bin/ptxas")
-    return in_named or shutil.which("ptxas") or (str(packaged) if packaged else None)
+    return in_data_dir or shutil.which("ptxas") or (str(packaged) if packaged else None)
 
 
-def _asked(ask: Callable[[Any], str], path: str) -> str | None:
+def _version(read: Callable[[Any], str], path: str) -> str | None:
     try:
-        # RTLD_NOLOAD: what is not in this process any more is not to be loaded for a question.
-        return ask(ctypes.CDLL(path, mode=os.RTLD_NOW | os.RTLD_NOLOAD))
+        # RTLD_NOLOAD: do not load a library that the process has unloaded since.
+        return read(ctypes.CDLL(path, mode=os.RTLD_NOW | os.RTLD_NOLOAD))
     except (OSError, AttributeError, ValueError):
         return None
 
 
 def _property(function: str) -> Callable[[Any], str]:
-    def ask(library: Any) -> str:
+    def read(library: Any) -> str:
         parts = []
         for part in _PROPERTIES:
             value = ctypes.c_int()
@@ -88,7 +88,7 @@ def _property(function: str) -> Callable[[Any], str]:
             parts.append(value.value)
         return ".".join(map(str, parts))
 
-    return ask
+    return read
 
 
 def _cudart(library: Any) -> str:
@@ -118,11 +118,11 @@ def _nvrtc(library: Any) -> str:
 
 
 def _decimal(version: int) -> str:
-    """As cuDNN 9 and NCCL 2.9 and later write it: 23203 is 2.32.3."""
+    """Decode a version as cuDNN 9 and NCCL 2.9 and later encode it: 23203 is 2.32.3."""
     return f"{version // 10000}.{version % 10000 // 100}.{version % 100}"
 
 
-_QUESTIONS: dict[str, Callable[[Any], str]] = {
+_READERS: dict[str, Callable[[Any], str]] = {
     "cudart": _cudart,
     "cublas": _property("cublasGetProperty"),
     "cublasLt": _property("cublasLtGetProperty"),

@@ -1,10 +1,10 @@
-"""What a GPU cannot compute for a variant, so that TensorFlow would take the CPU for it.
+"""Find operations of a variant that have no GPU kernel.
 
 Usage:
     check_kernels(variant)                           # raises UnsupportedProgram
 
-An operation without a kernel for its device and dtype is placed on the CPU without a word
-(soft placement), and what it needs crosses the bus in every step. XLA needs no such kernels.
+TensorFlow places an operation without a kernel for its device and dtype on the CPU without a
+warning (soft placement), and copies its tensors over the bus in every step. XLA needs no kernels.
 """
 
 import tensorflow as tf
@@ -16,17 +16,17 @@ from bench.training.model.precision import PRECISIONS
 from bench.training.strategy import device_kind
 
 _LOSS = "SparseSoftmaxCrossEntropyWithLogits"
-"""Of all that these networks' steps compute, what lacks a kernel for a dtype on offer."""
+"""The only operation of these networks' steps that lacks a kernel for some precision."""
 
 
 def check_kernels(variant: Variant) -> None:
-    """Raise UnsupportedProgram where a step of ``variant`` would leave this process's GPUs."""
+    """Raise UnsupportedProgram if an operation of a step would run outside the GPUs."""
     if reason := missing_kernels(variant, device_kind()):
         raise UnsupportedProgram(reason)
 
 
 def missing_kernels(variant: Variant, kind: str) -> str | None:
-    """The operation that has no kernel on devices of ``kind``, GPU or CPU, and what to set."""
+    """Name the operation that has no kernel on ``kind`` ("GPU" or "CPU"), and what to change."""
     name = PRECISIONS[variant.precision].dtype
     if variant.jit != "none" or tf.as_dtype(name) in dtypes_with_kernels(_LOSS, kind):
         return None
@@ -37,8 +37,8 @@ def missing_kernels(variant: Variant, kind: str) -> str | None:
 
 
 def dtypes_with_kernels(operation: str, kind: str) -> set[tf.DType]:
-    """For which values of its attribute T an operation has a kernel on devices of ``kind``."""
-    # Private: the registry is public in C++ alone.
+    """Return the values of its attribute T for which ``operation`` has a kernel on ``kind``."""
+    # Private: the registry is public only in C++.
     registered = kernels.get_registered_kernels_for_op(operation).kernel
     return {
         tf.as_dtype(dtype)

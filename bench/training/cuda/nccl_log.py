@@ -1,13 +1,13 @@
-"""By which way NCCL sums between GPUs, read from what it logs as it starts.
+"""Read from NCCL's log which transports it uses between GPUs.
 
 Usage:
     with nccl_log(several_gpus=True) as transports:
         ...                         # train; NCCL starts inside
         resolved["nccl_transport"] = nccl_transports()    # ["NET/IB/GDRDMA", "P2P/NVL"]
 
-NCCL is told by its environment to log its start into a file of this process's own. It logs
-nothing during training: what is logged of each call (COLL) is not asked for. Where the user has
-asked for more than warnings (NCCL_DEBUG), nothing is changed and nothing known.
+Environment variables make NCCL log its start to a temporary file of this process. It logs nothing
+during training, since the log of each call (COLL) stays off. If the user has set NCCL_DEBUG to more
+than warnings, the environment stays unchanged and the transports are unknown.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from pathlib import Path
 
 _DEBUG = "NCCL_DEBUG"
 _QUIET = ("", "VERSION", "WARN")
-"""Values of it with which NCCL says nothing of its transports, as many clusters have them."""
-# As the strings of libnccl.so.2 2.32.3 have them; pattern 4 is a ring.
+"""Values of NCCL_DEBUG, common on clusters, at which NCCL does not log its transports."""
+# From the format strings of libnccl.so.2 2.32.3; pattern 4 is a ring.
 _CHANNEL = re.compile(r"NCCL INFO (?:Channel|CollNet) \S+ : .* via (.+)")
 _RING = re.compile(r"NCCL INFO Pattern 4, .* nChannels [1-9]\d*, .*\btype (\w+)/\w+")
 _WARNING = "NCCL WARN"
@@ -32,24 +32,28 @@ _NVLS = "NCCL INFO Connected NVLS tree"
 def nccl_log(
     several_gpus: bool, environ: MutableMapping[str, str] = os.environ
 ) -> Iterator[Callable[[], list[str] | None]]:
-    """Have NCCL log its start within the block; gives what reads the log so far.
+    """Make NCCL log its start within the block, and yield a function that reads the log.
 
-    That returns None where NCCL was not used, as without ``several_gpus``, or its log is the
-    user's.
+    The function returns None if NCCL was not used, as without ``several_gpus``, or if the user
+    has set up its log.
     """
     if not several_gpus or environ.get(_DEBUG, "").upper() not in _QUIET:
         yield lambda: None
         return
     with tempfile.TemporaryDirectory(prefix="trainbench-nccl-") as folder:
         log = Path(folder) / "log"
-        # GRAPH says what links GPUs, without which P2P may be NVLink or PCIe.
-        own = {_DEBUG: "INFO", "NCCL_DEBUG_SUBSYS": "INIT,NET,GRAPH", "NCCL_DEBUG_FILE": str(log)}
-        before = {name: environ.get(name) for name in own}
-        environ.update(own)
+        # Without GRAPH, which logs the links between GPUs, P2P may be NVLink or PCIe.
+        settings = {
+            _DEBUG: "INFO",
+            "NCCL_DEBUG_SUBSYS": "INIT,NET,GRAPH",
+            "NCCL_DEBUG_FILE": str(log),
+        }
+        before = {name: environ.get(name) for name in settings}
+        environ.update(settings)
         try:
             yield lambda: nccl_transports(_text(log)) or None
         finally:
-            # Where they would have gone.
+            # NCCL would have written its warnings there.
             sys.stderr.writelines(line for line in _text(log).splitlines(True) if _WARNING in line)
             for name, value in before.items():
                 if value is None:
@@ -59,25 +63,25 @@ def nccl_log(
 
 
 def nccl_transports(log: str) -> list[str]:
-    """The kinds of transport in NCCL's log, in alphabetical order, without numbers of devices.
+    """Return the kinds of transport in NCCL's log, sorted, without device numbers.
 
-    "P2P/NVL": from GPU to GPU over NVLink, "P2P/PIX" and the like over PCIe (by NCCL's names for
-    the farthest link in a ring); "SHM": through the host's memory; "NET/Socket", "NET/IB",
-    "NET/IB/GDRDMA": over a network, the last past the host's memory; "COLLNET/SHARP", "NVLS":
-    summed by a switch.
+    "P2P/NVL" is from GPU to GPU over NVLink, "P2P/PIX" and the like over PCIe (NCCL's names for
+    the farthest link in a ring); "SHM" is through the host's memory; "NET/Socket", "NET/IB" and
+    "NET/IB/GDRDMA" are over a network, the last without the host's memory; with "COLLNET/SHARP"
+    and "NVLS" a switch sums.
     """
     links = sorted(set(_RING.findall(log)))
-    found = {_kind(said.strip().split("/"), links) for said in _CHANNEL.findall(log)}
-    return sorted(found | ({"NVLS"} if _NVLS in log else set()))
+    kinds = {_kind(path.strip().split("/"), links) for path in _CHANNEL.findall(log)}
+    return sorted(kinds | ({"NVLS"} if _NVLS in log else set()))
 
 
-def _kind(said: list[str], links: list[str]) -> str:
-    """Of ``P2P/CUMEM/read``, ``SHM/direct``, ``NET/IB/0(1)/GDRDMA`` what tells speeds apart."""
-    if said[0] == "P2P":
+def _kind(path: list[str], links: list[str]) -> str:
+    """Reduce ``P2P/CUMEM/read``, ``SHM/direct`` or ``NET/IB/0(1)/GDRDMA`` to what affects speed."""
+    if path[0] == "P2P":
         return "/".join(["P2P", *links])
-    if said[0] in ("NET", "COLLNET"):
-        return "/".join([*said[:2], *(["GDRDMA"] if "GDRDMA" in said else [])])
-    return said[0]
+    if path[0] in ("NET", "COLLNET"):
+        return "/".join([*path[:2], *(["GDRDMA"] if "GDRDMA" in path else [])])
+    return path[0]
 
 
 def _text(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""How training examples reach a step: order, storage, streaming, augmentation.
+"""Training examples on their way to a step: order, storage, streaming, augmentation.
 
-`pipeline.make_feed` makes the feed that a variant names.
+`pipeline.make_feed` returns the feed that a variant names.
 """

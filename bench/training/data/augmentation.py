@@ -1,11 +1,12 @@
-"""Further examples without storage: copies changed by their index alone.
+"""Augment images: make further examples from stored ones, by their index only.
 
 Usage:
     images = augment(images, indices, originals=55_000)
 
 Example ``i`` shows image ``i % originals``. The first ``originals`` examples are the images
-themselves; every later one is shifted by up to two pixels each way, flipped or not, and has
-its contrast scaled, all by a hash of ``i``: the same on every worker, in every epoch.
+themselves. Every later one is shifted by up to two pixels each way, flipped or not, and has its
+contrast scaled. All of this follows from a hash of ``i``: it is equal on every worker and in
+every epoch.
 """
 
 from typing import Any
@@ -21,9 +22,9 @@ CONTRAST = (0.75, 1.25)
 
 
 def augment(images: _Tensor, indices: _Tensor, originals: int) -> _Tensor:
-    """Images (n, H, W, C) of examples ``indices`` (n,), in floating point, as above.
+    """Augment ``images`` (n, H, W, C), in floating point, of the examples ``indices`` (n,).
 
-    An original goes through the same computation as a copy, with nothing to change.
+    An original passes through the same computation as a copy, without effect.
     """
     is_copy = indices >= originals
     bits = hash32(hash32(indices) + high_bits(indices))
@@ -31,15 +32,15 @@ def augment(images: _Tensor, indices: _Tensor, originals: int) -> _Tensor:
     shift_y = tf.where(is_copy, bits % side - MAX_SHIFT, 0)
     shift_x = tf.where(is_copy, (bits // side) % side - MAX_SHIFT, 0)
     flip = tf.logical_and(is_copy, tf.equal((bits // side**2) % 2, 1))
-    share = tf.cast(hash32(bits), images.dtype) / 2.0**32
+    fraction = tf.cast(hash32(bits), images.dtype) / 2.0**32
     low, high = CONTRAST
-    contrast = tf.where(is_copy, low + (high - low) * share, tf.ones_like(share))
-    moved = _moved(images, shift_y, shift_x, flip)
-    return moved * contrast[:, None, None, None]
+    contrast = tf.where(is_copy, low + (high - low) * fraction, tf.ones_like(fraction))
+    shifted = _shift_and_flip(images, shift_y, shift_x, flip)
+    return shifted * contrast[:, None, None, None]
 
 
-def _moved(images: _Tensor, shift_y: _Tensor, shift_x: _Tensor, flip: _Tensor) -> _Tensor:
-    """Shift (and flip) each image, zeros coming in from outside."""
+def _shift_and_flip(images: _Tensor, shift_y: _Tensor, shift_x: _Tensor, flip: _Tensor) -> _Tensor:
+    """Shift each image, filling its edges with zeros, and flip it if ``flip`` says so."""
     height, width = images.shape[1], images.shape[2]
     padding = [[0, 0], [MAX_SHIFT, MAX_SHIFT], [MAX_SHIFT, MAX_SHIFT], [0, 0]]
     padded = tf.pad(images, padding)

@@ -1,9 +1,9 @@
-"""Examples by index: an image of the stored ones, in floating point, changed by its index.
+"""Look up examples by index: a stored image in floating point, augmented by its index.
 
 Usage:
-    source = ExampleReader(variant, originals=55_000)
-    images, labels = source.look_up(stored_images, stored_labels, indices)    # bytes
-    images = source.prepared(images, indices)                                 # numbers
+    reader = ExampleReader(variant, stored=55_000)
+    images, labels = reader.look_up(stored_images, stored_labels, indices)    # bytes
+    images = reader.prepare(images, indices)                                  # numbers
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ _Tensor = Any
 
 
 class ExampleReader:
-    """The examples of a variant, of which ``stored`` are held; the others are copies of them."""
+    """The examples of a variant: ``stored`` originals, and copies of them beyond that number."""
 
     def __init__(self, variant: Variant, stored: int) -> None:
         self._originals = min(variant.examples, stored)
@@ -31,16 +31,16 @@ class ExampleReader:
     def look_up(
         self, images: _Tensor, labels: _Tensor, indices: _Tensor
     ) -> tuple[_Tensor, _Tensor]:
-        """Byte images and labels of the examples ``indices`` (n,), from all that are stored."""
+        """Return byte images and labels of the examples ``indices`` (n,), from the stored ones."""
         rows = indices % self._originals if self._has_copies else indices
         return tf.gather(images, rows), tf.gather(labels, rows)
 
-    def prepared(self, images: _Tensor, indices: _Tensor) -> _Tensor:
-        """Byte images (n, H, W, C), those that ``indices`` (n,) show, as training takes them."""
+    def prepare(self, images: _Tensor, indices: _Tensor) -> _Tensor:
+        """Turn byte images (n, H, W, C) of the examples ``indices`` (n,) into training inputs."""
         batch = to_unit_range(images, self._dtype)
         return augment(batch, indices, self._originals) if self.augments else batch
 
 
 def to_unit_range(images: _Tensor, dtype: str) -> _Tensor:
-    """Byte images as numbers in [0, 1]."""
+    """Convert byte images to numbers in [0, 1]."""
     return tf.cast(images, dtype) / 255.0

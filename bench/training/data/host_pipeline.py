@@ -1,13 +1,13 @@
-"""Examples streamed from the host by tf.data: out of memory, or out of files larger than it.
+"""Stream examples from the host with tf.data: from memory, or from files larger than it.
 
 Usage:
     feed = from_memory(variant, arrays, seed, replicas)
     feed = from_files(variant, arrays, seed, replicas)
 
-From memory they come in the order of the ``device`` pipeline. Files are read in a shuffled order,
-several at once, through a shuffled buffer: another order, which is the same on every worker too.
-Each worker reads every batch and prepares what its own replicas take, as bytes, which are brought
-to the replica's device ahead of the step that trains on them.
+From memory, examples come in the order of the ``device`` pipeline. Files are read in a shuffled
+order, several at once, through a shuffle buffer: a different order, but also equal on every
+worker. Each worker reads every batch and prepares the part of its own replicas, as bytes. These
+are copied to the replica's device ahead of the step that trains on them.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,17 +27,17 @@ from bench.training.strategy import Replicas
 _Tensor = Any
 FILES_AT_ONCE = 16
 _GRAPH_SEED = 87_654_321
-"""TensorFlow's own where there is no global seed."""
+"""TensorFlow's default if there is no global seed."""
 BUFFER_EXAMPLES = 16_384
 BUFFER_BYTES = 256 * 2**20
-"""Most examples, and most memory, that the shuffled buffer holds."""
+"""Limits of the shuffle buffer: the lower one applies."""
 
 
 class HostFeed:
     """An iterator over the replicas' parts of each batch: images as bytes, labels, indices.
 
-    Each epoch has an iterator of its own, made inside its time and ending with it: no
-    part of an epoch is prepared while the one before is trained or validated.
+    Each epoch starts an iterator inside its time and ends it: nothing is prepared for an epoch
+    while the previous one is trained or validated.
     """
 
     waits = True
@@ -45,14 +45,14 @@ class HostFeed:
     def __init__(
         self,
         variant: Variant,
-        source: ExampleReader,
+        reader: ExampleReader,
         order: Any,
         dataset_of: Callable[[_Tensor], tf.data.Dataset],
         replicas: Replicas,
     ) -> None:
-        self.order, self.augments, self._source = order, source.augments, source
+        self.order, self.augments, self._reader = order, reader.augments, reader
         self._steps = variant.steps_per_epoch
-        # A variable, so that the dataset is built and traced once for all epochs.
+        # The epoch is a variable, so that the dataset is built and traced once for all epochs.
         with tf.device("CPU:0"):
             self._epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
             epochs = tf.data.Dataset.range(1).map(lambda _: self._epoch.read_value())
@@ -60,103 +60,101 @@ class HostFeed:
         self._start = replicas.iterators(dataset)
 
     def windows(self, epoch: int) -> Iterator[Window]:
-        """Each window takes its batches from the epoch's iterator."""
+        """Yield the windows of ``epoch``; each reads its batches from the epoch's iterator."""
         self._epoch.assign(epoch)
         iterator = self._start()
         for _, steps in split_windows(self._steps):
             yield steps, (iterator,)
 
-    def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:  # noqa: ARG002
-        """The next part of each replica of this worker."""
+    def fetch(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:  # noqa: ARG002
+        """Return the next part of each replica of this worker."""
         return tuple(next(inputs[0]))
 
-    def batch(self, *taken: Any) -> tuple[_Tensor, _Tensor]:
-        """A replica's part, made into numbers on its device."""
-        images, labels, indices = taken
-        return self._source.prepared(images, indices), labels
+    def batch(self, *raw: Any) -> tuple[_Tensor, _Tensor]:
+        """Convert a replica's part to numbers on its device."""
+        images, labels, indices = raw
+        return self._reader.prepare(images, indices), labels
 
 
 def from_memory(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> HostFeed:
-    """The examples of ``arrays``, held by the host."""
-    order, source = (
-        Shuffle(variant.examples, seed),
-        ExampleReader(variant, len(arrays.train_images)),
-    )
-    batch, own = variant.global_batch_size, _own_slice(variant, replicas)
-    here, size = variant.replicas, variant.per_replica_batch_size
+    """Return a feed of the examples of ``arrays``, in the host's memory."""
+    order = Shuffle(variant.examples, seed)
+    reader = ExampleReader(variant, len(arrays.train_images))
+    batch, first_row = variant.global_batch_size, _worker_rows(variant, replicas).start
+    local_replicas, size = variant.replicas, variant.per_replica_batch_size
     with tf.device("CPU:0"):
         images = tf.constant(arrays.train_images)
         labels = tf.constant(arrays.train_labels, tf.int64)
 
     def look_up(indices: _Tensor) -> tuple[_Tensor, _Tensor, _Tensor]:
-        return *source.look_up(images, labels, indices), indices
+        return *reader.look_up(images, labels, indices), indices
 
     def dataset_of(epoch: _Tensor) -> tf.data.Dataset:
-        shuffled = order.of_epoch(epoch)
+        epoch_order = order.epoch_order(epoch)
 
         def indices_of(part: _Tensor) -> _Tensor:
-            first = part // here * batch + own.start + part % here * size
-            return tf.ensure_shape(order.window(shuffled, first, size), (size,))
+            first = part // local_replicas * batch + first_row + part % local_replicas * size
+            return tf.ensure_shape(order.window(epoch_order, first, size), (size,))
 
-        parts = tf.data.Dataset.range(variant.steps_per_epoch * here).map(indices_of)
+        parts = tf.data.Dataset.range(variant.steps_per_epoch * local_replicas).map(indices_of)
         return parts.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
 
-    return HostFeed(variant, source, order, dataset_of, replicas)
+    return HostFeed(variant, reader, order, dataset_of, replicas)
 
 
 @dataclass(frozen=True)
 class FileOrder:
-    """The files in a shuffled order, their examples through a buffer."""
+    """Files in a shuffled order, and their examples through a shuffle buffer."""
 
     buffer: int
-    """Examples that it holds."""
+    """Number of examples in the buffer."""
 
     @property
     def method(self) -> str:
-        """With the size of the buffer, since that says how well it shuffles."""
+        """The name of this order, with the size of the buffer: it determines how well it mixes."""
         return f"files, buffer of {self.buffer}"
 
 
 def from_files(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> HostFeed:
-    """The same examples from files, which are written where they are not there yet.
+    """Return a feed of the same examples from files, and write the files if they are missing.
 
-    Of ``arrays`` nothing is held. OSError where the disk has no room.
+    The feed keeps nothing of ``arrays``. OSError if the disk is too small.
     """
     files = shard_files(arrays, variant.examples)
     shape, image_bytes = arrays.shape, arrays.train_images[0].nbytes
-    source = ExampleReader(variant, len(arrays.train_images))
+    reader = ExampleReader(variant, len(arrays.train_images))
     buffer = max(variant.global_batch_size, min(BUFFER_EXAMPLES, BUFFER_BYTES // image_bytes))
-    own, size = _own_slice(variant, replicas), variant.per_replica_batch_size
+    rows, size = _worker_rows(variant, replicas), variant.per_replica_batch_size
 
-    def look_up(strings: _Tensor) -> tuple[_Tensor, _Tensor, _Tensor]:
+    def decode(strings: _Tensor) -> tuple[_Tensor, _Tensor, _Tensor]:
         indices, images, labels = decode_records(strings, shape)
         return images, labels, indices
 
     def parts_of(strings: _Tensor) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(tf.reshape(strings[own], (-1, size)))
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(strings[rows], (-1, size)))
 
     def dataset_of(epoch: _Tensor) -> tf.data.Dataset:
-        # Of this function's graph alone: a global seed, which whoever builds a network of their
-        # own sets, would change the order.
+        # Only of this function's graph: a global seed, which a user's workload may set, would
+        # change the order.
         tf.compat.v1.set_random_seed(_GRAPH_SEED)
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        shuffled = tf.random.experimental.stateless_shuffle(tf.constant(files), seed=key)
-        number = tf.random.stateless_uniform((), key, maxval=2**31 - 1, dtype=tf.int64)
-        examples = tf.data.Dataset.from_tensor_slices(shuffled).interleave(
+        file_order = tf.random.experimental.stateless_shuffle(tf.constant(files), seed=key)
+        buffer_seed = tf.random.stateless_uniform((), key, maxval=2**31 - 1, dtype=tf.int64)
+        examples = tf.data.Dataset.from_tensor_slices(file_order).interleave(
             tf.data.TFRecordDataset,
             cycle_length=min(FILES_AT_ONCE, len(files)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        mixed = examples.shuffle(buffer, seed=number, reshuffle_each_iteration=False)
+        mixed = examples.shuffle(buffer, seed=buffer_seed, reshuffle_each_iteration=False)
         batches = mixed.batch(variant.global_batch_size, drop_remainder=True)
         parts = batches.take(variant.steps_per_epoch).flat_map(parts_of)
-        return parts.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
+        return parts.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
-    return HostFeed(variant, source, FileOrder(buffer), dataset_of, replicas)
+    return HostFeed(variant, reader, FileOrder(buffer), dataset_of, replicas)
 
 
-def _own_slice(variant: Variant, replicas: Replicas) -> slice:
-    """Of a global batch, what this worker's replicas take."""
+def _worker_rows(variant: Variant, replicas: Replicas) -> slice:
+    """Return the rows of a global batch that belong to this worker's replicas."""
     size = variant.per_replica_batch_size * variant.replicas
     return slice(replicas.worker * size, (replicas.worker + 1) * size)

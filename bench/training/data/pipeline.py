@@ -1,14 +1,14 @@
-"""How examples reach the training step: held on the device, or streamed from the host.
+"""Feed examples to the training step, from the device or streamed from the host.
 
 Usage:
     feed = make_feed(variant, arrays, seed, replicas)
     for steps, inputs in feed.windows(epoch):
         ...                                        # in a compiled loop over i < steps:
-        taken = feed.take(i, *inputs)              #   once for all replicas
-        images, labels = feed.batch(*taken)        #   on each replica, its part
+        raw = feed.fetch(i, *inputs)               #   once for all replicas
+        images, labels = feed.batch(*raw)          #   on each replica, its part
 
-All feeds give every example once an epoch; ``device`` and ``tfdata`` in the same order. Images
-are stored and sent as bytes, and become numbers in [0, 1] on the device that trains.
+Every feed returns each example once an epoch; ``device`` and ``tfdata`` use the same order. Images
+are stored and copied as bytes, and become numbers in [0, 1] on the device that trains.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,37 +29,37 @@ _Tensor = Any
 
 
 class ExampleOrder(Protocol):
-    """In which order examples come."""
+    """The order of examples in an epoch."""
 
     @property
     def method(self) -> str:
-        """How that is made up."""
+        """How the order is computed."""
 
 
 class Feed(Protocol):
     """A source of training batches."""
 
     augments: bool
-    """Whether the augmentation's computation is in the program."""
+    """Whether the program contains the augmentation's computation."""
     waits: bool
-    """Whether the loop may have to wait for its next batch, which is prepared beside it."""
+    """Whether the loop may have to wait for its next batch, which the host prepares."""
 
     @property
     def order(self) -> ExampleOrder:
-        """In which order its examples come."""
+        """The order of its examples."""
 
     def windows(self, epoch: int) -> Iterator[Window]:
-        """The windows of an epoch, one after another, as arguments for the compiled loop."""
+        """Yield the windows of an epoch in turn, as arguments for the compiled loop."""
 
-    def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
-        """What a step's batch is made from, inside the loop, over all replicas."""
+    def fetch(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
+        """Inside the loop, over all replicas: return the raw material of a step's batch."""
 
-    def batch(self, *taken: Any) -> tuple[_Tensor, _Tensor]:
-        """On a replica: its images (n, H, W, C) in floating point and labels (n,)."""
+    def batch(self, *raw: Any) -> tuple[_Tensor, _Tensor]:
+        """On a replica: return its images (n, H, W, C) in floating point, and labels (n,)."""
 
 
 def make_feed(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> Feed:
-    """The feed that ``variant.pipeline`` names; bring the data to where it reads it."""
+    """Return the feed that ``variant.pipeline`` names, with its data in place."""
     kinds: dict[str, Callable[..., Feed]] = {
         "device": DeviceFeed,
         "tfdata": from_memory,
@@ -69,56 +69,56 @@ def make_feed(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -
 
 
 class DeviceFeed:
-    """All images on each replica's device; an epoch brings the indices of its examples."""
+    """Keep all images on each replica's device; an epoch only needs the indices of its examples."""
 
     waits = False
 
     def __init__(self, variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -> None:
         self.order = Shuffle(variant.examples, seed)
-        self._source = ExampleReader(variant, len(arrays.train_images))
-        self.augments = self._source.augments
+        self._reader = ExampleReader(variant, len(arrays.train_images))
+        self.augments = self._reader.augments
         self._variant, self._replicas = variant, replicas
         # int64: TensorFlow keeps int32 tensors on the host even where there is a GPU.
         labels = arrays.train_labels.astype(np.int64)
-        self._images = replicas.on_each_device(lambda _: _held(arrays.train_images))
-        self._labels = replicas.on_each_device(lambda _: _held(labels))
+        self._images = replicas.on_each_device(lambda _: _device_copy(arrays.train_images))
+        self._labels = replicas.on_each_device(lambda _: _device_copy(labels))
 
     def windows(self, epoch: int) -> Iterator[Window]:
-        """Each window's indices and its first row among them, shuffled for this epoch.
+        """Yield each window's indices, shuffled for this epoch, and the row where it starts.
 
-        A permutation's indices are copied to the device once an epoch, those of a bijection
-        are computed there, window by window.
+        A permutation's indices are copied to the device once an epoch. Those of a bijection are
+        computed there for each window.
         """
-        shuffled, steps = self.order.of_epoch(epoch), self._variant.steps_per_epoch
+        epoch_order, steps = self.order.epoch_order(epoch), self._variant.steps_per_epoch
         if self.order.method == "permutation":
-            indices = self._indices(shuffled, 0, steps)
+            indices = self._indices(epoch_order, 0, steps)
             for first, count in split_windows(steps):
                 yield count, (indices, tf.constant(first))
         else:
             for first, count in split_windows(steps):
-                yield count, (self._indices(shuffled, first, count), tf.constant(0))
+                yield count, (self._indices(epoch_order, first, count), tf.constant(0))
 
-    def take(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
-        """The images and labels, and on each replica the step's indices."""
+    def fetch(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
+        """Return all images and labels, and the step's indices on each replica."""
         indices, first = inputs
-        rows = self._replicas.run(lambda of_replica: of_replica[first + step], (indices,))
+        rows = self._replicas.run(lambda on_replica: on_replica[first + step], (indices,))
         return self._images, self._labels, rows
 
-    def batch(self, *taken: Any) -> tuple[_Tensor, _Tensor]:
-        """Each replica looks up its own consecutive part of the global batch."""
-        images, labels, indices = taken
-        found, classes = self._source.look_up(images, labels, indices)
-        return self._source.prepared(found, indices), classes
+    def batch(self, *raw: Any) -> tuple[_Tensor, _Tensor]:
+        """Look up the replica's consecutive part of the global batch."""
+        all_images, all_labels, indices = raw
+        images, labels = self._reader.look_up(all_images, all_labels, indices)
+        return self._reader.prepare(images, indices), labels
 
-    def _indices(self, shuffled: _Tensor, first: int, steps: int) -> Any:
-        """Each replica's, int64 (steps, part), on its device."""
+    def _indices(self, epoch_order: _Tensor, first: int, steps: int) -> Any:
+        """Return each replica's indices on its device: int64 (steps, part)."""
         variant = self._variant
         ranks, size = variant.total_replicas, variant.per_replica_batch_size
         return self._replicas.on_each_device(
-            lambda rank: self.order.part(shuffled, first, steps, rank, ranks, size)
+            lambda rank: self.order.part(epoch_order, first, steps, rank, ranks, size)
         )
 
 
-def _held(values: np.ndarray) -> tf.Variable:
-    """``values`` on the device: as a variable, since no other gather of bytes runs on a GPU."""
+def _device_copy(values: np.ndarray) -> tf.Variable:
+    """Copy ``values`` to the device, as a variable: a GPU can gather bytes only from one."""
     return tf.Variable(values, trainable=False)

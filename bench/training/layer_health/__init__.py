@@ -1,4 +1,4 @@
-"""A look at every layer between epochs, outside their time.
+"""Examine every layer between epochs, outside their time.
 
-`layer_health.Health.look` takes it.
+`layer_health.LayerHealth.examine` returns the record.
 """

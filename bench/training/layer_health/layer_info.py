@@ -1,16 +1,16 @@
-"""Which layers a network has, in order, and what can ail each of them.
+"""List the layers of a network in order, with the faults that each can develop.
 
 Usage:
-    for part in layers_of(model):
-        part.kind, part.depth, part.bounds      # "activation", 3, (0.0, 1.0)
+    for info in list_layers(model):
+        info.kind, info.depth, info.bounds      # "activation", 3, (0.0, 1.0)
 
-A unit is *saturated* for an example where a bounded activation is near an end of its range: its
-derivative is next to nothing there, and so is every gradient behind it (X. Glorot, Y. Bengio,
-AISTATS 2010; A. Rakitianskaia, A. Engelbrecht, IEEE SSCI 2015). Near is within 1 % of the
-range: the derivative of sigmoid and of tanh is then below 4 % of its largest. A unit is *dead*
-where relu gives 0 for every example, so that no gradient changes its weights any more (L. Lu et
-al., arXiv 1903.06733). Activations without two bounds do not saturate here, those that let
-something through below 0 do not die, a slope that is learnt (prelu) can revive.
+A unit is *saturated* for an example if a bounded activation is near an end of its range. Its
+derivative is almost zero there, and so is every gradient that passes through it (X. Glorot, Y.
+Bengio, AISTATS 2010; A. Rakitianskaia, A. Engelbrecht, IEEE SSCI 2015). Near means within 1 % of
+the range: the derivative of sigmoid and of tanh is then below 4 % of its maximum. A unit is *dead*
+if relu returns 0 for every example, so that no gradient changes its weights any more (L. Lu et
+al., arXiv 1903.06733). Activations without two bounds count as unable to saturate, and those with
+output below 0 as unable to die; a learned slope (prelu) can revive a unit.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
 }
-"""The range of each activation that has two bounds, by Keras's name of it."""
+"""The range of each activation that has two bounds, by its name in Keras."""
 NEAR = 0.01
-"""The part of the range next to each bound that counts as saturated."""
+"""The fraction of the range next to each bound that counts as saturated."""
 DYING = frozenset({"relu"})
 
 _PRODUCTS = (keras.layers.Dense, keras.layers.Conv2D)
@@ -56,38 +56,38 @@ _KINDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """A layer in its place."""
+    """A layer, its place in the network, and the faults that it can develop."""
 
     layer: _Layer
     kind: str
     depth: int
-    """Products up to it and with it."""
+    """Number of dense and convolution layers up to and including this one."""
     bounds: tuple[float, float] | None
-    """Of its output, where it saturates."""
-    dies: bool
+    """The range of its output if it can saturate."""
+    can_die: bool
     is_batch_norm: bool
 
 
-def layers_of(model: keras.Model) -> tuple[LayerInfo, ...]:
-    """All layers of ``model`` but its input, in its own order."""
+def list_layers(model: keras.Model) -> tuple[LayerInfo, ...]:
+    """Return all layers of ``model`` except its input, in its order."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    return tuple(_part(layer, layers[: i + 1]) for i, layer in enumerate(layers))
+    return tuple(_info(layer, layers[: i + 1]) for i, layer in enumerate(layers))
 
 
-def _part(layer: _Layer, so_far: Sequence[_Layer]) -> LayerInfo:
+def _info(layer: _Layer, so_far: Sequence[_Layer]) -> LayerInfo:
     function = _function(layer)
     return LayerInfo(
         layer=layer,
         kind=_KINDS.get(type(layer).__name__, type(layer).__name__.lower()),
-        depth=sum(isinstance(one, _PRODUCTS) for one in so_far),
+        depth=sum(isinstance(each, _PRODUCTS) for each in so_far),
         bounds=BOUNDS.get(function),
-        dies=function in DYING,
+        can_die=function in DYING,
         is_batch_norm=isinstance(layer, keras.layers.BatchNormalization),
     )
 
 
 def _function(layer: _Layer) -> str:
-    """Keras's name of the function that an activation's layer applies; "" for other layers."""
+    """Return the name in Keras of an activation layer's function; "" for other layers."""
     if isinstance(layer, keras.layers.Activation):
         return str(layer.activation.__name__)
     return "relu" if type(layer) is keras.layers.ReLU else ""

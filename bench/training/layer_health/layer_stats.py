@@ -1,13 +1,13 @@
-"""What a look at every layer takes of one batch, in one compiled call, and of all put together.
+"""Compute statistics of every layer on a batch, in one compiled call, and combine batches.
 
 Usage:
-    vitals = LayerStats(model, anatomy(model))
-    of_batches = [vitals(trained, kept, scale, images, labels) for images, labels in batches]
-    signs = combine_batches(of_batches)
+    layer_stats = LayerStats(model, list_layers(model))
+    batch_stats = [layer_stats(weights, state, scale, images, labels) for images, labels in batches]
+    stats = combine_batches(batch_stats)
 
-Forwards and backwards run as in training (batch norm takes the statistics of its batch), on
-weights given as tensors: nothing is changed. Sums are in float64, in which the square of any
-float32 has a place, so that an exploding or vanishing norm is told as far as it goes.
+The passes run as in training (batch norm uses the statistics of its batch), with weights passed as
+tensors, so nothing changes. Sums are in float64, which can represent the square of any float32:
+exploding and vanishing norms stay exact.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,160 +26,160 @@ _Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class BatchStats(NamedTuple):
-    """What ``LayerStats`` gives of a batch."""
+    """The statistics of a batch that ``LayerStats`` returns."""
 
     moments: _Tensor
-    """(layers, 4): mean and mean square deviation of outputs, and of their gradients."""
+    """(layers, 4): mean and variance of the outputs, and of their gradients."""
     saturated: tuple[_Tensor, ...]
-    """Of each layer that saturates, the part of its outputs."""
+    """For each layer that can saturate, the fraction of saturated outputs."""
     alive: tuple[_Tensor, ...]
-    """Of each layer that can die, whether each unit is other than 0 for any example."""
+    """For each layer that can die, whether each unit is nonzero for any example."""
     channels: tuple[_Tensor, ...]
-    """Of each batch norm, (2, channels): mean and mean square deviation of its input."""
+    """For each batch norm, (2, channels): mean and variance of its input."""
     gradients: tuple[_Tensor, ...]
-    """Of the batch's mean loss, by each trained variable."""
+    """Gradients of the batch's mean loss by each weight."""
 
 
 @dataclass(frozen=True)
 class StackedStats:
-    """The same over batches of one size, as arrays."""
+    """The statistics of several batches of one size, as arrays."""
 
     moments: _Array
     saturated: tuple[float, ...]
     dead: tuple[float, ...]
-    """Of each layer that can die, the part of its units."""
+    """For each layer that can die, the fraction of dead units."""
     channels: tuple[_Array, ...]
     gradients: tuple[np.ndarray, ...]
     """Means over the batches, in the variables' dtype."""
 
 
 class LayerStats:
-    """A model's passes that give what ``BatchStats`` holds.
+    """Runs a model's passes and computes ``BatchStats``.
 
-    Never compiled by XLA, whatever ``jit`` is: all arms are looked at in the same way, and a
+    XLA never compiles them, whatever ``jit`` is: all arms are examined in the same way, and a
     hundred layers are ready in seconds.
     """
 
-    def __init__(self, model: keras.Model, parts: Sequence[LayerInfo]) -> None:
-        self._parts = parts
-        ends = _ends(model)
-        outputs = [ends[part.layer][1] for part in parts]
-        normed = [ends[part.layer][0] for part in parts if part.is_batch_norm]
-        # The model's own output first, so that its layers are found in its own order.
-        self._model = keras.Model(model.inputs, [*model.outputs, *outputs, *normed])
+    def __init__(self, model: keras.Model, layers: Sequence[LayerInfo]) -> None:
+        self._layers = layers
+        tensors = _layer_tensors(model)
+        outputs = [tensors[info.layer][1] for info in layers]
+        norm_inputs = [tensors[info.layer][0] for info in layers if info.is_batch_norm]
+        # The model's output comes first, so that Keras finds its layers in its order.
+        self._model = keras.Model(model.inputs, [*model.outputs, *outputs, *norm_inputs])
         self._orders = (
-            _order(self._model.trainable_variables, model.trainable_variables),
-            _order(self._model.non_trainable_variables, model.non_trainable_variables),
+            _indices(self._model.trainable_variables, model.trainable_variables),
+            _indices(self._model.non_trainable_variables, model.non_trainable_variables),
         )
-        self._call = tf.function(self._look, autograph=False)
+        self._call = tf.function(self._batch_stats, autograph=False)
 
     def __call__(self, *arguments: Any) -> BatchStats:
-        """Look at one batch: ``trained``, ``kept``, ``scale``, ``images``, ``labels``.
+        """Examine one batch: ``weights``, ``state``, ``scale``, ``images``, ``labels``.
 
         The first two are values of the model's variables, in its order. ``scale`` multiplies
-        the loss before it is differentiated, and is taken out again.
+        the loss before it is differentiated, and is divided out again.
         """
-        found: BatchStats = self._call(*arguments)
-        return found
+        stats: BatchStats = self._call(*arguments)
+        return stats
 
-    def _look(
+    def _batch_stats(
         self,
-        trained: Sequence[_Tensor],
-        kept: Sequence[_Tensor],
+        weights: Sequence[_Tensor],
+        state: Sequence[_Tensor],
         scale: _Tensor,
         images: _Tensor,
         labels: _Tensor,
     ) -> BatchStats:
-        count = len(self._parts)
+        count = len(self._layers)
         with tf.GradientTape() as tape:
             # The images too, so that every layer's output has a gradient.
-            tape.watch([*trained, images])
-            ordered, kept_ordered = self._ordered(trained, kept)
-            (logits, *rest), _, penalties = forward(self._model, ordered, kept_ordered, images)
+            tape.watch([*weights, images])
+            ordered_weights, ordered_state = self._reorder(weights, state)
+            (logits, *rest), _, penalties = forward(
+                self._model, ordered_weights, ordered_state, images
+            )
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_mean(losses)
             if penalties:
                 loss += penalty(penalties, loss.dtype)
             scaled = loss * tf.cast(scale, losses.dtype)
-        outputs, normed = rest[:count], rest[count:]
-        found, found_by_output = tape.gradient(scaled, (trained, outputs))
-        gradients, by_output = (
-            dense_gradients(found, trained),
-            dense_gradients(found_by_output, outputs),
-        )
+        outputs, norm_inputs = rest[:count], rest[count:]
+        by_weight, by_output = tape.gradient(scaled, (weights, outputs))
+        gradients = dense_gradients(by_weight, weights)
+        output_gradients = dense_gradients(by_output, outputs)
         inverse = 1.0 / scale
         wide = [tf.cast(x, tf.float64) for x in outputs]
         moments = [
             tf.stack([*_moments(x), *_moments(tf.cast(g, tf.float64))])
-            for x, g in zip(wide, by_output, strict=True)
+            for x, g in zip(wide, output_gradients, strict=True)
         ]
-        # Of an example's own loss, and not of its part in the mean: of variances the square.
-        own = tf.cast(inverse, tf.float64) * labels.shape[0]
-        units = list(zip(wide, self._parts, strict=True))
+        # Gradients of an example's loss, not of its share in the mean; variances have the square.
+        factor = tf.cast(inverse, tf.float64) * labels.shape[0]
+        units = list(zip(wide, self._layers, strict=True))
         return BatchStats(
-            moments=tf.stack(moments) * tf.stack([1.0, 1.0, own, own * own]),
-            saturated=tuple(_saturated(x, p.bounds) for x, p in units if p.bounds),
-            alive=tuple(_alive(x) for x, p in units if p.dies),
-            channels=tuple(_by_channel(tf.cast(x, tf.float64)) for x in normed),
+            moments=tf.stack(moments) * tf.stack([1.0, 1.0, factor, factor * factor]),
+            saturated=tuple(_saturated(x, info.bounds) for x, info in units if info.bounds),
+            alive=tuple(_alive(x) for x, info in units if info.can_die),
+            channels=tuple(_by_channel(tf.cast(x, tf.float64)) for x in norm_inputs),
             gradients=tuple(g * tf.cast(inverse, g.dtype) for g in gradients),
         )
 
-    def _ordered(self, *values: Sequence[_Tensor]) -> list[list[_Tensor]]:
+    def _reorder(self, *values: Sequence[_Tensor]) -> list[list[_Tensor]]:
         return [[v[i] for i in order] for v, order in zip(values, self._orders, strict=True)]
 
 
 def combine_batches(batches: Iterable[BatchStats]) -> StackedStats:
-    """All ``batches`` as one; variances are those over all of them, not their means."""
-    found: list[BatchStats] = []
+    """Combine ``batches``; variances are over all of them, not the means of theirs."""
+    stats: list[BatchStats] = []
     total: list[_Tensor] = []
     for batch in batches:
-        # Of many gradients as large as the network, their sum alone is kept.
-        found.append(batch._replace(gradients=()))
-        own = list(batch.gradients)
-        total = [a + b for a, b in zip(total, own, strict=True)] if total else own
-    moments = np.array([b.moments for b in found])
-    saturated = zip(*(b.saturated for b in found), strict=True)
-    alive = zip(*(b.alive for b in found), strict=True)
-    channels = zip(*(b.channels for b in found), strict=True)
+        # Keep only the sum of the gradients: each set is as large as the network.
+        stats.append(batch._replace(gradients=()))
+        gradients = list(batch.gradients)
+        total = [a + b for a, b in zip(total, gradients, strict=True)] if total else gradients
+    moments = np.array([s.moments for s in stats])
+    saturated = zip(*(s.saturated for s in stats), strict=True)
+    alive = zip(*(s.alive for s in stats), strict=True)
+    channels = zip(*(s.channels for s in stats), strict=True)
     return StackedStats(
         moments=np.concatenate([_pooled(moments[..., :2]), _pooled(moments[..., 2:])], axis=1),
-        saturated=tuple(float(np.mean(same)) for same in saturated),
+        saturated=tuple(float(np.mean(fractions)) for fractions in saturated),
         dead=tuple(1.0 - float(np.any(units, axis=0).mean()) for units in alive),
         channels=tuple(_pooled(np.moveaxis(np.array(c), 1, -1)) for c in channels),
-        gradients=tuple(g.numpy() / len(found) for g in total),
+        gradients=tuple(g.numpy() / len(stats) for g in total),
     )
 
 
 def _pooled(moments: _Array) -> _Array:
-    """Mean and variance over batches (first axis) of means and mean squares (last axis)."""
-    means, squares = moments[..., 0], moments[..., 1]
-    return np.stack([means.mean(axis=0), squares.mean(axis=0) + means.var(axis=0)], axis=-1)
+    """Return mean and variance over batches (first axis), from theirs (last axis)."""
+    means, variances = moments[..., 0], moments[..., 1]
+    return np.stack([means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0)], axis=-1)
 
 
-def _ends(model: keras.Model) -> dict[Any, tuple[_Tensor, _Tensor]]:
-    """The first input and the output of each operation in the graph that ``model`` runs.
+def _layer_tensors(model: keras.Model) -> dict[Any, tuple[_Tensor, _Tensor]]:
+    """Return the first input and the output of each operation in the graph that ``model`` runs.
 
-    ``layer.output`` may be of another: Sequential makes a graph anew for each layer it is given.
+    ``layer.output`` may belong to another graph: Sequential makes a new one for each added layer.
     """
-    found: dict[Any, tuple[_Tensor, _Tensor]] = {}
-    ahead, seen = list(model.outputs), set()
-    while ahead:
-        output = ahead.pop()
-        # Private, and the way in which Keras itself walks a graph.
+    tensors: dict[Any, tuple[_Tensor, _Tensor]] = {}
+    pending, seen = list(model.outputs), set()
+    while pending:
+        output = pending.pop()
+        # Private, but Keras itself walks a graph in this way.
         operation, number, _ = output._keras_history
         inputs = operation._inbound_nodes[number].input_tensors
         if (operation, number) not in seen and inputs:
-            # A layer may stand in several places.
+            # A layer may be used in several places.
             seen.add((operation, number))
-            found.setdefault(operation, (inputs[0], output))
-            ahead += inputs
-    return found
+            tensors.setdefault(operation, (inputs[0], output))
+            pending += inputs
+    return tensors
 
 
-def _order(variables: Sequence[Any], known: Sequence[Any]) -> list[int]:
-    """Where each of ``variables`` stands among the ``known`` ones."""
-    place = {id(variable): i for i, variable in enumerate(known)}
-    return [place[id(variable)] for variable in variables]
+def _indices(variables: Sequence[Any], ordered: Sequence[Any]) -> list[int]:
+    """Return the index of each of ``variables`` in ``ordered``."""
+    index = {id(variable): i for i, variable in enumerate(ordered)}
+    return [index[id(variable)] for variable in variables]
 
 
 def _moments(x: _Tensor) -> tuple[_Tensor, _Tensor]:

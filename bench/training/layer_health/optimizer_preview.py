@@ -1,7 +1,7 @@
-"""The step that an optimiser would take, on copies: neither weights nor state are touched.
+"""Preview the step that an optimizer would take, on copies of the weights and its state.
 
 Usage:
-    changes = preview_update(variant, update.optimizer, values, gradients, replicas)
+    changes = preview_update(variant, update.optimizer, weights, gradients, replicas)
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ def preview_update(
     gradients: Sequence[_Tensor],
     replicas: Replicas,
 ) -> list[np.ndarray]:
-    """What ``optimizer``, as its state is now, would add to each of ``weights``.
+    """Return what ``optimizer`` in its current state would add to each of ``weights``.
 
-    ``gradients`` are clipped already. The order is that of the optimiser's own variables.
+    ``gradients`` are already clipped. The order is that of the optimizer's variables.
     """
     copies = [keras.Variable(w, dtype=w.dtype.name) for w in weights]
     twin = OPTIMIZERS[variant.optimizer](variant.learning_rate)
     twin.build(copies)
-    for mine, theirs in zip(twin.variables, optimizer.variables, strict=True):
-        mine.assign(replicas.first(theirs.value))
+    for copy, original in zip(twin.variables, optimizer.variables, strict=True):
+        copy.assign(replicas.first(original.value))
     twin.apply(list(gradients), copies)
     return [c.numpy() - w.numpy() for c, w in zip(copies, weights, strict=True)]

@@ -1,4 +1,4 @@
-"""The compiled epoch: one training loop for every variant.
+"""The training loop of every variant: a compiled epoch of training steps.
 
-`compiled_epoch.CompiledEpoch` compiles `training_step` and times it.
+`compiled_epoch.CompiledEpoch` compiles the loop over `training_step.TrainingStep` and times it.
 """

@@ -1,4 +1,4 @@
-"""How much a step exchanges between replicas, counted on its shapes, not timed.
+"""Count the bytes that a step sums over replicas, from shapes.
 
 Usage:
     reduced_bytes_per_step(variant, model)
@@ -17,31 +17,31 @@ _ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 
 
 def reduced_bytes_per_step(variant: Variant, model: keras.Model) -> int:
-    """Bytes that each replica gives to be summed over all replicas in one step.
+    """Return the bytes that each replica contributes to the all-reduce of one step.
 
-    Every gradient in its variable's dtype, the loss and the number of correct answers, and
-    what synchronized batch norm sums. 0 where nothing is exchanged. What then travels hangs
-    on the algorithm: with a ring over n replicas each sends 2 (n - 1) / n times as much
-    (Patarasuk and Yuan, J. Parallel Distrib. Comput. 69, 2009).
+    These are every gradient in its variable's dtype, the loss, the number of correct answers, and
+    the sums of synchronized batch norm; 0 if nothing is summed over replicas. The traffic depends
+    on the algorithm: with a ring over n replicas, each sends 2 (n - 1) / n times as much (Patarasuk
+    and Yuan, J. Parallel Distrib. Comput. 69, 2009).
     """
-    if variant.total_replicas == 1 or variant.communication == "none":
+    if not variant.sums_over_replicas:
         return 0
     item = _ITEM_BYTES[PRECISIONS[variant.precision].dtype]
-    return _bytes_of(model.trainable_variables) + 2 * item + _statistics(model) * item
+    return _bytes_of(model.trainable_variables) + 2 * item + _batch_norm_sums(model) * item
 
 
-def _statistics(model: keras.Model) -> int:
-    """Numbers that synchronized batch norm sums, forwards and backwards.
+def _batch_norm_sums(model: keras.Model) -> int:
+    """Count the numbers that synchronized batch norm sums, forwards and backwards.
 
-    Forwards the sum, the sum of squares and the count of each channel; backwards the
-    gradients of the first two, save before the first trained layer, where none is needed.
+    Forwards, these are the sum, the sum of squares and the count of each channel. Backwards,
+    they are the gradients of the first two, except before the first trainable layer.
     """
-    total, trained_before = 0, False
+    total, trainable_before = 0, False
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and layer.synchronized:
             channels = math.prod(layer.moving_mean.shape)
-            total += channels * (5 if trained_before else 3)
-        trained_before = trained_before or bool(layer.trainable_variables)
+            total += channels * (5 if trainable_before else 3)
+        trainable_before = trainable_before or bool(layer.trainable_variables)
     return total
 
 

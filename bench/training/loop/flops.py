@@ -1,4 +1,4 @@
-"""What a training step computes, read from its graph: its operations, whether it convolves."""
+"""Count the floating-point operations of a training step's graph, and find convolutions in it."""
 
 import contextlib
 import io
@@ -9,14 +9,14 @@ from typing import Any
 import tensorflow as tf
 
 _CONVOLUTIONS = ("Conv", "DepthwiseConv")
-"""How the names of TensorFlow's operations begin, backward passes included."""
+"""Prefixes of the names of TensorFlow's convolutions, backward passes included."""
 
 _V1_CONTROL_FLOW = frozenset(
     {"Enter", "Exit", "LoopCond", "Merge", "NextIteration", "Switch"}
     | {"RefEnter", "RefExit", "RefMerge", "RefNextIteration", "RefSwitch"}
 )
 _OPAQUE = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
-"""Operations that run Python code, of which a graph says nothing."""
+"""Operations that run Python code, which a graph does not describe."""
 
 _COUNTED = frozenset(
     {"BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "MatMul"}
@@ -29,15 +29,15 @@ _PRODUCT = re.compile(
     "|Cholesky|Eig|^Lu$|^Qr$|^Svd$|Matrix(Determinant|Exponential|Inverse|Logarithm|SquareRoot)"
     "|UniformQuantizedDot"
 )
-"""Operations whose work exceeds the size of their tensors; beside it, that of others is small."""
+"""Operations whose work exceeds the size of their tensors; all others do little in comparison."""
 
 
 def flops_of(step: Any) -> int | None:
-    """Multiplications and additions of ``step``, a concrete function; None where unknown.
+    """Return the multiplications and additions of ``step``, a concrete function, or None.
 
-    TensorFlow's profiler counts a loop's body once or not at all, does not look into branches
-    and nested functions, and passes over operations without a formula or of unknown shape. Where
-    such an operation may hold much of the work, the count would be a part: it is None.
+    TensorFlow's profiler counts a loop's body once or not at all, ignores branches and nested
+    functions, and skips operations without a formula or of unknown shape. If such an operation may
+    do much of the work, the count would be incomplete, and the result is None.
     """
     if not all(map(_is_countable, step.graph.get_operations())):
         return None
@@ -50,17 +50,17 @@ def flops_of(step: Any) -> int | None:
 
 
 def has_convolutions(step: Any) -> bool:
-    """Whether ``step``, a concrete function, or a function that it calls, convolves."""
+    """Return whether ``step``, a concrete function, or one that it calls has a convolution."""
     graph = step.graph.as_graph_def()
     nodes = itertools.chain(graph.node, *(called.node_def for called in graph.library.function))
     return any(node.op.startswith(_CONVOLUTIONS) for node in nodes)
 
 
 def _is_countable(operation: Any) -> bool:
-    """Whether the profiler counts ``operation``, or its work is small beside that of products."""
+    """Return whether the profiler counts ``operation``, or its work is negligible."""
     kind = operation.type
     if kind in _V1_CONTROL_FLOW | _OPAQUE or not hasattr(tf.raw_ops, kind):
-        return False  # what is not in ``raw_ops`` comes from a library of the user's
+        return False  # an operation outside ``raw_ops`` comes from a user's library
     if any(_holds_function(value) for value in operation.node_def.attr.values()):
         return False
     if kind not in _COUNTED:
@@ -70,5 +70,5 @@ def _is_countable(operation: Any) -> bool:
 
 
 def _holds_function(attribute: Any) -> bool:
-    """Whether an attribute of an operation names a function: a loop's body, a branch, a call's."""
+    """Return whether an operation's attribute names a function: a body, a branch or a callee."""
     return attribute.HasField("func") or bool(attribute.list.func)

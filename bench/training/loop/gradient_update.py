@@ -1,4 +1,4 @@
-"""From gradients to weights: clipping, loss scaling, the update.
+"""Turn gradients into an update of the weights: loss scaling, clipping, the optimizer.
 
 Usage:
     update = GradientUpdate(variant, model, replicas)
@@ -6,9 +6,8 @@ Usage:
     prepared = update.prepare(gradients)             # on each replica, after their sum
     skipped = update.apply(gradients, finite)        # once, over all replicas
 
-Keras clips each replica's gradient before the replicas are summed, and its loss scaling
-tests each replica on its own; here both act on the sum, so that any number of replicas
-takes the same step.
+Keras clips each replica's gradient before it sums the replicas, and its loss scaling tests each
+replica separately. Here both act on the sum, so that any number of replicas takes the same step.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,21 +37,21 @@ OPTIMIZERS: dict[str, Callable[[float], Any]] = {
 def clip_gradients(
     gradients: Sequence[_Tensor], kind: str, threshold: float
 ) -> tuple[list[_Tensor], _Tensor]:
-    """The gradients clipped, and whether that changed any (int64, 0 or 1).
+    """Clip the gradients, and return them with whether any changed (int64, 0 or 1).
 
-    value: each element into [-threshold, threshold]. norm: each tensor scaled down to an L2
-    norm of at most ``threshold``. global_norm: all of them by one factor, to that norm over
+    value: limit each element to [-threshold, threshold]. norm: scale each tensor down to an L2
+    norm of at most ``threshold``. global_norm: scale all of them by one factor, to that norm over
     all (Pascanu et al., arXiv 1211.5063).
     """
     if kind == "none":
         return list(gradients), tf.constant(0, tf.int64)
-    clipped, acted = _CLIPS[kind](list(gradients), threshold)
-    return clipped, tf.cast(acted, tf.int64)
+    clipped, changed = _CLIPS[kind](list(gradients), threshold)
+    return clipped, tf.cast(changed, tf.int64)
 
 
 def _by_value(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor], _Tensor]:
-    beyond = [tf.reduce_any(tf.abs(g) > threshold) for g in gradients]
-    return [tf.clip_by_value(g, -threshold, threshold) for g in gradients], _any(beyond)
+    exceeds = [tf.reduce_any(tf.abs(g) > threshold) for g in gradients]
+    return [tf.clip_by_value(g, -threshold, threshold) for g in gradients], _any(exceeds)
 
 
 def _by_norm(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor], _Tensor]:
@@ -67,7 +66,7 @@ def _by_global_norm(gradients: list[_Tensor], threshold: float) -> tuple[list[_T
 
 
 def _shrink(norm: _Tensor, threshold: float) -> _Tensor:
-    # An infinite norm gives 0 * inf = NaN: a broken gradient stays visible.
+    # An infinite norm gives 0 * inf = NaN, so that a broken gradient stays visible.
     return threshold / tf.maximum(norm, threshold)
 
 
@@ -83,70 +82,71 @@ _CLIPS: dict[str, Callable[[list[_Tensor], float], tuple[list[_Tensor], _Tensor]
 
 
 class LossScale:
-    """Dynamic loss scaling: halved where a gradient overflows, doubled after a calm spell.
+    """A dynamic loss scale: halved when a gradient overflows, doubled after ``GROWTH_STEPS``.
 
-    Start and spell are those of Keras and of Micikevicius et al., arXiv 1710.03740.
+    Both constants are those of Keras and of Micikevicius et al., arXiv 1710.03740.
     """
 
-    START = 2.0**15
-    SMALLEST = 1.0
-    CALM_STEPS = 2000
+    INITIAL = 2.0**15
+    MINIMUM = 1.0
+    GROWTH_STEPS = 2000
+    """Steps without an overflow after which the scale is doubled."""
 
     def __init__(self) -> None:
-        self.scale = tf.Variable(self.START, trainable=False, dtype=tf.float32)
-        self.calm = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.scale = tf.Variable(self.INITIAL, trainable=False, dtype=tf.float32)
+        self.finite_steps = tf.Variable(0, trainable=False, dtype=tf.int64)
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """What a snapshot of the training state must hold."""
-        return [self.scale, self.calm]
+        """The variables that belong to the training state."""
+        return [self.scale, self.finite_steps]
 
     def adapt(self, finite: _Tensor) -> None:
-        """Move the scale after a step whose gradients were all ``finite``, or not."""
-        calm = tf.where(finite, self.calm + 1, tf.zeros_like(self.calm))
-        doubles = calm >= self.CALM_STEPS
+        """Adjust the scale after a step, by whether all its gradients were ``finite``."""
+        finite_steps = tf.where(finite, self.finite_steps + 1, tf.zeros_like(self.finite_steps))
+        doubles = finite_steps >= self.GROWTH_STEPS
         factor = tf.where(finite, tf.where(doubles, 2.0, 1.0), 0.5)
-        self.scale.assign(tf.maximum(self.scale * factor, self.SMALLEST))
-        self.calm.assign(tf.where(doubles, tf.zeros_like(calm), calm))
+        self.scale.assign(tf.maximum(self.scale * factor, self.MINIMUM))
+        self.finite_steps.assign(tf.where(doubles, tf.zeros_like(finite_steps), finite_steps))
 
 
 class PreparedGradients(NamedTuple):
-    """What a step is about to do, the same on every replica."""
+    """The input of an update, equal on every replica."""
 
     gradients: list[_Tensor]
     clipped: _Tensor
-    """int64, 1 where clipping changed a gradient."""
+    """int64, 1 if clipping changed a gradient."""
     finite: _Tensor
-    """Whether every gradient is finite; always true where none is looked at."""
+    """Whether every gradient is finite; always true if gradients are not tested."""
 
 
 class GradientUpdate:
-    """The optimiser's side of a step, with its state. Make it in the replicas' scope."""
+    """The optimizer of a step, with its state. Create it in the replicas' scope."""
 
     def __init__(self, variant: Variant, model: keras.Model, replicas: Replicas) -> None:
         self._clip = (variant.clip, variant.clip_threshold)
         self._replicas = replicas
-        self._trained = model.trainable_variables
+        self._weights = model.trainable_variables
         self.optimizer = OPTIMIZERS[variant.optimizer](variant.learning_rate)
-        self.optimizer.build(self._trained)
-        # The gradients are summed before they are clipped: a second sum would double them.
+        self.optimizer.build(self._weights)
+        # The gradients are already summed, before they are clipped: Keras must not sum again.
         self.optimizer._all_reduce_sum_gradients = list
         scales = PRECISIONS[variant.precision].scales_loss
         self.loss_scale = LossScale() if scales else None
         self.skips = scales or variant.non_finite == "skip"
-        """Whether steps whose gradients are not finite are found and left out."""
-        # A branch is cheapest, but on a GPU the host waits in each step for what decides it, unless
+        """Whether steps whose gradients are not finite are skipped."""
+        # A branch is cheapest. But on a GPU the host waits for its condition in each step, unless
         # XLA has compiled the update.
         in_xla = variant.jit != "none" and replicas.count == 1
         self._branches = in_xla or device_kind() == "CPU"
 
     @property
     def variables(self) -> list[Any]:
-        """What a snapshot of the training state must hold."""
+        """The variables that belong to the training state."""
         return [*self.optimizer.variables, *(self.loss_scale.variables if self.loss_scale else ())]
 
     def settings(self) -> dict[str, Any]:
-        """The optimiser's constants, whether the loss is scaled, whether steps are skipped."""
+        """Return the optimizer's constants, and whether to scale the loss and to skip steps."""
         config = self.optimizer.get_config()
         plain = {k: v for k, v in config.items() if isinstance(v, int | float | str | bool)}
         return {
@@ -156,7 +156,7 @@ class GradientUpdate:
         }
 
     def loss_factor(self) -> _Tensor:
-        """What the loss is multiplied by before it is differentiated."""
+        """Return the factor of the loss before it is differentiated."""
         return tf.constant(1.0) if self.loss_scale is None else self.loss_scale.scale.read_value()
 
     def prepare(self, gradients: Sequence[_Tensor]) -> PreparedGradients:
@@ -167,57 +167,64 @@ class GradientUpdate:
             gradients = [g * inverse for g in gradients]
         if self.skips:
             finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
-        clipped, acted = clip_gradients(gradients, *self._clip)
-        return PreparedGradients(clipped, tf.where(finite, acted, tf.zeros_like(acted)), finite)
+        clipped, changed = clip_gradients(gradients, *self._clip)
+        return PreparedGradients(clipped, tf.where(finite, changed, tf.zeros_like(changed)), finite)
 
-    def keep(
+    def assign_state(
         self,
         variables: Sequence[Any],
         before: Sequence[_Tensor],
         after: Sequence[_Tensor],
         finite: _Tensor,
     ) -> None:
-        """On a replica: what changes without a gradient, unless the step is to be skipped."""
+        """On a replica: assign ``variables`` without a gradient their value after the step.
+
+        If the step is skipped as not ``finite``, they keep the value from before.
+        """
         for variable, old, new in zip(variables, before, after, strict=True):
             variable.assign(tf.where(finite, new, old) if self.skips else new)
 
-    def counted(self, metrics: Sequence[_Tensor], finite: _Tensor) -> tuple[_Tensor, ...]:
-        """A step's ``metrics``, or zeros where it was skipped as not ``finite``."""
+    def mask_skipped(self, metrics: Sequence[_Tensor], finite: _Tensor) -> tuple[_Tensor, ...]:
+        """Return a step's ``metrics``, or zeros if it was skipped as not ``finite``."""
         if not self.skips:
             return tuple(metrics)
         return tuple(tf.where(finite, metric, tf.zeros_like(metric)) for metric in metrics)
 
     def apply(self, gradients: Sequence[Any], finite: Any) -> _Tensor:
-        """Take the step on every replica; int64, 1 where it was skipped as not ``finite``.
+        """Apply the step on every replica; return 1 (int64) if it was skipped as not ``finite``.
 
-        ``finite`` is each replica's, and the same on all.
+        ``finite`` has a value for each replica, equal on all.
         """
         if not self.skips:
             return self._step(gradients)
-        agreed = self._replicas.first(finite)
+        is_finite = self._replicas.first(finite)
         if self.loss_scale is not None:
-            self.loss_scale.adapt(agreed)
+            self.loss_scale.adapt(is_finite)
         if self._branches:
-            return tf.cond(agreed, lambda: self._step(gradients), lambda: tf.constant(1, tf.int64))
-        return self._step_or_put_back(gradients, self._replicas.parts(finite))
+            return tf.cond(
+                is_finite, lambda: self._step(gradients), lambda: tf.constant(1, tf.int64)
+            )
+        return self._step_or_restore(gradients, self._replicas.local_values(finite))
 
-    def _step_or_put_back(self, gradients: Sequence[Any], finite: Sequence[_Tensor]) -> _Tensor:
-        """Take the step, and put back what it changed on each replica where it is not finite."""
+    def _step_or_restore(self, gradients: Sequence[Any], finite: Sequence[_Tensor]) -> _Tensor:
+        """Apply the step, then restore what it changed on each replica if it is not finite."""
         changed = [
-            (part, fine)
-            for variable in (*self._trained, *self.optimizer.variables)
-            for part, fine in zip(self._replicas.parts(variable.value), finite, strict=True)
+            (local, is_finite)
+            for variable in (*self._weights, *self.optimizer.variables)
+            for local, is_finite in zip(
+                self._replicas.local_values(variable.value), finite, strict=True
+            )
         ]
-        before = [part.read_value() for part, _ in changed]
+        before = [local.read_value() for local, _ in changed]
         self._step(gradients)
-        for (part, fine), old in zip(changed, before, strict=True):
-            with tf.device(part.device):
-                part.assign(tf.where(fine, part.read_value(), old))
+        for (local, is_finite), old in zip(changed, before, strict=True):
+            with tf.device(local.device):
+                local.assign(tf.where(is_finite, local.read_value(), old))
         return tf.where(finite[0], tf.constant(0, tf.int64), tf.constant(1, tf.int64))
 
     def _step(self, gradients: Sequence[Any]) -> _Tensor:
-        self._replicas.run(self._step_of_replica, gradients)
+        self._replicas.run(self._step_on_replica, gradients)
         return tf.constant(0, tf.int64)
 
-    def _step_of_replica(self, *gradients: _Tensor) -> None:
-        self.optimizer.apply(list(gradients), self._trained)
+    def _step_on_replica(self, *gradients: _Tensor) -> None:
+        self.optimizer.apply(list(gradients), self._weights)

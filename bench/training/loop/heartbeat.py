@@ -1,14 +1,14 @@
-"""A sign of life: how far a trial has come, for whoever watches from another thread."""
+"""Count a trial's progress, for a thread that watches it."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Heartbeat:
-    """Counts what a trial has behind it: its data, each window of steps, the way to each epoch.
+    """Counts the stages that a trial has finished: its data, each window, the start of each epoch.
 
-    Counting costs the trainer nothing to speak of. Of workers that wait for each other where
-    an epoch begins, the one that is waited for has counted least.
+    Counting costs the trial almost nothing. When workers wait for each other at the start of an
+    epoch, the slowest one has the lowest count.
     """
 
     count: int = 0

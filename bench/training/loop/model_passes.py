@@ -1,14 +1,15 @@
-"""The passes through a model whose weights are given as tensors: forwards, and back.
+"""Run a model forwards and backwards with its weights passed as tensors.
 
 Usage:
     with tf.GradientTape() as tape:
-        tape.watch(trained)
-        output, kept_after, penalties = forward(model, trained, kept, images)
+        tape.watch(weights)
+        output, new_state, penalties = forward(model, weights, state, images)
         loss = ... + penalty(penalties, dtype)
-    gradients = dense_gradients(tape.gradient(loss, trained), trained)
+    gradients = dense_gradients(tape.gradient(loss, weights), weights)
 
-Keras's own ``stateless_call`` forgets what a layer that stands in several places adds to the loss
-but for the last of them; here the model is called as a whole, as ``fit`` calls it.
+The *state* is the model's non-trainable variables, such as batch norm's averages. Keras's own
+``stateless_call`` drops the penalties of a layer that is used in several places, except the last
+one. Here the model is called as ``fit`` calls it.
 """
 
 from collections.abc import Sequence
@@ -21,16 +22,15 @@ _Tensor = Any
 
 
 def forward(
-    model: keras.Model, trained: Sequence[_Tensor], kept: Sequence[_Tensor], images: _Tensor
+    model: keras.Model, weights: Sequence[_Tensor], state: Sequence[_Tensor], images: _Tensor
 ) -> tuple[Any, list[_Tensor], list[_Tensor]]:
-    """What ``model`` puts out in training, and what its layers add to the loss.
+    """Return the output of ``model`` in training, its new state, and its layers' penalties.
 
-    ``trained`` and ``kept`` are values of its trainable and its other variables; the second of
-    the results has the new values of the latter, batch norm's averages among them.
+    ``weights`` and ``state`` are values of its trainable and non-trainable variables.
     """
     values = [
-        *zip(model.trainable_variables, trained, strict=True),
-        *zip(model.non_trainable_variables, kept, strict=True),
+        *zip(model.trainable_variables, weights, strict=True),
+        *zip(model.non_trainable_variables, state, strict=True),
     ]
     with keras.StatelessScope(state_mapping=values, collect_losses=True) as scope:
         output = model(images, training=True)
@@ -39,16 +39,16 @@ def forward(
 
 
 def penalty(penalties: Sequence[_Tensor], dtype: str) -> _Tensor:
-    """The sum of ``penalties``, regularisers and what layers added to the loss, as Keras sums."""
+    """Sum ``penalties``, which regularizers and layers add to the loss, as Keras does."""
     return tf.add_n([tf.reduce_sum(tf.cast(each, dtype)) for each in penalties])
 
 
 def dense_gradients(
     gradients: Sequence[_Tensor | None], sources: Sequence[_Tensor]
 ) -> list[_Tensor]:
-    """``gradients`` by ``sources`` as tensors: of what the loss does not depend on, zeros."""
+    """Return ``gradients`` as dense tensors, zeros if the loss does not depend on a source."""
     return [
-        # Of a table in which rows are looked up, the gradient has those rows alone.
+        # The gradient of an embedding has only the rows that were looked up.
         tf.zeros_like(source) if gradient is None else tf.convert_to_tensor(gradient)
         for gradient, source in zip(gradients, sources, strict=True)
     ]

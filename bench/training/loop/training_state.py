@@ -1,10 +1,10 @@
-"""All that training changes: copied to the host, put back, and its fingerprint.
+"""Copy the training state to the host, restore it, and compute its norm.
 
 Usage:
     with restored(variables, replicas):
-        ...                                # steps that are to leave no trace
+        ...                                # steps that must leave no trace
     state = StateCopy(variables, replicas)
-    state.put_back()
+    state.restore()
 """
 
 import contextlib
@@ -19,31 +19,31 @@ from bench.training.strategy import Replicas
 
 
 class StateCopy:
-    """Copies of Keras or TensorFlow ``variables`` as they are on each replica of this process.
+    """Copies of Keras or TensorFlow ``variables`` on each replica of this process.
 
-    The host holds them: on the device they would be in the peak of its memory, or not fit.
+    They are in the host's memory: on the device they would raise its peak, or not fit.
     """
 
     def __init__(self, variables: Sequence[Any], replicas: Replicas) -> None:
         values = (v.value if isinstance(v, keras.Variable) else v for v in variables)
-        self._parts = [part for value in values for part in replicas.parts(value)]
-        self._copies = [np.array(part.numpy()) for part in self._parts]
+        self._variables = [local for value in values for local in replicas.local_values(value)]
+        self._copies = [np.array(variable.numpy()) for variable in self._variables]
 
     def restore(self) -> None:
-        """Give each variable the value that it had."""
-        for part, copy in zip(self._parts, self._copies, strict=True):
-            part.assign(copy)
+        """Assign each variable its copied value."""
+        for variable, copy in zip(self._variables, self._copies, strict=True):
+            variable.assign(copy)
 
 
 @contextlib.contextmanager
 def restored(variables: Sequence[Any], replicas: Replicas) -> Iterator[None]:
-    """Put ``variables`` back after the block; not after an exception, which ends the trial."""
+    """Restore ``variables`` after the block, but not after an exception, which ends the trial."""
     state = StateCopy(variables, replicas)
     yield
     state.restore()
 
 
 def weights_l2(variables: Sequence[Any]) -> float:
-    """L2 norm over all ``variables``, summed in float64: equal weights give equal norms."""
+    """Return the L2 norm over all ``variables``, summed in float64: equal for equal weights."""
     squares = (np.square(np.asarray(v.numpy(), np.float64)).sum() for v in variables)
     return math.sqrt(math.fsum(float(s) for s in squares))

@@ -1,30 +1,30 @@
-"""An epoch in windows: so many steps in one compiled call.
+"""Split an epoch into windows: a number of steps in one compiled call each.
 
 Usage:
     for first, steps in split_windows(1718): ...
 
-XLA compiles a program for each number of steps, so windows that divide an epoch cost one
-compilation and not two, and no remainder has a time of its own.
+XLA compiles a program for each number of steps. With windows that divide an epoch it compiles
+only one, and no shorter window at the end has a time that cannot be compared.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 Window = tuple[int, tuple[Any, ...]]
-"""A number of steps, and what the compiled loop over them takes as arguments."""
+"""A number of steps, and the arguments of the compiled loop over them."""
 
 WINDOWS_PER_EPOCH = 8
 WINDOW_STEPS = (64, 512)
-"""Fewest and most steps that are aimed at; windows that divide an epoch may have half of that."""
+"""Fewest and most steps to aim for; a window that divides an epoch may have half as many."""
 
 
 def window_steps(steps: int) -> int:
-    """Steps of a compiled window: all of a short epoch, else about an eighth of it.
+    """Return the steps of a window: all of a short epoch, else about an eighth of it.
 
-    An eighth within ``WINDOW_STEPS`` is the most; the largest divisor of ``steps`` from half of
-    that upwards is taken where there is one. Fewer windows than eight would leave too few times
-    to judge whether they settle.
-    It follows from the number of steps alone, so arms of one comparison have equal windows.
+    The most is an eighth within ``WINDOW_STEPS``. If ``steps`` has a divisor between half of that
+    and that, the largest one is used. Fewer than eight windows would be too few times to judge
+    whether they become steady. The result depends only on the number of steps, so the arms of a
+    comparison have equal windows.
     """
     low, high = WINDOW_STEPS
     if steps < 2 * low:
@@ -35,7 +35,7 @@ def window_steps(steps: int) -> int:
 
 
 def split_windows(steps: int) -> Iterator[tuple[int, int]]:
-    """The windows of ``steps`` steps as (first step, number of steps); the last may be short."""
+    """Yield each window of ``steps`` steps as (first step, size); the last may be short."""
     size = window_steps(steps)
     for first in range(0, steps, size):
         yield first, min(size, steps - first)

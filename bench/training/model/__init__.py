@@ -1,4 +1,4 @@
-"""The networks and their layers, as a variant asks for them.
+"""The networks and their layers, built from a variant.
 
-`models.build_model` builds one; `custom_model` calls a user's own.
+`models.build_model` builds a network; `custom_model` calls a user's own function.
 """

@@ -1,11 +1,11 @@
-"""Workloads of the user's own: imported, called, and held to what the variant says.
+"""Import and call a user's workload, and check that it uses the variant's settings.
 
 Usage:
-    features = custom_features("own_nets:towers", layers, images)
+    features = custom_features("my_nets:towers", layers, images, classes=10, seed=7)
 
-An axis that a network was not built with would divide its trials into arms that are the same.
-What a function reads of its variant, by itself or through ``Layers``, is therefore noted, and a
-setting that it passes by ends the trial. One that it leaves at its default is no such arm.
+If a network ignored an axis, trials with different values of it would be the same. ``Layers``
+therefore records which settings a function reads, and a setting that is not at its default and
+not read ends the trial.
 """
 
 import contextlib
@@ -35,56 +35,56 @@ from bench.training.refusals import chain
 _Tensor = Any
 
 NETWORK_AXES = ("hidden", "depth", "filters", "initializer", "activation", "norm", "batch_norm")
-"""What acts through a network that is built with it, and not otherwise."""
+"""Axes that act only if the network is built with them."""
 _DIGITS = 10
 
 
 def custom_features(name: str, layers: Layers, images: _Tensor, classes: int, seed: int) -> _Tensor:
-    """What the function ``name`` makes of ``images``: (images, features).
+    """Call the function ``name`` on ``images`` and return its features: (images, features).
 
-    Layers that it makes without a dtype get that of the variant's precision, and what it draws
-    without a seed of its own follows from ``seed``. WorkloadError where it is not to be had, gives
-    anything else, ends in a head for ``classes``, or passes by what the variant sets.
+    Layers without a dtype get that of the variant's precision, and random numbers without a seed
+    follow from ``seed``. WorkloadError if the function cannot be imported, returns anything else,
+    ends in a head for ``classes``, or ignores a setting of the variant.
     """
     with _seeded(seed):
-        function = _imported(name)
+        function = _import_function(name)
         with _default_policy(layers.kind.policy):
             features = function(layers, images)
     if not isinstance(features, keras.KerasTensor) or len(features.shape) != 2:
         raise WorkloadError(
             f"workload {name} must return the features of each image as one tensor of "
-            f"shape (images, features), not {_described(features)}"
+            f"shape (images, features), not {_describe(features)}"
         )
     if head := detect_head(images, features, classes, layers.variant.activation):
         raise WorkloadError(
-            f"workload {name} ends in {head}: return the features before it, since the last layer "
-            "and its softmax are added to them; features of that width need an activation"
+            f"workload {name} ends in {head}: return the features before it, since bench adds the "
+            "last layer and its softmax; features of that width need an activation"
         )
     _check_read(name, layers)
     return features
 
 
 def workload_source(variant: Variant) -> dict[str, str]:
-    """A fingerprint of the package of a workload of one's own, so that a change of it shows.
+    """Return a fingerprint of the Python files in a custom workload's package.
 
-    Of its Python files; nothing where it has none that can be read.
+    It is empty if there are none that can be read.
     """
-    files, found = _files(variant), hashlib.sha256()
+    files, digest = _files(variant), hashlib.sha256()
     for name, file in files:
-        found.update(f"{name}\0".encode() + file.read_bytes())
-    return {"workload_source": found.hexdigest()[:_DIGITS]} if files else {}
+        digest.update(f"{name}\0".encode() + file.read_bytes())
+    return {"workload_source": digest.hexdigest()[:_DIGITS]} if files else {}
 
 
 def workload_line(error: BaseException, variant: Variant) -> str | None:
-    """File and line of the package of a workload of one's own that ``error`` came through last."""
-    known = {
+    """Return the last file and line of a custom workload's package in ``error``'s traceback."""
+    names = {
         str(file): file.name if name == Path() else str(name) for name, file in _files(variant)
     }
     for link in chain(error):
         frames = [
-            f"{known[frame.f_code.co_filename]}, line {line}"
+            f"{names[frame.f_code.co_filename]}, line {line}"
             for frame, line in traceback.walk_tb(link.__traceback__)
-            if frame.f_code.co_filename in known
+            if frame.f_code.co_filename in names
         ]
         if frames:
             return frames[-1]
@@ -92,11 +92,11 @@ def workload_line(error: BaseException, variant: Variant) -> str | None:
 
 
 def _files(variant: Variant) -> list[tuple[Path, Path]]:
-    """The Python files of a workload's package, each by its path within it and on this machine."""
+    """Return the Python files of a workload's package: path inside it, and path on this machine."""
     package = variant.workload.partition(":")[0].partition(".")[0]
     try:
         spec = importlib.util.find_spec(package) if variant.has_own_workload else None
-    except ValueError:  # such as __main__, which has no place
+    except ValueError:  # such as __main__, which has no spec
         spec = None
     if spec is None:
         return []
@@ -107,7 +107,7 @@ def _files(variant: Variant) -> list[tuple[Path, Path]]:
     return [(Path(file.name), file)] if file.is_file() else []
 
 
-def _imported(name: str) -> Callable[[Layers, _Tensor], _Tensor]:
+def _import_function(name: str) -> Callable[[Layers, _Tensor], _Tensor]:
     path, _, function = name.partition(":")
     try:
         module = importlib.import_module(path)
@@ -116,25 +116,25 @@ def _imported(name: str) -> Callable[[Layers, _Tensor], _Tensor]:
             f"workload {name} cannot be imported on {socket.gethostname()} ({error}): "
             "install its package on every node"
         ) from error
-    own: Callable[[Layers, _Tensor], _Tensor] | None = getattr(module, function, None)
-    if not callable(own):
+    workload: Callable[[Layers, _Tensor], _Tensor] | None = getattr(module, function, None)
+    if not callable(workload):
         functions = [key for key, value in vars(module).items() if callable(value)]
         raise WorkloadError(
             f"workload {name}: no function {function} in {path}{nearest(function, functions)}"
         )
-    return own
+    return workload
 
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Draw from ``seed`` within; the caller's own draws of Python and NumPy go on after it."""
-    of_python, of_numpy = random.getstate(), np.random.get_state()
+    """Seed all random numbers in the block, then restore those of Python and NumPy."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     keras.utils.set_random_seed(seed)
     try:
         yield
     finally:
-        random.setstate(of_python)
-        np.random.set_state(of_numpy)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
 
 
 @contextlib.contextmanager
@@ -148,18 +148,18 @@ def _default_policy(policy: str) -> Iterator[None]:
 
 
 def _check_read(name: str, layers: Layers) -> None:
-    # What is asked now is noted as well.
-    usual, read = fill_defaults({}), frozenset(layers.read)
+    # Copy first: reading settings below is recorded too.
+    defaults, read = fill_defaults({}), frozenset(layers.read)
     inert = inert_settings(layers.variant)
     for axis in NETWORK_AXES:
         value = getattr(layers.variant, axis)
-        if axis not in read | inert and value != usual[axis]:
+        if axis not in read | inert and value != defaults[axis]:
             raise WorkloadError(
                 f"workload {name} does not use {axis}, which is {value_text(value)}: "
-                "build with layers what is to vary, or leave it out of the suite"
+                "build the network with the methods of layers, or remove it from the suite"
             )
 
 
-def _described(features: Any) -> str:
+def _describe(features: Any) -> str:
     shape = getattr(features, "shape", None)
     return f"one of shape {shape}" if shape is not None else type(features).__name__

@@ -1,11 +1,11 @@
-"""Does a network of one's own end in a head, on which the package's would stand?
+"""Detect whether a user's network already ends in a head; the package adds its own.
 
 Usage:
-    end = detect_head(images, features, classes=10, activation="relu")    # "a softmax", or None
+    head = detect_head(images, features, classes=10, activation="relu")    # "a softmax", or None
 
-Told by the layers' kinds and sizes, and by what the network puts out for some images. A layer as
-wide as there are classes that has an activation of its own may be one of features, and is let
-through; so is a softmax of another width, such as a gate.
+The test uses the kinds and sizes of layers, and the network's output for some images. A layer with
+as many units as there are classes and an activation may compute features, and is accepted; so is a
+softmax of another width, such as a gate.
 """
 
 from typing import Any
@@ -19,25 +19,24 @@ _PRODUCTS = (
     *(keras.layers.Dense, keras.layers.EinsumDense),
     *(keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.SeparableConv2D),
 )
-_SHAPES = (
+_PASS_THROUGH = (
     *(keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity),
     *(keras.layers.GlobalAveragePooling1D, keras.layers.GlobalMaxPooling1D),
     *(keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D),
     *(keras.layers.Dropout, keras.layers.Rescaling, keras.layers.Average),
 )
-"""Behind a head they change its shape or dtype, scale it, or bring several parts together."""
+"""Layers that may follow a head: they change its shape or dtype, scale it, or average parts."""
 _WITH_A_NUMBER = ("Multiply", "Divide", "TrueDivide", "Add", "Subtract", "Negative")
-"""Operations of ``keras.ops`` that scale or shift a single tensor."""
+"""Operations of ``keras.ops`` that may scale or shift a single tensor by a number."""
 _IMAGES = 4
 _TOLERANCE = 0.02
-"""Of the sum of a softmax in bfloat16."""
+"""Error of the sum of a softmax in bfloat16."""
 
 
 def detect_head(images: _Tensor, features: _Tensor, classes: int, activation: str) -> str | None:
-    """What head ``features`` (n, width) of ``images`` come from: a softmax, or logits; else None.
+    """Describe the head that ``features`` (n, width) of ``images`` come from, or return None.
 
-    ``activation`` is the variant's: where it is linear, the activation of a hidden layer looks
-    like none.
+    ``activation`` is the variant's: if it is linear, a hidden layer's activation looks like none.
     """
     if features.shape[-1] != classes:
         return None
@@ -47,9 +46,9 @@ def detect_head(images: _Tensor, features: _Tensor, classes: int, activation: st
 
 def _last_layer(tensor: _Tensor, classes: int, is_plain_hidden: bool) -> str | None:
     while True:
-        operation, node, place = tensor._keras_history  # as Keras itself walks a graph
+        operation, node, place = tensor._keras_history  # Keras itself walks a graph in this way
         if isinstance(operation, keras.Model) and hasattr(operation, "outputs"):
-            tensor = operation.outputs[place]  # of a model within, that model's own end
+            tensor = operation.outputs[place]  # continue inside a nested model, from its end
             continue
         if _is_softmax(operation):
             return "a softmax" if tensor.shape[-1] == classes else None
@@ -59,7 +58,7 @@ def _last_layer(tensor: _Tensor, classes: int, is_plain_hidden: bool) -> str | N
         is_cast = isinstance(operation, keras.layers.Activation) and linear and not is_plain_hidden
         inputs = operation._inbound_nodes[node].input_tensors
         is_scaled = type(operation).__name__ in _WITH_A_NUMBER and len(inputs) == 1
-        if not (isinstance(operation, _SHAPES) or is_cast or is_scaled) or not inputs:
+        if not (isinstance(operation, _PASS_THROUGH) or is_cast or is_scaled) or not inputs:
             return None
         if len(inputs) > 1:
             heads = [_last_layer(each, classes, is_plain_hidden) for each in inputs]
@@ -68,10 +67,10 @@ def _last_layer(tensor: _Tensor, classes: int, is_plain_hidden: bool) -> str | N
 
 
 def _sums_to_1(images: _Tensor, features: _Tensor) -> bool:
-    """Whether ``features`` of some images are probabilities, or their logarithms."""
-    drawn = np.random.default_rng(0).uniform(0, 1, (_IMAGES, *images.shape[1:]))
-    found = keras.Function(images, features)(keras.ops.cast(drawn, images.dtype))
-    rows = np.asarray(keras.ops.convert_to_numpy(found), np.float64)
+    """Return whether ``features`` of some images are probabilities, or their logarithms."""
+    samples = np.random.default_rng(0).uniform(0, 1, (_IMAGES, *images.shape[1:]))
+    outputs = keras.Function(images, features)(keras.ops.cast(samples, images.dtype))
+    rows = np.asarray(keras.ops.convert_to_numpy(outputs), np.float64)
     if not np.isfinite(rows).all() or (rows == rows[0]).all():
         return False
     probabilities = np.exp(rows) if (rows <= 0).all() else rows
@@ -80,7 +79,7 @@ def _sums_to_1(images: _Tensor, features: _Tensor) -> bool:
 
 
 def _is_softmax(operation: Any) -> bool:
-    """By the name of its class, of its activation or of the function that a Lambda calls."""
+    """Judge by the name of its class, its activation, or the function that a Lambda calls."""
     function = getattr(getattr(operation, "function", None), "__name__", "")
     names = (type(operation).__name__, _activation(operation), function)
     return any("softmax" in name.lower() for name in names)

@@ -1,4 +1,4 @@
-"""The layers that a network is made of, as a variant's axes have them.
+"""Create the layers of a network according to a variant's axes.
 
 Usage:
     layers = Layers(variant, seed=7)
@@ -36,67 +36,70 @@ INITIALIZERS: dict[str, Callable[[int], Any]] = {
 
 # Keras has no types: its classes are Any to mypy.
 class ImageLayerNormalization(keras.layers.GroupNormalization):  # type: ignore[misc]
-    """Layer norm over rows, columns and channels of each image, with a scale for each channel."""
+    """Layer norm over rows, columns and channels of an image, with a scale for each channel."""
 
     def __init__(self, dtype: Any = None) -> None:
         super().__init__(groups=1, dtype=dtype)
 
 
-class _Noted:
-    """A variant that notes which of its settings were read."""
+class _ReadRecorder:
+    """A variant that records which of its settings are read."""
 
     def __init__(self, variant: Variant) -> None:
         self._variant = variant
         self.read: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
-        of_class = getattr(Variant, name, None)
-        if isinstance(of_class, property) and of_class.fget:
-            return of_class.fget(self)  # which notes what it reads in turn
+        attribute = getattr(Variant, name, None)
+        if isinstance(attribute, property) and attribute.fget:
+            return attribute.fget(self)  # the property's own reads are recorded too
         self.read.add(name)
         return getattr(self._variant, name)
 
 
 class Layers:
-    """Makes the layers of one model, counting its products to seed each of them apart."""
+    """Creates the layers of one model, and counts its products to give each its own seed.
+
+    A product is a dense layer or a convolution.
+    """
 
     def __init__(self, variant: Variant, seed: int) -> None:
-        noted = _Noted(variant)
-        self.variant = cast(Variant, noted)
-        self.read = noted.read
-        """The settings that the network was built with so far."""
+        recorder = _ReadRecorder(variant)
+        self.variant = cast(Variant, recorder)
+        self.read = recorder.read
+        """The settings that the network has been built with so far."""
         self.kind = PRECISIONS[variant.precision]
         first = ("bn_pre", "layer", "group") if variant.workload == "resnet50" else ("bn_pre",)
         self.norm_first = variant.norm in first
-        """Norms stand before the activation, and take the place of the product's bias."""
+        """Whether norms come before the activation, and replace the product's bias."""
         self._seed = seed * 10_007
         self._products = 0
 
     def dense(self, width: int) -> _Layer:
-        """A product with every number of an example."""
+        """Return a dense layer of ``width`` units."""
         return keras.layers.Dense(width, **self._product())
 
     def convolution(self, filters: int, size: int = 3, stride: int = 1) -> _Layer:
-        """A product with each window of ``size`` x ``size``, every ``stride`` rows and columns."""
+        """Return a convolution of windows ``size`` x ``size``, ``stride`` pixels apart."""
         return keras.layers.Conv2D(filters, size, stride, padding="same", **self._product())
 
     def last(self, classes: int) -> _Layer:
-        """Logits: as wide as the precision's weights, for the loss."""
-        start = keras.initializers.GlorotUniform(seed=self.next_seed())
-        return keras.layers.Dense(classes, kernel_initializer=start, dtype=self.kind.dtype)
+        """Return the layer of logits, in the dtype of the precision's weights, for the loss."""
+        initializer = keras.initializers.GlorotUniform(seed=self.next_seed())
+        return keras.layers.Dense(classes, kernel_initializer=initializer, dtype=self.kind.dtype)
 
     def hidden(self, product: _Layer, x: _Tensor) -> _Tensor:
-        """A hidden layer's output for ``x``: the product, the norm and the activation."""
+        """Return a hidden layer's output for ``x``: the product, the norm and the activation."""
         return self.activated(product(x))
 
     def activated(self, x: _Tensor) -> _Tensor:
-        """``x`` through the activation, with the norm before or after it."""
+        """Apply the activation to ``x``, with the norm before or after it."""
         if self.norm_first:
             return self.activation(x)(self.normed(x))
         return self.normed(self.activation(x)(x))
 
     def activation(self, x: _Tensor) -> _Layer:
-        """The layer of the activation for tensors such as ``x``."""
+        """Return the activation layer for tensors of the shape of ``x``."""
         name, policy = self.variant.activation, self.kind.policy
         if name == "leaky_relu":
             return keras.layers.LeakyReLU(dtype=policy)
@@ -106,7 +109,7 @@ class Layers:
         return keras.layers.Activation(name, dtype=policy)
 
     def normed(self, x: _Tensor) -> _Tensor:
-        """``x`` through the norm; ``x`` itself where there is none."""
+        """Apply the norm to ``x``; return ``x`` if there is none."""
         kind, policy = self.variant.norm, self.kind.policy
         if kind in ("bn_post", "bn_pre"):
             if self.variant.batch_norm == "fused":
@@ -114,19 +117,19 @@ class Layers:
             synchronized = self.variant.synchronized and self.variant.communication == "full"
             layer = keras.layers.BatchNormalization(synchronized=synchronized, dtype=policy)
             return layer(x)
-        return x if kind == "none" else self._normed_by_example(x)
+        return x if kind == "none" else self._normalize_examples(x)
 
-    def _normed_by_example(self, x: _Tensor) -> _Tensor:
-        """``x`` through layer or group norm, of images (n, H, W, C) over all of their places."""
+    def _normalize_examples(self, x: _Tensor) -> _Tensor:
+        """Apply layer or group norm to ``x``; for images (n, H, W, C), over all positions."""
         kind, policy = self.variant.norm, self.kind.policy
-        # A size that is left open is that of a sequence or of images, of more than one place.
+        # An unknown size is that of a sequence or an image, with more than one position.
         shape = tuple(size or 2 for size in x.shape[1:])
         over_features = kind == "layer" and len(shape) != 3
         count = math.prod(shape[-1:] if over_features else shape)
         if count < FEWEST_VALUES:
             raise WorkloadError(
-                f"norm {kind!r} leaves nothing to learn from where its means are of fewer than "
-                f"{FEWEST_VALUES} values, {count} here: widen that layer, or leave out its norm"
+                f"norm {kind!r} leaves nothing to learn from if its means are over fewer than "
+                f"{FEWEST_VALUES} values, {count} here: widen that layer, or omit its norm"
             )
         if over_features:
             return keras.layers.LayerNormalization(dtype=policy)(x)
@@ -135,27 +138,28 @@ class Layers:
         return keras.layers.GroupNormalization(group_count(shape), dtype=policy)(x)
 
     def flatten(self) -> _Layer:
-        """Rows, columns and channels as one."""
+        """Return a layer that joins rows, columns and channels."""
         return keras.layers.Flatten(dtype=self.kind.policy)
 
     def pool(self, size: int = 2) -> _Layer:
-        """The largest of each window of ``size`` x ``size``, every second row and column."""
+        """Return max pooling over windows of ``size`` x ``size``, every second row and column."""
         return keras.layers.MaxPooling2D(size, 2, padding="same", dtype=self.kind.policy)
 
     def mean(self) -> _Layer:
-        """Each channel's mean over all places."""
+        """Return a layer that averages each channel over all positions."""
         return keras.layers.GlobalAveragePooling2D(dtype=self.kind.policy)
 
     def sum(self) -> _Layer:
-        """Of a list of tensors of one shape."""
+        """Return a layer that adds a list of tensors of one shape."""
         return keras.layers.Add(dtype=self.kind.policy)
 
     def next_seed(self) -> int:
-        """Another seed at each call, the same ones for the same trial's seed."""
+        """Return a new seed at each call; the sequence depends only on the trial's seed."""
         self._products += 1
         return self._seed + self._products
 
     def _product(self) -> dict[str, Any]:
+        """Return the arguments of a dense layer or a convolution."""
         return {
             "kernel_initializer": INITIALIZERS[self.variant.initializer](self.next_seed()),
             "use_bias": not self.norm_first,

@@ -1,14 +1,14 @@
-"""The networks, and where each technique stands in them.
+"""Build the networks, with each technique in its place.
 
 Usage:
     model = build_model(variant, shape=(28, 28, 1), classes=10, seed=7)
 
-A hidden layer is a product (dense or convolution), a norm and an activation. ``bn_pre``
-puts the norm between the two and drops the product's bias, which the norm's offset replaces;
-every other norm stands after the activation. All norms also stand on the input. The last
-layer is dense, glorot_uniform, without activation: the loss takes logits. ResNet-50 has places
-of its own for norms (``resnet.py``). A workload of the user's own is a function of ``Layers`` and
-the images, as those below are (``own.py``).
+A hidden layer is a product (dense or convolution), a norm and an activation. ``bn_pre`` puts the
+norm between the two and drops the product's bias, which the norm's offset replaces. Every other
+norm comes after the activation. The input has a norm too. The last layer is dense with
+glorot_uniform and no activation: the loss takes logits. ResNet-50 places its norms differently
+(``resnet.py``). A user's workload is a function of ``Layers`` and the images, like those below
+(``custom_model.py``).
 """
 
 import math
@@ -41,12 +41,11 @@ def build_model(
     seed: int,
     images: np.ndarray | None = None,
 ) -> keras.Model:
-    """The network of ``variant`` for examples of ``shape`` (height, width, channels).
+    """Build the network of ``variant`` for examples of ``shape`` (height, width, channels).
 
-    Standardised inputs take their means and deviations from ``images``, bytes (n, *shape).
-
-    Initial weights depend on ``seed`` and on each layer's place among its like alone, so
-    that two variants which differ in their norm start from the same dense weights.
+    Standardized inputs use the means and deviations of ``images``, bytes (n, *shape). Initial
+    weights depend only on ``seed`` and on the number of products before a layer, so variants that
+    differ in their norm start from the same dense weights.
     """
     layers = Layers(variant, seed)
     inputs = x = keras.Input(tuple(shape), dtype=layers.kind.dtype)
@@ -60,28 +59,32 @@ def build_model(
 
 
 def _standardization(images: np.ndarray, policy: str) -> _Layer:
-    """A layer without weights, for pixels from 0 to 1; 0 where a pixel never varies."""
+    """Return a layer without weights that standardizes pixels in [0, 1].
+
+    A pixel that never varies becomes 0.
+    """
     mean, deviation = images.mean(axis=0) / 255, images.std(axis=0) / 255
-    # Of what varies less than by one level of grey, a single bright pixel would outweigh the rest.
+    # Otherwise a single bright value of a pixel that varies by less than one level of gray would
+    # outweigh everything else.
     variance = np.maximum(deviation, 1 / 255) ** 2
     return keras.layers.Normalization(axis=(1, 2, 3), mean=mean, variance=variance, dtype=policy)
 
 
 def count_parameters(model: keras.Model) -> tuple[int, int]:
-    """Number of parameters: all of them, and those that training changes."""
+    """Return the number of all parameters, and of those that training changes."""
     return _size(model.variables), _size(model.trainable_variables)
 
 
 def norm_settings(model: keras.Model) -> dict[str, Any]:
-    """How many norms stand in ``model``, their constants, and how batch norm is computed."""
+    """Return the number of norms in ``model``, their constants, and how batch norm is computed."""
     norms = [layer for layer in model.layers if isinstance(layer, _NORMS)]
     keys = ("epsilon", "momentum", "synchronized")
-    found = {f"norm_{k}": getattr(norms[0], k) for k in keys if norms and hasattr(norms[0], k)}
+    settings = {f"norm_{k}": getattr(norms[0], k) for k in keys if norms and hasattr(norms[0], k)}
     batch_norms = [n for n in norms if isinstance(n, keras.layers.BatchNormalization)]
     if batch_norms:
         fused = all(isinstance(n, FusedBatchNormalization) for n in batch_norms)
-        found["batch_norm"] = "fused" if fused else "keras"
-    return {"norm_layers": len(norms), **found}
+        settings["batch_norm"] = "fused" if fused else "keras"
+    return {"norm_layers": len(norms), **settings}
 
 
 def _size(variables: Sequence[Any]) -> int:
@@ -110,4 +113,4 @@ _WORKLOADS: dict[str, Callable[[Layers, _Tensor], _Tensor]] = {
     "convnet": _convnet,
     "resnet50": resnet50,
 }
-"""What comes before the last layer, for a batch of images."""
+"""The layers before the last one, as a function of a batch of images."""

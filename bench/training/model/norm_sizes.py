@@ -1,4 +1,4 @@
-"""What the norms of a network that is built take their means and deviations over.
+"""Count the values over which each norm of a network takes its means and deviations.
 
 Usage:
     norm_sizes(variant, model)      # {"norm_values": [784, 100], "norm_groups": [1, 1]}
@@ -15,25 +15,24 @@ _Layer = Any
 
 
 def norm_sizes(variant: Variant, model: keras.Model) -> dict[str, Any]:
-    """How many values each mean of each norm in ``model`` is taken over, in its own order.
+    """Return the number of values in each mean of each norm in ``model``, in its order.
 
-    And in how many groups layer and group norm part an example. Nothing for a network
-    without norms.
+    For layer and group norm, also return the groups into which they divide an example. The result
+    is empty for a network without norms.
     """
-    found = [counted for layer in model.layers if (counted := _counted(variant, layer))]
-    groups = [count for _, count in found if count is not None]
+    sizes = [size for layer in model.layers if (size := _norm_size(variant, layer))]
+    groups = [count for _, count in sizes if count is not None]
     return {
-        **({"norm_values": [values for values, _ in found]} if found else {}),
+        **({"norm_values": [values for values, _ in sizes]} if sizes else {}),
         **({"norm_groups": groups} if groups else {}),
     }
 
 
-def _counted(variant: Variant, layer: _Layer) -> tuple[int, int | None] | None:
-    """Values of each mean, and groups where examples are normed one by one; None of no norm."""
+def _norm_size(variant: Variant, layer: _Layer) -> tuple[int, int | None] | None:
+    """Return the values of each mean, and for layer and group norm the groups; None if no norm."""
     if isinstance(layer, keras.layers.BatchNormalization):
         shape = _shape(layer)
-        whole = layer.synchronized
-        batch = variant.global_batch_size if whole else variant.per_replica_batch_size
+        batch = variant.global_batch_size if layer.synchronized else variant.per_replica_batch_size
         return batch * math.prod(shape) // shape[layer.axis - (layer.axis > 0)], None
     if isinstance(layer, keras.layers.GroupNormalization):
         return math.prod(_shape(layer)) // layer.groups, layer.groups
@@ -45,5 +44,5 @@ def _counted(variant: Variant, layer: _Layer) -> tuple[int, int | None] | None:
 
 
 def _shape(layer: _Layer) -> list[int]:
-    """Of an example that goes in; what is left open counts as 1."""
+    """Return the shape of an input example; an unknown size counts as 1."""
     return [size or 1 for size in layer.get_build_config()["input_shape"][1:]]

@@ -1,4 +1,4 @@
-"""What each precision means: the dtypes of weights, sums and layers, TF32, loss scaling.
+"""Define each precision: the dtypes of weights, sums and layers, TF32, loss scaling.
 
 Usage:
     kind = PRECISIONS[variant.precision]
@@ -13,12 +13,13 @@ class PrecisionKind:
     """One value of the axis ``precision``."""
 
     policy: str
-    """Keras dtype policy of every layer but the last."""
+    """Keras dtype policy of every layer except the last."""
     dtype: str
     """Dtype of the input, the last layer, the loss and its sums."""
     tf32: bool
-    """Whether float32 matrix products may use TF32 where the device has it."""
+    """Whether float32 matrix products may use TF32 on a device that has it."""
     scales_loss: bool
+    """Whether the loss is scaled, against underflow of gradients."""
 
 
 PRECISIONS: dict[str, PrecisionKind] = {

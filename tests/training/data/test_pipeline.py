@@ -39,7 +39,7 @@ def batches(variant: Variant, epochs: range, arrays: Arrays | None = None) -> li
     for epoch in epochs:
         for steps, inputs in feed.windows(epoch):
             for step in range(steps):
-                images, labels = feed.batch(*feed.take(tf.constant(step), *inputs))
+                images, labels = feed.batch(*feed.fetch(tf.constant(step), *inputs))
                 found.append((images.numpy(), labels.numpy()))
     return found
 
@@ -168,7 +168,7 @@ def test_an_epoch_that_is_asked_for_again_or_out_of_turn_starts_at_its_first_exa
 
     def first_labels(epoch: int) -> list[int]:
         _, inputs = next(iter(feed.windows(epoch)))
-        _, labels = feed.batch(*feed.take(tf.constant(0), *inputs))
+        _, labels = feed.batch(*feed.fetch(tf.constant(0), *inputs))
         return [int(label) for label in labels]
 
     in_turn = [labels.tolist() for _, labels in batches(variant, range(3))[::21]]
@@ -178,14 +178,14 @@ def test_an_epoch_that_is_asked_for_again_or_out_of_turn_starts_at_its_first_exa
 def test_tfdata_prepares_nothing_of_the_next_epoch_while_one_is_trained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shuffled, of_epoch = [], Shuffle.of_epoch
+    shuffled, of_epoch = [], Shuffle.epoch_order
 
     def noted(order: Shuffle, epoch: Any) -> Any:
         note = tf.py_function(lambda e: shuffled.append(int(e)), [epoch], [])
         with tf.control_dependencies([note]):
             return of_epoch(order, tf.identity(epoch))
 
-    monkeypatch.setattr(Shuffle, "of_epoch", noted)
+    monkeypatch.setattr(Shuffle, "epoch_order", noted)
     variant = small(pipeline="tfdata")
     feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
     taken = 0
@@ -197,7 +197,7 @@ def test_tfdata_prepares_nothing_of_the_next_epoch_while_one_is_trained(
 
 
 def test_the_pipeline_is_traced_once_for_all_epochs() -> None:
-    traces, of_epoch = [], Shuffle.of_epoch
+    traces, of_epoch = [], Shuffle.epoch_order
     variant = small(pipeline="tfdata")
 
     def noted(order: Shuffle, epoch: Any) -> Any:
@@ -205,7 +205,7 @@ def test_the_pipeline_is_traced_once_for_all_epochs() -> None:
         return of_epoch(order, epoch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shuffle, "of_epoch", noted)
+        patch.setattr(Shuffle, "epoch_order", noted)
         feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
         for epoch in range(3):
             next(iter(feed.windows(epoch)))

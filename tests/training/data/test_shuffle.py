@@ -21,7 +21,7 @@ def order_of(method: str, examples: int, seed: int = 1) -> Shuffle:
 
 
 def whole(order: Shuffle, examples: int, epoch: int = 0) -> np.ndarray:
-    found: np.ndarray = order.window(order.of_epoch(epoch), 0, examples).numpy()
+    found: np.ndarray = order.window(order.epoch_order(epoch), 0, examples).numpy()
     return found
 
 
@@ -73,14 +73,14 @@ def test_equal_seed_and_epoch_give_the_equal_order(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_an_epoch_may_be_a_tensor(method: str) -> None:
     order = order_of(method, 100)
-    by_tensor = order.window(order.of_epoch(tf.constant(3, tf.int64)), 0, 100)
+    by_tensor = order.window(order.epoch_order(tf.constant(3, tf.int64)), 0, 100)
     np.testing.assert_array_equal(by_tensor.numpy(), whole(order, 100, 3))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_windows_one_after_another_make_up_the_epoch(method: str) -> None:
     order = order_of(method, 1000)
-    shuffled = order.of_epoch(4)
+    shuffled = order.epoch_order(4)
     parts = [order.window(shuffled, start, 250).numpy() for start in range(0, 1000, 250)]
     np.testing.assert_array_equal(np.concatenate(parts), whole(order, 1000, 4))
 

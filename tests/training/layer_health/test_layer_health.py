@@ -31,7 +31,7 @@ def record_of(variant: Variant) -> TrialRecord:
 def look(variant: Variant, made: Made | None = None) -> HealthRecord:
     made = made or make_program(variant)
     health = LayerHealth(variant, made.model, made.update, made.replicas, arrays_of(variant))
-    return health.look(after_epochs=0)
+    return health.examine(after_epochs=0)
 
 
 def by_kind(record: HealthRecord, name: str, kind: str) -> list[Any]:
@@ -90,7 +90,7 @@ def test_a_gradient_that_overflows_is_told_under_a_scale_that_it_does_not() -> N
             variable.assign(variable.numpy() * 10)
         looks.append(look(variant, made))
         if made.update.loss_scale is not None:
-            assert float(made.update.loss_scale.scale) == LossScale.START
+            assert float(made.update.loss_scale.scale) == LossScale.INITIAL
     half, whole = looks
     assert 0 < max(by_kind(half, "overflow_fraction", "dense")) <= 1
     assert max(by_kind(whole, "overflow_fraction", "dense")) == 0
@@ -134,13 +134,13 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    clock, own = Clock(), LayerHealth.look
+    clock, own = Clock(), LayerHealth.examine
 
     def slow(self: LayerHealth, after_epochs: int) -> HealthRecord:
         clock.now += 100.0
         return own(self, after_epochs)
 
-    monkeypatch.setattr(LayerHealth, "look", slow)
+    monkeypatch.setattr(LayerHealth, "examine", slow)
     monkeypatch.setattr(
         trial_module, "CompiledEpoch", functools.partial(CompiledEpoch, clock=clock)
     )
@@ -163,7 +163,7 @@ def test_it_leaves_no_thread_at_work_that_the_next_epoch_would_lack() -> None:
     health = LayerHealth(variant, made.model, made.update, made.replicas, arrays_of(variant))
 
     def busy_s_afterwards() -> float:
-        health.look(after_epochs=0)
+        health.examine(after_epochs=0)
         before = time.process_time()
         time.sleep(0.05)
         return time.process_time() - before

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.spec.variant import Activation
-from bench.training.layer_health.layer_info import BOUNDS, DYING, NEAR, layers_of
+from bench.training.layer_health.layer_info import BOUNDS, DYING, NEAR, list_layers
 from bench.training.model.models import build_model
 from tests.support.training_setup import small
 
@@ -19,7 +19,7 @@ def parts_of(**asked: Any) -> list[tuple[str, int]]:
     variant = small(**asked)
     images = np.zeros((2, 4, 4, 1), np.uint8)
     model = build_model(variant, (4, 4, 1), 5, seed=1, images=images)
-    return [(part.kind, part.depth) for part in layers_of(model)]
+    return [(part.kind, part.depth) for part in list_layers(model)]
 
 
 def test_depth_counts_products_and_what_stands_behind_one_shares_its_depth() -> None:
@@ -54,17 +54,17 @@ def test_standardised_inputs_are_a_layer_without_depth() -> None:
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_what_saturates_and_what_dies_is_told_of_the_layer(name: Activation) -> None:
     model = build_model(small(activation=name), (4, 4, 1), 5, seed=1)
-    hidden = [part for part in layers_of(model) if part.kind == "activation"]
+    hidden = [part for part in list_layers(model) if part.kind == "activation"]
     assert len(hidden) == 2
     for part in hidden:
         assert part.bounds == BOUNDS.get(name)
-        assert part.dies == (name in DYING)
+        assert part.can_die == (name in DYING)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_bounds_are_those_of_the_function_and_no_other_has_two(name: Activation) -> None:
     model = build_model(small(activation=name, hidden=[2]), (4, 4, 1), 5, seed=1)
-    (part,) = (part for part in layers_of(model) if part.kind == "activation")
+    (part,) = (part for part in list_layers(model) if part.kind == "activation")
     ends = np.asarray(part.layer(FAR))[0]
     if name in BOUNDS:
         assert np.abs(ends - BOUNDS[name]).max() < NEAR / 10

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from bench.training.data.examples import to_unit_range
-from bench.training.layer_health.layer_info import layers_of
+from bench.training.layer_health.layer_info import list_layers
 from bench.training.layer_health.layer_stats import BatchStats, LayerStats, combine_batches
 from tests.support.training_setup import Made, arrays_of, make_program, small
 
@@ -24,7 +24,7 @@ def batches_of(dtype: str) -> list[tuple[Any, Any]]:
 
 
 def looked_at(made: Made, batches: list[tuple[Any, Any]], scale: float = 1.0) -> list[BatchStats]:
-    vitals = LayerStats(made.model, layers_of(made.model))
+    vitals = LayerStats(made.model, list_layers(made.model))
     trained = [tf.convert_to_tensor(v.value) for v in made.model.trainable_variables]
     kept = [tf.convert_to_tensor(v.value) for v in made.model.non_trainable_variables]
     return [vitals(trained, kept, tf.constant(scale), *batch) for batch in batches]
@@ -74,7 +74,7 @@ def test_batch_norms_input_is_what_stands_before_it() -> None:
     batches = batches_of("float64")
     found = combine_batches(looked_at(made, batches))
     outputs = [by_hand(made, *batch)[0] for batch in batches]
-    normed = [i for i, part in enumerate(layers_of(made.model)) if part.is_batch_norm]
+    normed = [i for i, part in enumerate(list_layers(made.model)) if part.is_batch_norm]
     assert len(found.channels) == len(normed) == 3
     for place, channels in zip(normed, found.channels, strict=True):
         values = np.concatenate([o[place - 1] for o in outputs])

@@ -86,7 +86,7 @@ def _plain_loop(variant: Variant, source: Made) -> tuple[keras.Model, list[float
     losses, correct = [], 0
     for steps, inputs in source.feed.windows(0):
         for step in range(steps):
-            images, labels = source.feed.batch(*source.feed.take(tf.constant(step), *inputs))
+            images, labels = source.feed.batch(*source.feed.fetch(tf.constant(step), *inputs))
             with tf.GradientTape() as tape:
                 logits = model(images, training=True)
                 loss = loss_of(labels, logits)
@@ -240,14 +240,14 @@ def test_a_loss_scale_settles_before_the_first_epoch(jit: str) -> None:
     halvings = math.log2(scale / made.program.loss_scale)
     assert halvings == int(halvings) > 2  # more than an epoch has steps
     assert halvings <= steps <= 2 * halvings + 2
-    assert int(made.update.loss_scale.calm) == calm == 0
+    assert int(made.update.loss_scale.finite_steps) == calm == 0
     assert made.program.run_epoch(0).skipped_steps == 0
 
 
 def test_a_loss_scale_that_fits_is_left_as_it_is() -> None:
     made = trained(small(precision="mixed_float16"), epochs=0)
     assert made.program.settle_loss_scale() == 0
-    assert made.program.loss_scale == LossScale.START
+    assert made.program.loss_scale == LossScale.INITIAL
     unscaled = trained(small(), epochs=0)
     assert (unscaled.program.settle_loss_scale(), unscaled.program.loss_scale) == (0, None)
 
@@ -367,7 +367,7 @@ class ChangesItsWindows:
         self._feed, self._steps = made.feed, variant.steps_per_epoch
         self.order, self.augments = made.feed.order, made.feed.augments
         self.waits = made.feed.waits
-        self.take, self.batch = made.feed.take, made.feed.batch
+        self.fetch, self.batch = made.feed.fetch, made.feed.batch
 
     def windows(self, epoch: int) -> Iterator[Window]:
         for steps, inputs in self._feed.windows(epoch):
@@ -381,7 +381,7 @@ def test_tracing_again_inside_an_epoch_is_an_error() -> None:
     program = CompiledEpoch(variant, made.model, made.update, feed, made.replicas)
     program.cold_start()
     program.run_epoch(0)
-    with pytest.raises(RuntimeError, match="traced again inside an epoch"):
+    with pytest.raises(RuntimeError, match="again inside an epoch"):
         program.run_epoch(1)
 
 

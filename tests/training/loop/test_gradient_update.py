@@ -145,8 +145,8 @@ def test_a_non_finite_gradient_skips_the_step_and_halves_the_scale(broken: float
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
     assert update.loss_scale is not None
-    assert float(update.loss_scale.scale) == LossScale.START / 2
-    assert int(update.loss_scale.calm) == 0
+    assert float(update.loss_scale.scale) == LossScale.INITIAL / 2
+    assert int(update.loss_scale.finite_steps) == 0
 
 
 @pytest.mark.parametrize("broken", [math.inf, math.nan])
@@ -180,18 +180,18 @@ def test_a_finite_gradient_is_unscaled_before_it_is_clipped() -> None:
 
 def test_the_scale_doubles_after_a_calm_spell_and_begins_to_count_again() -> None:
     scale = LossScale()
-    scale.calm.assign(LossScale.CALM_STEPS - 2)
+    scale.finite_steps.assign(LossScale.GROWTH_STEPS - 2)
     scale.adapt(tf.constant(True))
-    assert float(scale.scale) == LossScale.START
+    assert float(scale.scale) == LossScale.INITIAL
     scale.adapt(tf.constant(True))
-    assert (float(scale.scale), int(scale.calm)) == (2 * LossScale.START, 0)
+    assert (float(scale.scale), int(scale.finite_steps)) == (2 * LossScale.INITIAL, 0)
 
 
 def test_an_overflow_ends_a_calm_spell() -> None:
     scale = LossScale()
-    scale.calm.assign(LossScale.CALM_STEPS - 1)
+    scale.finite_steps.assign(LossScale.GROWTH_STEPS - 1)
     scale.adapt(tf.constant(False))
-    assert (float(scale.scale), int(scale.calm)) == (LossScale.START / 2, 0)
+    assert (float(scale.scale), int(scale.finite_steps)) == (LossScale.INITIAL / 2, 0)
 
 
 @FEW

@@ -38,7 +38,7 @@ def fitted(variant: Variant, made: Made) -> tuple[keras.Model, float]:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(OPTIMIZERS[variant.optimizer](variant.learning_rate), loss)
     order: Any = made.feed.order
-    rows = order.window(order.of_epoch(0), 0, variant.examples).numpy()
+    rows = order.window(order.epoch_order(0), 0, variant.examples).numpy()
     images, labels = arrays.train_images[rows] / 255.0, arrays.train_labels[rows]
     size = variant.global_batch_size
     history = model.fit(images, labels, batch_size=size, shuffle=False, verbose=0).history
@@ -113,7 +113,7 @@ def test_a_look_at_layers_takes_penalties_and_what_has_no_gradient(function: str
     variant = own(function, examples=64)
     made, arrays = make_program(variant), arrays_of(variant)
     health = LayerHealth(variant, made.model, made.update, made.replicas, arrays)
-    looked = health.look(after_epochs=0)
+    looked = health.examine(after_epochs=0)
     kinds = dict(zip(looked.kind, looked.gradient_norm, strict=True))
     if function == "net":
         assert kinds["idle"] == 0.0
@@ -142,7 +142,7 @@ def test_a_look_has_the_gradient_of_a_penalty() -> None:
     made, arrays = make_program(variant), arrays_of(variant)
     kernel = made.model.trainable_variables[0]
     kernel.assign(kernel * 1e6)  # so that its penalty outweighs all else
-    looked = LayerHealth(variant, made.model, made.update, made.replicas, arrays).look(0)
+    looked = LayerHealth(variant, made.model, made.update, made.replicas, arrays).examine(0)
     [norm, _] = [norm for norm in looked.gradient_norm if norm]
     # Of 0.01 times the sum of squares.
     assert norm == pytest.approx(0.02 * float(np.linalg.norm(kernel.numpy())), rel=1e-4)

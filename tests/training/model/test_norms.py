@@ -11,7 +11,7 @@ from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite, shipped_suites
 from bench.spec.variant import Variant
 from bench.training.failures import WorkloadError
-from bench.training.layer_health.layer_info import layers_of
+from bench.training.layer_health.layer_info import list_layers
 from bench.training.model import resnet
 from bench.training.model.layers import Layers
 from bench.training.model.models import build_model
@@ -120,7 +120,7 @@ def test_a_sequence_is_normed_over_the_features_of_each_place() -> None:
 
 def test_layer_norm_of_images_is_called_so_in_a_look_at_layers() -> None:
     model = build_model(small(norm="layer", workload="convnet"), (4, 4, 1), 5, seed=1)
-    kinds = [part.kind for part in layers_of(model)]
+    kinds = [part.kind for part in list_layers(model)]
     assert (kinds.count("layer_norm"), kinds.count("group_norm")) == (5, 0)
 
 
