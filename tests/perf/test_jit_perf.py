@@ -68,8 +68,8 @@ def _step_s(network: str, jit: Jit) -> float:
     runtime.configure(variant, usable_cores())
     program = make_program(variant).program
     program.cold_start()
-    started, found = time.perf_counter(), list[float]()
-    while len(found) < LEAST_EPOCHS or time.perf_counter() - started < LEAST_S:
-        epoch = program.run_epoch(len(found))
-        found.append(epoch.epoch_s / epoch.steps)
-    return min(found)
+    started, actual = time.perf_counter(), list[float]()
+    while len(actual) < LEAST_EPOCHS or time.perf_counter() - started < LEAST_S:
+        epoch = program.run_epoch(len(actual))
+        actual.append(epoch.epoch_s / epoch.steps)
+    return min(actual)

@@ -1,4 +1,4 @@
-"""Networks of one's own, with convolutions in places where they are not easily seen."""
+"""User networks with convolutions that are hard to detect."""
 
 from typing import Any
 

@@ -1,11 +1,11 @@
-"""Jobs trained on one device, on several replicas of one process, or by several workers.
+"""Run jobs on one device, on several replicas of one process, or on several workers.
 
 Usage:
-    found = run_jobs({"strategy": "mirrored", "replicas": 2}, [Job("plain", {})], tmp_path)
-    found["plain"].weights                     # one array a variable, (replicas, *shape)
+    results = run_jobs({"strategy": "mirrored", "replicas": 2}, [Job("plain", {})], tmp_path)
+    results["plain"].weights                   # one array a variable, (replicas, *shape)
 
-Each arrangement is a fresh process, or one for each worker: TensorFlow makes one strategy a
-process, and makes it before anything else. All jobs of an arrangement share that strategy.
+Each arrangement runs in a fresh process, or in one for each worker: TensorFlow creates one strategy
+a process, before anything else. All jobs of an arrangement share that strategy.
 """
 
 import json
@@ -33,39 +33,39 @@ TRAIN: dict[str, Any] = {
     "learning_rate": 0.05,
     "jit": "none",
 }
-"""128 steps on images of 28 x 28, one epoch."""
+"""One epoch of 128 steps, on images of 28 x 28."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One thing to do on the replicas; ``settings`` go over ``TRAIN``."""
+    """A job for the replicas; ``settings`` override ``TRAIN``."""
 
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
-    does: str = "train"
-    """train; repeat: the same after a warm-up, the epoch timed twice; look: what each replica is
-    given in two epochs; examine: its layers after one; refuse: what TensorFlow cannot; fault: a
-    feed that raises; late: an epoch that the last worker comes to ``LATE_S`` late."""
+    kind: str = "train"
+    """train; repeat: the same after a warm-up, with the epoch timed twice; look: list the examples
+    of each replica in two epochs; examine: its layers after one; refuse: a program that TensorFlow
+    refuses; fault: a feed that raises; late: an epoch, the last worker joins it ``LATE_S`` late."""
     one_bright: bool = False
-    """All images black but one, which is white: the last replica alone sees it."""
+    """All images are black except one white one, which only the last replica sees."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a job ended with, on all replicas of all workers, in the order of their ranks."""
+class JobResult:
+    """The result of a job on all replicas of all workers, in the order of their ranks."""
 
     weights: list[np.ndarray]
     """Each variable of the model on each replica, trainable or not: (replicas, *shape)."""
     trainable: int
-    """How many of the first of ``weights`` are trainable."""
+    """The number of trainable variables, which come first in ``weights``."""
     facts: dict[str, Any]
-    """Of worker 0: the epoch's results, what was resolved, the bytes reduced."""
-    taken: np.ndarray
-    """For look: the examples taken, (epochs, steps, replicas, part)."""
+    """Worker 0's results of the epoch, its resolved settings, its reduced bytes."""
+    examples: np.ndarray
+    """For look: the indices of examples, (epochs, steps, replicas, part)."""
 
 
-def run_jobs(arrangement: dict[str, Any], jobs: list[Job], folder: Path) -> dict[str, Found]:
-    """Do ``jobs`` on the replicas that ``arrangement`` (axes of a variant) stands for."""
+def run_jobs(arrangement: dict[str, Any], jobs: list[Job], folder: Path) -> dict[str, JobResult]:
+    """Run ``jobs`` on the replicas that ``arrangement`` (axes of a variant) describes."""
     folder.mkdir(parents=True)
     workers = arrangement.get("workers", 1)
     (folder / "jobs.json").write_text(
@@ -73,19 +73,19 @@ def run_jobs(arrangement: dict[str, Any], jobs: list[Job], folder: Path) -> dict
     )
     ports = free_ports(workers)
     with ExitStack() as stack:
-        processes = [stack.enter_context(_started(folder, i, ports)) for i in range(workers)]
+        processes = [stack.enter_context(_start(folder, i, ports)) for i in range(workers)]
         try:
             codes = [process.wait(PATIENCE_S) for process in processes]
         finally:
             for process in processes:
                 process.kill()
-    said = "\n".join((folder / f"{i}.log").read_text()[-3000:] for i in range(workers))
-    assert codes == [0] * workers, said
-    return {job.name: _gathered(job.name, folder, workers) for job in jobs}
+    logs = "\n".join((folder / f"{i}.log").read_text()[-3000:] for i in range(workers))
+    assert codes == [0] * workers, logs
+    return {job.name: _gather(job.name, folder, workers) for job in jobs}
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address on which nobody listens now, all different."""
+    """Return different ports of the loopback address on which no process listens."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -94,14 +94,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def worker_environment(ports: list[int], index: int) -> dict[str, str]:
-    """The environment of worker ``index`` among as many as there are ``ports``."""
+    """Return the environment of worker ``index`` of a cluster with one worker a port."""
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     task = {"type": "worker", "index": index}
-    several = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} if ports[1:] else {}
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "1", **several}
+    config = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} if ports[1:] else {}
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "1", **config}
 
 
-def _started(folder: Path, index: int, ports: list[int]) -> "subprocess.Popen[bytes]":
+def _start(folder: Path, index: int, ports: list[int]) -> "subprocess.Popen[bytes]":
     command = [
         sys.executable,
         "-W",
@@ -117,12 +117,12 @@ def _started(folder: Path, index: int, ports: list[int]) -> "subprocess.Popen[by
         )
 
 
-def _gathered(name: str, folder: Path, workers: int) -> Found:
+def _gather(name: str, folder: Path, workers: int) -> JobResult:
     parts = [np.load(folder / f"{name}-{i}.npz") for i in range(workers)]
     facts = json.loads((folder / f"{name}-0.json").read_text())
     weights = [
         np.concatenate([part[f"weights_{i}"] for part in parts]) for i in range(facts["variables"])
     ]
-    # Where replicas of all workers are looked at, each worker knows its own.
-    taken = np.concatenate([part["taken"] for part in parts], axis=2)
-    return Found(weights, facts["trainable"], facts, taken)
+    # Each worker knows only the examples of its own replicas.
+    examples = np.concatenate([part["examples"] for part in parts], axis=2)
+    return JobResult(weights, facts["trainable"], facts, examples)

@@ -1,4 +1,4 @@
-"""The process of ``tests.support.replica_jobs``: does the jobs of a folder as one worker of them.
+"""Run the jobs in a folder as one worker, for ``tests.support.replica_jobs``.
 
 python -m tests.support.replica_worker FOLDER INDEX
 """
@@ -35,48 +35,49 @@ from tests.support.training_setup import arrays_of, snapshot, variant_of
 
 _SEED = 3
 _NONE = np.zeros((1, 1, 1))
-Arrays_ = dict[str, Any]
+Outcome = tuple[dict[str, Any], dict[str, Any]]
+"""Arrays and facts of a job."""
 
 
 def main(folder: Path, index: int) -> None:
-    """Do all jobs, one after another, and write down what each ended with."""
-    asked = json.loads((folder / "jobs.json").read_text())
-    arrangement = asked["arrangement"]
+    """Run all jobs in turn, and write the result of each."""
+    request = json.loads((folder / "jobs.json").read_text())
+    arrangement = request["arrangement"]
     first = variant_of(**{**TRAIN, **arrangement})
     if first.strategy == "multi_worker" and first.replicas > 1:
-        _give_workers_devices(first.replicas)
+        _split_worker_cpu(first.replicas)
     runtime.configure(first, threads=1)
     with make_replicas(first).scope():
         strategy = tf.distribute.get_strategy()
-    for job in asked["jobs"]:
+    for job in request["jobs"]:
         variant = variant_of(**{**TRAIN, **job["settings"], **arrangement})
         replicas = Replicas(strategy, variant)
-        arrays, facts = _DOES[job["does"]](job, variant, replicas)
+        arrays, facts = _KINDS[job["kind"]](job, variant, replicas)
         np.savez(folder / f"{job['name']}-{index}.npz", **arrays)
         facts = {"variables": 0, "trainable": 0, **replicas.settings(), **facts}
         (folder / f"{job['name']}-{index}.json").write_text(json.dumps(facts))
 
 
-def _give_workers_devices(count: int) -> None:
-    """Logical CPUs for a worker, where TensorFlow gives it several GPUs but one CPU alone."""
+def _split_worker_cpu(count: int) -> None:
+    """Make logical CPUs for a worker: TensorFlow assigns it several GPUs but only one CPU."""
     (cpu,) = tf.config.list_physical_devices("CPU")
-    split = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
-    tf.config.set_logical_device_configuration(cpu, split)
+    logical = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    tf.config.set_logical_device_configuration(cpu, logical)
 
     def local_devices(_: Any, __: Any, worker_device: str) -> tuple[tuple[str, ...], str]:
         return tuple(f"{worker_device}/device:CPU:{i}" for i in range(count)), "CPU"
 
-    # Private: no cluster resolver can say it.
+    # Private: no cluster resolver can declare several CPUs.
     CollectiveAllReduceExtended._initialize_local_devices = local_devices
 
 
-def _refuse(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
-    return {"taken": _NONE}, _ending(job, variant, replicas, make_feed)
+def _refuse(job: dict[str, Any], variant: Variant, replicas: Replicas) -> Outcome:
+    return {"examples": _NONE}, _failed_start(job, variant, replicas, make_feed)
 
 
-def _fault(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
-    def faulty(*made_of: Any) -> Feed:
-        feed = make_feed(*made_of)
+def _fault(job: dict[str, Any], variant: Variant, replicas: Replicas) -> Outcome:
+    def faulty(*arguments: Any) -> Feed:
+        feed = make_feed(*arguments)
 
         def batch(*_: Any) -> Any:
             raise RuntimeError("this feed is at fault")
@@ -84,11 +85,13 @@ def _fault(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[A
         feed.batch = batch  # type: ignore[method-assign]
         return feed
 
-    return {"taken": _NONE}, _ending(job, variant, replicas, faulty)
+    return {"examples": _NONE}, _failed_start(job, variant, replicas, faulty)
 
 
-def _ending(job: dict[str, Any], variant: Variant, replicas: Replicas, feed_of: Any) -> Arrays_:
-    """The status and the reason of a trial whose cold start fails."""
+def _failed_start(
+    job: dict[str, Any], variant: Variant, replicas: Replicas, feed_of: Any
+) -> dict[str, Any]:
+    """Return the status and the reason of a trial whose cold start fails."""
     program, _ = _program(job, variant, replicas, feed_of)
     try:
         program.cold_start()
@@ -98,8 +101,8 @@ def _ending(job: dict[str, Any], variant: Variant, replicas: Replicas, feed_of: 
     raise AssertionError(f"TensorFlow ran {job['name']}")
 
 
-def _late(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
-    """The seconds of an epoch, and those of the call for it."""
+def _late(job: dict[str, Any], variant: Variant, replicas: Replicas) -> Outcome:
+    """Return the seconds of an epoch, and those of the call that runs it."""
     program, _ = _program(job, variant, replicas)
     program.cold_start()
     program.run_epoch(0)
@@ -107,22 +110,22 @@ def _late(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Ar
         time.sleep(LATE_S)
     started = time.perf_counter()
     epoch_s = program.run_epoch(1).epoch_s
-    return {"taken": _NONE}, {"epoch_s": epoch_s, "call_s": time.perf_counter() - started}
+    return {"examples": _NONE}, {"epoch_s": epoch_s, "call_s": time.perf_counter() - started}
 
 
 class _Ticks:
-    """A clock that moves on by a second at each look, on every worker alike."""
+    """A clock that advances by one second with each reading, equally on every worker."""
 
     def __init__(self) -> None:
-        self._looks = 0
+        self._readings = 0
 
     def __call__(self) -> float:
-        self._looks += 1
-        return float(self._looks)
+        self._readings += 1
+        return float(self._readings)
 
 
-def _examine(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
-    """What a look at the layers after an epoch finds, and whether any variable has moved."""
+def _examine(job: dict[str, Any], variant: Variant, replicas: Replicas) -> Outcome:
+    """Examine the layers after an epoch, and check whether any variable has changed."""
     del job
     arrays = arrays_of(variant)
     feed = make_feed(variant, arrays, _SEED, replicas)
@@ -134,8 +137,8 @@ def _examine(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple
     before = snapshot(program.step.variables)
     health = LayerHealth(variant, model, update, replicas, arrays).examine(after_epochs=1)
     after = snapshot(program.step.variables)
-    moved = not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-    return {"taken": _NONE}, {"health": health.model_dump(mode="json"), "moved": moved}
+    changed = not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    return {"examples": _NONE}, {"health": health.model_dump(mode="json"), "changed": changed}
 
 
 def _program(
@@ -148,15 +151,15 @@ def _program(
     with replicas.scope():
         model = build_model(variant, arrays.shape, arrays.classes, _SEED)
         update = GradientUpdate(variant, model, replicas)
-        clock = _Ticks() if job["does"] == "repeat" else time.perf_counter
+        clock = _Ticks() if job["kind"] == "repeat" else time.perf_counter
         return CompiledEpoch(variant, model, update, feed, replicas, clock=clock), model
 
 
-def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
+def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> Outcome:
     program, model = _program(job, variant, replicas)
-    with _Counted() as counted:
+    with _ReducedBytes() as reduced:
         program.cold_start()
-    if job["does"] == "repeat":
+    if job["kind"] == "repeat":
         program.warm_up(
             warmup_s=3.0, min_timing_s=1.5 * len(list(split_windows(variant.steps_per_epoch)))
         )
@@ -173,13 +176,13 @@ def _train(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[A
         "variables": len(variables),
         "trainable": len(model.trainable_variables),
         "reduced_bytes": reduced_bytes_per_step(variant, model),
-        "bytes_seen_reduced": counted.bytes,
+        "bytes_seen_reduced": reduced.bytes,
     }
-    return {**weights, "taken": _NONE}, facts
+    return {**weights, "examples": _NONE}, facts
 
 
 def _one_bright(arrays: Arrays, variant: Variant) -> Arrays:
-    """The last example of the first step, which the last replica takes."""
+    """Make only one image white: the last of the first step, which the last replica takes."""
     order = Shuffle(variant.examples, _SEED)
     first = order.window(order.epoch_order(0), 0, variant.global_batch_size)
     images = np.zeros_like(arrays.train_images)
@@ -187,50 +190,50 @@ def _one_bright(arrays: Arrays, variant: Variant) -> Arrays:
     return dataclasses.replace(arrays, train_images=images)
 
 
-class _Counted:
-    """Counts what TensorFlow is asked to reduce while a step is traced, on replica 0."""
+class _ReducedBytes:
+    """Count the bytes of TensorFlow's all-reduce calls while a step is traced, on replica 0."""
 
-    def __enter__(self) -> "_Counted":
-        self.bytes, self._own = 0, tf.distribute.ReplicaContext.all_reduce
-        counted = self
+    def __enter__(self) -> "_ReducedBytes":
+        self.bytes, self._original = 0, tf.distribute.ReplicaContext.all_reduce
+        counter = self
 
         def all_reduce(context: Any, how: Any, value: Any, options: Any = None) -> Any:
             if int(tf.get_static_value(context.replica_id_in_sync_group) or 0) == 0:
                 sizes = [t.dtype.size * t.shape.num_elements() for t in tf.nest.flatten(value)]
-                counted.bytes += sum(sizes)
-            return counted._own(context, how, value, options)
+                counter.bytes += sum(sizes)
+            return counter._original(context, how, value, options)
 
         tf.distribute.ReplicaContext.all_reduce = all_reduce
         return self
 
     def __exit__(self, *_: object) -> None:
-        tf.distribute.ReplicaContext.all_reduce = self._own
+        tf.distribute.ReplicaContext.all_reduce = self._original
 
 
-def _look(job: dict[str, Any], variant: Variant, replicas: Replicas) -> tuple[Arrays_, Arrays_]:
-    """Which example each replica is given at each step of two epochs: images that say so."""
+def _look(job: dict[str, Any], variant: Variant, replicas: Replicas) -> Outcome:
+    """List the examples of each replica at each step of two epochs, by numbered images."""
     del job
-    arrays = _numbered(arrays_of(variant))
+    arrays = _with_numbers(arrays_of(variant))
     feed = make_feed(variant, arrays, _SEED, replicas)
 
-    def of_step(step: Any, *inputs: Any) -> Any:
-        taken = feed.fetch(step, *inputs)
-        return replicas.run(lambda *t: _numbers(feed.batch(*t)[0]), taken)
+    def step_examples(step: Any, *inputs: Any) -> Any:
+        raw = feed.fetch(step, *inputs)
+        return replicas.run(lambda *part: _numbers(feed.batch(*part)[0]), raw)
 
-    compiled = tf.function(of_step, autograph=False)
+    compiled = tf.function(step_examples, autograph=False)
     epochs = [
         [
-            np.stack([part.numpy() for part in replicas.local_values(given)])
+            np.stack([part.numpy() for part in replicas.local_values(examples)])
             for steps, inputs in feed.windows(epoch)
-            for given in (compiled(tf.constant(i), *inputs) for i in range(steps))
+            for examples in (compiled(tf.constant(i), *inputs) for i in range(steps))
         ]
         for epoch in range(2)
     ]
-    return {"taken": np.array(epochs)}, {}
+    return {"examples": np.array(epochs)}, {}
 
 
-def _numbered(arrays: Arrays) -> Arrays:
-    """Images whose first two pixels say which they are."""
+def _with_numbers(arrays: Arrays) -> Arrays:
+    """Encode each image's number in its first two pixels."""
     images = np.zeros_like(arrays.train_images)
     number = np.arange(len(images))
     images[:, 0, 0, 0], images[:, 0, 1, 0] = number % 256, number // 256
@@ -242,7 +245,7 @@ def _numbers(images: Any) -> Any:
     return low + 256 * high
 
 
-_DOES = {
+_KINDS = {
     "train": _train,
     "look": _look,
     "examine": _examine,
@@ -256,5 +259,5 @@ _DOES = {
 if __name__ == "__main__":
     main(Path(sys.argv[1]), int(sys.argv[2]))
     sys.stdout.flush()
-    # A worker of several may hang where TensorFlow is taken apart.
+    # One of several workers may hang while TensorFlow shuts down.
     os._exit(0)

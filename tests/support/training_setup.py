@@ -1,9 +1,9 @@
-"""What the tests of training are made from: variants, small data, a program and its parts.
+"""Set up tests of training: variants, small data, a program and its parts.
 
 Usage:
-    made = make_program(variant_of(norm="bn_post", hidden=[8]))
-    made.program.cold_start()
-    made.program.run_epoch(0)
+    setup = make_program(variant_of(norm="bn_post", hidden=[8]))
+    setup.program.cold_start()
+    setup.program.run_epoch(0)
 """
 
 import subprocess
@@ -38,33 +38,33 @@ SMALL: dict[str, Any] = {
     "global_batch_size": 32,
     "learning_rate": 0.05,
 }
-"""A variant that trains in no time: 21 steps an epoch, 28 examples left out."""
+"""A variant that trains quickly: 21 steps an epoch, and 28 examples left out."""
 
 FEW = settings(max_examples=30, deadline=None)
-"""For laws whose every example goes through TensorFlow: its first call of a shape is slow."""
+"""For properties whose examples run TensorFlow, whose first call of each shape is slow."""
 
 
-def variant_of(**asked: Any) -> Variant:
-    """The notebook's variant, with what is ``asked`` for."""
-    return Variant.model_validate(fill_defaults(asked))
+def variant_of(**axes: Any) -> Variant:
+    """Return the notebook's variant, changed by ``axes``."""
+    return Variant.model_validate(fill_defaults(axes))
 
 
-def small(**asked: Any) -> Variant:
-    """A small synthetic variant, with what is ``asked`` for."""
-    return variant_of(**{**SMALL, **asked})
+def small(**axes: Any) -> Variant:
+    """Return a small synthetic variant, changed by ``axes``."""
+    return variant_of(**{**SMALL, **axes})
 
 
 def arrays_of(variant: Variant) -> Arrays:
-    """The synthetic data of a variant."""
+    """Return the synthetic data of a variant."""
     return make_synthetic(variant.shape, variant.classes, variant.examples)
 
 
 def trial_of(variant: Variant, seed: int = 1) -> Trial:
-    """A trial of its own."""
+    """Return a single trial of a variant."""
     return Trial(
         trial_id=f"b000-{variant.id}",
         variant_id=variant.id,
-        label="made",
+        label="test",
         block=0,
         order=0,
         seed=seed,
@@ -73,8 +73,8 @@ def trial_of(variant: Variant, seed: int = 1) -> Trial:
 
 
 @dataclass(frozen=True)
-class Made:
-    """A program with the parts that it was made from."""
+class TrainingSetup:
+    """A program and its parts."""
 
     program: CompiledEpoch
     model: keras.Model
@@ -90,37 +90,37 @@ class Made:
 
 def make_program(
     variant: Variant, seed: int = 1, arrays: Arrays | None = None, **options: Any
-) -> Made:
-    """A program of one device on synthetic data; ``options`` go to ``CompiledEpoch``."""
+) -> TrainingSetup:
+    """Return a program on synthetic data; ``options`` go to ``CompiledEpoch``."""
     arrays = arrays or arrays_of(variant)
     replicas = make_replicas(variant)
     feed = make_feed(variant, arrays, seed, replicas)
     model = build_model(variant, arrays.shape, arrays.classes, seed)
     update = GradientUpdate(variant, model, replicas)
     program = CompiledEpoch(variant, model, update, feed, replicas, **options)
-    return Made(program, model, update, feed, replicas)
+    return TrainingSetup(program, model, update, feed, replicas)
 
 
 def snapshot(variables: Sequence[Any]) -> list[np.ndarray]:
-    """The values of Keras or TensorFlow ``variables``."""
+    """Copy the values of Keras or TensorFlow ``variables``."""
     return [np.array(variable.numpy()) for variable in variables]
 
 
 def train_fresh(variant: Variant, seed: int = 1) -> TrialRecord:
-    """A trial in a fresh process, on synthetic data."""
-    code = _FRESH.format(trial=trial_of(variant, seed).model_dump_json())
+    """Run a trial in a fresh process, on synthetic data."""
+    code = _TRAIN.format(trial=trial_of(variant, seed).model_dump_json())
     return TrialRecord.model_validate_json(run_fresh(code).splitlines()[-1])
 
 
 def run_fresh(code: str) -> str:
-    """What ``code`` prints in a fresh Python process; fails where it raises or warns."""
+    """Return what ``code`` prints in a fresh Python process; fail if it raises or warns."""
     command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-4000:]
+    return result.stdout
 
 
-_FRESH = """
+_TRAIN = """
 from bench.spec.plan import Trial
 from bench.training.trial import train
 from tests.support.training_setup import arrays_of

@@ -1,4 +1,4 @@
-"""The score on data that training does not see."""
+"""The score on validation and test data."""
 
 import math
 from typing import cast
@@ -35,14 +35,14 @@ def test_a_prediction_that_is_nan_is_never_correct(jit: str) -> None:
     evaluator = Evaluator(variant, model)
     images, labels = np.full((9, 4, 4, 1), 200, np.uint8), np.zeros(9, np.int32)
     model.layers[-1].bias.assign(np.full(5, np.nan, np.float32))
-    none = evaluator.score(images, labels)
-    assert math.isnan(none.loss)
-    assert none.accuracy is None
+    score = evaluator.score(images, labels)
+    assert math.isnan(score.loss)
+    assert score.accuracy is None
 
 
-def test_of_predictions_that_are_partly_nan_the_others_count() -> None:
-    class Partly:
-        """A model whose predictions are class 0 with certainty, or NaN for white images."""
+def test_if_some_predictions_are_nan_the_others_count() -> None:
+    class PartlyNan:
+        """A model that predicts class 0 with certainty, or NaN for white images."""
 
         losses = ()
 
@@ -53,7 +53,7 @@ def test_of_predictions_that_are_partly_nan_the_others_count() -> None:
 
     images, labels = np.zeros((4, 4, 4, 1), np.uint8), np.array([0, 0, 0, 1], np.int32)
     images[0] = 255
-    score = Evaluator(small(), cast("keras.Model", Partly())).score(images, labels)
+    score = Evaluator(small(), cast("keras.Model", PartlyNan())).score(images, labels)
     assert (score.loss, score.accuracy) == (math.inf, 2 / 4)
 
 

@@ -1,9 +1,9 @@
-"""Short runs of our loop and of Keras ``fit`` from the same weights on the same real data.
+"""Our loop agrees with Keras ``fit`` in short runs from equal weights, on the same real data.
 
-Given the examples in the same order, both end at the same weights. Each with its own order,
-they end at the same accuracy and loss, by this rule: over four seeds, the 99 % t-interval of
-the paired differences holds 0, and is narrow enough to tell a learning rate that is a fifth
-off, as the last test shows.
+With the examples in the same order, both end at the same weights. With different orders, they end
+at the same accuracy and loss by this rule: over four seeds, the 99 % t-interval of the paired
+differences contains 0, and is narrow enough to detect a learning rate that is wrong by a fifth,
+as the last test shows.
 """
 
 import functools
@@ -35,23 +35,23 @@ SEEDS = (1, 2, 3, 4)
 LEARNING_RATE = 0.001
 EXAMPLES = 6_144
 WIDEST = {"accuracy": 0.06, "loss": 0.03}
-"""How wide an interval may be, or agreement would mean nothing."""
+"""The widest intervals at which agreement still means something."""
 
 
 @pytest.fixture(scope="module")
 def arrays(fashion_mnist_dir: Path) -> Arrays:
-    """The real training and validation images, the first of the former."""
-    whole = load_arrays(variant_of(), fashion_mnist_dir)
+    """The first real training images, and all validation images."""
+    arrays = load_arrays(variant_of(), fashion_mnist_dir)
     first = {
-        "train_images": whole.train_images[:EXAMPLES],
-        "train_labels": whole.train_labels[:EXAMPLES],
+        "train_images": arrays.train_images[:EXAMPLES],
+        "train_labels": arrays.train_labels[:EXAMPLES],
     }
-    return Arrays(**{**vars(whole), **first})
+    return Arrays(**{**vars(arrays), **first})
 
 
 @pytest.mark.parametrize("norm", ["none", "bn_post", "bn_pre"])
 def test_in_the_same_order_fit_ends_at_the_same_weights(norm: str, arrays: Arrays) -> None:
-    # In float64, since batch norm amplifies rounding where a unit hardly varies.
+    # In float64, since batch norm amplifies rounding if a unit hardly varies.
     variant = _variant(norm).model_copy(update={"precision": "float64"})
     program, ours, _ = _program(variant, arrays, seed=1)
     losses = [program.run_epoch(epoch).loss for epoch in range(variant.epochs)]
@@ -77,7 +77,7 @@ def test_our_loop_ends_where_fit_ends(norm: str, arrays: Arrays) -> None:
         assert high - low < widest
 
 
-def test_the_rule_tells_a_learning_rate_a_fifth_off(arrays: Arrays) -> None:
+def test_the_rule_detects_a_learning_rate_that_is_wrong_by_a_fifth(arrays: Arrays) -> None:
     right = _variant("none")
     wrong = right.model_copy(update={"learning_rate": 0.8 * LEARNING_RATE})
     low, _ = _interval(_ours(wrong, arrays), _ours(right, arrays), "loss")
@@ -85,13 +85,13 @@ def test_the_rule_tells_a_learning_rate_a_fifth_off(arrays: Arrays) -> None:
 
 
 def _interval(ours: Sequence[Score], theirs: Sequence[Score], name: str) -> tuple[float, float]:
-    """Of the mean paired difference, at 99 %."""
+    """Return the 99 % interval of the mean paired difference."""
     pairs = zip(ours, theirs, strict=True)
     differences = np.array([getattr(a, name) - getattr(b, name) for a, b in pairs])
     error = differences.std(ddof=1) / math.sqrt(len(SEEDS))
-    reach = float(stats.t.ppf(0.995, len(SEEDS) - 1) * error)
-    middle = float(differences.mean())
-    return middle - reach, middle + reach
+    half_width = float(stats.t.ppf(0.995, len(SEEDS) - 1) * error)
+    mean = float(differences.mean())
+    return mean - half_width, mean + half_width
 
 
 def _variant(norm: str) -> Variant:
@@ -100,11 +100,11 @@ def _variant(norm: str) -> Variant:
 
 @functools.cache
 def _ours(variant: Variant, arrays: Arrays) -> list[Score]:
-    """Scores by seed: of its own first weights, and of an order of its own."""
+    """Return our loop's score for each seed, which sets the initial weights and the order."""
     program, model, _ = _program(variant, arrays, seed=0)
     evaluator, scores = Evaluator(variant, model), []
     for seed in SEEDS:
-        _start_again(model, variant, arrays, seed)
+        _reset_weights(model, variant, arrays, seed)
         for epoch in range(variant.epochs):
             program.run_epoch(seed * variant.epochs + epoch)
         scores.append(evaluator.score(arrays.val_images, arrays.val_labels))
@@ -112,20 +112,20 @@ def _ours(variant: Variant, arrays: Arrays) -> list[Score]:
 
 
 def _fit(variant: Variant, arrays: Arrays) -> list[Score]:
-    """The same by ``fit``, from the same first weights."""
+    """Return the scores of ``fit`` from the same initial weights."""
     model = _compiled(variant, arrays, seed=0)
     evaluator, scores = Evaluator(variant, model), []
     for seed in SEEDS:
-        _start_again(model, variant, arrays, seed)
+        _reset_weights(model, variant, arrays, seed)
         for epoch in range(variant.epochs):
-            # Seeded once for all epochs, Keras would take each of them in the same order.
+            # If seeded only once, Keras would use the same order in each epoch.
             keras.utils.set_random_seed(100 * seed + epoch)
             model.fit(_pixels(arrays), arrays.train_labels, batch_size=32, verbose=0)
         scores.append(evaluator.score(arrays.val_images, arrays.val_labels))
     return scores
 
 
-def _start_again(model: keras.Model, variant: Variant, arrays: Arrays, seed: int) -> None:
+def _reset_weights(model: keras.Model, variant: Variant, arrays: Arrays, seed: int) -> None:
     fresh = build_model(variant, arrays.shape, arrays.classes, seed)
     for variable, value in zip(model.variables, fresh.variables, strict=True):
         variable.assign(value)

@@ -1,4 +1,4 @@
-"""Who is at fault: TensorFlow and Keras, where they raise themselves, or what they called."""
+"""Refusals by TensorFlow and Keras are told apart from errors in code that they call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,18 +8,18 @@ import pytest
 import tensorflow as tf
 
 from bench.training.failures import UnsupportedProgram, classify_exception
-from bench.training.refusals import is_broken_installation, is_refusal, full_tracebacks
+from bench.training.refusals import full_tracebacks, is_broken_installation, is_refusal
 
 
 class OddError(Exception):
-    """Keras makes a RuntimeError of what takes two arguments."""
+    """Keras turns an exception whose constructor takes two arguments into a RuntimeError."""
 
     def __init__(self, one: str, other: str) -> None:
         super().__init__(one + other)
 
 
 class Broken(keras.layers.Layer):  # type: ignore[misc]
-    """A layer of somebody's own."""
+    """A user's layer that raises."""
 
     def __init__(self, fault: Callable[[], Any]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def invalid_argument() -> None:
 
 @pytest.mark.parametrize("fault", [runtime_error, odd_error, invalid_argument])
 @pytest.mark.parametrize("autograph", [False, True])
-def test_what_is_raised_below_tensorflow_and_keras_is_no_refusal(
+def test_an_error_in_code_that_tensorflow_or_keras_call_is_no_refusal(
     fault: Callable[[], None], autograph: bool
 ) -> None:
     layer = Broken(tf.function(fault, autograph=autograph))
@@ -60,29 +60,29 @@ def test_what_is_raised_below_tensorflow_and_keras_is_no_refusal(
     assert not is_refusal(raised_by(lambda: compiled(tf.zeros((1, 1)))))
 
 
-def test_what_keras_made_of_another_error_is_no_refusal_either() -> None:
+def test_an_error_that_keras_converts_is_no_refusal() -> None:
     with pytest.raises(RuntimeError, match="mine") as caught:
         Broken(odd_error)(tf.zeros((1, 1)))
     assert not is_refusal(caught.value)
 
 
-def test_what_comes_of_a_mistake_in_a_handler_is_the_handlers() -> None:
-    def handled() -> None:
+def test_an_error_raised_in_a_handler_is_no_refusal() -> None:
+    def handle() -> None:
         try:
             tf.constant([1, 2]) @ tf.constant([1.0])
         except Exception:
             raise RuntimeError("mine") from None
 
-    assert not is_refusal(raised_by(handled))
+    assert not is_refusal(raised_by(handle))
 
 
-def xla_of_an_iterator() -> None:
+def compile_iterator() -> None:
     data = iter(tf.data.Dataset.range(3))
     tf.function(lambda: next(data), autograph=False, jit_compile=True)()
 
 
-def test_what_tensorflow_raises_itself_is_a_refusal() -> None:
-    assert is_refusal(raised_by(xla_of_an_iterator))
+def test_an_error_that_tensorflow_itself_raises_is_a_refusal() -> None:
+    assert is_refusal(raised_by(compile_iterator))
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), MemoryError(), KeyError("mine")])
@@ -90,25 +90,25 @@ def test_an_error_of_another_kind_is_no_refusal(error: Exception) -> None:
     assert not is_refusal(error)
 
 
-def test_frames_are_left_out_again_afterwards() -> None:
-    def both() -> tuple[bool, bool]:
+def test_traceback_filters_are_restored() -> None:
+    def filters() -> tuple[bool, bool]:
         return (
             tf.debugging.is_traceback_filtering_enabled(),
             keras.config.is_traceback_filtering_enabled(),
         )
 
-    assert both() == (True, True)
+    assert filters() == (True, True)
     with full_tracebacks():
-        assert both() == (False, False)
+        assert filters() == (False, False)
         with full_tracebacks():
             pass
-        assert both() == (False, False)
-    assert both() == (True, True)
+        assert filters() == (False, False)
+    assert filters() == (True, True)
 
 
 INSTALLATION = [
     tf.errors.InternalError(None, None, "libdevice not found at ./libdevice.10.bc"),
-    tf.errors.UnimplementedError(None, None, "DNN library is not found."),
+    tf.errors.UnimplementedError(None, None, "DNN library is not actual."),
     tf.errors.FailedPreconditionError(None, None, "DNN library initialization failed. Look above"),
     tf.errors.InternalError(None, None, "'cuModuleLoadData' failed with 'CUDA_ERROR_INVALID_PTX'"),
     tf.errors.InvalidArgumentError(None, None, "no kernel image is available for execution"),
@@ -123,13 +123,13 @@ def test_a_broken_installation_fails_a_trial_and_is_no_refusal(error: Exception)
     assert not is_refusal(error)
     status, reason = classify_exception(error)
     assert status == "failed"
-    assert reason.endswith("bench doctor finds")
+    assert reason.endswith("bench doctor reports")
 
 
-def test_one_that_a_refusal_came_of_is_still_a_broken_installation() -> None:
-    refused = UnsupportedProgram("XLA compiles no such program")
-    refused.__cause__ = INSTALLATION[0]
-    assert classify_exception(refused)[0] == "failed"
+def test_a_broken_installation_behind_a_refusal_is_a_failure() -> None:
+    refusal = UnsupportedProgram("XLA compiles no such program")
+    refusal.__cause__ = INSTALLATION[0]
+    assert classify_exception(refusal)[0] == "failed"
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_one_that_a_refusal_came_of_is_still_a_broken_installation() -> None:
     [
         tf.errors.UnimplementedError(None, None, "no DNN kernel for float64 of this shape"),
         tf.errors.InvalidArgumentError(None, None, "XLA compiles no iterator"),
-        ValueError("libdevice not found"),
+        ValueError("libdevice not actual"),
     ],
 )
-def test_what_tensorflow_cannot_do_is_no_broken_installation(error: Exception) -> None:
+def test_an_unsupported_operation_is_no_broken_installation(error: Exception) -> None:
     assert not is_broken_installation(error)
 
 
-def test_memory_that_a_library_lacks_to_begin_with_is_out_of_memory() -> None:
-    said = "out of memory: CUBLAS_STATUS_NOT_INITIALIZED"
-    assert classify_exception(tf.errors.InternalError(None, None, said))[0] == "out_of_memory"
+def test_a_library_that_cannot_start_for_lack_of_memory_is_out_of_memory() -> None:
+    message = "out of memory: CUBLAS_STATUS_NOT_INITIALIZED"
+    assert classify_exception(tf.errors.InternalError(None, None, message))[0] == "out_of_memory"

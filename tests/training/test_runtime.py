@@ -1,4 +1,4 @@
-"""TensorFlow's settings of a process, each in a process of its own."""
+"""TensorFlow's process-wide settings, each in a fresh process."""
 
 import json
 from pathlib import Path
@@ -23,14 +23,14 @@ print(json.dumps([runtime.describe(variant), runtime.device_names()]))
 """
 
 
-def described(threads: int = 1, more: str = "", **asked: Any) -> tuple[dict[str, Any], list[str]]:
-    code = _CODE.format(variant=variant_of(**asked).model_dump_json(), threads=threads, more=more)
+def describe(threads: int = 1, more: str = "", **axes: Any) -> tuple[dict[str, Any], list[str]]:
+    code = _CODE.format(variant=variant_of(**axes).model_dump_json(), threads=threads, more=more)
     resolved, devices = json.loads(run_fresh(code).splitlines()[-1])
     return resolved, devices
 
 
-def test_threads_precision_and_determinism_are_set_and_told() -> None:
-    resolved, devices = described(threads=3, deterministic=True, precision="mixed_bfloat16")
+def test_threads_precision_and_determinism_are_set_and_reported() -> None:
+    resolved, devices = describe(threads=3, deterministic=True, precision="mixed_bfloat16")
     assert (resolved["intra_op_threads"], resolved["inter_op_threads"]) == (3, 3)
     assert resolved["deterministic"] is True
     assert resolved["policy"] == "mixed_bfloat16"
@@ -40,17 +40,17 @@ def test_threads_precision_and_determinism_are_set_and_told() -> None:
 
 @pytest.mark.slow
 def test_a_keras_json_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3}
-    (tmp_path / "keras.json").write_text(json.dumps(own))
+    settings = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     convnet = small(workload="convnet", shape=[4, 6, 1], norm="bn_post", epochs=1)
-    theirs = train_fresh(convnet)
+    configured = train_fresh(convnet)
     monkeypatch.delenv("KERAS_HOME")
     plain = train_fresh(convnet)
-    assert theirs.status == plain.status == "completed", theirs.log_tail
-    assert theirs.measures.parameters == plain.measures.parameters
-    assert theirs.measures.weights_l2 == plain.measures.weights_l2
-    assert theirs.resolved["keras_settings"] == plain.resolved["keras_settings"]
+    assert configured.status == plain.status == "completed", configured.log_tail
+    assert configured.measures.parameters == plain.measures.parameters
+    assert configured.measures.weights_l2 == plain.measures.weights_l2
+    assert configured.resolved["keras_settings"] == plain.resolved["keras_settings"]
     assert plain.resolved["keras_settings"] == {
         "image_data_format": "channels_last",
         "floatx": "float32",
@@ -58,7 +58,7 @@ def test_a_keras_json_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     }
 
 
-def test_what_changes_all_that_tensorflow_computes_is_told_by_its_axis() -> None:
+def test_a_changed_process_setting_is_reported_by_its_axis() -> None:
     more = """
 import keras
 from bench.errors import UsageError
@@ -72,13 +72,13 @@ for change, axis in (
     (lambda: keras.config.set_epsilon(1e-3), 'epsilon'),
 ):
     before = runtime.current_settings()
-    runtime.check_unchanged(before, 'own:net')
+    runtime.check_unchanged(before, 'nets:net')
     change()
-    try: runtime.check_unchanged(before, 'own:net')
+    try: runtime.check_unchanged(before, 'nets:net')
     except UsageError as error: assert axis in str(error), error
     else: raise AssertionError(axis)
 """
-    described(more=more)
+    describe(more=more)
 
 
 MODULE = """
@@ -95,29 +95,27 @@ def net(layers, images):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("setting", "named"),
+    ("setting", "axis"),
     [
         ("tf.config.run_functions_eagerly(True)", "jit"),
         ("keras.config.set_epsilon(1e-5)", "epsilon"),
     ],
 )
-def test_a_module_of_the_user_s_that_changes_it_fails_its_trials(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, named: str
+def test_a_workload_module_that_changes_a_setting_fails_its_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, axis: str
 ) -> None:
-    (tmp_path / "own_settings.py").write_text(MODULE.format(setting=setting))
+    (tmp_path / "changing_settings.py").write_text(MODULE.format(setting=setting))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path.cwd()}")
-    record = train_fresh(small(workload="own_settings:net", filters=[32, 64], epochs=1))
+    record = train_fresh(small(workload="changing_settings:net", filters=[32, 64], epochs=1))
     assert record.status == "failed"
-    assert named in (record.error or "")
+    assert axis in (record.error or "")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("value", ["0", "false"])
-def test_onednn_is_off_where_tensorflow_reads_so(
-    monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
+def test_onednn_is_off_if_its_variable_says_so(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", value)
-    assert described()[0]["onednn"] is False
+    assert describe()[0]["onednn"] is False
 
 
 def test_a_second_trial_in_a_process_must_use_its_threads() -> None:
@@ -128,11 +126,11 @@ def test_a_second_trial_in_a_process_must_use_its_threads() -> None:
         "except ResourceError: pass\n"
         "else: raise AssertionError('threads changed')"
     )
-    assert described(threads=3, more=again)[0]["intra_op_threads"] == 3
+    assert describe(threads=3, more=again)[0]["intra_op_threads"] == 3
 
 
 @pytest.mark.slow
-def test_tf32_follows_the_precision_and_is_not_claimed_without_a_gpu() -> None:
+def test_tf32_follows_the_precision_and_is_off_without_a_gpu() -> None:
     check = (
         "enabled = tf.config.experimental.tensor_float_32_execution_enabled\n"
         "assert not enabled()\n"
@@ -140,19 +138,19 @@ def test_tf32_follows_the_precision_and_is_not_claimed_without_a_gpu() -> None:
         "runtime.configure(variant, threads=1)\n"
         "assert enabled()"
     )
-    assert described(precision="float32_strict", more=check)[0]["tf32"] is False
+    assert describe(precision="float32_strict", more=check)[0]["tf32"] is False
 
 
 @pytest.mark.slow
-def test_mirrored_replicas_have_a_logical_device_each() -> None:
-    _, devices = described(strategy="mirrored", replicas=3)
+def test_each_mirrored_replica_has_a_logical_device() -> None:
+    _, devices = describe(strategy="mirrored", replicas=3)
     assert devices == ["CPU:0", "CPU:1", "CPU:2"]
 
 
-def test_device_memory_is_that_of_the_fullest_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peak_memory_is_the_maximum_over_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     peaks = {"GPU:0": 10, "GPU:1": 30, "GPU:2": 20}
-    seen = list(peaks)
-    monkeypatch.setattr(tf.config, "get_visible_devices", lambda _: seen)
+    visible = list(peaks)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda _: visible)
     monkeypatch.setattr(
         tf.config.experimental, "get_memory_info", lambda name: {"peak": peaks[name]}
     )
@@ -160,7 +158,7 @@ def test_device_memory_is_that_of_the_fullest_gpu(monkeypatch: pytest.MonkeyPatc
         tf.config.experimental, "reset_memory_stats", lambda name: peaks.update({name: 5})
     )
     assert runtime.take_peak_device_memory_bytes() == 30
-    # What was taken is counted anew.
+    # The first call has reset the peaks.
     assert runtime.take_peak_device_memory_bytes() == 5
-    seen.clear()
+    visible.clear()
     assert runtime.take_peak_device_memory_bytes() is None

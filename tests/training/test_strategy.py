@@ -1,6 +1,6 @@
-"""What sums over replicas is chosen, named, and refused where TensorFlow has no such thing.
+"""The all-reduce is chosen and recorded, and refused if TensorFlow does not support it.
 
-That the sums are right is tested in ``test_replicas``.
+``test_replicas`` tests that its sums are right.
 """
 
 import pytest
@@ -11,7 +11,7 @@ from tests.support.training_setup import small, train_fresh
 
 
 @pytest.mark.slow
-def test_nccl_on_cpus_of_one_process_is_unsupported_for_tensorflows_own_reason() -> None:
+def test_nccl_on_cpus_of_one_process_is_unsupported_with_tensorflows_reason() -> None:
     record = train_fresh(small(strategy="mirrored", replicas=2, all_reduce="nccl"))
     assert record.status == "unsupported"
     assert (record.error or "").startswith(
@@ -20,16 +20,15 @@ def test_nccl_on_cpus_of_one_process_is_unsupported_for_tensorflows_own_reason()
     assert record.resolved["reduction"] == "NcclAllReduce"
 
 
-def test_nccl_on_cpus_of_several_workers_is_unsupported_where_tensorflow_would_take_a_ring() -> (
-    None
-):
+def test_nccl_on_cpus_of_several_workers_is_unsupported() -> None:
+    # TensorFlow would use a ring instead.
     variant = small(strategy="multi_worker", workers=2, all_reduce="nccl")
     with pytest.raises(UnsupportedProgram, match="NCCL sums only on GPUs"):
         make_replicas(variant)
 
 
 @pytest.mark.slow
-def test_how_sums_are_made_is_no_matter_where_there_are_none() -> None:
+def test_without_communication_all_reduce_has_no_effect() -> None:
     settings = {"strategy": "mirrored", "replicas": 2, "communication": "none"}
     record = train_fresh(small(**settings, all_reduce="nccl", epochs=1))
     assert record.status == "completed", record.log_tail

@@ -1,4 +1,4 @@
-"""One trial: its record when all goes well, and each way in which it may not."""
+"""The record of a trial that completes, and of one that fails in each possible way."""
 
 import functools
 import math
@@ -29,11 +29,11 @@ def record_of(variant: Variant, **options: Any) -> TrialRecord:
 
 
 def test_a_completed_trial_has_every_measure() -> None:
-    seen: list[EpochRecord] = []
-    record = record_of(small(epochs=3, norm="bn_post"), on_epoch=seen.append)
+    reported: list[EpochRecord] = []
+    record = record_of(small(epochs=3, norm="bn_post"), on_epoch=reported.append)
     assert (record.status, record.error, record.log_tail) == ("completed", None, None)
     assert [e.warmup for e in record.epochs] == [True, False, False]
-    assert tuple(seen) == record.epochs
+    assert tuple(reported) == record.epochs
     measures = record.measures
     assert measures.parameters is not None
     assert measures.parameters - (measures.trainable_parameters or 0) == 2 * (16 + 16 + 8)
@@ -54,9 +54,9 @@ def test_training_learns() -> None:
     assert (record.measures.test_accuracy or 0) > 0.8
 
 
-def test_what_holds_in_the_end_is_resolved() -> None:
+def test_the_settings_in_effect_are_recorded() -> None:
     record = record_of(small(epochs=1, norm="bn_pre", precision="mixed_float16", jit="step"))
-    found = record.resolved
+    resolved = record.resolved
     expected = {
         "intra_op_threads": usable_cores(),
         "xla": True,
@@ -77,11 +77,11 @@ def test_what_holds_in_the_end_is_resolved() -> None:
         "tensorflow": tf.__version__,
         "per_replica_batch_size": 32,
     }
-    assert {key: found[key] for key in expected} == expected
+    assert {key: resolved[key] for key in expected} == expected
 
 
 @pytest.mark.slow
-def test_counts_are_null_where_they_have_no_meaning() -> None:
+def test_counts_are_null_if_they_have_no_meaning() -> None:
     plain = record_of(small(epochs=1)).epochs[0]
     assert (plain.clipped_steps, plain.skipped_steps) == (None, None)
     both = record_of(
@@ -94,7 +94,7 @@ def test_counts_are_null_where_they_have_no_meaning() -> None:
 def test_a_loss_scale_that_overflows_at_first_settles_and_is_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(LossScale, "START", 2.0**24)
+    monkeypatch.setattr(LossScale, "INITIAL", 2.0**24)
     record = record_of(small(precision="mixed_float16", examples=64, epochs=2))
     assert record.status == "completed", record.error
     assert [e.skipped_steps for e in record.epochs] == [0, 0]
@@ -118,7 +118,7 @@ def test_an_exploding_trial_diverges_and_keeps_its_epochs() -> None:
     assert TrialRecord.model_validate_json(record.model_dump_json()).status == "diverged"
 
 
-def test_what_tensorflow_cannot_run_is_unsupported_with_a_reason_in_one_line() -> None:
+def test_a_program_that_tensorflow_refuses_is_unsupported_with_a_one_line_reason() -> None:
     record = record_of(small(pipeline="tfdata", jit="epoch"))
     assert record.status == "unsupported"
     assert record.error
@@ -131,7 +131,7 @@ def test_what_tensorflow_cannot_run_is_unsupported_with_a_reason_in_one_line() -
     assert record.examples_per_s is None
 
 
-def test_weights_that_the_very_last_update_breaks_are_divergence_too() -> None:
+def test_weights_broken_by_the_last_update_are_a_divergence() -> None:
     variant = small(epochs=1, examples=32, learning_rate=3e38, initializer="standard_normal")
     record = record_of(variant)
     assert np.isfinite(record.epochs[0].train_loss)
@@ -141,31 +141,29 @@ def test_weights_that_the_very_last_update_breaks_are_divergence_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "status"),
+    ("axes", "status"),
     [
         ({"jit": "none"}, "failed"),
         ({"jit": "none", "precision": "float64"}, "unsupported"),
     ],
     ids=str,
 )
-def test_plain_steps_that_tensorflow_refuses_are_a_failure(
-    asked: dict[str, Any], status: str
-) -> None:
-    variant = small(**asked)
+def test_a_refusal_of_plain_steps_is_a_failure(axes: dict[str, Any], status: str) -> None:
+    variant = small(**axes)
     arrays = arrays_of(variant)
-    beyond = Arrays(**{**vars(arrays), "train_labels": arrays.train_labels + arrays.classes})
-    record = record_of(variant, load=lambda: beyond)
+    invalid = Arrays(**{**vars(arrays), "train_labels": arrays.train_labels + arrays.classes})
+    record = record_of(variant, load=lambda: invalid)
     assert record.status == status
     assert "label value" in str(record.error)
     assert ("InvalidArgumentError" in str(record.error)) == (status == "failed")
 
 
 @pytest.mark.slow
-def test_a_tensor_that_fits_nowhere_is_out_of_memory() -> None:
+def test_a_tensor_too_large_for_the_device_is_out_of_memory() -> None:
     def load() -> Arrays:
-        # A petabyte: TensorFlow asks for it and is refused.
+        # A petabyte, more than any allocator has.
         tf.zeros([2**25, 2**25], tf.uint8)
-        raise AssertionError("had a petabyte")
+        raise AssertionError("allocated a petabyte")
 
     record = record_of(small(), load=load)
     assert record.status == "out_of_memory"
@@ -173,10 +171,10 @@ def test_a_tensor_that_fits_nowhere_is_out_of_memory() -> None:
     assert record.epochs == ()
 
 
-def test_memory_that_python_cannot_have_is_out_of_memory() -> None:
+def test_a_failed_allocation_in_python_is_out_of_memory() -> None:
     def load() -> Arrays:
         np.zeros(2**50, np.uint8)
-        raise AssertionError("had a petabyte")
+        raise AssertionError("allocated a petabyte")
 
     assert record_of(small(), load=load).status == "out_of_memory"
 
@@ -193,10 +191,10 @@ def test_any_other_error_is_a_failure_with_its_traceback() -> None:
 def test_epochs_finished_before_a_failure_are_kept() -> None:
     def on_epoch(epoch: EpochRecord) -> None:
         if epoch.epoch == 1:
-            raise RuntimeError("in the middle")
+            raise RuntimeError("in an epoch")
 
     record = record_of(small(epochs=4), on_epoch=on_epoch)
-    assert (record.status, record.error) == ("failed", "RuntimeError: in the middle")
+    assert (record.status, record.error) == ("failed", "RuntimeError: in an epoch")
     assert [e.epoch for e in record.epochs] == [0, 1]
     assert record.epoch_s == record.epochs[1].epoch_s
     assert record.measures.parameters is not None
@@ -204,7 +202,7 @@ def test_epochs_finished_before_a_failure_are_kept() -> None:
 
 
 class Clock:
-    """Moves on by one second at each look, and by a hundred in each validation."""
+    """Advances by one second at each reading, and by a hundred in each validation."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -236,7 +234,7 @@ def test_validation_is_outside_the_time_of_an_epoch(clock: Clock) -> None:
     assert clock.now > 400
 
 
-def test_a_divergence_is_told_by_the_loss_alone() -> None:
+def test_a_loss_that_is_not_finite_is_a_divergence() -> None:
     def result(loss: float) -> EpochResult:
         return EpochResult(1.0, (1.0,), 1, 32, loss, 0.5, 0, 0)
 
@@ -250,22 +248,22 @@ def test_a_divergence_is_told_by_the_loss_alone() -> None:
         (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out_of_memory"),
         (tf.errors.InternalError(None, None, "Out of memory allocating 8 bytes"), "out_of_memory"),
         (tf.errors.InternalError(None, None, "something else"), "failed"),
-        (ValueError("out of memory, says a bystander"), "failed"),
+        (ValueError("out of memory, in unrelated code"), "failed"),
     ],
     ids=str,
 )
-def test_an_error_means_a_status(error: Exception, status: str) -> None:
+def test_an_error_is_classified(error: Exception, status: str) -> None:
     assert classify_exception(error)[0] == status
 
 
-def test_a_reason_is_one_line_of_bounded_length() -> None:
+def test_a_reason_is_one_line_of_limited_length() -> None:
     _, reason = classify_exception(ValueError("a\n" * 10_000))
     assert "\n" not in reason
     assert len(reason) == 500
 
 
 @pytest.mark.parametrize("jit", ["none", "epoch"])
-def test_standardised_inputs_are_learnt_from(jit: str) -> None:
+def test_training_learns_from_standardized_inputs(jit: str) -> None:
     record = record_of(small(inputs="standardized", epochs=2, jit=jit))
     assert record.status == "completed", record.error
     assert record.epochs[1].train_loss < record.epochs[0].train_loss

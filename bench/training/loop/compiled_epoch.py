@@ -33,7 +33,7 @@ from bench.training.loop.training_state import StateCopy, restored
 from bench.training.loop.training_step import TrainingStep
 from bench.training.loop.windows import Window, split_windows
 from bench.training.model.precision import PRECISIONS
-from bench.training.refusals import is_refusal, full_tracebacks
+from bench.training.refusals import full_tracebacks, is_refusal
 from bench.training.strategy import Replicas
 
 _Tensor = Any

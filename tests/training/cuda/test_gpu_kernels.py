@@ -1,4 +1,4 @@
-"""What has no GPU kernel is named, from TensorFlow's own registry."""
+"""Operations without a GPU kernel are reported, from TensorFlow's registry."""
 
 import contextlib
 from typing import Any
@@ -15,14 +15,14 @@ LOSS = "SparseSoftmaxCrossEntropyWithLogits"
 
 
 @pytest.mark.parametrize("norm", ["none", "bn_post"])
-def test_float64_without_xla_has_no_loss_on_a_gpu(norm: str) -> None:
+def test_float64_without_xla_has_no_loss_kernel_on_a_gpu(norm: str) -> None:
     reason = missing_kernels(small(precision="float64", jit="none", norm=norm), "GPU")
     assert reason is not None
     assert {LOSS, "float64"} <= set(reason.replace(":", "").split())
 
 
 @pytest.mark.parametrize(
-    ("asked", "kind"),
+    ("axes", "kind"),
     [
         ({"precision": "float64", "jit": "none"}, "CPU"),
         ({"precision": "float64", "jit": "step"}, "GPU"),
@@ -34,11 +34,11 @@ def test_float64_without_xla_has_no_loss_on_a_gpu(norm: str) -> None:
     ],
     ids=str,
 )
-def test_all_else_has_its_kernels(asked: dict[str, Any], kind: str) -> None:
-    assert missing_kernels(small(**asked), kind) is None
+def test_other_settings_have_their_kernels(axes: dict[str, Any], kind: str) -> None:
+    assert missing_kernels(small(**axes), kind) is None
 
 
-def test_what_is_checked_is_the_kind_of_device_here() -> None:
+def test_the_check_uses_this_process_s_kind_of_device() -> None:
     on_gpu = device_kind() == "GPU"
     with pytest.raises(UnsupportedProgram) if on_gpu else contextlib.nullcontext():
         check_kernels(small(precision="float64", jit="none"))
@@ -46,13 +46,13 @@ def test_what_is_checked_is_the_kind_of_device_here() -> None:
 
 @pytest.mark.parametrize("norm", ["none", "bn_post", "layer", "group"])
 @pytest.mark.parametrize(
-    "asked",
+    "axes",
     [{"activation": "prelu"}, {"activation": "gelu"}, {"workload": "convnet"}],
     ids=str,
 )
-def test_the_loss_is_all_that_lacks_a_float64_kernel(asked: dict[str, Any], norm: str) -> None:
-    made = make_program(small(precision="float64", jit="none", norm=norm, **asked))
-    graph = made.program.step.passes_of_replica((4, 4, 1)).graph
+def test_only_the_loss_lacks_a_float64_kernel(axes: dict[str, Any], norm: str) -> None:
+    setup = make_program(small(precision="float64", jit="none", norm=norm, **axes))
+    graph = setup.program.step.passes_of_replica((4, 4, 1)).graph
     types = {
         operation.type
         for operation in graph.get_operations()

@@ -1,4 +1,4 @@
-"""How NCCL sums, out of lines as NCCL 2 logs them (its own format strings, public logs)."""
+"""Transports are read from lines of NCCL 2's log (its format strings, and public logs)."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ PCIE = RING.format(1, "PHB/PIX, sameChannels 1")
 UNUSED = "h:1:9 [0] NCCL INFO Pattern 5, crossNic 0, nChannels 0, bw 0.0/0.0, type SYS/SYS, sam"
 
 
-def channel(way: str) -> str:
-    return f"gpu-3:919:1150 [0] NCCL INFO Channel 01/0 : 8[0] -> 15[7] {way}"
+def channel(path: str) -> str:
+    return f"gpu-3:919:1150 [0] NCCL INFO Channel 01/0 : 8[0] -> 15[7] {path}"
 
 
 @pytest.mark.parametrize(
-    ("lines", "found"),
+    ("lines", "transports"),
     [
         ([NVLINK, channel("via P2P/CUMEM/read")], ["P2P/NVL"]),
         ([NVLINK, UNUSED, channel("via P2P/IPC/read")], ["P2P/NVL"]),
@@ -39,11 +39,13 @@ def channel(way: str) -> str:
         (["h:1:9 [0] NCCL INFO Using network IB", "h:1:9 [0] NCCL INFO NET/IB : Using [0]m:1"], []),
     ],
 )
-def test_ways_are_told_apart_as_far_as_speeds_are(lines: list[str], found: list[str]) -> None:
-    assert nccl_transports("\n".join(lines)) == found
+def test_transports_are_named_by_what_affects_speed(
+    lines: list[str], transports: list[str]
+) -> None:
+    assert nccl_transports("\n".join(lines)) == transports
 
 
-def test_nccl_is_told_to_log_within_the_block_alone() -> None:
+def test_nccl_logs_only_within_the_block() -> None:
     environ: dict[str, str] = {}
     with nccl_log(several_gpus=True, environ=environ) as read:
         assert environ["NCCL_DEBUG"] == "INFO"
@@ -56,7 +58,7 @@ def test_nccl_is_told_to_log_within_the_block_alone() -> None:
 
 
 @pytest.mark.parametrize(("several_gpus", "environ"), [(False, {}), (True, {"NCCL_DEBUG": "INFO"})])
-def test_what_the_user_set_stays_and_one_gpu_needs_none(
+def test_a_user_s_setting_stays_and_one_gpu_needs_no_log(
     several_gpus: bool, environ: dict[str, str]
 ) -> None:
     before = dict(environ)
@@ -65,7 +67,7 @@ def test_what_the_user_set_stays_and_one_gpu_needs_none(
         assert read() is None
 
 
-def test_a_cluster_that_asks_for_warnings_gets_them_and_the_transport_is_known(
+def test_warnings_still_reach_stderr_and_the_transport_is_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     environ = {"NCCL_DEBUG": "WARN", "NCCL_DEBUG_FILE": "elsewhere"}

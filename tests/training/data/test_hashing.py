@@ -1,4 +1,4 @@
-"""The integer hash: its range, that it loses nothing, that it mixes."""
+"""The integer hash has its range, no collisions, and mixes well."""
 
 import numpy as np
 import tensorflow as tf
@@ -12,12 +12,12 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
 def hashes(values: np.ndarray) -> np.ndarray:
-    found: np.ndarray = hash32(tf.constant(values, tf.int64)).numpy()
-    return found
+    actual: np.ndarray = hash32(tf.constant(values, tf.int64)).numpy()
+    return actual
 
 
-def in_plain_integers(value: int) -> int:
-    """The same hash as its author writes it in C, on Python's unbounded integers."""
+def reference_hash(value: int) -> int:
+    """Compute the same hash with Python's unbounded integers, after its author's C code."""
     x = value & 0xFFFFFFFF
     x = ((x ^ x >> 16) * 0x21F0AAAD) & 0xFFFFFFFF
     x = ((x ^ x >> 15) * 0x735A2D97) & 0xFFFFFFFF
@@ -27,15 +27,15 @@ def in_plain_integers(value: int) -> int:
 @FEW
 @given(st.lists(INT64, min_size=1, max_size=20))
 def test_it_is_the_published_hash_of_the_low_32_bits(values: list[int]) -> None:
-    assert hashes(np.array(values)).tolist() == [in_plain_integers(v) for v in values]
+    assert hashes(np.array(values)).tolist() == [reference_hash(v) for v in values]
 
 
 @FEW
 @given(st.lists(st.integers(0, 2**32 - 1), unique=True, min_size=2, max_size=200))
 def test_different_values_have_different_hashes(values: list[int]) -> None:
-    found = hashes(np.array(values))
-    assert len(set(found.tolist())) == len(values)
-    assert ((found >= 0) & (found < 2**32)).all()
+    actual = hashes(np.array(values))
+    assert len(set(actual.tolist())) == len(values)
+    assert ((actual >= 0) & (actual < 2**32)).all()
 
 
 def test_a_flipped_bit_flips_half_of_the_hash() -> None:

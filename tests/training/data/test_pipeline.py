@@ -1,4 +1,4 @@
-"""Two pipelines, one sequence of batches; windows that cover an epoch."""
+"""All pipelines feed the same examples, and their windows cover an epoch."""
 
 import itertools
 from collections import Counter
@@ -21,31 +21,31 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
 
 
-def numbered(variant: Variant) -> Arrays:
-    """Arrays whose labels are the examples' own numbers, so that each can be told."""
+def with_indices(variant: Variant) -> Arrays:
+    """Return arrays whose labels are the examples' indices, to identify them."""
     arrays = arrays_of(variant)
     count = len(arrays.train_images)
     return Arrays(**{**vars(arrays), "train_labels": np.arange(count, dtype=np.int32)})
 
 
 def batches(variant: Variant, epochs: range, arrays: Arrays | None = None) -> list[Batch]:
-    """Every batch of these epochs, in order, as the training loop would take them."""
-    feed = make_feed(variant, arrays or numbered(variant), 5, make_replicas(variant))
-    found = []
+    """Return every batch of these epochs, in the order of the training loop."""
+    feed = make_feed(variant, arrays or with_indices(variant), 5, make_replicas(variant))
+    actual = []
     for epoch in epochs:
         for steps, inputs in feed.windows(epoch):
             for step in range(steps):
                 images, labels = feed.batch(*feed.fetch(tf.constant(step), *inputs))
-                found.append((images.numpy(), labels.numpy()))
-    return found
+                actual.append((images.numpy(), labels.numpy()))
+    return actual
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "axes",
     [
         {},
         {"augment": "always"},
@@ -56,24 +56,24 @@ def batches(variant: Variant, epochs: range, arrays: Arrays | None = None) -> li
     ],
     ids=["plain", "augmented", "float64", "more examples than are stored", "one step", "capped"],
 )
-def test_both_pipelines_give_exactly_the_same_batches(asked: dict[str, Any]) -> None:
-    arrays = numbered(small())
-    on_device = batches(small(**asked), range(3), arrays)
-    through_tfdata = batches(small(**asked, pipeline="tfdata"), range(3), arrays)
-    assert len(on_device) == 3 * small(**asked).steps_per_epoch
+def test_device_and_tfdata_feed_the_same_batches(axes: dict[str, Any]) -> None:
+    arrays = with_indices(small())
+    on_device = batches(small(**axes), range(3), arrays)
+    through_tfdata = batches(small(**axes, pipeline="tfdata"), range(3), arrays)
+    assert len(on_device) == 3 * small(**axes).steps_per_epoch
     for (mine, my_labels), (theirs, their_labels) in zip(on_device, through_tfdata, strict=True):
         np.testing.assert_array_equal(mine, theirs)
         np.testing.assert_array_equal(my_labels, their_labels)
 
 
-@pytest.mark.parametrize("asked", [{}, {"examples": 1500}, {"augment": "always"}])
-def test_files_hold_the_very_examples_of_the_other_pipelines(asked: dict[str, Any]) -> None:
-    arrays = numbered(small())
+@pytest.mark.parametrize("axes", [{}, {"examples": 1500}, {"augment": "always"}])
+def test_files_hold_the_same_examples_as_the_other_pipelines(axes: dict[str, Any]) -> None:
+    arrays = with_indices(small())
 
     def examples(pipeline: str) -> list[tuple[int, bytes]]:
-        found = batches(small(**asked, pipeline=pipeline, global_batch_size=50), range(1), arrays)
+        actual = batches(small(**axes, pipeline=pipeline, global_batch_size=50), range(1), arrays)
         return sorted(
-            (int(y), x.tobytes()) for xs, ys in found for x, y in zip(xs, ys, strict=True)
+            (int(y), x.tobytes()) for xs, ys in actual for x, y in zip(xs, ys, strict=True)
         )
 
     assert examples("tfrecord") == examples("device")
@@ -89,19 +89,19 @@ def test_each_example_comes_once_an_epoch_and_the_rest_is_left_out(pipeline: str
 
 
 @pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
-def test_a_capped_epoch_is_the_beginning_of_a_whole_one(pipeline: str) -> None:
-    whole, capped = (batches(small(pipeline=pipeline, max_steps=m), range(2)) for m in (21, 5))
-    starts = [*whole[:5], *whole[21:26]]
+def test_a_capped_epoch_is_the_beginning_of_a_full_one(pipeline: str) -> None:
+    full, capped = (batches(small(pipeline=pipeline, max_steps=m), range(2)) for m in (21, 5))
+    starts = [*full[:5], *full[21:26]]
     for (_, labels), (_, expected) in zip(capped, starts, strict=True):
         np.testing.assert_array_equal(labels, expected)
 
 
 @pytest.mark.parametrize("pipeline", ["device", "tfrecord"])
-def test_what_is_left_out_differs_from_epoch_to_epoch(pipeline: str) -> None:
+def test_each_epoch_leaves_out_different_examples(pipeline: str) -> None:
     variant = small(pipeline=pipeline)
     labels = np.array([y for _, y in batches(variant, range(4))]).reshape(4, -1)
     left_out = [frozenset(range(700)) - set(epoch.tolist()) for epoch in labels]
-    assert {len(left) for left in left_out} == {28}
+    assert {len(indices) for indices in left_out} == {28}
     assert len(set(left_out)) == 4
 
 
@@ -109,118 +109,118 @@ def test_what_is_left_out_differs_from_epoch_to_epoch(pipeline: str) -> None:
 def test_the_order_does_not_depend_on_a_global_seed(
     pipeline: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without, of_two_seeds = batches(small(pipeline=pipeline), range(1)), []
+    unseeded, seeded = batches(small(pipeline=pipeline), range(1)), []
     for seed in (1, 2):
-        # There is no public way to be without one again.
+        # There is no public way to unset the seed.
         monkeypatch.setattr(context.context(), "_seed", seed)
-        of_two_seeds.append(batches(small(pipeline=pipeline), range(1)))
-    for with_seed in of_two_seeds:
-        for (_, ours), (_, theirs) in zip(with_seed, without, strict=True):
+        seeded.append(batches(small(pipeline=pipeline), range(1)))
+    for of_seed in seeded:
+        for (_, ours), (_, theirs) in zip(of_seed, unseeded, strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
 
 def test_images_are_bytes_over_255_and_belong_to_their_labels() -> None:
     variant = small()
-    arrays = numbered(variant)
+    arrays = with_indices(variant)
     for images, labels in batches(variant, range(1), arrays):
         assert images.dtype == np.float32
         np.testing.assert_allclose(images, arrays.train_images[labels] / 255.0, rtol=1e-6)
 
 
-def test_further_examples_are_copies_and_come_as_often_as_originals() -> None:
+def test_copies_come_as_often_as_originals() -> None:
     variant = small(examples=700, global_batch_size=100, augment="never")
-    arrays = _first(numbered(variant), 100)
+    arrays = _first(with_indices(variant), 100)
     taken = Counter(np.concatenate([y for _, y in batches(variant, range(1), arrays)]).tolist())
     assert taken == dict.fromkeys(range(100), 7)
 
 
 @pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
-def test_auto_augments_copies_alone_and_never_augments_none(pipeline: str) -> None:
-    def differing(augment: str, stored: int) -> int:
+def test_auto_augments_only_copies_and_never_augments_none(pipeline: str) -> None:
+    def count_changed(augment: str, stored: int) -> int:
         variant = small(augment=augment, pipeline=pipeline, examples=640)
-        arrays = _first(numbered(variant), stored)
-        found = batches(variant, range(1), arrays)
-        images, labels = (np.concatenate(part) for part in zip(*found, strict=True))
+        arrays = _first(with_indices(variant), stored)
+        actual = batches(variant, range(1), arrays)
+        images, labels = (np.concatenate(part) for part in zip(*actual, strict=True))
         same = np.isclose(images, arrays.train_images[labels] / 255.0).all((1, 2, 3))
         return int((~same).sum())
 
-    assert differing("auto", 640) == 0
-    assert differing("never", 64) == 0
-    assert differing("always", 640) == 0
-    # An unflipped, unshifted copy with hardly a change of contrast is rare.
-    assert 570 < differing("auto", 64) <= 576
-    assert differing("always", 64) == differing("auto", 64)
+    assert count_changed("auto", 640) == 0
+    assert count_changed("never", 64) == 0
+    assert count_changed("always", 640) == 0
+    # Few copies are neither flipped nor shifted and have almost the same contrast.
+    assert 570 < count_changed("auto", 64) <= 576
+    assert count_changed("always", 64) == count_changed("auto", 64)
 
 
-def test_fewer_examples_than_are_stored_are_the_first_ones() -> None:
+def test_fewer_examples_than_stored_are_the_first_ones() -> None:
     variant = small(examples=64)
-    arrays = numbered(small(examples=700))
+    arrays = with_indices(small(examples=700))
     taken = np.concatenate([y for _, y in batches(variant, range(1), arrays)])
     assert sorted(taken.tolist()) == list(range(64))
 
 
 @pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
-def test_an_epoch_that_is_asked_for_again_or_out_of_turn_starts_at_its_first_example(
+def test_a_repeated_or_reordered_epoch_starts_at_its_first_example(
     pipeline: str,
 ) -> None:
     variant = small(pipeline=pipeline)
-    feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
+    feed = make_feed(variant, with_indices(variant), 5, make_replicas(variant))
 
     def first_labels(epoch: int) -> list[int]:
         _, inputs = next(iter(feed.windows(epoch)))
         _, labels = feed.batch(*feed.fetch(tf.constant(0), *inputs))
         return [int(label) for label in labels]
 
-    in_turn = [labels.tolist() for _, labels in batches(variant, range(3))[::21]]
-    assert [first_labels(epoch) for epoch in (2, 0, 0)] == [in_turn[2], in_turn[0], in_turn[0]]
+    in_order = [labels.tolist() for _, labels in batches(variant, range(3))[::21]]
+    assert [first_labels(epoch) for epoch in (2, 0, 0)] == [in_order[2], in_order[0], in_order[0]]
 
 
-def test_tfdata_prepares_nothing_of_the_next_epoch_while_one_is_trained(
+def test_tfdata_prepares_nothing_of_the_next_epoch_ahead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shuffled, of_epoch = [], Shuffle.epoch_order
+    epochs, epoch_order = [], Shuffle.epoch_order
 
-    def noted(order: Shuffle, epoch: Any) -> Any:
-        note = tf.py_function(lambda e: shuffled.append(int(e)), [epoch], [])
-        with tf.control_dependencies([note]):
-            return of_epoch(order, tf.identity(epoch))
+    def record(order: Shuffle, epoch: Any) -> Any:
+        recorded = tf.py_function(lambda e: epochs.append(int(e)), [epoch], [])
+        with tf.control_dependencies([recorded]):
+            return epoch_order(order, tf.identity(epoch))
 
-    monkeypatch.setattr(Shuffle, "epoch_order", noted)
+    monkeypatch.setattr(Shuffle, "epoch_order", record)
     variant = small(pipeline="tfdata")
-    feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
-    taken = 0
+    feed = make_feed(variant, with_indices(variant), 5, make_replicas(variant))
+    count = 0
     for steps, (iterator,) in feed.windows(0):
-        taken += sum(1 for _ in itertools.islice(iterator, steps))
-    assert (taken, shuffled) == (21, [0])
-    # And it ends there: what is left of it cannot run on.
+        count += sum(1 for _ in itertools.islice(iterator, steps))
+    assert (count, epochs) == (21, [0])
+    # The iterator has ended.
     assert list(iterator) == []
 
 
 def test_the_pipeline_is_traced_once_for_all_epochs() -> None:
-    traces, of_epoch = [], Shuffle.epoch_order
+    traces, epoch_order = [], Shuffle.epoch_order
     variant = small(pipeline="tfdata")
 
-    def noted(order: Shuffle, epoch: Any) -> Any:
+    def record(order: Shuffle, epoch: Any) -> Any:
         traces.append(epoch)
-        return of_epoch(order, epoch)
+        return epoch_order(order, epoch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shuffle, "epoch_order", noted)
-        feed = make_feed(variant, numbered(variant), 5, make_replicas(variant))
+        patch.setattr(Shuffle, "epoch_order", record)
+        feed = make_feed(variant, with_indices(variant), 5, make_replicas(variant))
         for epoch in range(3):
             next(iter(feed.windows(epoch)))
     assert len(traces) == 1
 
 
-def test_labels_are_int64_for_a_gpu_keeps_them_on_the_device() -> None:
+def test_labels_are_int64_which_a_gpu_keeps_on_the_device() -> None:
     for pipeline in ("device", "tfdata", "tfrecord"):
         assert {y.dtype.name for _, y in batches(small(pipeline=pipeline), range(1))} == {"int64"}
 
 
 def _first(arrays: Arrays, count: int) -> Arrays:
-    """The same, with fewer training examples stored."""
-    kept = {
+    """Return ``arrays`` with only the first ``count`` training examples."""
+    first = {
         "train_images": arrays.train_images[:count],
         "train_labels": arrays.train_labels[:count],
     }
-    return Arrays(**{**vars(arrays), **kept})
+    return Arrays(**{**vars(arrays), **first})

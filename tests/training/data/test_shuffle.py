@@ -1,4 +1,4 @@
-"""The order of an epoch: every example once, another order each epoch, the same everywhere."""
+"""An epoch's order has every example once, differs between epochs, and is reproducible."""
 
 import numpy as np
 import pytest
@@ -20,19 +20,19 @@ def order_of(method: str, examples: int, seed: int = 1) -> Shuffle:
     return order
 
 
-def whole(order: Shuffle, examples: int, epoch: int = 0) -> np.ndarray:
-    found: np.ndarray = order.window(order.epoch_order(epoch), 0, examples).numpy()
-    return found
+def full_order(order: Shuffle, examples: int, epoch: int = 0) -> np.ndarray:
+    actual: np.ndarray = order.window(order.epoch_order(epoch), 0, examples).numpy()
+    return actual
 
 
-def bijected(size: int, seed: int, epoch: int, positions: np.ndarray | None = None) -> np.ndarray:
+def bijection(size: int, seed: int, epoch: int, positions: np.ndarray | None = None) -> np.ndarray:
     positions = np.arange(size) if positions is None else positions
     key = tf.constant([seed, epoch], tf.int64)
-    found: np.ndarray = swap_or_not(tf.constant(positions, tf.int64), size, key).numpy()
-    return found
+    actual: np.ndarray = swap_or_not(tf.constant(positions, tf.int64), size, key).numpy()
+    return actual
 
 
-def test_ten_million_examples_are_permuted_and_more_are_bijected() -> None:
+def test_up_to_ten_million_examples_are_permuted_and_more_use_a_bijection() -> None:
     assert Shuffle(MAX_PERMUTATION, 1).method == "permutation"
     assert Shuffle(MAX_PERMUTATION + 1, 1).method == "bijection"
 
@@ -42,7 +42,7 @@ def test_ten_million_examples_are_permuted_and_more_are_bijected() -> None:
 def test_the_bijection_has_every_example_once_for_any_size(
     size: int, seed: int, epoch: int
 ) -> None:
-    assert sorted(bijected(size, seed, epoch).tolist()) == list(range(size))
+    assert sorted(bijection(size, seed, epoch).tolist()) == list(range(size))
 
 
 @FEW
@@ -50,14 +50,14 @@ def test_the_bijection_has_every_example_once_for_any_size(
 def test_the_permutation_has_every_example_once_for_any_size(
     size: int, seed: int, epoch: int
 ) -> None:
-    found = whole(order_of("permutation", size, seed), size, epoch)
-    assert sorted(found.tolist()) == list(range(size))
+    actual = full_order(order_of("permutation", size, seed), size, epoch)
+    assert sorted(actual.tolist()) == list(range(size))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_orders_differ_by_epoch_and_by_seed(method: str) -> None:
     orders = [
-        tuple(whole(order_of(method, 100, seed), 100, epoch))
+        tuple(full_order(order_of(method, 100, seed), 100, epoch))
         for seed in range(4)
         for epoch in range(4)
     ]
@@ -65,8 +65,8 @@ def test_orders_differ_by_epoch_and_by_seed(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_equal_seed_and_epoch_give_the_equal_order(method: str) -> None:
-    first, second = (whole(order_of(method, 1000, 5), 1000, 2) for _ in range(2))
+def test_equal_seeds_and_epochs_have_equal_orders(method: str) -> None:
+    first, second = (full_order(order_of(method, 1000, 5), 1000, 2) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -74,15 +74,15 @@ def test_equal_seed_and_epoch_give_the_equal_order(method: str) -> None:
 def test_an_epoch_may_be_a_tensor(method: str) -> None:
     order = order_of(method, 100)
     by_tensor = order.window(order.epoch_order(tf.constant(3, tf.int64)), 0, 100)
-    np.testing.assert_array_equal(by_tensor.numpy(), whole(order, 100, 3))
+    np.testing.assert_array_equal(by_tensor.numpy(), full_order(order, 100, 3))
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_windows_one_after_another_make_up_the_epoch(method: str) -> None:
+def test_consecutive_windows_make_up_the_epoch(method: str) -> None:
     order = order_of(method, 1000)
-    shuffled = order.epoch_order(4)
-    parts = [order.window(shuffled, start, 250).numpy() for start in range(0, 1000, 250)]
-    np.testing.assert_array_equal(np.concatenate(parts), whole(order, 1000, 4))
+    epoch_order = order.epoch_order(4)
+    parts = [order.window(epoch_order, start, 250).numpy() for start in range(0, 1000, 250)]
+    np.testing.assert_array_equal(np.concatenate(parts), full_order(order, 1000, 4))
 
 
 @FEW
@@ -91,25 +91,25 @@ def test_sizes_beyond_32_bits_stay_in_range_and_do_not_collide(
     size: int, seed: int, data: st.DataObject
 ) -> None:
     positions = data.draw(st.lists(st.integers(0, size - 1), min_size=2, max_size=50, unique=True))
-    found = bijected(size, seed, 0, np.array([*positions]))
-    assert ((found >= 0) & (found < size)).all()
-    assert len(set(found.tolist())) == len(positions)
+    actual = bijection(size, seed, 0, np.array([*positions]))
+    assert ((actual >= 0) & (actual < size)).all()
+    assert len(set(actual.tolist())) == len(positions)
 
 
-def test_beyond_32_bits_neighbours_are_scattered_over_everything() -> None:
+def test_beyond_32_bits_neighbours_are_scattered_over_the_full_range() -> None:
     size = 2**40 + 7
-    found = bijected(size, 1, 0, np.arange(4000))
-    counts = np.histogram(found, bins=16, range=(0, size))[0]
+    actual = bijection(size, 1, 0, np.arange(4000))
+    counts = np.histogram(actual, bins=16, range=(0, size))[0]
     assert chi_squared_p(counts) > 1e-4
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("size", [7, 64])
-def test_each_example_comes_at_each_place_equally_often(method: str, size: int) -> None:
+def test_each_example_has_each_position_equally_often(method: str, size: int) -> None:
     epochs = 30 * size
     order = order_of(method, size, seed=3)
-    found = np.stack([whole(order, size, epoch) for epoch in range(epochs)])
-    counts = np.stack([np.bincount(column, minlength=size) for column in found.T])
+    actual = np.stack([full_order(order, size, epoch) for epoch in range(epochs)])
+    counts = np.stack([np.bincount(column, minlength=size) for column in actual.T])
     # Rows and columns both add up to the number of epochs: (size - 1)^2 degrees of freedom.
     expected = epochs / size
     statistic = float(np.square(counts - expected).sum() / expected)
@@ -118,11 +118,11 @@ def test_each_example_comes_at_each_place_equally_often(method: str, size: int) 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_neighbours_do_not_stay_together(method: str) -> None:
-    found = whole(order_of(method, 10_000), 10_000)
-    steps = np.diff(found)
-    # A random order keeps a neighbour at a distance of one twice in 10,000, on average.
+    actual = full_order(order_of(method, 10_000), 10_000)
+    steps = np.diff(actual)
+    # In a random order, two of 10,000 neighbours stay adjacent on average.
     assert (np.abs(steps) == 1).sum() < 15
-    assert abs(np.corrcoef(found[:-1], found[1:])[0, 1]) < 0.05
+    assert abs(np.corrcoef(actual[:-1], actual[1:])[0, 1]) < 0.05
 
 
 def chi_squared_p(counts: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Files of examples: whole or written anew, each example once, damage never read as data."""
+"""Shards are complete or rewritten, hold each example once, and detect damage."""
 
 import os
 import signal
@@ -24,12 +24,12 @@ from tests.support.training_setup import FEW
 SHAPE = (4, 5, 1)
 
 
-def made(examples: int = 100) -> Arrays:
+def sample_arrays(examples: int = 100) -> Arrays:
     return make_synthetic(SHAPE, 7, examples)
 
 
 def read(files: list[str]) -> dict[int, tuple[bytes, int]]:
-    """Images and labels by index."""
+    """Read images and labels by index."""
     strings = tf.constant([record.numpy() for record in tf.data.TFRecordDataset(files)])
     indices, images, labels = decode_records(strings, SHAPE)
     assert len(set(indices.numpy().tolist())) == len(strings)
@@ -42,7 +42,7 @@ def read(files: list[str]) -> dict[int, tuple[bytes, int]]:
 def test_every_example_is_there_once_with_its_image_and_label(
     tmp_path_factory: pytest.TempPathFactory, examples: int, stored: int
 ) -> None:
-    arrays = made(stored)
+    arrays = sample_arrays(stored)
     files = shard_files(arrays, examples, tmp_path_factory.mktemp("shards"))
     assert len(files) == min(examples, MIN_SHARDS)
     assert read(files) == {
@@ -52,17 +52,19 @@ def test_every_example_is_there_once_with_its_image_and_label(
 
 
 def test_they_are_written_once(tmp_path: Path) -> None:
-    files = shard_files(made(), 200, tmp_path)
+    files = shard_files(sample_arrays(), 200, tmp_path)
     before = [Path(file).stat().st_mtime_ns for file in files]
-    assert shard_files(made(), 200, tmp_path) == files
+    assert shard_files(sample_arrays(), 200, tmp_path) == files
     assert [Path(file).stat().st_mtime_ns for file in files] == before
 
 
 def test_other_examples_have_other_files(tmp_path: Path) -> None:
-    other = Arrays(**{**vars(made()), "train_labels": made().train_labels[::-1].copy()})
+    other = Arrays(
+        **{**vars(sample_arrays()), "train_labels": sample_arrays().train_labels[::-1].copy()}
+    )
     folders = {
         Path(shard_files(arrays, examples, tmp_path)[0]).parent
-        for arrays, examples in ((made(), 100), (made(), 200), (other, 100))
+        for arrays, examples in ((sample_arrays(), 100), (sample_arrays(), 200), (other, 100))
     }
     assert len(folders) == 3
 
@@ -70,8 +72,8 @@ def test_other_examples_have_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", ["cut short", "missing", "no manifest", "half a manifest", "deep"]
 )
-def test_what_is_not_whole_is_written_anew(tmp_path: Path, damage: str) -> None:
-    files = shard_files(made(), 100, tmp_path)
+def test_an_incomplete_set_is_rewritten(tmp_path: Path, damage: str) -> None:
+    files = shard_files(sample_arrays(), 100, tmp_path)
     manifest = Path(files[0]).with_name("manifest.json")
     match damage:
         case "cut short":
@@ -84,11 +86,11 @@ def test_what_is_not_whole_is_written_anew(tmp_path: Path, damage: str) -> None:
             manifest.write_text(manifest.read_text()[:40])
         case "deep":
             manifest.write_text("[" * 100_000)
-    assert len(read(shard_files(made(), 100, tmp_path))) == 100
+    assert len(read(shard_files(sample_arrays(), 100, tmp_path))) == 100
 
 
-def test_a_changed_byte_is_an_error_and_no_example(tmp_path: Path) -> None:
-    files = shard_files(made(), 100, tmp_path)
+def test_a_changed_byte_is_an_error(tmp_path: Path) -> None:
+    files = shard_files(sample_arrays(), 100, tmp_path)
     content = bytearray(Path(files[0]).read_bytes())
     content[30] ^= 1
     Path(files[0]).write_bytes(content)
@@ -99,11 +101,11 @@ def test_a_changed_byte_is_an_error_and_no_example(tmp_path: Path) -> None:
     assert reason.endswith(f"/tfrecord-{os.getuid()} is damaged: delete that folder")
 
 
-def test_several_writers_at_once_leave_one_whole_set(tmp_path: Path) -> None:
+def test_concurrent_writers_leave_one_complete_set(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: shard_files(made(), 500, tmp_path), range(4)))
-    assert len({tuple(files) for files in found}) == 1
-    assert len(read(found[0])) == 500
+        results = list(pool.map(lambda _: shard_files(sample_arrays(), 500, tmp_path), range(4)))
+    assert len({tuple(files) for files in results}) == 1
+    assert len(read(results[0])) == 500
 
 
 WRITE = """
@@ -118,7 +120,7 @@ shard_files(make_synthetic((4, 5, 1), 7, 100), 3_000_000, Path(sys.argv[1]))
 
 
 @pytest.mark.slow
-def test_a_killed_writer_leaves_nothing_that_passes_for_whole(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_no_set_that_looks_complete(tmp_path: Path) -> None:
     writer = subprocess.Popen([sys.executable, "-c", WRITE, tmp_path], stdout=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".*/*/*.tfrecord")):
@@ -127,29 +129,29 @@ def test_a_killed_writer_leaves_nothing_that_passes_for_whole(tmp_path: Path) ->
     writer.send_signal(signal.SIGKILL)
     writer.communicate()
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
-    # And what it left is no hindrance to another.
-    assert len(read(shard_files(made(), 100, tmp_path))) == 100
+    # Its remains do not stop another writer.
+    assert len(read(shard_files(sample_arrays(), 100, tmp_path))) == 100
 
 
-def test_what_a_killed_writer_left_goes_before_the_same_is_written_again(tmp_path: Path) -> None:
-    key = tfrecord_shards._key(made(), 100)
-    left, others = tmp_path / f".{key}-abcd", tmp_path / ".0123456789abcdef-abcd"
-    for folder in (left, others):
+def test_the_remains_of_a_killed_writer_are_removed_before_the_next_write(tmp_path: Path) -> None:
+    key = tfrecord_shards._key(sample_arrays(), 100)
+    stale, other = tmp_path / f".{key}-abcd", tmp_path / ".0123456789abcdef-abcd"
+    for folder in (stale, other):
         (folder / key).mkdir(parents=True)
         (folder / key / "00000-of-00016.tfrecord").write_bytes(bytes(100))
-    assert len(read(shard_files(made(), 100, tmp_path))) == 100
-    assert not left.exists()
-    assert others.exists()  # which may be at work
+    assert len(read(shard_files(sample_arrays(), 100, tmp_path))) == 100
+    assert not stale.exists()
+    assert other.exists()  # its writer may still be running
 
 
-def test_a_disk_without_room_is_said_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = os.statvfs(tmp_path)
     monkeypatch.setattr(tfrecord_shards, "SHARD_BYTES", 2**60)
     too_many = 10 * usage.f_blocks * usage.f_frsize // 48
     with pytest.raises(OSError, match="lower examples, or set BENCH_CACHE_DIR"):
-        shard_files(made(), too_many, tmp_path)
+        shard_files(sample_arrays(), too_many, tmp_path)
     assert not list(tmp_path.rglob("*.tfrecord"))
 
 
@@ -159,32 +161,34 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_files_that_others_have_put_where_ours_would_be_found_are_not_read(cache: Path) -> None:
-    key = tfrecord_shards._key(made(), 100)
-    other = Arrays(**{**vars(made()), "train_labels": made().train_labels[::-1].copy()})
+def test_files_of_another_user_are_not_read(cache: Path) -> None:
+    key = tfrecord_shards._key(sample_arrays(), 100)
+    other = Arrays(
+        **{**vars(sample_arrays()), "train_labels": sample_arrays().train_labels[::-1].copy()}
+    )
     theirs = Path(shard_files(other, 100, cache / "theirs")[0]).parent
     for place in ("tfrecord", f"tfrecord-{os.getuid() + 1}"):
         (cache / place).mkdir()
         (cache / place / key).symlink_to(theirs)
-    files = shard_files(made(), 100)
+    files = shard_files(sample_arrays(), 100)
     assert {Path(file).parents[1] for file in files} == {cache / f"tfrecord-{os.getuid()}"}
-    assert read(files) == read(shard_files(made(), 100, cache / "ours"))
+    assert read(files) == read(shard_files(sample_arrays(), 100, cache / "ours"))
 
 
 @pytest.mark.parametrize("how", ["written to by others", "a link"])
-def test_a_place_that_is_not_the_user_s_alone_is_refused(cache: Path, how: str) -> None:
-    place = Path(shard_files(made(), 100)[0]).parents[1]
+def test_a_folder_that_others_can_write_to_is_rejected(cache: Path, how: str) -> None:
+    place = Path(shard_files(sample_arrays(), 100)[0]).parents[1]
     if how == "a link":
         place.rename(cache / "elsewhere")
         place.symlink_to(cache / "elsewhere")
     else:
         place.chmod(0o770)
     with pytest.raises(OSError, match=place.name):
-        shard_files(made(), 100)
+        shard_files(sample_arrays(), 100)
 
 
 def test_shards_are_like_each_other(tmp_path: Path) -> None:
-    arrays = made(64)
+    arrays = sample_arrays(64)
     for file in shard_files(arrays, 64 * 16, tmp_path):
         indices = np.array(list(read([file])))
         assert set(np.diff(np.sort(indices))) == {MIN_SHARDS}

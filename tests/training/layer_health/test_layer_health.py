@@ -1,4 +1,4 @@
-"""A look at the layers: what it says, and that training goes on as if there had been none."""
+"""Layer health reports the right numbers, and examining layers does not affect training."""
 
 import functools
 import math
@@ -18,7 +18,14 @@ from bench.training.layer_health.layer_health import BATCH_SIZE, BATCHES, LayerH
 from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import LossScale
 from bench.training.trial import train
-from tests.support.training_setup import Made, arrays_of, make_program, small, snapshot, trial_of
+from tests.support.training_setup import (
+    TrainingSetup,
+    arrays_of,
+    make_program,
+    small,
+    snapshot,
+    trial_of,
+)
 
 NUMBERS = [n for n in HealthRecord.model_fields if n not in ("after_epochs", "kind", "depth")]
 BOTH_ENDS = {"health_epochs": [0, -1]}
@@ -28,9 +35,9 @@ def record_of(variant: Variant) -> TrialRecord:
     return train(trial_of(variant), load=lambda: arrays_of(variant), threads=usable_cores())
 
 
-def look(variant: Variant, made: Made | None = None) -> HealthRecord:
-    made = made or make_program(variant)
-    health = LayerHealth(variant, made.model, made.update, made.replicas, arrays_of(variant))
+def examine(variant: Variant, setup: TrainingSetup | None = None) -> HealthRecord:
+    setup = setup or make_program(variant)
+    health = LayerHealth(variant, setup.model, setup.update, setup.replicas, arrays_of(variant))
     return health.examine(after_epochs=0)
 
 
@@ -43,8 +50,8 @@ def by_kind(record: HealthRecord, name: str, kind: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("precision", "jit"), [*((name, "none") for name in get_args(Precision)), ("float32", "epoch")]
 )
-def test_looking_changes_nothing_that_is_trained(precision: Precision, jit: str) -> None:
-    asked: dict[str, Any] = {
+def test_examining_layers_does_not_affect_training(precision: Precision, jit: str) -> None:
+    axes: dict[str, Any] = {
         "precision": precision,
         "jit": jit,
         "epochs": 3,
@@ -53,18 +60,18 @@ def test_looking_changes_nothing_that_is_trained(precision: Precision, jit: str)
         "clip": "global_norm",
         "clip_threshold": 0.5,
     }
-    with_looks = record_of(small(**asked, health_epochs=[0, 1, 2, -1]))
-    without = record_of(small(**asked))
-    assert [h.after_epochs for h in with_looks.health] == [0, 1, 2, 3]
+    examined = record_of(small(**axes, health_epochs=[0, 1, 2, -1]))
+    without = record_of(small(**axes))
+    assert [h.after_epochs for h in examined.health] == [0, 1, 2, 3]
     assert without.health == ()
-    assert with_looks.measures.weights_l2 == without.measures.weights_l2 is not None
-    assert with_looks.measures.test_loss == without.measures.test_loss
-    for ours, theirs in zip(with_looks.epochs, without.epochs, strict=True):
+    assert examined.measures.weights_l2 == without.measures.weights_l2 is not None
+    assert examined.measures.test_loss == without.measures.test_loss
+    for ours, theirs in zip(examined.epochs, without.epochs, strict=True):
         assert (ours.train_loss, ours.val_loss) == (theirs.train_loss, theirs.val_loss)
 
 
-def test_a_loss_scale_settles_the_same_with_and_without_looks() -> None:
-    asked: dict[str, Any] = {
+def test_examining_layers_does_not_affect_the_loss_scale() -> None:
+    axes: dict[str, Any] = {
         "precision": "mixed_float16",
         "initializer": "ones",
         "shape": [28, 28, 1],
@@ -72,35 +79,35 @@ def test_a_loss_scale_settles_the_same_with_and_without_looks() -> None:
         "jit": "none",
         "hidden": [16],
     }
-    with_looks, without = record_of(small(**asked, **BOTH_ENDS)), record_of(small(**asked))
+    examined, without = record_of(small(**axes, **BOTH_ENDS)), record_of(small(**axes))
     settling = without.measures.loss_scale_settling_steps
     assert settling
-    assert with_looks.measures.loss_scale_settling_steps == settling
+    assert examined.measures.loss_scale_settling_steps == settling
     skipped = [epoch.skipped_steps for epoch in without.epochs]
-    assert [epoch.skipped_steps for epoch in with_looks.epochs] == skipped
-    assert with_looks.measures.weights_l2 == without.measures.weights_l2 is not None
+    assert [epoch.skipped_steps for epoch in examined.epochs] == skipped
+    assert examined.measures.weights_l2 == without.measures.weights_l2 is not None
 
 
-def test_a_gradient_that_overflows_is_told_under_a_scale_that_it_does_not() -> None:
-    looks = []
+def test_a_gradient_that_overflows_is_measured_at_a_lower_scale() -> None:
+    records = []
     for precision in ("mixed_float16", "float32"):
         variant = small(precision=precision, activation="linear")
-        made = make_program(variant)
-        for variable in made.model.trainable_variables[2::2]:
+        setup = make_program(variant)
+        for variable in setup.model.trainable_variables[2::2]:
             variable.assign(variable.numpy() * 10)
-        looks.append(look(variant, made))
-        if made.update.loss_scale is not None:
-            assert float(made.update.loss_scale.scale) == LossScale.INITIAL
-    half, whole = looks
+        records.append(examine(variant, setup))
+        if setup.update.loss_scale is not None:
+            assert float(setup.update.loss_scale.scale) == LossScale.INITIAL
+    half, single = records
     assert 0 < max(by_kind(half, "overflow_fraction", "dense")) <= 1
-    assert max(by_kind(whole, "overflow_fraction", "dense")) == 0
-    norms = [by_kind(health, "gradient_norm", "dense") for health in looks]
+    assert max(by_kind(single, "overflow_fraction", "dense")) == 0
+    norms = [by_kind(health, "gradient_norm", "dense") for health in records]
     assert norms[0] == pytest.approx(norms[1], rel=0.02)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "asked",
+    "axes",
     [
         {"norm": "bn_post", "optimizer": "adam"},
         {"norm": "bn_pre", "optimizer": "nadam", "precision": "mixed_float16", "jit": "none"},
@@ -109,20 +116,20 @@ def test_a_gradient_that_overflows_is_told_under_a_scale_that_it_does_not() -> N
     ],
     ids=str,
 )
-def test_no_variable_moves(asked: dict[str, Any]) -> None:
-    variant = small(**asked)
-    made = make_program(variant)
-    made.program.cold_start()
-    made.program.run_epoch(0)
-    before = snapshot(made.state)
-    look(variant, made)
-    for old, new in zip(before, snapshot(made.state), strict=True):
+def test_no_variable_changes(axes: dict[str, Any]) -> None:
+    variant = small(**axes)
+    setup = make_program(variant)
+    setup.program.cold_start()
+    setup.program.run_epoch(0)
+    before = snapshot(setup.state)
+    examine(variant, setup)
+    for old, new in zip(before, snapshot(setup.state), strict=True):
         np.testing.assert_array_equal(old, new)
-    made.program.run_epoch(1)  # which raises where it had been traced again
+    setup.program.run_epoch(1)  # raises if the program is traced again
 
 
 class Clock:
-    """Moves on by one second at each look at it, and by a hundred in each look at the layers."""
+    """Advances by one second at each reading, and by a hundred in each examination."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -134,11 +141,11 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    clock, own = Clock(), LayerHealth.examine
+    clock, original = Clock(), LayerHealth.examine
 
     def slow(self: LayerHealth, after_epochs: int) -> HealthRecord:
         clock.now += 100.0
-        return own(self, after_epochs)
+        return original(self, after_epochs)
 
     monkeypatch.setattr(LayerHealth, "examine", slow)
     monkeypatch.setattr(
@@ -147,7 +154,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     yield clock
 
 
-def test_it_is_outside_every_time_of_the_program(clock: Clock) -> None:
+def test_an_examination_is_outside_every_time_of_the_program(clock: Clock) -> None:
     times = []
     for health_epochs in ([], [0, 1, 2, 3]):
         record = record_of(small(epochs=3, health_epochs=health_epochs))
@@ -157,34 +164,34 @@ def test_it_is_outside_every_time_of_the_program(clock: Clock) -> None:
     assert times[0] == times[1] == (1.0, [(1.0, (1.0,))] * 3)
 
 
-def test_it_leaves_no_thread_at_work_that_the_next_epoch_would_lack() -> None:
+def test_an_examination_leaves_no_busy_thread() -> None:
     variant = small(norm="bn_post", shape=[28, 28, 1], hidden=[300, 100])
-    made = make_program(variant)
-    health = LayerHealth(variant, made.model, made.update, made.replicas, arrays_of(variant))
+    setup = make_program(variant)
+    health = LayerHealth(variant, setup.model, setup.update, setup.replicas, arrays_of(variant))
 
-    def busy_s_afterwards() -> float:
+    def cpu_s_afterwards() -> float:
         health.examine(after_epochs=0)
         before = time.process_time()
         time.sleep(0.05)
         return time.process_time() - before
 
-    # A BLAS that has worked on several threads lets them spin for 30 ms, every time.
-    assert min(busy_s_afterwards() for _ in range(5)) < 0.005
+    # After each call, the threads of a parallel BLAS spin for 30 ms.
+    assert min(cpu_s_afterwards() for _ in range(5)) < 0.005
 
 
-def test_its_own_time_is_told_apart() -> None:
+def test_the_time_of_examinations_is_recorded() -> None:
     assert record_of(small(epochs=1, jit="none")).measures.health_s is None
     measures = record_of(small(epochs=1, jit="none", **BOTH_ENDS)).measures
     assert (measures.health_s or 0) > 0
 
 
-def test_a_trial_that_diverges_keeps_the_looks_before() -> None:
+def test_a_trial_that_diverges_keeps_its_examinations() -> None:
     record = record_of(small(epochs=5, learning_rate=1e30, **BOTH_ENDS))
     assert record.status == "diverged"
     assert [h.after_epochs for h in record.health] == [0]
 
 
-def test_what_explodes_is_infinite_and_comes_back_from_json() -> None:
+def test_exploding_values_are_infinite_and_survive_json() -> None:
     record = record_of(small(epochs=1, learning_rate=1e30, health_epochs=[1]))
     (health,) = record.health
     assert set(by_kind(health, "gradient_norm", "dense")) == {math.inf}
@@ -194,16 +201,16 @@ def test_what_explodes_is_infinite_and_comes_back_from_json() -> None:
 
 
 @pytest.mark.parametrize("norm", ["none", "bn_post"])
-def test_numbers_are_the_same_however_training_is_compiled(norm: str) -> None:
-    first, *others = (look(small(norm=norm, jit=jit)) for jit in ("none", "step", "epoch"))
+def test_numbers_do_not_depend_on_what_xla_compiles(norm: str) -> None:
+    first, *others = (examine(small(norm=norm, jit=jit)) for jit in ("none", "step", "epoch"))
     assert all(other == first for other in others)
 
 
-def test_every_arm_and_every_seed_is_looked_at_on_the_same_examples() -> None:
+def test_every_arm_is_examined_on_the_same_examples() -> None:
     arrays = arrays_of(small(examples=5000))
     first, *others = (
-        list(probe_batches(small(examples=5000, **asked), arrays))
-        for asked in ({}, {"norm": "bn_post"}, {"global_batch_size": 512}, {"inputs": "unit"})
+        list(probe_batches(small(examples=5000, **axes), arrays))
+        for axes in ({}, {"norm": "bn_post"}, {"global_batch_size": 512}, {"inputs": "unit"})
     )
     assert [len(images) for images, _ in first] == [BATCH_SIZE] * BATCHES
     assert len(np.unique(np.concatenate([i for i, _ in first]), axis=0)) == BATCHES * BATCH_SIZE
@@ -214,23 +221,23 @@ def test_every_arm_and_every_seed_is_looked_at_on_the_same_examples() -> None:
 
 
 @pytest.mark.parametrize(("examples", "sizes"), [(40, [40]), (64, [64]), (150, [64, 64])])
-def test_of_few_examples_as_many_batches_as_they_fill(examples: int, sizes: list[int]) -> None:
+def test_few_examples_make_as_many_batches_as_they_fill(examples: int, sizes: list[int]) -> None:
     variant = small(examples=examples)
     assert [len(images) for images, _ in probe_batches(variant, arrays_of(variant))] == sizes
 
 
-def test_a_layer_has_what_has_meaning_for_it_and_null_elsewhere() -> None:
-    health = look(small(norm="bn_pre", activation="sigmoid"))
-    known = {
+def test_a_layer_has_null_for_measures_without_meaning() -> None:
+    health = examine(small(norm="bn_pre", activation="sigmoid"))
+    kinds = {
         name: {k for k, v in zip(health.kind, getattr(health, name), strict=True) if v is not None}
         for name in NUMBERS
     }
-    every = {"flatten", "batch_norm", "dense", "activation"}
+    all_layers = {"flatten", "batch_norm", "dense", "activation"}
     weighted = {"batch_norm", "dense"}
-    assert known == {
-        "output_mean": every,
-        "output_variance": every,
-        "output_gradient_variance": every,
+    assert kinds == {
+        "output_mean": all_layers,
+        "output_variance": all_layers,
+        "output_gradient_variance": all_layers,
         "saturated_fraction": {"activation"},
         "dead_fraction": set(),
         "gradient_norm": weighted,
@@ -242,58 +249,58 @@ def test_a_layer_has_what_has_meaning_for_it_and_null_elsewhere() -> None:
     }
 
 
-def test_fused_batch_norm_is_looked_at_as_keras_is() -> None:
-    ours, theirs = (look(small(norm="bn_pre", batch_norm=name)) for name in ("fused", "keras"))
+def test_fused_batch_norm_is_examined_like_keras() -> None:
+    ours, theirs = (examine(small(norm="bn_pre", batch_norm=name)) for name in ("fused", "keras"))
     for name in ("moving_mean_drift", "moving_variance_drift", "gradient_norm"):
-        found, expected = (by_kind(health, name, "batch_norm") for health in (ours, theirs))
-        assert found == pytest.approx(expected, rel=1e-3, abs=1e-6)
+        actual, expected = (by_kind(health, name, "batch_norm") for health in (ours, theirs))
+        assert actual == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
 def test_saturated_and_dead_units_are_counted() -> None:
     for activation, name in (("tanh", "saturated_fraction"), ("relu", "dead_fraction")):
         variant = small(activation=activation, hidden=[8])
-        made = make_program(variant)
-        bias = made.model.trainable_variables[1]
+        setup = make_program(variant)
+        bias = setup.model.trainable_variables[1]
         bias.assign(np.array([-1e3] * 2 + [0.0] * 6))
-        kernel = made.model.trainable_variables[0]
+        kernel = setup.model.trainable_variables[0]
         kernel.assign(np.abs(kernel.numpy()) * 0.1)
-        assert by_kind(look(variant, made), name, "activation") == [0.25]
+        assert by_kind(examine(variant, setup), name, "activation") == [0.25]
 
 
-def test_the_update_ratio_of_plain_descent_is_rate_times_gradient_over_weights() -> None:
+def test_the_update_ratio_of_sgd_is_rate_times_gradient_over_weights() -> None:
     variant = small(precision="float64")
-    made = make_program(variant)
-    weights = [v.numpy().ravel() for v in made.model.trainable_variables]
+    setup = make_program(variant)
+    weights = [v.numpy().ravel() for v in setup.model.trainable_variables]
     sizes = [np.linalg.norm(np.concatenate(weights[i : i + 2])) for i in (0, 2, 4)]
-    health = look(variant, made)
+    health = examine(variant, setup)
     norms = by_kind(health, "gradient_norm", "dense")
     expected = [0.05 * norm / size for norm, size in zip(norms, sizes, strict=True)]
     assert by_kind(health, "update_ratio", "dense") == pytest.approx(expected, rel=1e-5)
 
 
-def test_weights_that_are_all_zero_have_no_update_ratio() -> None:
-    ratios = by_kind(look(small(initializer="zeros", hidden=[4])), "update_ratio", "dense")
+def test_zero_weights_have_no_update_ratio() -> None:
+    ratios = by_kind(examine(small(initializer="zeros", hidden=[4])), "update_ratio", "dense")
     assert ratios[0] is None
     assert ratios[1] > 0
 
 
 @pytest.mark.parametrize("clip", ["value", "norm", "global_norm"])
-def test_clipping_is_told_by_layer(clip: str) -> None:
-    all_of_it, nothing = (
-        by_kind(look(small(clip=clip, clip_threshold=t)), "clipped_fraction", "dense")
+def test_clipping_is_reported_by_layer(clip: str) -> None:
+    everything, nothing = (
+        by_kind(examine(small(clip=clip, clip_threshold=t)), "clipped_fraction", "dense")
         for t in (1e-9, 1e9)
     )
-    assert all_of_it[1:] == [1.0, 1.0]
+    assert everything[1:] == [1.0, 1.0]
     assert nothing == [0.0, 0.0, 0.0]
 
 
-def test_averages_that_are_what_comes_in_do_not_drift() -> None:
+def test_averages_equal_to_the_input_have_no_drift() -> None:
     variant = small(norm="bn_pre", hidden=[8], precision="float64")
-    made = make_program(variant)
-    start = look(variant, made)
+    setup = make_program(variant)
+    start = examine(variant, setup)
     images = np.concatenate([i for i, _ in probe_batches(variant, arrays_of(variant))])
     pixels = images.reshape(len(images), -1) / 255.0
-    first = made.model.layers[2]
+    first = setup.model.layers[2]
     variance = pixels.var(axis=0) + first.epsilon
     expected_mean = np.sqrt(np.mean(np.square(pixels.mean(axis=0)) / variance))
     expected_variance = np.sqrt(np.mean(np.square(np.log((1 + first.epsilon) / variance))))
@@ -301,29 +308,29 @@ def test_averages_that_are_what_comes_in_do_not_drift() -> None:
     assert start.moving_variance_drift[1] == pytest.approx(expected_variance, rel=1e-5)
     first.moving_mean.assign(pixels.mean(axis=0))
     first.moving_variance.assign(pixels.var(axis=0))
-    after = look(variant, made)
+    after = examine(variant, setup)
     assert after.moving_mean_drift[1] == pytest.approx(0, abs=1e-9)
     assert after.moving_variance_drift[1] == pytest.approx(0, abs=1e-9)
 
 
-def test_sigmoids_let_the_gradient_vanish_and_it_is_told_how_far() -> None:
+def test_the_vanishing_gradient_of_sigmoids_is_measured() -> None:
     deep = small(hidden=[20], depth=40, activation="sigmoid", initializer="glorot_normal")
-    health = look(deep)
+    health = examine(deep)
     norms = by_kind(health, "gradient_norm", "dense")
     assert 0 < norms[0] < 1e-22 < 1e-3 < norms[-1]
     assert health.depth[-1] == 41
 
 
-def test_he_keeps_what_relu_halves_and_a_plain_normal_explodes() -> None:
+def test_he_initialization_keeps_the_variance_and_a_standard_normal_explodes() -> None:
     def last(initializer: str) -> float:
         variant = small(hidden=[100], depth=20, initializer=initializer)
-        return float(by_kind(look(variant), "output_variance", "activation")[-1])
+        return float(by_kind(examine(variant), "output_variance", "activation")[-1])
 
     assert 1e-3 < last("he_normal") < 1e2
     assert last("standard_normal") > 1e25
 
 
-def test_selu_normalises_itself_on_standardised_inputs() -> None:
+def test_selu_normalizes_itself_on_standardized_inputs() -> None:
     variant = small(
         hidden=[100],
         depth=30,
@@ -331,7 +338,7 @@ def test_selu_normalises_itself_on_standardised_inputs() -> None:
         initializer="lecun_normal",
         inputs="standardized",
     )
-    health = look(variant)
+    health = examine(variant)
     assert np.abs(by_kind(health, "output_mean", "activation")).max() < 0.3
     deviations = np.sqrt(by_kind(health, "output_variance", "activation"))
     assert 0.6 < deviations.min() <= deviations.max() < 1.4

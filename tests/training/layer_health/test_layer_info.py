@@ -1,4 +1,4 @@
-"""Layers are named in order, and each activation is known for what can ail it."""
+"""Layers are listed in order, with the possible faults of each activation."""
 
 from typing import Any, get_args
 
@@ -15,15 +15,15 @@ ACTIVATIONS = get_args(Activation)
 FAR = np.array([[-1e4, 1e4]], np.float32)
 
 
-def parts_of(**asked: Any) -> list[tuple[str, int]]:
-    variant = small(**asked)
+def kinds_and_depths(**axes: Any) -> list[tuple[str, int]]:
+    variant = small(**axes)
     images = np.zeros((2, 4, 4, 1), np.uint8)
     model = build_model(variant, (4, 4, 1), 5, seed=1, images=images)
     return [(part.kind, part.depth) for part in list_layers(model)]
 
 
-def test_depth_counts_products_and_what_stands_behind_one_shares_its_depth() -> None:
-    assert parts_of(norm="bn_pre") == [
+def test_depth_counts_products_and_the_layers_after_one_share_its_depth() -> None:
+    assert kinds_and_depths(norm="bn_pre") == [
         *(("flatten", 0), ("batch_norm", 0)),
         *(("dense", 1), ("batch_norm", 1), ("activation", 1)),
         *(("dense", 2), ("batch_norm", 2), ("activation", 2)),
@@ -32,13 +32,13 @@ def test_depth_counts_products_and_what_stands_behind_one_shares_its_depth() -> 
 
 
 def test_fused_batch_norm_is_batch_norm() -> None:
-    assert parts_of(norm="bn_pre", batch_norm="fused") == parts_of(norm="bn_pre")
+    assert kinds_and_depths(norm="bn_pre", batch_norm="fused") == kinds_and_depths(norm="bn_pre")
 
 
 def test_a_norm_changes_no_depth() -> None:
-    plain = [part for part in parts_of(workload="convnet") if part[0] != "pool"]
+    plain = [part for part in kinds_and_depths(workload="convnet") if part[0] != "pool"]
     for norm, kind in (("bn_post", "batch_norm"), ("layer", "layer_norm"), ("group", "group_norm")):
-        normed = parts_of(workload="convnet", norm=norm)
+        normed = kinds_and_depths(workload="convnet", norm=norm)
         assert [part for part in normed if part[0] not in (kind, "pool")] == plain
     assert plain == [
         *(("convolution", 1), ("activation", 1), ("convolution", 2), ("activation", 2)),
@@ -47,12 +47,12 @@ def test_a_norm_changes_no_depth() -> None:
     ]
 
 
-def test_standardised_inputs_are_a_layer_without_depth() -> None:
-    assert parts_of(inputs="standardized")[0] == ("standardization", 0)
+def test_standardized_inputs_are_a_layer_of_depth_zero() -> None:
+    assert kinds_and_depths(inputs="standardized")[0] == ("standardization", 0)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_what_saturates_and_what_dies_is_told_of_the_layer(name: Activation) -> None:
+def test_an_activation_layer_knows_whether_it_can_saturate_or_die(name: Activation) -> None:
     model = build_model(small(activation=name), (4, 4, 1), 5, seed=1)
     hidden = [part for part in list_layers(model) if part.kind == "activation"]
     assert len(hidden) == 2
@@ -62,7 +62,7 @@ def test_what_saturates_and_what_dies_is_told_of_the_layer(name: Activation) -> 
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_bounds_are_those_of_the_function_and_no_other_has_two(name: Activation) -> None:
+def test_bounds_are_those_of_the_function_and_other_functions_have_none(name: Activation) -> None:
     model = build_model(small(activation=name, hidden=[2]), (4, 4, 1), 5, seed=1)
     (part,) = (part for part in list_layers(model) if part.kind == "activation")
     ends = np.asarray(part.layer(FAR))[0]
@@ -73,7 +73,7 @@ def test_bounds_are_those_of_the_function_and_no_other_has_two(name: Activation)
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh"])
-def test_near_a_bound_the_derivative_is_next_to_nothing(name: Activation) -> None:
+def test_near_a_bound_the_derivative_is_almost_zero(name: Activation) -> None:
     low, high = BOUNDS[name]
     function = keras.activations.get(name)
     x = np.linspace(-10, 10, 20_001)

@@ -1,4 +1,4 @@
-"""Operations of a step, counted on its graph; whether there are convolutions among them."""
+"""Operations and convolutions are counted from a step's graph."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,24 +12,24 @@ from tests.support.training_setup import make_program, small, variant_of
 
 
 @pytest.mark.parametrize("batch_size", [32, 512])
-def test_a_notebook_step_has_the_products_of_its_layers_and_little_else(batch_size: int) -> None:
-    made = make_program(
+def test_the_notebooks_step_has_the_products_of_its_layers_and_little_else(batch_size: int) -> None:
+    setup = make_program(
         variant_of(dataset="synthetic", examples=1000, global_batch_size=batch_size)
     )
-    found = flops_of(made.program.step.passes_of_replica((28, 28, 1)))
+    flops = flops_of(setup.program.step.passes_of_replica((28, 28, 1)))
     first, others = 784 * 300, 300 * 100 + 100 * 10
-    # Forward and for the kernels, every layer; for the inputs, all but the first.
+    # Every layer forwards and for its kernel; all but the first for their inputs.
     products = 2 * batch_size * (2 * (first + others) + others)
-    assert found is not None
-    assert products < found < 1.02 * products
+    assert flops is not None
+    assert products < flops < 1.02 * products
 
 
 def test_convolutions_are_counted() -> None:
-    made = make_program(small(workload="convnet", hidden=[], filters=[3]))
-    found = flops_of(made.program.step.passes_of_replica((4, 4, 1)))
+    setup = make_program(small(workload="convnet", hidden=[], filters=[3]))
+    flops = flops_of(setup.program.step.passes_of_replica((4, 4, 1)))
     forward = 2 * 32 * (4 * 4 * 9 * 3 + 2 * 2 * 3 * 5)
-    assert found is not None
-    assert 2 * forward < found < 3.5 * forward
+    assert flops is not None
+    assert 2 * forward < flops < 3.5 * forward
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,10 @@ def test_convolutions_are_counted() -> None:
         ("tests.support.networks:recurrent", False),
     ],
 )
-def test_a_network_that_convolves_is_told_from_one_that_does_not(
-    workload: str, convolves: bool
-) -> None:
+def test_convolutions_are_detected(workload: str, convolves: bool) -> None:
     variant = small(workload=workload, hidden=[300, 100], filters=[32, 64], jit="none")
-    made = make_program(variant)
-    assert has_convolutions(made.program.step.passes_of_replica((4, 4, 1))) is convolves
+    setup = make_program(variant)
+    assert has_convolutions(setup.program.step.passes_of_replica((4, 4, 1))) is convolves
 
 
 def count(function: Callable[..., Any], *shapes: tuple[int | None, ...]) -> int | None:
@@ -64,7 +62,7 @@ def branched(x: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.reduce_sum(x) > 0, lambda: x @ x, lambda: x)
 
 
-def chosen(x: tf.Tensor) -> tf.Tensor:
+def switched(x: tf.Tensor) -> tf.Tensor:
     return tf.switch_case(tf.cast(x[0, 0], tf.int32), [lambda: x @ x, lambda: x])
 
 
@@ -86,9 +84,9 @@ def without_a_formula(x: tf.Tensor) -> tf.Tensor:
 
 @pytest.mark.parametrize(
     "hidden",
-    [repeated, branched, chosen, called, mapped, in_python, without_a_formula, tf.linalg.inv],
+    [repeated, branched, switched, called, mapped, in_python, without_a_formula, tf.linalg.inv],
 )
-def test_a_count_that_would_be_a_part_is_null(hidden: Callable[..., Any]) -> None:
+def test_an_incomplete_count_is_null(hidden: Callable[..., Any]) -> None:
     assert count(lambda x: x @ x, (8, 8)) == 2 * 8**3
     assert count(lambda x: hidden(x) + x @ x, (8, 8)) is None
 
@@ -97,7 +95,7 @@ def test_a_product_of_unknown_size_is_null() -> None:
     assert count(lambda x, y: x @ y + tf.ones((4, 4)) @ tf.ones((4, 4)), (None, 8), (8, 4)) is None
 
 
-def test_loops_of_the_old_kind_are_null() -> None:
+def test_v1_loops_are_null() -> None:
     with tf.Graph().as_default():
         tf.compat.v1.disable_control_flow_v2()
         try:
@@ -126,5 +124,5 @@ def test_recurrent_and_attention_layers_are_null(layer: Callable[[Any], Any]) ->
 @pytest.mark.parametrize("norm", ["none", "bn_post", "bn_pre", "layer", "group"])
 @pytest.mark.parametrize("workload", ["mlp", "convnet"])
 def test_every_shipped_network_is_counted(workload: str, norm: str) -> None:
-    made = make_program(small(workload=workload, norm=norm, hidden=[64, 64], filters=[16, 32]))
-    assert flops_of(made.program.step.passes_of_replica((4, 4, 1)))
+    setup = make_program(small(workload=workload, norm=norm, hidden=[64, 64], filters=[16, 32]))
+    assert flops_of(setup.program.step.passes_of_replica((4, 4, 1)))

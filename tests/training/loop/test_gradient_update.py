@@ -1,4 +1,4 @@
-"""From gradients to weights: the laws of clipping, skipped steps, the loss scale."""
+"""Clipping, skipped steps and the loss scale obey their rules."""
 
 import math
 from typing import Any
@@ -31,8 +31,8 @@ def clipped(
     gradients: list[list[float]], kind: str, threshold: float = 1.0
 ) -> tuple[list[np.ndarray], int]:
     tensors = [tf.constant(g, tf.float64) for g in gradients]
-    after, acted = clip_gradients(tensors, kind, threshold)
-    return [g.numpy() for g in after], int(acted)
+    after, changed = clip_gradients(tensors, kind, threshold)
+    return [g.numpy() for g in after], int(changed)
 
 
 def norm_over_all(gradients: list[np.ndarray]) -> float:
@@ -40,18 +40,18 @@ def norm_over_all(gradients: list[np.ndarray]) -> float:
 
 
 def test_clip_by_value_gives_the_notebooks_numbers() -> None:
-    ((first, second),), acted = clipped([[0.9, 100.0]], "value")
-    assert (first, second, acted) == (0.9, 1.0, 1)
+    ((first, second),), changed = clipped([[0.9, 100.0]], "value")
+    assert (first, second, changed) == (0.9, 1.0, 1)
 
 
 def test_clip_by_norm_gives_the_notebooks_numbers() -> None:
     for kind in ("norm", "global_norm"):
-        (found,), acted = clipped([[0.9, 100.0]], kind)
-        np.testing.assert_allclose(found, [0.00899964, 0.9999595], atol=5e-9)
-        assert acted == 1
+        (actual,), changed = clipped([[0.9, 100.0]], kind)
+        np.testing.assert_allclose(actual, [0.00899964, 0.9999595], atol=5e-9)
+        assert changed == 1
 
 
-def test_global_norm_takes_all_tensors_together_and_norm_each_alone() -> None:
+def test_global_norm_scales_all_tensors_together_and_norm_each_separately() -> None:
     pair = [[3.0], [4.0]]
     assert [float(g[0]) for g in clipped(pair, "norm")[0]] == [1.0, 1.0]
     np.testing.assert_allclose(np.concatenate(clipped(pair, "global_norm")[0]), [0.6, 0.8])
@@ -62,10 +62,10 @@ def test_global_norm_takes_all_tensors_together_and_norm_each_alone() -> None:
 def test_clip_by_value_bounds_each_element_and_leaves_those_inside(
     gradients: list[list[float]], threshold: float
 ) -> None:
-    after, acted = clipped(gradients, "value", threshold)
+    after, changed = clipped(gradients, "value", threshold)
     before = np.concatenate(gradients)
     np.testing.assert_array_equal(np.concatenate(after), np.clip(before, -threshold, threshold))
-    assert acted == int((np.abs(before) > threshold).any())
+    assert changed == int((np.abs(before) > threshold).any())
 
 
 @FEW
@@ -73,12 +73,12 @@ def test_clip_by_value_bounds_each_element_and_leaves_those_inside(
 def test_clip_by_norm_bounds_each_norm_and_keeps_its_direction(
     gradients: list[list[float]], threshold: float
 ) -> None:
-    after, acted = clipped(gradients, "norm", threshold)
+    after, changed = clipped(gradients, "norm", threshold)
     norms = [float(np.linalg.norm(g)) for g in gradients]
-    for before, found, norm in zip(gradients, after, norms, strict=True):
+    for before, actual, norm in zip(gradients, after, norms, strict=True):
         expected = np.array(before) * (threshold / norm if norm > threshold else 1.0)
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * threshold)
-    assert acted == int(max(norms) > threshold)
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12 * threshold)
+    assert changed == int(max(norms) > threshold)
 
 
 @FEW
@@ -86,29 +86,29 @@ def test_clip_by_norm_bounds_each_norm_and_keeps_its_direction(
 def test_clip_by_global_norm_bounds_it_with_one_factor(
     gradients: list[list[float]], threshold: float
 ) -> None:
-    after, acted = clipped(gradients, "global_norm", threshold)
+    after, changed = clipped(gradients, "global_norm", threshold)
     norm = norm_over_all([np.array(g) for g in gradients])
-    assert norm_over_all(after) <= threshold * (1 + 1e-12) or acted == 0
+    assert norm_over_all(after) <= threshold * (1 + 1e-12) or changed == 0
     factor = threshold / norm if norm > threshold else 1.0
     np.testing.assert_allclose(
         np.concatenate(after), np.concatenate(gradients) * factor, rtol=1e-12, atol=1e-300
     )
-    assert acted == int(norm > threshold)
+    assert changed == int(norm > threshold)
 
 
 @FEW
 @given(TENSORS, st.sampled_from(KINDS))
-def test_gradients_below_the_threshold_are_untouched(
+def test_gradients_below_the_threshold_are_unchanged(
     gradients: list[list[float]], kind: str
 ) -> None:
-    after, acted = clipped(gradients, kind, threshold=1e8)
+    after, changed = clipped(gradients, kind, threshold=1e8)
     np.testing.assert_array_equal(np.concatenate(after), np.concatenate(gradients))
-    assert acted == 0
+    assert changed == 0
 
 
 def test_without_clipping_nothing_is_changed_or_counted() -> None:
-    (found,), acted = clipped([[0.9, 100.0]], "none")
-    assert (found.tolist(), acted) == ([0.9, 100.0], 0)
+    (actual,), changed = clipped([[0.9, 100.0]], "none")
+    assert (actual.tolist(), changed) == ([0.9, 100.0], 0)
 
 
 @pytest.mark.parametrize("kind", ["norm", "global_norm"])
@@ -127,7 +127,7 @@ def gradients_of(model: keras.Model, value: float) -> list[tf.Tensor]:
     return [tf.fill(v.shape, tf.constant(value, v.dtype)) for v in model.trainable_variables]
 
 
-def take_step(update: GradientUpdate, gradients: list[tf.Tensor]) -> tuple[int, Any]:
+def apply_step(update: GradientUpdate, gradients: list[tf.Tensor]) -> tuple[int, Any]:
     prepared = update.prepare(gradients)
     return int(update.apply(prepared.gradients, prepared.finite)), prepared
 
@@ -135,11 +135,11 @@ def take_step(update: GradientUpdate, gradients: list[tf.Tensor]) -> tuple[int, 
 @pytest.mark.parametrize("broken", [math.inf, -math.inf, math.nan])
 def test_a_non_finite_gradient_skips_the_step_and_halves_the_scale(broken: float) -> None:
     update, model = update_of(small(precision="mixed_float16", optimizer="adam", clip="norm"))
-    take_step(update, gradients_of(model, 64.0))
+    apply_step(update, gradients_of(model, 64.0))
     before = snapshot([*model.variables, *update.optimizer.variables])
     gradients = gradients_of(model, 64.0)
     gradients[2] = tf.tensor_scatter_nd_update(gradients[2], [[0, 0]], [broken])
-    skipped, prepared = take_step(update, gradients)
+    skipped, prepared = apply_step(update, gradients)
     assert (skipped, int(prepared.clipped)) == (1, 0)
     after = snapshot([*model.variables, *update.optimizer.variables])
     for old, new in zip(before, after, strict=True):
@@ -150,13 +150,13 @@ def test_a_non_finite_gradient_skips_the_step_and_halves_the_scale(broken: float
 
 
 @pytest.mark.parametrize("broken", [math.inf, math.nan])
-def test_without_loss_scaling_a_step_is_skipped_where_that_is_asked_for(broken: float) -> None:
+def test_without_loss_scaling_a_step_is_skipped_if_the_variant_says_so(broken: float) -> None:
     update, model = update_of(small(non_finite="skip", optimizer="adam", clip="value"))
-    assert take_step(update, gradients_of(model, 64.0))[0] == 0
+    assert apply_step(update, gradients_of(model, 64.0))[0] == 0
     before = snapshot([*model.variables, *update.optimizer.variables])
     gradients = gradients_of(model, 64.0)
     gradients[-1] = tf.fill(gradients[-1].shape, broken)
-    skipped, prepared = take_step(update, gradients)
+    skipped, prepared = apply_step(update, gradients)
     assert (skipped, int(prepared.clipped)) == (1, 0)
     for old, new in zip(
         before, snapshot([*model.variables, *update.optimizer.variables]), strict=True
@@ -172,13 +172,13 @@ def test_a_finite_gradient_is_unscaled_before_it_is_clipped() -> None:
     )
     before = [v.numpy() for v in model.trainable_variables]
     scale = float(update.loss_factor())
-    skipped, prepared = take_step(update, gradients_of(model, 0.25 * scale))
+    skipped, prepared = apply_step(update, gradients_of(model, 0.25 * scale))
     assert (skipped, int(prepared.clipped)) == (0, 0)
     for old, variable in zip(before, model.trainable_variables, strict=True):
         np.testing.assert_allclose(variable.numpy(), old - 0.1 * 0.25, rtol=1e-6, atol=1e-7)
 
 
-def test_the_scale_doubles_after_a_calm_spell_and_begins_to_count_again() -> None:
+def test_the_scale_doubles_after_enough_finite_steps_and_the_count_restarts() -> None:
     scale = LossScale()
     scale.finite_steps.assign(LossScale.GROWTH_STEPS - 2)
     scale.adapt(tf.constant(True))
@@ -187,7 +187,7 @@ def test_the_scale_doubles_after_a_calm_spell_and_begins_to_count_again() -> Non
     assert (float(scale.scale), int(scale.finite_steps)) == (2 * LossScale.INITIAL, 0)
 
 
-def test_an_overflow_ends_a_calm_spell() -> None:
+def test_an_overflow_resets_the_count() -> None:
     scale = LossScale()
     scale.finite_steps.assign(LossScale.GROWTH_STEPS - 1)
     scale.adapt(tf.constant(False))
@@ -200,54 +200,54 @@ def test_the_scale_stays_a_power_of_two_of_at_least_one(steps: list[bool]) -> No
     scale = LossScale()
     for finite in steps:
         scale.adapt(tf.constant(finite))
-    found = math.log2(float(scale.scale))
-    assert found == int(found) >= 0
+    exponent = math.log2(float(scale.scale))
+    assert exponent == int(exponent) >= 0
 
 
-def test_unless_asked_for_every_step_is_taken_without_loss_scaling() -> None:
+def test_by_default_no_step_is_skipped_without_loss_scaling() -> None:
     update, model = update_of(small())
     assert update.loss_scale is None
     assert float(update.loss_factor()) == 1.0
-    skipped, _ = take_step(update, gradients_of(model, math.nan))
+    skipped, _ = apply_step(update, gradients_of(model, math.nan))
     assert skipped == 0
     assert np.isnan(model.trainable_variables[0].numpy()).all()
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
-def test_every_optimizer_takes_the_step_that_keras_takes(name: str) -> None:
+def test_every_optimizer_updates_like_keras(name: str) -> None:
     update, model = update_of(small(optimizer=name, learning_rate=0.01))
     reference = build_model(small(), (4, 4, 1), 5, seed=1)
     optimizer = OPTIMIZERS[name](0.01)
     for value in (0.3, -0.7, 0.1):
-        take_step(update, gradients_of(model, value))
+        apply_step(update, gradients_of(model, value))
         optimizer.apply(gradients_of(reference, value), reference.trainable_variables)
     for mine, theirs in zip(model.variables, reference.variables, strict=True):
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-6, atol=1e-8)
 
 
 def test_settings_name_the_constants_in_plain_data() -> None:
-    found = update_of(small(optimizer="nesterov"))[0].settings()
-    assert found["loss_scaling"] is False
-    assert found["optimizer_config"]["momentum"] == 0.9
-    assert found["optimizer_config"]["nesterov"] is True
-    assert found["optimizer_config"]["learning_rate"] == pytest.approx(0.05)
+    settings = update_of(small(optimizer="nesterov"))[0].settings()
+    assert settings["loss_scaling"] is False
+    assert settings["optimizer_config"]["momentum"] == 0.9
+    assert settings["optimizer_config"]["nesterov"] is True
+    assert settings["optimizer_config"]["learning_rate"] == pytest.approx(0.05)
 
 
-def test_keras_asks_for_a_sum_over_replicas_once_a_step_and_gets_none() -> None:
-    # Private in Keras: were it renamed, summed gradients would be summed once more.
+def test_keras_does_not_sum_over_replicas_again() -> None:
+    # Private in Keras: if it were renamed, summed gradients would be summed again.
     for name in OPTIMIZERS:
         update, model = update_of(small(optimizer=name))
         assert callable(type(update.optimizer)._all_reduce_sum_gradients)
         gradients = gradients_of(model, 0.5)
-        asked: list[Any] = []
-        ours = update.optimizer._all_reduce_sum_gradients
+        sums: list[Any] = []
+        replacement = update.optimizer._all_reduce_sum_gradients
 
-        def noted(pairs: Any, ours: Any = ours, asked: list[Any] = asked) -> Any:
-            asked.append(ours(pairs))
-            return asked[-1]
+        def record(pairs: Any, replacement: Any = replacement, sums: list[Any] = sums) -> Any:
+            sums.append(replacement(pairs))
+            return sums[-1]
 
-        update.optimizer._all_reduce_sum_gradients = noted
-        take_step(update, gradients)
-        (given,) = asked
-        for (kept, _), gradient in zip(given, gradients, strict=True):
-            assert kept is gradient or (kept.numpy() == gradient.numpy()).all()
+        update.optimizer._all_reduce_sum_gradients = record
+        apply_step(update, gradients)
+        (pairs,) = sums
+        for (unsummed, _), gradient in zip(pairs, gradients, strict=True):
+            assert unsummed is gradient or (unsummed.numpy() == gradient.numpy()).all()

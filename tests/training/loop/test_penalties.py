@@ -1,4 +1,4 @@
-"""What layers add to the loss, and variables without gradient, as Keras's own ``fit`` has them."""
+"""Penalties of layers, and variables without a gradient, are treated as by Keras ``fit``."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from bench.training.layer_health.layer_health import LayerHealth
 from bench.training.loop.gradient_update import OPTIMIZERS
 from bench.training.model.models import build_model
 from tests.support.training_setup import (
-    Made,
+    TrainingSetup,
     arrays_of,
     make_program,
     small,
@@ -21,23 +21,23 @@ from tests.support.training_setup import (
     train_fresh,
 )
 
-USUAL: dict[str, Any] = {"hidden": [300, 100], "filters": [32, 64]}
+DEFAULTS: dict[str, Any] = {"hidden": [300, 100], "filters": [32, 64]}
 
 
-def own(function: str, **asked: Any) -> Variant:
-    asked = {"precision": "float64", "examples": 96, "warmup_epochs": 0, "epochs": 1, **asked}
-    return small(workload=f"tests.support.penalised_workload:{function}", **USUAL, **asked)
+def penalised(function: str, **axes: Any) -> Variant:
+    axes = {"precision": "float64", "examples": 96, "warmup_epochs": 0, "epochs": 1, **axes}
+    return small(workload=f"tests.support.penalised_workload:{function}", **DEFAULTS, **axes)
 
 
-def fitted(variant: Variant, made: Made) -> tuple[keras.Model, float]:
-    """Keras's model after an epoch of the same batches from the same weights, and its loss."""
+def fitted(variant: Variant, setup: TrainingSetup) -> tuple[keras.Model, float]:
+    """Train Keras's model on the same batches from the same weights, and return it and its loss."""
     arrays = arrays_of(variant)
     model = build_model(variant, arrays.shape, arrays.classes, seed=1)
-    for mine, first in zip(model.variables, made.model.variables, strict=True):
+    for mine, first in zip(model.variables, setup.model.variables, strict=True):
         mine.assign(first)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(OPTIMIZERS[variant.optimizer](variant.learning_rate), loss)
-    order: Any = made.feed.order
+    order: Any = setup.feed.order
     rows = order.window(order.epoch_order(0), 0, variant.examples).numpy()
     images, labels = arrays.train_images[rows] / 255.0, arrays.train_labels[rows]
     size = variant.global_batch_size
@@ -47,36 +47,36 @@ def fitted(variant: Variant, made: Made) -> tuple[keras.Model, float]:
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 @pytest.mark.parametrize("jit", ["none", "step", "epoch"])
-def test_an_epoch_ends_with_the_loss_and_the_weights_of_fit(jit: str) -> None:
-    variant = own("net", jit=jit, optimizer="momentum", precision="float32")
-    made = make_program(variant)
-    theirs, their_loss = fitted(variant, made)
-    made.program.cold_start()
-    assert made.program.run_epoch(0).loss == pytest.approx(their_loss, rel=1e-6)
-    for mine, other in zip(made.model.variables, theirs.variables, strict=True):
+def test_an_epoch_ends_with_the_loss_and_weights_of_fit(jit: str) -> None:
+    variant = penalised("net", jit=jit, optimizer="momentum", precision="float32")
+    setup = make_program(variant)
+    theirs, their_loss = fitted(variant, setup)
+    setup.program.cold_start()
+    assert setup.program.run_epoch(0).loss == pytest.approx(their_loss, rel=1e-6)
+    for mine, other in zip(setup.model.variables, theirs.variables, strict=True):
         np.testing.assert_allclose(mine.numpy(), other.numpy(), atol=1e-6, err_msg=mine.path)
 
 
-def test_the_validation_loss_is_that_of_evaluate() -> None:
-    variant = own("net", precision="float32")
-    made = make_program(variant)
+def test_the_validation_loss_equals_that_of_evaluate() -> None:
+    variant = penalised("net", precision="float32")
+    setup = make_program(variant)
     arrays = arrays_of(variant)
-    made.model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    setup.model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     images, labels = arrays.val_images, arrays.val_labels
-    theirs = made.model.evaluate(images / 255.0, labels, batch_size=1000, verbose=0)
-    mine = Evaluator(variant, made.model).score(images, labels)
+    theirs = setup.model.evaluate(images / 255.0, labels, batch_size=1000, verbose=0)
+    mine = Evaluator(variant, setup.model).score(images, labels)
     assert mine.loss == pytest.approx(theirs, rel=1e-6)
 
 
-def test_a_penalty_alone_moves_weights_also_where_the_loss_is_scaled() -> None:
-    variant = own("weights_alone", precision="mixed_float16", learning_rate=1e-3)
-    made, plain = make_program(variant), own("weights_alone", learning_rate=1e-3)
+def test_a_penalty_changes_weights_equally_with_a_scaled_loss() -> None:
+    variant = penalised("weights_only", precision="mixed_float16", learning_rate=1e-3)
+    setup, plain = make_program(variant), penalised("weights_only", learning_rate=1e-3)
     wide = make_program(plain)
-    for mine, first in zip(wide.model.variables, made.model.variables, strict=True):
+    for mine, first in zip(wide.model.variables, setup.model.variables, strict=True):
         mine.assign(first)
-    losses = [m.program.run_epoch(0).loss for m in (made, wide)]
+    losses = [s.program.run_epoch(0).loss for s in (setup, wide)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    for mine, other in zip(made.model.variables, wide.model.variables, strict=True):
+    for mine, other in zip(setup.model.variables, wide.model.variables, strict=True):
         np.testing.assert_allclose(mine.numpy(), other.numpy(), atol=1e-4)
 
 
@@ -92,29 +92,29 @@ CLIPS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_variable_without_gradient_counts_as_one_of_zero(name: str) -> None:
-    made = make_program(own("net", optimizer="adamw", learning_rate=0.01, **CLIPS[name]))
-    made.program.run_epoch(0)
-    [idle] = [v for v in made.model.trainable_variables if v.name == "idle"]
-    # Three steps of AdamW's decay by 0.004 of the learning rate, and nothing else.
+    setup = make_program(penalised("net", optimizer="adamw", learning_rate=0.01, **CLIPS[name]))
+    setup.program.run_epoch(0)
+    [idle] = [v for v in setup.model.trainable_variables if v.name == "idle"]
+    # AdamW's weight decay by 0.004 of the learning rate, in three steps, and nothing else.
     np.testing.assert_allclose(idle.numpy(), (1 - 0.01 * 0.004) ** 3, rtol=1e-6)
 
 
-def test_rows_that_are_looked_up_have_their_gradient() -> None:
-    variant = own("looked_up", optimizer="adam", clip="global_norm")
-    made = make_program(variant)
-    before = snapshot(made.model.trainable_variables)
-    made.program.run_epoch(0)
-    moved = [np.any(a != b) for a, b in zip(before, snapshot(made.model.variables), strict=True)]
-    assert all(moved)
+def test_an_embedding_has_its_gradient() -> None:
+    variant = penalised("embedded", optimizer="adam", clip="global_norm")
+    setup = make_program(variant)
+    before = snapshot(setup.model.trainable_variables)
+    setup.program.run_epoch(0)
+    after = snapshot(setup.model.variables)
+    assert all(np.any(a != b) for a, b in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("function", ["net", "looked_up"])
-def test_a_look_at_layers_takes_penalties_and_what_has_no_gradient(function: str) -> None:
-    variant = own(function, examples=64)
-    made, arrays = make_program(variant), arrays_of(variant)
-    health = LayerHealth(variant, made.model, made.update, made.replicas, arrays)
-    looked = health.examine(after_epochs=0)
-    kinds = dict(zip(looked.kind, looked.gradient_norm, strict=True))
+@pytest.mark.parametrize("function", ["net", "embedded"])
+def test_layer_health_handles_penalties_and_weights_without_a_gradient(function: str) -> None:
+    variant = penalised(function, examples=64)
+    setup, arrays = make_program(variant), arrays_of(variant)
+    health = LayerHealth(variant, setup.model, setup.update, setup.replicas, arrays)
+    record = health.examine(after_epochs=0)
+    kinds = dict(zip(record.kind, record.gradient_norm, strict=True))
     if function == "net":
         assert kinds["idle"] == 0.0
         assert kinds["dense"] is not None
@@ -123,26 +123,26 @@ def test_a_look_at_layers_takes_penalties_and_what_has_no_gradient(function: str
 
 
 @pytest.mark.slow
-def test_what_has_no_gradient_is_named_and_a_network_of_nothing_else_fails() -> None:
-    record = train_fresh(own("net", examples=64))
+def test_a_weight_without_a_gradient_is_named_and_a_network_without_any_fails() -> None:
+    record = train_fresh(penalised("net", examples=64))
     assert record.status == "completed"
     [warning] = record.warnings
     assert "idle" in warning
     with pytest.raises(WorkloadError, match="no variable of the network has a gradient"):
-        make_program(own("cut_off")).program.run_epoch(0)
+        make_program(penalised("cut_off")).program.run_epoch(0)
 
 
-def test_a_frozen_network_with_a_weight_that_nothing_needs_trains_its_last_layer() -> None:
-    made = make_program(own("frozen"))
-    assert np.isfinite(made.program.run_epoch(0).loss)
+def test_a_frozen_network_trains_its_last_layer() -> None:
+    setup = make_program(penalised("frozen"))
+    assert np.isfinite(setup.program.run_epoch(0).loss)
 
 
-def test_a_look_has_the_gradient_of_a_penalty() -> None:
-    variant = own("weights_alone", examples=64, learning_rate=1e-9)
-    made, arrays = make_program(variant), arrays_of(variant)
-    kernel = made.model.trainable_variables[0]
-    kernel.assign(kernel * 1e6)  # so that its penalty outweighs all else
-    looked = LayerHealth(variant, made.model, made.update, made.replicas, arrays).examine(0)
-    [norm, _] = [norm for norm in looked.gradient_norm if norm]
-    # Of 0.01 times the sum of squares.
+def test_layer_health_includes_the_gradient_of_a_penalty() -> None:
+    variant = penalised("weights_only", examples=64, learning_rate=1e-9)
+    setup, arrays = make_program(variant), arrays_of(variant)
+    kernel = setup.model.trainable_variables[0]
+    kernel.assign(kernel * 1e6)  # so that its penalty dominates the loss
+    record = LayerHealth(variant, setup.model, setup.update, setup.replicas, arrays).examine(0)
+    [norm, _] = [norm for norm in record.gradient_norm if norm]
+    # The gradient of 0.01 times the sum of squares.
     assert norm == pytest.approx(0.02 * float(np.linalg.norm(kernel.numpy())), rel=1e-4)

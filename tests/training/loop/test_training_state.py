@@ -1,4 +1,4 @@
-"""What training changes, kept and put back, and its fingerprint."""
+"""The training state is restored, and its norm is a fingerprint."""
 
 import math
 
@@ -17,7 +17,7 @@ VALUES = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=8)
 
 @FEW
 @given(VALUES, VALUES)
-def test_what_was_kept_is_put_back(first: list[float], second: list[float]) -> None:
+def test_variables_are_restored(first: list[float], second: list[float]) -> None:
     variables = [tf.Variable(first), keras.Variable(second), tf.Variable(3, dtype=tf.int64)]
     before = snapshot(variables)
     with restored(variables, make_replicas(small())):
@@ -32,8 +32,8 @@ def test_what_was_kept_is_put_back(first: list[float], second: list[float]) -> N
 def test_the_fingerprint_is_the_norm_over_all_variables(
     first: list[float], second: list[float]
 ) -> None:
-    found = weights_l2([tf.Variable(first), tf.Variable(second)])
-    assert math.isclose(found, math.hypot(*first, *second), rel_tol=1e-12)
+    norm = weights_l2([tf.Variable(first), tf.Variable(second)])
+    assert math.isclose(norm, math.hypot(*first, *second), rel_tol=1e-12)
 
 
 def test_a_broken_weight_breaks_the_fingerprint() -> None:

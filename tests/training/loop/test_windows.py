@@ -1,4 +1,4 @@
-"""Windows cover an epoch, in one size where the number of steps has a divisor for it."""
+"""Windows cover an epoch, in one size if the number of steps has a suitable divisor."""
 
 import pytest
 from hypothesis import given
@@ -62,6 +62,6 @@ def test_windows_divide_the_epochs_of_shipped_suites(steps: int, size: int) -> N
 
 
 def test_the_notebooks_epoch_has_eight_windows() -> None:
-    # 1718 is twice a prime: no divisor is within bounds, and a remainder is left.
+    # 1718 is twice a prime: no divisor is within bounds, so the last window is shorter.
     assert window_steps(55_000 // 32) == 215
     assert [count for _, count in split_windows(1718)] == [215] * 7 + [213]

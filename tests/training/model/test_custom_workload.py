@@ -1,4 +1,4 @@
-"""A workload of the user's own: built by the suite's axes, and refused where it cannot be."""
+"""A custom workload is built by the suite's axes, and rejected if it breaks its contract."""
 
 import importlib
 import random
@@ -44,47 +44,47 @@ def normed(layers, images):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Modules from outside: the guide's, and some that are not as they should be."""
-    monkeypatch.delitem(sys.modules, "flawed", raising=False)  # another test's
+    """Provide modules from outside the package: the guide's, and some that break the contract."""
+    monkeypatch.delitem(sys.modules, "flawed", raising=False)  # from another test
     (tmp_path / "flawed.py").write_text(FLAWED)
     monkeypatch.syspath_prepend(str(OUTSIDE))
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
 
 
-def build(**asked: Any) -> keras.Model:
-    return build_model(small(**asked), (4, 4, 1), 5, seed=1)
+def build(**axes: Any) -> keras.Model:
+    return build_model(small(**axes), (4, 4, 1), 5, seed=1)
 
 
 @pytest.mark.parametrize(("norm", "norms"), [("none", 0), ("bn_pre", 4), ("layer", 4)])
-def test_it_is_built_as_the_variant_asks(norm: str, norms: int) -> None:
+def test_it_is_built_by_the_variant_s_axes(norm: str, norms: int) -> None:
     variant = small(workload="own_nets:towers", norm=norm, activation="elu", filters=[32, 64])
     model = build_model(variant, (4, 4, 1), 5, seed=1)
     assert norm_settings(model)["norm_layers"] == norms
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     assert sorted(layer.units for layer in dense) == [5, 8, 8, 16, 16]
-    acting = [layer for layer in model.layers if isinstance(layer, keras.layers.Activation)]
-    assert {layer.activation.__name__ for layer in acting} == {"elu"}
+    activations = [layer for layer in model.layers if isinstance(layer, keras.layers.Activation)]
+    assert {layer.activation.__name__ for layer in activations} == {"elu"}
 
 
 @pytest.mark.parametrize(
-    ("workload", "words"),
+    ("workload", "message"),
     [
         ("own_nets:twoers", "no function twoers in own_nets: did you mean 'towers'"),
         ("no_such_nets:towers", f"cannot be imported on {socket.gethostname()} .*no_such_nets"),
         ("flawed:same", "must return the features of each image"),
     ],
 )
-def test_what_is_no_workload_is_told_in_a_line(workload: str, words: str) -> None:
-    with pytest.raises(WorkloadError, match=words):
+def test_an_invalid_workload_is_reported_in_one_line(workload: str, message: str) -> None:
+    with pytest.raises(WorkloadError, match=message):
         build(workload=workload)
 
 
-USUAL: dict[str, Any] = {"hidden": [300, 100], "filters": [32, 64]}
+DEFAULTS: dict[str, Any] = {"hidden": [300, 100], "filters": [32, 64]}
 
 
 @pytest.mark.parametrize(
-    ("workload", "asked", "unused"),
+    ("workload", "axes", "unused"),
     [
         ("own_nets:towers", {"filters": [3]}, r"filters, which is \[3\]"),
         ("flawed:sparse", {"hidden": [9]}, r"hidden, which is \[9\]"),
@@ -99,27 +99,27 @@ USUAL: dict[str, Any] = {"hidden": [300, 100], "filters": [32, 64]}
         ),
     ],
 )
-def test_an_axis_that_it_passes_by_is_refused_away_from_its_default(
-    workload: str, asked: dict[str, Any], unused: str
+def test_an_axis_that_it_ignores_must_stay_at_its_default(
+    workload: str, axes: dict[str, Any], unused: str
 ) -> None:
-    build(workload=workload, **USUAL)
+    build(workload=workload, **DEFAULTS)
     with pytest.raises(WorkloadError, match=f"^workload {workload} does not use {unused}: build"):
-        build(workload=workload, **USUAL | asked)
+        build(workload=workload, **DEFAULTS | axes)
 
 
 @pytest.mark.parametrize(
-    ("workload", "asked"),
+    ("workload", "axes"),
     [
         ("own_nets:towers", {"hidden": [4], "depth": 2, "norm": "group", "initializer": "zeros"}),
         ("flawed:sparse", {"norm": "bn_pre", "activation": "selu", "initializer": "zeros"}),
         ("flawed:plain", {"hidden": [4], "activation": "tanh"}),
         ("flawed:sparse", {"norm": "bn_pre", "batch_norm": "fused"}),
-        # Without effect, and so in no arm of its own.
+        # batch_norm has no effect here, so it makes no separate arm.
         ("flawed:plain", {"hidden": [4], "batch_norm": "fused"}),
     ],
 )
-def test_an_axis_that_it_reads_is_not_refused(workload: str, asked: dict[str, Any]) -> None:
-    assert build(workload=workload, **USUAL | asked).output_shape == (None, 5)
+def test_an_axis_that_it_reads_may_vary(workload: str, axes: dict[str, Any]) -> None:
+    assert build(workload=workload, **DEFAULTS | axes).output_shape == (None, 5)
 
 
 HEADS = """
@@ -136,7 +136,7 @@ def softmax(layers, images):
 def other_width(layers, images):
     return L.Dense(9, activation="softmax")(hidden(layers, images))
 
-def apart(layers, images):
+def separate(layers, images):
     return L.Activation("softmax", dtype="float32")(L.Dense(5)(hidden(layers, images)))
 
 def layer(layers, images):
@@ -145,7 +145,7 @@ def layer(layers, images):
 def function(layers, images):
     return keras.ops.log_softmax(L.Dense(5)(hidden(layers, images)))
 
-def called(layers, images):
+def by_lambda(layers, images):
     return L.Lambda(keras.activations.softmax)(L.Dense(5)(hidden(layers, images)))
 
 def logits(layers, images):
@@ -157,7 +157,7 @@ def cast(layers, images):
 def pooled(layers, images):
     return layers.mean()(L.Conv2D(5, 1)(layers.hidden(layers.convolution(3), images)))
 
-def whole(layers, images):
+def nested(layers, images):
     start = keras.Input(images.shape[1:])
     inner = keras.Model(start, L.Dense(5)(L.Flatten()(start)))
     return inner(images)
@@ -197,7 +197,7 @@ class Net(keras.Model):
 def subclassed(layers, images):
     return Net()(hidden(layers, images))
 
-def unnamed(layers, images):
+def anonymous(layers, images):
     return L.Lambda(lambda x: keras.ops.softmax(x))(L.Dense(5)(hidden(layers, images)))
 
 def scaled_softmax(layers, images):
@@ -215,7 +215,7 @@ def averaged(layers, images):
 def separable(layers, images):
     return layers.mean()(L.SeparableConv2D(5, 3)(images))
 
-def along(layers, images):
+def over_rows(layers, images):
     x = L.Reshape((4, 4))(images)
     return L.GlobalAveragePooling1D()(L.Conv1D(5, 2)(x))
 
@@ -237,14 +237,14 @@ def heads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("softmax", "apart", "layer", "function", "called", "logits", "cast"),
-        *("pooled", "whole", "sequence", "subclassed", "unnamed", "scaled_softmax", "dropped"),
-        *("halved", "averaged", "separable", "along"),
+        *("softmax", "separate", "layer", "function", "by_lambda", "logits", "cast"),
+        *("pooled", "nested", "sequence", "subclassed", "anonymous", "scaled_softmax", "dropped"),
+        *("halved", "averaged", "separable", "over_rows"),
     ],
 )
-def test_a_network_that_ends_in_a_head_is_told_to_return_its_features(name: str) -> None:
+def test_a_network_that_ends_in_a_head_is_rejected(name: str) -> None:
     with pytest.raises(WorkloadError, match="return the features before it"):
-        build(workload=f"heads:{name}", **USUAL)
+        build(workload=f"heads:{name}", **DEFAULTS)
 
 
 @pytest.mark.usefixtures("heads")
@@ -256,13 +256,11 @@ def test_a_network_that_ends_in_a_head_is_told_to_return_its_features(name: str)
         "half_a_head",
     ],
 )
-def test_features_that_may_be_as_wide_as_the_classes_are_no_head(
-    name: str, activation: str
-) -> None:
-    build(workload=f"heads:{name}", activation=activation, **USUAL)
+def test_features_as_wide_as_the_classes_are_no_head(name: str, activation: str) -> None:
+    build(workload=f"heads:{name}", activation=activation, **DEFAULTS)
 
 
-DRAWING = """
+RANDOM_NETWORK = """
 import keras, numpy, random
 
 def net(layers, images):
@@ -272,22 +270,22 @@ def net(layers, images):
 """
 
 
-def test_what_is_drawn_without_a_seed_follows_from_the_trial_s(folder: Path) -> None:
-    (folder / "drawing.py").write_text(DRAWING)
-    variant = small(workload="drawing:net", **USUAL)
+def test_random_numbers_without_a_seed_follow_from_the_trial_s_seed(folder: Path) -> None:
+    (folder / "random_network.py").write_text(RANDOM_NETWORK)
+    variant = small(workload="random_network:net", **DEFAULTS)
     images = np.random.default_rng(1).uniform(0, 1, (8, 4, 4, 1)).astype("float32")
 
-    def drawn(seed: int) -> list[np.ndarray]:
+    def values(seed: int) -> list[np.ndarray]:
         model = build_model(variant, (4, 4, 1), 5, seed)
         return [v.numpy() for v in model.variables] + [model(images, training=True).numpy()]
 
-    first, again, other = drawn(1), drawn(1), drawn(2)
+    first, again, other = values(1), values(1), values(2)
     for ours, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(ours, same)
     assert not np.array_equal(first[-1], other[-1])
 
 
-def test_the_caller_s_own_draws_are_left_alone() -> None:
+def test_the_caller_s_random_numbers_are_unaffected() -> None:
     def draws() -> tuple[float, float]:
         return random.random(), float(np.random.random())
 
@@ -296,7 +294,7 @@ def test_the_caller_s_own_draws_are_left_alone() -> None:
     expected = draws()
     random.seed(3)
     np.random.seed(3)
-    build(workload="flawed:plain", **USUAL)
+    build(workload="flawed:plain", **DEFAULTS)
     assert draws() == expected
 
 
@@ -322,7 +320,7 @@ def narrow(layers, images):
 
 
 @pytest.mark.parametrize(
-    ("source", "name", "asked", "place"),
+    ("source", "name", "axes", "line"),
     [
         (FAULTY, "early", {}, "(faulty.py, line 5)"),
         (FAULTY, "late", {}, "(faulty.py, line 10)"),
@@ -332,30 +330,30 @@ def narrow(layers, images):
         ("def net(layers images): ...", "net", {}, "(faulty.py, line 1)"),
     ],
 )
-def test_a_fault_in_it_is_told_with_file_and_line(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, name: str, asked: Any, place: str
+def test_an_error_in_it_is_reported_with_file_and_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, name: str, axes: Any, line: str
 ) -> None:
     (folder / "faulty.py").write_text(source)
     monkeypatch.delitem(sys.modules, "faulty", raising=False)
     importlib.invalidate_caches()
-    variant = small(workload=f"faulty:{name}", **USUAL, **asked)
-    # In this process, whose threads are set already.
+    variant = small(workload=f"faulty:{name}", **DEFAULTS, **axes)
+    # In this process, where the number of threads is already fixed.
     monkeypatch.setattr(runtime, "configure", lambda *_: None)
     record = train(trial_of(variant), lambda: arrays_of(variant), threads=1)
     assert record.status == "failed"
-    assert place in (record.error or "")
+    assert line in (record.error or "")
     assert "\n" not in (record.error or "")
     assert "\x1b" not in (record.error or "")
 
 
-def test_layers_without_a_dtype_have_that_of_the_precision_and_nothing_else_has_it_later() -> None:
+def test_layers_without_a_dtype_have_that_of_the_precision() -> None:
     before = keras.config.dtype_policy().name
     model = build(workload="flawed:plain", precision="mixed_bfloat16", filters=[32, 64])
     assert {layer.compute_dtype for layer in model.layers[1:-1]} == {"bfloat16"}
     assert keras.config.dtype_policy().name == before
 
 
-def test_a_change_of_its_source_shows(folder: Path) -> None:
+def test_a_change_of_its_source_changes_its_fingerprint(folder: Path) -> None:
     variant = small(workload="flawed:plain")
     before = workload_source(variant)
     assert before == workload_source(variant)
@@ -375,7 +373,7 @@ def test_every_file_of_its_package_counts_as_its_source(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_trial_of_one_that_is_not_there_fails_with_the_reason() -> None:
+def test_a_trial_of_a_missing_workload_fails_with_the_reason() -> None:
     record = train_fresh(small(workload="no_such_nets:towers"))
     assert record.status == "failed"
     assert "no_such_nets" in (record.error or "")

@@ -1,4 +1,4 @@
-"""The fused operation has Keras's outputs, gradients, averages and, after training, weights."""
+"""The fused operation matches Keras's outputs, gradients, averages and trained weights."""
 
 from typing import Any, NamedTuple
 
@@ -17,15 +17,15 @@ from tests.support.training_setup import FEW, make_program, small
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 SPACING = {"float32": 2.0**-23, "mixed_bfloat16": 2.0**-7, "mixed_float16": 2.0**-10}
-"""Between 1 and the next number of what a policy computes in."""
+"""The gap between 1 and the next number in the dtype of a policy."""
 TOLERANCE = {"float32": 1e-6, "mixed_bfloat16": 5e-4, "mixed_float16": 5e-4}
-"""Of each tensor, after ten steps."""
+"""Largest relative error of a tensor after ten steps."""
 
 _Tensor = Any
 
 
-class Passed(NamedTuple):
-    """A pass forwards and backwards, as arrays of float64."""
+class Pass(NamedTuple):
+    """The results of a pass forwards and backwards, as float64 arrays."""
 
     outputs: np.ndarray
     averages: list[np.ndarray]
@@ -33,41 +33,41 @@ class Passed(NamedTuple):
     """By the inputs, gamma and beta."""
 
 
-def passed(layer: Any, inputs: np.ndarray, values: list[np.ndarray], jit: bool = False) -> Passed:
-    """Of ``layer`` with ``values`` for its four variables, in training."""
+def run_pass(layer: Any, inputs: np.ndarray, values: list[np.ndarray], jit: bool = False) -> Pass:
+    """Run ``layer`` in training, with ``values`` for its four variables."""
     layer.build(inputs.shape)
     sign = tf.constant(np.cos(np.arange(inputs.size)).reshape(inputs.shape), tf.float32)
 
-    def run(x: _Tensor, trained: list[_Tensor], kept: list[_Tensor]) -> Any:
+    def run(x: _Tensor, weights: list[_Tensor], state: list[_Tensor]) -> Any:
         with tf.GradientTape() as tape:
-            tape.watch([x, *trained])
-            outputs, after = layer.stateless_call(trained, kept, x, training=True)
+            tape.watch([x, *weights])
+            outputs, after = layer.stateless_call(weights, state, x, training=True)
             loss = tf.reduce_sum(tf.cast(outputs, tf.float32) * sign)
-        return outputs, after, tape.gradient(loss, [x, *trained])
+        return outputs, after, tape.gradient(loss, [x, *weights])
 
     x = tf.cast(inputs, layer.compute_dtype)
-    given_values = [tf.constant(value, tf.float32) for value in values]
+    tensors = [tf.constant(value, tf.float32) for value in values]
     compiled = tf.function(run, autograph=False, jit_compile=jit)
-    outputs, averages, gradients = compiled(x, given_values[:2], given_values[2:])
+    outputs, averages, gradients = compiled(x, tensors[:2], tensors[2:])
     wide = [[tf.cast(t, tf.float64).numpy() for t in ts] for ts in (averages, gradients)]
-    return Passed(tf.cast(outputs, tf.float64).numpy(), *wide)
+    return Pass(tf.cast(outputs, tf.float64).numpy(), *wide)
 
 
 def values_for(channels: int, seed: int) -> list[np.ndarray]:
-    """Gamma, beta, moving mean and moving variance."""
+    """Return values of gamma, beta, moving mean and moving variance."""
     rng = np.random.default_rng(seed)
     gamma, beta, mean = rng.normal([[1.0], [0.0], [0.5]], 0.3, (3, channels))
     return [gamma, beta, mean, rng.uniform(0.5, 2.0, channels)]
 
 
-def assert_equal(ours: Passed, theirs: Passed, policy: str) -> None:
+def assert_equal(ours: Pass, theirs: Pass, policy: str) -> None:
     near = 40 * SPACING[policy]
     np.testing.assert_allclose(ours.outputs, theirs.outputs, atol=near, rtol=near)
-    for found, expected in zip(ours.averages, theirs.averages, strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-6, rtol=1e-6)
-    for found, expected in zip(ours.gradients, theirs.gradients, strict=True):
+    for actual, expected in zip(ours.averages, theirs.averages, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-6, rtol=1e-6)
+    for actual, expected in zip(ours.gradients, theirs.gradients, strict=True):
         size = max(1.0, np.abs(expected).max())
-        np.testing.assert_allclose(found, expected, atol=near * size)
+        np.testing.assert_allclose(actual, expected, atol=near * size)
 
 
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).flatmap(
@@ -77,12 +77,12 @@ shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).flatmap(
 
 @FEW
 @given(shapes, st.sampled_from(POLICIES), st.integers(0, 2**16))
-def test_a_pass_is_that_of_keras(shape: tuple[int, ...], policy: str, seed: int) -> None:
-    # Of a variance next to epsilon the gradient is mostly rounding.
+def test_a_pass_matches_keras(shape: tuple[int, ...], policy: str, seed: int) -> None:
+    # With a variance near epsilon, the gradient would be mostly rounding error.
     inputs = np.random.default_rng(seed).normal(0.5, 2.0, shape)
     values = values_for(shape[-1], seed)
     ours, theirs = (
-        passed(layer(dtype=policy), inputs, values)
+        run_pass(layer(dtype=policy), inputs, values)
         for layer in (FusedBatchNormalization, keras.layers.BatchNormalization)
     )
     assert_equal(ours, theirs, policy)
@@ -90,24 +90,24 @@ def test_a_pass_is_that_of_keras(shape: tuple[int, ...], policy: str, seed: int)
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("shape", [(32, 5), (1, 3), (4, 3, 3, 2)])
-def test_a_pass_that_xla_compiles_is_that_of_keras(policy: str, shape: tuple[int, ...]) -> None:
+def test_a_pass_compiled_by_xla_matches_keras(policy: str, shape: tuple[int, ...]) -> None:
     inputs, values = np.random.default_rng(3).normal(0.5, 2.0, shape), values_for(shape[-1], 3)
     ours, theirs = (
-        passed(layer(dtype=policy), inputs, values, jit=True)
+        run_pass(layer(dtype=policy), inputs, values, jit=True)
         for layer in (FusedBatchNormalization, keras.layers.BatchNormalization)
     )
     assert_equal(ours, theirs, policy)
 
 
-def test_of_a_single_element_the_average_of_variances_tends_to_zero() -> None:
+def test_a_single_element_moves_the_average_of_variances_towards_zero() -> None:
     values = values_for(3, seed=5)
-    ours = passed(FusedBatchNormalization(dtype="float32"), np.ones((1, 3)), values)
+    ours = run_pass(FusedBatchNormalization(dtype="float32"), np.ones((1, 3)), values)
     np.testing.assert_allclose(ours.outputs[0], values[1], rtol=1e-6)
     np.testing.assert_allclose(ours.averages[1], values[3] * 0.99, rtol=1e-6)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_without_training_it_takes_the_moving_averages(frozen: bool) -> None:
+def test_inference_uses_the_moving_averages(frozen: bool) -> None:
     inputs = np.random.default_rng(7).normal(size=(8, 3)).astype(np.float32)
     layers = FusedBatchNormalization(), keras.layers.BatchNormalization()
     for layer in layers:
@@ -119,7 +119,7 @@ def test_without_training_it_takes_the_moving_averages(frozen: bool) -> None:
     assert np.abs(ours.mean(axis=0)).min() > 1e-3
 
 
-def test_what_it_cannot_take_is_refused() -> None:
+def test_a_mask_or_an_unknown_dimension_is_rejected() -> None:
     def call(x: _Tensor, **mask: _Tensor) -> _Tensor:
         return FusedBatchNormalization()(x, training=True, **mask)
 
@@ -148,7 +148,7 @@ def test_a_model_has_the_same_variables_in_the_same_order(workload: str, norm: s
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", POLICIES)
 @pytest.mark.parametrize(
-    "asked",
+    "axes",
     [
         {"jit": "none"},
         {"jit": "step", "norm": "bn_pre"},
@@ -159,9 +159,9 @@ def test_a_model_has_the_same_variables_in_the_same_order(workload: str, norm: s
     ids=str,
 )
 def test_ten_steps_end_with_the_same_weights_and_averages(
-    asked: dict[str, Any], precision: str
+    axes: dict[str, Any], precision: str
 ) -> None:
-    settings = {"norm": "bn_post", "learning_rate": 0.005, "max_steps": 10, **asked}
+    settings = {"norm": "bn_post", "learning_rate": 0.005, "max_steps": 10, **axes}
     fused, plain = (
         make_program(small(precision=precision, batch_norm=name, **settings))
         for name in ("fused", "keras")
@@ -169,20 +169,20 @@ def test_ten_steps_end_with_the_same_weights_and_averages(
     ours, theirs = fused.program.run_epoch(0), plain.program.run_epoch(0)
     assert ours.steps == theirs.steps == 10
     assert ours.loss == pytest.approx(theirs.loss, rel=10 * TOLERANCE[precision])
-    for found, expected in zip(fused.model.variables, plain.model.variables, strict=True):
-        found, expected = found.numpy(), expected.numpy()
+    for actual, expected in zip(fused.model.variables, plain.model.variables, strict=True):
+        actual, expected = actual.numpy(), expected.numpy()
         size = max(1.0, float(np.abs(expected).max()))
-        assert np.abs(found - expected).max() <= TOLERANCE[precision] * size
+        assert np.abs(actual - expected).max() <= TOLERANCE[precision] * size
 
 
 def test_a_layer_is_one_operation_forwards_and_one_backwards() -> None:
-    made = make_program(small(norm="bn_post", batch_norm="fused", jit="none"))
-    passes = made.program.step.passes_of_replica((4, 4, 1))
+    setup = make_program(small(norm="bn_post", batch_norm="fused", jit="none"))
+    passes = setup.program.step.passes_of_replica((4, 4, 1))
     types = [operation.type for operation in passes.graph.get_operations()]
     assert types.count("FusedBatchNormV3") == types.count("FusedBatchNormGradV3") == 3
 
 
-def test_a_norm_of_ones_own_network_is_fused_where_it_is_asked_for() -> None:
+def test_a_norm_in_a_user_network_is_fused_if_the_variant_says_so() -> None:
     inputs = keras.Input((4,))
     for name, kind in (
         ("fused", FusedBatchNormalization),

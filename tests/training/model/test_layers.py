@@ -1,4 +1,4 @@
-"""The start of weights, by its formulas."""
+"""Initializers have the variance of their formulas."""
 
 import math
 from collections.abc import Callable
@@ -28,11 +28,11 @@ def test_scaled_initializers_have_the_variance_of_their_formula(name: str) -> No
     largest = np.abs(kernel).max() / math.sqrt(variance)
     if shape == "uniform":
         assert 0.99 * math.sqrt(3) < largest <= math.sqrt(3) * (1 + 1e-6)
-    else:  # Keras cuts its normal at two deviations and widens it to keep the variance.
+    else:  # Keras truncates the normal at two deviations and widens it to keep the variance.
         assert math.sqrt(3) < largest < 2.3
 
 
-def test_the_other_initializers_are_what_they_are_called() -> None:
+def test_the_other_initializers_match_their_names() -> None:
     kernel = np.asarray(INITIALIZERS["standard_normal"](11)((400, 250)))
     assert kernel.std() == pytest.approx(1.0, rel=0.01)
     assert np.abs(kernel).max() > 3.5

@@ -1,4 +1,4 @@
-"""The networks: sizes, the place of each technique, how weights start."""
+"""The networks have the right sizes, place each technique correctly, and start as they should."""
 
 import math
 from typing import Any
@@ -13,8 +13,8 @@ from tests.support.training_setup import small, variant_of
 FASHION = (28, 28, 1)
 
 
-def layers_of(**asked: Any) -> list[str]:
-    model = build_model(small(**asked), (4, 4, 1), 5, seed=1)
+def layer_names(**axes: Any) -> list[str]:
+    model = build_model(small(**axes), (4, 4, 1), 5, seed=1)
     names = {"BatchNormalization": "Norm", "LayerNormalization": "Norm"}
     names |= {"GroupNormalization": "Norm", "PReLU": "Activation", "LeakyReLU": "Activation"}
     kinds = [type(layer).__name__ for layer in model.layers[1:]]
@@ -22,7 +22,7 @@ def layers_of(**asked: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "parameters", "fixed"),
+    ("axes", "parameters", "non_trainable"),
     [
         ({"activation": "leaky_relu"}, 266_610, 0),
         ({"norm": "bn_post"}, 271_346, 2_368),
@@ -34,34 +34,34 @@ def layers_of(**asked: Any) -> list[str]:
     ],
 )
 def test_notebook_models_have_the_published_parameter_counts(
-    asked: dict[str, Any], parameters: int, fixed: int
+    axes: dict[str, Any], parameters: int, non_trainable: int
 ) -> None:
-    model = build_model(variant_of(**asked), FASHION, 10, seed=1)
-    assert count_parameters(model) == (parameters, parameters - fixed)
+    model = build_model(variant_of(**axes), FASHION, 10, seed=1)
+    assert count_parameters(model) == (parameters, parameters - non_trainable)
 
 
-def test_a_norm_after_the_activation_stands_on_the_input_too() -> None:
+def test_norms_after_the_activation_are_on_the_input_too() -> None:
     after = ["Flatten", "Norm", *["Dense", "Activation", "Norm"] * 2, "Dense"]
     for norm in ("bn_post", "layer", "group"):
-        assert layers_of(norm=norm) == after
+        assert layer_names(norm=norm) == after
 
 
-def test_a_norm_before_the_activation_takes_the_place_of_the_bias() -> None:
+def test_a_norm_before_the_activation_replaces_the_bias() -> None:
     before = ["Flatten", "Norm", *["Dense", "Norm", "Activation"] * 2, "Dense"]
-    assert layers_of(norm="bn_pre") == before
+    assert layer_names(norm="bn_pre") == before
     model = build_model(small(norm="bn_pre"), (4, 4, 1), 5, seed=1)
-    biased = [d.use_bias for d in model.layers if isinstance(d, keras.layers.Dense)]
-    assert biased == [False, False, True]
+    use_bias = [d.use_bias for d in model.layers if isinstance(d, keras.layers.Dense)]
+    assert use_bias == [False, False, True]
 
 
 def test_without_norm_there_is_nothing_between_the_layers() -> None:
-    assert layers_of() == ["Flatten", *["Dense", "Activation"] * 2, "Dense"]
+    assert layer_names() == ["Flatten", *["Dense", "Activation"] * 2, "Dense"]
 
 
 def test_convnet_pools_after_each_convolution_and_norms_by_channel() -> None:
     block = ["Conv2D", "Activation", "Norm", "MaxPooling2D"]
     stack = ["Flatten", *["Dense", "Activation", "Norm"] * 2, "Dense"]
-    assert layers_of(workload="convnet", norm="bn_post") == ["Norm", *block * 2, *stack]
+    assert layer_names(workload="convnet", norm="bn_post") == ["Norm", *block * 2, *stack]
     model = build_model(small(workload="convnet", norm="bn_pre"), (4, 4, 1), 5, seed=1)
     assert model.layers[1].gamma.shape == (1,)
     assert [layer.gamma.shape for layer in model.layers[2:8] if hasattr(layer, "gamma")] == [
@@ -82,7 +82,7 @@ def test_arms_that_differ_in_norm_start_from_the_same_kernels() -> None:
             np.testing.assert_array_equal(mine, other)
 
 
-def test_seeds_and_layers_start_apart() -> None:
+def test_each_seed_and_each_layer_starts_differently() -> None:
     def kernels(seed: int) -> list[np.ndarray]:
         model = build_model(small(hidden=[16, 16]), (4, 4, 1), 5, seed)
         return [d.kernel.numpy() for d in model.layers if isinstance(d, keras.layers.Dense)]
@@ -93,7 +93,7 @@ def test_seeds_and_layers_start_apart() -> None:
     np.testing.assert_array_equal(first, kernels(1)[0])
 
 
-def test_the_initializer_acts_on_hidden_layers_and_not_on_the_last() -> None:
+def test_the_initializer_applies_only_to_hidden_layers() -> None:
     model = build_model(small(initializer="zeros"), (4, 4, 1), 5, seed=1)
     *hidden, last = [d.kernel.numpy() for d in model.layers if isinstance(d, keras.layers.Dense)]
     assert all((kernel == 0).all() for kernel in hidden)
@@ -120,12 +120,10 @@ def test_the_initializer_acts_on_hidden_layers_and_not_on_the_last() -> None:
         ("linear", -1.0, 2.0),
     ],
 )
-def test_activations_are_the_functions_of_their_names(
-    name: str, at_minus_one: float, at_two: float
-) -> None:
+def test_activations_match_their_names(name: str, at_minus_one: float, at_two: float) -> None:
     model = build_model(small(activation=name, hidden=[2]), (4, 4, 1), 5, seed=1)
-    found = np.asarray(model.layers[3](np.array([[-1.0, 2.0]], np.float32)))
-    np.testing.assert_allclose(found, [[at_minus_one, at_two]], rtol=1e-5, atol=1e-7)
+    actual = np.asarray(model.layers[3](np.array([[-1.0, 2.0]], np.float32)))
+    np.testing.assert_allclose(actual, [[at_minus_one, at_two]], rtol=1e-5, atol=1e-7)
 
 
 def test_prelu_learns_a_slope_for_each_unit_or_each_channel() -> None:
@@ -137,7 +135,7 @@ def test_prelu_learns_a_slope_for_each_unit_or_each_channel() -> None:
     assert slopes == [(1, 1, 3), (1, 1, 5), (16,), (8,)]
 
 
-def test_group_norm_takes_each_example_and_group_alone() -> None:
+def test_group_norm_normalizes_each_example_and_group_separately() -> None:
     model = build_model(small(norm="group", hidden=[]), (4, 4, 4), 5, seed=1)
     batch = np.random.default_rng(1).normal(3.0, 2.0, (6, 64)).astype(np.float32)
     normed = np.asarray(model.layers[2](batch)).reshape(6, 8, 8)
@@ -156,7 +154,7 @@ def test_group_norm_takes_each_example_and_group_alone() -> None:
     ],
 )
 @pytest.mark.parametrize("norm", ["bn_pre", "layer", "group"])
-def test_precision_decides_dtypes_and_the_last_layer_stays_wide(
+def test_precision_sets_the_dtypes_and_keeps_the_last_layer_wide(
     precision: str, compute: str, weights: str, logits: str, norm: str
 ) -> None:
     variant = small(precision=precision, norm=norm, activation="prelu")
@@ -183,7 +181,7 @@ def test_norm_settings_count_norms_and_name_their_constants() -> None:
     assert settings("layer") == {"norm_layers": 3, "norm_epsilon": 1e-3}
 
 
-def test_standardised_inputs_have_mean_zero_and_deviation_one_by_pixel() -> None:
+def test_standardized_inputs_have_mean_zero_and_deviation_one_by_pixel() -> None:
     images = np.random.default_rng(3).integers(0, 200, (500, 4, 4, 1)).astype(np.uint8)
     images[:, 0, 0] = 7
     standardized = small(inputs="standardized", precision="float64")
@@ -195,7 +193,7 @@ def test_standardised_inputs_have_mean_zero_and_deviation_one_by_pixel() -> None
     np.testing.assert_allclose(first.std(axis=0), expected, rtol=1e-6)
 
 
-def test_standardising_has_no_parameters_and_leaves_the_weights_as_they_start() -> None:
+def test_standardization_has_no_parameters_and_keeps_the_initial_weights() -> None:
     images = np.random.default_rng(3).integers(0, 200, (50, 4, 4, 1)).astype(np.uint8)
     plain, other = (
         build_model(small(inputs=inputs), (4, 4, 1), 5, seed=1, images=images)

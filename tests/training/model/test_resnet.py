@@ -1,4 +1,4 @@
-"""ResNet-50: the published sizes, where norms stand, and that all of it learns."""
+"""ResNet-50 has the published sizes and the right norms, and all of its layers learn."""
 
 import math
 from typing import Any
@@ -20,13 +20,13 @@ _NORM_LAYERS = (
 )
 
 
-def resnet(shape: tuple[int, int, int] = SMALL, classes: int = 5, **asked: Any) -> keras.Model:
-    return build_model(small(workload="resnet50", **asked), shape, classes, seed=1)
+def resnet(shape: tuple[int, int, int] = SMALL, classes: int = 5, **axes: Any) -> keras.Model:
+    return build_model(small(workload="resnet50", **axes), shape, classes, seed=1)
 
 
 def test_it_has_the_published_parameters_and_multiplications() -> None:
     model = resnet(IMAGENET, 1000, norm="bn_pre")
-    # Those of torchvision's, which counts no moving averages: 26,560 channels have two each.
+    # torchvision's numbers, plus two moving averages for each of 26,560 channels.
     assert count_parameters(model) == (25_557_032 + 2 * 26_560, 25_557_032)
     products = [n for n in model.layers if isinstance(n, keras.layers.Conv2D | keras.layers.Dense)]
     multiplications = sum(
@@ -40,8 +40,8 @@ def test_it_has_the_published_parameters_and_multiplications() -> None:
     assert size.parameters == pytest.approx(25_557_032, rel=0.01)
     assert size.outputs == pytest.approx(sum(outputs), rel=0.01)
     assert (size.largest_output, size.layers) == (max(outputs), len(products))
-    pictures = [n.output.shape[1] for n in model.layers if isinstance(n, keras.layers.Add)]
-    assert pictures == [56] * 3 + [28] * 4 + [14] * 6 + [7] * 3
+    heights = [n.output.shape[1] for n in model.layers if isinstance(n, keras.layers.Add)]
+    assert heights == [56] * 3 + [28] * 4 + [14] * 6 + [7] * 3
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -55,17 +55,15 @@ def test_every_convolution_has_its_norm_and_the_input_has_none(norm: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("norm", "after", "of_how_many"),
+    ("norm", "layer_before", "count"),
     [("bn_pre", "Conv2D", 53), ("layer", "Conv2D", 53), ("bn_post", "Activation", 49)],
 )
-def test_only_batch_norm_after_the_activation_stands_there(
-    norm: str, after: str, of_how_many: int
-) -> None:
+def test_only_bn_post_follows_the_activation(norm: str, layer_before: str, count: int) -> None:
     model = resnet(norm=norm)
     norms = [layer for layer in model.layers if isinstance(layer, _NORM_LAYERS)]
     before = [layer.input._keras_history.operation for layer in norms]
     kinds = [type(layer).__name__ for layer in before]
-    assert kinds.count(after) == of_how_many
+    assert kinds.count(layer_before) == count
     assert kinds.count("Conv2D") + kinds.count("Activation") == 53
 
 
@@ -77,13 +75,13 @@ def test_without_a_norm_it_has_biases_and_the_same_kernels() -> None:
 
 
 def _kernels(model: keras.Model) -> list[np.ndarray]:
-    found = (n for n in model.layers if isinstance(n, keras.layers.Conv2D | keras.layers.Dense))
-    return sorted((n.kernel.numpy() for n in found), key=lambda k: (k.shape, k.sum()))
+    products = (n for n in model.layers if isinstance(n, keras.layers.Conv2D | keras.layers.Dense))
+    return sorted((n.kernel.numpy() for n in products), key=lambda k: (k.shape, k.sum()))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", ["bn_pre", "bn_post"])
-def test_a_trial_trains_all_of_it(norm: str) -> None:
+def test_a_trial_trains_every_layer(norm: str) -> None:
     variant = small(
         workload="resnet50",
         norm=norm,
