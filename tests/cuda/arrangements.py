@@ -1,10 +1,10 @@
-"""The programs whose copies are counted: each way of compiling, on one device and on several.
+"""List the programs whose copies are counted: each way of compiling, on one device and several.
 
 Usage:
     @pytest.mark.parametrize(("strategy", "jit"), CASES)
     def test_something(epoch_pair: EpochPairs, strategy: str, jit: str) -> None:
         pair = epoch_pair(strategy, jit)
-        pair.a_step("d2h_copies")                 # of each device
+        pair.per_step("d2h_copies")                 # of each device
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.cuda.measured_epoch import MeasuredEpoch
 
 BATCH = 128
 STEPS = (10, 20)
-"""Of the short epoch and of the long one; each is one window."""
+"""Steps of the short and the long epoch; each is one window."""
 
 REPLICAS = {"one_device": 1, "mirrored 2": 2, "mirrored 4": 4}
 JITS = {
@@ -30,25 +30,25 @@ CASES = [(strategy, jit) for strategy, jits in JITS.items() for jit in jits]
 
 @dataclass(frozen=True)
 class EpochPair:
-    """Two epochs that differ in their number of steps alone."""
+    """Two epochs that differ only in their number of steps."""
 
     short: MeasuredEpoch
     long: MeasuredEpoch
 
-    def a_step(self, count: str) -> list[float]:
-        """By how much a count of each device grows with one more step."""
-        further = self.long.steps - self.short.steps
+    def per_step(self, count: str) -> list[float]:
+        """Return by how much a count of each device grows with one more step."""
+        extra_steps = self.long.steps - self.short.steps
         pairs = zip(self.short.epoch.devices, self.long.epoch.devices, strict=True)
-        return [(getattr(b, count) - getattr(a, count)) / further for a, b in pairs]
+        return [(getattr(b, count) - getattr(a, count)) / extra_steps for a, b in pairs]
 
 
 EpochPairs = Callable[[str, str], EpochPair]
 
 
 def variants_of(strategy: str) -> list[Variant]:
-    """The short and the long epoch of each way of compiling."""
+    """Return the variants of the short and the long epoch for each way of compiling."""
     name, replicas = strategy.split()[0], REPLICAS[strategy]
-    asked = {
+    axes = {
         "dataset": "synthetic",
         "examples": 5500,
         "hidden": (20,),
@@ -58,7 +58,7 @@ def variants_of(strategy: str) -> list[Variant]:
         "replicas": replicas,
     }
     return [
-        Variant.model_validate(fill_defaults({**asked, "jit": jit, "max_steps": steps}))
+        Variant.model_validate(fill_defaults({**axes, "jit": jit, "max_steps": steps}))
         for jit in JITS[strategy]
         for steps in STEPS
     ]

@@ -1,4 +1,4 @@
-"""Processes of their own that run on the counting CUDA stack."""
+"""Fixtures that run processes on the counting CUDA stack."""
 
 import contextlib
 import json
@@ -15,40 +15,40 @@ from tests.cuda.measured_epoch import MeasuredEpoch, NotMeasured, measure
 from tests.cuda.stack import Stack
 
 Evaluate = Callable[..., Any]
-Holding = Callable[..., "contextlib.AbstractContextManager[subprocess.Popen[str]]"]
+OccupyGpu = Callable[..., "contextlib.AbstractContextManager[subprocess.Popen[str]]"]
 
-# XLA's choice among kernels takes most of a compilation, and moves no copy.
+# XLA's autotuning takes most of a compilation, and affects no copy.
 UNTUNED = {"XLA_FLAGS": "--xla_gpu_autotune_level=0"}
 
 
 def run_python(code: str, env: Mapping[str, str]) -> str:
-    """What ``code`` prints in a fresh process; fails where it raises."""
+    """Return what ``code`` prints in a fresh process; fail if it raises."""
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-4000:]
+    return result.stdout
 
 
 @pytest.fixture
 def evaluate(cuda_stack: Stack, tmp_path: Path) -> Evaluate:
-    """Run code that leaves its answer in ``answer``, on the machine that variables describe.
+    """Run code that assigns ``answer``, on the machine that variables describe.
 
-    All processes of a test share the memory of its cards, and count in ``tmp_path/counts``.
+    All processes of a test share the GPUs' memory, and count in ``tmp_path/counts``.
     """
 
-    def evaluated(code: str, gpus: int = 2, **variables: str) -> Any:
+    def evaluate_code(code: str, gpus: int = 2, **variables: str) -> Any:
         program = f"import json\n{code}\nprint(json.dumps(answer))"
         return json.loads(run_python(program, _machine(cuda_stack, tmp_path, gpus, variables)))
 
-    return evaluated
+    return evaluate_code
 
 
 @pytest.fixture
-def holding(cuda_stack: Stack, tmp_path: Path) -> Holding:
-    """A process that holds memory of a card until it is killed, at the end at the latest."""
+def occupied_gpu(cuda_stack: Stack, tmp_path: Path) -> OccupyGpu:
+    """Run a process that occupies memory of a GPU until it is killed, at the latest at the end."""
 
     @contextlib.contextmanager
-    def held(device: int, size: int, gpus: int = 2) -> Iterator["subprocess.Popen[str]"]:
+    def occupy(device: int, size: int, gpus: int = 2) -> Iterator["subprocess.Popen[str]"]:
         code = (
             "import sys; from tests.cuda.driver import Driver; driver = Driver();"
             f"driver.use({device}); driver.allocate({size}); print('ready', flush=True);"
@@ -68,7 +68,7 @@ def holding(cuda_stack: Stack, tmp_path: Path) -> Holding:
             finally:
                 process.kill()
 
-    return held
+    return occupy
 
 
 def _machine(stack: Stack, folder: Path, gpus: int, variables: Mapping[str, str]) -> dict[str, str]:
@@ -80,17 +80,17 @@ def _machine(stack: Stack, folder: Path, gpus: int, variables: Mapping[str, str]
 
 @pytest.fixture(scope="session")
 def epoch_pair(cuda_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> EpochPairs:
-    """The short epoch and the long one of a case; all of a strategy's come from one process."""
-    known: dict[str, list[MeasuredEpoch | NotMeasured]] = {}
+    """Return the short and the long epoch of a case; one process measures all of a strategy."""
+    measured: dict[str, list[MeasuredEpoch | NotMeasured]] = {}
 
     def pair(strategy: str, jit: str) -> EpochPair:
-        if strategy not in known:
+        if strategy not in measured:
             folder = tmp_path_factory.mktemp("counts")
-            known[strategy] = measure(
+            measured[strategy] = measure(
                 cuda_stack, variants_of(strategy), REPLICAS[strategy], folder, UNTUNED
             )
         first = JITS[strategy].index(jit) * len(STEPS)
-        short, long = known[strategy][first : first + len(STEPS)]
+        short, long = measured[strategy][first : first + len(STEPS)]
         assert isinstance(short, MeasuredEpoch), short
         assert isinstance(long, MeasuredEpoch), long
         return EpochPair(short, long)

@@ -1,12 +1,12 @@
-"""What a process has had its GPUs do, as the counting CUDA stack has it in the process's file.
+"""Read what a process made its GPUs do, from the file that the counting CUDA stack writes.
 
 Usage:
     reset()                                   # inside a process that runs on the stack
-    own = read_own()
-    for counts in read_counts(folder):        # anywhere: of every process that used a GPU
+    counts = read_process()
+    for counts in read_counts(folder):        # anywhere, for every process that used a GPU
         counts.devices[0].d2h_copies, counts.into(1)
 
-The file's layout stands in ``counters.h``.
+``counters.h`` defines the file's layout.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ _HEADER_BYTES = 4096
 
 @dataclass(frozen=True)
 class DeviceCounts:
-    """The counts of one device, by their names in ``counters.h``."""
+    """The counts of one device, with their names in ``counters.h``."""
 
     uuid: str
     h2d_copies: int
@@ -61,7 +61,7 @@ class Between:
 
 @dataclass(frozen=True)
 class Counts:
-    """All counts of a process; devices are numbered as it sees them."""
+    """All counts of a process, with devices numbered as it sees them."""
 
     pid: int
     devices: tuple[DeviceCounts, ...]
@@ -69,7 +69,7 @@ class Counts:
 
     @classmethod
     def of_json(cls, data: dict[str, Any]) -> "Counts":
-        """From what ``dataclasses.asdict`` and JSON have made of one."""
+        """Restore counts from ``dataclasses.asdict`` and JSON."""
         return cls(
             pid=data["pid"],
             devices=tuple(DeviceCounts(**device) for device in data["devices"]),
@@ -77,23 +77,23 @@ class Counts:
         )
 
     def into(self, device: int) -> int:
-        """Bytes that came to ``device`` from the host and from other devices."""
-        others = (b.bytes for b in self.between if b.target == device != b.source)
-        return self.devices[device].h2d_bytes + sum(others)
+        """Return the bytes copied to ``device`` from the host and from other devices."""
+        from_devices = (b.bytes for b in self.between if b.target == device != b.source)
+        return self.devices[device].h2d_bytes + sum(from_devices)
 
 
 def reset() -> None:
-    """Begin to count anew in this process, which runs on the stack."""
+    """Reset the counts of this process, which runs on the stack."""
     ctypes.CDLL("libcuda.so.1").fake_counters_reset()
 
 
-def read_own() -> Counts:
-    """The counts of this process, which runs on the stack."""
+def read_process() -> Counts:
+    """Return the counts of this process, which runs on the stack."""
     return _read(Path(os.environ["FAKE_CUDA_COUNTERS"]) / f"{os.getpid()}.counts")
 
 
 def read_counts(folder: Path) -> list[Counts]:
-    """The counts of every process that counted in ``folder``, ended or not."""
+    """Return the counts of every process that counted in ``folder``, running or not."""
     return [_read(path) for path in sorted(folder.glob("*.counts"))]
 
 
@@ -103,7 +103,7 @@ def _read(path: Path) -> Counts:
     numbers = array("q", data[_HEADER_BYTES:])
     names, most = header["counts"], header["most_devices"]
     first = most * len(names)
-    copies, moved = numbers[first : first + most**2], numbers[first + most**2 :]
+    copies, sizes = numbers[first : first + most**2], numbers[first + most**2 :]
     return Counts(
         pid=header["pid"],
         devices=tuple(
@@ -111,6 +111,6 @@ def _read(path: Path) -> Counts:
             for i, uuid in enumerate(header["devices"])
         ),
         between=tuple(
-            Between(i // most, i % most, copies[i], moved[i]) for i in range(most**2) if copies[i]
+            Between(i // most, i % most, copies[i], sizes[i]) for i in range(most**2) if copies[i]
         ),
     )

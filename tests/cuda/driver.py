@@ -1,7 +1,7 @@
-"""A little of the CUDA driver's interface, for processes that run on the counting stack.
+"""Call the CUDA driver, in processes that run on the counting stack.
 
 Usage:
-    driver = Driver()                     # what CUDA_VISIBLE_DEVICES shows
+    driver = Driver()                     # sees CUDA_VISIBLE_DEVICES
     driver.use(1)
     address = driver.allocate(4096)
     driver.to_device(address, 100)
@@ -14,7 +14,7 @@ OUT_OF_MEMORY = 2
 
 
 class Driver:
-    """The driver's library, initialised; every call raises DriverError where CUDA fails."""
+    """The initialized library of the driver; every call raises DriverError if CUDA fails."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL("libcuda.so.1")
@@ -23,17 +23,17 @@ class Driver:
         self._call("cuInit", 0)
 
     def uuids(self) -> list[str]:
-        """Of all devices, in CUDA's order, in NVML's form; an instance's own."""
+        """Return the UUIDs of all devices or instances, in CUDA's order and NVML's format."""
         return [self._uuid(device) for device in range(self.count())]
 
     def count(self) -> int:
-        """How many devices there are."""
-        found = ctypes.c_int()
-        self._call("cuDeviceGetCount", ctypes.byref(found))
-        return found.value
+        """Return the number of devices."""
+        count = ctypes.c_int()
+        self._call("cuDeviceGetCount", ctypes.byref(count))
+        return count.value
 
     def bus_id(self, device: int) -> str:
-        """Domain, bus, device and function."""
+        """Return a device's domain, bus, device and function."""
         text = ctypes.create_string_buffer(32)
         self._call("cuDeviceGetPCIBusId", text, 32, device)
         return text.value.decode()
@@ -46,18 +46,18 @@ class Driver:
         self._call("cuCtxSetCurrent", self._contexts[device])
 
     def allocate(self, size: int) -> int:
-        """The address of ``size`` bytes of the current device."""
+        """Allocate ``size`` bytes on the current device, and return their address."""
         address = ctypes.c_void_p()
         self._call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
         assert address.value is not None
         return address.value
 
     def free(self, address: int) -> None:
-        """Give back what was allocated."""
+        """Free allocated memory."""
         self._call("cuMemFree_v2", ctypes.c_void_p(address))
 
     def free_bytes(self) -> int:
-        """What the current device has left."""
+        """Return the free memory of the current device."""
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
         self._call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
         return free.value
@@ -71,7 +71,7 @@ class Driver:
         self._copy("cuMemcpyDtoHAsync_v2", self._host, ctypes.c_void_p(address), size)
 
     def between(self, target: int, source: int, size: int) -> None:
-        """Copy from an address of one device to one of the same or another."""
+        """Copy from an address of a device to one of the same or another device."""
         self._copy("cuMemcpyDtoDAsync_v2", ctypes.c_void_p(target), ctypes.c_void_p(source), size)
 
     def synchronize(self) -> None:

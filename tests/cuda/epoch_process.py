@@ -1,4 +1,4 @@
-"""The process of ``tests.cuda.measured_epoch``: trains an epoch of each variant, and counts.
+"""Train an epoch of each variant and count its work, for ``tests.cuda.measured_epoch``.
 
 python -m tests.cuda.epoch_process VARIANT...
 """
@@ -21,7 +21,7 @@ from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.model.models import build_model
 from bench.training.strategy import Replicas, make_replicas
-from tests.cuda.counts import Counts, read_own, reset
+from tests.cuda.counts import Counts, read_process, reset
 from tests.support.training_setup import arrays_of
 
 _SEED = 1
@@ -35,26 +35,26 @@ def main(variants: list[Variant]) -> None:
     for variant in variants:
         replicas = Replicas(strategy, variant)
         try:
-            answer = _measured(variant, replicas)
+            answer = _measure(variant, replicas)
         except Exception as error:
             answer = {"reason": f"{type(error).__name__}: {error}"[:2000]}
         print(json.dumps(answer), flush=True)
-        gc.collect()  # What the last program held on a device is not the next one's.
+        gc.collect()  # free the program's device memory before the next one
 
 
-def _measured(variant: Variant, replicas: Replicas) -> dict[str, Any]:
+def _measure(variant: Variant, replicas: Replicas) -> dict[str, Any]:
     arrays = _black(arrays_of(variant))
-    tf.zeros(1)  # makes the devices' contexts, which are not what is counted
+    tf.zeros(1)  # creates the devices' contexts, which must not be counted
     reset()
     feed = make_feed(variant, arrays, _SEED, replicas)
-    of_feed = _counts()
+    feed_counts = _counts()
     with replicas.scope():
         model = build_model(variant, arrays.shape, arrays.classes, _SEED)
         update = GradientUpdate(variant, model, replicas)
         program = CompiledEpoch(variant, model, update, feed, replicas)
     reset()
     program.cold_start()
-    of_cold_start = _counts()
+    cold_start_counts = _counts()
     devices = range(len(tf.config.list_logical_devices("GPU")))
     for i in devices:
         tf.config.experimental.reset_memory_stats(f"GPU:{i}")
@@ -63,8 +63,8 @@ def _measured(variant: Variant, replicas: Replicas) -> dict[str, Any]:
     return {
         "steps": result.steps,
         "data_bytes": arrays.train_images.nbytes,
-        "feed": of_feed,
-        "cold_start": of_cold_start,
+        "feed": feed_counts,
+        "cold_start": cold_start_counts,
         "epoch": _counts(),
         "peak_memory_bytes": [
             tf.config.experimental.get_memory_info(f"GPU:{i}")["peak"] for i in devices
@@ -73,18 +73,18 @@ def _measured(variant: Variant, replicas: Replicas) -> dict[str, Any]:
 
 
 def _black(arrays: Arrays) -> Arrays:
-    """Black images: what no kernel overwrites is read as sums, and random bytes may be NaN."""
+    """Make all images black: no kernel overwrites the sums, and random bytes may be NaN."""
     return dataclasses.replace(arrays, train_images=np.zeros_like(arrays.train_images))
 
 
 def _counts() -> dict[str, Any]:
     tf.test.experimental.sync_devices()
-    counts: Counts = read_own()
+    counts: Counts = read_process()
     return dataclasses.asdict(counts)
 
 
 if __name__ == "__main__":
     main([Variant.model_validate_json(text) for text in sys.argv[1:]])
     sys.stdout.flush()
-    # Whatever TensorFlow takes apart at exit is not what is tested.
+    # Skip TensorFlow's shutdown, which is not tested here.
     os._exit(0)

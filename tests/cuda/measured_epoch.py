@@ -1,13 +1,13 @@
-"""What training has the GPUs do, counted on a CUDA stack that computes nothing.
+"""Count what training makes the GPUs do, on a CUDA stack that computes nothing.
 
 Usage:
-    found = measure(stack, variants, gpus=2, folder=tmp_path)
-    found[0].epoch.devices[0].d2h_copies / found[0].steps
+    [measured] = measure(stack, [variant], gpus=2, folder=tmp_path)
+    measured.epoch.devices[0].d2h_copies / measured.steps
     python -m tests.cuda.measured_epoch 2 '{"jit": "none", "max_steps": 20}' ...   # as JSON
 
-Each variant's program is built as a trial builds it, in one fresh process for all of them, which
-share a strategy. Counts are taken apart of what brings the data to the devices, of the cold start,
-and of one epoch. Losses are garbage, and nobody looks at them.
+Each variant's program is built as in a trial. All of them share one fresh process and a strategy.
+Placing the data, the cold start and one epoch are counted separately. Losses are garbage, and
+ignored.
 """
 
 import dataclasses
@@ -31,15 +31,15 @@ class MeasuredEpoch:
     """Counts of one variant's training."""
 
     steps: int
-    """Of the epoch."""
+    """Steps of the epoch."""
     data_bytes: int
-    """The stored images."""
+    """Size of the stored images."""
     feed: Counts
-    """Of what brings the data to where training reads it."""
+    """Counts of placing the data where training reads it."""
     cold_start: Counts
     epoch: Counts
     peak_memory_bytes: tuple[int, ...]
-    """The most that TensorFlow's tensors took of each device during the epoch."""
+    """The peak of tensor memory on each device during the epoch."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class NotMeasured:
     """The program did not run."""
 
     reason: str
-    """What TensorFlow said."""
+    """TensorFlow's message."""
 
 
 def measure(
@@ -59,26 +59,26 @@ def measure(
 ) -> list[MeasuredEpoch | NotMeasured]:
     """Train an epoch of each of ``variants`` on ``gpus`` devices, in one process.
 
-    ``folder`` is where the process counts; ``variables`` go into its environment.
+    The process writes its counts to ``folder``; ``variables`` are added to its environment.
     """
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", **(variables or {})}
-    done = subprocess.run(
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **(variables or {})}
+    result = subprocess.run(
         [
             sys.executable,
             "-m",
             "tests.cuda.epoch_process",
             *(variant.model_dump_json() for variant in variants),
         ],
-        env=stack.environment(gpus, quiet, counters=folder),
+        env=stack.environment(gpus, environment, counters=folder),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return [_told(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert result.returncode == 0, result.stderr[-4000:]
+    return [_parse(json.loads(line)) for line in result.stdout.splitlines() if line.startswith("{")]
 
 
-def _told(answer: dict[str, Any]) -> MeasuredEpoch | NotMeasured:
+def _parse(answer: dict[str, Any]) -> MeasuredEpoch | NotMeasured:
     if "reason" in answer:
         return NotMeasured(**answer)
     counts = {key: Counts.of_json(answer[key]) for key in ("feed", "cold_start", "epoch")}
@@ -86,20 +86,20 @@ def _told(answer: dict[str, Any]) -> MeasuredEpoch | NotMeasured:
 
 
 def main(gpus: str, *settings: str) -> None:
-    """Print the counts of each variant's epoch, in all and a step."""
-    asked = [fill_defaults(json.loads(text)) for text in settings]
-    variants = [Variant.model_validate(axes) for axes in asked]
+    """Print the counts of each variant's epoch, in total and per step."""
+    axes = [fill_defaults(json.loads(text)) for text in settings]
+    variants = [Variant.model_validate(each) for each in axes]
     with tempfile.TemporaryDirectory() as folder:
         stack = build(Path(folder) / "stack")
-        for found in measure(stack, variants, int(gpus), Path(folder)):
-            a_step = _a_step(found) if isinstance(found, MeasuredEpoch) else None
-            print(json.dumps({**dataclasses.asdict(found), "a_step": a_step}))
+        for measured in measure(stack, variants, int(gpus), Path(folder)):
+            per_step = _per_step(measured) if isinstance(measured, MeasuredEpoch) else None
+            print(json.dumps({**dataclasses.asdict(measured), "per_step": per_step}))
 
 
-def _a_step(found: MeasuredEpoch) -> list[dict[str, float]]:
-    counts = (dataclasses.asdict(device) for device in found.epoch.devices)
+def _per_step(measured: MeasuredEpoch) -> list[dict[str, float]]:
+    counts = (dataclasses.asdict(device) for device in measured.epoch.devices)
     return [
-        {name: value / found.steps for name, value in device.items() if name != "uuid"}
+        {name: value / measured.steps for name, value in device.items() if name != "uuid"}
         for device in counts
     ]
 

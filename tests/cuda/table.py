@@ -1,9 +1,9 @@
-"""The tables of counted work for docs/gpu.md, as Markdown on stdout.
+"""Print the tables of counted work for docs/gpu.md, as Markdown.
 
     python -m tests.cuda.table > counters.md          # minutes: XLA compiles each program
 
-A step's work is what ten more steps add to an epoch, divided by ten; an epoch's copies are what is
-left. Nothing is timed: the stack that counts computes nothing.
+A step's work is what ten more steps add to an epoch, divided by ten; an epoch's copies are the
+rest. Nothing is timed, since the counting stack computes nothing.
 """
 
 import tempfile
@@ -72,57 +72,57 @@ def main() -> None:
 
 
 def work(stack: Stack, folder: Path, cases: Sequence[Case]) -> Iterable[Sequence[str]]:
-    """A row of the first table for each of ``cases``."""
-    asked = [{**NETWORKS[network], **NORMS[norm], "jit": jit} for network, norm, jit in cases]
-    for case, pair in zip(cases, _pairs(stack, folder, asked, gpus=1), strict=True):
+    """Yield a row of the first table for each of ``cases``."""
+    settings = [{**NETWORKS[network], **NORMS[norm], "jit": jit} for network, norm, jit in cases]
+    for case, pair in zip(cases, _pairs(stack, folder, settings, gpus=1), strict=True):
         yield *case, *(["not run"] * 4 if pair is None else _work_of(pair))
 
 
 def _work_of(pair: EpochPair) -> list[str]:
-    (launched,), (in_graphs,) = pair.a_step("launches"), pair.a_step("graph_kernels")
-    (graphs,) = pair.a_step("graph_launches")
-    calls = sum(pair.a_step(name)[0] for name in ("blas_calls", "blas_lt_calls", "dnn_calls"))
-    return [_number(n) for n in (launched + in_graphs, in_graphs, graphs, calls)]
+    (launches,), (in_graphs,) = pair.per_step("launches"), pair.per_step("graph_kernels")
+    (graphs,) = pair.per_step("graph_launches")
+    calls = sum(pair.per_step(name)[0] for name in ("blas_calls", "blas_lt_calls", "dnn_calls"))
+    return [_number(n) for n in (launches + in_graphs, in_graphs, graphs, calls)]
 
 
 def _copies(stack: Stack, folder: Path) -> Iterable[Sequence[str]]:
     for strategy, jits in JITS.items():
         replicas = REPLICAS[strategy]
-        placed = {"strategy": strategy.split()[0], "replicas": replicas}
-        asked = [{**MLP, **placed, "jit": jit} for jit in jits]
-        for jit, pair in zip(jits, _pairs(stack, folder, asked, replicas), strict=True):
+        devices = {"strategy": strategy.split()[0], "replicas": replicas}
+        settings = [{**MLP, **devices, "jit": jit} for jit in jits]
+        for jit, pair in zip(jits, _pairs(stack, folder, settings, replicas), strict=True):
             yield strategy, jit, *(["not run"] * 5 if pair is None else _copies_of(pair))
 
 
 def _copies_of(pair: EpochPair) -> list[str]:
-    up, down = pair.a_step("h2d_copies"), pair.a_step("d2h_copies")
+    uploads, downloads = pair.per_step("h2d_copies"), pair.per_step("d2h_copies")
     short, long = pair.short, pair.long
-    moved = (_between(long) - _between(short)) / (long.steps - short.steps)
-    at_ends = [
+    between = (_between(long) - _between(short)) / (long.steps - short.steps)
+    per_epoch = [
         max(
-            getattr(d, name) - a * long.steps
-            for d, a in zip(long.epoch.devices, steps, strict=True)
+            getattr(device, name) - count * long.steps
+            for device, count in zip(long.epoch.devices, steps, strict=True)
         )
-        for name, steps in (("h2d_copies", up), ("d2h_copies", down))
+        for name, steps in (("h2d_copies", uploads), ("d2h_copies", downloads))
     ]
-    return [_number(n) for n in (max(up), max(down), moved, *at_ends)]
+    return [_number(n) for n in (max(uploads), max(downloads), between, *per_epoch)]
 
 
-def _between(found: MeasuredEpoch) -> int:
-    return sum(pair.bytes for pair in found.epoch.between if pair.source != pair.target)
+def _between(measured: MeasuredEpoch) -> int:
+    return sum(pair.bytes for pair in measured.epoch.between if pair.source != pair.target)
 
 
 def _pairs(
-    stack: Stack, folder: Path, asked: Iterable[dict[str, Any]], gpus: int
+    stack: Stack, folder: Path, settings: Iterable[Axes], gpus: int
 ) -> Iterable[EpochPair | None]:
-    """The two epochs of each program; None where TensorFlow does not run it."""
+    """Yield the two epochs of each program; None if TensorFlow does not run it."""
     variants = [
         Variant.model_validate(fill_defaults({**COMMON, **axes, "max_steps": steps}))
-        for axes in asked
+        for axes in settings
         for steps in STEPS
     ]
-    found = measure(stack, variants, gpus, folder)
-    for short, long in zip(found[::2], found[1::2], strict=True):
+    epochs = measure(stack, variants, gpus, folder)
+    for short, long in zip(epochs[::2], epochs[1::2], strict=True):
         if isinstance(short, MeasuredEpoch) and isinstance(long, MeasuredEpoch):
             yield EpochPair(short, long)
         else:

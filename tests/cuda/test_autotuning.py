@@ -1,4 +1,4 @@
-"""What XLA on a GPU does with the folder of its choices: it keeps them, reads them, mends them."""
+"""XLA on a GPU stores its autotuning results, reads them, and replaces damaged ones."""
 
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ with tf.device("GPU:0"):
 
 
 @pytest.fixture
-def compiled(evaluate: Evaluate, tmp_path: Path) -> Any:
-    """Compile a product in a process of its own, on the GPU of that number."""
+def compile_product(evaluate: Evaluate, tmp_path: Path) -> Any:
+    """Compile a product in a fresh process, on the GPU with the given number."""
 
     def run(gpu: int = 0) -> Any:
         return evaluate(
@@ -42,29 +42,29 @@ def compiled(evaluate: Evaluate, tmp_path: Path) -> Any:
     return run
 
 
-def choices(cache: Path) -> dict[str, str]:
-    """The entries of each GPU's folder."""
-    found = cache.rglob("*.textproto")
-    return {str(path.relative_to(cache)): path.read_text() for path in found}
+def entries(cache: Path) -> dict[str, str]:
+    """Return the entries of each GPU's folder."""
+    files = cache.rglob("*.textproto")
+    return {str(path.relative_to(cache)): path.read_text() for path in files}
 
 
-def test_a_choice_is_kept_for_later_processes_and_chosen_anew_where_it_is_damaged(
-    compiled: Any, tmp_path: Path
+def test_a_result_is_reused_by_later_processes_and_replaced_if_it_is_damaged(
+    compile_product: Any, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    assert compiled()["autotune_entry_count"] == 0
-    ((name, chosen),) = choices(cache).items()
-    assert chosen
-    # As XLA would not write it: what is still there afterwards was read and not chosen again.
-    (cache / name).write_text(f"# read\n{chosen}")
-    assert compiled()["autotune_entry_count"] == 1
-    assert choices(cache)[name].startswith("# read")
+    assert compile_product()["autotune_entry_count"] == 0
+    ((name, content),) = entries(cache).items()
+    assert content
+    # XLA would not write this comment: if it stays, XLA has read the entry and not replaced it.
+    (cache / name).write_text(f"# read\n{content}")
+    assert compile_product()["autotune_entry_count"] == 1
+    assert entries(cache)[name].startswith("# read")
     (cache / name).write_text("gemm {{{")
-    assert compiled()["shape"] == [256, 512]
-    assert "{{{" not in choices(cache)[name]
+    assert compile_product()["shape"] == [256, 512]
+    assert "{{{" not in entries(cache)[name]
 
 
-def test_another_gpu_keeps_its_own(compiled: Any, tmp_path: Path) -> None:
-    compiled(0), compiled(1)
-    folders = {Path(name).parent for name in choices(tmp_path / "cache")}
+def test_each_gpu_has_its_own_results(compile_product: Any, tmp_path: Path) -> None:
+    compile_product(0), compile_product(1)
+    folders = {Path(name).parent for name in entries(tmp_path / "cache")}
     assert len(folders) == 2

@@ -1,4 +1,4 @@
-"""What batch norm, and float64, have a GPU do in a step."""
+"""Batch norm and float64 make a GPU do the expected work in a step."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support.training_setup import small
 pytestmark = pytest.mark.slow
 
 LAYERS = 2
-"""Batch norms of the network: on the input, and in its hidden layer."""
+"""The network's batch norms: on the input, and in its hidden layer."""
 ARMS: dict[str, dict[str, str]] = {
     f"{norm}, {jit}, {precision}": {**settings, "jit": jit, "precision": precision}
     for jit, precision in (
@@ -28,56 +28,56 @@ ARMS: dict[str, dict[str, str]] = {
 }
 
 NO_GRAPHS = {"XLA_FLAGS": "--xla_gpu_enable_command_buffer="}
-"""XLA launches kernels one by one."""
+"""Makes XLA launch kernels one by one."""
 
-Counted = dict[str, MeasuredEpoch]
+Epochs = dict[str, MeasuredEpoch]
 
 
 @pytest.fixture(scope="module")
-def counted(cuda_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Counted:
-    """An epoch of each arm on one GPU."""
+def epochs(cuda_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Epochs:
+    """Measure an epoch of each arm on one GPU."""
     variants = [small(hidden=[8], **settings) for settings in ARMS.values()]
     folder = tmp_path_factory.mktemp("counts")
-    found = measure(cuda_stack, variants, gpus=1, folder=folder, variables=NO_GRAPHS)
+    measured = measure(cuda_stack, variants, gpus=1, folder=folder, variables=NO_GRAPHS)
     return {
         name: epoch
-        for name, epoch in zip(ARMS, found, strict=True)
+        for name, epoch in zip(ARMS, measured, strict=True)
         if isinstance(epoch, MeasuredEpoch)
     }
 
 
 def kernels(epoch: MeasuredEpoch) -> float:
-    """Kernels a step, but for those of cuBLAS and cuDNN."""
+    """Return the kernels per step, except those of cuBLAS and cuDNN."""
     return epoch.epoch.devices[0].launches / epoch.steps
 
 
 def dnn_calls(epoch: MeasuredEpoch) -> float:
-    """Calls of cuDNN a step."""
+    """Return the calls of cuDNN per step."""
     return epoch.epoch.devices[0].dnn_calls / epoch.steps
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_fused_batch_norm_is_two_calls_of_cudnn_and_few_kernels_a_layer(
-    counted: Counted, precision: str
+    epochs: Epochs, precision: str
 ) -> None:
     plain, keras, fused = (
-        counted[f"{norm}, none, {precision}"] for norm in ("no norm", "keras", "fused")
+        epochs[f"{norm}, none, {precision}"] for norm in ("no norm", "keras", "fused")
     )
     assert [dnn_calls(epoch) for epoch in (plain, keras, fused)] == [0, 0, 2 * LAYERS]
-    # Two scale the variance, two update each of gamma and beta.
+    # Two kernels scale the variance, and two update each of gamma and beta.
     assert kernels(fused) - kernels(plain) <= 6 * LAYERS
     assert kernels(keras) - kernels(plain) > 20 * LAYERS
 
 
-def test_xla_makes_much_the_same_kernels_of_either(counted: Counted) -> None:
-    keras, fused = (counted[f"{norm}, epoch, float32"] for norm in ("keras", "fused"))
+def test_xla_makes_similar_kernels_for_both(epochs: Epochs) -> None:
+    keras, fused = (epochs[f"{norm}, epoch, float32"] for norm in ("keras", "fused"))
     assert abs(kernels(fused) - kernels(keras)) <= LAYERS
     assert dnn_calls(fused) == dnn_calls(keras) == 0
 
 
-def test_float64_stays_on_the_gpu_where_xla_compiles_the_step(counted: Counted) -> None:
+def test_float64_stays_on_the_gpu_if_xla_compiles_the_step(epochs: Epochs) -> None:
     single, double = (
-        counted[f"no norm, epoch, {precision}"].epoch.devices[0]
+        epochs[f"no norm, epoch, {precision}"].epoch.devices[0]
         for precision in ("float32", "float64")
     )
     assert (double.d2h_copies, double.h2d_copies) == (single.d2h_copies, single.h2d_copies)

@@ -1,6 +1,6 @@
-"""No data crosses a bus while training: an epoch's copies are those of its two ends.
+"""Training copies no data over a bus: an epoch copies only at its start and its end.
 
-Kernels compute nothing here, so losses are garbage and nobody looks at them.
+Kernels compute nothing here, so losses are garbage and ignored.
 """
 
 import pytest
@@ -13,9 +13,9 @@ pytestmark = pytest.mark.slow
 INDEX_BYTES = 8
 EXAMPLE_BYTES = 28 * 28
 READS_AN_EPOCH = 1
-"""The most copies from a device to the host in an epoch: its sums, at its end."""
+"""Most copies from a device to the host in an epoch: its sums, at its end."""
 UPLOADS_AN_EPOCH = 1
-"""The most copies from the host to a device: the indices of its only window."""
+"""Most copies from the host to a device: the indices of its only window."""
 
 of_each_case = pytest.mark.parametrize(("strategy", "jit"), CASES)
 
@@ -25,15 +25,15 @@ def test_a_step_copies_nothing_from_the_host(
     epoch_pair: EpochPairs, strategy: str, jit: str
 ) -> None:
     pair = epoch_pair(strategy, jit)
-    assert pair.a_step("h2d_copies") == [0] * REPLICAS[strategy]
-    assert max(pair.a_step("h2d_bytes")) <= BATCH * INDEX_BYTES
+    assert pair.per_step("h2d_copies") == [0] * REPLICAS[strategy]
+    assert max(pair.per_step("h2d_bytes")) <= BATCH * INDEX_BYTES
 
 
 @of_each_case
 def test_a_step_copies_nothing_to_the_host(epoch_pair: EpochPairs, strategy: str, jit: str) -> None:
     pair = epoch_pair(strategy, jit)
-    assert pair.a_step("d2h_copies") == [0] * REPLICAS[strategy]
-    assert pair.a_step("d2h_bytes") == [0] * REPLICAS[strategy]
+    assert pair.per_step("d2h_copies") == [0] * REPLICAS[strategy]
+    assert pair.per_step("d2h_bytes") == [0] * REPLICAS[strategy]
 
 
 @of_each_case
@@ -47,29 +47,27 @@ def test_an_epoch_is_one_upload_of_indices_and_one_read_of_sums(
 
 
 @of_each_case
-def test_the_host_waits_for_no_step(epoch_pair: EpochPairs, strategy: str, jit: str) -> None:
+def test_the_host_does_not_wait_for_steps(epoch_pair: EpochPairs, strategy: str, jit: str) -> None:
     pair = epoch_pair(strategy, jit)
-    assert pair.a_step("stream_syncs") == [0] * REPLICAS[strategy]
-    assert pair.a_step("event_syncs") == [0] * REPLICAS[strategy]
+    assert pair.per_step("stream_syncs") == [0] * REPLICAS[strategy]
+    assert pair.per_step("event_syncs") == [0] * REPLICAS[strategy]
 
 
 @of_each_case
-def test_no_example_goes_from_one_device_to_another(
-    epoch_pair: EpochPairs, strategy: str, jit: str
-) -> None:
+def test_no_example_moves_between_devices(epoch_pair: EpochPairs, strategy: str, jit: str) -> None:
     pair = epoch_pair(strategy, jit)
-    further = pair.long.steps - pair.short.steps
+    extra_steps = pair.long.steps - pair.short.steps
     for device in range(REPLICAS[strategy]):
-        grown = _from_others(pair.long.epoch, device) - _from_others(pair.short.epoch, device)
-        # The gradients go through NCCL; a step's indices may be cut up on one device.
-        assert grown / further < BATCH * INDEX_BYTES + EXAMPLE_BYTES
+        growth = _from_others(pair.long.epoch, device) - _from_others(pair.short.epoch, device)
+        # NCCL moves the gradients; a step's indices may be sliced on one device.
+        assert growth / extra_steps < BATCH * INDEX_BYTES + EXAMPLE_BYTES
 
 
 @pytest.mark.parametrize(("strategy", "jit"), [case for case in CASES if REPLICAS[case[0]] > 1])
-def test_a_step_sums_over_replicas_by_one_call_of_nccl_on_each(
+def test_a_step_sums_over_replicas_with_one_nccl_call_on_each(
     epoch_pair: EpochPairs, strategy: str, jit: str
 ) -> None:
-    assert epoch_pair(strategy, jit).a_step("collectives") == [1] * REPLICAS[strategy]
+    assert epoch_pair(strategy, jit).per_step("collectives") == [1] * REPLICAS[strategy]
 
 
 def _from_others(counts: Counts, device: int) -> int:

@@ -1,6 +1,6 @@
-"""Epochs of many windows, of further examples, of loss scaling and of streams, copy by copy.
+"""Epochs with many windows, augmented copies, loss scaling or streams copy as little as possible.
 
-Kernels compute nothing here, so losses are garbage and nobody looks at them.
+Kernels compute nothing here, so losses are garbage and ignored.
 """
 
 from typing import Any
@@ -37,34 +37,34 @@ def variant(case: str) -> Variant:
 def measured(
     cuda_stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, MeasuredEpoch | NotMeasured]:
-    """Each case, in one process for all of them."""
+    """Measure all cases in one process."""
     folder = tmp_path_factory.mktemp("counts")
-    found = measure(cuda_stack, [variant(case) for case in CASES], 1, folder)
-    return dict(zip(CASES, found, strict=True))
+    epochs = measure(cuda_stack, [variant(case) for case in CASES], 1, folder)
+    return dict(zip(CASES, epochs, strict=True))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "stream"])
-def test_an_epoch_is_one_upload_and_one_read_however_it_is_made_up(
+def test_an_epoch_is_one_upload_and_one_read_in_every_case(
     measured: dict[str, MeasuredEpoch | NotMeasured], case: str
 ) -> None:
-    found = measured[case]
-    assert isinstance(found, MeasuredEpoch), found
-    (device,) = found.epoch.devices
-    assert found.steps >= 100
-    # The loss scale that an epoch begins with is read before its time starts.
+    epoch = measured[case]
+    assert isinstance(epoch, MeasuredEpoch), epoch
+    (device,) = epoch.epoch.devices
+    assert epoch.steps >= 100
+    # The initial loss scale of an epoch is read before its time starts.
     reads = 2 if case == "loss scaling" else 1
     assert (device.d2h_copies, device.h2d_big_copies) == (reads, 0)
-    # The key of a bijection goes up once, whatever the number of windows.
+    # The key of a bijection is uploaded once for any number of windows.
     assert device.h2d_copies <= 2
 
 
-def test_a_stream_ships_bytes_and_fetches_nothing(
+def test_a_stream_uploads_bytes_and_reads_nothing(
     measured: dict[str, MeasuredEpoch | NotMeasured],
 ) -> None:
-    found = measured["stream"]
-    assert isinstance(found, MeasuredEpoch), found
-    (device,) = found.epoch.devices
-    shipped = found.steps * BATCH * EXAMPLE_BYTES
-    # A few batches ahead of the last step, and the clock of the loop's waits.
-    assert shipped <= device.h2d_bytes <= 1.1 * shipped + found.steps * 16
+    epoch = measured["stream"]
+    assert isinstance(epoch, MeasuredEpoch), epoch
+    (device,) = epoch.epoch.devices
+    uploaded = epoch.steps * BATCH * EXAMPLE_BYTES
+    # Prefetching adds a few batches, and the loop reads a clock to time its waits.
+    assert uploaded <= device.h2d_bytes <= 1.1 * uploaded + epoch.steps * 16
     assert device.d2h_copies <= 2

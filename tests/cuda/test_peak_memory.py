@@ -1,4 +1,4 @@
-"""The peak of device memory that a trial reports is training's, not validation's."""
+"""A trial reports the peak of device memory of training, not of validation."""
 
 import json
 from pathlib import Path
@@ -30,5 +30,5 @@ def test_validation_adds_nothing_to_the_peak_of_training(cuda_stack: Stack, tmp_
     code = TRAIN.format(trial=trial_of(variant).model_dump_json())
     record = json.loads(run_python(code, cuda_stack.environment()).splitlines()[-1])
     assert record["status"] in ("completed", "diverged")
-    # What TensorFlow rounds allocations up to, and what is left of the cold start, differ.
+    # TensorFlow's rounding of allocations, and the remainder of the cold start, differ.
     assert record["measures"]["peak_device_memory_bytes"] < 1.05 * measured.peak_memory_bytes[0]

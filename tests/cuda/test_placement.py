@@ -1,4 +1,4 @@
-"""The data set is where its readers are: all of it on each replica's device before an epoch."""
+"""The entire data set is on each replica's device before an epoch."""
 
 import pytest
 
@@ -7,16 +7,19 @@ from tests.cuda.arrangements import CASES, REPLICAS, EpochPairs
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "jit"), CASES)
-def test_every_device_is_given_the_whole_data_set_before_the_epoch(
+def test_every_device_has_the_entire_data_set_before_the_epoch(
     epoch_pair: EpochPairs, strategy: str, jit: str
 ) -> None:
-    found = epoch_pair(strategy, jit).short
+    measured = epoch_pair(strategy, jit).short
     for device in range(REPLICAS[strategy]):
-        assert found.feed.into(device) + found.cold_start.into(device) >= found.data_bytes
+        assert measured.feed.into(device) + measured.cold_start.into(device) >= measured.data_bytes
 
 
 @pytest.mark.parametrize(("strategy", "jit"), CASES)
-def test_no_device_is_given_it_twice(epoch_pair: EpochPairs, strategy: str, jit: str) -> None:
-    found = epoch_pair(strategy, jit).short
+def test_no_device_receives_it_twice(epoch_pair: EpochPairs, strategy: str, jit: str) -> None:
+    measured = epoch_pair(strategy, jit).short
     for device in range(REPLICAS[strategy]):
-        assert found.feed.into(device) + found.cold_start.into(device) < 1.5 * found.data_bytes
+        assert (
+            measured.feed.into(device) + measured.cold_start.into(device)
+            < 1.5 * measured.data_bytes
+        )

@@ -1,4 +1,4 @@
-"""The counting CUDA stack: what it counts, whose memory is whose, which devices are seen."""
+"""The counting CUDA stack counts work, accounts for memory and shows the right devices."""
 
 import signal
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cuda.conftest import Evaluate, Holding
+from tests.cuda.conftest import Evaluate, OccupyGpu
 from tests.cuda.counts import Between, read_counts
 
 GIB = 2**30
@@ -32,7 +32,7 @@ driver.synchronize()
 answer = None
 """
 
-HELD = """
+MEMORY_IN_USE = """
 import pynvml
 pynvml.nvmlInit()
 card = pynvml.nvmlDeviceGetHandleByUUID({uuid!r})
@@ -42,7 +42,7 @@ answer = [
 ]
 """
 
-SEEN = """
+VISIBLE = """
 from tests.cuda.driver import Driver, DriverError
 try:
     driver = Driver()
@@ -66,7 +66,7 @@ def test_copies_are_counted_by_direction_and_device_since_the_last_reset(
     assert (first.stream_syncs, second.stream_syncs) == (0, 1)
 
 
-def test_memory_is_counted_and_its_peak_outlives_a_free(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_memory_and_its_peak_are_counted(evaluate: Evaluate, tmp_path: Path) -> None:
     evaluate(
         "from tests.cuda.driver import Driver; driver = Driver(); driver.use(0)\n"
         "driver.free(driver.allocate(3000)); driver.allocate(1000)\nanswer = None"
@@ -75,8 +75,8 @@ def test_memory_is_counted_and_its_peak_outlives_a_free(evaluate: Evaluate, tmp_
     assert (device.memory_bytes, device.peak_memory_bytes) == (1000, 3000)
 
 
-def test_what_a_killed_process_has_counted_can_be_read(holding: Holding, tmp_path: Path) -> None:
-    with holding(device=1, size=2 * GIB) as process:
+def test_counts_of_a_killed_process_can_be_read(occupied_gpu: OccupyGpu, tmp_path: Path) -> None:
+    with occupied_gpu(device=1, size=2 * GIB) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
     (counts,) = read_counts(tmp_path / "counts")
@@ -84,32 +84,32 @@ def test_what_a_killed_process_has_counted_can_be_read(holding: Holding, tmp_pat
     assert counts.devices[1].memory_bytes == 2 * GIB
 
 
-def test_nvml_lists_the_memory_of_each_process_on_its_card_until_it_dies(
-    evaluate: Evaluate, holding: Holding
+def test_nvml_lists_the_memory_of_each_process_on_its_gpu_until_it_ends(
+    evaluate: Evaluate, occupied_gpu: OccupyGpu
 ) -> None:
-    # In the bus's order device 1 is the driver's card 0.
-    with holding(device=1, size=2 * GIB) as one, holding(device=1, size=GIB) as two:
-        used, processes = evaluate(HELD.format(uuid=CARD_0))
+    # In bus order, device 1 is the driver's GPU 0.
+    with occupied_gpu(device=1, size=2 * GIB) as first, occupied_gpu(device=1, size=GIB) as second:
+        used, processes = evaluate(MEMORY_IN_USE.format(uuid=CARD_0))
         assert used == 3 * GIB
-        assert sorted(processes) == sorted([[one.pid, 2 * GIB], [two.pid, GIB]])
-        assert evaluate(HELD.format(uuid=CARD_1)) == [0, []]
-        one.send_signal(signal.SIGKILL)
-        one.wait()
-        assert evaluate(HELD.format(uuid=CARD_0)) == [GIB, [[two.pid, GIB]]]
+        assert sorted(processes) == sorted([[first.pid, 2 * GIB], [second.pid, GIB]])
+        assert evaluate(MEMORY_IN_USE.format(uuid=CARD_1)) == [0, []]
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        assert evaluate(MEMORY_IN_USE.format(uuid=CARD_0)) == [GIB, [[second.pid, GIB]]]
 
 
-def test_the_memory_of_a_dead_process_may_be_released_late(
-    evaluate: Evaluate, holding: Holding
+def test_the_memory_of_an_ended_process_may_be_released_late(
+    evaluate: Evaluate, occupied_gpu: OccupyGpu
 ) -> None:
-    with holding(device=1, size=2 * GIB) as process:
+    with occupied_gpu(device=1, size=2 * GIB) as process:
         process.send_signal(signal.SIGKILL)
     late = {"FAKE_NVML_RELEASE_AFTER": "2"}
-    found = [evaluate(HELD.format(uuid=CARD_0), **late) for _ in range(3)]
-    assert found == [[2 * GIB, []], [2 * GIB, []], [0, []]]
+    answers = [evaluate(MEMORY_IN_USE.format(uuid=CARD_0), **late) for _ in range(3)]
+    assert answers == [[2 * GIB, []], [2 * GIB, []], [0, []]]
 
 
-def test_processes_share_a_card_as_far_as_its_memory_goes(
-    evaluate: Evaluate, holding: Holding
+def test_processes_share_a_gpu_within_its_memory(
+    evaluate: Evaluate, occupied_gpu: OccupyGpu
 ) -> None:
     code = """
 from tests.cuda.driver import Driver, DriverError
@@ -123,15 +123,15 @@ except DriverError as error:
 """
     reserve = GIB // 2
     assert evaluate(code) == [8 * GIB - reserve]
-    with holding(device=1, size=5 * GIB):
+    with occupied_gpu(device=1, size=5 * GIB):
         assert evaluate(code) == [3 * GIB - reserve, 2]
 
 
-def test_a_process_knows_what_others_held_when_it_came(
-    evaluate: Evaluate, holding: Holding, tmp_path: Path
+def test_a_process_counts_the_memory_in_use_when_it_starts(
+    evaluate: Evaluate, occupied_gpu: OccupyGpu, tmp_path: Path
 ) -> None:
     code = "from tests.cuda.driver import Driver; Driver().use(0); answer = None"
-    with holding(device=0, size=GIB) as process:
+    with occupied_gpu(device=0, size=GIB) as process:
         evaluate(code)
     (late,) = (c for c in read_counts(tmp_path / "counts") if c.pid != process.pid)
     assert [device.memory_found_bytes for device in late.devices] == [GIB, 0]
@@ -145,7 +145,7 @@ def test_a_process_knows_what_others_held_when_it_came(
         ("2,0", [CARD_0, CARD_2]),
         (CARD_1, [CARD_1]),
         ("GPU-1000,0", [CARD_1, CARD_2]),
-        ("1,7,0", [CARD_1]),  # what follows an entry that names none is not looked at
+        ("1,7,0", [CARD_1]),  # entries after one that names no device are ignored
         ("0,-1,1", [CARD_2]),
         ("0,0", 100),
         ("-1", 100),
@@ -154,21 +154,21 @@ def test_a_process_knows_what_others_held_when_it_came(
         ("GPU-", 100),
     ],
 )
-def test_visible_devices_are_numbers_in_the_buss_order_or_uuids(
+def test_visible_devices_are_numbers_in_bus_order_or_uuids(
     evaluate: Evaluate, visible: str | None, cards: list[str] | int
 ) -> None:
     variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    found = evaluate(SEEN, gpus=3, **variables)
+    uuids = evaluate(VISIBLE, gpus=3, **variables)
     expected = [c.removeprefix("GPU-") for c in cards] if isinstance(cards, list) else cards
-    assert found == expected
+    assert uuids == expected
 
 
-def test_the_drivers_own_order_of_devices_is_not_the_buss(evaluate: Evaluate) -> None:
-    found = evaluate(SEEN, gpus=2, CUDA_DEVICE_ORDER="FASTEST_FIRST")
-    assert found == [c.removeprefix("GPU-") for c in (CARD_0, CARD_1)]
+def test_the_driver_s_order_of_devices_differs_from_the_bus_order(evaluate: Evaluate) -> None:
+    uuids = evaluate(VISIBLE, gpus=2, CUDA_DEVICE_ORDER="FASTEST_FIRST")
+    assert uuids == [c.removeprefix("GPU-") for c in (CARD_0, CARD_1)]
 
 
-def test_cuda_and_nvml_know_a_card_by_the_same_uuid_and_place(evaluate: Evaluate) -> None:
+def test_cuda_and_nvml_agree_on_uuids_and_bus_ids(evaluate: Evaluate) -> None:
     code = """
 from bench.measure.gpu import gpus
 from tests.cuda.driver import Driver
@@ -182,23 +182,23 @@ answer = [list(zip(buses, driver.uuids())), [(c.pci_bus_id, c.uuid[4:]) for c in
 
 
 @pytest.mark.parametrize(
-    ("visible", "seen"),
+    ("visible", "expected"),
     [
-        (None, INSTANCE),  # a whole card is not seen beside an instance
-        ("1", INSTANCE),  # in the bus's order: the driver's card 1, which is split
+        (None, INSTANCE),  # an instance hides full GPUs
+        ("1", INSTANCE),  # in bus order: the driver's GPU 1, which is partitioned
         (OTHER_INSTANCE, OTHER_INSTANCE),
         (f"{OTHER_INSTANCE},{INSTANCE}", OTHER_INSTANCE),
     ],
 )
-def test_of_a_split_card_a_process_sees_one_instance(
-    evaluate: Evaluate, visible: str | None, seen: str
+def test_a_process_sees_one_instance_of_a_partitioned_gpu(
+    evaluate: Evaluate, visible: str | None, expected: str
 ) -> None:
     variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    found = evaluate(SEEN, gpus=3, FAKE_MIG="1", **variables)
-    assert found == [seen.removeprefix("MIG-")]
+    uuids = evaluate(VISIBLE, gpus=3, FAKE_MIG="1", **variables)
+    assert uuids == [expected.removeprefix("MIG-")]
 
 
-def test_the_memory_of_an_instance_is_its_own_and_its_cards(evaluate: Evaluate) -> None:
+def test_the_memory_of_an_instance_counts_for_it_and_its_gpu(evaluate: Evaluate) -> None:
     code = f"""
 import os
 os.environ["CUDA_VISIBLE_DEVICES"] = {INSTANCE!r}
@@ -229,7 +229,7 @@ for index in (0, 1):
 
 
 @pytest.mark.parametrize("in_a_file", [False, True])
-def test_rules_say_what_nvml_answers_of_all_cards_or_of_one(
+def test_rules_set_nvml_s_answers_for_all_gpus_or_one(
     evaluate: Evaluate, tmp_path: Path, in_a_file: bool
 ) -> None:
     rules = (
@@ -242,7 +242,7 @@ def test_rules_say_what_nvml_answers_of_all_cards_or_of_one(
     assert state == [[1980, 2619, 350000, 0x40, 1], [210, 2619, 350000, 0, 0]]
 
 
-def test_a_card_may_vanish_while_a_process_looks_at_it(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_a_gpu_may_vanish_while_a_process_uses_it(evaluate: Evaluate, tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     rules.write_text("")
     code = f"""{STATE}
@@ -258,7 +258,7 @@ for index in (0, 1):
     assert evaluate(code, FAKE_NVML_FAIL=f"@{rules}") == [0, 15]
 
 
-def test_energy_grows_with_time_as_power_says(evaluate: Evaluate) -> None:
+def test_energy_is_power_times_time(evaluate: Evaluate) -> None:
     code = """
 import time, pynvml
 pynvml.nvmlInit()
@@ -273,15 +273,15 @@ answer = [second - first, after - before]
     assert energy_mj <= elapsed_s * 200_000 + 1
 
 
-def test_the_stack_describes_the_card_that_variables_ask_for(evaluate: Evaluate) -> None:
+def test_variables_describe_the_gpu(evaluate: Evaluate) -> None:
     code = """
 from bench.measure.gpu import driver, gpus
 answer = [driver().cuda, [[c.name, c.compute_capability, c.memory_bytes] for c in gpus()]]
 """
-    asked: dict[str, Any] = {
+    variables: dict[str, Any] = {
         "FAKE_GPU_NAME": "Fake L4",
         "FAKE_GPU_CAPABILITY": "8.9",
         "FAKE_GPU_MEMORY_BYTES": str(24 * GIB),
         "FAKE_CUDA_VERSION": "12.4",
     }
-    assert evaluate(code, gpus=1, **asked) == ["12.4", [["Fake L4", "8.9", 24 * GIB]]]
+    assert evaluate(code, gpus=1, **variables) == ["12.4", [["Fake L4", "8.9", 24 * GIB]]]

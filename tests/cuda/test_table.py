@@ -1,4 +1,4 @@
-"""The table in docs/gpu.md is what the stack counts now: some rows, made anew."""
+"""The table in docs/gpu.md matches what the stack counts now, for some rows."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""TensorFlow registers the stack's GPUs, and says what keeps it from doing so."""
+"""TensorFlow registers the stack's GPUs if it finds all libraries."""
 
 import json
 from pathlib import Path
@@ -19,50 +19,48 @@ print(json.dumps([tf.config.experimental.get_device_details(gpu) for gpu in gpus
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-def answered(code: str, env: dict[str, str]) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(run_python(code, env).splitlines()[-1])
-    return found
+def run_json(code: str, env: dict[str, str]) -> list[dict[str, object]]:
+    answer: list[dict[str, object]] = json.loads(run_python(code, env).splitlines()[-1])
+    return answer
 
 
-def test_tensorflow_registers_every_gpu_that_is_visible(cuda_stack: Stack) -> None:
+def test_tensorflow_registers_every_visible_gpu(cuda_stack: Stack) -> None:
     env = cuda_stack.environment(
         4, {"FAKE_GPU_CAPABILITY": "8.6", "CUDA_VISIBLE_DEVICES": "2,1", **QUIET}
     )
     gpu = {"device_name": "Fake H100", "compute_capability": [8, 6]}
-    assert answered(REGISTERED, env) == [gpu, gpu]
+    assert run_json(REGISTERED, env) == [gpu, gpu]
 
 
 COMPUTED = """
 import dataclasses, json
 import tensorflow as tf
-from tests.cuda.counts import read_own, reset
+from tests.cuda.counts import read_process, reset
 with tf.device("GPU:1"):
     images, matrix = tf.zeros((2, 8, 8, 3)), tf.zeros((4, 4))
     tf.matmul(matrix, matrix), tf.nn.conv2d(images, tf.zeros((3, 3, 3, 5)), 1, "SAME")
     reset()
     tf.matmul(matrix, matrix)
     tf.nn.conv2d(images, tf.zeros((3, 3, 3, 5)), 1, "SAME")
-print(json.dumps([dataclasses.asdict(device) for device in read_own().devices]))
+print(json.dumps([dataclasses.asdict(device) for device in read_process().devices]))
 """
 
 
-def test_what_tensorflow_computes_is_counted_on_its_device(
-    cuda_stack: Stack, tmp_path: Path
-) -> None:
-    first, second = answered(COMPUTED, cuda_stack.environment(2, QUIET, counters=tmp_path))
+def test_work_is_counted_on_its_device(cuda_stack: Stack, tmp_path: Path) -> None:
+    first, second = run_json(COMPUTED, cuda_stack.environment(2, QUIET, counters=tmp_path))
     assert [second["blas_calls"], second["dnn_calls"]] == [1, 1]
     assert [first["launches"], first["blas_calls"], first["dnn_calls"]] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("missing", ["libcuda.so.1", "libcusolver.so.11", "libcudnn.so.9"])
-def test_it_registers_none_where_a_library_is_missing(
+def test_it_registers_no_gpu_if_a_library_is_missing(
     cuda_stack: Stack, tmp_path: Path, missing: str
 ) -> None:
     stack = subset(cuda_stack, tmp_path / "part", [name for name in LIBRARIES if name != missing])
-    assert answered(REGISTERED, stack.environment(2, QUIET)) == []
+    assert run_json(REGISTERED, stack.environment(2, QUIET)) == []
 
 
-def test_it_finds_the_libraries_where_pip_puts_them_once_cusolver_is_loaded(
+def test_it_finds_the_libraries_from_pip_once_cusolver_is_loaded(
     cuda_stack: Stack, tmp_path: Path
 ) -> None:
     site = tmp_path / "site-packages"
@@ -73,4 +71,4 @@ def test_it_finds_the_libraries_where_pip_puts_them_once_cusolver_is_loaded(
         "import ctypes\n"
         f"ctypes.CDLL({str(site / 'nvidia/cusolver/lib/libcusolver.so.11')!r}, ctypes.RTLD_GLOBAL)"
     )
-    assert len(answered(load + REGISTERED, env)) == 2
+    assert len(run_json(load + REGISTERED, env)) == 2

@@ -1,4 +1,4 @@
-"""A run on GPUs whose code is compiled at first use begins with a process of its own."""
+"""A run on GPUs whose code is compiled at first use starts with a warm-up process."""
 
 from pathlib import Path
 
@@ -37,27 +37,27 @@ def test_programs_are_warmed_up_on_a_free_gpu_before_the_first_trial_and_leave_n
     suite.write_text(SUITE)
     counters.mkdir()
     machine = {
-        "FAKE_NVML_COMPUTING": "4242",  # on the driver's first card
+        "FAKE_NVML_COMPUTING": "4242",  # on the driver's first GPU
         "BENCH_CACHE_DIR": str(tmp_path / "cache"),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }
     env = cuda_stack.environment(2, machine, counters, tmp_path / "memory")
-    done = bench("run", suite, "--out", tmp_path / "run", env=env)
-    assert done.returncode == 0, done.stderr
+    result = bench("run", suite, "--out", tmp_path / "run", env=env)
+    assert result.returncode == 0, result.stderr
 
     records = list(RunFolder.open(tmp_path / "run").records())
     assert {record.devices for record in records} == {(FREE,)}
-    trained = {counts.pid: counts for counts in read_counts(counters)}
-    (warm_up,) = trained.keys() - {record.resolved["pid"] for record in records}
-    (device,) = trained[warm_up].devices
+    by_pid = {counts.pid: counts for counts in read_counts(counters)}
+    (warm_up,) = by_pid.keys() - {record.resolved["pid"] for record in records}
+    (device,) = by_pid[warm_up].devices
     assert device.uuid == FREE
     assert device.launches > 0
-    # The same cache for all of them.
+    # All processes use the same cache.
     caches = {record.resolved["variables"]["CUDA_CACHE_PATH"] for record in records}
     assert len(caches) == 1
     assert Path(*caches).is_relative_to(tmp_path / "cache")
 
-    # What a later run finds marked there is not repeated.
+    # A later run finds a mark in the cache and does not repeat the warm-up.
     for file in counters.iterdir():
         file.unlink()
     again = bench("run", suite, "--out", tmp_path / "again", env=env)

@@ -1,9 +1,9 @@
-"""Two workers as a careful author would write them with TensorFlow alone, without Ray.
+"""Train on two workers as a careful author would with only TensorFlow, without Ray.
 
     TF_CONFIG=... python -m tests.perf.bare_workers '{"hidden": [300, 100], ...}'
 
-The same network, data, batch, shuffle and loop as ours; prints the seconds of each epoch as
-JSON. Metrics are summed once an epoch, gradients by the optimiser, as Keras does it.
+The network, data, batch, shuffle and loop are the same as ours. Metrics are summed once an epoch,
+and gradients by the optimizer, as Keras does. The output is the seconds of each epoch, as JSON.
 """
 
 import functools
@@ -21,7 +21,7 @@ from tests.support.training_setup import variant_of
 
 
 def main(settings: dict[str, Any], threads: int) -> list[float]:
-    """Seconds of each epoch."""
+    """Return the seconds of each epoch."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     ring = tf.distribute.experimental.CommunicationImplementation.RING
@@ -34,29 +34,29 @@ def main(settings: dict[str, Any], threads: int) -> list[float]:
     labels = tf.constant(arrays.train_labels, tf.int64)
     batch, part = variant.global_batch_size, variant.per_replica_batch_size
     steps = variant.examples // batch
-    mine = slice(strategy.cluster_resolver.task_id * part, None)
+    own_rows = slice(strategy.cluster_resolver.task_id * part, None)
     with strategy.scope():
         model = _model(variant.hidden, arrays.classes)
         optimizer = keras.optimizers.SGD(variant.learning_rate)
         optimizer.build(model.trainable_variables)
 
     def step(indices: Any) -> tuple[Any, Any]:
-        taken = indices[mine][:part]
-        x, y = tf.cast(tf.gather(images, taken), tf.float32) / 255.0, tf.gather(labels, taken)
+        rows = indices[own_rows][:part]
+        x, y = tf.cast(tf.gather(images, rows), tf.float32) / 255.0, tf.gather(labels, rows)
         with tf.GradientTape() as tape:
             logits = model(x, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
             loss = tf.reduce_sum(losses) / batch
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
-        hits = tf.equal(tf.argmax(logits, -1), y)
-        return loss, tf.reduce_sum(tf.cast(hits, tf.float32))
+        correct = tf.equal(tf.argmax(logits, -1), y)
+        return loss, tf.reduce_sum(tf.cast(correct, tf.float32))
 
     @functools.partial(tf.function, autograph=False)
     def epoch(order: Any) -> tuple[Any, Any]:
         def body(i: Any, loss: Any, correct: Any) -> tuple[Any, Any, Any]:
-            of_step = strategy.run(step, (order[i],))
-            return i + 1, loss + of_step[0], correct + of_step[1]
+            step_loss, step_correct = strategy.run(step, (order[i],))
+            return i + 1, loss + step_loss, correct + step_correct
 
         start = (tf.constant(0), tf.constant(0.0), tf.constant(0.0))
         _, *sums = tf.while_loop(
@@ -71,7 +71,7 @@ def main(settings: dict[str, Any], threads: int) -> list[float]:
         loss, _ = epoch(tf.reshape(order[: steps * batch], (steps, batch)))
         float(loss)
         times.append(time.perf_counter() - started)
-    return times[1:]  # the first compiles
+    return times[1:]  # the first includes compilation
 
 
 def _model(hidden: tuple[int, ...], classes: int) -> keras.Model:
@@ -81,6 +81,6 @@ def _model(hidden: tuple[int, ...], classes: int) -> keras.Model:
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    print(json.dumps(main(asked["settings"], asked["threads"])), flush=True)
+    request = json.loads(sys.argv[1])
+    print(json.dumps(main(request["settings"], request["threads"])), flush=True)
     os._exit(0)

@@ -1,11 +1,11 @@
-"""The same epoch in JAX: the network with or without batch norm, SGD, one ``lax.scan``.
+"""Train the same epoch in JAX: with or without batch norm, SGD, one ``lax.scan``.
 
 Usage:
     run_epoch = make_jax_epoch(variant, images, labels)
     loss = run_epoch(3)
 
-It does what ``CompiledEpoch`` does in an epoch of one window: gathers each batch from
-bytes on the device by a shuffled order, and sums loss and correct answers.
+It does the work of ``CompiledEpoch`` in an epoch of one window: it gathers each batch from bytes
+on the device in a shuffled order, and sums loss and correct answers.
 """
 
 import math
@@ -19,13 +19,13 @@ import numpy as np
 from bench.spec.variant import Variant
 
 _MOMENTUM, _EPSILON = 0.99, 1e-3
-"""Of batch norm, as Keras has them."""
+"""Keras's constants of batch norm."""
 
 
 def make_jax_epoch(
     variant: Variant, images: np.ndarray, labels: np.ndarray
 ) -> Callable[[int], float]:
-    """A function that trains one epoch of an mlp, waits for it, and returns its mean loss."""
+    """Return a function that trains an mlp for one epoch, waits, and returns its mean loss."""
     data = jnp.asarray(images.reshape(len(images), -1)), jnp.asarray(labels)
     widths = [math.prod(images.shape[1:]), *variant.hidden, 10]
     batch_norm = variant.norm == "bn_post"
@@ -35,9 +35,9 @@ def make_jax_epoch(
     def step(state: Any, indices: Any) -> tuple[Any, Any]:
         weights, averages = state
         batch = data[0][indices].astype(jnp.float32) / 255.0, data[1][indices]
-        passed, gradients = jax.value_and_grad(_loss, has_aux=True)(weights, averages, *batch)
+        results, gradients = jax.value_and_grad(_loss, has_aux=True)(weights, averages, *batch)
         weights = jax.tree.map(lambda w, g: w - variant.learning_rate * g, weights, gradients)
-        loss, (averages, correct) = passed
+        loss, (averages, correct) = results
         return (weights, averages), (loss, correct)
 
     @jax.jit
@@ -75,13 +75,13 @@ def _initial_averages(widths: list[int], batch_norm: bool) -> list[Any]:
 def _loss(
     weights: list[dict[str, Any]], averages: list[Any], images: Any, labels: Any
 ) -> tuple[Any, Any]:
-    """Mean loss, and the new averages of batch norm (after the input and each activation)."""
-    hidden, moved = images, []
+    """Return the mean loss, and batch norm's new averages (of the input and each activation)."""
+    hidden, new_averages = images, []
     for number, layer in enumerate(weights):
         if averages:
             mean, variance = hidden.mean(0), hidden.var(0)
             old_mean, old_variance = averages[number]
-            moved.append(
+            new_averages.append(
                 (
                     old_mean * _MOMENTUM + mean * (1 - _MOMENTUM),
                     old_variance * _MOMENTUM + variance * (1 - _MOMENTUM),
@@ -92,6 +92,6 @@ def _loss(
         hidden = hidden @ layer["kernel"] + layer["bias"]
         if number < len(weights) - 1:
             hidden = jax.nn.relu(hidden)
-    log_shares = jax.nn.log_softmax(hidden)
-    loss = -jnp.take_along_axis(log_shares, labels[:, None], axis=1).mean()
-    return loss, (moved, (hidden.argmax(1) == labels).sum())
+    log_probabilities = jax.nn.log_softmax(hidden)
+    loss = -jnp.take_along_axis(log_probabilities, labels[:, None], axis=1).mean()
+    return loss, (new_averages, (hidden.argmax(1) == labels).sum())

@@ -1,4 +1,4 @@
-"""Networks that the package does not have: with depthwise convolutions, with attention."""
+"""User networks for timing XLA: with depthwise convolutions, and with attention."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def depthwise(_layers: Layers, images: Any) -> Any:
 
 
 def attention(_layers: Layers, images: Any) -> Any:
-    """Over the rows of an image."""
+    """Apply attention over the rows of an image."""
     rows = keras.layers.Reshape((images.shape[1], -1))(images)
     x = keras.layers.Dense(64)(rows)
     x = keras.layers.Add()([x, keras.layers.MultiHeadAttention(4, 16)(x, x)])

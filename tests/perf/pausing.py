@@ -1,7 +1,7 @@
-"""A workload that has whatever else its run consists of stand still in every second epoch.
+"""A workload that stops its run's other processes during every second epoch.
 
-Usage: bench run, in a session of its own, with ``workload = "pausing:net"`` and this folder in
-PYTHONPATH. Only the training process then runs in odd epochs; driver and Ray are stopped.
+Usage: bench run in a new process session, with ``workload = "pausing:net"`` and this folder in
+PYTHONPATH. In odd epochs only the training process runs; the driver and Ray are stopped.
 """
 
 import os
@@ -12,7 +12,7 @@ import psutil
 
 
 def net(layers: Any, images: Any) -> Any:
-    """The notebook's network, its epochs paused around as told above."""
+    """Build the notebook's network, and pause the other processes in odd epochs."""
     _pause_others()
     x = layers.flatten()(images)
     for width in layers.variant.widths:
@@ -25,7 +25,7 @@ def _pause_others() -> None:
 
     run_epoch = CompiledEpoch.run_epoch
 
-    def alone_if_odd(program: CompiledEpoch, epoch: int) -> Any:
+    def run_alone_if_odd(program: CompiledEpoch, epoch: int) -> Any:
         stopped = _others() if epoch % 2 else []
         try:
             for process in stopped:
@@ -35,10 +35,10 @@ def _pause_others() -> None:
             for process in reversed(stopped):
                 process.send_signal(signal.SIGCONT)
 
-    CompiledEpoch.run_epoch = alone_if_odd  # type: ignore[method-assign, assignment]
+    CompiledEpoch.run_epoch = run_alone_if_odd  # type: ignore[method-assign, assignment]
 
 
 def _others() -> list[psutil.Process]:
-    driver, own = psutil.Process(os.getsid(0)), psutil.Process()
-    ours = {own.pid, *(child.pid for child in own.children(recursive=True))}
-    return [p for p in (driver, *driver.children(recursive=True)) if p.pid not in ours]
+    driver, trainer = psutil.Process(os.getsid(0)), psutil.Process()
+    training = {trainer.pid, *(child.pid for child in trainer.children(recursive=True))}
+    return [p for p in (driver, *driver.children(recursive=True)) if p.pid not in training]

@@ -1,12 +1,12 @@
-"""What the harness adds to an epoch: Ray, records and progress against the bare program.
+"""Measure what the harness (Ray, records, progress) adds to an epoch of the bare program.
 
     python -m pytest tests/perf/test_harness_perf.py -m perf
 
-Prints figures and judges none. To reach: 1 % of an epoch at most. In the first a pair is the
-same variant and seed through ``bench.run`` and in a plain fresh process, which goes first in every
-second pair; an epoch is the median of the steady ones. Two processes differ by more than 1 % of
-themselves, so that the second has one process run two epochs: with the driver and Ray beside it,
-and with these stopped.
+It prints figures and judges none. The target is at most 1 % of an epoch. In the first test, a pair
+is the same variant and seed through ``bench.run`` and in a plain fresh process, which runs first in
+every second pair; an epoch's time is the median of the steady ones. Even equal processes differ by
+more than 1 %, so the second test compares epochs of one process: with the driver and Ray running,
+and with them stopped.
 """
 
 import json
@@ -52,10 +52,10 @@ print(json.dumps([program.run_epoch(epoch).epoch_s for epoch in range(variant.ep
 """
 
 
-def test_what_the_harness_adds_to_an_epoch(
+def test_overhead_of_the_harness(
     tmp_path: Path, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    through: list[float] = []
+    harness: list[float] = []
     bare: list[float] = []
 
     def one_pair() -> None:
@@ -65,18 +65,18 @@ def test_what_the_harness_adds_to_an_epoch(
         out = tmp_path / str(number)
         if number % 2:
             bare.append(_bare(trial))
-            through.append(_through(suite, out))
+            harness.append(_harness(suite, out))
         else:
-            through.append(_through(suite, out))
+            harness.append(_harness(suite, out))
             bare.append(_bare(trial))
 
     benchmark.pedantic(one_pair, rounds=PAIRS)  # type: ignore[no-untyped-call]
-    benchmark.extra_info.update(through=through, bare=bare)
+    benchmark.extra_info.update(harness=harness, bare=bare)
     with capsys.disabled():
-        print(f"\nan epoch through the harness takes {_summary(through, bare, 'a bare one')}")
+        print(f"\nan epoch through the harness takes {_summary(harness, bare, 'a bare one')}")
 
 
-def test_what_the_driver_and_ray_take_of_an_epoch(
+def test_overhead_of_the_driver_and_ray(
     tmp_path: Path, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     suite = tmp_path / "pausing.toml"
@@ -88,7 +88,7 @@ def test_what_the_driver_and_ray_take_of_an_epoch(
     path = os.pathsep.join((str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")))
 
     def run() -> None:
-        # The leader of its session is who a pausing epoch takes for the driver.
+        # A pausing epoch treats the leader of its session as the driver.
         subprocess.run(
             command,
             check=True,
@@ -102,26 +102,27 @@ def test_what_the_driver_and_ray_take_of_an_epoch(
     beside, alone = seconds[::2], seconds[1::2]
     benchmark.extra_info.update(beside=beside, alone=alone)
     with capsys.disabled():
-        print(f"\nan epoch beside its driver and Ray takes {_summary(beside, alone, 'one alone')}")
+        summary = _summary(beside, alone, "one with them stopped")
+        print(f"\nan epoch with driver and Ray running takes {summary}")
 
 
 def _suite(seed: int) -> Suite:
-    # Without batch norm: the shorter an epoch, the more would show.
+    # Without batch norm: overhead shows most in short epochs.
     variant = {"epochs": EPOCHS, "global_batch_size": 32}
     return parse_suite({"name": "harness", "seed": seed, "variant": variant})
 
 
-def _through(suite: Suite, out: Path) -> float:
+def _harness(suite: Suite, out: Path) -> float:
     result = bench.run(suite, out)
     assert result.succeeded
     return float(bench.load_trials(result.path)["epoch_s"].iloc[0])
 
 
 def _bare(trial: Trial) -> float:
-    # Not by the helpers of training's tests: a driver does not import TensorFlow.
+    # The helpers of training tests would import TensorFlow, which a driver does not.
     command = [sys.executable, "-c", BARE.format(trial=trial.model_dump_json())]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    epochs: list[float] = json.loads(done.stdout.splitlines()[-1])
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    epochs: list[float] = json.loads(result.stdout.splitlines()[-1])
     return statistics.median(epochs[trial.variant.warmup_epochs :])
 
 
@@ -131,6 +132,6 @@ def _summary(ours: list[float], theirs: list[float], which: str) -> str:
     quotients = [a / b for a, b in zip(ours, theirs, strict=True)]
     return (
         f"{ratio.value:.4f} times {which} (95 % interval {ratio.low:.4f} to {ratio.high:.4f}; "
-        f"{ratio.n} pairs, median {statistics.median(quotients):.4f}, which find "
+        f"{ratio.n} pairs, median {statistics.median(quotients):.4f}, which detect "
         f"{ratio.detectable - 1:.1%} in 9 of 10 cases)"
     )

@@ -1,9 +1,9 @@
-"""What a report costs on a large run: time, and the most memory its process took.
+"""Measure the time and the peak memory of a report on a large run.
 
     python -m pytest tests/perf/test_report_perf.py -m perf
 
-Prints figures and judges none. The run has 100,000 trials of 10 epochs: 1,000 variants in 100
-blocks, or 10,000 in 10, each half of them compared with the other half.
+It prints figures and judges none. The run has 100,000 trials of 10 epochs: 1,000 variants in 100
+blocks, or 10,000 in 10. One half of them is compared with the other.
 """
 
 import subprocess
@@ -38,7 +38,7 @@ finally:
 
 @pytest.fixture(scope="module", params=[1_000, 10_000])
 def large_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder of 100,000 trials, written without a sync to disk for each."""
+    """Write a run folder of 100,000 trials, without a disk sync for each."""
     variants: int = request.param
     suite = parse_suite(large_suite(variants))
     plan = make_plan(suite)
@@ -62,7 +62,7 @@ def large_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def large_suite(variants: int) -> dict[str, Any]:
-    """A suite of ``variants`` variants and as many blocks as make 100,000 trials."""
+    """Return a suite of ``variants`` variants, with enough blocks for 100,000 trials."""
     return {
         "name": "large",
         "blocks": TRIALS // variants,
@@ -80,11 +80,11 @@ def test_report_on_a_million_epochs(
 ) -> None:
     def report() -> int:
         command = [sys.executable, "-c", REPORT, str(large_run)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return int(done.stderr.split()[-1])
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        return int(result.stderr.split()[-1])
 
     started = time.perf_counter()
-    peaks = [report()]  # reads the records, which the later ones find kept
+    peaks = [report()]  # reads the records and caches them for later ones
     first_s = time.perf_counter() - started
     benchmark.pedantic(  # type: ignore[no-untyped-call]
         lambda: peaks.append(report()), rounds=3

@@ -1,10 +1,10 @@
-"""What a step of two workers on this machine takes: ours, without communication, bare.
+"""Time a step of two workers on this machine: ours, without communication, and bare.
 
     python -m pytest tests/perf/test_scaling_perf.py -m perf
 
-Prints figures and judges none. To reach: no more than 10 % above the same loop in TensorFlow
-alone, and two seconds from a gang's placement to its first step, TensorFlow's import apart. In
-each round all arms run close together, each in fresh processes.
+It prints figures and judges none. The targets are at most 10 % more than the same loop in plain
+TensorFlow, and two seconds from a worker group's placement to its first step, without TensorFlow's
+import. In each round all arms run one after another, each in fresh processes.
 """
 
 import json
@@ -67,7 +67,7 @@ def test_a_step_of_two_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str
         _print_ratio("two workers over bare", rounds, "two workers", "bare")
         shares = [1 - r["without communication"] / r["two workers"] for r in rounds]
         print(f"  share of communication: {', '.join(f'{s:.3f}' for s in shares)}")
-        print("  from placement to the first step, but for TensorFlow's import: ", end="")
+        print("  from placement to the first step, without TensorFlow's import: ", end="")
         print(", ".join(f"{total:.1f} s ({cold:.1f} s of it compiling)" for total, cold in starts))
 
 
@@ -77,8 +77,8 @@ def _print_ratio(title: str, rounds: list[dict[str, float]], ours: str, theirs: 
 
 
 def _ours(suite: Path, folder: Path) -> dict[str, TrialRecord]:
-    done = bench("run", suite, "--out", folder)
-    assert done.returncode == 0, done.stderr
+    result = bench("run", suite, "--out", folder)
+    assert result.returncode == 0, result.stderr
     return {record.trial.label: record for record in RunFolder.open(folder).records()}
 
 
@@ -88,20 +88,20 @@ def _step_s(record: TrialRecord) -> float:
 
 
 def _start_s(record: TrialRecord) -> tuple[float, float]:
-    """Of a gang's wall time what is neither import nor epochs nor evaluation; and compiling."""
-    spent = record.measures
-    assert record.wall_s and spent.import_s and spent.evaluate_s and spent.cold_start_s
-    later = sum(epoch.epoch_s for epoch in record.epochs) + spent.evaluate_s
-    return record.wall_s - spent.import_s - later, spent.cold_start_s
+    """Return a worker group's seconds before its first step (without import), and cold start."""
+    measures = record.measures
+    assert record.wall_s and measures.import_s and measures.evaluate_s and measures.cold_start_s
+    training_s = sum(epoch.epoch_s for epoch in record.epochs) + measures.evaluate_s
+    return record.wall_s - measures.import_s - training_s, measures.cold_start_s
 
 
 def _bare_epochs_s(threads: int) -> list[float]:
-    """Seconds of each epoch of the slower worker."""
-    asked = json.dumps({"settings": {**SETTINGS, **WORKERS}, "threads": threads})
+    """Return the seconds of each epoch on the slower worker."""
+    request = json.dumps({"settings": {**SETTINGS, **WORKERS}, "threads": threads})
     ports = free_ports(2)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.perf.bare_workers", asked],
+            [sys.executable, "-m", "tests.perf.bare_workers", request],
             env=worker_environment(ports, index),
             stdout=subprocess.PIPE,
             text=True,
@@ -109,9 +109,9 @@ def _bare_epochs_s(threads: int) -> list[float]:
         for index in range(2)
     ]
     try:
-        said = [process.communicate(timeout=300)[0] for process in processes]
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
-    by_worker: list[list[float]] = [json.loads(text.splitlines()[-1]) for text in said]
-    return [max(same) for same in zip(*by_worker, strict=True)]
+    by_worker: list[list[float]] = [json.loads(text.splitlines()[-1]) for text in outputs]
+    return [max(times) for times in zip(*by_worker, strict=True)]

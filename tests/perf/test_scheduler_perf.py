@@ -1,8 +1,8 @@
-"""How long scheduling itself takes: 10,000 trials of mixed size on 1,000 simulated GPUs.
+"""Time the scheduling of 10,000 trials of mixed size on 1,000 simulated GPUs.
 
     python -m pytest tests/perf/test_scheduler_perf.py -m perf
 
-Prints figures and judges none. To reach: under a minute.
+It prints figures and judges none. The target is under a minute.
 """
 
 import heapq
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.perf
 
 
 def drain(jobs: list[Job], scheduler: Scheduler) -> float:
-    """Schedule all jobs; the makespan."""
+    """Schedule all jobs, and return the makespan."""
     for job in jobs:
         scheduler.add(job)
     now, running = 0.0, list[tuple[float, int]]()
@@ -76,13 +76,13 @@ def test_simulating_10_000_trials_on_125_nodes(
     started = time.perf_counter()
     drain(jobs, cluster)
     scheduling_s = time.perf_counter() - started
-    _, most_bytes = tracemalloc.get_traced_memory()
+    _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert benchmark.stats is not None
     with capsys.disabled():
         print(
             f"\n10,000 trials on 125 nodes of 8: {benchmark.stats.stats.median:.1f} s with their "
-            f"records; scheduling alone {scheduling_s:.1f} s under tracemalloc, at most "
-            f"{most_bytes / 1e6:.0f} MB; makespan "
+            f"records; only scheduling {scheduling_s:.1f} s under tracemalloc, at most "
+            f"{peak_bytes / 1e6:.0f} MB; makespan "
             f"{executor.makespan_s / (devices_s / sum(NODES)):.4f} of the work shared evenly"
         )

@@ -1,9 +1,9 @@
-"""How long a user waits before anything trains, and how much of a run is training.
+"""Time how long a user waits before training starts, and the share of training in a run.
 
     python -m pytest tests/perf/test_startup_perf.py -m perf
 
-Prints figures and judges none. To reach: under a second for each command; what a run spends
-on starting fresh processes is what TensorFlow's import and compilation cost.
+It prints figures and judges none. The target is under a second for each command. A run's time for
+starting fresh processes is that of TensorFlow's import and compilation.
 """
 
 import statistics
@@ -38,7 +38,7 @@ def test_a_command_that_trains_nothing(
         print(f"\nbench {line}: {benchmark.stats['median']:.2f} s, the median of {ROUNDS}")
 
 
-def test_where_the_wall_time_of_the_quick_suite_goes(
+def test_the_parts_of_the_quick_suite_s_wall_time(
     tmp_path: Path, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     suite = load_suite("quick").model_copy(update={"blocks": 1})
@@ -51,5 +51,5 @@ def test_where_the_wall_time_of_the_quick_suite_goes(
     assert benchmark.stats
     share = epochs_s.sum() / benchmark.stats["total"]
     with capsys.disabled():
-        print(f"\na trial of quick (medians): {parts}, whole {trials['wall_s'].median():.2f} s")
+        print(f"\na trial of quick (medians): {parts}, in total {trials['wall_s'].median():.2f} s")
         print(f"measured training: {share:.0%} of the run, Ray's start included")

@@ -1,9 +1,9 @@
-"""How fast an epoch is: ours, Keras ``fit``'s and JAX's, taken in turns in one process.
+"""Time an epoch of ours, of Keras ``fit`` and of JAX, in turn in one process.
 
     python -m pytest tests/perf/test_training_perf.py -m perf
 
-Prints figures and judges none. To reach: at least five times as fast as ``fit`` at batch 32,
-and level with JAX. Every arm trains the same network on all of Fashion-MNIST.
+It prints figures and judges none. The target is at least five times as fast as ``fit`` at batch 32,
+and as fast as JAX. Every arm trains the same network on all of Fashion-MNIST.
 """
 
 import importlib.util
@@ -58,7 +58,7 @@ def test_an_epoch_in_three_frameworks(
 
 
 def _interleaved(arms: Arms, benchmark: BenchmarkFixture) -> dict[str, list[float]]:
-    """Seconds of each arm's epochs; one round is an epoch of each, its first turn moving on."""
+    """Return the seconds of each arm's epochs; a round is an epoch of each, in rotating order."""
     times: dict[str, list[float]] = {name: [] for name in arms}
     for run_epoch in arms.values():
         run_epoch(0)

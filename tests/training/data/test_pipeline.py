@@ -84,8 +84,8 @@ def test_each_example_comes_once_an_epoch_and_the_rest_is_left_out(pipeline: str
     variant = small(pipeline=pipeline)
     assert (variant.examples, variant.global_batch_size) == (700, 32)
     for epoch in range(2):
-        taken = np.concatenate([labels for _, labels in batches(variant, range(epoch + 1))[-21:]])
-        assert len(taken) == len(set(taken.tolist())) == 21 * 32
+        indices = np.concatenate([labels for _, labels in batches(variant, range(epoch + 1))[-21:]])
+        assert len(indices) == len(set(indices.tolist())) == 21 * 32
 
 
 @pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
@@ -130,8 +130,8 @@ def test_images_are_bytes_over_255_and_belong_to_their_labels() -> None:
 def test_copies_come_as_often_as_originals() -> None:
     variant = small(examples=700, global_batch_size=100, augment="never")
     arrays = _first(with_indices(variant), 100)
-    taken = Counter(np.concatenate([y for _, y in batches(variant, range(1), arrays)]).tolist())
-    assert taken == dict.fromkeys(range(100), 7)
+    indices = Counter(np.concatenate([y for _, y in batches(variant, range(1), arrays)]).tolist())
+    assert indices == dict.fromkeys(range(100), 7)
 
 
 @pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])
@@ -155,8 +155,8 @@ def test_auto_augments_only_copies_and_never_augments_none(pipeline: str) -> Non
 def test_fewer_examples_than_stored_are_the_first_ones() -> None:
     variant = small(examples=64)
     arrays = with_indices(small(examples=700))
-    taken = np.concatenate([y for _, y in batches(variant, range(1), arrays)])
-    assert sorted(taken.tolist()) == list(range(64))
+    indices = np.concatenate([y for _, y in batches(variant, range(1), arrays)])
+    assert sorted(indices.tolist()) == list(range(64))
 
 
 @pytest.mark.parametrize("pipeline", ["device", "tfdata", "tfrecord"])

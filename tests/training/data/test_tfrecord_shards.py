@@ -129,7 +129,7 @@ def test_a_killed_writer_leaves_no_set_that_looks_complete(tmp_path: Path) -> No
     writer.send_signal(signal.SIGKILL)
     writer.communicate()
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
-    # Its remains do not stop another writer.
+    # Its files do not stop another writer.
     assert len(read(shard_files(sample_arrays(), 100, tmp_path))) == 100
 
 
