@@ -99,10 +99,10 @@ def test_overhead_of_the_driver_and_ray(
 
     benchmark.pedantic(run, rounds=1)  # type: ignore[no-untyped-call]
     seconds = bench.load_epochs(tmp_path / "run")["epoch_s"].tolist()[2:]  # the first two warm up
-    beside, alone = seconds[::2], seconds[1::2]
-    benchmark.extra_info.update(beside=beside, alone=alone)
+    beside, stopped = seconds[::2], seconds[1::2]
+    benchmark.extra_info.update(beside=beside, stopped=stopped)
     with capsys.disabled():
-        summary = _summary(beside, alone, "one with them stopped")
+        summary = _summary(beside, stopped, "one with them stopped")
         print(f"\nan epoch with driver and Ray running takes {summary}")
 
 

@@ -108,7 +108,7 @@ def test_traceback_filters_are_restored() -> None:
 
 INSTALLATION = [
     tf.errors.InternalError(None, None, "libdevice not found at ./libdevice.10.bc"),
-    tf.errors.UnimplementedError(None, None, "DNN library is not actual."),
+    tf.errors.UnimplementedError(None, None, "DNN library is not found."),
     tf.errors.FailedPreconditionError(None, None, "DNN library initialization failed. Look above"),
     tf.errors.InternalError(None, None, "'cuModuleLoadData' failed with 'CUDA_ERROR_INVALID_PTX'"),
     tf.errors.InvalidArgumentError(None, None, "no kernel image is available for execution"),

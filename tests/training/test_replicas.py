@@ -235,15 +235,15 @@ def test_any_number_of_replicas_ends_with_one_devices_weights(
 ) -> None:
     settings, tolerance = AGREE[name]
     difference = distance if settings["precision"] == "float64" else gap
-    several, alone = run(arrangement, name), run("one device", name)
-    assert len(several.weights) == len(alone.weights) > 0
-    for ours, (theirs,) in zip(several.weights, alone.weights, strict=True):
+    multiple, single = run(arrangement, name), run("one device", name)
+    assert len(multiple.weights) == len(single.weights) > 0
+    for ours, (theirs,) in zip(multiple.weights, single.weights, strict=True):
         for of_replica in ours:
             assert difference(of_replica, theirs) <= tolerance
-    assert several.facts["loss"] == pytest.approx(alone.facts["loss"], rel=tolerance)
-    assert several.facts["accuracy"] == pytest.approx(alone.facts["accuracy"], abs=10 * tolerance)
+    assert multiple.facts["loss"] == pytest.approx(single.facts["loss"], rel=tolerance)
+    assert multiple.facts["accuracy"] == pytest.approx(single.facts["accuracy"], abs=10 * tolerance)
     for count in ("clipped_steps", "skipped_steps"):
-        assert several.facts[count] == alone.facts[count]
+        assert multiple.facts[count] == single.facts[count]
 
 
 @cases(f"layers, {precision}" for precision in LAYERS)
@@ -290,11 +290,11 @@ def test_clipping_changes_some_steps_of_these_runs(kind: str, run: Run) -> None:
 def test_an_overflow_on_one_replica_skips_that_step_on_all(
     arrangement: str, name: str, run: Run
 ) -> None:
-    result, alone = run(arrangement, name), run("one device", name)
+    result, single = run(arrangement, name), run("one device", name)
     steps = {"overflows": 64, "breaks, skipped": 2}[name]
     assert (result.facts["steps"], result.facts["skipped_steps"]) == (steps, 1)
     assert np.isfinite(result.facts["loss"])
-    for ours, (theirs,) in zip(result.weights, alone.weights, strict=True):
+    for ours, (theirs,) in zip(result.weights, single.weights, strict=True):
         for of_replica in ours:
             assert np.isfinite(of_replica).all()
             assert gap(of_replica, theirs) <= 1e-6
@@ -304,10 +304,10 @@ def test_an_overflow_on_one_replica_skips_that_step_on_all(
 def test_without_skipping_all_replicas_diverge_together(
     arrangement: str, name: str, run: Run
 ) -> None:
-    result, alone = run(arrangement, name), run("one device", name)
+    result, single = run(arrangement, name), run("one device", name)
     assert (result.facts["steps"], result.facts["skipped_steps"]) == (2, 0)
     assert not np.isfinite(result.facts["loss"])
-    for ours, (theirs,) in zip(result.weights, alone.weights, strict=True):
+    for ours, (theirs,) in zip(result.weights, single.weights, strict=True):
         assert not np.isfinite(theirs).all()
         for of_replica in ours:
             np.testing.assert_array_equal(np.isfinite(of_replica), np.isfinite(theirs))
@@ -317,10 +317,10 @@ def test_without_skipping_all_replicas_diverge_together(
 def test_synchronized_batch_norm_uses_the_statistics_of_the_global_batch(
     arrangement: str, name: str, run: Run
 ) -> None:
-    result, alone = run(arrangement, name), run("one device", name)
+    result, single = run(arrangement, name), run("one device", name)
     assert result.facts["norm_synchronized"] is True
     for ours, (theirs,) in zip(
-        result.weights[result.trainable :], alone.weights[alone.trainable :], strict=True
+        result.weights[result.trainable :], single.weights[single.trainable :], strict=True
     ):
         for of_replica in ours:
             np.testing.assert_allclose(of_replica, theirs, rtol=1e-12, atol=1e-15)
@@ -330,12 +330,12 @@ def test_synchronized_batch_norm_uses_the_statistics_of_the_global_batch(
 def test_unsynchronized_batch_norm_uses_each_replica_s_statistics(
     arrangement: str, name: str, run: Run
 ) -> None:
-    result, alone = run(arrangement, name), run("one device", "global statistics")
+    result, single = run(arrangement, name), run("one device", "global statistics")
     assert result.facts["norm_synchronized"] is False
     means = result.weights[result.trainable]  # the moving mean of the norm on the input
     assert all(distance(mean, means[0]) > 1e-2 for mean in means[1:])
     # For parts of equal size, the mean of the means is the mean.
-    (global_mean,) = alone.weights[alone.trainable]
+    (global_mean,) = single.weights[single.trainable]
     np.testing.assert_allclose(means.mean(axis=0), global_mean, rtol=1e-12, atol=1e-15)
 
 
@@ -374,8 +374,8 @@ def test_replicas_have_consecutive_parts_of_one_device_s_batches(
 ) -> None:
     examples = run(arrangement, name).examples
     # Files are read in a different order.
-    alone = run("one device", name if name == "look, tfrecord" else "look, device").examples
-    np.testing.assert_array_equal(examples.reshape(alone.shape), alone)
+    single = run("one device", name if name == "look, tfrecord" else "look, device").examples
+    np.testing.assert_array_equal(examples.reshape(single.shape), single)
 
 
 @cases([*AGREE, "local statistics", "fused, float32", "no communication"], ARRANGEMENTS)

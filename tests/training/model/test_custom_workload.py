@@ -300,7 +300,6 @@ def test_the_caller_s_random_numbers_are_unaffected() -> None:
 
 FAULTY = """
 import keras
-from tests.support.paths import ROOT
 
 def early(layers, images):
     return layers.nothing
