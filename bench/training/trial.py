@@ -58,11 +58,11 @@ def train(
     epoch, outside its time. ``heartbeat`` counts windows for other threads. ``gpus`` are those
     assigned to this process; the trial fails if TensorFlow cannot see one of them.
     """
-    run = _TrialRun(trial, on_epoch, heartbeat or Heartbeat(), gpus)
+    trial_run = _TrialRun(trial, on_epoch, heartbeat or Heartbeat(), gpus)
     error, log_tail = None, None
     status: Status = "completed"
     try:
-        status, error = run.run(load, threads)
+        status, error = trial_run.run(load, threads)
     except Exception as exception:
         status, error = classify_exception(exception)
         if status == "failed" and (line := workload_line(exception, trial.variant)):
@@ -73,12 +73,12 @@ def train(
         status=status,
         error=error,
         log_tail=log_tail,
-        devices=run.devices,
-        warnings=tuple(run.warnings),
-        resolved=run.resolved,
-        measures=Measures.model_validate(run.measures),
-        epochs=tuple(run.epochs),
-        health=tuple(run.health),
+        devices=trial_run.devices,
+        warnings=tuple(trial_run.warnings),
+        resolved=trial_run.resolved,
+        measures=Measures.model_validate(trial_run.measures),
+        epochs=tuple(trial_run.epochs),
+        health=tuple(trial_run.health),
     )
 
 

@@ -137,7 +137,7 @@ def test_a_broken_installation_behind_a_refusal_is_a_failure() -> None:
     [
         tf.errors.UnimplementedError(None, None, "no DNN kernel for float64 of this shape"),
         tf.errors.InvalidArgumentError(None, None, "XLA compiles no iterator"),
-        ValueError("libdevice not actual"),
+        ValueError("libdevice not found"),
     ],
 )
 def test_an_unsupported_operation_is_no_broken_installation(error: Exception) -> None:

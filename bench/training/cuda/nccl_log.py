@@ -3,7 +3,7 @@
 Usage:
     with nccl_log(several_gpus=True) as transports:
         ...                         # train; NCCL starts inside
-        resolved["nccl_transport"] = nccl_transports()    # ["NET/IB/GDRDMA", "P2P/NVL"]
+        resolved["nccl_transport"] = transports()    # ["NET/IB/GDRDMA", "P2P/NVL"]
 
 Environment variables make NCCL log its start to a temporary file of this process. It logs nothing
 during training, since the log of each call (COLL) stays off. If the user has set NCCL_DEBUG to more

@@ -1,4 +1,4 @@
-"""Examine every layer of a network between epochs: do its signals and gradients stay alive?
+"""Examine every layer of a network between epochs: its outputs, gradients and updates.
 
 Usage:
     health = LayerHealth(variant, model, update, replicas, arrays)
@@ -35,7 +35,7 @@ from bench.training.model.precision import PRECISIONS
 from bench.training.strategy import Replicas
 
 BATCHES, BATCH_SIZE = 8, 64
-"""The examples of an examination: batches are small, so that any network that trains has room."""
+"""Examples of an examination; batches are small, so that they fit in any network's memory."""
 DIGITS = 6
 """Significant digits in a record, since a hundred layers have many numbers."""
 _SEED = 20260101

@@ -1,13 +1,13 @@
 """Compute statistics of every layer on a batch, in one compiled call, and combine batches.
 
 Usage:
-    layer_stats = LayerStats(model, list_layers(model))
+    layer_stats = LayerStats(model, layers)    # from list_layers(model)
     batch_stats = [layer_stats(weights, state, scale, images, labels) for images, labels in batches]
     stats = combine_batches(batch_stats)
 
 The passes run as in training (batch norm uses the statistics of its batch), with weights passed as
-tensors, so nothing changes. Sums are in float64, which can represent the square of any float32:
-exploding and vanishing norms stay exact.
+tensors, so nothing changes. Sums are in float64, which can represent the square of any float32, so
+that exploding and vanishing norms are still measured.
 """
 
 from collections.abc import Iterable, Sequence

@@ -59,10 +59,7 @@ def build_model(
 
 
 def _standardization(images: np.ndarray, policy: str) -> _Layer:
-    """Return a layer without weights that standardizes pixels in [0, 1].
-
-    A pixel that never varies becomes 0.
-    """
+    """Return a layer without weights that standardizes pixels in [0, 1]; constant ones become 0."""
     mean, deviation = images.mean(axis=0) / 255, images.std(axis=0) / 255
     # Otherwise a single bright value of a pixel that varies by less than one level of gray would
     # outweigh everything else.
