@@ -21,7 +21,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 def places(folder: Path | None = None) -> tuple[Place, ...]:
     """The places to look in, best first; ``folder`` stands in for ``BENCH_DATA_DIR``."""
-    explicit = _explicit(folder)
+    explicit = _explicit_place(folder)
     found = (
         *([explicit] if explicit else []),
         Place("Debian's package", DEBIAN_FOLDER),
@@ -39,7 +39,7 @@ def cache() -> Place:
     return Place("the cache", cache_root() / "fashion-mnist")
 
 
-def _explicit(folder: Path | None) -> Place | None:
+def _explicit_place(folder: Path | None) -> Place | None:
     if folder is not None:
         return Place("the given folder", user_path(folder))
     named = os.environ.get("BENCH_DATA_DIR")

@@ -5,7 +5,7 @@ them differently. Format: big-endian uint32 magic (type and rank) and sizes, the
 
 Usage:
     content = read_folder(Place("cache", folder))
-    if content.whole:
+    if content.complete:
         arrays = split(content)
     else:
         print(content.problem)
@@ -95,7 +95,7 @@ class FileCheck:
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
+class FolderContent:
     """What one place holds: a check per file, and the bytes of those that are right."""
 
     place: Place
@@ -103,7 +103,7 @@ class Content:
     values: dict[IdxFile, NDArray[np.uint8]]
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether all four files are there and right."""
         return all(check.ok for check in self.checks)
 
@@ -118,11 +118,11 @@ class Content:
         return ", ".join(f"{check.path.name} {check.problem}" for check in wrong)
 
 
-def read_folder(place: Place) -> Content:
+def read_folder(place: Place) -> FolderContent:
     """Read and check every file in one place. Never raises for what it finds there."""
     reason = _folder_problem(place.folder)
     if reason:
-        return Content(place, (FileCheck(place.folder, place.name, False, reason),), {})
+        return FolderContent(place, (FileCheck(place.folder, place.name, False, reason),), {})
     checks, values = [], {}
     for file in FILES:
         path = _path_of(file, place.folder)
@@ -131,10 +131,10 @@ def read_folder(place: Place) -> Content:
             checks.append(FileCheck(path, place.name, True))
         except (OSError, EOFError, zlib.error, ValueError) as error:
             checks.append(FileCheck(path, place.name, False, _reason(error)))
-    return Content(place, tuple(checks), values)
+    return FolderContent(place, tuple(checks), values)
 
 
-def split(content: Content) -> Arrays:
+def split(content: FolderContent) -> Arrays:
     """Training, validation and test arrays of a whole content, without copying images."""
     images, labels = content.values[TRAIN_IMAGES][..., None], content.values[TRAIN_LABELS]
     kept = VALIDATION_EXAMPLES

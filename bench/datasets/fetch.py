@@ -21,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.datasets.data_places import cache, places
-from bench.datasets.fashion_mnist import FILES, Content, FileCheck, Place, read_folder
+from bench.datasets.fashion_mnist import FILES, FileCheck, FolderContent, Place, read_folder
 from bench.errors import DatasetError
 from bench.files.disk_space import NO_SPACE, storage_problem
 from bench.files.user_path import user_path
@@ -49,20 +49,20 @@ def fetch(folder: Path | None = None, force: bool = False) -> Path:
     """
     target = Place("the given folder", user_path(folder)) if folder else cache()
     if force:
-        return _into(target, _Search(), fresh=True).place.folder
+        return _fill(target, _Search(), fresh=True).place.folder
     search = _search(folder)
     if search.found and folder is None:
         return search.found.place.folder
-    return _into(target, search).place.folder
+    return _fill(target, search).place.folder
 
 
-def obtain(folder: Path | None = None) -> Content:
+def find_or_fetch(folder: Path | None = None) -> FolderContent:
     """The data set from the first place that has it whole, else fetched to the cache.
 
     ``folder`` is looked at first and never written to. Raises DatasetError as ``fetch`` does.
     """
     search = _search(folder)
-    return search.found or _into(cache(), search)
+    return search.found or _fill(cache(), search)
 
 
 def verify(folder: Path | None = None) -> list[FileCheck]:
@@ -78,7 +78,7 @@ def verify(folder: Path | None = None) -> list[FileCheck]:
 class _Search:
     """What looking at every place came to."""
 
-    found: Content | None = None
+    found: FolderContent | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -86,13 +86,13 @@ def _search(folder: Path | None) -> _Search:
     problems: tuple[str, ...] = ()
     for place in places(folder):
         content = read_folder(place)
-        if content.whole:
+        if content.complete:
             return _Search(content, problems)
         problems += (f"{place.name} {place.folder} ({content.problem})",)
     return _Search(None, problems)
 
 
-def _into(target: Place, search: _Search, fresh: bool = False) -> Content:
+def _fill(target: Place, search: _Search, fresh: bool = False) -> FolderContent:
     """Fill ``target`` under its lock, unless it is whole by then and need not be ``fresh``."""
     if search.found and search.found.place.folder == target.folder:
         return search.found
@@ -100,16 +100,16 @@ def _into(target: Place, search: _Search, fresh: bool = False) -> Content:
         target.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(target.folder / ".lock", timeout=_LOCK_TIMEOUT_S):
             present = read_folder(target)
-            return present if present.whole and not fresh else _filled(target, search)
+            return present if present.complete and not fresh else _fetch_into(target, search)
     except Timeout:
         problem, remedy = f"locked by another process for {_LOCK_TIMEOUT_S} s", _REMEDY
     except OSError as error:
         problem = f"cannot be written: {storage_problem(target.folder, error)}"
         remedy = f"or name a writable folder in BENCH_CACHE_DIR, or {_REMEDY}"
-    raise _nowhere([*search.problems, f"{target.name} {target.folder} ({problem})"], remedy)
+    raise _unavailable([*search.problems, f"{target.name} {target.folder} ({problem})"], remedy)
 
 
-def _filled(target: Place, search: _Search) -> Content:
+def _fetch_into(target: Place, search: _Search) -> FolderContent:
     # The lock is held, so these were left by processes that were killed.
     for stale in target.folder.glob(f"{_STAGING}*"):
         shutil.rmtree(stale, ignore_errors=True)
@@ -125,21 +125,21 @@ def _filled(target: Place, search: _Search) -> Content:
                     raise  # no other source would find more room
                 problem = _one_line(error)
             if not problem:
-                return _published(content, target)
+                return _move_into(content, target)
             tried.append(f"{name} ({problem})")
-    raise _nowhere(tried, _REMEDY)
+    raise _unavailable(tried, _REMEDY)
 
 
-def _published(content: Content, target: Place) -> Content:
+def _move_into(content: FolderContent, target: Place) -> FolderContent:
     checks = []
     for check in content.checks:
         path = target.folder / check.path.name
         check.path.replace(path)
         checks.append(FileCheck(path, target.name, True))
-    return Content(target, tuple(checks), content.values)
+    return FolderContent(target, tuple(checks), content.values)
 
 
-def _copy_of(content: Content) -> Callable[[Path], Path]:
+def _copy_of(content: FolderContent) -> Callable[[Path], Path]:
     def copy(staging: Path) -> Path:
         for check in content.checks:
             shutil.copyfile(check.path, staging / check.path.name)
@@ -199,7 +199,7 @@ _SOURCES: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def _nowhere(tried: list[str], remedy: str) -> DatasetError:
+def _unavailable(tried: list[str], remedy: str) -> DatasetError:
     return DatasetError(f"Fashion-MNIST is nowhere to be had; tried {'; '.join(tried)}: {remedy}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.datasets.arrays import Arrays
 from bench.datasets.fashion_mnist import split
-from bench.datasets.fetch import obtain
+from bench.datasets.fetch import find_or_fetch
 from bench.datasets.pool import pool_sizes
 from bench.datasets.synthetic import make_synthetic
 from bench.spec.variant import Variant
@@ -25,7 +25,7 @@ def load_arrays(variant: Variant, folder: Path | None = None) -> Arrays:
     """
     if variant.dataset == "synthetic":
         return make_synthetic(variant.shape, variant.classes, variant.examples)
-    return split(obtain(folder))
+    return split(find_or_fetch(folder))
 
 
 def real_variants(variants: Iterable[Variant]) -> list[Variant]:

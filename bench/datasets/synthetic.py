@@ -28,10 +28,10 @@ def make_synthetic(shape: tuple[int, ...], classes: int, examples: int) -> Array
     ``pool_sizes`` says how many. Raises DatasetError where one example, or the patterns of all
     classes, take more than 32 MiB.
     """
-    _check(shape, classes)
+    _check_size(shape, classes)
     train, held_out = pool_sizes(shape, examples)
     labels = np.arange(train + 2 * held_out, dtype=np.int32) % np.int32(classes)
-    images = _images(shape, classes, labels)
+    images = _make_images(shape, classes, labels)
     val, test = train, train + held_out
     return Arrays(
         train_images=images[:val],
@@ -45,9 +45,9 @@ def make_synthetic(shape: tuple[int, ...], classes: int, examples: int) -> Array
     )
 
 
-def _check(shape: tuple[int, ...], classes: int) -> None:
+def _check_size(shape: tuple[int, ...], classes: int) -> None:
     """Refuse by arithmetic what would take this machine's memory, and its driver's process."""
-    example_bytes, pattern_bytes = math.prod(shape), classes * math.prod(_coarse(shape))
+    example_bytes, pattern_bytes = math.prod(shape), classes * math.prod(_pattern_shape(shape))
     if example_bytes > _EXAMPLE_BYTES:
         raise DatasetError(
             f"one synthetic example of shape {list(shape)} takes {example_bytes} bytes, "
@@ -60,17 +60,17 @@ def _check(shape: tuple[int, ...], classes: int) -> None:
         )
 
 
-def _coarse(shape: tuple[int, ...]) -> tuple[int, int, int]:
+def _pattern_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Rows, columns and channels of a class's pattern."""
     height, width, channels = shape
     return min(height, _GRID), min(width, _GRID), channels
 
 
-def _images(shape: tuple[int, ...], classes: int, labels: Labels) -> Images:
+def _make_images(shape: tuple[int, ...], classes: int, labels: Labels) -> Images:
     """Half the range is the pattern of the label, half is noise: their sum cannot overflow."""
     generator = np.random.Generator(np.random.PCG64(_SEED))
     height, width, _ = shape
-    rows, columns, channels = _coarse(shape)
+    rows, columns, channels = _pattern_shape(shape)
     patterns = generator.integers(0, 128, (classes, rows, columns, channels), dtype=np.uint8)
     images = np.empty((len(labels), *shape), np.uint8)
     of_row, of_column = np.arange(height) * rows // height, np.arange(width) * columns // width

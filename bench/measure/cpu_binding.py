@@ -23,7 +23,7 @@ import pynvml
 
 from bench.errors import ResourceError
 from bench.measure import cgroup
-from bench.measure.nvml import call, opened, optional
+from bench.measure.nvml import nvml_call, nvml_optional, nvml_session
 
 _WORD_BITS = 64
 _WORDS = 64
@@ -112,9 +112,9 @@ def _near(uuids: Sequence[str], query: Callable[..., Any]) -> set[int]:
     """The numbers in NVML's set of each GPU, together; none where it has no set of one."""
     found: set[int] = set()
     try:
-        with opened() as there:
+        with nvml_session() as available:
             for uuid in uuids:
-                words = optional(query, _card(uuid), _WORDS) if there else None
+                words = nvml_optional(query, _card(uuid), _WORDS) if available else None
                 if words is None:
                     return set()
                 found |= {
@@ -133,9 +133,9 @@ def _memory_affinity(card: Any, words: int) -> Any:
 
 
 def _card(uuid: str) -> Any:
-    handle = call(pynvml.nvmlDeviceGetHandleByUUID, uuid)
+    handle = nvml_call(pynvml.nvmlDeviceGetHandleByUUID, uuid)
     if uuid.startswith("MIG-"):
-        return call(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, handle)
+        return nvml_call(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, handle)
     return handle
 
 

@@ -5,7 +5,7 @@ Usage:
         train()                          # nothing is sampled meanwhile
     found().taken_share                  # 0.25: at least a quarter of its cores' time was others'
 
-    busiest(interval_s=0.5)              # what else runs now
+    measure_other_load(interval_s=0.5)              # what else runs now
 
 Times are the kernel's counters (/proc/stat, proc(5)), in ticks of 10 ms.
 """
@@ -49,7 +49,7 @@ class OtherLoad:
     """CPU seconds a second, of all of them."""
     allowed_cores: int
     processes: tuple[tuple[str, int, float], ...]
-    """Name, pid and cores of the busiest, the busiest first."""
+    """Name, pid and cores of the measure_other_load, the busiest first."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def taken_share(
     return min(1.0, max(0.0, other_s + steal_s - spare_s) / whole_s) if whole_s > 0 else 0.0
 
 
-def busiest(interval_s: float = 0.5, most: int = 3) -> OtherLoad:
+def measure_other_load(interval_s: float = 0.5, most: int = 3) -> OtherLoad:
     """What others take of the cores that are allowed here, over so many seconds from now."""
     before, started = _by_process(), _read()
     time.sleep(interval_s)

@@ -19,7 +19,7 @@ import pynvml
 
 from bench.errors import ResourceError
 from bench.measure.cgroup import read
-from bench.measure.nvml import call, opened, optional
+from bench.measure.nvml import nvml_call, nvml_optional, nvml_session
 
 _NVIDIA = "0x10de"
 _DISPLAY_CLASS = "0x03"
@@ -75,22 +75,22 @@ def gpus() -> tuple[Gpu, ...]:
 
     Raises ResourceError where the driver, or a card, does not work.
     """
-    with opened() as there:
-        count = call(pynvml.nvmlDeviceGetCount) if there else 0
+    with nvml_session() as available:
+        count = nvml_call(pynvml.nvmlDeviceGetCount) if available else 0
         # Cards that a scheduler has given to somebody else are counted, but give no handle.
-        handles = [optional(pynvml.nvmlDeviceGetHandleByIndex, i) for i in range(count)]
+        handles = [nvml_optional(pynvml.nvmlDeviceGetHandleByIndex, i) for i in range(count)]
         own = sorted((h for h in handles if h is not None), key=_pci_bus_id)
         return tuple(_card(index, handle) for index, handle in enumerate(own))
 
 
 def driver() -> Driver | None:
     """The driver's version; None where there is no driver."""
-    with opened() as there:
-        if not there:
+    with nvml_session() as available:
+        if not available:
             return None
-        cuda = optional(pynvml.nvmlSystemGetCudaDriverVersion_v2)
+        cuda = nvml_optional(pynvml.nvmlSystemGetCudaDriverVersion_v2)
         return Driver(
-            version=optional(pynvml.nvmlSystemGetDriverVersion),
+            version=nvml_optional(pynvml.nvmlSystemGetDriverVersion),
             # 12040 is 12.4, by the driver's own rule.
             cuda=None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
         )
@@ -143,14 +143,16 @@ def visible_entries(variable: str) -> tuple[str, ...]:
 
 def gpu_processes(uuid: str) -> tuple[GpuProcess, ...] | None:
     """Processes that compute on a card or instance; None where the driver does not say."""
-    with opened() as there:
-        return _processes(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, _by_uuid(uuid, there))
+    with nvml_session() as available:
+        return _processes(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, _by_uuid(uuid, available))
 
 
 def drawing_processes(uuid: str) -> tuple[GpuProcess, ...] | None:
     """Processes that draw on a card, such as a screen's; None where the driver does not say."""
-    with opened() as there:
-        return _processes(pynvml.nvmlDeviceGetGraphicsRunningProcesses_v3, _by_uuid(uuid, there))
+    with nvml_session() as available:
+        return _processes(
+            pynvml.nvmlDeviceGetGraphicsRunningProcesses_v3, _by_uuid(uuid, available)
+        )
 
 
 def used_memory_bytes(uuid: str) -> int | None:
@@ -158,15 +160,15 @@ def used_memory_bytes(uuid: str) -> int | None:
 
     None where the driver does not say, as on a chip whose memory is the host's.
     """
-    with opened() as there:
-        memory = _memory(_by_uuid(uuid, there))
+    with nvml_session() as available:
+        memory = _memory(_by_uuid(uuid, available))
         return None if memory is None else int(memory.used)
 
 
 def memory_bytes(uuid: str) -> int | None:
     """All memory of a card or instance; None where the driver does not say."""
-    with opened() as there:
-        memory = _memory(_by_uuid(uuid, there))
+    with nvml_session() as available:
+        memory = _memory(_by_uuid(uuid, available))
         return None if memory is None else int(memory.total)
 
 
@@ -183,33 +185,35 @@ def cards_on_bus(root: Path = Path("/")) -> tuple[str, ...]:
 
 
 def _card(index: int, handle: Any) -> Gpu:
-    mode = optional(pynvml.nvmlDeviceGetMigMode, handle)
+    mode = nvml_optional(pynvml.nvmlDeviceGetMigMode, handle)
     mig = mode is not None and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE
-    count = (optional(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0) if mig else 0
+    count = (nvml_optional(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0) if mig else 0
     # Slots without an instance answer "not found".
-    slots = [optional(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, i) for i in range(count)]
-    capability = optional(pynvml.nvmlDeviceGetCudaComputeCapability, handle)
+    slots = [
+        nvml_optional(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, i) for i in range(count)
+    ]
+    capability = nvml_optional(pynvml.nvmlDeviceGetCudaComputeCapability, handle)
     shared: dict[str, Any] = {
         "index": index,
         "pci_bus_id": _bus_text(_pci_bus_id(handle)),
         "compute_capability": None if capability is None else "{}.{}".format(*capability),
         "mig": mig,
     }
-    instances = (Gpu(**_own(slot), **shared) for slot in slots if slot is not None)
-    return Gpu(**_own(handle), **shared, instances=tuple(instances))
+    instances = (Gpu(**_identity(slot), **shared) for slot in slots if slot is not None)
+    return Gpu(**_identity(handle), **shared, instances=tuple(instances))
 
 
-def _own(handle: Any) -> dict[str, Any]:
+def _identity(handle: Any) -> dict[str, Any]:
     memory = _memory(handle)
     return {
-        "name": call(pynvml.nvmlDeviceGetName, handle),
-        "uuid": call(pynvml.nvmlDeviceGetUUID, handle),
+        "name": nvml_call(pynvml.nvmlDeviceGetName, handle),
+        "uuid": nvml_call(pynvml.nvmlDeviceGetUUID, handle),
         "memory_bytes": None if memory is None else int(memory.total),
     }
 
 
 def _pci_bus_id(handle: Any) -> tuple[int, int, int]:
-    pci = call(pynvml.nvmlDeviceGetPciInfo_v3, handle)
+    pci = nvml_call(pynvml.nvmlDeviceGetPciInfo_v3, handle)
     return pci.domain, pci.bus, pci.device
 
 
@@ -220,16 +224,16 @@ def _bus_text(place: tuple[int, int, int]) -> str:
 def _memory(handle: Any) -> Any | None:
     """The second version keeps what the driver reserves apart; older drivers lack it."""
     version = pynvml.nvmlMemory_v2
-    newer = optional(pynvml.nvmlDeviceGetMemoryInfo, handle, version)
-    return newer if newer is not None else optional(pynvml.nvmlDeviceGetMemoryInfo, handle)
+    newer = nvml_optional(pynvml.nvmlDeviceGetMemoryInfo, handle, version)
+    return newer if newer is not None else nvml_optional(pynvml.nvmlDeviceGetMemoryInfo, handle)
 
 
-def _by_uuid(uuid: str, there: bool) -> Any:
-    if not there:
+def _by_uuid(uuid: str, available: bool) -> Any:
+    if not available:
         raise ResourceError(f"no GPU {uuid}: there is no NVIDIA driver: install one")
-    return call(pynvml.nvmlDeviceGetHandleByUUID, uuid)
+    return nvml_call(pynvml.nvmlDeviceGetHandleByUUID, uuid)
 
 
 def _processes(query: Callable[..., Any], handle: Any) -> tuple[GpuProcess, ...] | None:
-    found = optional(query, handle)
+    found = nvml_optional(query, handle)
     return None if found is None else tuple(GpuProcess(p.pid, p.usedGpuMemory) for p in found)

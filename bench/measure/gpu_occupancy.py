@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.measure.cgroup import read
 from bench.measure.gpu import drawing_processes, gpu_processes, memory_bytes, used_memory_bytes
-from bench.measure.nvml import opened
+from bench.measure.nvml import nvml_session
 
 IDLE_BYTES = 256 * 2**20
 """Memory by which a card may exceed its baseline with nothing running on it."""
@@ -59,7 +59,7 @@ class Occupancy:
             return f"{excess_bytes / 2**20:.0f} MiB are held by processes that cannot be seen"
         return None
 
-    def lasting_bytes(self, baseline_bytes: int | None) -> int:
+    def unreleased_bytes(self, baseline_bytes: int | None) -> int:
         """Memory to wait for and to tell of, 0 where that is none.
 
         Without a baseline it is all that the GPU holds, if that is much.
@@ -74,7 +74,7 @@ class Occupancy:
 
 
 @dataclass(frozen=True)
-class Waited:
+class WaitResult:
     """How GPUs were found in the end, by UUID."""
 
     busy: dict[str, str]
@@ -85,7 +85,7 @@ class Waited:
 
 def occupancy(uuid: str) -> Occupancy:
     """What is on a card or instance now; ResourceError where there is none of that name."""
-    with opened():
+    with nvml_session():
         drawing = drawing_processes(uuid) or ()
         used_bytes = used_memory_bytes(uuid)
         shown_bytes = sum(process.used_bytes or 0 for process in drawing)
@@ -102,7 +102,7 @@ def wait_until_free(
     baselines_bytes: Mapping[str, int | None],
     timeout_s: float,
     sleep: Callable[[float], None] = time.sleep,
-) -> Waited:
+) -> WaitResult:
     """Wait until nobody else computes on these GPUs and what they held is given back.
 
     ``baselines_bytes`` is what each held as the run started; where that is None, as at the start
@@ -111,15 +111,15 @@ def wait_until_free(
     ResourceError where there is no such GPU.
     """
     started = time.monotonic()
-    with opened():
+    with nvml_session():
         while True:
             found = {uuid: occupancy(uuid) for uuid in baselines_bytes}
             busy = {u: why for u, o in found.items() if (why := o.busy(baselines_bytes[u]))}
-            lasting = {u: o.lasting_bytes(baselines_bytes[u]) for u, o in found.items()}
+            lasting = {u: o.unreleased_bytes(baselines_bytes[u]) for u, o in found.items()}
             held = {u: count for u, count in lasting.items() if count and u not in busy}
             limit_s = timeout_s if busy else min(timeout_s, _UNSEEN_S)
             if not (busy or held) or time.monotonic() - started > limit_s:
-                return Waited(busy, held)
+                return WaitResult(busy, held)
             sleep(_POLL_S)
 
 

@@ -15,7 +15,7 @@ import time
 import psutil
 
 _MARK = "BENCH_STARTED_BY"
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
 def inherited_mark(mark: str) -> dict[str, str]:
@@ -47,5 +47,5 @@ def kill_marked(mark: str, timeout_s: float) -> bool:
                 process.kill()
         if time.monotonic() > ends:
             return False
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     return True

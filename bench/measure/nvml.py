@@ -1,10 +1,10 @@
 """The NVIDIA driver's library, opened and closed, its error codes put into words once.
 
 Usage:
-    with opened() as there:
-        if there:
-            count = call(pynvml.nvmlDeviceGetCount)
-            mode = optional(pynvml.nvmlDeviceGetMigMode, handle)   # None where unsupported
+    with nvml_session() as available:
+        if available:
+            count = nvml_call(pynvml.nvmlDeviceGetCount)
+            mode = nvml_optional(pynvml.nvmlDeviceGetMigMode, handle)   # None where unsupported
 """
 
 import contextlib
@@ -61,7 +61,7 @@ _MEANING = {
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[bool]:
+def nvml_session() -> Iterator[bool]:
     """Open the library for the block; False where this machine has no driver.
 
     Raises ResourceError where there is a driver that does not work.
@@ -80,7 +80,7 @@ def opened() -> Iterator[bool]:
             pynvml.nvmlShutdown()
 
 
-def call(function: Callable[..., Any], *arguments: Any) -> Any:
+def nvml_call(function: Callable[..., Any], *arguments: Any) -> Any:
     """What ``function`` answers; ResourceError in words where the driver fails."""
     try:
         return function(*arguments)
@@ -88,7 +88,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
         raise _translated(error) from None
 
 
-def optional(function: Callable[..., Any], *arguments: Any) -> Any | None:
+def nvml_optional(function: Callable[..., Any], *arguments: Any) -> Any | None:
     """What ``function`` answers; None where this card, driver or user has no answer to it."""
     try:
         return function(*arguments)

@@ -68,8 +68,8 @@ def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with sizes, a target and failures."""
     place = tmp_path_factory.mktemp("sweep")
     run = read_run(sweep_run(place / "run").path)
-    with RenderProcess() as drawer:
-        return write_page([run], Folder(place / "out"), drawer)[0]
+    with RenderProcess() as renderer:
+        return write_page([run], Folder(place / "out"), renderer)[0]
 
 
 @pytest.fixture(scope="session")
@@ -78,5 +78,5 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("hostile")
     runs = {"hostile": hostile_run(place / "a").path, "other": hostile_run(place / "b").path}
     read = [read_run(path, name) for name, path in runs.items()]
-    with RenderProcess() as drawer:
-        return write_page(read, Folder(place / "out"), drawer)[0]
+    with RenderProcess() as renderer:
+        return write_page(read, Folder(place / "out"), renderer)[0]

@@ -53,8 +53,8 @@ def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Without a sync to disk for each, as the folder would do.
         path = folder.trials / f"{trial.trial_id}.json"
         path.write_text(record.model_dump_json(), encoding="utf-8")
-    with RenderProcess() as drawer:
-        return write_page([read_run(folder.path, "large")], Folder(place / "out"), drawer)[0]
+    with RenderProcess() as renderer:
+        return write_page([read_run(folder.path, "large")], Folder(place / "out"), renderer)[0]
 
 
 def _failed(record: TrialRecord, number: int) -> TrialRecord:

@@ -73,7 +73,7 @@ def test_plain_files_are_as_good_as_gzipped_ones(good_folder: Path, tmp_path: Pa
     for file in FILES:
         (plain / file.name).write_bytes(_bytes_of(good_folder, file.name))
     content = read_folder(Place("plain", plain))
-    assert content.whole and content.problem == ""
+    assert content.complete and content.problem == ""
     assert [check.path.suffix for check in content.checks] == [""] * 4
 
 
@@ -86,7 +86,7 @@ def test_what_is_missing_or_no_folder_is_said(good_folder: Path, tmp_path: Path)
     (good_folder / f"{TRAIN_IMAGES.name}.gz").unlink()
     content = read_folder(Place("", good_folder))
     assert content.problem == "train-images-idx3-ubyte.gz is missing"
-    assert not content.whole
+    assert not content.complete
 
 
 def test_a_folder_under_a_file_is_no_place(tmp_path: Path) -> None:

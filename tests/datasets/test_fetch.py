@@ -14,7 +14,7 @@ import pytest
 
 from bench.datasets import fetch as fetching
 from bench.datasets.fashion_mnist import TEST_LABELS, TRAIN_IMAGES, Place, read_folder
-from bench.datasets.fetch import fetch, obtain, verify
+from bench.datasets.fetch import fetch, find_or_fetch, verify
 from bench.errors import DatasetError
 
 
@@ -60,7 +60,7 @@ def mirror(nowhere: Path, good_folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _whole(folder: Path) -> bool:
-    return read_folder(Place("", folder)).whole
+    return read_folder(Place("", folder)).complete
 
 
 def _refusal(folder: Path | None = None) -> str:
@@ -95,13 +95,13 @@ def test_a_damaged_place_is_passed_over_for_a_later_one(
     monkeypatch.setenv("BENCH_DATA_DIR", str(damaged))
     assert "train-images-idx3-ubyte.gz is damaged" in _refusal()
     shutil.copytree(good_folder, nowhere, dirs_exist_ok=True)
-    assert obtain().place.folder == nowhere
+    assert find_or_fetch().place.folder == nowhere
     assert fetch() == nowhere
 
 
 def test_a_download_fills_the_cache(nowhere: Path, mirror: Mirror) -> None:
-    content = obtain()
-    assert content.whole
+    content = find_or_fetch()
+    assert content.complete
     assert content.place.folder == nowhere
     assert all(check.path.parent == nowhere and check.path.is_file() for check in content.checks)
     assert _whole(nowhere)
@@ -110,7 +110,7 @@ def test_a_download_fills_the_cache(nowhere: Path, mirror: Mirror) -> None:
 
 
 def test_a_damaged_cache_is_mended(nowhere: Path, mirror: Mirror) -> None:
-    obtain()
+    find_or_fetch()
     (nowhere / f"{TEST_LABELS.name}.gz").write_bytes(b"")
     assert not _whole(nowhere)
     assert fetch() == nowhere
@@ -180,7 +180,7 @@ def test_of_processes_that_fetch_at_once_one_does_and_all_have_it(
     program = (
         "import sys; from bench.datasets import data_places, fetch; from pathlib import Path; "
         "fetch._MIRROR = sys.argv[1]; data_places.DEBIAN_FOLDER = Path('/nonexistent'); "
-        "content = fetch.obtain(); assert content.whole; print(content.place.folder)"
+        "content = fetch.find_or_fetch(); assert content.complete; print(content.place.folder)"
     )
     started = [
         subprocess.Popen(

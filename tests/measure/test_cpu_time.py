@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measure.cpu_time import busiest, cpu_time, taken_share
+from bench.measure.cpu_time import cpu_time, measure_other_load, taken_share
 
 seconds = st.floats(0, 1e6)
 counts = st.integers(1, 1024)
@@ -62,14 +62,14 @@ def test_a_process_s_own_work_is_its_own_and_a_neighbour_s_is_not() -> None:
 
 CONFINED = """
 import os, subprocess, sys
-from bench.measure.cpu_time import busiest, cpu_time
+from bench.measure.cpu_time import measure_other_load, cpu_time
 
 core = min(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {core})
 neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
 try:
     with cpu_time(cores=1) as found:
-        load = busiest(interval_s=2.0)
+        load = measure_other_load(interval_s=2.0)
 finally:
     neighbour.kill()
 print(found().taken_share > 0, load.allowed_cores, load.cores > 0)
@@ -85,7 +85,7 @@ def test_the_busiest_process_is_named() -> None:
     loop = "while True: pass"
     with subprocess.Popen([sys.executable, "-c", loop]) as neighbour:
         try:
-            load = busiest(interval_s=1.0, most=1_000)
+            load = measure_other_load(interval_s=1.0, most=1_000)
         finally:
             neighbour.kill()
     assert load.cores > 0

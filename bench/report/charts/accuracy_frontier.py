@@ -5,18 +5,18 @@ Usage:
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.questions.frontier import Candidate, frontier
 from bench.records.metric import METRICS
-from bench.report.charts.chart_series import shortened
+from bench.report.charts.chart_series import shorten_label
 from bench.report.charts.chart_theme import BLUE, GREY, WIDTH_PX, themed
-from bench.report.charts.figure import Figure, left_out
+from bench.report.charts.figure import Figure, omission_note
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import Scale, interval, scale_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_POINTS, MAX_TABLE = 300, 500
 ON, OFF = "on the frontier", "beaten in both"
@@ -51,7 +51,7 @@ def _figure(candidates: list[Candidate], dataset: str, name: str, cut_short: boo
         chart=themed(_chart(_frame(kept, scale), scale)),
         headers=("Variant", f"Training time ({scale.unit})", "Test accuracy", "Frontier"),
         rows=tuple(_row(c, scale) for c in candidates[:MAX_TABLE]),
-        left_out=left_out(len(candidates), MAX_POINTS, "variants"),
+        omission_note=omission_note(len(candidates), MAX_POINTS, "variants"),
     )
 
 
@@ -62,12 +62,10 @@ def _row(c: Candidate, scale: Scale) -> tuple[str, ...]:
     return c.label, seconds, interval(a.value, a.low, a.high, _DIGITS), state
 
 
-def _frame(candidates: list[Candidate], scale: Scale) -> "pd.DataFrame":
-    import pandas as pd
-
+def _frame(candidates: list[Candidate], scale: Scale) -> pd.DataFrame:
     rows = [
         (
-            *(shortened(c.label), c.seconds.value / scale.divisor, c.accuracy.value),
+            *(shorten_label(c.label), c.seconds.value / scale.divisor, c.accuracy.value),
             *((end or c.seconds.value) / scale.divisor for end in (c.seconds.low, c.seconds.high)),
             *(c.accuracy.value if e is None else e for e in (c.accuracy.low, c.accuracy.high)),
             *_row(c, scale)[1:3],
@@ -79,9 +77,7 @@ def _frame(candidates: list[Candidate], scale: Scale) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=names)
 
 
-def _chart(frame: "pd.DataFrame", scale: Scale) -> Any:
-    import altair as alt
-
+def _chart(frame: pd.DataFrame, scale: Scale) -> Any:
     wide = bool(frame["time"].max() > 8 * frame["time"].min())
     log: Any = alt.Scale(type="log", nice=False, padding=14) if wide else alt.Scale(zero=False)
     x_title = f"Training time ({scale.unit}{', log scale' if wide else ''})"

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from bench.report.charts.accuracy_frontier import frontier_figures
 from bench.report.charts.effects_chart import effects_figure
-from bench.report.charts.epoch_times import epoch_strips
+from bench.report.charts.epoch_times import epoch_times_figure
 from bench.report.charts.figure import Figure
 from bench.report.charts.layer_health_chart import health_figures
-from bench.report.charts.learning_curves import learning_curves
+from bench.report.charts.learning_curves import learning_curves_figure
 from bench.report.charts.ratio_chart import ratio_figures
 from bench.report.charts.report_data import ReportData
 from bench.report.charts.size_ratios import size_figures
@@ -23,8 +23,8 @@ def figures(run: ReportData) -> Iterator[Figure]:
     yield from size_figures(run)
     yield from _drawn(effects_figure(run))
     yield from frontier_figures(run)
-    yield from _drawn(learning_curves(run))
-    yield from _drawn(epoch_strips(run))
+    yield from _drawn(learning_curves_figure(run))
+    yield from _drawn(epoch_times_figure(run))
     yield from health_figures(run)
 
 

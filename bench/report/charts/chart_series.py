@@ -1,7 +1,7 @@
 """Which variants share a panel, and which colour each has there.
 
 Usage:
-    grouped = group(run)
+    grouped = group_series(run)
     grouped.frame.loc[variant_id, ["panel", "series"]]
 
 Where a suite compares an axis of few values, each value is a series and the other axes make
@@ -10,24 +10,22 @@ panels. Else (listed variants, many values) each variant has a panel with its ba
 
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from bench.report.charts.chart_theme import PALETTE
 from bench.report.charts.report_data import ReportData
 from bench.report.text.escaping import plain
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_LABEL, LINE = 90, 44
 THIS, BASELINE = "this variant", "its baseline"
 
 
 @dataclass(frozen=True)
-class Grouped:
+class SeriesGroups:
     """``frame`` has ``variant_id``, ``panel`` and ``series``; a variant may be in several."""
 
-    frame: "pd.DataFrame"
+    frame: pd.DataFrame
     title: str
     """What the series are: an axis, or ""."""
     names: tuple[str, ...]
@@ -36,7 +34,7 @@ class Grouped:
     """The series that the others are compared with."""
 
 
-def group(run: ReportData) -> Grouped:
+def group_series(run: ReportData) -> SeriesGroups:
     """Panels and series for all variants of ``run`` that have a record."""
     column = run.summary.columns[0] if run.summary.columns else None
     axis = column.axis if column else _smallest(run)
@@ -53,23 +51,23 @@ def context(run: ReportData, *without: str) -> "pd.Series[str]":
     texts = run.variants["label"].map(lambda _: "")
     for part in parts:
         texts = texts.where(texts == "", texts + ", ") + part
-    return texts.map(shortened)
+    return texts.map(shorten_label)
 
 
-def labels(run: ReportData) -> "pd.Series[str]":
+def chart_labels(run: ReportData) -> "pd.Series[str]":
     """By variant id, its label short enough for a chart, each another one."""
-    texts = run.variants["label"].map(shortened)
+    texts = run.variants["label"].map(shorten_label)
     ids = texts.index.to_series().str[:6]
     return texts.where(~texts.duplicated(keep=False), texts + " (" + ids + ")")
 
 
-def shortened(label: str) -> str:
+def shorten_label(label: str) -> str:
     """``label`` on one line, cut where it would push a chart off the page."""
     text = plain(label)
     return text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"
 
 
-def wrapped(label: str) -> str:
+def wrap_label(label: str) -> str:
     """``label`` on lines of some forty characters, broken after a comma where there is one."""
     lines = textwrap.wrap(label.replace(", ", ",\n"), LINE, replace_whitespace=False)
     return "\n".join(_joined([part for line in lines for part in line.split("\n")]))
@@ -94,17 +92,15 @@ def _smallest(run: ReportData) -> str:
     return min(counts, key=counts.__getitem__, default="")
 
 
-def _by_axis(run: ReportData, axis: str, baseline: str | None) -> Grouped:
+def _by_axis(run: ReportData, axis: str, baseline: str | None) -> SeriesGroups:
     series = run.variants[axis].map(_shown)
     names = tuple(dict.fromkeys(series))
     frame = series.rename("series").to_frame().assign(panel=context(run, axis)).reset_index()
-    return Grouped(frame, axis, names, baseline if baseline in names else None)
+    return SeriesGroups(frame, axis, names, baseline if baseline in names else None)
 
 
-def _each_with_its_baseline(run: ReportData) -> Grouped:
-    import pandas as pd
-
-    names_of = labels(run)
+def _each_with_its_baseline(run: ReportData) -> SeriesGroups:
+    names_of = chart_labels(run)
     own = names_of.rename("panel").to_frame().assign(series=THIS).reset_index()
     known = [
         (pair.baseline_id, names_of[pair.variant_id], BASELINE)
@@ -114,4 +110,4 @@ def _each_with_its_baseline(run: ReportData) -> Grouped:
     theirs = pd.DataFrame(known, columns=["variant_id", "panel", "series"]).drop_duplicates()
     own = own[~own["variant_id"].isin(theirs["variant_id"])] if len(theirs) else own
     names = (THIS, BASELINE) if len(theirs) else (THIS,)
-    return Grouped(pd.concat([own, theirs]), "", names, BASELINE if len(theirs) else None)
+    return SeriesGroups(pd.concat([own, theirs]), "", names, BASELINE if len(theirs) else None)

@@ -10,10 +10,9 @@ Text and lines are in ``currentColor``, so that one drawing serves light, dark a
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import altair as alt
+import altair as alt
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = PALETTE = (
     *("#0072B2", "#D55E00", "#009E73"),
@@ -29,17 +28,17 @@ WIDTH_PX, PANEL_PX, PANEL_HEIGHT_PX, ROW_PX = 640, 270, 180, 30
 _TEXT = {"labelColor": "currentColor", "titleColor": "currentColor"}
 
 
-def colours(names: Sequence[str], baseline: str | None = None) -> "alt.Scale":
+def colours(names: Sequence[str], baseline: str | None = None) -> alt.Scale:
     """A colour a name; the baseline is grey."""
     return _scale(names, baseline, PALETTE, GREY)
 
 
-def shapes(names: Sequence[str], baseline: str | None = None) -> "alt.Scale":
+def shapes(names: Sequence[str], baseline: str | None = None) -> alt.Scale:
     """A point's shape a name."""
     return _scale(names, baseline, SHAPES, "stroke")
 
 
-def dashes(names: Sequence[str], baseline: str | None = None) -> "alt.Scale":
+def dashes(names: Sequence[str], baseline: str | None = None) -> alt.Scale:
     """A line's dash a name; the baseline is solid."""
     return _scale(names, baseline, DASHES, [1, 0])
 
@@ -74,24 +73,16 @@ def themed(chart: Any) -> Any:
 
 def label_axis() -> Any:
     """An axis of labels that may have several lines, the first at their mark's height or above."""
-    import altair as alt
-
     return alt.Axis(labelExpr="split(datum.label, '\\n')", labelLineHeight=13, grid=False)
 
 
 def reference(channel: str) -> Any:
     """The line at 1, at which two take equally long."""
-    import altair as alt
-
     where: dict[str, Any] = {channel: alt.datum(1)}
     return alt.Chart().mark_rule(strokeDash=[4, 4], color="currentColor").encode(**where)
 
 
-def _scale(
-    names: Sequence[str], baseline: str | None, values: Sequence[Any], of: Any
-) -> "alt.Scale":
-    import altair as alt
-
+def _scale(names: Sequence[str], baseline: str | None, values: Sequence[Any], of: Any) -> alt.Scale:
     others = [name for name in names if name != baseline]
     given = {name: values[i % len(values)] for i, name in enumerate(others)}
     if baseline is not None:

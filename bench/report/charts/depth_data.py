@@ -8,12 +8,10 @@ A value is the median over a variant's trials. Infinite is what is no finite num
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from bench.report.text.number_text import plural
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BEFORE = "before training"
 MAX_DEPTHS = 50
@@ -45,10 +43,10 @@ QUANTITIES = (
 
 
 @dataclass(frozen=True)
-class ByDepth:
+class DepthData:
     """``frame`` has variant_id, moment, quantity, depth and value, of at most ``MAX_DEPTHS``."""
 
-    frame: "pd.DataFrame"
+    frame: pd.DataFrame
     moments: tuple[str, ...]
     depths: int
     """How many there are."""
@@ -56,33 +54,31 @@ class ByDepth:
     """How many variants were looked at after training."""
 
 
-def by_depth(health: "pd.DataFrame") -> ByDepth:
+def by_depth(health: pd.DataFrame) -> DepthData:
     """The look before training, and the last of each trial after it, where there are such."""
-    import pandas as pd
-
     own = health[health["kind"].isin([kind for q in QUANTITIES for kind in q.kinds])]
     last = own.groupby("trial_id")["after_epochs"].transform("max")
     shown = own[(own["after_epochs"] == 0) | (own["after_epochs"] == last)]
     counts = shown.loc[shown["after_epochs"] > 0, "after_epochs"].unique().tolist()
     after = f"after {plural(counts[0], 'epoch')}" if len(counts) == 1 else "after training"
     shown = shown.assign(moment=(shown["after_epochs"] == 0).map({True: BEFORE, False: after}))
-    kept = evenly(sorted(shown["depth"].unique().tolist()))
+    kept = evenly_spaced(sorted(shown["depth"].unique().tolist()))
     found = pd.concat([_of(shown[shown["depth"].isin(kept)], q) for q in QUANTITIES])
     keys = ["variant_id", "moment", "quantity", "depth"]
     medians = found.groupby(keys, sort=False)["value"].median().reset_index()
     moments = tuple(m for m in (BEFORE, after) if (medians["moment"] == m).any())
     trained = shown.loc[shown["after_epochs"] > 0, "variant_id"].nunique()
-    return ByDepth(medians, moments, shown["depth"].nunique(), trained)
+    return DepthData(medians, moments, shown["depth"].nunique(), trained)
 
 
-def _of(shown: "pd.DataFrame", quantity: Quantity) -> "pd.DataFrame":
+def _of(shown: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     rows = shown[shown["kind"].isin(quantity.kinds)]
     values = rows[list(quantity.columns)].bfill(axis=1).iloc[:, 0]
     named = rows[["variant_id", "moment", "depth"]].assign(quantity=quantity.title, value=values)
     return named.dropna(subset=["value"])
 
 
-def evenly(values: list[int], most: int = MAX_DEPTHS) -> list[int]:
+def evenly_spaced(values: list[int], most: int = MAX_DEPTHS) -> list[int]:
     """At most ``most`` of ``values``, the first and the last kept."""
     if len(values) <= most:
         return values

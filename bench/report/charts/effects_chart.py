@@ -4,10 +4,13 @@ Usage:
     figure = effects_figure(run)          # None where the run is no matrix of several factors
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.comparison.effects import Effect, effects
-from bench.report.charts.chart_series import wrapped
+from bench.report.charts.chart_series import wrap_label
 from bench.report.charts.chart_theme import (
     BLUE,
     GREY,
@@ -17,13 +20,10 @@ from bench.report.charts.chart_theme import (
     reference,
     themed,
 )
-from bench.report.charts.figure import Figure, left_out
-from bench.report.charts.ratio_chart import DIGITS, drawn
+from bench.report.charts.figure import Figure, omission_note
+from bench.report.charts.ratio_chart import DIGITS, with_interval_ends
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.text.number_text import UNKNOWN, interval, number
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_ROWS, MAX_FACTORS, MAX_LEVELS = 40, 5, 30
 _CHECK = ("Mixed model, a cross-check",)
@@ -64,13 +64,11 @@ def effects_figure(run: ReportData) -> Figure | None:
             (label, kind, text, f"{number(100 * (ratio - 1), 2)} %", *((check,) if mixed else ()))
             for label, kind, text, ratio, check in frame[columns].itertuples(index=False)
         ),
-        left_out=left_out(len(frame), MAX_ROWS, "effects"),
+        omission_note=omission_note(len(frame), MAX_ROWS, "effects"),
     )
 
 
-def _frame(found: list[Effect]) -> "pd.DataFrame":
-    import pandas as pd
-
+def _frame(found: list[Effect]) -> pd.DataFrame:
     rows = [
         (
             *(_label(e), KINDS[e.under is not None], e.ratio.value, e.ratio.low, e.ratio.high),
@@ -90,9 +88,7 @@ def _label(effect: Effect) -> str:
     return f"{effect.factor}={effect.level} ÷ {effect.baseline}{under}"
 
 
-def _chart(frame: "pd.DataFrame") -> Any:
-    import altair as alt
-
+def _chart(frame: pd.DataFrame) -> Any:
     kinds = list(KINDS)
     scale = alt.Scale(type="log", nice=False, padding=12)
     axis, title = alt.Axis(tickCount=6, grid=True), "Ratio of epoch times (log scale)"
@@ -117,5 +113,5 @@ def _chart(frame: "pd.DataFrame") -> Any:
                 alt.Tooltip("kind:N"),
             ],
         ),
-        data=drawn(frame.assign(label=frame["label"].map(wrapped))),
+        data=with_interval_ends(frame.assign(label=frame["label"].map(wrap_label))),
     ).properties(width=WIDTH_PX - 240, height=ROW_PX * len(frame))

@@ -1,20 +1,20 @@
 """Every epoch's time, a strip a variant: warm-ups marked, nothing averaged away.
 
 Usage:
-    figure = epoch_strips(run)             # None where no trial completed an epoch
+    figure = epoch_times_figure(run)             # None where no trial completed an epoch
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.records.metric import METRICS
-from bench.report.charts.chart_series import labels, wrapped
+from bench.report.charts.chart_series import chart_labels, wrap_label
 from bench.report.charts.chart_theme import BLUE, ROW_PX, VERMILLION, WIDTH_PX, label_axis, themed
 from bench.report.charts.figure import Figure
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import number, scale_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_VARIANTS, MAX_POINTS = 40, 60
 KINDS = ("steady", "warm-up")
@@ -23,12 +23,12 @@ _WIDE = 8.0
 """The spread beyond which the axis is logarithmic."""
 
 
-def epoch_strips(run: ReportData) -> Figure | None:
+def epoch_times_figure(run: ReportData) -> Figure | None:
     """One mark an epoch of each completed trial; of many, evenly chosen ones by rank."""
     epochs = run.epochs_of_variants
     if epochs.empty:
         return None
-    names = labels(run).map(wrapped)
+    names = chart_labels(run).map(wrap_label)
     kept = names.index[names.index.isin(epochs["variant_id"].unique())].tolist()
     scale = scale_of([float(epochs["epoch_s"].median())], METRICS["epoch_s"])
     frame = epochs.assign(time=epochs["epoch_s"] / scale.divisor)
@@ -47,14 +47,14 @@ def epoch_strips(run: ReportData) -> Figure | None:
         chart=themed(_chart(thinned, order, scale.unit)),
         headers=("Variant", "Kind", "Epochs", *(f"{q} ({scale.unit})" for q in _QUANTILES)),
         rows=_rows(frame),
-        left_out=_left_out(len(kept), len(shown), len(thinned)),
+        omission_note=_omission_note(len(kept), len(shown), len(thinned)),
     )
 
 
 _QUANTILES = {"Least": "min", "Median": "median", "Most": "max"}
 
 
-def _thinned(frame: "pd.DataFrame") -> "pd.DataFrame":
+def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
     """At most ``MAX_POINTS`` epochs of a variant and kind: both extremes, the rest by rank."""
     columns = ["variant_id", "trial_id", "warmup", "epoch", "time"]
     ranked = frame[columns].sort_values("time", kind="stable")
@@ -66,9 +66,7 @@ def _thinned(frame: "pd.DataFrame") -> "pd.DataFrame":
     return ranked[(size <= MAX_POINTS) | (slot != before)]
 
 
-def _chart(shown: "pd.DataFrame", order: list[str], unit: str) -> Any:
-    import altair as alt
-
+def _chart(shown: pd.DataFrame, order: list[str], unit: str) -> Any:
     least, most = shown["time"].min(), shown["time"].max()
     log = least > 0 and most / least > _WIDE
     scale = alt.Scale(type="log", nice=False, padding=10) if log else alt.Scale(zero=False)
@@ -104,7 +102,7 @@ def _chart(shown: "pd.DataFrame", order: list[str], unit: str) -> Any:
     )
 
 
-def _rows(frame: "pd.DataFrame") -> tuple[tuple[str, ...], ...]:
+def _rows(frame: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
     groups = frame.groupby(["variant_id", "warmup"], sort=False)
     first = groups["label"].first()
     counts = groups["time"].size()
@@ -115,7 +113,7 @@ def _rows(frame: "pd.DataFrame") -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _left_out(variants: int, found: int, drawn: int) -> str:
+def _omission_note(variants: int, found: int, drawn: int) -> str:
     parts = []
     if variants > MAX_VARIANTS:
         parts.append(f"{MAX_VARIANTS} of {variants} variants are drawn")

@@ -25,7 +25,7 @@ class Figure:
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     """The same numbers as text; of many, the first ones."""
-    left_out: str = ""
+    omission_note: str = ""
     """What was too much to show, and where it is; "" where all is shown."""
 
     @cached_property
@@ -37,7 +37,7 @@ class Figure:
             return dict(self.chart.to_dict())
 
 
-def left_out(found: int, shown: int, what: str) -> str:
+def omission_note(found: int, shown: int, what: str) -> str:
     """What a reader is told where only the first ``shown`` are drawn."""
     if found <= shown:
         return ""

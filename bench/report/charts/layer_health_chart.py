@@ -7,18 +7,23 @@ Usage:
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.report.charts.chart_series import group, labels
+import pandas as pd
+
+from bench.report.charts.chart_series import chart_labels, group_series
 from bench.report.charts.chart_theme import PALETTE, themed
-from bench.report.charts.depth_data import MAX_DEPTHS, QUANTITIES, ByDepth, by_depth, evenly
+from bench.report.charts.depth_data import (
+    MAX_DEPTHS,
+    QUANTITIES,
+    DepthData,
+    by_depth,
+    evenly_spaced,
+)
 from bench.report.charts.figure import Figure
-from bench.report.charts.panels import panels
+from bench.report.charts.panels import depth_panels
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import magnitude, plural
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _NETWORK = ("workload", "hidden", "depth", "filters")
 """What makes depths those of the same network."""
@@ -46,13 +51,13 @@ def health_figures(run: ReportData) -> Iterator[Figure]:
         name = "health" if len(found) == 1 else f"health-{number}"
         asked = run.variants.loc[list(lines.names), "health_epochs"] != "[0]"
         ended = int(asked.sum()) - drawn.after
-        yield _figure(lines, drawn, name, _left_out(drawn, ended, len(found)))
+        yield _figure(lines, drawn, name, _omission_note(drawn, ended, len(found)))
 
 
 def _sets(run: ReportData) -> Iterator[_Lines]:
     """By a compared axis where it has few values, else a few variants of one network at a time."""
     looked = set(run.trials.loc[run.trials["health_epochs"] != "[]", "variant_id"])
-    grouped = group(run)
+    grouped = group_series(run)
     if run.summary.columns and grouped.title:
         frame = grouped.frame[grouped.frame["variant_id"].isin(looked)]
         for panel, rows in frame.groupby("panel", sort=False):
@@ -60,7 +65,7 @@ def _sets(run: ReportData) -> Iterator[_Lines]:
             names = dict(zip(found["variant_id"].tolist(), found["series"].tolist(), strict=True))
             yield _Lines(names, str(panel), grouped.title, grouped.baseline)
         return
-    label_of = labels(run)
+    label_of = chart_labels(run)
     networks = run.variants[run.variants.index.isin(looked)].groupby(list(_NETWORK), sort=False)
     for _, rows in networks:
         known = [(str(v), label_of[v]) for v in rows.index]
@@ -69,7 +74,7 @@ def _sets(run: ReportData) -> Iterator[_Lines]:
             yield _Lines(dict(known[first : first + size]))
 
 
-def _figure(lines: _Lines, drawn: ByDepth, name: str, left_out: str) -> Figure:
+def _figure(lines: _Lines, drawn: DepthData, name: str, omissions: str) -> Figure:
     frame = drawn.frame.assign(series=drawn.frame["variant_id"].map(lines.names))
     order = [n for n in lines.names.values() if n in set(frame["series"])]
     return Figure(
@@ -83,11 +88,11 @@ def _figure(lines: _Lines, drawn: ByDepth, name: str, left_out: str) -> Figure:
             "the upper edge is no finite number, a 0 on the lower one is exactly 0."
         ),
         chart=_with_long_names(
-            themed(panels(frame, drawn.moments, order, lines.key, lines.baseline))
+            themed(depth_panels(frame, drawn.moments, order, lines.key, lines.baseline))
         ),
         headers=("Variant", "When", "Depth", *(q.title for q in QUANTITIES)),
         rows=tuple(_rows(frame))[:MAX_TABLE],
-        left_out=left_out,
+        omission_note=omissions,
     )
 
 
@@ -97,8 +102,8 @@ def _with_long_names(chart: Any) -> Any:
     return chart
 
 
-def _rows(frame: "pd.DataFrame") -> Iterator[tuple[str, ...]]:
-    depths = evenly(sorted(frame["depth"].unique().tolist()), TABLE_DEPTHS)
+def _rows(frame: pd.DataFrame) -> Iterator[tuple[str, ...]]:
+    depths = evenly_spaced(sorted(frame["depth"].unique().tolist()), TABLE_DEPTHS)
     kept = frame[frame["depth"].isin(depths)]
     keys = ["series", "moment", "depth"]
     wide = kept.pivot(index=keys, columns="quantity", values="value")
@@ -110,7 +115,7 @@ def _rows(frame: "pd.DataFrame") -> Iterator[tuple[str, ...]]:
         yield str(key[0]), str(key[1]), str(key[2]), *texts
 
 
-def _left_out(drawn: ByDepth, ended: int, sets: int) -> str:
+def _omission_note(drawn: DepthData, ended: int, sets: int) -> str:
     parts: list[Any] = [
         sets > MAX_FIGURES and f"{MAX_FIGURES} of {sets} groups of variants are drawn",
         drawn.depths > MAX_DEPTHS and f"{MAX_DEPTHS} of {drawn.depths} depths are, evenly chosen",

@@ -1,14 +1,17 @@
 """Learning curves: accuracy (else loss) by epoch, its mean over trials with a band.
 
 Usage:
-    figure = learning_curves(run)          # None where no trial completed an epoch
+    figure = learning_curves_figure(run)          # None where no trial completed an epoch
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.statistics.estimates import FRACTION_COLUMNS
 from bench.analysis.statistics.paired import clamp_fraction, estimate
-from bench.report.charts.chart_series import Grouped, group
+from bench.report.charts.chart_series import SeriesGroups, group_series
 from bench.report.charts.chart_theme import (
     PANEL_HEIGHT_PX,
     PANEL_PX,
@@ -22,9 +25,6 @@ from bench.report.charts.figure import Figure
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import interval
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MAX_PANELS, MAX_EPOCHS, MAX_TABLE = 12, 200, 500
 MEASURES = {
     "val_accuracy": "Validation accuracy",
@@ -34,13 +34,13 @@ MEASURES = {
 """What is drawn, the first of them that was measured."""
 
 
-def learning_curves(run: ReportData) -> Figure | None:
+def learning_curves_figure(run: ReportData) -> Figure | None:
     """Mean and 95 % t interval over the completed trials of each variant, by epoch."""
     epochs = run.epochs_of_variants
     name = next((name for name in MEASURES if epochs[name].notna().any()), None)
     if name is None:
         return None
-    grouped = group(run)
+    grouped = group_series(run)
     panels = list(dict.fromkeys(grouped.frame["panel"]))
     shown = grouped.frame[grouped.frame["panel"].isin(panels[:MAX_PANELS])]
     means = _means(epochs[epochs["variant_id"].isin(shown["variant_id"])], name)
@@ -56,16 +56,14 @@ def learning_curves(run: ReportData) -> Figure | None:
         chart=themed(_chart(drawn, grouped, panels[:MAX_PANELS], title)),
         headers=("Variant", "Epoch", f"{title} [95 % interval]", "Trials"),
         rows=_rows(means, run),
-        left_out=""
+        omission_note=""
         if len(panels) <= MAX_PANELS
         else f"{MAX_PANELS} of {len(panels)} groups are drawn; epochs.csv has all.",
     )
 
 
-def _means(epochs: "pd.DataFrame", name: str) -> "pd.DataFrame":
+def _means(epochs: pd.DataFrame, name: str) -> pd.DataFrame:
     """Columns variant_id, epoch, mean, low, high, n."""
-    import pandas as pd
-
     last = int(epochs["epoch"].max())
     step = max(1, -(-(last + 1) // MAX_EPOCHS))  # thinned out evenly, the last one kept
     kept = epochs[(last - epochs["epoch"]) % step == 0]
@@ -79,9 +77,7 @@ def _means(epochs: "pd.DataFrame", name: str) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
 
 
-def _chart(drawn: "pd.DataFrame", grouped: Grouped, panels: list[str], title: str) -> Any:
-    import altair as alt
-
+def _chart(drawn: pd.DataFrame, grouped: SeriesGroups, panels: list[str], title: str) -> Any:
     names, last = list(grouped.names), int(drawn["epoch"].max())
     ticks = list(range(0, last + 1, max(1, last // 6)))
     legend = alt.Legend() if len(names) > 1 else None
@@ -132,7 +128,7 @@ def _chart(drawn: "pd.DataFrame", grouped: Grouped, panels: list[str], title: st
     return facets.resolve_axis(x="independent")
 
 
-def _rows(means: "pd.DataFrame", run: ReportData) -> tuple[tuple[str, ...], ...]:
+def _rows(means: pd.DataFrame, run: ReportData) -> tuple[tuple[str, ...], ...]:
     labels = run.variants["label"]
     return tuple(
         (labels[variant_id], str(epoch), interval(mean, low, high, 4), str(n))

@@ -1,19 +1,20 @@
 """Panels of quantities by depth, a row a quantity, a column a moment, a line a variant.
 
 Usage:
-    chart = panels(frame, ("before training", "after 5 epochs"), names, "norm", "none")
+    chart = depth_panels(frame, ("before training", "after 5 epochs"), names, "norm", "none")
 """
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
 
 from bench.report.charts.chart_theme import PANEL_PX, colours, dashes, shapes
-from bench.report.charts.depth_data import QUANTITIES, Quantity, evenly
+from bench.report.charts.depth_data import QUANTITIES, Quantity, evenly_spaced
 from bench.report.text.number_text import magnitude
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 HEIGHT_PX, EDGE_PX, MARKS = 130, 7, 10
 TICKS, MAX_POWER = 5, 307
@@ -22,16 +23,14 @@ WIDE = 20.0
 NOT_FINITE, ZERO = "×", "0"
 
 
-def panels(
-    frame: "pd.DataFrame",
+def depth_panels(
+    frame: pd.DataFrame,
     moments: Sequence[str],
     names: list[str],
     key: str,
     baseline: str | None,
 ) -> Any:
     """The chart of ``frame``: series, moment, quantity, depth and value."""
-    import altair as alt
-
     shown = _with_edges(frame, names)
     quantities = [q for q in QUANTITIES if (frame["quantity"] == q.title).any()]
     picked = alt.selection_point(name="picked", fields=["series"], bind="legend")
@@ -56,9 +55,7 @@ def panels(
     return alt.concat(*cells, columns=len(moments), align="all", data=shown, spacing=12)
 
 
-def _panel(base: Any, shown: "pd.DataFrame", quantity: Quantity, moment: str, how: Any) -> Any:
-    import altair as alt
-
+def _panel(base: Any, shown: pd.DataFrame, quantity: Quantity, moment: str, how: Any) -> Any:
     dash, shape = how
     own = shown.loc[shown["quantity"] == quantity.title, "shown"].dropna().tolist()
     room = 0.03 * (shown["depth"].max() - shown["depth"].min()) or 0.5
@@ -98,10 +95,8 @@ def _panel(base: Any, shown: "pd.DataFrame", quantity: Quantity, moment: str, ho
     ).properties(width=PANEL_PX, height=HEIGHT_PX, title=title)
 
 
-def _with_edges(frame: "pd.DataFrame", names: list[str]) -> "pd.DataFrame":
+def _with_edges(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """``frame`` with what is drawn on a scale, what on an edge, and where there is a mark."""
-    import numpy as np
-
     log = frame["quantity"].map({q.title: q.log for q in QUANTITIES})
     finite = np.isfinite(frame["value"])
     zero = log & (frame["value"] == 0)
@@ -113,7 +108,7 @@ def _with_edges(frame: "pd.DataFrame", names: list[str]) -> "pd.DataFrame":
     return frame.assign(
         shown=frame["value"].where(finite & ~zero),
         edge=edge,
-        marked=frame["depth"].isin(evenly(depths, MARKS)),
+        marked=frame["depth"].isin(evenly_spaced(depths, MARKS)),
         place=frame["depth"] + np.where(edge == "", 0.0, beside * apart),
         text=[magnitude(v, 3) if math.isfinite(v) else "not finite" for v in frame["value"]],
     ).drop(columns=["variant_id", "value"])
@@ -121,8 +116,6 @@ def _with_edges(frame: "pd.DataFrame", names: list[str]) -> "pd.DataFrame":
 
 def _scale(values: list[float], quantity: Quantity) -> tuple[Any, Any]:
     """Scale and axis of a quantity at all moments; some range where nothing is drawn on it."""
-    import altair as alt
-
     low, high = min(values, default=1.0), max(values, default=1.0)
     if quantity.of_one:
         return alt.Scale(domain=[0, 1]), alt.Axis(tickCount=5)

@@ -5,17 +5,17 @@ Usage:
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.statistics.paired import Ratio
-from bench.report.charts.chart_series import labels, wrapped
+from bench.report.charts.chart_series import chart_labels, wrap_label
 from bench.report.charts.chart_theme import BLUE, ROW_PX, WIDTH_PX, label_axis, reference, themed
-from bench.report.charts.figure import Figure, left_out
+from bench.report.charts.figure import Figure, omission_note
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.text.number_text import interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_ROWS, MAX_TABLE = 60, 500
 BEYOND = 4.0
@@ -31,11 +31,9 @@ def ratio_figures(run: ReportData) -> Iterator[Figure]:
             yield _figure(frame, f"{column.axis}={column.baseline}", index, run.cut_short)
 
 
-def ratios(run: ReportData, index: int) -> "pd.DataFrame":
+def ratios(run: ReportData, index: int) -> pd.DataFrame:
     """Label, ratio, low, high, blocks of each variant in the summary's comparison ``index``."""
-    import pandas as pd
-
-    names, rows = labels(run), []
+    names, rows = chart_labels(run), []
     for v in run.summary.variants:
         comparison = v.comparisons[index]
         if comparison is not None and comparison.ratio is not None and v.variant_id in names.index:
@@ -50,7 +48,7 @@ def ratio_text(ratio: Ratio) -> str:
     return interval(ratio.value, ratio.low, ratio.high, DIGITS)
 
 
-def drawn(frame: "pd.DataFrame") -> "pd.DataFrame":
+def with_interval_ends(frame: pd.DataFrame) -> pd.DataFrame:
     """With ``low_shown``, ``high_shown``: an endless interval must not flatten the others."""
     least, most = frame["ratio"].min() / BEYOND, frame["ratio"].max() * BEYOND
     columns = frame[["ratio", "low", "high"]]
@@ -63,13 +61,11 @@ def drawn(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 def tooltip() -> list[Any]:
     """What a point says when it is pointed at."""
-    import altair as alt
-
     titles = {"label:N": "variant", "text:N": "ratio", "blocks:Q": "blocks"}
     return [alt.Tooltip(field, title=title) for field, title in titles.items()]
 
 
-def _figure(frame: "pd.DataFrame", against: str, index: int, cut_short: bool) -> Figure:
+def _figure(frame: pd.DataFrame, against: str, index: int, cut_short: bool) -> Figure:
     return Figure(
         name=f"ratios-{index + 1}",
         title=f"Epoch time over that of {against}",
@@ -84,13 +80,11 @@ def _figure(frame: "pd.DataFrame", against: str, index: int, cut_short: bool) ->
             (label, interval(ratio, low, high, DIGITS), str(blocks))
             for label, ratio, low, high, blocks in frame.head(MAX_TABLE).itertuples(index=False)
         ),
-        left_out=left_out(len(frame), MAX_ROWS, "variants"),
+        omission_note=omission_note(len(frame), MAX_ROWS, "variants"),
     )
 
 
-def _chart(frame: "pd.DataFrame", against: str) -> Any:
-    import altair as alt
-
+def _chart(frame: pd.DataFrame, against: str) -> Any:
     scale = alt.Scale(type="log", nice=False, padding=12)
     title = f"Epoch time ÷ {against} (log scale)"
     axis = alt.Axis(tickCount=6, grid=True)
@@ -103,5 +97,5 @@ def _chart(frame: "pd.DataFrame", against: str) -> Any:
         base.mark_point(filled=True, size=60, opacity=1, color=BLUE).encode(
             x=alt.X("ratio:Q", title=title, scale=scale, axis=axis), tooltip=tooltip()
         ),
-        data=drawn(frame.assign(label=frame["label"].map(wrapped))),
+        data=with_interval_ends(frame.assign(label=frame["label"].map(wrap_label))),
     ).properties(width=WIDTH_PX - 240, height=ROW_PX * len(frame))

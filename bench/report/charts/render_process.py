@@ -1,9 +1,9 @@
 """vl-convert in a process of its own: it draws while this one reads records and counts.
 
 Usage:
-    with RenderProcess() as drawer:
-        drawing = drawer.draw(figure)          # a Future[Drawing]
-        picture = drawer.paint(drawing)        # a Future[bytes], for later
+    with RenderProcess() as renderer:
+        drawing = renderer.draw(figure)          # a Future[Drawing]
+        picture = renderer.rasterize(drawing)        # a Future[bytes], for later
         drawing.result(), picture.result()
 
 vl-convert takes seconds to start and holds the interpreter while it works; in a process of its
@@ -87,7 +87,7 @@ class RenderProcess:
         """``figure`` as SVG."""
         return self._pool.submit(self._draw, figure)
 
-    def paint(self, drawing: Future[Drawing]) -> Future[bytes]:
+    def rasterize(self, drawing: Future[Drawing]) -> Future[bytes]:
         """What ``draw`` gave as PNG, drawn after all that was asked for before."""
         return self._pool.submit(lambda: self._ask("png", drawing.result().svg))
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import vl_convert
+
 from bench.files.folder import Folder
 from bench.records.atomic_write import make_folder, staged_file
 from bench.report.charts.figure import Figure
@@ -40,23 +42,17 @@ def draw(figure: Figure) -> Drawing:
 
 def as_svg(spec: dict[str, Any], name: str) -> str:
     """A Vega-Lite specification as SVG; ``name`` leads all ids in it."""
-    import vl_convert
-
     return _with_own_ids(str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)), name)
 
 
 def as_png(svg: str) -> bytes:
     """What ``as_svg`` gives as PNG, on white."""
-    import vl_convert
-
     return vl_convert.svg_to_png(_on_white(svg), scale=PNG_SCALE)
 
 
 @functools.cache
 def vega_script() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, as vl-convert carries them."""
-    import vl_convert
-
     text = str(vl_convert.javascript_bundle(vl_version=VEGA_LITE))  # type: ignore[call-arg]
     if "</script" in text.lower():
         raise AssertionError("the script of Vega would end its element")

@@ -6,10 +6,13 @@ Usage:
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.comparison.overhead import Curve, overhead
-from bench.report.charts.chart_series import shortened
+from bench.report.charts.chart_series import shorten_label
 from bench.report.charts.chart_theme import (
     PALETTE,
     PANEL_HEIGHT_PX,
@@ -21,13 +24,10 @@ from bench.report.charts.chart_theme import (
     shapes,
     themed,
 )
-from bench.report.charts.figure import Figure, left_out
-from bench.report.charts.ratio_chart import DIGITS, drawn, tooltip
+from bench.report.charts.figure import Figure, omission_note
+from bench.report.charts.ratio_chart import DIGITS, tooltip, with_interval_ends
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.text.number_text import interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SIZES = {
     "examples": "Examples in an epoch",
@@ -49,13 +49,11 @@ def size_figures(run: ReportData) -> Iterator[Figure]:
                     yield _figure(frame, index, curves[0], run.cut_short)
 
 
-def _frame(curves: tuple[Curve, ...]) -> "pd.DataFrame":
+def _frame(curves: tuple[Curve, ...]) -> pd.DataFrame:
     """One row a point: label, ratio, low, high, blocks, x, series, panel, both_low, both_high."""
-    import pandas as pd
-
     rows = []
     for curve in curves:
-        panel = shortened(", ".join(f"{k}={v}" for k, v in curve.settings.items()))
+        panel = shorten_label(", ".join(f"{k}={v}" for k, v in curve.settings.items()))
         for point in curve.points:
             if point.ratio is not None and len(curve.points) > 1:
                 r, label = point.ratio, f"{curve.axis}={curve.value}, {curve.along}={point.size}"
@@ -67,7 +65,7 @@ def _frame(curves: tuple[Curve, ...]) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=names).astype(floats)
 
 
-def _figure(frame: "pd.DataFrame", index: int, curve: Curve, cut_short: bool) -> Figure:
+def _figure(frame: pd.DataFrame, index: int, curve: Curve, cut_short: bool) -> Figure:
     against, title = f"{curve.axis}={curve.baseline}", SIZES[curve.along]
     panels, names = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["series"]))
     kept = frame["panel"].isin(panels[:MAX_PANELS]) & frame["series"].isin(names[: len(PALETTE)])
@@ -84,20 +82,18 @@ def _figure(frame: "pd.DataFrame", index: int, curve: Curve, cut_short: bool) ->
         chart=themed(_panels(chart, panels[:MAX_PANELS])),
         headers=("Group", "Variant", "Ratio [95 % interval]", "Simultaneous", "Blocks"),
         rows=tuple(_rows(frame)),
-        left_out=" ".join(
+        omission_note=" ".join(
             text
             for text in (
-                left_out(len(panels), MAX_PANELS, "groups"),
-                left_out(len(names), len(PALETTE), "values"),
+                omission_note(len(panels), MAX_PANELS, "groups"),
+                omission_note(len(names), len(PALETTE), "values"),
             )
             if text
         ),
     )
 
 
-def _chart(frame: "pd.DataFrame", names: list[str], curve: Curve, title: str) -> Any:
-    import altair as alt
-
+def _chart(frame: pd.DataFrame, names: list[str], curve: Curve, title: str) -> Any:
     log: dict[str, Any] = {"type": "log", "nice": False}
     number = "~s" if curve.along == "examples" else "d"
     ticks = alt.Axis(values=sorted(set(frame["x"])), format=number, grid=False)
@@ -127,14 +123,14 @@ def _chart(frame: "pd.DataFrame", names: list[str], curve: Curve, title: str) ->
     )
 
 
-def _with_ends(frame: "pd.DataFrame") -> "pd.DataFrame":
-    ends = drawn(frame.assign(low=frame["least"], high=frame["most"]))
-    return drawn(frame).assign(least_shown=ends["low_shown"], most_shown=ends["high_shown"])
+def _with_ends(frame: pd.DataFrame) -> pd.DataFrame:
+    ends = with_interval_ends(frame.assign(low=frame["least"], high=frame["most"]))
+    return with_interval_ends(frame).assign(
+        least_shown=ends["low_shown"], most_shown=ends["high_shown"]
+    )
 
 
 def _panels(chart: Any, panels: list[str]) -> Any:
-    import altair as alt
-
     if len(panels) == 1:
         return chart.properties(width=WIDTH_PX - 100, height=PANEL_HEIGHT_PX + 80)
     sized = chart.properties(width=PANEL_PX, height=PANEL_HEIGHT_PX)
@@ -142,7 +138,7 @@ def _panels(chart: Any, panels: list[str]) -> Any:
     return facets.resolve_axis(x="independent")  # else a short last row has its axis far below
 
 
-def _rows(frame: "pd.DataFrame") -> Iterator[tuple[str, ...]]:
+def _rows(frame: pd.DataFrame) -> Iterator[tuple[str, ...]]:
     row: Any
     for row in frame.itertuples():
         known = not math.isnan(row.least)

@@ -6,14 +6,14 @@ Usage:
 
 from typing import Any
 
+import altair as alt
+
 from bench.report.charts.chart_theme import BLUE, VERMILLION, WIDTH_PX, themed
 from bench.report.charts.epoch_times import KINDS
 
 
 def trial_spec() -> dict[str, Any]:
     """A Vega-Lite specification without data."""
-    import altair as alt
-
     kinds = list(KINDS)
     whole = alt.Axis(labelExpr="datum.value % 1 ? '' : datum.label", format="d")
     colour = alt.Scale(domain=kinds, range=[BLUE, VERMILLION])

@@ -11,10 +11,10 @@ from bench.analysis.comparison.comparison_columns import ComparisonColumn
 from bench.analysis.statistics.paired import Ratio
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
-from bench.report.charts.chart_series import shortened
+from bench.report.charts.chart_series import shorten_label
 from bench.report.charts.ratio_chart import ratio_text
 from bench.report.charts.report_data import ReportData
-from bench.report.page.claim_section import Claim, sentences
+from bench.report.page.claim_section import Claim, claim_sentences
 from bench.report.text.number_text import interval, plural
 
 _Compared = tuple[VariantSummary, Ratio]
@@ -39,7 +39,7 @@ def answer(run: ReportData, found_claims: Sequence[Claim] = ()) -> Iterator[str]
             f"{plural(len(summary.variants), 'variant')} ran in {plural(summary.blocks, 'block')}; "
             "the suite compares none with another."
         )
-    yield from sentences(found_claims)
+    yield from claim_sentences(found_claims)
     yield from _best(summary)
     yield f"{summary.completed} of {plural(summary.trials, 'trial')} completed."
     if any(compared):
@@ -60,7 +60,7 @@ def _of_column(column: ComparisonColumn, found: list[_Compared]) -> Iterator[str
     if len(found) <= 2:
         for variant, ratio in found:
             yield (
-                f"An epoch of {shortened(variant.label)} takes {ratio_text(ratio)} times as long "
+                f"An epoch of {shorten_label(variant.label)} takes {ratio_text(ratio)} times as long "
                 f"as with {against} ({_counted(ratio)}): {_meaning(ratio)}."
             )
         return
@@ -68,8 +68,8 @@ def _of_column(column: ComparisonColumn, found: list[_Compared]) -> Iterator[str
     (least, low), (most, high) = ranked[0], ranked[-1]
     yield (
         f"Of {len(found)} variants compared with {against}, {_tally([r for _, r in found])}. The "
-        f"ratio of epoch times goes from {ratio_text(low)} ({shortened(least.label)}) to "
-        f"{ratio_text(high)} ({shortened(most.label)})."
+        f"ratio of epoch times goes from {ratio_text(low)} ({shorten_label(least.label)}) to "
+        f"{ratio_text(high)} ({shorten_label(most.label)})."
     )
 
 
@@ -113,7 +113,7 @@ def _best(summary: Summary) -> Iterator[str]:
         if e is not None:
             text = interval(e.value, e.low, e.high, METRICS["test_accuracy"].digits)
             cut = "" if all(v.capped_steps is None for v in real) else _CUT_SHORT
-            yield f"The highest mean test accuracy is {text}, of {shortened(best.label)}{cut}."
+            yield f"The highest mean test accuracy is {text}, of {shorten_label(best.label)}{cut}."
 
 
 def _reach(summary: Summary, ratios: Sequence[Ratio]) -> Iterator[str]:

@@ -2,13 +2,14 @@
 
 Usage:
     found = claims(run)           # () where the run has nothing to say of it
-    claims_grid("run1-claims", found), " ".join(sentences(found))
+    claims_grid("run1-claims", found), " ".join(claim_sentences(found))
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from bench.analysis.comparison.overhead import Point
 from bench.analysis.questions.large_data_claim import (
@@ -22,9 +23,6 @@ from bench.report.charts.ratio_chart import DIGITS, ratio_text
 from bench.report.charts.report_data import ReportData
 from bench.report.page.page_grid import Column, Grid
 from bench.report.text.number_text import UNKNOWN, interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,17 @@ def claims(run: ReportData) -> tuple[Claim, ...]:
         if "examples" in run.axes and column.axis != "examples":
             for falls in ratio_trends(run.trials, column.axis, baseline):
                 arms = _arms(run, falls.settings, falls.axis, falls.value)
-                found.append(_falls(falls, _cut_short(arms), _confounded(run, index, arms)))
+                found.append(_trend_claim(falls, _cut_short(arms), _confounded(run, index, arms)))
         if len(targets) == 1:
             target = float(targets[0])
             for sooner in target_comparisons(run.trials, run.epochs, column.axis, baseline, target):
                 settings = {**sooner.settings, "examples": str(sooner.examples)}
                 arms = _arms(run, settings, sooner.axis, sooner.value)
-                found.append(_sooner(sooner, settings, _confounded(run, index, arms)))
+                found.append(_target_claim(sooner, settings, _confounded(run, index, arms)))
     return tuple(found)
 
 
-def sentences(found: Sequence[Claim]) -> Iterator[str]:
+def claim_sentences(found: Sequence[Claim]) -> Iterator[str]:
     """How often each question was answered with yes, no and undecided."""
     for question in dict.fromkeys(claim.question for claim in found):
         asked = [claim for claim in found if claim.question == question]
@@ -86,7 +84,7 @@ def claims_grid(name: str, found: Sequence[Claim]) -> Grid:
     )
 
 
-def _falls(f: RatioTrend, cut_short: Collection[int], confounded: str) -> Claim:
+def _trend_claim(f: RatioTrend, cut_short: Collection[int], confounded: str) -> Claim:
     ends = {point.size: point for point in (f.smallest, f.largest) if point is not None}
     parts = [", ".join(_point(point, cut_short) for point in ends.values()) or UNKNOWN]
     if f.over_range is not None:
@@ -103,7 +101,7 @@ def _falls(f: RatioTrend, cut_short: Collection[int], confounded: str) -> Claim:
     )
 
 
-def _sooner(s: TargetComparison, settings: Mapping[str, str], confounded: str) -> Claim:
+def _target_claim(s: TargetComparison, settings: Mapping[str, str], confounded: str) -> Claim:
     t = s.times
     exact = t.parametric
     low, high = (exact.low, exact.high) if exact else (t.low, t.high)
@@ -136,7 +134,7 @@ def _point(point: Point, cut_short: Collection[int]) -> str:
     return f"{ratio_text(point.ratio)} at {point.size} examples{how}"
 
 
-def _arms(run: ReportData, settings: Mapping[str, str], axis: str, value: str) -> "pd.DataFrame":
+def _arms(run: ReportData, settings: Mapping[str, str], axis: str, value: str) -> pd.DataFrame:
     """The variants of a question, but for its baselines."""
     arms = run.variants
     for key, text in {axis: value, **settings}.items():
@@ -144,13 +142,13 @@ def _arms(run: ReportData, settings: Mapping[str, str], axis: str, value: str) -
     return arms
 
 
-def _cut_short(arms: "pd.DataFrame") -> set[int]:
+def _cut_short(arms: pd.DataFrame) -> set[int]:
     """Of which sizes an epoch was extrapolated."""
     whole = arms["examples"] // arms["global_batch_size"]
     return set(map(int, arms.loc[(arms["max_steps"] < whole).fillna(False), "examples"]))
 
 
-def _confounded(run: ReportData, column: int, arms: "pd.DataFrame") -> str:
+def _confounded(run: ReportData, column: int, arms: pd.DataFrame) -> str:
     """What else differs between the arms, as the overview's cells have it."""
     compared = (v.comparisons[column] for v in run.summary.variants if v.variant_id in arms.index)
     keys = {c.key for found in compared if found is not None for c in found.confounds}

@@ -12,7 +12,7 @@ from bench.records.metric import METRICS
 from bench.report.charts.ratio_chart import ratio_text
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.page.claim_section import setting_text
-from bench.report.page.page_grid import Column, Grid, kept_together
+from bench.report.page.page_grid import Column, Grid, keep_interval_together
 from bench.report.text.number_text import UNKNOWN, interval, magnitude, number, scale_of
 
 _METRIC = METRICS["epoch_s"]
@@ -68,7 +68,7 @@ def _seconds(title: str, arms: Sequence[Estimate], baselines: Sequence[Estimate]
 
 
 def _numbers(title: str, cells: Sequence[str]) -> Column:
-    return Column(title, list(map(kept_together, cells)), numeric=True)
+    return Column(title, list(map(keep_interval_together, cells)), numeric=True)
 
 
 def _ratio(c: EpochCost) -> str:

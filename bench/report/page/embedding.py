@@ -3,7 +3,7 @@
 Usage:
     embed.json_text({"label": "</script>"})      # for <script type="application/json">
     embed.asset("page.css")
-    embed.policy([script, ...])                   # a content security policy for just these
+    embed.content_security_policy([script, ...])                   # a content security policy for just these
 """
 
 import base64
@@ -39,7 +39,7 @@ def asset(name: str) -> str:
     return (resources.files(__package__) / "static" / name).read_text(encoding="utf-8")
 
 
-def policy(scripts: Iterable[str]) -> str:
+def content_security_policy(scripts: Iterable[str]) -> str:
     """A content security policy: no request at all, no script but ``scripts``.
 
     Even a label that came through unescaped could not run.

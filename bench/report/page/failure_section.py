@@ -51,7 +51,7 @@ def failures(run: ReportData) -> Iterator[Failure]:
         )
 
 
-def left_out(run: ReportData) -> str:
+def omission_note(run: ReportData) -> str:
     """What ``failures`` had no room for."""
     failed = run.attempts[run.attempts["status"] != "completed"]
     found = failed.groupby(["variant_id", "status", "error"], dropna=False).ngroups

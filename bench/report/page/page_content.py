@@ -1,7 +1,7 @@
 """What the page says, section by section, ready for its template.
 
 Usage:
-    content(runs)          # Content(title=..., runs=(RunContent(...), ...), trials=..., ...)
+    page_content(runs)          # PageContent(title=..., runs=(RunContent(...), ...), trials=..., ...)
 """
 
 import json
@@ -18,9 +18,9 @@ from bench.report.page.answer_text import answer
 from bench.report.page.claim_section import claims, claims_grid
 from bench.report.page.cost_section import costs_grid
 from bench.report.page.failure_section import Failure
-from bench.report.page.page_grid import Grid, of_table
+from bench.report.page.page_grid import Grid, grid_from_table
 from bench.report.page.side_by_side import side_by_side
-from bench.report.page.trial_section import Trials
+from bench.report.page.trial_section import TrialTable
 from bench.report.text import footnotes
 from bench.report.text.report_header import header_facts
 from bench.report.text.secondary_table import TITLE, measured_notes, measured_table
@@ -28,7 +28,7 @@ from bench.report.text.summary_table import text_table
 
 
 @dataclass(frozen=True)
-class Drawn:
+class EmbeddedFigure:
     """A drawing of a run; ``key`` is its own in the whole page."""
 
     key: str
@@ -48,23 +48,23 @@ class RunContent:
     claims: Grid | None
     grids: tuple[Grid, ...]
     notes: tuple[str, ...]
-    figures: tuple[Drawn, ...]
+    figures: tuple[EmbeddedFigure, ...]
     failures: tuple[Failure, ...]
-    failures_left_out: str
+    failures_omission_note: str
     facts: tuple[tuple[str, str], ...]
     suite: str
     """As JSON."""
 
 
 @dataclass(frozen=True)
-class Content:
+class PageContent:
     """The page."""
 
     title: str
     runs: tuple[RunContent, ...]
     sides: Grid | None
     trials: Grid
-    trials_left_out: str
+    trials_omission_note: str
     details: dict[str, Any]
 
     def grids(self) -> list[Grid]:
@@ -72,7 +72,7 @@ class Content:
         own = [grid for run in self.runs for grid in (run.claims, *run.grids)]
         return [grid for grid in (*own, self.sides, self.trials) if grid is not None]
 
-    def figure_rows(self) -> list[list[tuple[str, Drawn]]]:
+    def figure_rows(self) -> list[list[tuple[str, EmbeddedFigure]]]:
         """The same figure of each run beside each other, with the run's name."""
         names = dict.fromkeys(d.figure.name for run in self.runs for d in run.figures)
         return [
@@ -90,12 +90,12 @@ class Content:
         return {**own, "trial": trial_spec()}
 
 
-def content(runs: Sequence[ReportData], drawings: Iterable[Sequence[Drawing]]) -> Content:
+def page_content(runs: Sequence[ReportData], drawings: Iterable[Sequence[Drawing]]) -> PageContent:
     """Everything on the page of ``runs``, each with its drawings, which are asked for last."""
     several = len(runs) > 1
-    trials = Trials(runs)
+    trials = TrialTable(runs)
     grid, details = trials.grid(), trials.details()
-    return Content(
+    return PageContent(
         title=" and ".join(dict.fromkeys(run.summary.name for run in runs)),
         runs=tuple(
             _run(run, f"run{i}", found, several)
@@ -103,7 +103,7 @@ def content(runs: Sequence[ReportData], drawings: Iterable[Sequence[Drawing]]) -
         ),
         sides=side_by_side(runs) if several else None,
         trials=grid,
-        trials_left_out=trials.left_out(),
+        trials_omission_note=trials.omission_note(),
         details=details,
     )
 
@@ -119,9 +119,9 @@ def _run(run: ReportData, key: str, drawn: Sequence[Drawing], several: bool) -> 
         claims=claims_grid(f"{key}-claims", found) if found else None,
         grids=tuple(_grids(run, key, several)),
         notes=(*footnotes.of_summary(summary), *measured_notes(summary)),
-        figures=tuple(Drawn(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawn),
+        figures=tuple(EmbeddedFigure(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawn),
         failures=tuple(failure_section.failures(run)),
-        failures_left_out=failure_section.left_out(run),
+        failures_omission_note=failure_section.omission_note(run),
         facts=tuple(header_facts(summary)),
         suite=json.dumps(run.suite, indent=1, ensure_ascii=False),
     )
@@ -132,9 +132,9 @@ def _grids(run: ReportData, key: str, several: bool) -> list[Grid]:
     ids = [v.variant_id for v in summary.variants]
     keys = [f"{run.name}/{i}" for i in ids] if several else ids
     first = text_table(summary)
-    grids = [of_table(f"{key}-overview", "Every variant", first, "variant", keys)]
+    grids = [grid_from_table(f"{key}-overview", "Every variant", first, "variant", keys)]
     if (second := measured_table(summary)) is not None:
-        grids.append(of_table(f"{key}-measured", TITLE, second, "variant", keys))
+        grids.append(grid_from_table(f"{key}-measured", TITLE, second, "variant", keys))
     if (third := costs_grid(f"{key}-costs", run)) is not None:
         grids.append(third)
     return grids

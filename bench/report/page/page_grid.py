@@ -1,7 +1,7 @@
 """A table that the page sorts, filters and turns over: columns of text and of numbers.
 
 Usage:
-    grid = of_table("overview-1", "Overview", text_table(summary), opens)
+    grid = grid_from_table("overview-1", "Overview", text_table(summary), opens)
     grid.data()                           # for the script; the template writes the first rows
 """
 
@@ -89,12 +89,12 @@ class Grid:
         }
 
 
-def of_table(
+def grid_from_table(
     name: str, caption: str, table: Table, opens: str = "", keys: Sequence[str] = ()
 ) -> Grid:
     """The table of a report as the page shows it: the first column text, numbers after it."""
     columns = tuple(
-        Column(title, [kept_together(row[i].text) for row in table.rows], numeric=True)
+        Column(title, [keep_interval_together(row[i].text) for row in table.rows], numeric=True)
         if i
         else Column(title, [row[i].text for row in table.rows])
         for i, title in enumerate(table.headers)
@@ -103,7 +103,7 @@ def of_table(
     return Grid(name, caption, columns, table.notes, marks, opens, keys)
 
 
-def kept_together(text: str) -> str:
+def keep_interval_together(text: str) -> str:
     """``text``, an interval in it unbroken: where room is short it stands below its value."""
     value, bracket, ends = text.partition(" [")
     low, comma, high = ends.partition(", ")

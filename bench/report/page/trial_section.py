@@ -1,14 +1,17 @@
 """Every trial of the page's runs, for the table of trials and for what a trial opens.
 
 Usage:
-    trials = Trials(runs)
+    trials = TrialTable(runs)
     trials.grid()        # what the table shows
     trials.details()     # columns by trial, epochs, settings, logs: what the script looks up
 """
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from bench.analysis.comparison.matched_pairs import examples_used
 from bench.records.metric import METRICS
@@ -16,10 +19,6 @@ from bench.report.charts.report_data import ReportData
 from bench.report.page.page_grid import Column, Grid
 from bench.report.text.number_text import scale_of
 from bench.spec.variant import Variant
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
 MAX_TRIALS, MAX_EPOCHS, MAX_LOGS, LOG_CHARACTERS = 10_000, 120_000, 300, 6_000
 """What the page holds at most, so that it opens quickly; files hold the rest."""
@@ -52,12 +51,10 @@ _TITLES = {
 }
 
 
-class Trials:
+class TrialTable:
     """The trials of several runs, failed ones first where not all have room."""
 
     def __init__(self, runs: Sequence[ReportData]) -> None:
-        import pandas as pd
-
         frames = [run.trials.assign(run=run.name) for run in runs]
         every = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
         self.found, self.several = len(every), len(runs) > 1
@@ -101,7 +98,7 @@ class Trials:
             "epochCounts": counts,
         }
 
-    def left_out(self) -> str:
+    def omission_note(self) -> str:
         """What the page has no room for."""
         epochs, logs = len(self._kept_epochs), int(self.frame["log_tail"].notna().sum())
         parts = [
@@ -150,25 +147,21 @@ class Trials:
             "values": {key: [_value(v) for v in values] for key, *values in rows},
         }
 
-    def _epochs(self) -> "tuple[pd.DataFrame, list[int]]":
+    def _epochs(self) -> tuple[pd.DataFrame, list[int]]:
         kept = self._kept_epochs.head(MAX_EPOCHS)
         counts = kept["row"].value_counts().reindex(self.frame.index, fill_value=0)
         return kept.assign(warmup=kept["warmup"].astype(int)), counts.tolist()
 
     @functools.cached_property
-    def _kept_epochs(self) -> "pd.DataFrame":
+    def _kept_epochs(self) -> pd.DataFrame:
         """Those of the page's trials, in their order, with the row of each."""
-        import pandas as pd
-
         frames = [run.epochs.assign(run=run.name) for run in self._runs]
         every = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
         place = pd.Series(self.frame.index, index=self._places(self.frame))
         rows = place.reindex(self._places(every)).to_numpy()
         return every.assign(row=rows).dropna(subset=["row"]).sort_values(["row", "epoch"])
 
-    def _places(self, frame: "pd.DataFrame") -> "pd.Index[Any]":
-        import pandas as pd
-
+    def _places(self, frame: pd.DataFrame) -> "pd.Index[Any]":
         return pd.Index(frame["run"] + "/" + frame["trial_id"])
 
     def _logs(self) -> dict[str, str]:
@@ -183,10 +176,8 @@ def _plain(values: "pd.Series[Any]") -> list[Any]:
     return _rounded(values.to_numpy())
 
 
-def _rounded(numbers: "np.ndarray[Any, np.dtype[np.float64]]") -> list[Any]:
+def _rounded(numbers: np.ndarray[Any, np.dtype[np.float64]]) -> list[Any]:
     """``_value`` of each, of a million in no time."""
-    import numpy as np
-
     usual = np.isfinite(numbers) & (numbers != 0)
     exponent = np.floor(np.log10(np.abs(numbers), where=usual, out=np.zeros(len(numbers))))
     shift = exponent.astype(int) - (DIGITS - 1)

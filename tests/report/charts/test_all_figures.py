@@ -81,7 +81,7 @@ def test_many_epochs_are_thinned_out_by_rank_and_extremes_stay(tmp_path: Path) -
     known = run.epochs.loc[~run.epochs["warmup"], "epoch_s"]
     assert len(steady) <= MAX_POINTS
     assert (steady[0], steady[-1]) == (known.min(), known.max())
-    assert "chosen evenly by rank" in figure.left_out
+    assert "chosen evenly by rank" in figure.omission_note
 
 
 def test_curves_are_means_over_completed_trials(

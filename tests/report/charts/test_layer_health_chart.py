@@ -11,7 +11,7 @@ import pytest
 from bench.analysis.questions.layer_health_frame import load_health
 from bench.records.health_record import HealthRecord
 from bench.records.trial_record import TrialRecord
-from bench.report.charts.depth_data import MAX_DEPTHS, evenly
+from bench.report.charts.depth_data import MAX_DEPTHS, evenly_spaced
 from bench.report.charts.figure import Figure
 from bench.report.charts.layer_health_chart import MAX_FIGURES, MAX_LINES, health_figures
 from bench.report.charts.rendering import draw
@@ -113,7 +113,7 @@ def test_looks_before_training_alone_are_drawn_alone(tmp_path: Path) -> None:
     suite = {**SUITE, "variant": {"epochs": 3, "health_epochs": [0]}}
     (figure,) = figures_of(tmp_path / "run", suite)
     assert {row["moment"] for row in rows_of(figure)} == {"before training"}
-    assert figure.left_out == ""
+    assert figure.omission_note == ""
 
 
 def test_a_variant_that_ended_before_is_drawn_as_far_as_it_came_and_named(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_variant_that_ended_before_is_drawn_as_far_as_it_came_and_named(tmp_pa
     (figure,) = figures_of(tmp_path / "run", change=ending)
     moments = {row["moment"] for row in rows_of(figure) if row["series"] == "none"}
     assert moments == {"before training"}
-    assert figure.left_out == (
+    assert figure.omission_note == (
         "1 variant of this chart ended before a look after training: "
         "bench.load_health has all looks."
     )
@@ -139,7 +139,7 @@ def test_many_variants_make_several_charts_and_the_rest_is_named(tmp_path: Path)
     suite["variants"] = [{"label": f"v{i}", "learning_rate": 0.1 / (i + 1)} for i in range(count)]
     found = figures_of(tmp_path / "run", suite)
     assert [figure.name for figure in found] == [f"health-{i + 1}" for i in range(MAX_FIGURES)]
-    assert all(f.left_out.startswith("6 of 7 groups of variants are drawn") for f in found)
+    assert all(f.omission_note.startswith("6 of 7 groups of variants are drawn") for f in found)
     assert len({row["series"] for figure in found for row in rows_of(figure)}) == count - 1
 
 
@@ -183,13 +183,13 @@ def test_many_depths_are_thinned_out_evenly(tmp_path: Path) -> None:
     (figure,) = figures_of(tmp_path / "run", change=with_looks(deep))
     depths = sorted({row["depth"] for row in rows_of(figure)})
     assert (depths[0], depths[-1], len(depths)) == (1, 101, MAX_DEPTHS)
-    assert "50 of 101 depths are, evenly chosen" in figure.left_out
+    assert "50 of 101 depths are, evenly chosen" in figure.omission_note
     assert len(figure.rows) <= 500
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 100])
 def test_evenly_chosen_values_keep_both_ends(count: int) -> None:
-    kept = evenly(list(range(count)), 10)
+    kept = evenly_spaced(list(range(count)), 10)
     assert len(kept) == min(count, 10)
     assert (kept[0], kept[-1]) == (0, count - 1)
     steps = {b - a for a, b in itertools.pairwise(kept)}

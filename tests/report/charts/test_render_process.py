@@ -20,11 +20,11 @@ from tests.support.sample_records import made_run
 @pytest.mark.slow
 def test_it_draws_what_this_process_would_and_ends_with_its_block(tmp_path: Path) -> None:
     found = list(figures(read_run(made_run(tmp_path / "run").path)))
-    with RenderProcess() as drawer:
-        drawings = [drawer.draw(figure) for figure in found]
-        pictures = [drawer.paint(drawing) for drawing in drawings]
-        pid = drawer.pid
-        assert drawer.script.result() == vega_script()
+    with RenderProcess() as renderer:
+        drawings = [renderer.draw(figure) for figure in found]
+        pictures = [renderer.rasterize(drawing) for drawing in drawings]
+        pid = renderer.pid
+        assert renderer.script.result() == vega_script()
     assert [drawing.result() for drawing in drawings] == [draw(figure) for figure in found]
     assert [picture.result() for picture in pictures] == [
         as_png(drawing.result().svg) for drawing in drawings
@@ -40,24 +40,24 @@ def test_it_draws_what_this_process_would_and_ends_with_its_block(tmp_path: Path
 def test_a_process_that_dies_or_hangs_is_an_error_with_its_reason(
     number: signal.Signals, reason: str
 ) -> None:
-    with RenderProcess(timeout_s=2) as drawer:
-        os.kill(drawer.pid, number)
+    with RenderProcess(timeout_s=2) as renderer:
+        os.kill(renderer.pid, number)
         with pytest.raises(HelperError, match=reason):
-            drawer.script.result()
+            renderer.script.result()
     with pytest.raises(ProcessLookupError):
-        os.kill(drawer.pid, 0)
+        os.kill(renderer.pid, 0)
 
 
 def test_what_it_said_last_is_the_reason_where_it_ends_by_itself() -> None:
     odd = SimpleNamespace(to_dict=lambda: {"mark": 0})
     cannot_be = Figure("odd", "odd", "odd", cast("Any", odd), (), ())
-    with RenderProcess() as drawer, pytest.raises(HelperError, match=r"ended with code 1: \w+"):
-        drawer.draw(cannot_be).result()
+    with RenderProcess() as renderer, pytest.raises(HelperError, match=r"ended with code 1: \w+"):
+        renderer.draw(cannot_be).result()
 
 
 def test_it_ends_where_its_block_fails() -> None:
-    with pytest.raises(KeyError), RenderProcess() as drawer:
-        pid = drawer.pid
+    with pytest.raises(KeyError), RenderProcess() as renderer:
+        pid = renderer.pid
         raise KeyError
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

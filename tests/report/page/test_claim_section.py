@@ -7,7 +7,7 @@ from bench.analysis.comparison.confounds import Confound
 from bench.analysis.questions.large_data_claim import ratio_trends
 from bench.analysis.summary import VariantSummary
 from bench.report.charts.report_data import ReportData
-from bench.report.page.claim_section import _cut_short, _falls, claims
+from bench.report.page.claim_section import _cut_short, _trend_claim, claims
 from tests.support.sample_pages import SWEEP, read, sweep_run
 from tests.support.sample_records import made_run
 
@@ -32,7 +32,7 @@ def test_a_size_whose_epochs_were_cut_short_is_marked(tmp_path: Path) -> None:
     assert (_cut_short(small), _cut_short(large)) == ({55_000}, set())
     run = read(sweep_run(tmp_path / "run"))
     falls = ratio_trends(run.trials, "norm", "none")[0]
-    numbers = _falls(falls, {55_000}, "").numbers
+    numbers = _trend_claim(falls, {55_000}, "").numbers
     assert "at 55000 examples (extrapolated); change" in numbers
     assert "at 5500 examples, " in numbers
 

@@ -33,7 +33,10 @@ def test_what_json_cannot_say_is_null_or_text() -> None:
 
 def test_the_policy_allows_these_scripts_and_no_request() -> None:
     digest = base64.b64encode(hashlib.sha256(b"let x;").digest()).decode()
-    policy = dict(part.strip().split(" ", 1) for part in embedding.policy(["let x;"]).split(";"))
+    policy = dict(
+        part.strip().split(" ", 1)
+        for part in embedding.content_security_policy(["let x;"]).split(";")
+    )
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == f"'sha256-{digest}'"
     assert "connect-src" not in policy

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.report.page import trial_section
-from bench.report.page.trial_section import Trials
+from bench.report.page.trial_section import TrialTable
 from tests.support.sample_pages import LOG, hostile_run, read, sweep_run
 
 
 def test_each_trial_has_a_row_and_its_epochs_in_order(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
-    held = Trials([run])
+    held = TrialTable([run])
     grid, details = held.grid(), held.details()
     assert list(grid.keys) == run.trials["trial_id"].tolist()
     assert sum(details["epochCounts"]) == len(run.epochs) == len(details["epochs"]["epoch_s"])
@@ -28,7 +28,7 @@ def test_each_trial_has_a_row_and_its_epochs_in_order(tmp_path: Path) -> None:
 
 def test_a_trials_throughput_is_that_of_its_epoch_time(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
-    frame = Trials([run]).frame
+    frame = TrialTable([run]).frame
     done = frame[frame["epoch_s"].notna()]
     used = done["examples"] // done["global_batch_size"] * done["global_batch_size"]
     assert (done["examples_per_s"] * done["epoch_s"]).tolist() == pytest.approx(used.tolist())
@@ -36,14 +36,14 @@ def test_a_trials_throughput_is_that_of_its_epoch_time(tmp_path: Path) -> None:
 
 def test_only_a_trial_that_failed_has_a_log(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
-    logs = Trials([run]).details()["logs"]
+    logs = TrialTable([run]).details()["logs"]
     assert list(logs.values()) == [LOG]
     assert run.trials["status"].iloc[int(next(iter(logs)))] == "failed"
 
 
 def test_trials_of_several_runs_are_told_apart(tmp_path: Path) -> None:
     runs = [read(sweep_run(tmp_path / "a")), read(hostile_run(tmp_path / "b"))]
-    keys = Trials(runs).keys()
+    keys = TrialTable(runs).keys()
     assert len(set(keys)) == len(keys)
     assert {key.split("/")[0] for key in keys} == {"a", "b"}
 
@@ -53,11 +53,11 @@ def test_too_many_trials_leave_out_completed_ones_first(
 ) -> None:
     run = read(sweep_run(tmp_path / "run"))
     monkeypatch.setattr(trial_section, "MAX_TRIALS", 10)
-    held = Trials([run])
+    held = TrialTable([run])
     statuses = held.frame["status"].tolist()
     assert len(statuses) == 10
     assert {"failed", "out_of_memory"} <= set(statuses)
-    assert held.left_out() == "In this page are 10 of 48 trials; the run's folder has all."
+    assert held.omission_note() == "In this page are 10 of 48 trials; the run's folder has all."
     assert sum(held.details()["epochCounts"]) <= len(run.epochs)
 
 
@@ -67,12 +67,12 @@ def test_too_many_epochs_are_cut_and_the_counts_say_so(
     run = read(sweep_run(tmp_path / "run"))
     monkeypatch.setattr(trial_section, "MAX_EPOCHS", 20)
     monkeypatch.setattr(trial_section, "MAX_LOGS", 0)
-    held = Trials([run])
+    held = TrialTable([run])
     details = held.details()
     assert len(details["epochs"]["epoch"]) == sum(details["epochCounts"]) == 20
     assert details["logs"] == {}
     found = f"20 of {len(run.epochs)} epochs, 0 of 1 logs"
-    assert held.left_out() == f"In this page are {found}; the run's folder has all."
+    assert held.omission_note() == f"In this page are {found}; the run's folder has all."
 
 
 @given(st.lists(st.one_of(st.floats(), st.integers(-(10**9), 10**9).map(float)), max_size=20))

@@ -44,9 +44,9 @@ class Elements(HTMLParser):
 
 
 def written(runs: Mapping[str, Path], out: Path) -> list[Path]:
-    with RenderProcess() as drawer:
+    with RenderProcess() as renderer:
         return write_page(
-            [read_run(path, name) for name, path in runs.items()], Folder(out), drawer
+            [read_run(path, name) for name, path in runs.items()], Folder(out), renderer
         )
 
 
@@ -96,8 +96,8 @@ def test_every_table_has_a_caption_and_every_chart_words(hostile: Elements) -> N
 @pytest.mark.slow
 def test_cells_have_the_marks_of_their_notes_before_any_script_has_run(tmp_path: Path) -> None:
     run = sweep_run(tmp_path / "run")
-    with RenderProcess() as drawer:
-        page = write_page([read_run(run.path)], Folder(tmp_path / "out"), drawer)[0].read_text()
+    with RenderProcess() as renderer:
+        page = write_page([read_run(run.path)], Folder(tmp_path / "out"), renderer)[0].read_text()
     rows = page.split('id="run1-overview-caption"')[1].split("</tbody>")[0]
     assert re.search(r"<td class=\"number\">3 of 4<sup>1</sup></td>", rows)
 
