@@ -1,10 +1,10 @@
-"""How a GPU is set up, as far as that changes its speed: clocks, power, links, modes.
+"""Read the settings of a GPU that affect its speed: clocks, power, links and modes.
 
 Usage:
     gpu_state(card.uuid).power_cap_w
 
-Whatever the card, its driver or this user's rights do not answer is None. Clocks are those of the
-moment, and rise under load; those of a card split by MIG are the whole card's.
+A value that the card, its driver or this user's permissions do not provide is None. Clocks are
+current values, which rise under load; those of a MIG instance are the clocks of the card.
 """
 
 from collections.abc import Callable
@@ -32,12 +32,12 @@ class Clocks:
     current_hz: int | None = None
     max_hz: int | None = None
     application_hz: int | None = None
-    """What the card runs at where an administrator has set application clocks."""
+    """The card's frequency if an administrator has set application clocks."""
 
 
 @dataclass(frozen=True)
 class GpuState:
-    """A card as it is set up."""
+    """The settings of a card."""
 
     sm: Clocks = Clocks()
     memory: Clocks = Clocks()
@@ -49,14 +49,14 @@ class GpuState:
     pcie_generation: int | None = None
     max_pcie_generation: int | None = None
     pcie_width: int | None = None
-    """Lanes; a link may have fewer, and an older generation, while the card idles."""
+    """Number of lanes; an idle card may use fewer lanes and an older generation."""
     max_pcie_width: int | None = None
     nvlinks: int | None = None
-    """Active ones."""
+    """Number of active NVLinks."""
 
 
 def gpu_state(uuid: str) -> GpuState:
-    """How the card or instance ``uuid`` is set up; ResourceError where the driver is broken."""
+    """Return the settings of a card or instance; raises ResourceError if the driver is broken."""
     with nvml_session() as available:
         handle = _query(pynvml.nvmlDeviceGetHandleByUUID, uuid) if available else None
         if handle is None:
@@ -89,15 +89,15 @@ def _clocks(handle: Any, kind: int) -> Clocks:
 
 
 def _nvlinks(handle: Any) -> int | None:
-    """A card has fewer links than NVML can number: it answers for its own alone."""
+    """Count the active links; NVML answers only for links that the card has."""
     links = range(pynvml.NVML_NVLINK_MAX_LINKS)
-    states = [_query(pynvml.nvmlDeviceGetNvLinkState, handle, link) for link in links]
-    answered = [state for state in states if state is not None]
-    return sum(map(bool, answered)) if answered else None
+    answers = [_query(pynvml.nvmlDeviceGetNvLinkState, handle, link) for link in links]
+    states = [answer for answer in answers if answer is not None]
+    return sum(map(bool, states)) if states else None
 
 
 def _query(query: Callable[..., Any], *arguments: Any) -> Any | None:
-    """What ``query`` answers; None for any error, since none of these may end a run."""
+    """Call an NVML function; return None for any error, because no query may end a run."""
     try:
         return query(*arguments)
     except pynvml.NVMLError:

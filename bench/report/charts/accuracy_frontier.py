@@ -1,7 +1,7 @@
-"""What time buys in accuracy: every variant, and the frontier that none beats in both.
+"""Chart accuracy against training time, with the variants that no other beats in both.
 
 Usage:
-    for figure in frontier_figures(run): ...          # one a data set
+    for figure in frontier_figures(run): ...          # one per dataset
 """
 
 from collections.abc import Iterator
@@ -25,20 +25,20 @@ _DIGITS = METRICS["test_accuracy"].digits
 
 
 def frontier_figures(run: ReportData) -> Iterator[Figure]:
-    """Training time against test accuracy; nothing where fewer than two variants have both."""
-    found = frontier(run.trials)
-    sets = dict.fromkeys(c.dataset for c in found)
-    for number, dataset in enumerate(sets, start=1):
-        candidates = [c for c in found if c.dataset == dataset]
+    """Chart each dataset for which at least two variants have a training time and an accuracy."""
+    all_candidates = frontier(run.trials)
+    datasets = dict.fromkeys(c.dataset for c in all_candidates)
+    for number, dataset in enumerate(datasets, start=1):
+        candidates = [c for c in all_candidates if c.dataset == dataset]
         if len(candidates) > 1:
-            name = "frontier" if len(sets) == 1 else f"frontier-{number}"
+            name = "frontier" if len(datasets) == 1 else f"frontier-{number}"
             yield _figure(candidates, dataset, name, run.cut_short)
 
 
 def _figure(candidates: list[Candidate], dataset: str, name: str, cut_short: bool) -> Figure:
     scale = scale_of((c.seconds.value for c in candidates), METRICS["epoch_s"])
-    # The frontier first, so that no cut takes it away.
-    kept = sorted(candidates, key=lambda c: not c.on_frontier)[:MAX_POINTS]
+    # The frontier comes first, so that the limit never removes it.
+    shown = sorted(candidates, key=lambda c: not c.on_frontier)[:MAX_POINTS]
     return Figure(
         name=name,
         title=f"Test accuracy against training time, {dataset}",
@@ -48,7 +48,7 @@ def _figure(candidates: list[Candidate], dataset: str, name: str, cut_short: boo
             "is as accurate in less time. Grey squares are beaten in both, by the estimates."
             + (_AS_RUN if cut_short else "")
         ),
-        chart=themed(_chart(_frame(kept, scale), scale)),
+        chart=themed(_chart(_frame(shown, scale), scale)),
         headers=("Variant", f"Training time ({scale.unit})", "Test accuracy", "Frontier"),
         rows=tuple(_row(c, scale) for c in candidates[:MAX_TABLE]),
         omission_note=omission_note(len(candidates), MAX_POINTS, "variants"),
@@ -89,7 +89,7 @@ def _chart(frame: pd.DataFrame, scale: Scale) -> Any:
     base = alt.Chart().encode(color=alt.Color("state:N", scale=colour, **key))
     x = alt.X("time:Q", title=x_title, scale=log)
     y = alt.Y("accuracy:Q", title="Test accuracy", scale=upright)
-    # Intervals are clipped: one of few blocks must not flatten the rest.
+    # Clip intervals: a wide one, from few blocks, must not flatten the others.
     least, most = frame["time"].min() / 4, frame["time"].max() * 4
     shown = frame.assign(t_low=frame["t_low"].clip(least), t_high=frame["t_high"].clip(upper=most))
     return alt.layer(

@@ -1,7 +1,7 @@
-"""What each setting of a matrix does to an epoch's time, on average and under other settings.
+"""Chart the effect of each setting of a matrix on epoch time, averaged and by other settings.
 
 Usage:
-    figure = effects_figure(run)          # None where the run is no matrix of several factors
+    figure = effects_figure(run)          # None unless the run is a matrix of several factors
 """
 
 from typing import Any
@@ -31,18 +31,18 @@ KINDS = ("on average over all others", "under one other setting")
 
 
 def effects_figure(run: ReportData) -> Figure | None:
-    """Effects of all factors that vary, from one model of the whole matrix."""
+    """Estimate the effects of all factors that vary, from one model of the whole matrix."""
     factors = [axis for axis in run.axes if axis in run.trials]
     levels = sum(run.variants[factor].astype(str).nunique() for factor in factors)
     if not run.suite.get("matrix") or not 2 <= len(factors) <= MAX_FACTORS or levels > MAX_LEVELS:
         return None
     compared = [c for c in run.summary.columns if c.axis in factors]
-    found = effects(run.trials, factors, {c.axis: run.baseline(c) for c in compared})
-    asked = {c.axis for c in compared} or set(factors)
-    known = [e for e in found.effects if e.ratio is not None and e.factor in asked]
-    if not known:
+    model = effects(run.trials, factors, {c.axis: run.baseline(c) for c in compared})
+    axes = {c.axis for c in compared} or set(factors)
+    shown = [e for e in model.effects if e.ratio is not None and e.factor in axes]
+    if not shown:
         return None
-    frame, mixed = _frame(known), any(e.mixed for e in known)
+    frame, mixed = _frame(shown), any(e.mixed for e in shown)
     columns = ["label", "kind", "text", "ratio", "check"]
     return Figure(
         name="effects",
@@ -68,13 +68,13 @@ def effects_figure(run: ReportData) -> Figure | None:
     )
 
 
-def _frame(found: list[Effect]) -> pd.DataFrame:
+def _frame(shown: list[Effect]) -> pd.DataFrame:
     rows = [
         (
             *(_label(e), KINDS[e.under is not None], e.ratio.value, e.ratio.low, e.ratio.high),
             interval(e.mixed.value, e.mixed.low, e.mixed.high, DIGITS) if e.mixed else UNKNOWN,
         )
-        for e in sorted(found, key=lambda e: e.under is not None)
+        for e in sorted(shown, key=lambda e: e.under is not None)
         if e.ratio is not None
     ]
     frame = pd.DataFrame(rows, columns=["label", "kind", "ratio", "low", "high", "check"])

@@ -1,7 +1,7 @@
-"""Every epoch's time, a strip a variant: warm-ups marked, nothing averaged away.
+"""Chart the time of every epoch, without averaging, in one strip per variant.
 
 Usage:
-    figure = epoch_times_figure(run)             # None where no trial completed an epoch
+    figure = epoch_times_figure(run)       # None if no trial completed an epoch
 """
 
 from typing import Any
@@ -20,23 +20,23 @@ MAX_VARIANTS, MAX_POINTS = 40, 60
 KINDS = ("steady", "warm-up")
 _KIND = {False: KINDS[0], True: KINDS[1]}
 _WIDE = 8.0
-"""The spread beyond which the axis is logarithmic."""
+"""The ratio of extremes beyond which the axis is logarithmic."""
 
 
 def epoch_times_figure(run: ReportData) -> Figure | None:
-    """One mark an epoch of each completed trial; of many, evenly chosen ones by rank."""
+    """Draw one mark per epoch of each completed trial; thin out many epochs evenly by rank."""
     epochs = run.epochs_of_variants
     if epochs.empty:
         return None
     names = chart_labels(run).map(wrap_label)
-    kept = names.index[names.index.isin(epochs["variant_id"].unique())].tolist()
+    variants = names.index[names.index.isin(epochs["variant_id"].unique())].tolist()
     scale = scale_of([float(epochs["epoch_s"].median())], METRICS["epoch_s"])
     frame = epochs.assign(time=epochs["epoch_s"] / scale.divisor)
-    shown = frame[frame["variant_id"].isin(kept[:MAX_VARIANTS])]
-    thinned = _thinned(shown).merge(run.trials[["trial_id", "block"]], on="trial_id")
-    thinned["kind"] = thinned["warmup"].map(_KIND)
-    thinned["name"] = thinned["variant_id"].map(names)
-    order = [names[v] for v in kept[:MAX_VARIANTS]]
+    candidates = frame[frame["variant_id"].isin(variants[:MAX_VARIANTS])]
+    shown = _thin_out(candidates).merge(run.trials[["trial_id", "block"]], on="trial_id")
+    shown["kind"] = shown["warmup"].map(_KIND)
+    shown["name"] = shown["variant_id"].map(names)
+    order = [names[v] for v in variants[:MAX_VARIANTS]]
     return Figure(
         name="epoch-times",
         title="Time of every epoch",
@@ -44,18 +44,18 @@ def epoch_times_figure(run: ReportData) -> Figure | None:
             "A mark an epoch of each completed trial, a strip a variant. Circles are steady "
             "epochs, which count; triangles are warm-ups, which are kept and do not."
         ),
-        chart=themed(_chart(thinned, order, scale.unit)),
+        chart=themed(_chart(shown, order, scale.unit)),
         headers=("Variant", "Kind", "Epochs", *(f"{q} ({scale.unit})" for q in _QUANTILES)),
         rows=_rows(frame),
-        omission_note=_omission_note(len(kept), len(shown), len(thinned)),
+        omission_note=_omission_note(len(variants), len(candidates), len(shown)),
     )
 
 
 _QUANTILES = {"Least": "min", "Median": "median", "Most": "max"}
 
 
-def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """At most ``MAX_POINTS`` epochs of a variant and kind: both extremes, the rest by rank."""
+def _thin_out(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep ``MAX_POINTS`` epochs of a variant and kind: both extremes, the others by rank."""
     columns = ["variant_id", "trial_id", "warmup", "epoch", "time"]
     ranked = frame[columns].sort_values("time", kind="stable")
     groups = ranked.groupby(["variant_id", "warmup"])
@@ -113,10 +113,10 @@ def _rows(frame: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _omission_note(variants: int, found: int, drawn: int) -> str:
+def _omission_note(variants: int, epochs: int, shown: int) -> str:
     parts = []
     if variants > MAX_VARIANTS:
         parts.append(f"{MAX_VARIANTS} of {variants} variants are drawn")
-    if drawn < found:
-        parts.append(f"of their {found} epochs {drawn} are, chosen evenly by rank, extremes kept")
+    if shown < epochs:
+        parts.append(f"of their {epochs} epochs {shown} are, chosen evenly by rank, extremes kept")
     return f"{'; '.join(parts)}: epochs.csv has all." if parts else ""

@@ -1,4 +1,4 @@
-"""Epoch time over that of the baseline, with its interval, a row a variant.
+"""Chart each variant's ratio of epoch time to the baseline's, with its interval.
 
 Usage:
     for figure in ratio_figures(run): ...
@@ -19,12 +19,12 @@ from bench.report.text.number_text import interval
 
 MAX_ROWS, MAX_TABLE = 60, 500
 BEYOND = 4.0
-"""How many times past the outermost ratio an interval is drawn."""
+"""Intervals are drawn up to this factor beyond the extreme ratios."""
 DIGITS = 3
 
 
 def ratio_figures(run: ReportData) -> Iterator[Figure]:
-    """One for each comparison of the suite in which some block holds both arms."""
+    """Chart each comparison of the suite for which some block holds both arms."""
     for index, column in enumerate(run.summary.columns):
         frame = ratios(run, index)
         if len(frame):
@@ -32,24 +32,24 @@ def ratio_figures(run: ReportData) -> Iterator[Figure]:
 
 
 def ratios(run: ReportData, index: int) -> pd.DataFrame:
-    """Label, ratio, low, high, blocks of each variant in the summary's comparison ``index``."""
-    names, rows = chart_labels(run), []
+    """Return label, ratio, low, high and blocks of each variant in comparison ``index``."""
+    labels, rows = chart_labels(run), []
     for v in run.summary.variants:
         comparison = v.comparisons[index]
-        if comparison is not None and comparison.ratio is not None and v.variant_id in names.index:
+        if comparison is not None and comparison.ratio is not None and v.variant_id in labels.index:
             r = comparison.ratio
-            rows.append((names[v.variant_id], r.value, r.low, r.high, r.blocks))
+            rows.append((labels[v.variant_id], r.value, r.low, r.high, r.blocks))
     frame = pd.DataFrame(rows, columns=["label", "ratio", "low", "high", "blocks"])
     return frame.astype({"ratio": float, "low": float, "high": float})
 
 
 def ratio_text(ratio: Ratio) -> str:
-    """``"1.47 [1.26, 1.71]"``."""
+    """Return a ratio with its interval: ``"1.47 [1.26, 1.71]"``."""
     return interval(ratio.value, ratio.low, ratio.high, DIGITS)
 
 
 def with_interval_ends(frame: pd.DataFrame) -> pd.DataFrame:
-    """With ``low_shown``, ``high_shown``: an endless interval must not flatten the others."""
+    """Add ``low_shown`` and ``high_shown``: a very wide interval must not flatten the others."""
     least, most = frame["ratio"].min() / BEYOND, frame["ratio"].max() * BEYOND
     columns = frame[["ratio", "low", "high"]]
     return frame.assign(
@@ -60,7 +60,7 @@ def with_interval_ends(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def tooltip() -> list[Any]:
-    """What a point says when it is pointed at."""
+    """Return the tooltip of a point."""
     titles = {"label:N": "variant", "text:N": "ratio", "blocks:Q": "blocks"}
     return [alt.Tooltip(field, title=title) for field, title in titles.items()]
 
