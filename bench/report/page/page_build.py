@@ -1,4 +1,4 @@
-"""The page itself: its template filled in, with all that it needs inside.
+"""Build the page: fill in its template and embed everything that it needs.
 
 Usage:
     html = build(page_content(runs, drawings), vega_script())
@@ -12,11 +12,11 @@ from bench.report.page import embedding
 from bench.report.page.page_content import PageContent
 
 SCRIPTS = ("grid.js", "trial.js", "charts.js", "page.js")
-"""In this order, in one function of their own."""
+"""Concatenated in this order, in one function."""
 
 
 def build(content: PageContent, vega: str) -> str:
-    """One HTML file: no address in it is ever asked for anything. ``vega`` draws its charts."""
+    """Return the page as one HTML file without requests; the script ``vega`` draws its charts."""
     script = '(() => {\n"use strict";\n' + "\n".join(map(embedding.asset, SCRIPTS)) + "})();"
     return template("page.html.j2").render(
         content=content,
@@ -30,7 +30,7 @@ def build(content: PageContent, vega: str) -> str:
 
 
 def template(name: str) -> Template:
-    """A file of the folder ``templates``; what it is given is escaped."""
+    """Return a template of the folder ``templates``; it escapes its values."""
     return _environment().get_template(name)
 
 

@@ -1,7 +1,8 @@
-"""What the page says, section by section, ready for its template.
+"""Collect the content of the page, section by section, for its template.
 
 Usage:
-    page_content(runs)          # PageContent(title=..., runs=(RunContent(...), ...), trials=..., ...)
+    content = page_content(runs, drawings)
+    content.data(), content.specs()         # embedded as JSON
 """
 
 import json
@@ -29,7 +30,7 @@ from bench.report.text.summary_table import text_table
 
 @dataclass(frozen=True)
 class EmbeddedFigure:
-    """A drawing of a run; ``key`` is its own in the whole page."""
+    """A drawing of a run; ``key`` is unique in the page."""
 
     key: str
     figure: Figure
@@ -38,7 +39,7 @@ class EmbeddedFigure:
 
 @dataclass(frozen=True)
 class RunContent:
-    """One run's part of each section."""
+    """The part of one run in each section."""
 
     key: str
     name: str
@@ -53,12 +54,12 @@ class RunContent:
     failures_omission_note: str
     facts: tuple[tuple[str, str], ...]
     suite: str
-    """As JSON."""
+    """The suite as JSON."""
 
 
 @dataclass(frozen=True)
 class PageContent:
-    """The page."""
+    """The content of the whole page."""
 
     title: str
     runs: tuple[RunContent, ...]
@@ -68,12 +69,12 @@ class PageContent:
     details: dict[str, Any]
 
     def grids(self) -> list[Grid]:
-        """All tables that the script looks after."""
-        own = [grid for run in self.runs for grid in (run.claims, *run.grids)]
-        return [grid for grid in (*own, self.sides, self.trials) if grid is not None]
+        """Return all tables that the script makes interactive."""
+        grids = [grid for run in self.runs for grid in (run.claims, *run.grids)]
+        return [grid for grid in (*grids, self.sides, self.trials) if grid is not None]
 
     def figure_rows(self) -> list[list[tuple[str, EmbeddedFigure]]]:
-        """The same figure of each run beside each other, with the run's name."""
+        """Return rows of the same figure of each run, with the name of the run."""
         names = dict.fromkeys(d.figure.name for run in self.runs for d in run.figures)
         return [
             [(run.name, d) for run in self.runs for d in run.figures if d.figure.name == name]
@@ -81,25 +82,25 @@ class PageContent:
         ]
 
     def data(self) -> dict[str, Any]:
-        """What the script reads, but for the charts."""
+        """Return the data of the page's script, without the charts."""
         return {"grids": {g.name: g.data() for g in self.grids()}, "trials": self.details}
 
     def specs(self) -> dict[str, Any]:
-        """The specification of every chart, by its key."""
-        own = {d.key: d.figure.spec for run in self.runs for d in run.figures}
-        return {**own, "trial": trial_spec()}
+        """Return the specification of every chart, by key."""
+        specs = {d.key: d.figure.spec for run in self.runs for d in run.figures}
+        return {**specs, "trial": trial_spec()}
 
 
 def page_content(runs: Sequence[ReportData], drawings: Iterable[Sequence[Drawing]]) -> PageContent:
-    """Everything on the page of ``runs``, each with its drawings, which are asked for last."""
+    """Collect the content of ``runs``; their drawings are consumed last, when they are ready."""
     several = len(runs) > 1
     trials = TrialTable(runs)
     grid, details = trials.grid(), trials.details()
     return PageContent(
         title=" and ".join(dict.fromkeys(run.summary.name for run in runs)),
         runs=tuple(
-            _run(run, f"run{i}", found, several)
-            for i, (run, found) in enumerate(zip(runs, drawings, strict=True), start=1)
+            _run_content(run, f"run{i}", run_drawings, several)
+            for i, (run, run_drawings) in enumerate(zip(runs, drawings, strict=True), start=1)
         ),
         sides=side_by_side(runs) if several else None,
         trials=grid,
@@ -108,18 +109,20 @@ def page_content(runs: Sequence[ReportData], drawings: Iterable[Sequence[Drawing
     )
 
 
-def _run(run: ReportData, key: str, drawn: Sequence[Drawing], several: bool) -> RunContent:
-    summary, found = run.summary, claims(run)
+def _run_content(
+    run: ReportData, key: str, drawings: Sequence[Drawing], several: bool
+) -> RunContent:
+    summary, answered = run.summary, claims(run)
     return RunContent(
         key=key,
         name=run.name,
         title=summary.name if run.name == summary.name else f"{summary.name} ({run.name})",
         description=summary.description,
-        answer=" ".join(answer(run, found)),
-        claims=claims_grid(f"{key}-claims", found) if found else None,
+        answer=" ".join(answer(run, answered)),
+        claims=claims_grid(f"{key}-claims", answered) if answered else None,
         grids=tuple(_grids(run, key, several)),
         notes=(*footnotes.of_summary(summary), *measured_notes(summary)),
-        figures=tuple(EmbeddedFigure(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawn),
+        figures=tuple(EmbeddedFigure(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawings),
         failures=tuple(failure_section.failures(run)),
         failures_omission_note=failure_section.omission_note(run),
         facts=tuple(header_facts(summary)),
@@ -131,10 +134,10 @@ def _grids(run: ReportData, key: str, several: bool) -> list[Grid]:
     summary = run.summary
     ids = [v.variant_id for v in summary.variants]
     keys = [f"{run.name}/{i}" for i in ids] if several else ids
-    first = text_table(summary)
-    grids = [grid_from_table(f"{key}-overview", "Every variant", first, "variant", keys)]
-    if (second := measured_table(summary)) is not None:
-        grids.append(grid_from_table(f"{key}-measured", TITLE, second, "variant", keys))
-    if (third := costs_grid(f"{key}-costs", run)) is not None:
-        grids.append(third)
+    overview = text_table(summary)
+    grids = [grid_from_table(f"{key}-overview", "Every variant", overview, "variant", keys)]
+    if (measured := measured_table(summary)) is not None:
+        grids.append(grid_from_table(f"{key}-measured", TITLE, measured, "variant", keys))
+    if (costs := costs_grid(f"{key}-costs", run)) is not None:
+        grids.append(costs)
     return grids

@@ -1,4 +1,4 @@
-"""Write charts and page of runs into a folder.
+"""Write the page and the charts of runs into a folder.
 
 Usage:
     with RenderProcess() as renderer:
@@ -21,26 +21,26 @@ from bench.report.charts.report_data import ReportData
 from bench.report.page.page_build import build
 from bench.report.page.page_content import page_content
 
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 
 
 @collector_paused()
 def write_page(runs: Sequence[ReportData], out: Folder, renderer: RenderProcess) -> list[Path]:
-    """Write ``index.html`` of all ``runs``, and the charts of each; the paths written.
+    """Write ``index.html`` of all ``runs``, and the charts of each; return the paths.
 
-    Raises StorageError where ``out`` cannot be written.
+    Raises StorageError if ``out`` cannot be written.
     """
     make_folder(out)
     drawings = [[renderer.draw(figure) for figure in figures(run)] for run in runs]
-    # After all that the page needs, which is put together meanwhile.
-    pictures = [[renderer.rasterize(drawing) for drawing in of_run] for of_run in drawings]
-    found = page_content(runs, (_results(of_run) for of_run in drawings))
-    paths = [write_atomically(out, "index.html", build(found, renderer.script.result()))]
-    for run, of_run, pngs in zip(runs, drawings, pictures, strict=True):
+    # The page does not need the PNGs, so they come last.
+    pngs = [[renderer.rasterize(drawing) for drawing in of_run] for of_run in drawings]
+    content = page_content(runs, map(_results, drawings))
+    paths = [write_atomically(out, "index.html", build(content, renderer.script.result()))]
+    for run, run_drawings, run_pngs in zip(runs, drawings, pngs, strict=True):
         folder = out if len(runs) == 1 else out / run.name
-        paths += write_charts(_results(of_run), _results(pngs), folder / "charts")
+        paths += write_charts(_results(run_drawings), _results(run_pngs), folder / "charts")
     return paths
 
 
-def _results(asked: Sequence[Future[_Made]]) -> list[_Made]:
-    return [future.result() for future in asked]
+def _results(futures: Sequence[Future[_Result]]) -> list[_Result]:
+    return [future.result() for future in futures]
