@@ -78,7 +78,7 @@ class TrialTable:
         return self._with_run("trial_id")
 
     def details(self) -> dict[str, Any]:
-        """Return columns by trial, settings by variant, and the epochs of all trials in sequence."""
+        """Return columns by trial, settings by variant, and the epochs of all trials in a row."""
         columns = [n for n in _DETAILS if self.frame[n].notna().any()]
         epochs, counts = self._epochs()
         return {
