@@ -1,7 +1,7 @@
 """Draw figures as SVG and PNG with vl-convert, without a browser or a network.
 
 Usage:
-    drawings = [draw(figure) for figure in figures]
+    drawings = [Drawing(figure, as_svg(figure.spec, figure.name)) for figure in figures]
     pngs = [as_png(drawing.svg) for drawing in drawings]
     paths = write_charts(drawings, pngs, Folder(Path("report")) / "charts")
 """
@@ -33,11 +33,6 @@ class Drawing:
     figure: Figure
     svg: str
     """Transparent, with ``currentColor``; equal figures give equal text."""
-
-
-def draw(figure: Figure) -> Drawing:
-    """Draw ``figure`` as SVG in this process; ``RenderProcess`` does so in another."""
-    return Drawing(figure, as_svg(figure.spec, figure.name))
 
 
 def as_svg(spec: dict[str, Any], name: str) -> str:
