@@ -20,7 +20,7 @@ from bench.report.text.number_text import Scale, interval, scale_of
 
 MAX_POINTS, MAX_TABLE = 300, 500
 ON, OFF = "on the frontier", "beaten in both"
-_AS_RUN = " Where epochs were cut short, time and accuracy are of the steps that were run."
+_AS_RUN = " For shortened epochs, time and accuracy are those of the steps that ran."
 _DIGITS = METRICS["test_accuracy"].digits
 
 
@@ -43,7 +43,7 @@ def _figure(candidates: list[Candidate], dataset: str, name: str, cut_short: boo
         name=name,
         title=f"Test accuracy against training time, {dataset}",
         about=(
-            "A point a variant: the time of all its epochs, and its test accuracy at the end, "
+            "One point per variant: the time of all its epochs and its final test accuracy, "
             "with 95 % intervals. Blue circles joined by a line are the frontier: no other variant "
             "is as accurate in less time. Grey squares are beaten in both, by the estimates."
             + (_AS_RUN if cut_short else "")

@@ -49,8 +49,8 @@ def effects_figure(run: ReportData) -> Figure | None:
         title="What each setting does to the time of an epoch",
         about=(
             "Ratios of epoch times from one model of the whole matrix: blue circles are effects "
-            "averaged over all other settings, grey squares those where one other setting is "
-            "held. Lines are 95 % intervals, each by itself." + (CUT_SHORT if run.cut_short else "")
+            "averaged over all other settings, grey squares those with one other setting fixed. "
+            "Lines are 95 % intervals, each by itself." + (CUT_SHORT if run.cut_short else "")
         ),
         chart=themed(_chart(frame.head(MAX_ROWS))),
         headers=(

@@ -41,8 +41,8 @@ def epoch_times_figure(run: ReportData) -> Figure | None:
         name="epoch-times",
         title="Time of every epoch",
         about=(
-            "A mark an epoch of each completed trial, a strip a variant. Circles are steady "
-            "epochs, which count; triangles are warm-ups, which are kept and do not."
+            "One mark per epoch of each completed trial, one strip per variant. Circles are steady "
+            "epochs, which count; triangles are warm-up epochs, which are shown but do not count."
         ),
         chart=themed(_chart(shown, order, scale.unit)),
         headers=("Variant", "Kind", "Epochs", *(f"{q} ({scale.unit})" for q in _QUANTILES)),
@@ -118,5 +118,7 @@ def _omission_note(variants: int, epochs: int, shown: int) -> str:
     if variants > MAX_VARIANTS:
         parts.append(f"{MAX_VARIANTS} of {variants} variants are drawn")
     if shown < epochs:
-        parts.append(f"of their {epochs} epochs {shown} are, chosen evenly by rank, extremes kept")
+        parts.append(
+            f"{shown} of their {epochs} epochs are drawn, chosen evenly by rank with both extremes"
+        )
     return f"{'; '.join(parts)}: epochs.csv has all." if parts else ""

@@ -82,11 +82,11 @@ def _figure(lines: _Lines, data: DepthData, name: str, omissions: str) -> Figure
         name=name,
         title=f"Health by depth, {lines.about}" if lines.about else "Health by depth",
         about=(
-            "Each layer's gradient norm, and mean and variance of what its activation gives, by "
-            "depth: products (dense or convolution) from the input. Below, the part of its outputs "
-            "near a bound (sigmoid, tanh and their like) or of its units that are 0 for every "
-            "example (relu). Medians over a variant's trials, on 512 training examples. A cross on "
-            "the upper edge is no finite number, a 0 on the lower one is exactly 0."
+            "Each layer's gradient norm, and the mean and variance of its activation's outputs, by "
+            "depth: the number of dense or convolution layers from the input. Below, the part of "
+            "its outputs near a bound (sigmoid, tanh and similar) or of its units that are 0 for "
+            "every example (relu). Medians over a variant's trials, on 512 training examples. A "
+            "cross at the upper edge is not a finite number, a 0 at the lower edge is exactly 0."
         ),
         chart=_with_long_names(
             themed(depth_panels(frame, data.moments, order, lines.key, lines.baseline))
@@ -119,8 +119,9 @@ def _rows(frame: pd.DataFrame) -> Iterator[tuple[str, ...]]:
 def _omission_note(data: DepthData, ended: int, charts: int) -> str:
     parts: list[Any] = [
         charts > MAX_FIGURES and f"{MAX_FIGURES} of {charts} groups of variants are drawn",
-        data.depths > MAX_DEPTHS and f"{MAX_DEPTHS} of {data.depths} depths are, evenly chosen",
-        ended and f"{plural(ended, 'variant')} of this chart ended before a look after training",
+        data.depths > MAX_DEPTHS
+        and f"{MAX_DEPTHS} of {data.depths} depths are drawn, evenly chosen",
+        ended and f"{plural(ended, 'variant')} ended before the measurement after training",
     ]
     note = "; ".join(part for part in parts if part)
-    return f"{note}: bench.load_health has all looks." if note else ""
+    return f"{note}: bench.load_health has all measurements." if note else ""

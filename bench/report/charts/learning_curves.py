@@ -51,7 +51,7 @@ def learning_curves_figure(run: ReportData) -> Figure | None:
         title=f"{title} by epoch",
         about=(
             f"{title} after each epoch, the mean over a variant's completed trials; the band is "
-            "its 95 % interval, of that epoch alone. A point stands for an epoch."
+            "its 95 % interval, for each epoch by itself. Each point is an epoch."
         ),
         chart=themed(_chart(curves, groups, panels[:MAX_PANELS], title)),
         headers=("Variant", "Epoch", f"{title} [95 % interval]", "Trials"),

@@ -70,9 +70,9 @@ def _figure(frame: pd.DataFrame, against: str, index: int, cut_short: bool) -> F
         name=f"ratios-{index + 1}",
         title=f"Epoch time over that of {against}",
         about=(
-            f"A point a variant: its epoch time over that of {against}, paired within blocks; "
-            "the line is the 95 % interval. Right of 1 is slower. Where the line crosses 1 "
-            "the data does not say which is faster." + (CUT_SHORT if cut_short else "")
+            f"One point per variant: its epoch time over that of {against}, paired within blocks; "
+            "the line is the 95 % interval. Right of 1 is slower. If the line crosses 1, the data "
+            "do not show which is faster." + (CUT_SHORT if cut_short else "")
         ),
         chart=themed(_chart(frame.head(MAX_ROWS), against)),
         headers=("Variant", "Ratio of epoch times [95 % interval]", "Blocks"),

@@ -30,7 +30,7 @@ from bench.spec.variant import Variant
 NOT_AXES = frozenset({"target_accuracy", "epochs", "warmup_epochs", *OBSERVING})
 """Settings that say how long a variant runs or what it records, not what it trains."""
 
-CUT_SHORT = " Of some variants epochs were cut short, and the times of whole ones extrapolated."
+CUT_SHORT = " Some variants ran shortened epochs; the times of full epochs are extrapolated."
 """Added to the text of a chart of times if ``ReportData.cut_short``."""
 
 

@@ -31,13 +31,13 @@ def answer(run: ReportData, answered_claims: Sequence[Claim] = ()) -> Iterator[s
             yield from _column_sentences(column, compared)
         else:
             yield (
-                f"Nothing can be said against {column.axis}={column.baseline} yet: no block "
-                "holds two trials that completed, settled and ran in one invocation."
+                f"No variant can be compared with {column.axis}={column.baseline} yet: no block "
+                "has two trials that completed, settled and ran in one invocation."
             )
     if not summary.columns:
         yield (
             f"{plural(len(summary.variants), 'variant')} ran in {plural(summary.blocks, 'block')}; "
-            "the suite compares none with another."
+            "the suite makes no comparison."
         )
     yield from claim_sentences(answered_claims)
     yield from _best_accuracy(summary)

@@ -19,10 +19,10 @@ _METRIC = METRICS["epoch_s"]
 _DIGITS = 2
 _ABOUT = (
     "A line through the epoch times of each arm's sizes, block by block: seconds = fixed + each "
-    "example's × examples. Brackets are 95 % t intervals over blocks. Noise may take a fixed cost "
-    "below 0. Off the line: the largest mean distance of a size from it, as a part of its time; "
-    "p: how likely distances as large are if the line were true, not known of two sizes or of "
-    "too few blocks. Both for the arm, then for its baseline."
+    "example's × examples. Brackets are 95 % t intervals over blocks. Noise can make a fixed cost "
+    "negative. Off the line: the largest mean distance of a size from it, as a part of its time; "
+    "p: how likely distances as large would be if the line were true, unknown for two sizes or "
+    "too few blocks. Both are given for the arm, then for its baseline."
 )
 
 

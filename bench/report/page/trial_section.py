@@ -103,7 +103,7 @@ class TrialTable:
             )
             if shown < count
         ]
-        return f"In this page are {', '.join(parts)}; the run's folder has all." if parts else ""
+        return f"This page shows {', '.join(parts)}; the run folder has all." if parts else ""
 
     def _column_names(self) -> list[str]:
         names = [*(["run"] if self._several else []), *_TEXTS[:2], *_COUNTS, *_NUMBERS, *_TEXTS[2:]]

@@ -127,8 +127,8 @@ def test_a_variant_that_ended_early_is_drawn_before_training_and_noted(tmp_path:
     moments = {row["moment"] for row in rows_of(figure) if row["series"] == "none"}
     assert moments == {"before training"}
     assert figure.omission_note == (
-        "1 variant of this chart ended before a look after training: "
-        "bench.load_health has all looks."
+        "1 variant ended before the measurement after training: "
+        "bench.load_health has all measurements."
     )
 
 
@@ -183,7 +183,7 @@ def test_many_depths_are_thinned_out_evenly(tmp_path: Path) -> None:
     (figure,) = health_charts(tmp_path / "run", change=change_health(deep))
     depths = sorted({row["depth"] for row in rows_of(figure)})
     assert (depths[0], depths[-1], len(depths)) == (1, 101, MAX_DEPTHS)
-    assert "50 of 101 depths are, evenly chosen" in figure.omission_note
+    assert "50 of 101 depths are drawn, evenly chosen" in figure.omission_note
     assert len(figure.rows) <= 500
 
 

@@ -57,7 +57,7 @@ def test_the_claim_is_answered_with_counts(tmp_path: Path) -> None:
 def test_without_comparisons_it_says_what_ran(tmp_path: Path) -> None:
     suite = {key: value for key, value in NORMS.items() if key != "compare"}
     text = answer_text(tmp_path / "run", suite)
-    assert "3 variants ran in 3 blocks; the suite compares none with another." in text
+    assert "3 variants ran in 3 blocks; the suite makes no comparison." in text
     assert "interval" not in text
 
 
@@ -67,7 +67,7 @@ def test_simulated_times_are_called_simulated(tmp_path: Path) -> None:
 
 def test_a_run_without_records_has_no_results(tmp_path: Path) -> None:
     text = answer_text(tmp_path / "run", change=no_record)
-    assert "Nothing can be said against norm=none yet" in text
+    assert "No variant can be compared with norm=none yet" in text
     assert "0 of 9 trials completed." in text
 
 
