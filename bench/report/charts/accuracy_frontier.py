@@ -13,7 +13,7 @@ import pandas as pd
 from bench.analysis.questions.frontier import Candidate, frontier
 from bench.records.metric import METRICS
 from bench.report.charts.chart_series import shorten_label
-from bench.report.charts.chart_theme import BLUE, GREY, WIDTH_PX, themed
+from bench.report.charts.chart_theme import BLUE, GREY, WIDTH_PX, apply_theme
 from bench.report.charts.figure import Figure, omission_note
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import Scale, interval, scale_of
@@ -48,7 +48,7 @@ def _figure(candidates: list[Candidate], dataset: str, name: str, cut_short: boo
             "is as accurate in less time. Grey squares are beaten in both, by the estimates."
             + (_AS_RUN if cut_short else "")
         ),
-        chart=themed(_chart(_frame(shown, scale), scale)),
+        chart=apply_theme(_chart(_frame(shown, scale), scale)),
         headers=("Variant", f"Training time ({scale.unit})", "Test accuracy", "Frontier"),
         rows=tuple(_row(c, scale) for c in candidates[:MAX_TABLE]),
         omission_note=omission_note(len(candidates), MAX_POINTS, "variants"),

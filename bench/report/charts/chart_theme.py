@@ -1,7 +1,7 @@
 """Define the look of all charts: colours that are safe for colour-blind readers, shapes, dashes.
 
 Usage:
-    themed(chart)
+    apply_theme(chart)
     alt.Color("series:N", scale=colours(names))
 
 The palette is from M. Okabe and K. Ito, Color Universal Design, 2008, ordered so that neighbours
@@ -43,7 +43,7 @@ def dashes(names: Sequence[str], baseline: str | None = None) -> alt.Scale:
     return _scale(names, baseline, DASHES, [1, 0])
 
 
-def themed(chart: Any) -> Any:
+def apply_theme(chart: Any) -> Any:
     """Apply the common look to ``chart``."""
     return (
         chart.configure(background="transparent", aria=False, font="sans-serif")

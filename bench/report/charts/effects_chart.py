@@ -16,9 +16,9 @@ from bench.report.charts.chart_theme import (
     GREY,
     ROW_PX,
     WIDTH_PX,
+    apply_theme,
     label_axis,
     reference,
-    themed,
 )
 from bench.report.charts.figure import Figure, omission_note
 from bench.report.charts.ratio_chart import DIGITS, with_interval_ends
@@ -52,7 +52,7 @@ def effects_figure(run: ReportData) -> Figure | None:
             "averaged over all other settings, grey squares those with one other setting fixed. "
             "Lines are 95 % intervals, each by itself." + (CUT_SHORT if run.cut_short else "")
         ),
-        chart=themed(_chart(frame.head(MAX_ROWS))),
+        chart=apply_theme(_chart(frame.head(MAX_ROWS))),
         headers=(
             "Effect",
             "Kind",

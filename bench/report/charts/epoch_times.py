@@ -11,13 +11,21 @@ import pandas as pd
 
 from bench.records.metric import METRICS
 from bench.report.charts.chart_series import chart_labels, wrap_label
-from bench.report.charts.chart_theme import BLUE, ROW_PX, VERMILLION, WIDTH_PX, label_axis, themed
+from bench.report.charts.chart_theme import (
+    BLUE,
+    ROW_PX,
+    VERMILLION,
+    WIDTH_PX,
+    apply_theme,
+    label_axis,
+)
 from bench.report.charts.figure import Figure
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import number, scale_of
 
 MAX_VARIANTS, MAX_POINTS = 40, 60
 KINDS = ("steady", "warm-up")
+_QUANTILES = {"Least": "min", "Median": "median", "Most": "max"}
 _KIND = {False: KINDS[0], True: KINDS[1]}
 _WIDE = 8.0
 """The ratio of extremes beyond which the axis is logarithmic."""
@@ -44,14 +52,11 @@ def epoch_times_figure(run: ReportData) -> Figure | None:
             "One mark per epoch of each completed trial, one strip per variant. Circles are steady "
             "epochs, which count; triangles are warm-up epochs, which are shown but do not count."
         ),
-        chart=themed(_chart(shown, order, scale.unit)),
+        chart=apply_theme(_chart(shown, order, scale.unit)),
         headers=("Variant", "Kind", "Epochs", *(f"{q} ({scale.unit})" for q in _QUANTILES)),
         rows=_rows(frame),
         omission_note=_omission_note(len(variants), len(candidates), len(shown)),
     )
-
-
-_QUANTILES = {"Least": "min", "Median": "median", "Most": "max"}
 
 
 def _thin_out(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.charts.chart_series import chart_labels, group_series
-from bench.report.charts.chart_theme import PALETTE, themed
+from bench.report.charts.chart_theme import PALETTE, apply_theme
 from bench.report.charts.depth_data import (
     MAX_DEPTHS,
     QUANTITIES,
@@ -89,7 +89,7 @@ def _figure(lines: _Lines, data: DepthData, name: str, omissions: str) -> Figure
             "cross at the upper edge is not a finite number, a 0 at the lower edge is exactly 0."
         ),
         chart=_with_long_names(
-            themed(depth_panels(frame, data.moments, order, lines.key, lines.baseline))
+            apply_theme(depth_panels(frame, data.moments, order, lines.key, lines.baseline))
         ),
         headers=("Variant", "When", "Depth", *(q.title for q in QUANTITIES)),
         rows=tuple(_rows(frame))[:MAX_TABLE],

@@ -16,10 +16,10 @@ from bench.report.charts.chart_theme import (
     PANEL_HEIGHT_PX,
     PANEL_PX,
     WIDTH_PX,
+    apply_theme,
     colours,
     dashes,
     shapes,
-    themed,
 )
 from bench.report.charts.figure import Figure
 from bench.report.charts.report_data import ReportData
@@ -53,7 +53,7 @@ def learning_curves_figure(run: ReportData) -> Figure | None:
             f"{title} after each epoch, the mean over a variant's completed trials; the band is "
             "its 95 % interval, for each epoch by itself. Each point is an epoch."
         ),
-        chart=themed(_chart(curves, groups, panels[:MAX_PANELS], title)),
+        chart=apply_theme(_chart(curves, groups, panels[:MAX_PANELS], title)),
         headers=("Variant", "Epoch", f"{title} [95 % interval]", "Trials"),
         rows=_rows(means, run),
         omission_note=""

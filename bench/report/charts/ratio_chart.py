@@ -12,7 +12,14 @@ import pandas as pd
 
 from bench.analysis.statistics.paired import Ratio
 from bench.report.charts.chart_series import chart_labels, wrap_label
-from bench.report.charts.chart_theme import BLUE, ROW_PX, WIDTH_PX, label_axis, reference, themed
+from bench.report.charts.chart_theme import (
+    BLUE,
+    ROW_PX,
+    WIDTH_PX,
+    apply_theme,
+    label_axis,
+    reference,
+)
 from bench.report.charts.figure import Figure, omission_note
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.text.number_text import interval
@@ -74,7 +81,7 @@ def _figure(frame: pd.DataFrame, against: str, index: int, cut_short: bool) -> F
             "the line is the 95 % interval. Right of 1 is slower. If the line crosses 1, the data "
             "do not show which is faster." + (CUT_SHORT if cut_short else "")
         ),
-        chart=themed(_chart(frame.head(MAX_ROWS), against)),
+        chart=apply_theme(_chart(frame.head(MAX_ROWS), against)),
         headers=("Variant", "Ratio of epoch times [95 % interval]", "Blocks"),
         rows=tuple(
             (label, interval(ratio, low, high, DIGITS), str(blocks))

@@ -18,11 +18,11 @@ from bench.report.charts.chart_theme import (
     PANEL_HEIGHT_PX,
     PANEL_PX,
     WIDTH_PX,
+    apply_theme,
     colours,
     dashes,
     reference,
     shapes,
-    themed,
 )
 from bench.report.charts.figure import Figure, omission_note
 from bench.report.charts.ratio_chart import DIGITS, tooltip, with_interval_ends
@@ -79,7 +79,7 @@ def _figure(frame: pd.DataFrame, index: int, curve: Curve, cut_short: bool) -> F
             "hold for all points of a curve at once. At 1 the two take equally long."
             + (CUT_SHORT if cut_short else "")
         ),
-        chart=themed(_panels(chart, panels[:MAX_PANELS])),
+        chart=apply_theme(_panels(chart, panels[:MAX_PANELS])),
         headers=("Group", "Variant", "Ratio [95 % interval]", "Simultaneous", "Blocks"),
         rows=tuple(_rows(frame)),
         omission_note=" ".join(

@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from bench.report.charts.chart_theme import BLUE, VERMILLION, WIDTH_PX, themed
+from bench.report.charts.chart_theme import BLUE, VERMILLION, WIDTH_PX, apply_theme
 from bench.report.charts.epoch_times import KINDS
 
 
@@ -30,4 +30,4 @@ def trial_spec() -> dict[str, Any]:
         )
         .properties(width=WIDTH_PX, height=160)
     )
-    return dict(themed(chart).to_dict())
+    return dict(apply_theme(chart).to_dict())
