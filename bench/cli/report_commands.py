@@ -34,7 +34,6 @@ def report(
     from bench.files.folder import Folder
     from bench.records.run_folder import RunFolder
     from bench.report.charts.render_process import RenderProcess
-    from bench.report.charts.report_data import read_run
     from bench.report.text.escaping import visible
     from bench.report.text.result_json import report_document
     from bench.report.text.terminal import show
@@ -47,6 +46,9 @@ def report(
     written: list[Path] = []
     read = []
     with RenderProcess() as drawer:
+        # Imported while the process starts: pandas takes as long.
+        from bench.report.charts.report_data import read_run
+
         for path, name in zip(runs, names, strict=True):
             run = read_run(path, name)
             read.append(run)

@@ -1,7 +1,7 @@
-"""What is trained on: Fashion-MNIST, found or fetched and checked, and synthetic data.
+"""Provide the training data: Fashion-MNIST, checked before use, and synthetic images.
 
-``load.load_arrays`` is the door. Behind it, ``fashion_mnist`` reads and checks one folder,
-``places`` knows the order in which folders are looked at, ``fetch`` gets what is nowhere,
-and ``synthetic`` makes data of any shape. Numpy only: the driver reads a data set once and
-hands the arrays to its workers.
+``load.load_arrays`` is the entry point. Behind it, ``fashion_mnist`` reads and checks one folder,
+``data_places`` lists the folders to search, ``fetch`` downloads missing files, and ``synthetic``
+makes images of any shape. Needs only numpy: the driver reads a dataset once and sends the arrays
+to its workers.
 """

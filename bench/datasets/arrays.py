@@ -1,9 +1,9 @@
-"""One data set as plain numpy arrays, cheap to hand to another process.
+"""Hold one dataset as plain numpy arrays that are cheap to send to another process.
 
 Usage:
     arrays = load_arrays(variant)
     arrays.shape, arrays.classes     # ((28, 28, 1), 10)
-    if not arrays.real: ...          # its accuracy means nothing
+    if not arrays.real: ...          # do not interpret its accuracy
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ Labels = NDArray[np.int32]
 class Arrays:
     """Images are uint8 (n, height, width, channels), labels int32 (n,) below ``classes``.
 
-    All are C-contiguous, so that pickling (protocol 5) and Ray's object store take them
-    without a copy of their own. They may be read-only.
+    All arrays are C-contiguous, so pickling (protocol 5) and Ray's object store do not copy them.
+    They may be read-only.
     """
 
     train_images: Images
@@ -31,7 +31,7 @@ class Arrays:
     test_labels: Labels
     classes: int
     real: bool
-    """False for synthetic data, whose accuracy means nothing."""
+    """False for synthetic data: its accuracy says nothing about a technique."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -41,5 +41,5 @@ class Arrays:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that all six arrays take."""
+        """The memory of all six arrays."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))

@@ -1,11 +1,11 @@
-"""Fashion-MNIST in one folder: four IDX files, gzipped or plain, each checked and read once.
+"""Read Fashion-MNIST from one folder: four IDX files, gzipped or plain, checked by SHA-256.
 
-The files are known by the SHA-256 of their decompressed bytes, since distributions compress
-them differently. Format: big-endian uint32 magic (type and rank) and sizes, then the bytes.
+The checksum covers the decompressed bytes, because distributions compress the files differently.
+IDX format: big-endian uint32 magic number (type and rank) and sizes, then the bytes.
 
 Usage:
     content = read_folder(Place("cache", folder))
-    if content.whole:
+    if content.complete:
         arrays = split(content)
     else:
         print(content.problem)
@@ -27,12 +27,12 @@ from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES
 
 CLASSES = 10
 VALIDATION_EXAMPLES = 60_000 - FASHION_MNIST_TRAIN_EXAMPLES
-"""The first images of the training file are kept for validation."""
+"""The first images of the training file are the validation set."""
 
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One file of the data set, under its plain name, and what it must hold."""
+    """One file of the dataset: its uncompressed name and its required content."""
 
     name: str
     sha256: str
@@ -40,12 +40,12 @@ class IdxFile:
 
     @property
     def size_bytes(self) -> int:
-        """Of the decompressed file, its header included."""
+        """Size of the decompressed file, header included."""
         return self.header_bytes + int(np.prod(self.shape))
 
     @property
     def header_bytes(self) -> int:
-        """Magic number and one size per axis."""
+        """Size of the header: a magic number and one size per axis."""
         return 4 + 4 * len(self.shape)
 
 
@@ -73,12 +73,12 @@ FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 _MISSING = "is missing"
 _GZIP = zlib.MAX_WBITS | 16
-"""For zlib: a header and a checksum as gzip has them."""
+"""For zlib: expect gzip's header and checksum."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder that may hold the data set, and what people call it."""
+    """A folder that may hold the dataset, and its name in messages."""
 
     name: str
     folder: Path
@@ -86,7 +86,7 @@ class Place:
 
 @dataclass(frozen=True)
 class FileCheck:
-    """Whether one file is there and holds the right bytes; ``problem`` says why not."""
+    """Whether one file exists and holds the right bytes; ``problem`` says why not."""
 
     path: Path
     place: str
@@ -95,34 +95,34 @@ class FileCheck:
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
-    """What one place holds: a check per file, and the bytes of those that are right."""
+class FolderContent:
+    """The content of one place: a check of each file, and the bytes of the valid files."""
 
     place: Place
     checks: tuple[FileCheck, ...]
     values: dict[IdxFile, NDArray[np.uint8]]
 
     @property
-    def whole(self) -> bool:
-        """Whether all four files are there and right."""
+    def complete(self) -> bool:
+        """Whether all four files exist and are valid."""
         return all(check.ok for check in self.checks)
 
     @property
     def problem(self) -> str:
-        """What is wrong there, in one phrase; empty where nothing is."""
-        wrong = [check for check in self.checks if not check.ok]
-        if [check.problem for check in wrong] == [_MISSING] * len(FILES):
+        """What is wrong with the folder, in one phrase; empty if it is complete."""
+        failed = [check for check in self.checks if not check.ok]
+        if [check.problem for check in failed] == [_MISSING] * len(FILES):
             return "has none of the four files"
-        if not self.values and len(wrong) == 1:
-            return str(wrong[0].problem)
-        return ", ".join(f"{check.path.name} {check.problem}" for check in wrong)
+        if not self.values and len(failed) == 1:
+            return str(failed[0].problem)
+        return ", ".join(f"{check.path.name} {check.problem}" for check in failed)
 
 
-def read_folder(place: Place) -> Content:
-    """Read and check every file in one place. Never raises for what it finds there."""
+def read_folder(place: Place) -> FolderContent:
+    """Read and check every file of one place. Reports problems in the result, never raises."""
     reason = _folder_problem(place.folder)
     if reason:
-        return Content(place, (FileCheck(place.folder, place.name, False, reason),), {})
+        return FolderContent(place, (FileCheck(place.folder, place.name, False, reason),), {})
     checks, values = [], {}
     for file in FILES:
         path = _path_of(file, place.folder)
@@ -131,18 +131,18 @@ def read_folder(place: Place) -> Content:
             checks.append(FileCheck(path, place.name, True))
         except (OSError, EOFError, zlib.error, ValueError) as error:
             checks.append(FileCheck(path, place.name, False, _reason(error)))
-    return Content(place, tuple(checks), values)
+    return FolderContent(place, tuple(checks), values)
 
 
-def split(content: Content) -> Arrays:
-    """Training, validation and test arrays of a whole content, without copying images."""
+def split(content: FolderContent) -> Arrays:
+    """Split a complete folder into training, validation and test sets, without copying images."""
     images, labels = content.values[TRAIN_IMAGES][..., None], content.values[TRAIN_LABELS]
-    kept = VALIDATION_EXAMPLES
+    start = VALIDATION_EXAMPLES
     return Arrays(
-        train_images=images[kept:],
-        train_labels=labels[kept:].astype(np.int32),
-        val_images=images[:kept],
-        val_labels=labels[:kept].astype(np.int32),
+        train_images=images[start:],
+        train_labels=labels[start:].astype(np.int32),
+        val_images=images[:start],
+        val_labels=labels[:start].astype(np.int32),
         test_images=content.values[TEST_IMAGES][..., None],
         test_labels=content.values[TEST_LABELS].astype(np.int32),
         classes=CLASSES,
@@ -166,20 +166,20 @@ def _path_of(file: IdxFile, folder: Path) -> Path:
 
 
 def _read(path: Path, file: IdxFile) -> NDArray[np.uint8]:
-    # What cannot be compressed grows a little by gzip.
+    # Gzip makes incompressible data slightly larger.
     raw = read_file(path, file.size_bytes + 64 * KiB)
-    # By content, not by name: browsers decompress on the way and keep the ".gz".
-    data = _decompressed(raw, file.size_bytes) if raw.startswith(b"\x1f\x8b") else raw
+    # Look at the content, not the name: browsers decompress a download but keep the ".gz".
+    data = _decompress(raw, file.size_bytes) if raw.startswith(b"\x1f\x8b") else raw
     if len(data) < file.size_bytes:
         raise ValueError(f"is truncated: {len(data)} of {file.size_bytes} bytes")
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise ValueError("is not the right file: its SHA-256 differs")
-    # The checksum covers the header, so its sizes need no parsing.
+    # The checksum covers the header, so there is no need to parse its sizes.
     return np.frombuffer(data, np.uint8, offset=file.header_bytes).reshape(file.shape)
 
 
-def _decompressed(raw: bytes, size_bytes: int) -> bytes:
-    """The content of a gzip stream, of one that is longer a byte more than ``size_bytes``."""
+def _decompress(raw: bytes, size_bytes: int) -> bytes:
+    """Decompress a gzip stream, but at most one byte more than ``size_bytes``."""
     stream = zlib.decompressobj(_GZIP)
     data = stream.decompress(raw, size_bytes + 1)
     if len(data) <= size_bytes and not stream.eof:

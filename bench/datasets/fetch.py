@@ -1,11 +1,11 @@
-"""Getting Fashion-MNIST where no place has it: a download, else Debian's package.
+"""Fetch Fashion-MNIST if no place has it: download it, otherwise unpack Debian's package.
 
-Whatever a source gives is checked before it replaces anything, and moved into place file by
-file by renaming. A lock lets one process fetch while others wait and then find it done.
+New files are checked before they replace others, then renamed into place one by one. A lock lets
+one process fetch while others wait.
 
 Usage:
-    folder = fetch()                 # where a whole, checked copy is
-    for check in verify(): ...       # each place, file by file
+    folder = fetch()                 # a folder with a complete, checked copy
+    for check in verify(): ...       # every file of every place
 """
 
 import os
@@ -21,64 +21,64 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.datasets.data_places import cache, places
-from bench.datasets.fashion_mnist import FILES, Content, FileCheck, Place, read_folder
+from bench.datasets.fashion_mnist import FILES, FileCheck, FolderContent, Place, read_folder
 from bench.errors import DatasetError
 from bench.files.disk_space import NO_SPACE, storage_problem
 from bench.files.user_path import user_path
 
 _MIRROR = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
-"""Where ``keras.datasets.fashion_mnist`` downloads from; its own code would need TensorFlow,
-has no time limit and checks nothing."""
+"""The server that ``keras.datasets.fashion_mnist`` uses. Keras's own download code needs
+TensorFlow, has no timeout and checks nothing."""
 _DEBIAN_PACKAGE = "dataset-fashion-mnist"
 _STAGING = ".fetching-"
 _NETWORK_TIMEOUT_S = 5
 _COMMAND_TIMEOUT_S = 300
 _LOCK_TIMEOUT_S = 900
 _REMEDY = (
-    "run bench data fetch where there is a network, or put the four files in a folder "
+    "run bench data fetch on a machine with network access, or put the four files in a folder "
     "and name it in BENCH_DATA_DIR"
 )
 
 
 def fetch(folder: Path | None = None, force: bool = False) -> Path:
-    """A folder with a whole, checked Fashion-MNIST; the data is got where it is nowhere.
+    """Return a folder with a complete, checked Fashion-MNIST; fetch it if no place has it.
 
-    With ``folder``, the data set is put there, copied where another place has it. With
-    ``force``, no place is looked at, and the cache, or ``folder``, is replaced once a new copy
-    has been checked. Raises DatasetError where no place and no source has it, naming each.
+    With ``folder``, put the dataset there, as a copy if another place has it. With ``force``,
+    search no place and replace the cache, or ``folder``, once a new copy has been checked.
+    Raises DatasetError, naming every place and source, if none has the dataset.
     """
     target = Place("the given folder", user_path(folder)) if folder else cache()
     if force:
-        return _into(target, _Search(), fresh=True).place.folder
+        return _fill(target, _Search(), force=True).place.folder
     search = _search(folder)
-    if search.found and folder is None:
-        return search.found.place.folder
-    return _into(target, search).place.folder
+    if search.content and folder is None:
+        return search.content.place.folder
+    return _fill(target, search).place.folder
 
 
-def obtain(folder: Path | None = None) -> Content:
-    """The data set from the first place that has it whole, else fetched to the cache.
+def find_or_fetch(folder: Path | None = None) -> FolderContent:
+    """Read the dataset from the first complete place; if there is none, fetch it to the cache.
 
-    ``folder`` is looked at first and never written to. Raises DatasetError as ``fetch`` does.
+    ``folder`` is searched first and never written to. Raises DatasetError as ``fetch`` does.
     """
     search = _search(folder)
-    return search.found or _into(cache(), search)
+    return search.content or _fill(cache(), search)
 
 
 def verify(folder: Path | None = None) -> list[FileCheck]:
-    """Check every file in ``folder``, or in each place that is looked at without one.
+    """Check every file in ``folder``; without ``folder``, in every place that is searched.
 
-    A place that is not there gives one check, of its folder.
+    A place that does not exist gives one check, of its folder.
     """
-    where = (Place("the given folder", user_path(folder)),) if folder else places()
-    return [check for place in where for check in read_folder(place).checks]
+    searched = (Place("the given folder", user_path(folder)),) if folder else places()
+    return [check for place in searched for check in read_folder(place).checks]
 
 
 @dataclass(frozen=True)
 class _Search:
-    """What looking at every place came to."""
+    """The first complete place, if any, and why the places before it were rejected."""
 
-    found: Content | None = None
+    content: FolderContent | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -86,35 +86,35 @@ def _search(folder: Path | None) -> _Search:
     problems: tuple[str, ...] = ()
     for place in places(folder):
         content = read_folder(place)
-        if content.whole:
+        if content.complete:
             return _Search(content, problems)
         problems += (f"{place.name} {place.folder} ({content.problem})",)
     return _Search(None, problems)
 
 
-def _into(target: Place, search: _Search, fresh: bool = False) -> Content:
-    """Fill ``target`` under its lock, unless it is whole by then and need not be ``fresh``."""
-    if search.found and search.found.place.folder == target.folder:
-        return search.found
+def _fill(target: Place, search: _Search, force: bool = False) -> FolderContent:
+    """Fill ``target`` under its lock; without ``force``, keep it if it is complete by then."""
+    if search.content and search.content.place.folder == target.folder:
+        return search.content
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(target.folder / ".lock", timeout=_LOCK_TIMEOUT_S):
-            present = read_folder(target)
-            return present if present.whole and not fresh else _filled(target, search)
+            content = read_folder(target)
+            return content if content.complete and not force else _fetch_into(target, search)
     except Timeout:
         problem, remedy = f"locked by another process for {_LOCK_TIMEOUT_S} s", _REMEDY
     except OSError as error:
         problem = f"cannot be written: {storage_problem(target.folder, error)}"
         remedy = f"or name a writable folder in BENCH_CACHE_DIR, or {_REMEDY}"
-    raise _nowhere([*search.problems, f"{target.name} {target.folder} ({problem})"], remedy)
+    raise _unavailable([*search.problems, f"{target.name} {target.folder} ({problem})"], remedy)
 
 
-def _filled(target: Place, search: _Search) -> Content:
-    # The lock is held, so these were left by processes that were killed.
+def _fetch_into(target: Place, search: _Search) -> FolderContent:
+    # This process holds the lock, so these folders are from processes that were killed.
     for stale in target.folder.glob(f"{_STAGING}*"):
         shutil.rmtree(stale, ignore_errors=True)
-    sources = {"a copy": _copy_of(search.found)} if search.found else _SOURCES
-    tried = list(search.problems)
+    sources = {"a copy": _copy_of(search.content)} if search.content else _SOURCES
+    attempts = list(search.problems)
     for name, source in sources.items():
         with tempfile.TemporaryDirectory(dir=target.folder, prefix=_STAGING) as staging:
             try:
@@ -122,24 +122,24 @@ def _filled(target: Place, search: _Search) -> Content:
                 problem = content.problem
             except (OSError, HTTPException, subprocess.SubprocessError) as error:
                 if isinstance(error, OSError) and error.errno in NO_SPACE:
-                    raise  # no other source would find more room
+                    raise  # another source would not find more space
                 problem = _one_line(error)
             if not problem:
-                return _published(content, target)
-            tried.append(f"{name} ({problem})")
-    raise _nowhere(tried, _REMEDY)
+                return _move_into(content, target)
+            attempts.append(f"{name} ({problem})")
+    raise _unavailable(attempts, _REMEDY)
 
 
-def _published(content: Content, target: Place) -> Content:
+def _move_into(content: FolderContent, target: Place) -> FolderContent:
     checks = []
     for check in content.checks:
         path = target.folder / check.path.name
         check.path.replace(path)
         checks.append(FileCheck(path, target.name, True))
-    return Content(target, tuple(checks), content.values)
+    return FolderContent(target, tuple(checks), content.values)
 
 
-def _copy_of(content: Content) -> Callable[[Path], Path]:
+def _copy_of(content: FolderContent) -> Callable[[Path], Path]:
     def copy(staging: Path) -> Path:
         for check in content.checks:
             shutil.copyfile(check.path, staging / check.path.name)
@@ -153,13 +153,13 @@ def _download(staging: Path) -> Path:
         name = f"{file.name}.gz"
         request = urllib.request.urlopen(f"{_MIRROR}/{name}", timeout=_NETWORK_TIMEOUT_S)
         with request as response:
-            # Compressed it is smaller; what is cut off here is found to be no such file.
+            # The file is smaller than this; a longer one fails its check.
             (staging / name).write_bytes(response.read(file.size_bytes))
     return staging
 
 
 def _debian_package(staging: Path) -> Path:
-    """Needs no root: apt gets lists and cache of its own, dpkg only unpacks."""
+    """Download and unpack without root: apt uses private lists and cache, dpkg only unpacks."""
     lists, archives = staging / "lists", staging / "cache" / "archives"
     for folder in (lists, archives):
         (folder / "partial").mkdir(parents=True)
@@ -170,7 +170,7 @@ def _debian_package(staging: Path) -> Path:
     try:
         _run([*apt, "download", _DEBIAN_PACKAGE], staging)
     except subprocess.CalledProcessError:
-        # The system's lists are missing or out of date: use fresh ones.
+        # The system's package lists are missing or outdated: fetch private ones.
         apt += ["-o", f"Dir::State::lists={lists}"]
         _run([*apt, "update"], staging)
         _run([*apt, "download", _DEBIAN_PACKAGE], staging)
@@ -199,16 +199,17 @@ _SOURCES: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def _nowhere(tried: list[str], remedy: str) -> DatasetError:
-    return DatasetError(f"Fashion-MNIST is nowhere to be had; tried {'; '.join(tried)}: {remedy}")
+def _unavailable(attempts: list[str], remedy: str) -> DatasetError:
+    return DatasetError(f"Fashion-MNIST not found; tried {'; '.join(attempts)}: {remedy}")
 
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
-        said = [line for line in error.stderr.splitlines() if line.startswith("E: ")]
-        said = said or error.stderr.splitlines() or [f"exit code {error.returncode}"]
-        return " ".join(said[-1].removeprefix("E: ").split())
+        lines = error.stderr.splitlines()
+        messages = [line for line in lines if line.startswith("E: ")] or lines
+        last = messages[-1] if messages else f"exit code {error.returncode}"
+        return " ".join(last.removeprefix("E: ").split())
     if isinstance(error, FileNotFoundError):
-        return f"{error.filename} is not there"
-    said_by_urllib = str(error).removeprefix("<urlopen error ").removesuffix(">")
-    return " ".join(said_by_urllib.split())
+        return f"{error.filename} not found"
+    message = str(error).removeprefix("<urlopen error ").removesuffix(">")
+    return " ".join(message.split())

@@ -1,7 +1,7 @@
-"""Synthetic images of any shape: one coarse pattern per class, under noise.
+"""Make synthetic images of any shape: one coarse pattern per class, with added noise.
 
-They can be learned, so that a loss goes down and a diverging run shows, but their accuracy
-says nothing about a technique. Equal arguments give equal bytes, whatever a trial's seed.
+They can be learned, so a loss falls and a diverging run is visible, but their accuracy says
+nothing about a technique. Equal arguments give equal bytes, independent of a trial's seed.
 
 Usage:
     arrays = make_synthetic(shape=(224, 224, 3), classes=1000, examples=1_281_167)
@@ -17,21 +17,21 @@ from bench.errors import DatasetError
 
 _SEED = 20260101
 _GRID = 8
-"""A pattern has at most this many cells a side: coarse, so that convolutions see it too."""
+"""Most cells on each side of a pattern: coarse enough for convolutions to see it."""
 _CHUNK_BYTES = 4 * 2**20
 _EXAMPLE_BYTES = POOL_BYTES // 8
 
 
 def make_synthetic(shape: tuple[int, ...], classes: int, examples: int) -> Arrays:
-    """Arrays of ``shape`` (height, width, channels), uint8, ``classes`` as equal as may be.
+    """Make uint8 images of ``shape`` (height, width, channels) in balanced ``classes``.
 
-    ``pool_sizes`` says how many. Raises DatasetError where one example, or the patterns of all
-    classes, take more than 32 MiB.
+    ``pool_sizes`` gives their number. Raises DatasetError if one example, or the patterns of all
+    classes, would take more than 32 MiB.
     """
-    _check(shape, classes)
+    _check_size(shape, classes)
     train, held_out = pool_sizes(shape, examples)
     labels = np.arange(train + 2 * held_out, dtype=np.int32) % np.int32(classes)
-    images = _images(shape, classes, labels)
+    images = _make_images(shape, classes, labels)
     val, test = train, train + held_out
     return Arrays(
         train_images=images[:val],
@@ -45,9 +45,9 @@ def make_synthetic(shape: tuple[int, ...], classes: int, examples: int) -> Array
     )
 
 
-def _check(shape: tuple[int, ...], classes: int) -> None:
-    """Refuse by arithmetic what would take this machine's memory, and its driver's process."""
-    example_bytes, pattern_bytes = math.prod(shape), classes * math.prod(_coarse(shape))
+def _check_size(shape: tuple[int, ...], classes: int) -> None:
+    """Reject sizes that would exhaust the driver's memory, before allocating anything."""
+    example_bytes, pattern_bytes = math.prod(shape), classes * math.prod(_pattern_shape(shape))
     if example_bytes > _EXAMPLE_BYTES:
         raise DatasetError(
             f"one synthetic example of shape {list(shape)} takes {example_bytes} bytes, "
@@ -60,25 +60,26 @@ def _check(shape: tuple[int, ...], classes: int) -> None:
         )
 
 
-def _coarse(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Rows, columns and channels of a class's pattern."""
+def _pattern_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return the rows, columns and channels of a class's pattern."""
     height, width, channels = shape
     return min(height, _GRID), min(width, _GRID), channels
 
 
-def _images(shape: tuple[int, ...], classes: int, labels: Labels) -> Images:
-    """Half the range is the pattern of the label, half is noise: their sum cannot overflow."""
+def _make_images(shape: tuple[int, ...], classes: int, labels: Labels) -> Images:
+    """Add pattern and noise, each of half the uint8 range so that their sum cannot overflow."""
     generator = np.random.Generator(np.random.PCG64(_SEED))
     height, width, _ = shape
-    rows, columns, channels = _coarse(shape)
+    rows, columns, channels = _pattern_shape(shape)
     patterns = generator.integers(0, 128, (classes, rows, columns, channels), dtype=np.uint8)
     images = np.empty((len(labels), *shape), np.uint8)
-    of_row, of_column = np.arange(height) * rows // height, np.arange(width) * columns // width
+    row_cells = np.arange(height) * rows // height
+    column_cells = np.arange(width) * columns // width
     step = max(1, _CHUNK_BYTES // math.prod(shape))
     for first in range(0, len(labels), step):
         chunk = images[first : first + step]
         noise = np.frombuffer(generator.bytes(chunk.size), np.uint8).reshape(chunk.shape)
-        coarse = patterns[labels[first : first + step]]
+        pattern = patterns[labels[first : first + step]]
         np.right_shift(noise, 1, out=chunk)
-        chunk += coarse[:, of_row][:, :, of_column]
+        chunk += pattern[:, row_cells][:, :, column_cells]
     return images

@@ -1,5 +1,5 @@
-"""What is observed around a trial: the host, the GPUs, the software.
+"""Observe the machine around a trial: host, GPUs and software.
 
-The only room that imports pynvml and psutil; it never touches TensorFlow or Ray, so that any
-process may look without taking a device.
+The only package that imports pynvml and psutil. It never imports TensorFlow or Ray, so any process
+can use it without occupying a device.
 """

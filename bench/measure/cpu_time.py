@@ -1,13 +1,13 @@
-"""CPU time on this machine: what this process had of it, what others and the hypervisor took.
+"""Measure the CPU time of this process, of other processes and of the hypervisor.
 
 Usage:
-    with cpu_time(cores=8) as found:
-        train()                          # nothing is sampled meanwhile
-    found().taken_share                  # 0.25: at least a quarter of its cores' time was others'
+    with cpu_time(cores=8) as read_cpu_time:
+        train()                            # nothing is sampled in the block
+    read_cpu_time().taken_share            # 0.25: others had at least a quarter of its cores' time
 
-    busiest(interval_s=0.5)              # what else runs now
+    measure_other_load(interval_s=0.5)     # what else runs now
 
-Times are the kernel's counters (/proc/stat, proc(5)), in ticks of 10 ms.
+The times are the kernel's counters (/proc/stat, proc(5)), in ticks of 10 ms.
 """
 
 import contextlib
@@ -25,59 +25,61 @@ from bench.measure.host import affinity
 
 @dataclass(frozen=True)
 class CpuTime:
-    """CPU time over a span, in seconds; None where the kernel does not count it."""
+    """CPU time over a span, in seconds; None if the kernel does not count it."""
 
     load_average: float
-    """Of the machine, over the minute before the span."""
+    """Load average of the machine over the minute before the span."""
     cpu_s: float
-    """Of this process, all its threads."""
+    """CPU time of all threads of this process."""
     other_cpu_s: float | None
-    """Of all other processes on the machine."""
+    """CPU time of all other processes on the machine."""
     steal_s: float | None
-    """That the hypervisor gave to other machines."""
+    """CPU time that the hypervisor gave to other virtual machines."""
     taken_share: float | None
-    """Part of the time of this process's cores that others had, at least."""
+    """Lower bound on the part of the time of this process's cores that others used."""
     throttled_s: float | None
-    """For which a quota of this process's group held its threads, or others', back."""
+    """For how long a quota throttled the threads of this process's group."""
 
 
 @dataclass(frozen=True)
 class OtherLoad:
-    """What other processes take of the cores that this process may run on."""
+    """The load of other processes on the cores that this process may run on."""
 
     cores: float
-    """CPU seconds a second, of all of them."""
+    """CPU seconds per second of all other processes."""
     allowed_cores: int
     processes: tuple[tuple[str, int, float], ...]
-    """Name, pid and cores of the busiest, the busiest first."""
+    """Name, pid and cores of the busiest processes, the busiest first."""
 
 
 @dataclass(frozen=True)
 class _Reading:
+    """The counters at one time; "allowed" are the cores that this process may run on."""
+
     at_s: float
-    own_s: float
+    process_s: float
     busy_s: float
     steal_s: float
-    own_cores_busy_s: float
-    """Of the cores that this process may run on, as the next."""
-    own_cores_steal_s: float
+    allowed_busy_s: float
+    allowed_steal_s: float
     throttled_s: float | None
 
 
 @contextlib.contextmanager
 def cpu_time(cores: int) -> Iterator[Callable[[], CpuTime]]:
-    """Count over the block for a process that may use so many ``cores``; gives what tells.
+    """Measure the block, for a process that uses up to ``cores`` cores.
 
-    Asked within the block, it tells of the time until then.
+    Yields a function that returns the times: inside the block those until now, afterwards those
+    of the whole block.
     """
     load_average, before = os.getloadavg()[0], _read()
     after: list[_Reading] = []
 
-    def found() -> CpuTime:
+    def read_cpu_time() -> CpuTime:
         return _between(load_average, before, after[0] if after else _read(), cores)
 
     try:
-        yield found
+        yield read_cpu_time
     finally:
         after.append(_read())
 
@@ -85,65 +87,68 @@ def cpu_time(cores: int) -> Iterator[Callable[[], CpuTime]]:
 def taken_share(
     other_s: float, steal_s: float, wall_s: float, cores: int, allowed_cores: int
 ) -> float:
-    """Part of ``cores * wall_s`` that others must have had, from 0 to 1.
+    """Return the part of ``cores * wall_s`` that others must have used, from 0 to 1.
 
-    ``other_s`` and ``steal_s`` are of the ``allowed_cores`` that this process may run on. Of these,
-    others are taken to use first those beyond its ``cores``: trials on different GPUs, each with
-    its share of the cores, take nothing of each other's.
+    ``other_s`` and ``steal_s`` are times on the ``allowed_cores`` that this process may run on. The
+    bound assumes that others first use the cores that this process does not need: trials on
+    different GPUs, each with its share of the cores, then take nothing from each other.
     """
     spare_s = max(0, allowed_cores - cores) * wall_s
-    whole_s = cores * wall_s
-    return min(1.0, max(0.0, other_s + steal_s - spare_s) / whole_s) if whole_s > 0 else 0.0
+    total_s = cores * wall_s
+    return min(1.0, max(0.0, other_s + steal_s - spare_s) / total_s) if total_s > 0 else 0.0
 
 
-def busiest(interval_s: float = 0.5, most: int = 3) -> OtherLoad:
-    """What others take of the cores that are allowed here, over so many seconds from now."""
-    before, started = _by_process(), _read()
+def measure_other_load(interval_s: float = 0.5, most: int = 3) -> OtherLoad:
+    """Measure for ``interval_s`` what other processes use of the cores allowed to this one.
+
+    Lists at most ``most`` processes.
+    """
+    before, start = _seconds_by_process(), _read()
     time.sleep(interval_s)
-    after, ended = _by_process(), _read()
-    span_s = ended.at_s - started.at_s
-    busy_s = ended.own_cores_busy_s - started.own_cores_busy_s
-    used = busy_s - (ended.own_s - started.own_s)
-    took = {key: (s - before[key]) / span_s for key, s in after.items() if key in before}
-    ranked = sorted(took.items(), key=lambda item: item[1], reverse=True)
+    after, end = _seconds_by_process(), _read()
+    span_s = end.at_s - start.at_s
+    busy_s = end.allowed_busy_s - start.allowed_busy_s
+    other_s = busy_s - (end.process_s - start.process_s)
+    loads = {key: (s - before[key]) / span_s for key, s in after.items() if key in before}
+    ranked = sorted(loads.items(), key=lambda item: item[1], reverse=True)
     return OtherLoad(
-        cores=max(0.0, used / span_s),
+        cores=max(0.0, other_s / span_s),
         allowed_cores=len(affinity()),
         processes=tuple((name, pid, cores) for (name, pid), cores in ranked[:most] if cores > 0.05),
     )
 
 
 def _between(load_average: float, before: _Reading, after: _Reading, cores: int) -> CpuTime:
-    wall_s, own_s = after.at_s - before.at_s, after.own_s - before.own_s
-    busy_s, throttled = after.busy_s - before.busy_s, None
+    wall_s, process_s = after.at_s - before.at_s, after.process_s - before.process_s
+    busy_s, throttled_s = after.busy_s - before.busy_s, None
     if before.throttled_s is not None and after.throttled_s is not None:
-        throttled = max(0.0, after.throttled_s - before.throttled_s)
-    if busy_s <= 0:  # a sandbox may show counters that stand still
-        return CpuTime(load_average, own_s, None, None, None, throttled)
+        throttled_s = max(0.0, after.throttled_s - before.throttled_s)
+    if busy_s <= 0:  # in a sandbox, the counters may be constant
+        return CpuTime(load_average, process_s, None, None, None, throttled_s)
     share = taken_share(
-        max(0.0, after.own_cores_busy_s - before.own_cores_busy_s - own_s),
-        max(0.0, after.own_cores_steal_s - before.own_cores_steal_s),
+        max(0.0, after.allowed_busy_s - before.allowed_busy_s - process_s),
+        max(0.0, after.allowed_steal_s - before.allowed_steal_s),
         wall_s,
         cores,
         len(affinity()),
     )
-    other_s, steal_s = max(0.0, busy_s - own_s), max(0.0, after.steal_s - before.steal_s)
-    return CpuTime(load_average, own_s, other_s, steal_s, share, throttled)
+    other_s, steal_s = max(0.0, busy_s - process_s), max(0.0, after.steal_s - before.steal_s)
+    return CpuTime(load_average, process_s, other_s, steal_s, share, throttled_s)
 
 
 def _read() -> _Reading:
     times = psutil.cpu_times(percpu=True)
-    allowed = affinity()
-    # Where a core is offline, the kernel leaves it out, and places are no numbers of cores.
-    known = max(allowed) < len(times)
-    own = [times[number] for number in allowed] if known else times
+    numbers = affinity()
+    # The kernel leaves out offline cores, so an index need not be the number of a core.
+    complete = max(numbers) < len(times)
+    allowed = [times[number] for number in numbers] if complete else times
     return _Reading(
         at_s=time.perf_counter(),
-        own_s=time.process_time(),
+        process_s=time.process_time(),
         busy_s=_busy_s(times),
         steal_s=_steal_s(times),
-        own_cores_busy_s=_busy_s(own),
-        own_cores_steal_s=_steal_s(own),
+        allowed_busy_s=_busy_s(allowed),
+        allowed_steal_s=_steal_s(allowed),
         throttled_s=throttled_s(),
     )
 
@@ -157,11 +162,11 @@ def _steal_s(cores: Iterable[Any]) -> float:
     return sum(getattr(times, "steal", 0.0) for times in cores)
 
 
-def _by_process() -> dict[tuple[str, int], float]:
-    found: dict[tuple[str, int], float] = {}
+def _seconds_by_process() -> dict[tuple[str, int], float]:
+    seconds: dict[tuple[str, int], float] = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.pid != os.getpid():
                 times = process.cpu_times()
-                found[process.name(), process.pid] = times.user + times.system
-    return found
+                seconds[process.name(), process.pid] = times.user + times.system
+    return seconds

@@ -1,10 +1,10 @@
-"""What a run ran on and with: everything around the training that may change its speed.
+"""Describe the hardware and software of a run: everything that may change its speed.
 
 Usage:
     environment()["cpu"]["usable_cores"]
 
-Plain data, ready for JSON; None for what could not be found out. TensorFlow's own build is
-not in it: only a process that has imported TensorFlow knows that.
+The result is plain data for JSON, with None for unknown values. It does not describe TensorFlow's
+build: only a process that has imported TensorFlow knows that.
 """
 
 import dataclasses
@@ -51,18 +51,18 @@ VARIABLES = frozenset(
         *("TF_USE_DEEP_CONV2D", "TF_USE_LEGACY_KERAS", "TF_XLA_FLAGS", "XLA_FLAGS"),
     }
 )
-"""Variables that change speed, by name: TF_CONFIG, for one, holds addresses and stays out."""
+"""Variables that change speed, by name. TF_CONFIG is not listed, because it holds addresses."""
 FAMILIES = ("DNNL_", "GOMP_", "KMP_", "MKL_", "NCCL_", "OMP_", "ONEDNN_", "OPENBLAS_")
 _SECRET = re.compile("TOKEN|SECRET|PASSWORD|KEY|CREDENTIAL")
 
 
 def environment(root: Path = Path("/")) -> dict[str, Any]:
-    """Operating system, CPU, memory, GPUs, packages, source revision and variables.
+    """Return the operating system, CPU, memory, GPUs, packages, source revision and variables.
 
-    ``root`` is where the kernel's files are looked for. Never raises for a broken driver: its
-    reason stands under "gpu_error".
+    ``root`` is the root of the kernel's files. A broken driver does not raise: "gpu_error" holds
+    the reason.
     """
-    own = revision()
+    source = revision()
     return {
         "os": _os(root),
         "python": {"version": platform.python_version(), "kind": platform.python_implementation()},
@@ -71,25 +71,25 @@ def environment(root: Path = Path("/")) -> dict[str, Any]:
         "container": container(root),
         **_devices(),
         "packages": packages(),
-        "source": dataclasses.asdict(own) if own else None,
+        "source": dataclasses.asdict(source) if source else None,
         "variables": variables(dict(os.environ)),
         "library_path": library_path(),
     }
 
 
 def packages() -> dict[str, str]:
-    """Version of each package that matters and is installed, none of them imported."""
-    found: dict[str, str] = {}
+    """Return the versions of the relevant packages that are installed, importing none of them."""
+    versions: dict[str, str] = {}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def variables(all_set: dict[str, str]) -> dict[str, str]:
-    """Those of ``all_set`` that change speed, by an allow-list."""
+    """Return those of ``all_set`` that change speed, by an allow-list."""
     return {
         name: value
         for name, value in sorted(all_set.items())
@@ -98,7 +98,7 @@ def variables(all_set: dict[str, str]) -> dict[str, str]:
 
 
 def container(root: Path = Path("/")) -> str | None:
-    """The kind of container that this process runs in; None where there is no sign of one."""
+    """Return the kind of container that this process runs in; None if there is no sign of one."""
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return "kubernetes"
     if {"APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"} & os.environ.keys():
@@ -107,8 +107,8 @@ def container(root: Path = Path("/")) -> str | None:
         return "docker"
     if (root / "run/.containerenv").exists():
         return "podman"
-    named = re.search("docker|kubepods|containerd|lxc", cgroup.read(root / "proc/1/cgroup") or "")
-    return named.group() if named else None
+    match = re.search("docker|kubepods|containerd|lxc", cgroup.read(root / "proc/1/cgroup") or "")
+    return match.group() if match else None
 
 
 def _os(root: Path) -> dict[str, str | None]:
@@ -120,7 +120,7 @@ def _os(root: Path) -> dict[str, str | None]:
         "name": name or platform.system(),
         "kernel": platform.release(),
         "architecture": platform.machine(),
-        # New with each start of the machine, which begins a new session.
+        # Changes when the machine starts, which begins a new measurement session.
         "boot": cgroup.read(root / "proc/sys/kernel/random/boot_id"),
     }
 
@@ -142,7 +142,7 @@ def _cpu(root: Path) -> dict[str, Any]:
 
 
 def cpu_model(root: Path = Path("/")) -> str | None:
-    """The CPU's name as the kernel gives it."""
+    """Return the CPU's name as the kernel reports it."""
     for line in (cgroup.read(root / "proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
@@ -151,7 +151,7 @@ def cpu_model(root: Path = Path("/")) -> str | None:
 
 
 def _turbo(cpus: Path) -> bool | None:
-    """Whether cores may run above their base frequency; None where the kernel does not say."""
+    """Return whether cores may exceed their base frequency; None if the kernel does not say."""
     off = cgroup.read(cpus / "intel_pstate/no_turbo")
     on = cgroup.read(cpus / "cpufreq/boost")
     return off == "0" if off is not None else (on == "1" if on is not None else None)
@@ -168,30 +168,30 @@ def _memory(root: Path) -> dict[str, int | None]:
 
 
 def _size_bytes(folder: Path) -> int | None:
-    """The size of the file system that ``folder`` is; None where there is none."""
+    """Return the size of the file system at ``folder``; None if it does not exist."""
     try:
-        system = os.statvfs(folder)
+        file_system = os.statvfs(folder)
     except OSError:
         return None
-    return system.f_frsize * system.f_blocks
+    return file_system.f_frsize * file_system.f_blocks
 
 
 def library_path() -> list[str]:
-    """The folders of LD_LIBRARY_PATH, which come before those of NVIDIA's packages."""
+    """Return the folders of LD_LIBRARY_PATH, which take precedence over NVIDIA's packages."""
     return [f for f in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if f]
 
 
 def _devices() -> dict[str, Any]:
     try:
-        cards, own_driver, problem = gpus(), driver(), None
+        cards, nvidia_driver, problem = gpus(), driver(), None
         states = [gpu_state(card.uuid) for card in cards]
     except ResourceError as error:
-        cards, states, own_driver, problem = (), [], None, str(error)
+        cards, states, nvidia_driver, problem = (), [], None, str(error)
     return {
         "gpus": [
             {**dataclasses.asdict(card), "state": dataclasses.asdict(state)}
             for card, state in zip(cards, states, strict=True)
         ],
-        "driver": dataclasses.asdict(own_driver) if own_driver else None,
+        "driver": dataclasses.asdict(nvidia_driver) if nvidia_driver else None,
         "gpu_error": problem,
     }

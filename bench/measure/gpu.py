@@ -1,12 +1,12 @@
-"""The GPUs of this machine: which they are, which a process may see, and who uses them.
+"""List the GPUs of this machine, those that a process may see, and the processes on them.
 
 Usage:
     for card in gpus(): print(card.index, card.name)
     for gpu in visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")): print(gpu.uuid)
     card = resolve_visible("GPU-8f3a")
 
-Cards are numbered by their place on the PCI bus, as CUDA numbers them under
-CUDA_DEVICE_ORDER=PCI_BUS_ID; the driver's own order may differ.
+Cards are numbered in PCI bus order, like CUDA under CUDA_DEVICE_ORDER=PCI_BUS_ID; the driver's
+order may differ.
 """
 
 import itertools
@@ -19,20 +19,20 @@ import pynvml
 
 from bench.errors import ResourceError
 from bench.measure.cgroup import read
-from bench.measure.nvml import call, opened, optional
+from bench.measure.nvml import nvml_call, nvml_optional, nvml_session
 
 _NVIDIA = "0x10de"
 _DISPLAY_CLASS = "0x03"
 _NO_GPU = frozenset({"", "-1", "NoDevFiles"})
-"""Entries of CUDA_VISIBLE_DEVICES that name no GPU and hide all that follow."""
+"""Entries of CUDA_VISIBLE_DEVICES that name no GPU and hide all entries after them."""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A card, or a MIG instance of one: something that a process can be given."""
+    """A card or a MIG instance: what a process can use as one GPU."""
 
     index: int
-    """Of the card in PCI order; an instance has its card's."""
+    """Index of the card in PCI order; an instance has the index of its card."""
     name: str
     uuid: str
     pci_bus_id: str
@@ -40,23 +40,23 @@ class Gpu:
     memory_bytes: int | None
     compute_capability: str | None
     mig: bool
-    """Whether it is split into MIG instances, or is one."""
+    """Whether the card is split into MIG instances, or this is an instance."""
     instances: "tuple[Gpu, ...]" = ()
 
     @property
     def is_instance(self) -> bool:
-        """Whether it is a MIG instance: CUDA gives a process one of them at most."""
+        """Whether this is a MIG instance: a CUDA process can use at most one of them."""
         return self.uuid.startswith("MIG-")
 
     @property
     def token(self) -> str:
-        """Its name in CUDA_VISIBLE_DEVICES: a card's index, an instance's UUID."""
+        """The name in CUDA_VISIBLE_DEVICES: the index of a card, the UUID of an instance."""
         return self.uuid if self.is_instance else str(self.index)
 
 
 @dataclass(frozen=True)
 class Driver:
-    """The driver, and the newest CUDA that it runs."""
+    """The driver's version, and the newest CUDA version that it supports."""
 
     version: str | None
     cuda: str | None
@@ -64,65 +64,65 @@ class Driver:
 
 @dataclass(frozen=True)
 class GpuProcess:
-    """A process that computes on a GPU; its memory is None where the driver does not say."""
+    """A process on a GPU; ``used_bytes`` is None if the driver does not report it."""
 
     pid: int
     used_bytes: int | None
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """The cards that this user may use, in PCI order; empty where there is no driver.
+    """Return the cards that this user may use, in PCI order; empty without a driver.
 
-    Raises ResourceError where the driver, or a card, does not work.
+    Raises ResourceError if the driver or a card does not work.
     """
-    with opened() as there:
-        count = call(pynvml.nvmlDeviceGetCount) if there else 0
-        # Cards that a scheduler has given to somebody else are counted, but give no handle.
-        handles = [optional(pynvml.nvmlDeviceGetHandleByIndex, i) for i in range(count)]
-        own = sorted((h for h in handles if h is not None), key=_pci_bus_id)
-        return tuple(_card(index, handle) for index, handle in enumerate(own))
+    with nvml_session() as available:
+        count = nvml_call(pynvml.nvmlDeviceGetCount) if available else 0
+        # The count includes cards that a scheduler assigned to other jobs; they have no handle.
+        handles = [nvml_optional(pynvml.nvmlDeviceGetHandleByIndex, i) for i in range(count)]
+        usable = sorted((h for h in handles if h is not None), key=_pci_bus_id)
+        return tuple(_card(index, handle) for index, handle in enumerate(usable))
 
 
 def driver() -> Driver | None:
-    """The driver's version; None where there is no driver."""
-    with opened() as there:
-        if not there:
+    """Return the driver's version; None without a driver."""
+    with nvml_session() as available:
+        if not available:
             return None
-        cuda = optional(pynvml.nvmlSystemGetCudaDriverVersion_v2)
+        cuda = nvml_optional(pynvml.nvmlSystemGetCudaDriverVersion_v2)
         return Driver(
-            version=optional(pynvml.nvmlSystemGetDriverVersion),
-            # 12040 is 12.4, by the driver's own rule.
+            version=nvml_optional(pynvml.nvmlSystemGetDriverVersion),
+            # The driver encodes 12.4 as 12040.
             cuda=None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
         )
 
 
 def resolve_visible(token: str) -> Gpu:
-    """The card or instance that one entry of CUDA_VISIBLE_DEVICES names.
+    """Return the card or instance that one entry of CUDA_VISIBLE_DEVICES names.
 
-    A number (in PCI order; of a split card its first instance, as CUDA has it), or a UUID of a
-    card or of a MIG instance, which may be shortened as long as it fits one only. Raises
-    ResourceError where it names none.
+    The entry is a number in PCI order (like CUDA, this takes the first instance of a split card),
+    or the UUID of a card or instance, or an unambiguous prefix of one. Raises ResourceError if it
+    names no GPU.
     """
     cards = gpus()
-    wanted = token.strip()
-    if wanted.isdecimal():
-        found = [(*c.instances, c)[0] for c in cards if c.index == int(wanted)]
+    entry = token.strip()
+    if entry.isdecimal():
+        matches = [(*c.instances, c)[0] for c in cards if c.index == int(entry)]
     else:
-        known = [gpu for card in cards for gpu in (card, *card.instances)]
-        exact = [gpu for gpu in known if gpu.uuid == wanted]
-        shortened = wanted.startswith(("GPU-", "MIG-")) and len(wanted) > len("GPU-")
-        found = exact or [gpu for gpu in known if shortened and gpu.uuid.startswith(wanted)]
-    if len(found) != 1:
+        devices = [gpu for card in cards for gpu in (card, *card.instances)]
+        exact = [gpu for gpu in devices if gpu.uuid == entry]
+        is_prefix = entry.startswith(("GPU-", "MIG-")) and len(entry) > len("GPU-")
+        matches = exact or [gpu for gpu in devices if is_prefix and gpu.uuid.startswith(entry)]
+    if len(matches) != 1:
         choice = ", ".join(f"{card.index} ({card.uuid})" for card in cards) or "none"
-        raise ResourceError(f"no GPU is named {token!r}: choose among those here: {choice}")
-    return found[0]
+        raise ResourceError(f"no GPU is named {token!r}: choose one of these: {choice}")
+    return matches[0]
 
 
 def visible_gpus(variable: str | None) -> tuple[Gpu, ...]:
-    """What a process may use whose CUDA_VISIBLE_DEVICES is ``variable``, None where it is unset.
+    """Return the GPUs that a process sees if CUDA_VISIBLE_DEVICES is ``variable`` (None: unset).
 
-    Cards in PCI order, the instances in place of a card that is split. Nothing where there is no
-    driver. Raises ResourceError where an entry names no GPU.
+    If unset, these are the cards in PCI order, with the instances in place of a split card. Empty
+    without a driver. Raises ResourceError if an entry names no GPU.
     """
     cards = () if variable is not None and hides_all(variable) else gpus()
     if variable is None or not cards:
@@ -131,47 +131,49 @@ def visible_gpus(variable: str | None) -> tuple[Gpu, ...]:
 
 
 def hides_all(variable: str) -> bool:
-    """Whether a CUDA_VISIBLE_DEVICES names no GPU at all."""
+    """Return whether this value of CUDA_VISIBLE_DEVICES hides every GPU."""
     return not visible_entries(variable)
 
 
 def visible_entries(variable: str) -> tuple[str, ...]:
-    """The entries of a CUDA_VISIBLE_DEVICES, as CUDA reads it: up to one that means no GPU."""
+    """Return the entries of CUDA_VISIBLE_DEVICES up to one that names no GPU, like CUDA."""
     entries = (entry.strip() for entry in variable.split(","))
     return tuple(itertools.takewhile(lambda entry: entry not in _NO_GPU, entries))
 
 
 def gpu_processes(uuid: str) -> tuple[GpuProcess, ...] | None:
-    """Processes that compute on a card or instance; None where the driver does not say."""
-    with opened() as there:
-        return _processes(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, _by_uuid(uuid, there))
+    """Return the processes that compute on a card or instance; None if the driver lists none."""
+    with nvml_session() as available:
+        return _processes(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, _by_uuid(uuid, available))
 
 
 def drawing_processes(uuid: str) -> tuple[GpuProcess, ...] | None:
-    """Processes that draw on a card, such as a screen's; None where the driver does not say."""
-    with opened() as there:
-        return _processes(pynvml.nvmlDeviceGetGraphicsRunningProcesses_v3, _by_uuid(uuid, there))
+    """Return the graphics processes on a card, such as a display server; None if not listed."""
+    with nvml_session() as available:
+        return _processes(
+            pynvml.nvmlDeviceGetGraphicsRunningProcesses_v3, _by_uuid(uuid, available)
+        )
 
 
 def used_memory_bytes(uuid: str) -> int | None:
-    """Memory of a card or instance that is taken, without what its driver reserves.
+    """Return the memory in use on a card or instance, without what the driver reserves.
 
-    None where the driver does not say, as on a chip whose memory is the host's.
+    None if the driver does not report it, as on a chip that shares the host's memory.
     """
-    with opened() as there:
-        memory = _memory(_by_uuid(uuid, there))
+    with nvml_session() as available:
+        memory = _memory(_by_uuid(uuid, available))
         return None if memory is None else int(memory.used)
 
 
 def memory_bytes(uuid: str) -> int | None:
-    """All memory of a card or instance; None where the driver does not say."""
-    with opened() as there:
-        memory = _memory(_by_uuid(uuid, there))
+    """Return the total memory of a card or instance; None if the driver does not report it."""
+    with nvml_session() as available:
+        memory = _memory(_by_uuid(uuid, available))
         return None if memory is None else int(memory.total)
 
 
 def cards_on_bus(root: Path = Path("/")) -> tuple[str, ...]:
-    """PCI bus ids of NVIDIA's GPUs as the kernel sees them, with or without a driver."""
+    """Return the PCI bus ids of NVIDIA GPUs that the kernel lists, with or without a driver."""
     return tuple(
         sorted(
             device.name
@@ -183,53 +185,57 @@ def cards_on_bus(root: Path = Path("/")) -> tuple[str, ...]:
 
 
 def _card(index: int, handle: Any) -> Gpu:
-    mode = optional(pynvml.nvmlDeviceGetMigMode, handle)
+    mode = nvml_optional(pynvml.nvmlDeviceGetMigMode, handle)
     mig = mode is not None and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE
-    count = (optional(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0) if mig else 0
-    # Slots without an instance answer "not found".
-    slots = [optional(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, i) for i in range(count)]
-    capability = optional(pynvml.nvmlDeviceGetCudaComputeCapability, handle)
+    count = (nvml_optional(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0) if mig else 0
+    # NVML reports empty slots as "not found".
+    slots = [
+        nvml_optional(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, i) for i in range(count)
+    ]
+    capability = nvml_optional(pynvml.nvmlDeviceGetCudaComputeCapability, handle)
     shared: dict[str, Any] = {
         "index": index,
         "pci_bus_id": _bus_text(_pci_bus_id(handle)),
         "compute_capability": None if capability is None else "{}.{}".format(*capability),
         "mig": mig,
     }
-    instances = (Gpu(**_own(slot), **shared) for slot in slots if slot is not None)
-    return Gpu(**_own(handle), **shared, instances=tuple(instances))
+    instances = (Gpu(**_identity(slot), **shared) for slot in slots if slot is not None)
+    return Gpu(**_identity(handle), **shared, instances=tuple(instances))
 
 
-def _own(handle: Any) -> dict[str, Any]:
+def _identity(handle: Any) -> dict[str, Any]:
     memory = _memory(handle)
     return {
-        "name": call(pynvml.nvmlDeviceGetName, handle),
-        "uuid": call(pynvml.nvmlDeviceGetUUID, handle),
+        "name": nvml_call(pynvml.nvmlDeviceGetName, handle),
+        "uuid": nvml_call(pynvml.nvmlDeviceGetUUID, handle),
         "memory_bytes": None if memory is None else int(memory.total),
     }
 
 
 def _pci_bus_id(handle: Any) -> tuple[int, int, int]:
-    pci = call(pynvml.nvmlDeviceGetPciInfo_v3, handle)
+    pci = nvml_call(pynvml.nvmlDeviceGetPciInfo_v3, handle)
     return pci.domain, pci.bus, pci.device
 
 
-def _bus_text(place: tuple[int, int, int]) -> str:
-    return "{:04x}:{:02x}:{:02x}.0".format(*place)
+def _bus_text(bus_id: tuple[int, int, int]) -> str:
+    return "{:04x}:{:02x}:{:02x}.0".format(*bus_id)
 
 
 def _memory(handle: Any) -> Any | None:
-    """The second version keeps what the driver reserves apart; older drivers lack it."""
+    """Query memory; version 2 of the query reports reserved memory apart, but is not everywhere."""
     version = pynvml.nvmlMemory_v2
-    newer = optional(pynvml.nvmlDeviceGetMemoryInfo, handle, version)
-    return newer if newer is not None else optional(pynvml.nvmlDeviceGetMemoryInfo, handle)
+    memory = nvml_optional(pynvml.nvmlDeviceGetMemoryInfo, handle, version)
+    return memory if memory is not None else nvml_optional(pynvml.nvmlDeviceGetMemoryInfo, handle)
 
 
-def _by_uuid(uuid: str, there: bool) -> Any:
-    if not there:
-        raise ResourceError(f"no GPU {uuid}: there is no NVIDIA driver: install one")
-    return call(pynvml.nvmlDeviceGetHandleByUUID, uuid)
+def _by_uuid(uuid: str, available: bool) -> Any:
+    if not available:
+        raise ResourceError(f"no GPU {uuid}: this machine has no NVIDIA driver: install one")
+    return nvml_call(pynvml.nvmlDeviceGetHandleByUUID, uuid)
 
 
 def _processes(query: Callable[..., Any], handle: Any) -> tuple[GpuProcess, ...] | None:
-    found = optional(query, handle)
-    return None if found is None else tuple(GpuProcess(p.pid, p.usedGpuMemory) for p in found)
+    processes = nvml_optional(query, handle)
+    if processes is None:
+        return None
+    return tuple(GpuProcess(process.pid, process.usedGpuMemory) for process in processes)

@@ -1,12 +1,13 @@
-"""Whether a GPU is free: who computes on it, and what it holds beyond its own baseline.
+"""Check whether a GPU is free: no other process computes on it, and its memory is at its baseline.
 
 Usage:
-    held = {uuid: occupancy(uuid).held_bytes}        # the baseline, as a run starts
-    found = wait_until_free(held, timeout_s=60)      # before each trial
-    found.busy                                       # {"GPU-...": "other processes ..."}
+    baselines = {uuid: occupancy(uuid).held_bytes}       # at the start of a run
+    result = wait_until_free(baselines, timeout_s=60)    # before each trial
+    result.busy                                          # {"GPU-...": "other processes ..."}
 
-A card is never empty: the screen, a service of CUDA's or the driver hold some of it, more on one
-card than on another. Some drivers list no processes (WSL2, containers, MPS), but count memory.
+A card is never empty: a display server, a CUDA service or the driver always hold some memory, on
+some cards more than on others. Some drivers list no processes (WSL2, containers, MPS), but they
+all count memory.
 """
 
 import math
@@ -18,51 +19,51 @@ from pathlib import Path
 
 from bench.measure.cgroup import read
 from bench.measure.gpu import drawing_processes, gpu_processes, memory_bytes, used_memory_bytes
-from bench.measure.nvml import opened
+from bench.measure.nvml import nvml_session
 
 IDLE_BYTES = 256 * 2**20
-"""Memory by which a card may exceed its baseline with nothing running on it."""
+"""By how much an idle card's memory may exceed its baseline."""
 BUSY_SHARE = 0.25
-"""Part of a card's memory that, held by no process to be seen, is much.
+"""Part of a card's memory from which memory without a listed process indicates other work.
 
-Beyond the baseline it counts as somebody's work; as a run starts it is the baseline.
+This applies to memory beyond the baseline; at the start of a run, all memory is the baseline.
 """
 _UNSEEN_S = 10.0
-"""How long memory is waited for that no listed process holds: a dead one's is freed by then."""
+"""How long to wait for memory that no listed process holds: a dead process has freed it by then."""
 _POLL_S = 0.2
 _SERVICE = "nvidia-cuda-mps"
-"""CUDA's multi-process service, as the kernel shortens its name: it computes for others only."""
+"""CUDA's multi-process service, as the kernel truncates its name: it only computes for others."""
 
 
 @dataclass(frozen=True)
 class Occupancy:
-    """What is on a GPU."""
+    """The use of a GPU by other processes."""
 
     computing: tuple[int, ...]
-    """Other processes that compute on it; none, too, where the driver lists none."""
+    """Other processes that compute on it; also empty if the driver lists no processes."""
     held_bytes: int | None
-    """Memory in use, without that of processes that draw; None where the driver does not say."""
+    """Memory in use, without that of graphics processes; None if the driver does not report it."""
     memory_bytes: int | None
 
     def excess_bytes(self, baseline_bytes: int | None) -> int:
-        """What it holds beyond a baseline; 0 where either is unknown."""
+        """Return the memory in use beyond a baseline; 0 if either is unknown."""
         if self.held_bytes is None or baseline_bytes is None:
             return 0
         return max(0, self.held_bytes - baseline_bytes)
 
     def busy(self, baseline_bytes: int | None) -> str | None:
-        """Why it counts as somebody else's; None where it does not."""
+        """Return why another job seems to use the GPU; None if none does."""
         if self.computing:
             return f"other processes compute on it (pids {', '.join(map(str, self.computing))})"
         excess_bytes = self.excess_bytes(baseline_bytes)
         if self._is_much(excess_bytes):
-            return f"{excess_bytes / 2**20:.0f} MiB are held by processes that cannot be seen"
+            return f"{excess_bytes / 2**20:.0f} MiB are held by processes that are not listed"
         return None
 
-    def lasting_bytes(self, baseline_bytes: int | None) -> int:
-        """Memory to wait for and to tell of, 0 where that is none.
+    def unreleased_bytes(self, baseline_bytes: int | None) -> int:
+        """Return the memory to wait for and to report; 0 if there is none.
 
-        Without a baseline it is all that the GPU holds, if that is much.
+        Without a baseline, this is all memory in use if it is more than ``BUSY_SHARE``.
         """
         if baseline_bytes is None:
             return self.held_bytes if self.held_bytes and self._is_much(self.held_bytes) else 0
@@ -74,26 +75,26 @@ class Occupancy:
 
 
 @dataclass(frozen=True)
-class Waited:
-    """How GPUs were found in the end, by UUID."""
+class WaitResult:
+    """The state of GPUs at the end of the wait, by UUID."""
 
     busy: dict[str, str]
-    """Why each of those is somebody else's."""
+    """Why each busy GPU counts as used by another job."""
     held_bytes: dict[str, int]
-    """Memory that did not fall, beyond the baseline or without one, of those that may be used."""
+    """Memory that was not released, of GPUs that can be used."""
 
 
 def occupancy(uuid: str) -> Occupancy:
-    """What is on a card or instance now; ResourceError where there is none of that name."""
-    with opened():
+    """Return the current use of a card or instance; raises ResourceError if it does not exist."""
+    with nvml_session():
         drawing = drawing_processes(uuid) or ()
         used_bytes = used_memory_bytes(uuid)
-        shown_bytes = sum(process.used_bytes or 0 for process in drawing)
+        drawing_bytes = sum(process.used_bytes or 0 for process in drawing)
         computing = {process.pid for process in gpu_processes(uuid) or ()}
         others = computing - {process.pid for process in drawing} - {os.getpid()}
         return Occupancy(
             computing=tuple(sorted(pid for pid in others if not _is_service(pid))),
-            held_bytes=None if used_bytes is None else max(0, used_bytes - shown_bytes),
+            held_bytes=None if used_bytes is None else max(0, used_bytes - drawing_bytes),
             memory_bytes=memory_bytes(uuid),
         )
 
@@ -102,24 +103,24 @@ def wait_until_free(
     baselines_bytes: Mapping[str, int | None],
     timeout_s: float,
     sleep: Callable[[float], None] = time.sleep,
-) -> Waited:
-    """Wait until nobody else computes on these GPUs and what they held is given back.
+) -> WaitResult:
+    """Wait until no other process computes on these GPUs and their memory is released.
 
-    ``baselines_bytes`` is what each held as the run started; where that is None, as at the start
-    itself, only much memory is waited for, and none makes a GPU busy. After ``timeout_s``, or
-    sooner where only memory is left and no process is seen to hold it, tells how they are. Raises
-    ResourceError where there is no such GPU.
+    ``baselines_bytes`` is the memory that each held at the start of the run. With None, as at the
+    start itself, the wait is only for memory above ``BUSY_SHARE``, and memory never makes a GPU
+    busy. Returns the state after ``timeout_s``, or earlier if all that remains is memory that no
+    listed process holds. Raises ResourceError if a GPU does not exist.
     """
-    started = time.monotonic()
-    with opened():
+    start = time.monotonic()
+    with nvml_session():
         while True:
-            found = {uuid: occupancy(uuid) for uuid in baselines_bytes}
-            busy = {u: why for u, o in found.items() if (why := o.busy(baselines_bytes[u]))}
-            lasting = {u: o.lasting_bytes(baselines_bytes[u]) for u, o in found.items()}
-            held = {u: count for u, count in lasting.items() if count and u not in busy}
+            states = {uuid: occupancy(uuid) for uuid in baselines_bytes}
+            busy = {u: why for u, o in states.items() if (why := o.busy(baselines_bytes[u]))}
+            counts = {u: o.unreleased_bytes(baselines_bytes[u]) for u, o in states.items()}
+            held = {u: count for u, count in counts.items() if count and u not in busy}
             limit_s = timeout_s if busy else min(timeout_s, _UNSEEN_S)
-            if not (busy or held) or time.monotonic() - started > limit_s:
-                return Waited(busy, held)
+            if not (busy or held) or time.monotonic() - start > limit_s:
+                return WaitResult(busy, held)
             sleep(_POLL_S)
 
 

@@ -1,10 +1,10 @@
-"""How a GPU is set up, as far as that changes its speed: clocks, power, links, modes.
+"""Read the settings of a GPU that affect its speed: clocks, power, links and modes.
 
 Usage:
     gpu_state(card.uuid).power_cap_w
 
-Whatever the card, its driver or this user's rights do not answer is None. Clocks are those of the
-moment, and rise under load; those of a card split by MIG are the whole card's.
+A value that the card, its driver or this user's permissions do not provide is None. Clocks are
+current values, which rise under load; those of a MIG instance are the clocks of the card.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from typing import Any
 
 import pynvml
 
-from bench.measure.nvml import opened
+from bench.measure.nvml import nvml_session
 
 _HZ_PER_MHZ = 1_000_000
 _W_PER_MW = 0.001
@@ -32,12 +32,12 @@ class Clocks:
     current_hz: int | None = None
     max_hz: int | None = None
     application_hz: int | None = None
-    """What the card runs at where an administrator has set application clocks."""
+    """The card's frequency if an administrator has set application clocks."""
 
 
 @dataclass(frozen=True)
 class GpuState:
-    """A card as it is set up."""
+    """The settings of a card."""
 
     sm: Clocks = Clocks()
     memory: Clocks = Clocks()
@@ -49,55 +49,55 @@ class GpuState:
     pcie_generation: int | None = None
     max_pcie_generation: int | None = None
     pcie_width: int | None = None
-    """Lanes; a link may have fewer, and an older generation, while the card idles."""
+    """Number of lanes; an idle card may use fewer lanes and an older generation."""
     max_pcie_width: int | None = None
     nvlinks: int | None = None
-    """Active ones."""
+    """Number of active NVLinks."""
 
 
 def gpu_state(uuid: str) -> GpuState:
-    """How the card or instance ``uuid`` is set up; ResourceError where the driver is broken."""
-    with opened() as there:
-        handle = _asked(pynvml.nvmlDeviceGetHandleByUUID, uuid) if there else None
+    """Return the settings of a card or instance; raises ResourceError if the driver is broken."""
+    with nvml_session() as available:
+        handle = _query(pynvml.nvmlDeviceGetHandleByUUID, uuid) if available else None
         if handle is None:
             return GpuState()
-        ecc = _asked(pynvml.nvmlDeviceGetEccMode, handle)
+        ecc = _query(pynvml.nvmlDeviceGetEccMode, handle)
         return GpuState(
             sm=_clocks(handle, pynvml.NVML_CLOCK_SM),
             memory=_clocks(handle, pynvml.NVML_CLOCK_MEM),
-            power_cap_w=_watts(_asked(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
+            power_cap_w=_watts(_query(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
             default_power_cap_w=_watts(
-                _asked(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)
+                _query(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)
             ),
-            persistence=_flag(_asked(pynvml.nvmlDeviceGetPersistenceMode, handle)),
+            persistence=_flag(_query(pynvml.nvmlDeviceGetPersistenceMode, handle)),
             ecc=None if ecc is None else bool(ecc[0]),
-            compute_mode=_COMPUTE_MODES.get(_asked(pynvml.nvmlDeviceGetComputeMode, handle)),
-            pcie_generation=_asked(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, handle),
-            max_pcie_generation=_asked(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, handle),
-            pcie_width=_asked(pynvml.nvmlDeviceGetCurrPcieLinkWidth, handle),
-            max_pcie_width=_asked(pynvml.nvmlDeviceGetMaxPcieLinkWidth, handle),
+            compute_mode=_COMPUTE_MODES.get(_query(pynvml.nvmlDeviceGetComputeMode, handle)),
+            pcie_generation=_query(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, handle),
+            max_pcie_generation=_query(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, handle),
+            pcie_width=_query(pynvml.nvmlDeviceGetCurrPcieLinkWidth, handle),
+            max_pcie_width=_query(pynvml.nvmlDeviceGetMaxPcieLinkWidth, handle),
             nvlinks=_nvlinks(handle),
         )
 
 
 def _clocks(handle: Any, kind: int) -> Clocks:
     return Clocks(
-        current_hz=_hertz(_asked(pynvml.nvmlDeviceGetClockInfo, handle, kind)),
-        max_hz=_hertz(_asked(pynvml.nvmlDeviceGetMaxClockInfo, handle, kind)),
-        application_hz=_hertz(_asked(pynvml.nvmlDeviceGetApplicationsClock, handle, kind)),
+        current_hz=_hertz(_query(pynvml.nvmlDeviceGetClockInfo, handle, kind)),
+        max_hz=_hertz(_query(pynvml.nvmlDeviceGetMaxClockInfo, handle, kind)),
+        application_hz=_hertz(_query(pynvml.nvmlDeviceGetApplicationsClock, handle, kind)),
     )
 
 
 def _nvlinks(handle: Any) -> int | None:
-    """A card has fewer links than NVML can number: it answers for its own alone."""
+    """Count the active links; NVML answers only for links that the card has."""
     links = range(pynvml.NVML_NVLINK_MAX_LINKS)
-    states = [_asked(pynvml.nvmlDeviceGetNvLinkState, handle, link) for link in links]
-    answered = [state for state in states if state is not None]
-    return sum(map(bool, answered)) if answered else None
+    answers = [_query(pynvml.nvmlDeviceGetNvLinkState, handle, link) for link in links]
+    states = [answer for answer in answers if answer is not None]
+    return sum(map(bool, states)) if states else None
 
 
-def _asked(query: Callable[..., Any], *arguments: Any) -> Any | None:
-    """What ``query`` answers; None for any error, since none of these may end a run."""
+def _query(query: Callable[..., Any], *arguments: Any) -> Any | None:
+    """Call an NVML function; return None for any error, because no query may end a run."""
     try:
         return query(*arguments)
     except pynvml.NVMLError:

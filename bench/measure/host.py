@@ -1,4 +1,4 @@
-"""This process and the machine under it: cores, memory, the most that was used.
+"""Measure this process and its machine: usable cores, memory limits and peak memory.
 
 Usage:
     usable_cores()      # how many threads may run at once, never below 1
@@ -16,10 +16,10 @@ from bench.measure import cgroup
 
 
 def usable_cores() -> int:
-    """Whole cores that this process may use: its affinity, cut by the group's quota.
+    """Return the cores that this process may use: its affinity, limited by the group's quota.
 
-    A quota is rounded down: a thread more than it allows would be stopped and started by the
-    kernel, which shows in every timing.
+    A quota is rounded down: with one thread more, the kernel would throttle the process, which
+    distorts every timing.
     """
     quota = cgroup.quota_cores()
     allowed = len(affinity())
@@ -27,45 +27,45 @@ def usable_cores() -> int:
 
 
 def affinity() -> tuple[int, ...]:
-    """Numbers of the logical cores that the scheduler may put this process on."""
+    """Return the numbers of the logical cores that the kernel may run this process on."""
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(psutil.cpu_count() or 1))
 
 
 def memory_bytes() -> int:
-    """Memory that this process may count on: the machine's, cut by the group's limit."""
+    """Return the memory available to this process: the machine's, limited by the group's limit."""
     limit = cgroup.memory_limit_bytes()
     total = int(psutil.virtual_memory().total)
     return total if limit is None else min(total, limit)
 
 
 def memory_left_bytes() -> int | None:
-    """Memory that the group of this process may still allocate; None without a limit."""
+    """Return the memory that this process's group may still allocate; None without a limit."""
     return cgroup.memory_left_bytes()
 
 
 def address_space_bytes() -> int | None:
-    """Virtual memory that each process may map (RLIMIT_AS, ``ulimit -v``); None without a limit."""
+    """Return the virtual memory that a process may map (RLIMIT_AS, ``ulimit -v``), or None."""
     return _soft_limit(resource.RLIMIT_AS)
 
 
 def processes_left() -> int | None:
-    """Processes and threads that this process's group may still start; None without a limit."""
+    """Return how many processes and threads this process's group may still start, or None."""
     return cgroup.processes_left()
 
 
 def user_processes_left() -> int | None:
-    """The same by RLIMIT_NPROC (``ulimit -u``), which binds nobody with the rights of root."""
+    """Return the same by RLIMIT_NPROC (``ulimit -u``), which does not apply to root."""
     limit = _soft_limit(resource.RLIMIT_NPROC)
     if limit is None or os.geteuid() == 0:
         return None
-    own = 0
+    threads = 0
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.uids().real == os.getuid():
-                own += process.num_threads()
-    return max(0, limit - own)
+                threads += process.num_threads()
+    return max(0, limit - threads)
 
 
 def _soft_limit(kind: int) -> int | None:
@@ -74,17 +74,17 @@ def _soft_limit(kind: int) -> int | None:
 
 
 def cgroup_oom_kills() -> int | None:
-    """Processes around this one killed for want of memory so far; None where not counted.
+    """Return how many processes of this group the out-of-memory killer has killed, or None.
 
-    A rise across a trial whose process was killed says why.
+    If the count rises during a trial whose process was killed, that is why.
     """
     return cgroup.oom_kills()
 
 
 def peak_rss_bytes(status: Path = Path("/proc/self/status")) -> int | None:
-    """The most memory that this process has held at once; None where the kernel keeps none.
+    """Return the peak memory of this process; None if the kernel does not record it.
 
-    VmHWM of proc(5), since ``getrusage`` starts a child off with its parent's peak.
+    Reads VmHWM of proc(5), because ``getrusage`` starts a child with its parent's peak.
     """
     for line in (cgroup.read(status) or "").splitlines():
         if line.startswith("VmHWM:"):
@@ -93,12 +93,12 @@ def peak_rss_bytes(status: Path = Path("/proc/self/status")) -> int | None:
 
 
 def session_pids(leader: int) -> tuple[int, ...]:
-    """Processes still in the session that ``leader`` began, whatever group they moved to."""
+    """Return the processes in the session that ``leader`` began, in any process group."""
     return tuple(pid for pid in psutil.pids() if _session_of(pid) == leader)
 
 
 def kill_descendants(word: str) -> None:
-    """Kill the processes below this one whose command line holds ``word``, and all below those."""
+    """Kill the children whose command line contains ``word``, and all their descendants."""
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process().children():
             with contextlib.suppress(psutil.Error):

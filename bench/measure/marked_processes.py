@@ -1,11 +1,11 @@
-"""The processes that inherited a mark: all that one process has started, directly or not.
+"""Find and kill the processes that inherited a mark: all descendants of a marked process.
 
 Usage:
     subprocess.Popen(command, env={**os.environ, **inherited_mark(mark)})
     kill_marked(mark, timeout_s=5.0)
 
-A variable is inherited by whatever is started later, and outlives the parents, groups and
-sessions by which processes are found otherwise.
+The mark is an environment variable. Descendants inherit it, and keep it after their parents,
+groups and sessions are gone.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ import time
 import psutil
 
 _MARK = "BENCH_STARTED_BY"
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
 def inherited_mark(mark: str) -> dict[str, str]:
-    """Variables for a process whose descendants are to have ``mark``."""
-    # By SPT_NOENV, setproctitle, which Ray uses too, leaves the variables where they can be read.
+    """Return the environment variables that mark a process and its descendants."""
+    # SPT_NOENV: setproctitle, which Ray uses, would otherwise overwrite the environment.
     return {_MARK: mark, "SPT_NOENV": "1"}
 
 
 def marked_processes(mark: str) -> list[psutil.Process]:
-    """The living processes whose environment has ``mark``, but this one."""
-    found = []
+    """Return the living processes that have ``mark``, except this process."""
+    marked = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if (
@@ -34,18 +34,18 @@ def marked_processes(mark: str) -> list[psutil.Process]:
                 and process.environ().get(_MARK) == mark
                 and process.status() != psutil.STATUS_ZOMBIE
             ):
-                found.append(process)
-    return found
+                marked.append(process)
+    return marked
 
 
 def kill_marked(mark: str, timeout_s: float) -> bool:
-    """Kill them, and what they start meanwhile, until none is left; whether none was in time."""
-    ends = time.monotonic() + timeout_s
-    while left := marked_processes(mark):
-        for process in left:
+    """Kill all marked processes, also new ones, until none remains; return False on timeout."""
+    deadline = time.monotonic() + timeout_s
+    while remaining := marked_processes(mark):
+        for process in remaining:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        if time.monotonic() > ends:
+        if time.monotonic() > deadline:
             return False
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     return True

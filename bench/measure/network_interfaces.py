@@ -1,4 +1,4 @@
-"""This machine's network interfaces and their addresses.
+"""Look up this machine's network interfaces by address.
 
 Usage:
     addresses_in("10.0.0.0/24")          # those of this machine in that network
@@ -14,18 +14,18 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 def addresses_in(network: str) -> tuple[str, ...]:
-    """This machine's IP addresses in ``network``, given as ADDRESS/PREFIX."""
-    among = ipaddress.ip_network(network)
-    return tuple(a for a in _interfaces() if ipaddress.ip_address(a) in among)
+    """Return this machine's IP addresses in ``network`` (ADDRESS/PREFIX)."""
+    subnet = ipaddress.ip_network(network)
+    return tuple(a for a in _interfaces() if ipaddress.ip_address(a) in subnet)
 
 
 def interface_of(address: str) -> str | None:
-    """The name of the interface that has an IP address."""
+    """Return the name of the interface that has an IP address, or None."""
     return _interfaces().get(address)
 
 
 def _interfaces() -> dict[str, str]:
-    """Interfaces by address. Those that hold within one link alone (fe80::...%eth0) stay out."""
+    """Map addresses to interfaces, without link-local addresses (fe80::...%eth0)."""
     return {
         entry.address: name
         for name, entries in psutil.net_if_addrs().items()

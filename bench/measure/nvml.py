@@ -1,10 +1,10 @@
-"""The NVIDIA driver's library, opened and closed, its error codes put into words once.
+"""Open the NVIDIA driver's library (NVML), call it, and turn its error codes into messages.
 
 Usage:
-    with opened() as there:
-        if there:
-            count = call(pynvml.nvmlDeviceGetCount)
-            mode = optional(pynvml.nvmlDeviceGetMigMode, handle)   # None where unsupported
+    with nvml_session() as available:
+        if available:
+            count = nvml_call(pynvml.nvmlDeviceGetCount)
+            mode = nvml_optional(pynvml.nvmlDeviceGetMigMode, handle)   # None if unsupported
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _NO_DRIVER = {
     pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
     pynvml.NVML_ERROR_GPU_NOT_FOUND,
 }
-_UNANSWERED = {
+_UNSUPPORTED = {
     pynvml.NVML_ERROR_NOT_SUPPORTED,
     pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
     pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
@@ -28,9 +28,9 @@ _UNANSWERED = {
     pynvml.NVML_ERROR_NO_DATA,
     pynvml.NVML_ERROR_NOT_FOUND,
 }
-_MEANING = {
+_MESSAGES = {
     pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: (
-        "its library and its kernel module are of different versions",
+        "its library and its kernel module have different versions",
         "reboot, or in a container use the host's driver library",
     ),
     pynvml.NVML_ERROR_NO_PERMISSION: (
@@ -51,7 +51,7 @@ _MEANING = {
     ),
     pynvml.NVML_ERROR_IRQ_ISSUE: (
         "the kernel does not deliver the GPU's interrupts",
-        "see dmesg, and mend the driver's installation",
+        "see dmesg, and repair the driver's installation",
     ),
     pynvml.NVML_ERROR_INSUFFICIENT_POWER: (
         "a GPU's power cables are not connected",
@@ -61,16 +61,16 @@ _MEANING = {
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[bool]:
-    """Open the library for the block; False where this machine has no driver.
+def nvml_session() -> Iterator[bool]:
+    """Open the library for the block; yields False if this machine has no driver.
 
-    Raises ResourceError where there is a driver that does not work.
+    Raises ResourceError if the driver does not work.
     """
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
         if error.value not in _NO_DRIVER:
-            raise _translated(error) from None
+            raise _driver_error(error) from None
         yield False
         return
     try:
@@ -80,26 +80,26 @@ def opened() -> Iterator[bool]:
             pynvml.nvmlShutdown()
 
 
-def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What ``function`` answers; ResourceError in words where the driver fails."""
+def nvml_call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call an NVML function; raises ResourceError with a remedy if the driver fails."""
     try:
         return function(*arguments)
     except pynvml.NVMLError as error:
-        raise _translated(error) from None
+        raise _driver_error(error) from None
 
 
-def optional(function: Callable[..., Any], *arguments: Any) -> Any | None:
-    """What ``function`` answers; None where this card, driver or user has no answer to it."""
+def nvml_optional(function: Callable[..., Any], *arguments: Any) -> Any | None:
+    """Call an NVML function; return None if the card, driver or user does not support it."""
     try:
         return function(*arguments)
     except (pynvml.NVMLLibraryMismatchError, pynvml.NVMLError) as error:
-        if isinstance(error, pynvml.NVMLError) and error.value not in _UNANSWERED:
-            raise _translated(error) from None
+        if isinstance(error, pynvml.NVMLError) and error.value not in _UNSUPPORTED:
+            raise _driver_error(error) from None
         return None
 
 
-def _translated(error: Any) -> ResourceError:
-    what, remedy = _MEANING.get(
-        error.value, (str(error), "see what nvidia-smi says, and mend the driver")
+def _driver_error(error: Any) -> ResourceError:
+    problem, remedy = _MESSAGES.get(
+        error.value, (str(error), "see what nvidia-smi says, and repair the driver")
     )
-    return ResourceError(f"the NVIDIA driver: {what} (NVML error {error.value}): {remedy}")
+    return ResourceError(f"the NVIDIA driver: {problem} (NVML error {error.value}): {remedy}")

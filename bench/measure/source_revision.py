@@ -1,4 +1,4 @@
-"""Which revision of the source this package runs from.
+"""Find the source revision that this package runs from.
 
 Usage:
     revision()      # Revision("3f2a...", dirty=False), or None outside a checkout
@@ -17,19 +17,19 @@ _TIMEOUT_S = 10
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit, and whether the package's own files differ from it."""
+    """A commit, and whether the package's files differ from it."""
 
     commit: str
     dirty: bool
 
 
 def revision(folder: Path = PACKAGE) -> Revision | None:
-    """The commit that ``folder`` is checked out at; None where git does not track it.
+    """Return the commit that ``folder`` is checked out at; None if git does not track it.
 
-    Only files under ``folder`` count as changes, new ones included: a note beside the package
-    does not change what runs.
+    Only changed and new files under ``folder`` make it dirty: a note beside the package does not
+    change what runs.
     """
-    # An installed copy may lie inside somebody's checkout, ignored there: not its revision.
+    # An installed copy may be in an ignored folder of an unrelated checkout.
     if not _git(folder, "ls-files", "."):
         return None
     status = _git(folder, "status", "--porcelain=v2", "--branch", "--", ".")
@@ -41,12 +41,13 @@ def revision(folder: Path = PACKAGE) -> Revision | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    # Inside a git hook, GIT_DIR and the like point elsewhere. No lock: others may be committing.
-    outside = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    # In a git hook, GIT_DIR and similar variables point elsewhere. Without locks, because another
+    # process may be committing.
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *arguments],
-            env={**outside, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            env={**variables, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,7 +1,6 @@
-"""Real headless Chromium, Debian's, in which pages are opened from files.
+"""Fixtures: pages that are opened from files in Debian's headless Chromium.
 
-Whatever a page tells its console as an error, and whatever it asks of a network, fails the
-test that opened it.
+An error in the console or a network request of a page fails the test that opened it.
 """
 
 import shutil
@@ -23,20 +22,20 @@ Open = Callable[..., Page]
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One process for all tests."""
+    """One browser process for all tests."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium: apt-get install chromium")
     with sync_playwright() as driver:
         # Chromium's sandbox refuses to run as root, which containers are.
-        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()
+        chromium_browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield chromium_browser
+        chromium_browser.close()
 
 
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Open]:
-    """Open a file in a window of its own; at the end nothing must have gone wrong in it."""
+    """Open a file in a new window; fail the test at the end if the page had errors."""
     contexts, faults = [], []
 
     def open_file(path: Path, fragment: str = "", **settings: Any) -> Page:
@@ -49,7 +48,9 @@ def opened(browser: Browser) -> Iterator[Open]:
             lambda message: faults.append(message.text) if message.type == "error" else None,
         )
         page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: faults.append(request.url) if _leaves(request) else None)
+        page.on(
+            "request", lambda request: faults.append(request.url) if _is_external(request) else None
+        )
         page.goto(f"{path.as_uri()}{fragment}")
         return page
 
@@ -59,24 +60,24 @@ def opened(browser: Browser) -> Iterator[Open]:
     assert faults == []
 
 
-def _leaves(request: Any) -> bool:
+def _is_external(request: Any) -> bool:
     return not request.url.startswith(("file:", "data:"))
 
 
 @pytest.fixture(scope="session")
 def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with sizes, a target and failures."""
+    """The page of a run with sizes, a target accuracy and failures."""
     place = tmp_path_factory.mktemp("sweep")
     run = read_run(sweep_run(place / "run").path)
-    with RenderProcess() as drawer:
-        return write_page([run], Folder(place / "out"), drawer)[0]
+    with RenderProcess() as renderer:
+        return write_page([run], Folder(place / "out"), renderer)[0]
 
 
 @pytest.fixture(scope="session")
 def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs side by side, one of which wants to be script."""
+    """The page of two runs whose names contain scripts."""
     place = tmp_path_factory.mktemp("hostile")
     runs = {"hostile": hostile_run(place / "a").path, "other": hostile_run(place / "b").path}
-    read = [read_run(path, name) for name, path in runs.items()]
-    with RenderProcess() as drawer:
-        return write_page(read, Folder(place / "out"), drawer)[0]
+    reports = [read_run(path, name) for name, path in runs.items()]
+    with RenderProcess() as renderer:
+        return write_page(reports, Folder(place / "out"), renderer)[0]

@@ -1,4 +1,4 @@
-"""The page of a run of ten thousand trials opens, turns over and stays small."""
+"""The page of a run of ten thousand trials opens, works and stays small."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ SUITE = {
 
 @pytest.fixture(scope="module")
 def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A thousand variants in ten blocks; each twentieth trial failed with a log."""
+    """A thousand variants in ten blocks; every twentieth trial failed with a log."""
     place = tmp_path_factory.mktemp("large")
     suite = parse_suite(SUITE)
     plan = make_plan(suite)
@@ -50,11 +50,11 @@ def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         record = made_record(trial)
         if number % 20 == 0:
             record = _failed(record, number)
-        # Without a sync to disk for each, as the folder would do.
+        # Written directly, because the run folder would sync each file to disk.
         path = folder.trials / f"{trial.trial_id}.json"
         path.write_text(record.model_dump_json(), encoding="utf-8")
-    with RenderProcess() as drawer:
-        return write_page([read_run(folder.path, "large")], Folder(place / "out"), drawer)[0]
+    with RenderProcess() as renderer:
+        return write_page([read_run(folder.path, "large")], Folder(place / "out"), renderer)[0]
 
 
 def _failed(record: TrialRecord, number: int) -> TrialRecord:
@@ -62,11 +62,13 @@ def _failed(record: TrialRecord, number: int) -> TrialRecord:
     return record.model_copy(update=update)
 
 
-def test_it_stays_small(large_page: Path) -> None:
+def test_the_page_stays_small(large_page: Path) -> None:
     assert large_page.stat().st_size < MOST_BYTES
 
 
-def test_it_opens_turns_over_filters_and_shows_a_trial(opened: Open, large_page: Path) -> None:
+def test_the_page_opens_pages_through_tables_filters_and_shows_a_trial(
+    opened: Open, large_page: Path
+) -> None:
     page = opened(large_page)
     table = page.locator("[data-grid='trials']")
     expect(table.locator(".count")).to_have_text("10000 rows")
@@ -77,5 +79,5 @@ def test_it_opens_turns_over_filters_and_shows_a_trial(opened: Open, large_page:
     expect(table.locator(".count")).to_have_text("500 of 10000 rows")
     table.locator("button.open").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("ValueError: ")
-    # Only what is on a page of a table is in the document.
+    # The document holds only the visible rows of a table.
     assert page.evaluate("document.querySelectorAll('*').length") < 20_000

@@ -1,4 +1,4 @@
-"""The page in a browser: it works by mouse and by keyboard, for every reader, offline."""
+"""In a browser, the page works by mouse and keyboard, offline and accessibly."""
 
 from pathlib import Path
 
@@ -30,23 +30,23 @@ def epoch_times(table: Locator) -> list[float]:
     return [float(text.split(" ")[0]) for text in column(table, 2)]
 
 
-def see_everything(page: Page) -> None:
-    """Scroll past every chart, so that each is drawn."""
+def draw_all_charts(page: Page) -> None:
+    """Scroll to every chart, so that each is drawn."""
     for place in page.locator("main [data-chart]").all():
         place.scroll_into_view_if_needed()
         expect(place.locator(".vega-embed, .marks").first).to_be_visible()
 
 
-def serious(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
+def serious_violations(page: Page) -> list[str]:
+    violations = Axe().run(page).response["violations"]
     return [
-        f"{each['id']}: {each['nodes'][0]['html'][:120]}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
+        f"{violation['id']}: {violation['nodes'][0]['html'][:120]}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
     ]
 
 
-def test_a_header_sorts_by_mouse_up_and_down(opened: Open, sweep_page: Path) -> None:
+def test_a_click_on_a_header_sorts_in_both_directions(opened: Open, sweep_page: Path) -> None:
     table = grid(opened(sweep_page), "run1-overview")
     header = table.locator("thead th").nth(2)
     before = epoch_times(table)
@@ -74,7 +74,7 @@ def test_a_header_sorts_by_keyboard(opened: Open, sweep_page: Path) -> None:
     assert epoch_times(table) == sorted(epoch_times(table), reverse=True)
 
 
-def test_unknown_values_are_last_either_way(opened: Open, sweep_page: Path) -> None:
+def test_unknown_values_are_last_in_both_directions(opened: Open, sweep_page: Path) -> None:
     table = grid(opened(sweep_page), "trials")
     titles = table.locator("thead th").all_inner_texts()
     index = next(i for i, title in enumerate(titles) if title.startswith("Epoch time"))
@@ -84,7 +84,7 @@ def test_unknown_values_are_last_either_way(opened: Open, sweep_page: Path) -> N
         assert column(table, index)[0] != "–"
 
 
-def test_a_filter_keeps_rows_with_all_its_words(opened: Open, sweep_page: Path) -> None:
+def test_a_filter_shows_rows_with_all_its_words(opened: Open, sweep_page: Path) -> None:
     page = opened(sweep_page)
     table = grid(page, "run1-overview")
     table.get_by_label("Filter").focus()
@@ -95,7 +95,7 @@ def test_a_filter_keeps_rows_with_all_its_words(opened: Open, sweep_page: Path) 
     expect(table.locator(".count")).to_have_text("0 of 12 rows")
 
 
-def test_a_choice_keeps_one_status(opened: Open, sweep_page: Path) -> None:
+def test_a_menu_shows_one_status(opened: Open, sweep_page: Path) -> None:
     table = grid(opened(sweep_page), "trials")
     table.get_by_label("Status").select_option("failed")
     expect(table.locator(".count")).to_have_text("1 of 48 rows")
@@ -116,9 +116,7 @@ def test_a_trial_opens_by_mouse_with_its_log_and_closes(opened: Open, sweep_page
     expect(dialog).to_be_hidden()
 
 
-def test_a_variant_opens_by_keyboard_leads_to_a_trial_and_back(
-    opened: Open, sweep_page: Path
-) -> None:
+def test_a_variant_opens_by_keyboard_and_leads_to_a_trial(opened: Open, sweep_page: Path) -> None:
     page = opened(sweep_page)
     first = grid(page, "run1-overview").locator("button.open").first
     first.focus()
@@ -135,28 +133,28 @@ def test_a_variant_opens_by_keyboard_leads_to_a_trial_and_back(
     expect(first).to_be_focused()
 
 
-def test_an_address_opens_its_trial(opened: Open, sweep_page: Path) -> None:
+def test_an_address_with_a_fragment_opens_its_trial(opened: Open, sweep_page: Path) -> None:
     page = opened(sweep_page)
     grid(page, "trials").locator("button.open").nth(3).click()
     fragment, title = page.evaluate(
         "[location.hash, document.getElementById('details-title').innerText]"
     )
-    again = opened(sweep_page, fragment)
-    expect(again.get_by_role("dialog").get_by_role("heading", level=2)).to_have_text(title)
+    reopened = opened(sweep_page, fragment)
+    expect(reopened.get_by_role("dialog").get_by_role("heading", level=2)).to_have_text(title)
 
 
 def test_every_chart_becomes_interactive(opened: Open, sweep_page: Path) -> None:
     page = opened(sweep_page, viewport=DESKTOP)
-    see_everything(page)
-    drawn = page.locator("main .chart.interactive")
-    expect(drawn).to_have_count(page.locator("main [data-chart]").count())
+    draw_all_charts(page)
+    interactive = page.locator("main .chart.interactive")
+    expect(interactive).to_have_count(page.locator("main [data-chart]").count())
     point = page.locator("#run1-ratios-1 .mark-symbol path").first
     point.hover()
     expect(page.locator("#vg-tooltip-element")).to_contain_text("ratio")
 
 
 @pytest.mark.parametrize(("window", "columns"), [(DESKTOP, 2), (PHONE, 1)])
-def test_panels_stand_beside_each_other_where_they_have_room(
+def test_panels_are_side_by_side_if_there_is_space(
     opened: Open, sweep_page: Path, window: ViewportSize, columns: int
 ) -> None:
     page = opened(sweep_page, viewport=window)
@@ -165,7 +163,7 @@ def test_panels_stand_beside_each_other_where_they_have_room(
     expect(page.locator("#run1-health-1 .chart.interactive")).to_be_visible()
     groups = chart.locator(".mark-group.role-scope > g > path.background")
     boxes = [box for group in groups.all() if (box := group.bounding_box())]
-    # The layers of a panel have its place; entries of the legend are groups too, but low ones.
+    # Layers have the position of their panel; legend entries are groups too, but not as high.
     panels = {(round(box["x"]), round(box["y"])) for box in boxes if box["height"] > 100}
     assert len(panels) == 8
     assert len({x for x, _ in panels}) == columns
@@ -174,30 +172,30 @@ def test_panels_stand_beside_each_other_where_they_have_room(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["sweep_page", "hostile_page"])
-def test_axe_finds_nothing_serious(
+def test_axe_finds_no_serious_violations(
     opened: Open, name: str, scheme: str, request: pytest.FixtureRequest
 ) -> None:
     page = opened(request.getfixturevalue(name), color_scheme=scheme, viewport=DESKTOP)
-    see_everything(page)
+    draw_all_charts(page)
     for closed in page.locator("main details").all():
         closed.evaluate("(element) => { element.open = true; }")
-    assert serious(page) == []
+    assert serious_violations(page) == []
     grid(page, "trials").locator("button.open").first.click()
-    assert serious(page) == []
+    assert serious_violations(page) == []
 
 
-def test_a_phone_never_scrolls_the_page_sideways(opened: Open, sweep_page: Path) -> None:
+def test_the_page_never_scrolls_sideways_on_a_phone(opened: Open, sweep_page: Path) -> None:
     page = opened(sweep_page, viewport=PHONE)
-    see_everything(page)
+    draw_all_charts(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     grid(page, "trials").locator("button.open").first.click()
     box = page.get_by_role("dialog").bounding_box()
     assert box is not None and box["width"] <= PHONE["width"]
 
 
-def test_names_that_mean_harm_are_shown_and_do_nothing(opened: Open, hostile_page: Path) -> None:
+def test_harmful_names_are_shown_as_text(opened: Open, hostile_page: Path) -> None:
     page = opened(hostile_page)
-    see_everything(page)
+    draw_all_charts(page)
     table = grid(page, "run1-overview")
     shown = [" ".join(text.split()) for text in column(table, 0)]
     assert shown == [" ".join(label.split()) for label in HARMFUL]
@@ -211,7 +209,7 @@ def test_names_that_mean_harm_are_shown_and_do_nothing(opened: Open, hostile_pag
     assert page.locator("main img, main iframe, main script, dialog script").count() == 0
 
 
-def test_paper_has_every_row_and_no_controls(opened: Open, sweep_page: Path) -> None:
+def test_a_printed_page_has_every_row_and_no_controls(opened: Open, sweep_page: Path) -> None:
     page = opened(sweep_page)
     table = grid(page, "trials")
     table.locator("thead th").first.get_by_role("button").click()

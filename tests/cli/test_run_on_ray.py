@@ -170,7 +170,7 @@ def test_data_that_is_damaged_ends_a_run_before_it_goes_on_and_costs_none_of_wha
     done = bench(*resumed, env=env)
     assert (done.returncode, done.stdout) == (5, "")
     said = done.stderr.splitlines()[-1]
-    assert said.startswith("bench: Fashion-MNIST is nowhere to be had; tried BENCH_DATA_DIR")
+    assert said.startswith("bench: Fashion-MNIST not found; tried BENCH_DATA_DIR")
     assert f"{data} ({images.name} is truncated: its gzip stream ends early)" in said
     assert said.endswith("and name it in BENCH_DATA_DIR")
     assert [r.status for r in attempts(out)] == ["completed"]

@@ -1,4 +1,4 @@
-"""A machine without the data set, and a copy that may be damaged."""
+"""Fixtures: a machine without the dataset, and a copy that a test may damage."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from bench.datasets.fashion_mnist import FILES, Place, read_folder
 
 
 @pytest.fixture
-def nowhere(fashion_mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No place has the data, no host answers, no apt-get is there; gives the cache's folder."""
-    del fashion_mnist_dir  # found, or got, before everything is taken away
+def empty_machine(fashion_mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without data, network and apt-get; returns the folder of the cache."""
+    del fashion_mnist_dir  # located before every source is removed
     monkeypatch.delenv("BENCH_DATA_DIR", raising=False)
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -24,7 +24,7 @@ def nowhere(fashion_mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def good_folder(fashion_mnist_dir: Path, tmp_path: Path) -> Path:
-    """Links to the right files, under their gzipped names; a test may break them."""
+    """Links to valid files, under their gzipped names; a test may damage them."""
     folder = tmp_path / "good"
     folder.mkdir()
     for file, check in zip(FILES, read_folder(Place("", fashion_mnist_dir)).checks, strict=True):

@@ -1,3 +1,5 @@
+"""Fashion-MNIST is searched in a fixed order of places."""
+
 import tempfile
 from pathlib import Path
 
@@ -10,28 +12,28 @@ def _folders(folder: Path | None = None) -> list[Path]:
     return [place.folder for place in places(folder)]
 
 
-def test_places_come_in_order_of_trust(nowhere: Path, tmp_path: Path) -> None:
+def test_places_are_ordered_by_trust(empty_machine: Path, tmp_path: Path) -> None:
     assert _folders() == [
         tmp_path / "debian",
-        nowhere,
+        empty_machine,
         tmp_path / "keras" / "datasets" / "fashion-mnist",
     ]
 
 
-def test_a_named_folder_comes_first(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_explicit_folder_is_first(empty_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_DATA_DIR", "/named")
     assert _folders()[0] == Path("/named")
     assert _folders(Path("/given"))[0] == Path("/given")
     assert Path("/named") not in _folders(Path("/given"))
-    assert nowhere in _folders()
+    assert empty_machine in _folders()
 
 
-def test_a_folder_named_twice_is_looked_at_once_and_early(
-    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_that_is_listed_twice_is_searched_once_at_its_first_position(
+    empty_machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BENCH_DATA_DIR", str(nowhere))
+    monkeypatch.setenv("BENCH_DATA_DIR", str(empty_machine))
     assert places()[0].name == "BENCH_DATA_DIR"
-    assert _folders().count(nowhere) == 1
+    assert _folders().count(empty_machine) == 1
 
 
 def test_without_variables_the_caches_are_in_the_home_folder(
@@ -46,15 +48,15 @@ def test_without_variables_the_caches_are_in_the_home_folder(
     assert tmp_path / "xdg" / "trainbench" / "fashion-mnist" in _folders()
 
 
-def test_a_user_without_a_home_folder_has_caches_among_temporary_files(
+def test_without_a_home_folder_the_caches_are_in_the_temporary_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def homeless() -> Path:
+    def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     for name in ("BENCH_DATA_DIR", "BENCH_CACHE_DIR", "XDG_CACHE_HOME", "KERAS_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
-    own = Path(tempfile.gettempdir())
-    assert own / ".cache" / "trainbench" / "fashion-mnist" in _folders()
-    assert own / ".keras" / "datasets" / "fashion-mnist" in _folders()
+    monkeypatch.setattr(Path, "home", no_home)
+    temporary = Path(tempfile.gettempdir())
+    assert temporary / ".cache" / "trainbench" / "fashion-mnist" in _folders()
+    assert temporary / ".keras" / "datasets" / "fashion-mnist" in _folders()

@@ -1,3 +1,5 @@
+"""The files of one folder are read, and every damage is detected."""
+
 import gzip
 import tracemalloc
 from pathlib import Path
@@ -36,14 +38,14 @@ def label_bytes(fashion_mnist_dir: Path) -> bytes:
     return _bytes_of(fashion_mnist_dir, TEST_LABELS.name)
 
 
-def test_the_sets_have_their_known_sizes(arrays: Arrays) -> None:
+def test_the_sets_have_their_documented_sizes(arrays: Arrays) -> None:
     assert arrays.train_images.shape == (55_000, 28, 28, 1)
     assert arrays.val_images.shape == (5_000, 28, 28, 1)
     assert arrays.test_images.shape == (10_000, 28, 28, 1)
     assert (arrays.shape, arrays.classes, arrays.real) == ((28, 28, 1), 10, True)
 
 
-def test_the_first_five_thousand_training_images_are_for_validation(
+def test_the_first_five_thousand_training_images_are_the_validation_set(
     arrays: Arrays, fashion_mnist_dir: Path
 ) -> None:
     raw = _bytes_of(fashion_mnist_dir, TRAIN_IMAGES.name)
@@ -54,30 +56,30 @@ def test_the_first_five_thousand_training_images_are_for_validation(
     assert arrays.train_labels.tolist() == list(labels[5_000:])
 
 
-def test_each_class_is_a_tenth_of_the_data(arrays: Arrays) -> None:
+def test_each_class_has_a_tenth_of_the_data(arrays: Arrays) -> None:
     both = np.concatenate([arrays.train_labels, arrays.val_labels])
     assert np.bincount(both).tolist() == [6_000] * 10
     assert np.bincount(arrays.test_labels).tolist() == [1_000] * 10
 
 
-def test_every_array_is_contiguous_and_of_its_stated_type(arrays: Arrays) -> None:
+def test_every_array_is_contiguous_and_has_its_documented_type(arrays: Arrays) -> None:
     for images in (arrays.train_images, arrays.val_images, arrays.test_images):
         assert images.flags.c_contiguous and images.dtype == np.uint8
     for labels in (arrays.train_labels, arrays.val_labels, arrays.test_labels):
         assert labels.flags.c_contiguous and labels.dtype == np.int32
 
 
-def test_plain_files_are_as_good_as_gzipped_ones(good_folder: Path, tmp_path: Path) -> None:
+def test_uncompressed_files_are_accepted(good_folder: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.mkdir()
     for file in FILES:
         (plain / file.name).write_bytes(_bytes_of(good_folder, file.name))
     content = read_folder(Place("plain", plain))
-    assert content.whole and content.problem == ""
+    assert content.complete and content.problem == ""
     assert [check.path.suffix for check in content.checks] == [""] * 4
 
 
-def test_what_is_missing_or_no_folder_is_said(good_folder: Path, tmp_path: Path) -> None:
+def test_missing_files_and_folders_are_reported(good_folder: Path, tmp_path: Path) -> None:
     assert read_folder(Place("", tmp_path / "not")).problem == "no such folder"
     (tmp_path / "file").touch()
     assert read_folder(Place("", tmp_path / "file")).problem == "not a folder"
@@ -86,15 +88,15 @@ def test_what_is_missing_or_no_folder_is_said(good_folder: Path, tmp_path: Path)
     (good_folder / f"{TRAIN_IMAGES.name}.gz").unlink()
     content = read_folder(Place("", good_folder))
     assert content.problem == "train-images-idx3-ubyte.gz is missing"
-    assert not content.whole
+    assert not content.complete
 
 
-def test_a_folder_under_a_file_is_no_place(tmp_path: Path) -> None:
+def test_a_path_below_a_file_is_reported_as_unreadable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert read_folder(Place("", tmp_path / "file" / "below")).problem.startswith("cannot be read")
 
 
-def test_a_folder_in_a_files_place_is_said(good_folder: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_reported(good_folder: Path) -> None:
     path = good_folder / f"{TRAIN_LABELS.name}.gz"
     path.unlink()
     path.mkdir()
@@ -102,7 +104,7 @@ def test_a_folder_in_a_files_place_is_said(good_folder: Path) -> None:
     assert problem == "train-labels-idx1-ubyte.gz cannot be read: Is a directory"
 
 
-def test_another_data_set_of_the_same_size_is_refused(good_folder: Path) -> None:
+def test_another_dataset_of_the_same_size_is_rejected(good_folder: Path) -> None:
     path = good_folder / f"{TEST_LABELS.name}.gz"
     path.unlink()
     path.write_bytes(gzip.compress(b"\x00\x00\x08\x01\x00\x00\x27\x10" + bytes(10_000)))
@@ -115,26 +117,26 @@ def _check(folder: Path, content: bytes) -> FileCheck:
     return read_folder(Place("", folder)).checks[FILES.index(TEST_LABELS)]
 
 
-anywhere = st.floats(0, 1, exclude_max=True)
+position = st.floats(0, 1, exclude_max=True)
 damage = settings(
     deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
-@given(share=anywhere, zipped=st.booleans())
+@given(share=position, zipped=st.booleans())
 @damage
-def test_a_file_cut_short_anywhere_is_called_truncated(
+def test_a_truncated_file_is_reported_as_truncated(
     tmp_path: Path, label_bytes: bytes, share: float, zipped: bool
 ) -> None:
-    whole = gzip.compress(label_bytes) if zipped else label_bytes
-    check = _check(tmp_path, whole[: int(share * len(whole))])
+    content = gzip.compress(label_bytes) if zipped else label_bytes
+    check = _check(tmp_path, content[: int(share * len(content))])
     assert not check.ok
     assert "is truncated" in str(check.problem)
 
 
-@given(share=anywhere, bit=st.integers(0, 7))
+@given(share=position, bit=st.integers(0, 7))
 @damage
-def test_one_flipped_bit_in_a_plain_file_is_found(
+def test_a_flipped_bit_in_an_uncompressed_file_is_detected(
     tmp_path: Path, label_bytes: bytes, share: float, bit: int
 ) -> None:
     content = bytearray(label_bytes)
@@ -142,15 +144,15 @@ def test_one_flipped_bit_in_a_plain_file_is_found(
     assert not _check(tmp_path, bytes(content)).ok
 
 
-@given(share=anywhere, bit=st.integers(0, 7))
+@given(share=position, bit=st.integers(0, 7))
 @damage
-def test_one_flipped_bit_in_a_gzipped_file_never_lets_wrong_bytes_through(
+def test_a_flipped_bit_in_a_gzipped_file_never_yields_wrong_bytes(
     tmp_path: Path, label_bytes: bytes, share: float, bit: int
 ) -> None:
     content = bytearray(gzip.compress(label_bytes))
     content[int(share * len(content))] ^= 1 << bit
     check = _check(tmp_path, bytes(content))
-    if check.ok:  # the bit was in a field that does not matter, such as the time
+    if check.ok:  # the bit is in an irrelevant field, such as the time
         assert gzip.decompress(bytes(content)) == label_bytes
     else:
         assert check.problem
@@ -158,13 +160,13 @@ def test_one_flipped_bit_in_a_gzipped_file_never_lets_wrong_bytes_through(
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
-def test_what_never_ends_is_refused_and_not_read(good_folder: Path, kind: str) -> None:
+def test_endless_files_are_rejected_without_being_read(good_folder: Path, kind: str) -> None:
     plant(kind, good_folder / f"{TEST_LABELS.name}.gz")
     content = read_folder(Place("", good_folder))
     assert [check.ok for check in content.checks] == [file != TEST_LABELS for file in FILES]
 
 
-def test_a_gzip_stream_is_read_no_further_than_the_size_that_is_known(tmp_path: Path) -> None:
+def test_a_gzip_stream_is_decompressed_only_up_to_the_known_size(tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(64 * 2**20))
     tracemalloc.start()
     check = _check(tmp_path, bomb)

@@ -1,3 +1,5 @@
+"""Synthetic images are balanced, reproducible, learnable and bounded in size."""
+
 import math
 
 import numpy as np
@@ -17,7 +19,7 @@ examples = st.integers(1, 500)
 
 @given(small_shapes, classes, examples)
 @settings(deadline=None, max_examples=40)
-def test_every_set_has_the_shape_and_the_classes_asked_for(
+def test_every_set_has_the_requested_shape_and_classes(
     shape: tuple[int, int, int], classes: int, examples: int
 ) -> None:
     arrays = make_synthetic(shape, classes, examples)
@@ -70,7 +72,7 @@ def test_the_bytes_are_the_same_on_every_machine() -> None:
 
 
 @given(any_shapes, st.integers(1, 10**9))
-def test_memory_is_bounded_for_any_request(shape: tuple[int, int, int], examples: int) -> None:
+def test_memory_is_bounded_for_any_arguments(shape: tuple[int, int, int], examples: int) -> None:
     train, held_out = pool_sizes(shape, examples)
     assert 1 <= train <= examples
     assert 1 <= held_out <= 1_000
@@ -82,18 +84,18 @@ def test_memory_is_bounded_for_any_request(shape: tuple[int, int, int], examples
 
 
 @pytest.mark.parametrize("classes", [10**9, 10**18])
-def test_classes_whose_patterns_fit_nowhere_are_refused_by_arithmetic(classes: int) -> None:
+def test_classes_whose_patterns_are_too_large_are_rejected_without_allocating(classes: int) -> None:
     with pytest.raises(DatasetError, match=rf"^the patterns of {classes} .*lower classes"):
         make_synthetic((8, 8, 1), classes, 10)
 
 
-def test_an_imagenet_shaped_pool_keeps_to_its_bound() -> None:
+def test_an_imagenet_shaped_pool_stays_within_its_bound() -> None:
     arrays = make_synthetic((224, 224, 3), 1_000, 1_281_167)
     assert len(arrays.train_images) == 1_337
     assert arrays.size_bytes <= POOL_BYTES + 4 * 1_337 * 2
 
 
-def test_the_class_means_of_training_examples_tell_test_examples_apart() -> None:
+def test_the_class_means_of_training_examples_classify_test_examples() -> None:
     arrays = make_synthetic((28, 28, 1), 10, 2_000)
     train = arrays.train_images.reshape(len(arrays.train_images), -1).astype(float)
     means = np.stack([train[arrays.train_labels == label].mean(0) for label in range(10)])

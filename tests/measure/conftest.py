@@ -1,4 +1,4 @@
-"""The real NVML binding, driven by a library of our own in a process of its own."""
+"""Evaluate expressions in a process where NVML is a fake library."""
 
 import json
 import os
@@ -38,11 +38,11 @@ print(json.dumps(answer, default=dataclasses.asdict))
 def ask(fake_nvml: Path) -> Ask:
     """Evaluate an expression over ``bench.measure`` on a machine that ``fake`` describes.
 
-    ``cards`` is their number, ``mig`` the card that is split, ``memory_bytes`` each one's memory,
-    ``held`` a table of what processes hold of it; any other is FAKE_NVML_<key>=value.
+    ``cards`` is the number of cards, ``mig`` the card that is split, ``memory_bytes`` the memory of
+    each, ``held`` a table of what processes hold of it; any other is FAKE_NVML_<key>=value.
     """
 
-    def asked(expression: str, library: bool = True, **fake: object) -> Any:
+    def evaluate(expression: str, library: bool = True, **fake: object) -> Any:
         variables = {_NAMES.get(key, f"FAKE_NVML_{key.upper()}"): str(fake[key]) for key in fake}
         path = {"LD_LIBRARY_PATH": str(fake_nvml)} if library else {}
         run = subprocess.run(
@@ -55,4 +55,4 @@ def ask(fake_nvml: Path) -> Ask:
         assert run.returncode == 0, run.stderr
         return json.loads(run.stdout)
 
-    return asked
+    return evaluate

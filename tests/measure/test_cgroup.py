@@ -1,4 +1,4 @@
-"""Limits read from trees of files laid out as the two versions of cgroups lay them out."""
+"""Limits are read from file trees of both cgroup versions."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ def _write(root: Path, files: dict[str, str]) -> Path:
 
 
 @pytest.fixture
-def second(tmp_path: Path) -> Path:
-    """A job's step in a job, limits on both."""
+def version_2(tmp_path: Path) -> Path:
+    """A step in a job, with limits on both."""
     return _write(
         tmp_path,
         {
@@ -42,8 +42,8 @@ def second(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def first(tmp_path: Path) -> Path:
-    """A container of version 1 whose path is the host's."""
+def version_1(tmp_path: Path) -> Path:
+    """A container of version 1 that sees the host's path."""
     return _write(
         tmp_path,
         {
@@ -56,12 +56,12 @@ def first(tmp_path: Path) -> Path:
     )
 
 
-def test_the_tightest_limit_around_the_process_holds(second: Path) -> None:
-    assert quota_cores(second) == 1.5
-    assert memory_limit_bytes(second) == 4 * GIB
+def test_the_tightest_limit_of_all_groups_applies(version_2: Path) -> None:
+    assert quota_cores(version_2) == 1.5
+    assert memory_limit_bytes(version_2) == 4 * GIB
 
 
-def test_what_quotas_held_back_is_summed_in_seconds_in_either_version(tmp_path: Path) -> None:
+def test_throttled_time_is_summed_in_seconds_in_both_versions(tmp_path: Path) -> None:
     assert throttled_s(_write(tmp_path, {"proc/self/cgroup": "0::/job/step"})) is None
     step, job = "usage_usec 9\nthrottled_usec 500000", "nr_throttled 7\nthrottled_usec 1500000"
     files = {"sys/fs/cgroup/job/step/cpu.stat": step, "sys/fs/cgroup/job/cpu.stat": job}
@@ -73,37 +73,36 @@ def test_what_quotas_held_back_is_summed_in_seconds_in_either_version(tmp_path: 
     assert throttled_s(_write(tmp_path, old)) == 0.25
 
 
-def test_kills_are_counted_in_the_groups_own_file(second: Path) -> None:
-    assert oom_kills(second) == 2
+def test_kills_are_counted_in_the_groups_file(version_2: Path) -> None:
+    assert oom_kills(version_2) == 2
 
 
-def test_a_container_of_version_1_is_read_at_the_top(first: Path) -> None:
-    assert quota_cores(first) == 0.5
-    assert memory_limit_bytes(first) == 2 * GIB
-    assert oom_kills(first) == 1
+def test_a_container_of_version_1_is_read_at_the_top(version_1: Path) -> None:
+    assert quota_cores(version_1) == 0.5
+    assert memory_limit_bytes(version_1) == 2 * GIB
+    assert oom_kills(version_1) == 1
 
 
-def test_no_limit_is_none_in_either_versions_way_of_writing_it(first: Path, second: Path) -> None:
-    assert first == second
+def test_no_limit_is_none_in_both_versions(version_1: Path) -> None:
     _write(
-        first,
+        version_1,
         {
             "proc/self/cgroup": "5:memory:/\n3:cpu:/",
             "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
             "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
         },
     )
-    assert (quota_cores(first), memory_limit_bytes(first)) == (None, None)
-    _write(first, {"proc/self/cgroup": "0::/free", "sys/fs/cgroup/free/memory.max": "max"})
-    assert (quota_cores(first), memory_limit_bytes(first)) == (None, None)
+    assert (quota_cores(version_1), memory_limit_bytes(version_1)) == (None, None)
+    _write(version_1, {"proc/self/cgroup": "0::/free", "sys/fs/cgroup/free/memory.max": "max"})
+    assert (quota_cores(version_1), memory_limit_bytes(version_1)) == (None, None)
 
 
-def test_outside_any_group_the_machine_counts_its_kills(tmp_path: Path) -> None:
+def test_outside_any_group_the_machines_kills_are_counted(tmp_path: Path) -> None:
     root = _write(tmp_path, {"proc/vmstat": "pgfault 10\noom_kill 5"})
     assert oom_kills(root) == 5
 
 
-def test_where_the_kernel_says_nothing_all_is_none(tmp_path: Path) -> None:
+def test_without_kernel_files_every_value_is_none(tmp_path: Path) -> None:
     assert (quota_cores(tmp_path), memory_limit_bytes(tmp_path), oom_kills(tmp_path)) == (None,) * 3
 
 
@@ -114,7 +113,7 @@ def test_where_the_kernel_says_nothing_all_is_none(tmp_path: Path) -> None:
         ("5:memory,pids:/job/step", "memory,pids/", "memory.limit_in_bytes", "total_rss"),
     ],
 )
-def test_what_is_left_is_the_least_of_all_groups_around_and_caches_are_free(
+def test_the_rest_is_the_least_of_all_groups_and_caches_count_as_free(
     tmp_path: Path, controllers: str, folder: str, limit: str, used: str
 ) -> None:
     files = {"proc/self/cgroup": controllers}

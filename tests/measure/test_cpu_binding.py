@@ -1,4 +1,4 @@
-"""A process bound near its GPUs, or to its share of cores: the real NVML and the real kernel."""
+"""A process is bound near its GPUs, or to its share of cores, by the real kernel."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ needs_two_cores = pytest.mark.skipif(len(ALLOWED) < 2, reason="one core")
 
 
 def near(*uuids: str, least_cores: int = 1) -> str:
-    """Where a process says that it was bound, and where all its threads then are."""
+    """Return an expression for the binding of a process and the cores of all its threads."""
     return (
         "(lambda os, threading: (threading.Thread(target=(e := threading.Event()).wait, "
         "daemon=True).start(), "
@@ -41,14 +41,14 @@ def test_all_threads_are_bound_to_the_cores_near_a_gpu(ask: Ask) -> None:
 
 
 @needs_two_cores
-def test_an_instance_is_near_what_its_card_is_near(ask: Ask) -> None:
+def test_an_instance_is_near_the_cores_of_its_card(ask: Ask) -> None:
     answer = f"nvmlDeviceGetCpuAffinity={1 << LAST}"
     bound, _ = ask(near(INSTANCE), answer=answer, cards=2, mig=1)
     assert bound["cores"] == [LAST]
 
 
 @needs_two_cores
-def test_several_gpus_have_the_cores_of_all(ask: Ask) -> None:
+def test_several_gpus_have_the_cores_of_all_of_them(ask: Ask) -> None:
     first, last = 1 << ALLOWED[0], 1 << LAST
     answer = f"nvmlDeviceGetCpuAffinity@0={first},nvmlDeviceGetCpuAffinity@1={last}"
     bound, _ = ask(near(CARD_0, CARD_1), answer=answer, cards=2)
@@ -67,7 +67,7 @@ def test_several_gpus_have_the_cores_of_all(ask: Ask) -> None:
     ],
     ids=["no GPU", "too few cores", "none near", "not supported", "broken", "no driver"],
 )
-def test_nothing_is_bound_where_nothing_is_near_or_too_little(
+def test_nothing_is_bound_if_too_few_cores_are_near(
     ask: Ask, gpus: list[str], least_cores: int, fake: dict[str, Any]
 ) -> None:
     bound, cores = ask(near(*gpus, least_cores=least_cores), **fake)
@@ -75,23 +75,23 @@ def test_nothing_is_bound_where_nothing_is_near_or_too_little(
     assert cores == ALLOWED
 
 
-@pytest.mark.parametrize("nodes", [0b11, 1 << 60], ids=["two nodes", "a node that is not there"])
-def test_memory_stays_as_it_was_where_no_one_node_is_near(ask: Ask, nodes: int) -> None:
+@pytest.mark.parametrize("nodes", [0b11, 1 << 60], ids=["two nodes", "a missing node"])
+def test_memory_is_not_bound_unless_exactly_one_node_is_near(ask: Ask, nodes: int) -> None:
     bound, _ = ask(near(CARD_0), answer=f"nvmlDeviceGetMemoryAffinity={nodes}")
     assert bound == {"cores": ALLOWED, "numa_node": None}
 
 
 @pytest.fixture
 def bound(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
-    """To which cores all threads were bound, on a machine where a process may use six."""
-    made: list[set[int]] = []
+    """The cores of each binding, on a machine where a process may use six cores."""
+    bindings: list[set[int]] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4, 5})
-    monkeypatch.setattr("bench.measure.cpu_binding._bind", made.append)
-    return made
+    monkeypatch.setattr("bench.measure.cpu_binding._bind", bindings.append)
+    return bindings
 
 
 def siblings(root: Path, *texts: str) -> Path:
-    """The kernel's files that say which logical cores are of one physical core."""
+    """Write the kernel files that list the logical cores of each physical core."""
     for core, text in enumerate(texts):
         folder = root / f"sys/devices/system/cpu/cpu{core}/topology"
         folder.mkdir(parents=True)
@@ -100,14 +100,14 @@ def siblings(root: Path, *texts: str) -> Path:
 
 
 @needs_two_cores
-def test_all_threads_are_bound_to_so_many_cores_and_others_to_others(ask: Ask) -> None:
-    nowhere = "bind_near([], 1)"
-    places = [ask(near().replace(nowhere, f"bind_to(1, {slot})")) for slot in (0, 1)]
-    assert all(place["cores"] == cores for place, cores in places)
-    assert len({cores[0] for _, cores in places}) == 2
+def test_all_threads_are_bound_and_another_slot_has_other_cores(ask: Ask) -> None:
+    unbound = "bind_near([], 1)"
+    results = [ask(near().replace(unbound, f"bind_to(1, {slot})")) for slot in (0, 1)]
+    assert all(binding["cores"] == cores for binding, cores in results)
+    assert len({cores[0] for _, cores in results}) == 2
 
 
-def test_all_threads_may_use_what_they_could_before_once_a_binding_ends(
+def test_all_threads_may_use_their_old_cores_after_a_binding(
     bound: list[set[int]],
 ) -> None:
     with pytest.raises(KeyboardInterrupt), bound_to_cores(2) as binding:
@@ -131,14 +131,16 @@ def test_processes_side_by_side_share_no_core(bound: list[set[int]], tmp_path: P
     ],
     ids=["siblings side by side", "siblings apart", "the kernel does not say"],
 )
-def test_each_physical_core_gives_one_before_any_gives_a_second(
+def test_each_physical_core_provides_one_core_before_any_provides_two(
     bound: list[set[int]], tmp_path: Path, texts: tuple[str, ...], cores: tuple[int, ...]
 ) -> None:
     assert bind_to(3, root=siblings(tmp_path, *texts)).cores == cores
     assert bound == [set(cores)]
 
 
-def test_more_cores_than_there_are_bind_nothing(bound: list[set[int]], tmp_path: Path) -> None:
+def test_too_many_cores_are_an_error_and_bind_nothing(
+    bound: list[set[int]], tmp_path: Path
+) -> None:
     with pytest.raises(ResourceError, match=r"8 cores .* 6"):
         bind_to(4, 1, tmp_path)
     assert bound == []

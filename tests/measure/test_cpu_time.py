@@ -1,4 +1,4 @@
-"""CPU time that a process had, and that others took of its cores."""
+"""CPU time of a process, and CPU time that others use on its cores."""
 
 import os
 import subprocess
@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measure.cpu_time import busiest, cpu_time, taken_share
+from bench.measure.cpu_time import cpu_time, measure_other_load, taken_share
 
 seconds = st.floats(0, 1e6)
 counts = st.integers(1, 1024)
 
 
 @given(seconds, seconds, st.floats(1e-3, 1e6), counts, counts)
-def test_a_share_is_one_and_grows_with_what_others_take(
+def test_a_share_is_a_fraction_and_grows_with_the_time_of_others(
     other_s: float, steal_s: float, wall_s: float, cores: int, allowed_cores: int
 ) -> None:
     share = taken_share(other_s, steal_s, wall_s, cores, allowed_cores)
@@ -36,47 +36,47 @@ def test_a_share_is_one_and_grows_with_what_others_take(
         (70.0, 2, 8, 0.5),
     ],
 )
-def test_others_have_the_cores_that_a_trial_leaves_before_its_own(
+def test_others_use_spare_cores_before_those_of_a_trial(
     other_s: float, cores: int, allowed_cores: int, share: float
 ) -> None:
     assert taken_share(other_s, 0.0, 10.0, cores, allowed_cores) == pytest.approx(share)
 
 
-def test_no_time_has_nothing_taken_of_it() -> None:
+def test_of_no_time_nothing_is_taken() -> None:
     assert taken_share(1.0, 1.0, 0.0, 2, 2) == 0.0
 
 
-def test_a_process_s_own_work_is_its_own_and_a_neighbour_s_is_not() -> None:
+def test_the_work_of_a_neighbour_is_counted_apart() -> None:
     loop = "import time\nwhile time.process_time() < 1: pass"
-    with cpu_time(cores=psutil.cpu_count() or 1) as found:
+    with cpu_time(cores=psutil.cpu_count() or 1) as read_cpu_time:
         subprocess.run([sys.executable, "-c", loop], check=True)
-        ends = time.process_time() + 0.5
-        while time.process_time() < ends:
+        end_s = time.process_time() + 0.5
+        while time.process_time() < end_s:
             pass
-    told = found()
-    assert told.cpu_s >= 0.5
-    assert told.other_cpu_s is not None and told.other_cpu_s >= 0.9  # ticks of 10 ms
-    assert told.taken_share is not None and told.taken_share > 0
-    assert told == found()  # what comes after the span is not counted
+    times = read_cpu_time()
+    assert times.cpu_s >= 0.5
+    assert times.other_cpu_s is not None and times.other_cpu_s >= 0.9  # ticks of 10 ms
+    assert times.taken_share is not None and times.taken_share > 0
+    assert times == read_cpu_time()  # time after the span does not count
 
 
 CONFINED = """
 import os, subprocess, sys
-from bench.measure.cpu_time import busiest, cpu_time
+from bench.measure.cpu_time import measure_other_load, cpu_time
 
 core = min(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {core})
 neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
 try:
-    with cpu_time(cores=1) as found:
-        load = busiest(interval_s=2.0)
+    with cpu_time(cores=1) as read_cpu_time:
+        load = measure_other_load(interval_s=2.0)
 finally:
     neighbour.kill()
-print(found().taken_share > 0, load.allowed_cores, load.cores > 0)
+print(read_cpu_time().taken_share > 0, load.allowed_cores, load.cores > 0)
 """
 
 
-def test_cores_that_a_process_may_not_run_on_are_none_that_others_have_first() -> None:
+def test_only_cores_that_a_process_may_use_count_as_spare() -> None:
     done = subprocess.run([sys.executable, "-c", CONFINED], capture_output=True, text=True)
     assert done.stdout.split() == ["True", "1", "True"], done.stderr
 
@@ -85,7 +85,7 @@ def test_the_busiest_process_is_named() -> None:
     loop = "while True: pass"
     with subprocess.Popen([sys.executable, "-c", loop]) as neighbour:
         try:
-            load = busiest(interval_s=1.0, most=1_000)
+            load = measure_other_load(interval_s=1.0, most=1_000)
         finally:
             neighbour.kill()
     assert load.cores > 0

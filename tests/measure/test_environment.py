@@ -1,4 +1,4 @@
-"""What is recorded of the machine and the software, and what never is."""
+"""The environment describes machine and software, and never holds secrets."""
 
 import json
 import subprocess
@@ -29,23 +29,23 @@ def _write(root: Path, files: dict[str, str]) -> Path:
 
 
 def test_the_environment_survives_json_unchanged() -> None:
-    found = environment()
-    assert json.loads(json.dumps(found)) == found
+    result = environment()
+    assert json.loads(json.dumps(result)) == result
 
 
-def test_it_names_the_system_the_processor_and_the_memory() -> None:
-    found = environment()
-    assert found["os"]["kernel"]
-    assert found["os"]["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    assert found["cpu"]["logical_cores"] >= found["cpu"]["usable_cores"] >= 1
-    assert found["memory"]["total_bytes"] > 0
+def test_the_environment_describes_the_system_the_processor_and_the_memory() -> None:
+    result = environment()
+    assert result["os"]["kernel"]
+    assert result["os"]["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert result["cpu"]["logical_cores"] >= result["cpu"]["usable_cores"] >= 1
+    assert result["memory"]["total_bytes"] > 0
 
 
-def test_the_packages_are_those_installed() -> None:
+def test_installed_packages_are_listed() -> None:
     assert packages().keys() >= {"trainbench", "tensorflow", "keras", "ray", "numpy", "pandas"}
 
 
-def test_looking_at_the_environment_imports_neither_tensorflow_nor_ray() -> None:
+def test_reading_the_environment_imports_neither_tensorflow_nor_ray() -> None:
     code = (
         "import sys; from bench.measure.environment import environment; environment(); "
         "print({'tensorflow', 'keras', 'ray', 'pandas'} & sys.modules.keys())"
@@ -62,7 +62,7 @@ def test_variables_that_change_speed_are_kept() -> None:
 @pytest.mark.parametrize(
     "name", ["AWS_SECRET_ACCESS_KEY", "NCCL_AUTH_TOKEN", "TF_CONFIG", "TF_API_TOKEN", "HOME"]
 )
-def test_secrets_and_addresses_are_not(name: str) -> None:
+def test_secrets_and_addresses_are_not_kept(name: str) -> None:
     assert variables({name: "x"}) == {}
 
 
@@ -76,7 +76,7 @@ _NAMES = st.one_of(
 
 
 @given(st.dictionaries(_NAMES, st.text()))
-def test_nothing_off_the_list_is_recorded_and_nothing_on_it_lost(every: dict[str, str]) -> None:
+def test_exactly_the_listed_variables_are_recorded(every: dict[str, str]) -> None:
     kept = variables(every)
     assert all(name in VARIABLES or name.startswith(FAMILIES) for name in kept)
     assert not any("KEY" in name or "TOKEN" in name for name in kept)
@@ -84,22 +84,22 @@ def test_nothing_off_the_list_is_recorded_and_nothing_on_it_lost(every: dict[str
     assert kept.items() <= every.items()
 
 
-def test_the_governor_and_turbo_are_read_where_the_kernel_has_them(tmp_path: Path) -> None:
+def test_the_governor_and_turbo_are_read_from_the_kernel(tmp_path: Path) -> None:
     cpus = "sys/devices/system/cpu"
     governor = "cpufreq/scaling_governor"
     files = {f"{cpus}/cpu0/{governor}": "performance\n", f"{cpus}/cpu1/{governor}": "powersave\n"}
     root = _write(tmp_path, {**files, f"{cpus}/intel_pstate/no_turbo": "1\n"})
-    found = environment(root)["cpu"]
-    assert (found["governor"], found["turbo"]) == ("performance, powersave", False)
+    cpu = environment(root)["cpu"]
+    assert (cpu["governor"], cpu["turbo"]) == ("performance, powersave", False)
     assert environment(_write(tmp_path / "amd", {f"{cpus}/cpufreq/boost": "1"}))["cpu"]["turbo"]
 
 
-def test_governor_and_turbo_are_none_where_it_does_not(tmp_path: Path) -> None:
-    found = environment(tmp_path)["cpu"]
-    assert (found["governor"], found["turbo"]) == (None, None)
+def test_the_governor_and_turbo_are_none_if_the_kernel_lacks_them(tmp_path: Path) -> None:
+    cpu = environment(tmp_path)["cpu"]
+    assert (cpu["governor"], cpu["turbo"]) == (None, None)
 
 
-def test_the_processors_name_is_the_kernels(tmp_path: Path) -> None:
+def test_the_name_of_the_processor_is_read_from_the_kernel(tmp_path: Path) -> None:
     text = "processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC 9B14\n"
     assert cpu_model(_write(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC 9B14"
 
@@ -115,7 +115,7 @@ def test_the_processors_name_is_the_kernels(tmp_path: Path) -> None:
         ({"proc/1/cgroup": "0::/init.scope"}, None, None),
     ],
 )
-def test_a_container_is_known_by_what_it_leaves_about(
+def test_a_container_is_recognized_by_its_traces(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     files: dict[str, str],
@@ -129,7 +129,7 @@ def test_a_container_is_known_by_what_it_leaves_about(
     assert container(_write(tmp_path, files)) == kind
 
 
-def test_the_loaders_folders_are_listed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folders_of_the_library_path_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/cuda/lib64::/home/ann/lib")
     assert environment()["library_path"] == ["/opt/cuda/lib64", "/home/ann/lib"]
     assert "LD_LIBRARY_PATH" not in environment()["variables"]
@@ -137,7 +137,7 @@ def test_the_loaders_folders_are_listed_one_by_one(monkeypatch: pytest.MonkeyPat
     assert environment()["library_path"] == []
 
 
-def test_shared_memory_is_none_where_there_is_none(tmp_path: Path) -> None:
+def test_shared_memory_is_none_without_a_file_system(tmp_path: Path) -> None:
     assert environment(tmp_path)["memory"]["shared_bytes"] is None
     (tmp_path / "dev/shm").mkdir(parents=True)
     assert environment(tmp_path)["memory"]["shared_bytes"] > 0

@@ -1,4 +1,4 @@
-"""Whether a GPU is free, asked of the real binding over a library of the tests' own."""
+"""A GPU is free or busy, read through the real NVML binding over a fake library."""
 
 import subprocess
 import sys
@@ -20,83 +20,86 @@ INSTANCE = "MIG-1001bbbb-0000-0000-0000-000000000000"
 GIB = 2**30
 
 
-def waited(uuid: str, baseline_bytes: int | None = 0, timeout_s: float = 0.0) -> str:
-    """The call, its sleeps left out."""
+def wait_call(uuid: str, baseline_bytes: int | None = 0, timeout_s: float = 0.0) -> str:
+    """Return an expression that waits without sleeping."""
     baselines = {uuid: baseline_bytes}
     return f"wait_until_free({baselines!r}, {timeout_s}, sleep=lambda _: None)"
 
 
-def test_a_gpu_on_which_nothing_runs_is_free_at_once(ask: Ask) -> None:
-    slept = f"(n := [], wait_until_free({{{CARD_0!r}: 0}}, 60, sleep=n.append), len(n))[2]"
-    assert ask(slept) == 0
+def test_an_idle_gpu_is_free_at_once(ask: Ask) -> None:
+    sleeps = f"(n := [], wait_until_free({{{CARD_0!r}: 0}}, 60, sleep=n.append), len(n))[2]"
+    assert ask(sleeps) == 0
 
 
-def test_the_memory_of_a_dead_process_is_waited_for(ask: Ask) -> None:
-    slept = f"(n := [], wait_until_free({{{CARD_0!r}: 0}}, 60, sleep=n.append), len(n))[2]"
-    assert ask(slept, free_after=6) == 3
+def test_the_wait_includes_the_memory_of_a_dead_process(ask: Ask) -> None:
+    sleeps = f"(n := [], wait_until_free({{{CARD_0!r}: 0}}, 60, sleep=n.append), len(n))[2]"
+    assert ask(sleeps, free_after=6) == 3
 
 
 def test_a_process_that_computes_makes_a_gpu_busy_and_is_named(ask: Ask) -> None:
-    answer = ask(waited(CARD_0), computing=1234)
+    answer = ask(wait_call(CARD_0), computing=1234)
     assert answer["busy"].keys() == {CARD_0}
     assert "1234" in answer["busy"][CARD_0]
     assert answer["held_bytes"] == {}
 
 
-def test_only_the_gpus_asked_for_are_looked_at(ask: Ask) -> None:
-    assert ask(waited(CARD_1), cards=2, computing=1234) == {"busy": {}, "held_bytes": {}}
+def test_only_the_given_gpus_are_checked(ask: Ask) -> None:
+    assert ask(wait_call(CARD_1), cards=2, computing=1234) == {"busy": {}, "held_bytes": {}}
 
 
-def test_what_draws_the_screen_may_stay(ask: Ask) -> None:
-    assert ask(waited(CARD_0), drawing=99) == {"busy": {}, "held_bytes": {}}
+def test_a_display_server_does_not_make_a_gpu_busy(ask: Ask) -> None:
+    assert ask(wait_call(CARD_0), drawing=99) == {"busy": {}, "held_bytes": {}}
 
 
-def test_memory_that_nobody_is_seen_to_hold_is_told_and_is_no_failure(ask: Ask) -> None:
+def test_memory_without_a_listed_process_is_reported_and_is_not_an_error(ask: Ask) -> None:
     fake = {"free_after": 999, "memory_bytes": 80 * GIB}
-    assert ask(waited(CARD_0), **fake) == {"busy": {}, "held_bytes": {CARD_0: 8 * GIB}}
+    assert ask(wait_call(CARD_0), **fake) == {"busy": {}, "held_bytes": {CARD_0: 8 * GIB}}
     silent = {"fail": "nvmlDeviceGetComputeRunningProcesses_v3=3"}
-    assert ask(waited(CARD_0), **fake, **silent)["held_bytes"] == {CARD_0: 8 * GIB}
+    assert ask(wait_call(CARD_0), **fake, **silent)["held_bytes"] == {CARD_0: 8 * GIB}
 
 
-def test_much_memory_that_nobody_is_seen_to_hold_is_somebody_s(ask: Ask) -> None:
-    answer = ask(waited(CARD_0), free_after=999, memory_bytes=24 * GIB)
+def test_much_memory_without_a_listed_process_makes_a_gpu_busy(ask: Ask) -> None:
+    answer = ask(wait_call(CARD_0), free_after=999, memory_bytes=24 * GIB)
     assert answer["busy"].keys() == {CARD_0}
 
 
-def test_a_gpu_is_measured_by_its_own_baseline(ask: Ask) -> None:
+def test_memory_is_compared_with_the_baseline_of_the_same_gpu(ask: Ask) -> None:
     fake = {"free_after": 999, "memory_bytes": 24 * GIB}
-    assert ask(waited(CARD_0, 8 * GIB), **fake) == {"busy": {}, "held_bytes": {}}
-    assert ask(waited(CARD_0, 7 * GIB), **fake) == {"busy": {}, "held_bytes": {CARD_0: GIB}}
+    assert ask(wait_call(CARD_0, 8 * GIB), **fake) == {"busy": {}, "held_bytes": {}}
+    assert ask(wait_call(CARD_0, 7 * GIB), **fake) == {"busy": {}, "held_bytes": {CARD_0: GIB}}
 
 
-def test_without_a_baseline_little_memory_is_not_waited_for(ask: Ask) -> None:
+def test_without_a_baseline_the_wait_ignores_little_memory(ask: Ask) -> None:
     fake = {"free_after": 999, "memory_bytes": 80 * GIB}
-    assert ask(waited(CARD_0, None, 60.0), **fake) == {"busy": {}, "held_bytes": {}}
+    assert ask(wait_call(CARD_0, None, 60.0), **fake) == {"busy": {}, "held_bytes": {}}
 
 
-def test_without_a_baseline_much_memory_is_waited_for_and_told_and_is_no_failure(ask: Ask) -> None:
+def test_without_a_baseline_much_memory_is_reported_and_is_not_an_error(ask: Ask) -> None:
     fake = {"memory_bytes": 24 * GIB}
-    assert ask(waited(CARD_0, None, 60.0), free_after=6, **fake) == {"busy": {}, "held_bytes": {}}
-    held = ask(waited(CARD_0, None), free_after=999, **fake)
+    assert ask(wait_call(CARD_0, None, 60.0), free_after=6, **fake) == {
+        "busy": {},
+        "held_bytes": {},
+    }
+    held = ask(wait_call(CARD_0, None), free_after=999, **fake)
     assert held == {"busy": {}, "held_bytes": {CARD_0: 8 * GIB}}
 
 
-def test_a_gpu_whose_memory_the_driver_does_not_tell_is_free_where_nobody_computes(
+def test_a_gpu_with_unknown_memory_is_free_if_no_process_computes(
     ask: Ask,
 ) -> None:
     silent = "nvmlDeviceGetMemoryInfo_v2=3,nvmlDeviceGetMemoryInfo=3"
     assert ask(f"occupancy({CARD_0!r})", fail=silent)["held_bytes"] is None
-    assert ask(waited(CARD_0), fail=silent) == {"busy": {}, "held_bytes": {}}
+    assert ask(wait_call(CARD_0), fail=silent) == {"busy": {}, "held_bytes": {}}
 
 
-def test_an_instance_is_waited_for_like_a_card(ask: Ask) -> None:
-    answer = ask(waited(INSTANCE), cards=2, mig=1, free_after=999)
+def test_the_wait_works_for_an_instance(ask: Ask) -> None:
+    answer = ask(wait_call(INSTANCE), cards=2, mig=1, free_after=999)
     assert answer["busy"].keys() == {INSTANCE}
 
 
-def test_waiting_for_a_gpu_that_is_not_there_is_an_error(ask: Ask) -> None:
-    assert "no GPU" in ask(waited(CARD_0), library=False)["error"]
-    assert "NVML error 6" in ask(waited("GPU-9"))["error"]
+def test_waiting_for_a_missing_gpu_is_an_error(ask: Ask) -> None:
+    assert "no GPU" in ask(wait_call(CARD_0), library=False)["error"]
+    assert "NVML error 6" in ask(wait_call("GPU-9"))["error"]
 
 
 _HOLDS = """
@@ -111,7 +114,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize(("name", "busy"), [("python", True), ("nvidia-cuda-mps-server", False)])
-def test_a_service_of_cuda_s_is_no_other_process(
+def test_the_mps_service_is_not_another_process(
     ask: Ask, fake_nvml: Path, tmp_path: Path, name: str, busy: bool
 ) -> None:
     table = str(tmp_path / "held")
@@ -123,24 +126,24 @@ def test_a_service_of_cuda_s_is_no_other_process(
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        found = ask(f"occupancy({CARD_0!r})", held=table)
+        state = ask(f"occupancy({CARD_0!r})", held=table)
         other.kill()
-    assert found["computing"] == ([other.pid] if busy else [])
-    assert found["held_bytes"] == GIB
+    assert state["computing"] == ([other.pid] if busy else [])
+    assert state["held_bytes"] == GIB
 
 
 bytes_held = st.none() | st.integers(0, 100 * GIB)
 
 
 @given(bytes_held, bytes_held, st.integers(GIB, 100 * GIB))
-def test_what_is_unknown_is_no_excess_and_no_gpu_that_exceeds_little_is_busy(
+def test_unknown_memory_is_not_an_excess_and_a_small_excess_is_not_busy(
     held_bytes: int | None, baseline_bytes: int | None, memory_bytes: int
 ) -> None:
-    found = Occupancy((), held_bytes, memory_bytes)
-    excess_bytes = found.excess_bytes(baseline_bytes)
+    state = Occupancy((), held_bytes, memory_bytes)
+    excess_bytes = state.excess_bytes(baseline_bytes)
     if held_bytes is None or baseline_bytes is None:
         assert excess_bytes == 0
     else:
         assert excess_bytes == max(0, held_bytes - baseline_bytes)
-        assert (found.busy(baseline_bytes) is None) == (excess_bytes <= BUSY_SHARE * memory_bytes)
-    assert found.busy(held_bytes) is None
+        assert (state.busy(baseline_bytes) is None) == (excess_bytes <= BUSY_SHARE * memory_bytes)
+    assert state.busy(held_bytes) is None

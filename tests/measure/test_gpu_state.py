@@ -1,4 +1,4 @@
-"""How cards are set up, asked of the real binding over the tests' NVML library."""
+"""Settings of cards are read through the real NVML binding over a fake library."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +45,7 @@ def test_clocks_power_modes_and_links_are_in_si_units(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("code", [2, 3, 4, 15, 999])
-def test_what_is_not_answered_is_none_whatever_the_error(ask: Ask, code: int) -> None:
+def test_a_value_that_cannot_be_read_is_none_for_any_error(ask: Ask, code: int) -> None:
     queries = (
         *("ClockInfo", "MaxClockInfo", "ApplicationsClock", "EnforcedPowerLimit", "EccMode"),
         *("PowerManagementDefaultLimit", "PersistenceMode", "ComputeMode", "NvLinkState"),
@@ -57,7 +57,7 @@ def test_what_is_not_answered_is_none_whatever_the_error(ask: Ask, code: int) ->
     assert {key for key, value in flat.items() if value is not None} == {"sm", "memory"}
 
 
-def test_each_card_has_its_own(ask: Ask) -> None:
+def test_each_card_has_its_state(ask: Ask) -> None:
     # The last card of the driver is the first on the bus.
     cards = ask("environment()['gpus']", cards=2, answer="nvmlDeviceGetEnforcedPowerLimit@0=9000")
     assert [card["state"]["power_cap_w"] for card in cards] == [700, 9]

@@ -1,4 +1,4 @@
-"""Processes are found by an inherited mark, wherever they have moved, and killed."""
+"""Processes are found and killed by an inherited mark, in any session."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ time.sleep(600)
 """
 
 
-def test_what_a_marked_process_has_started_is_killed_after_it_even_where_it_is_stopped() -> None:
+def test_a_stopped_child_of_a_dead_marked_process_is_killed() -> None:
     mark = uuid.uuid4().hex
     with subprocess.Popen(
         [sys.executable, "-c", FAMILY],
@@ -34,7 +34,7 @@ def test_what_a_marked_process_has_started_is_killed_after_it_even_where_it_is_s
     assert marked_processes(mark) == []
 
 
-def test_who_has_no_such_mark_lives() -> None:
+def test_a_process_without_the_mark_survives() -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as other:
         time.sleep(0.1)
         assert kill_marked(uuid.uuid4().hex, timeout_s=1.0)

@@ -1,4 +1,4 @@
-"""This machine's addresses, and the interfaces that have them."""
+"""Interfaces are looked up by address."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from bench.measure.network_interfaces import addresses_in, interface_of
         ("2001:db8::/32", ()),
     ],
 )
-def test_addresses_are_those_of_this_machine_in_the_network(
+def test_addresses_of_this_machine_in_a_network_are_listed(
     network: str, addresses: tuple[str, ...]
 ) -> None:
     assert addresses_in(network) == addresses

@@ -1,4 +1,4 @@
-"""Runs whose report has everything: sizes, failures with logs, names that mean harm."""
+"""Sample runs whose reports have everything: sizes, failures with logs, harmful names."""
 
 import math
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
+from bench.report.charts.figure import Figure
+from bench.report.charts.rendering import Drawing, as_svg
 from bench.report.charts.report_data import ReportData, read_run
 from bench.spec.plan import Trial
 from tests.support.sample_records import NORMS, looked_at, made_run
@@ -46,7 +48,7 @@ _ACCURACY = {"none": 0.78, "bn_post": 0.84, "bn_pre": 0.83}
 
 
 def sweep_epoch_s(trial: Trial, epoch: int) -> float:
-    """A cost per step that the norm multiplies, and a slow first epoch."""
+    """Return an epoch time: a cost per step by norm, and a slow first epoch."""
     v = trial.variant
     noise = 1 + 0.004 * math.sin(7 * trial.order + epoch)
     seconds = v.examples / 55_000 * (0.3 + 10 / v.global_batch_size * _COST[v.norm]) + 0.05
@@ -54,7 +56,7 @@ def sweep_epoch_s(trial: Trial, epoch: int) -> float:
 
 
 def learned(record: TrialRecord) -> TrialRecord:
-    """Accuracies that rise by epoch; one trial fails with a log, one is out of memory."""
+    """Raise the accuracy by epoch; let one trial fail with a log and one run out of memory."""
     v, block = record.trial.variant, record.trial.block
     cell = (v.norm, v.global_batch_size, v.examples, block)
     if cell == ("bn_pre", 512, 55_000, 1):
@@ -74,12 +76,12 @@ def learned(record: TrialRecord) -> TrialRecord:
 
 
 def sweep_run(path: Path) -> RunFolder:
-    """Batch norm's cost by examples and batch, two trials failed."""
+    """Make a run of the cost of batch normalization by examples and batch, with two failures."""
     return made_run(path, SWEEP, epoch_s=sweep_epoch_s, change=learned)
 
 
 def hostile_run(path: Path) -> RunFolder:
-    """Labels, a description, a reason and a log that try to become markup or script."""
+    """Make a run whose labels, description, error and log contain markup and scripts."""
 
     def failing(record: TrialRecord) -> TrialRecord:
         if record.trial.block or record.trial.variant.norm != "layer":
@@ -91,5 +93,10 @@ def hostile_run(path: Path) -> RunFolder:
 
 
 def read(folder: RunFolder) -> ReportData:
-    """A run as a report reads it."""
+    """Read a run for a report."""
     return read_run(folder.path)
+
+
+def draw(figure: Figure) -> Drawing:
+    """Draw ``figure`` in this process."""
+    return Drawing(figure, as_svg(figure.spec, figure.name))

@@ -8,7 +8,7 @@ Usage:
 
 import socket
 
-from bench.measure.cpu_time import CpuTime, busiest, taken_share
+from bench.measure.cpu_time import CpuTime, measure_other_load, taken_share
 from bench.measure.host import usable_cores
 from bench.records.measures import Measures
 from bench.records.trial_record import MUCH_TAKEN
@@ -16,7 +16,7 @@ from bench.records.trial_record import MUCH_TAKEN
 
 def load_warning(cores: int) -> str | None:
     """What takes much of the ``cores`` that trials are to have; looks on for half a second."""
-    load = busiest()
+    load = measure_other_load()
     if taken_share(load.cores, 0.0, 1.0, cores, load.allowed_cores) <= MUCH_TAKEN:
         return None
     named = "; ".join(f"{name}, pid {pid}, {used:.1f} cores" for name, pid, used in load.processes)

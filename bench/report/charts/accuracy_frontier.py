@@ -1,57 +1,57 @@
-"""What time buys in accuracy: every variant, and the frontier that none beats in both.
+"""Chart accuracy against training time, with the variants that no other beats in both.
 
 Usage:
-    for figure in frontier_figures(run): ...          # one a data set
+    for figure in frontier_figures(run): ...          # one per dataset
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.questions.frontier import Candidate, frontier
 from bench.records.metric import METRICS
-from bench.report.charts.chart_series import shortened
-from bench.report.charts.chart_theme import BLUE, GREY, WIDTH_PX, themed
-from bench.report.charts.figure import Figure, left_out
+from bench.report.charts.chart_series import shorten_label
+from bench.report.charts.chart_theme import BLUE, GREY, WIDTH_PX, apply_theme
+from bench.report.charts.figure import Figure, omission_note
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import Scale, interval, scale_of
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MAX_POINTS, MAX_TABLE = 300, 500
 ON, OFF = "on the frontier", "beaten in both"
-_AS_RUN = " Where epochs were cut short, time and accuracy are of the steps that were run."
+_AS_RUN = " For shortened epochs, time and accuracy are those of the steps that ran."
 _DIGITS = METRICS["test_accuracy"].digits
 
 
 def frontier_figures(run: ReportData) -> Iterator[Figure]:
-    """Training time against test accuracy; nothing where fewer than two variants have both."""
-    found = frontier(run.trials)
-    sets = dict.fromkeys(c.dataset for c in found)
-    for number, dataset in enumerate(sets, start=1):
-        candidates = [c for c in found if c.dataset == dataset]
+    """Chart each dataset for which at least two variants have a training time and an accuracy."""
+    all_candidates = frontier(run.trials)
+    datasets = dict.fromkeys(c.dataset for c in all_candidates)
+    for number, dataset in enumerate(datasets, start=1):
+        candidates = [c for c in all_candidates if c.dataset == dataset]
         if len(candidates) > 1:
-            name = "frontier" if len(sets) == 1 else f"frontier-{number}"
+            name = "frontier" if len(datasets) == 1 else f"frontier-{number}"
             yield _figure(candidates, dataset, name, run.cut_short)
 
 
 def _figure(candidates: list[Candidate], dataset: str, name: str, cut_short: bool) -> Figure:
     scale = scale_of((c.seconds.value for c in candidates), METRICS["epoch_s"])
-    # The frontier first, so that no cut takes it away.
-    kept = sorted(candidates, key=lambda c: not c.on_frontier)[:MAX_POINTS]
+    # The frontier comes first, so that the limit never removes it.
+    shown = sorted(candidates, key=lambda c: not c.on_frontier)[:MAX_POINTS]
     return Figure(
         name=name,
         title=f"Test accuracy against training time, {dataset}",
         about=(
-            "A point a variant: the time of all its epochs, and its test accuracy at the end, "
+            "One point per variant: the time of all its epochs and its final test accuracy, "
             "with 95 % intervals. Blue circles joined by a line are the frontier: no other variant "
             "is as accurate in less time. Grey squares are beaten in both, by the estimates."
             + (_AS_RUN if cut_short else "")
         ),
-        chart=themed(_chart(_frame(kept, scale), scale)),
+        chart=apply_theme(_chart(_frame(shown, scale), scale)),
         headers=("Variant", f"Training time ({scale.unit})", "Test accuracy", "Frontier"),
         rows=tuple(_row(c, scale) for c in candidates[:MAX_TABLE]),
-        left_out=left_out(len(candidates), MAX_POINTS, "variants"),
+        omission_note=omission_note(len(candidates), MAX_POINTS, "variants"),
     )
 
 
@@ -62,12 +62,10 @@ def _row(c: Candidate, scale: Scale) -> tuple[str, ...]:
     return c.label, seconds, interval(a.value, a.low, a.high, _DIGITS), state
 
 
-def _frame(candidates: list[Candidate], scale: Scale) -> "pd.DataFrame":
-    import pandas as pd
-
+def _frame(candidates: list[Candidate], scale: Scale) -> pd.DataFrame:
     rows = [
         (
-            *(shortened(c.label), c.seconds.value / scale.divisor, c.accuracy.value),
+            *(shorten_label(c.label), c.seconds.value / scale.divisor, c.accuracy.value),
             *((end or c.seconds.value) / scale.divisor for end in (c.seconds.low, c.seconds.high)),
             *(c.accuracy.value if e is None else e for e in (c.accuracy.low, c.accuracy.high)),
             *_row(c, scale)[1:3],
@@ -79,9 +77,7 @@ def _frame(candidates: list[Candidate], scale: Scale) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=names)
 
 
-def _chart(frame: "pd.DataFrame", scale: Scale) -> Any:
-    import altair as alt
-
+def _chart(frame: pd.DataFrame, scale: Scale) -> Any:
     wide = bool(frame["time"].max() > 8 * frame["time"].min())
     log: Any = alt.Scale(type="log", nice=False, padding=14) if wide else alt.Scale(zero=False)
     x_title = f"Training time ({scale.unit}{', log scale' if wide else ''})"
@@ -93,7 +89,7 @@ def _chart(frame: "pd.DataFrame", scale: Scale) -> Any:
     base = alt.Chart().encode(color=alt.Color("state:N", scale=colour, **key))
     x = alt.X("time:Q", title=x_title, scale=log)
     y = alt.Y("accuracy:Q", title="Test accuracy", scale=upright)
-    # Intervals are clipped: one of few blocks must not flatten the rest.
+    # Clip intervals: a wide one, from few blocks, must not flatten the others.
     least, most = frame["time"].min() / 4, frame["time"].max() * 4
     shown = frame.assign(t_low=frame["t_low"].clip(least), t_high=frame["t_high"].clip(upper=most))
     return alt.layer(

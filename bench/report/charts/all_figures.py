@@ -1,4 +1,4 @@
-"""Every chart of a run, in the order of a report.
+"""List every chart of a run, in the order of a report.
 
 Usage:
     for figure in figures(run): ...
@@ -8,26 +8,26 @@ from collections.abc import Iterator
 
 from bench.report.charts.accuracy_frontier import frontier_figures
 from bench.report.charts.effects_chart import effects_figure
-from bench.report.charts.epoch_times import epoch_strips
+from bench.report.charts.epoch_times import epoch_times_figure
 from bench.report.charts.figure import Figure
 from bench.report.charts.layer_health_chart import health_figures
-from bench.report.charts.learning_curves import learning_curves
+from bench.report.charts.learning_curves import learning_curves_figure
 from bench.report.charts.ratio_chart import ratio_figures
 from bench.report.charts.report_data import ReportData
 from bench.report.charts.size_ratios import size_figures
 
 
 def figures(run: ReportData) -> Iterator[Figure]:
-    """What there is data for, each as soon as it is asked for."""
+    """Make each chart for which the run has data, lazily."""
     yield from ratio_figures(run)
     yield from size_figures(run)
-    yield from _drawn(effects_figure(run))
+    yield from _present(effects_figure(run))
     yield from frontier_figures(run)
-    yield from _drawn(learning_curves(run))
-    yield from _drawn(epoch_strips(run))
+    yield from _present(learning_curves_figure(run))
+    yield from _present(epoch_times_figure(run))
     yield from health_figures(run)
 
 
-def _drawn(figure: Figure | None) -> Iterator[Figure]:
+def _present(figure: Figure | None) -> Iterator[Figure]:
     if figure is not None:
         yield figure

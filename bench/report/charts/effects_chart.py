@@ -1,29 +1,29 @@
-"""What each setting of a matrix does to an epoch's time, on average and under other settings.
+"""Chart the effect of each setting of a matrix on epoch time, averaged and by other settings.
 
 Usage:
-    figure = effects_figure(run)          # None where the run is no matrix of several factors
+    figure = effects_figure(run)          # None unless the run is a matrix of several factors
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.comparison.effects import Effect, effects
-from bench.report.charts.chart_series import wrapped
+from bench.report.charts.chart_series import wrap_label
 from bench.report.charts.chart_theme import (
     BLUE,
     GREY,
     ROW_PX,
     WIDTH_PX,
+    apply_theme,
     label_axis,
     reference,
-    themed,
 )
-from bench.report.charts.figure import Figure, left_out
-from bench.report.charts.ratio_chart import DIGITS, drawn
+from bench.report.charts.figure import Figure, omission_note
+from bench.report.charts.ratio_chart import DIGITS, with_interval_ends
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.text.number_text import UNKNOWN, interval, number
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_ROWS, MAX_FACTORS, MAX_LEVELS = 40, 5, 30
 _CHECK = ("Mixed model, a cross-check",)
@@ -31,28 +31,28 @@ KINDS = ("on average over all others", "under one other setting")
 
 
 def effects_figure(run: ReportData) -> Figure | None:
-    """Effects of all factors that vary, from one model of the whole matrix."""
+    """Estimate the effects of all factors that vary, from one model of the whole matrix."""
     factors = [axis for axis in run.axes if axis in run.trials]
     levels = sum(run.variants[factor].astype(str).nunique() for factor in factors)
     if not run.suite.get("matrix") or not 2 <= len(factors) <= MAX_FACTORS or levels > MAX_LEVELS:
         return None
     compared = [c for c in run.summary.columns if c.axis in factors]
-    found = effects(run.trials, factors, {c.axis: run.baseline(c) for c in compared})
-    asked = {c.axis for c in compared} or set(factors)
-    known = [e for e in found.effects if e.ratio is not None and e.factor in asked]
-    if not known:
+    model = effects(run.trials, factors, {c.axis: run.baseline(c) for c in compared})
+    axes = {c.axis for c in compared} or set(factors)
+    shown = [e for e in model.effects if e.ratio is not None and e.factor in axes]
+    if not shown:
         return None
-    frame, mixed = _frame(known), any(e.mixed for e in known)
+    frame, mixed = _frame(shown), any(e.mixed for e in shown)
     columns = ["label", "kind", "text", "ratio", "check"]
     return Figure(
         name="effects",
         title="What each setting does to the time of an epoch",
         about=(
             "Ratios of epoch times from one model of the whole matrix: blue circles are effects "
-            "averaged over all other settings, grey squares those where one other setting is "
-            "held. Lines are 95 % intervals, each by itself." + (CUT_SHORT if run.cut_short else "")
+            "averaged over all other settings, grey squares those with one other setting fixed. "
+            "Lines are 95 % intervals, each by itself." + (CUT_SHORT if run.cut_short else "")
         ),
-        chart=themed(_chart(frame.head(MAX_ROWS))),
+        chart=apply_theme(_chart(frame.head(MAX_ROWS))),
         headers=(
             "Effect",
             "Kind",
@@ -64,19 +64,17 @@ def effects_figure(run: ReportData) -> Figure | None:
             (label, kind, text, f"{number(100 * (ratio - 1), 2)} %", *((check,) if mixed else ()))
             for label, kind, text, ratio, check in frame[columns].itertuples(index=False)
         ),
-        left_out=left_out(len(frame), MAX_ROWS, "effects"),
+        omission_note=omission_note(len(frame), MAX_ROWS, "effects"),
     )
 
 
-def _frame(found: list[Effect]) -> "pd.DataFrame":
-    import pandas as pd
-
+def _frame(shown: list[Effect]) -> pd.DataFrame:
     rows = [
         (
             *(_label(e), KINDS[e.under is not None], e.ratio.value, e.ratio.low, e.ratio.high),
             interval(e.mixed.value, e.mixed.low, e.mixed.high, DIGITS) if e.mixed else UNKNOWN,
         )
-        for e in sorted(found, key=lambda e: e.under is not None)
+        for e in sorted(shown, key=lambda e: e.under is not None)
         if e.ratio is not None
     ]
     frame = pd.DataFrame(rows, columns=["label", "kind", "ratio", "low", "high", "check"])
@@ -90,9 +88,7 @@ def _label(effect: Effect) -> str:
     return f"{effect.factor}={effect.level} ÷ {effect.baseline}{under}"
 
 
-def _chart(frame: "pd.DataFrame") -> Any:
-    import altair as alt
-
+def _chart(frame: pd.DataFrame) -> Any:
     kinds = list(KINDS)
     scale = alt.Scale(type="log", nice=False, padding=12)
     axis, title = alt.Axis(tickCount=6, grid=True), "Ratio of epoch times (log scale)"
@@ -117,5 +113,5 @@ def _chart(frame: "pd.DataFrame") -> Any:
                 alt.Tooltip("kind:N"),
             ],
         ),
-        data=drawn(frame.assign(label=frame["label"].map(wrapped))),
+        data=with_interval_ends(frame.assign(label=frame["label"].map(wrap_label))),
     ).properties(width=WIDTH_PX - 240, height=ROW_PX * len(frame))

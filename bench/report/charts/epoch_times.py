@@ -1,61 +1,66 @@
-"""Every epoch's time, a strip a variant: warm-ups marked, nothing averaged away.
+"""Chart the time of every epoch, without averaging, in one strip per variant.
 
 Usage:
-    figure = epoch_strips(run)             # None where no trial completed an epoch
+    figure = epoch_times_figure(run)       # None if no trial completed an epoch
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.records.metric import METRICS
-from bench.report.charts.chart_series import labels, wrapped
-from bench.report.charts.chart_theme import BLUE, ROW_PX, VERMILLION, WIDTH_PX, label_axis, themed
+from bench.report.charts.chart_series import chart_labels, wrap_label
+from bench.report.charts.chart_theme import (
+    BLUE,
+    ROW_PX,
+    VERMILLION,
+    WIDTH_PX,
+    apply_theme,
+    label_axis,
+)
 from bench.report.charts.figure import Figure
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import number, scale_of
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MAX_VARIANTS, MAX_POINTS = 40, 60
 KINDS = ("steady", "warm-up")
+_QUANTILES = {"Least": "min", "Median": "median", "Most": "max"}
 _KIND = {False: KINDS[0], True: KINDS[1]}
 _WIDE = 8.0
-"""The spread beyond which the axis is logarithmic."""
+"""The ratio of extremes beyond which the axis is logarithmic."""
 
 
-def epoch_strips(run: ReportData) -> Figure | None:
-    """One mark an epoch of each completed trial; of many, evenly chosen ones by rank."""
+def epoch_times_figure(run: ReportData) -> Figure | None:
+    """Draw one mark per epoch of each completed trial; thin out many epochs evenly by rank."""
     epochs = run.epochs_of_variants
     if epochs.empty:
         return None
-    names = labels(run).map(wrapped)
-    kept = names.index[names.index.isin(epochs["variant_id"].unique())].tolist()
+    names = chart_labels(run).map(wrap_label)
+    variants = names.index[names.index.isin(epochs["variant_id"].unique())].tolist()
     scale = scale_of([float(epochs["epoch_s"].median())], METRICS["epoch_s"])
     frame = epochs.assign(time=epochs["epoch_s"] / scale.divisor)
-    shown = frame[frame["variant_id"].isin(kept[:MAX_VARIANTS])]
-    thinned = _thinned(shown).merge(run.trials[["trial_id", "block"]], on="trial_id")
-    thinned["kind"] = thinned["warmup"].map(_KIND)
-    thinned["name"] = thinned["variant_id"].map(names)
-    order = [names[v] for v in kept[:MAX_VARIANTS]]
+    candidates = frame[frame["variant_id"].isin(variants[:MAX_VARIANTS])]
+    shown = _thin_out(candidates).merge(run.trials[["trial_id", "block"]], on="trial_id")
+    shown["kind"] = shown["warmup"].map(_KIND)
+    shown["name"] = shown["variant_id"].map(names)
+    order = [names[v] for v in variants[:MAX_VARIANTS]]
     return Figure(
         name="epoch-times",
         title="Time of every epoch",
         about=(
-            "A mark an epoch of each completed trial, a strip a variant. Circles are steady "
-            "epochs, which count; triangles are warm-ups, which are kept and do not."
+            "One mark per epoch of each completed trial, one strip per variant. Circles are steady "
+            "epochs, which count; triangles are warm-up epochs, which are shown but do not count."
         ),
-        chart=themed(_chart(thinned, order, scale.unit)),
+        chart=apply_theme(_chart(shown, order, scale.unit)),
         headers=("Variant", "Kind", "Epochs", *(f"{q} ({scale.unit})" for q in _QUANTILES)),
         rows=_rows(frame),
-        left_out=_left_out(len(kept), len(shown), len(thinned)),
+        omission_note=_omission_note(len(variants), len(candidates), len(shown)),
     )
 
 
-_QUANTILES = {"Least": "min", "Median": "median", "Most": "max"}
-
-
-def _thinned(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """At most ``MAX_POINTS`` epochs of a variant and kind: both extremes, the rest by rank."""
+def _thin_out(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep ``MAX_POINTS`` epochs of a variant and kind: both extremes, the others by rank."""
     columns = ["variant_id", "trial_id", "warmup", "epoch", "time"]
     ranked = frame[columns].sort_values("time", kind="stable")
     groups = ranked.groupby(["variant_id", "warmup"])
@@ -66,9 +71,7 @@ def _thinned(frame: "pd.DataFrame") -> "pd.DataFrame":
     return ranked[(size <= MAX_POINTS) | (slot != before)]
 
 
-def _chart(shown: "pd.DataFrame", order: list[str], unit: str) -> Any:
-    import altair as alt
-
+def _chart(shown: pd.DataFrame, order: list[str], unit: str) -> Any:
     least, most = shown["time"].min(), shown["time"].max()
     log = least > 0 and most / least > _WIDE
     scale = alt.Scale(type="log", nice=False, padding=10) if log else alt.Scale(zero=False)
@@ -104,7 +107,7 @@ def _chart(shown: "pd.DataFrame", order: list[str], unit: str) -> Any:
     )
 
 
-def _rows(frame: "pd.DataFrame") -> tuple[tuple[str, ...], ...]:
+def _rows(frame: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
     groups = frame.groupby(["variant_id", "warmup"], sort=False)
     first = groups["label"].first()
     counts = groups["time"].size()
@@ -115,10 +118,12 @@ def _rows(frame: "pd.DataFrame") -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _left_out(variants: int, found: int, drawn: int) -> str:
+def _omission_note(variants: int, epochs: int, shown: int) -> str:
     parts = []
     if variants > MAX_VARIANTS:
         parts.append(f"{MAX_VARIANTS} of {variants} variants are drawn")
-    if drawn < found:
-        parts.append(f"of their {found} epochs {drawn} are, chosen evenly by rank, extremes kept")
+    if shown < epochs:
+        parts.append(
+            f"{shown} of their {epochs} epochs are drawn, chosen evenly by rank with both extremes"
+        )
     return f"{'; '.join(parts)}: epochs.csv has all." if parts else ""

@@ -1,4 +1,4 @@
-"""A chart with what stands beside it: title, text alternative, and its data as a table.
+"""Hold a chart with its title, its text alternative and its data as a table.
 
 Usage:
     Figure("epoch-times", "Epoch times", about="...", chart=chart, headers=(...), rows=(...))
@@ -17,28 +17,29 @@ class Figure:
     """One chart of one run."""
 
     name: str
-    """Of its files; letters and dashes."""
+    """The name of its files: letters, digits and dashes."""
     title: str
     about: str
-    """What it shows, for those who do not see it, and under it for those who do."""
+    """What it shows: the caption, and the text for screen readers."""
     chart: "alt.TopLevelMixin"
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    """The same numbers as text; of many, the first ones."""
-    left_out: str = ""
-    """What was too much to show, and where it is; "" where all is shown."""
+    """The same numbers as text; only the first ones of many."""
+    omission_note: str = ""
+    """What is left out and where to find it; "" if everything is shown."""
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """The Vega-Lite specification, data included; checking it takes a while."""
+        """The Vega-Lite specification with its data; Altair validates it, which takes a while."""
+        # Imported here because the rendering process imports this file, but never a specification.
         import altair as alt
 
         with alt.data_transformers.enable(max_rows=None):
             return dict(self.chart.to_dict())
 
 
-def left_out(found: int, shown: int, what: str) -> str:
-    """What a reader is told where only the first ``shown`` are drawn."""
-    if found <= shown:
+def omission_note(count: int, limit: int, noun: str) -> str:
+    """Return the note for a chart that draws only the first ``limit`` of ``count``."""
+    if count <= limit:
         return ""
-    return f"{shown} of {found} {what} are drawn; the overview and summary.csv have all."
+    return f"{limit} of {count} {noun} are drawn; the overview and summary.csv have all."

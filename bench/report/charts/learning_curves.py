@@ -1,29 +1,29 @@
-"""Learning curves: accuracy (else loss) by epoch, its mean over trials with a band.
+"""Chart learning curves: the mean accuracy (otherwise loss) over trials by epoch, with a band.
 
 Usage:
-    figure = learning_curves(run)          # None where no trial completed an epoch
+    figure = learning_curves_figure(run)          # None if no trial completed an epoch
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.statistics.estimates import FRACTION_COLUMNS
 from bench.analysis.statistics.paired import clamp_fraction, estimate
-from bench.report.charts.chart_series import Grouped, group
+from bench.report.charts.chart_series import SeriesGroups, group_series
 from bench.report.charts.chart_theme import (
     PANEL_HEIGHT_PX,
     PANEL_PX,
     WIDTH_PX,
+    apply_theme,
     colours,
     dashes,
     shapes,
-    themed,
 )
 from bench.report.charts.figure import Figure
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_PANELS, MAX_EPOCHS, MAX_TABLE = 12, 200, 500
 MEASURES = {
@@ -31,47 +31,45 @@ MEASURES = {
     "val_loss": "Validation loss",
     "train_loss": "Training loss",
 }
-"""What is drawn, the first of them that was measured."""
+"""The first of these that was measured is drawn."""
 
 
-def learning_curves(run: ReportData) -> Figure | None:
-    """Mean and 95 % t interval over the completed trials of each variant, by epoch."""
+def learning_curves_figure(run: ReportData) -> Figure | None:
+    """Draw the mean and 95 % t interval over the completed trials of each variant, by epoch."""
     epochs = run.epochs_of_variants
     name = next((name for name in MEASURES if epochs[name].notna().any()), None)
     if name is None:
         return None
-    grouped = group(run)
-    panels = list(dict.fromkeys(grouped.frame["panel"]))
-    shown = grouped.frame[grouped.frame["panel"].isin(panels[:MAX_PANELS])]
+    groups = group_series(run)
+    panels = list(dict.fromkeys(groups.frame["panel"]))
+    shown = groups.frame[groups.frame["panel"].isin(panels[:MAX_PANELS])]
     means = _means(epochs[epochs["variant_id"].isin(shown["variant_id"])], name)
-    drawn = shown.merge(means, on="variant_id")
+    curves = shown.merge(means, on="variant_id")
     title = MEASURES[name]
     return Figure(
         name="learning-curves",
         title=f"{title} by epoch",
         about=(
             f"{title} after each epoch, the mean over a variant's completed trials; the band is "
-            "its 95 % interval, of that epoch alone. A point stands for an epoch."
+            "its 95 % interval, for each epoch by itself. Each point is an epoch."
         ),
-        chart=themed(_chart(drawn, grouped, panels[:MAX_PANELS], title)),
+        chart=apply_theme(_chart(curves, groups, panels[:MAX_PANELS], title)),
         headers=("Variant", "Epoch", f"{title} [95 % interval]", "Trials"),
         rows=_rows(means, run),
-        left_out=""
+        omission_note=""
         if len(panels) <= MAX_PANELS
         else f"{MAX_PANELS} of {len(panels)} groups are drawn; epochs.csv has all.",
     )
 
 
-def _means(epochs: "pd.DataFrame", name: str) -> "pd.DataFrame":
-    """Columns variant_id, epoch, mean, low, high, n."""
-    import pandas as pd
-
+def _means(epochs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return columns variant_id, epoch, mean, low, high and n."""
     last = int(epochs["epoch"].max())
-    step = max(1, -(-(last + 1) // MAX_EPOCHS))  # thinned out evenly, the last one kept
-    kept = epochs[(last - epochs["epoch"]) % step == 0]
-    found = kept.groupby(["variant_id", "epoch"], sort=False)[name].agg(["count", "mean", "std"])
+    step = max(1, -(-(last + 1) // MAX_EPOCHS))  # thin out evenly, but keep the last epoch
+    shown = epochs[(last - epochs["epoch"]) % step == 0]
+    moments = shown.groupby(["variant_id", "epoch"], sort=False)[name].agg(["count", "mean", "std"])
     rows = []
-    for (variant_id, epoch), n, mean, deviation in found[found["count"] > 0].itertuples():
+    for (variant_id, epoch), n, mean, deviation in moments[moments["count"] > 0].itertuples():
         e = estimate(int(n), float(mean), float(deviation))
         e = clamp_fraction(e) if name in FRACTION_COLUMNS else e
         rows.append((variant_id, int(epoch), e.value, e.low, e.high, e.n))
@@ -79,25 +77,23 @@ def _means(epochs: "pd.DataFrame", name: str) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
 
 
-def _chart(drawn: "pd.DataFrame", grouped: Grouped, panels: list[str], title: str) -> Any:
-    import altair as alt
-
-    names, last = list(grouped.names), int(drawn["epoch"].max())
+def _chart(curves: pd.DataFrame, groups: SeriesGroups, panels: list[str], title: str) -> Any:
+    names, last = list(groups.names), int(curves["epoch"].max())
     ticks = list(range(0, last + 1, max(1, last // 6)))
     legend = alt.Legend() if len(names) > 1 else None
-    key: dict[str, Any] = {"title": grouped.title or None, "sort": names, "legend": legend}
+    key: dict[str, Any] = {"title": groups.title or None, "sort": names, "legend": legend}
     scale = alt.Scale(zero=False)
     picked = alt.selection_point(name="picked", fields=["series"], bind="legend")
     base = alt.Chart().encode(
         x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(values=ticks, format="d", grid=False)),
-        color=alt.Color("series:N", scale=colours(names, grouped.baseline), **key),
+        color=alt.Color("series:N", scale=colours(names, groups.baseline), **key),
         opacity=alt.when(picked).then(alt.value(1.0)).otherwise(alt.value(0.12)),
         detail="variant_id:N",
     )
     y = alt.Y("mean:Q", title=title, scale=scale)
-    dash = alt.StrokeDash("series:N", scale=dashes(names, grouped.baseline), **key)
-    shape = alt.Shape("series:N", scale=shapes(names, grouped.baseline), **key)
-    numbers = drawn[["mean", "low", "high"]].itertuples(index=False)
+    dash = alt.StrokeDash("series:N", scale=dashes(names, groups.baseline), **key)
+    shape = alt.Shape("series:N", scale=shapes(names, groups.baseline), **key)
+    numbers = curves[["mean", "low", "high"]].itertuples(index=False)
     text = [interval(mean, low, high, 4) for mean, low, high in numbers]
     chart = alt.layer(
         base.mark_area().encode(
@@ -111,7 +107,7 @@ def _chart(drawn: "pd.DataFrame", grouped: Grouped, panels: list[str], title: st
             y=y,
             shape=shape,
             tooltip=[
-                alt.Tooltip("series:N", title=grouped.title or "series"),
+                alt.Tooltip("series:N", title=groups.title or "series"),
                 alt.Tooltip("panel:N", title="group"),
                 alt.Tooltip("epoch:Q"),
                 alt.Tooltip("text:N", title=title),
@@ -119,7 +115,7 @@ def _chart(drawn: "pd.DataFrame", grouped: Grouped, panels: list[str], title: st
             ],
         )
         .add_params(picked),
-        data=drawn.assign(text=text),
+        data=curves.assign(text=text),
     )
     many = len(panels) > 1
     chart = chart.properties(
@@ -132,7 +128,7 @@ def _chart(drawn: "pd.DataFrame", grouped: Grouped, panels: list[str], title: st
     return facets.resolve_axis(x="independent")
 
 
-def _rows(means: "pd.DataFrame", run: ReportData) -> tuple[tuple[str, ...], ...]:
+def _rows(means: pd.DataFrame, run: ReportData) -> tuple[tuple[str, ...], ...]:
     labels = run.variants["label"]
     return tuple(
         (labels[variant_id], str(epoch), interval(mean, low, high, 4), str(n))

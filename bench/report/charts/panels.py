@@ -1,38 +1,37 @@
-"""Panels of quantities by depth, a row a quantity, a column a moment, a line a variant.
+"""Draw panels by depth: one row per quantity, one column per moment, one line per variant.
 
 Usage:
-    chart = panels(frame, ("before training", "after 5 epochs"), names, "norm", "none")
+    chart = depth_panels(frame, ("before training", "after 5 epochs"), names, "norm", "none")
 """
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
 
 from bench.report.charts.chart_theme import PANEL_PX, colours, dashes, shapes
-from bench.report.charts.depth_data import QUANTITIES, Quantity, evenly
+from bench.report.charts.depth_data import QUANTITIES, Quantity, evenly_spaced
 from bench.report.text.number_text import magnitude
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 HEIGHT_PX, EDGE_PX, MARKS = 130, 7, 10
 TICKS, MAX_POWER = 5, 307
 WIDE = 20.0
-"""A mean beyond this has an axis that is logarithmic far from 0."""
+"""If a mean is larger than this, its axis is logarithmic far from 0."""
 NOT_FINITE, ZERO = "×", "0"
 
 
-def panels(
-    frame: "pd.DataFrame",
+def depth_panels(
+    frame: pd.DataFrame,
     moments: Sequence[str],
     names: list[str],
     key: str,
     baseline: str | None,
 ) -> Any:
-    """The chart of ``frame``: series, moment, quantity, depth and value."""
-    import altair as alt
-
-    shown = _with_edges(frame, names)
+    """Draw ``frame``: series, moment, quantity, depth and value."""
+    shown = _with_marks(frame, names)
     quantities = [q for q in QUANTITIES if (frame["quantity"] == q.title).any()]
     picked = alt.selection_point(name="picked", fields=["series"], bind="legend")
     legend: dict[str, Any] = {
@@ -51,31 +50,29 @@ def panels(
         for quantity in quantities
         for moment in moments
     ]
-    # Said in one panel, it holds in all of them.
+    # A parameter of one panel applies to all of them.
     cells[0].layer[1] = cells[0].layer[1].add_params(picked)
     return alt.concat(*cells, columns=len(moments), align="all", data=shown, spacing=12)
 
 
-def _panel(base: Any, shown: "pd.DataFrame", quantity: Quantity, moment: str, how: Any) -> Any:
-    import altair as alt
-
-    dash, shape = how
-    own = shown.loc[shown["quantity"] == quantity.title, "shown"].dropna().tolist()
-    room = 0.03 * (shown["depth"].max() - shown["depth"].min()) or 0.5
-    ends = [float(shown["depth"].min() - room), float(shown["depth"].max() + room)]
+def _panel(base: Any, shown: pd.DataFrame, quantity: Quantity, moment: str, style: Any) -> Any:
+    dash, shape = style
+    values = shown.loc[shown["quantity"] == quantity.title, "shown"].dropna().tolist()
+    margin = 0.03 * (shown["depth"].max() - shown["depth"].min()) or 0.5
+    ends = [float(shown["depth"].min() - margin), float(shown["depth"].max() + margin)]
     depths = alt.Scale(domain=ends, nice=False)
     x = alt.X("place:Q", title="Depth", scale=depths, axis=alt.Axis(format="d", grid=False))
-    scale, axis = _scale(own, quantity)
+    scale, axis = _scale(values, quantity)
     y = alt.Y("shown:Q", title=None, scale=scale, axis=axis)
-    # Above each panel, since on a narrow page they stand in one column.
+    # Each panel has a title, because on a narrow page all panels are in one column.
     heading = f"{quantity.title}, {moment}{', log scale' if quantity.log else ''}"
     title = alt.TitleParams(
         heading, fontSize=12, fontWeight="normal", color="currentColor", anchor="start"
     )
-    of_panel = base.transform_filter(
+    lines = base.transform_filter(
         (alt.datum.quantity == quantity.title) & (alt.datum.moment == moment)
     )
-    marked = of_panel.transform_filter(alt.datum.marked)
+    marked = lines.transform_filter(alt.datum.marked)
     edges = (
         marked.transform_filter(alt.datum.edge == text)
         .mark_text(fontSize=12, fontWeight="bold", text=text)
@@ -83,7 +80,7 @@ def _panel(base: Any, shown: "pd.DataFrame", quantity: Quantity, moment: str, ho
         for text, px in ((NOT_FINITE, EDGE_PX), (ZERO, HEIGHT_PX - EDGE_PX))
     )
     return alt.layer(
-        of_panel.mark_line(size=2).encode(x=x, y=y, strokeDash=dash),
+        lines.mark_line(size=2).encode(x=x, y=y, strokeDash=dash),
         marked.mark_point(filled=True, size=30).encode(
             x=x,
             y=y,
@@ -98,44 +95,40 @@ def _panel(base: Any, shown: "pd.DataFrame", quantity: Quantity, moment: str, ho
     ).properties(width=PANEL_PX, height=HEIGHT_PX, title=title)
 
 
-def _with_edges(frame: "pd.DataFrame", names: list[str]) -> "pd.DataFrame":
-    """``frame`` with what is drawn on a scale, what on an edge, and where there is a mark."""
-    import numpy as np
-
+def _with_marks(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Add what is drawn on the scale, what on an edge (zero, not finite), and which have marks."""
     log = frame["quantity"].map({q.title: q.log for q in QUANTITIES})
     finite = np.isfinite(frame["value"])
     zero = log & (frame["value"] == 0)
     depths = sorted(frame["depth"].unique().tolist())
-    # Marks of several variants at one edge stand beside each other.
-    apart = (depths[-1] - depths[0] or 1) / (MARKS * 2 * len(names))
-    beside = frame["series"].map({name: i - (len(names) - 1) / 2 for i, name in enumerate(names)})
+    # Marks of several variants at one edge are drawn side by side.
+    gap = (depths[-1] - depths[0] or 1) / (MARKS * 2 * len(names))
+    slots = frame["series"].map({name: i - (len(names) - 1) / 2 for i, name in enumerate(names)})
     edge = np.where(~finite, NOT_FINITE, np.where(zero, ZERO, ""))
     return frame.assign(
         shown=frame["value"].where(finite & ~zero),
         edge=edge,
-        marked=frame["depth"].isin(evenly(depths, MARKS)),
-        place=frame["depth"] + np.where(edge == "", 0.0, beside * apart),
+        marked=frame["depth"].isin(evenly_spaced(depths, MARKS)),
+        place=frame["depth"] + np.where(edge == "", 0.0, slots * gap),
         text=[magnitude(v, 3) if math.isfinite(v) else "not finite" for v in frame["value"]],
     ).drop(columns=["variant_id", "value"])
 
 
 def _scale(values: list[float], quantity: Quantity) -> tuple[Any, Any]:
-    """Scale and axis of a quantity at all moments; some range where nothing is drawn on it."""
-    import altair as alt
-
+    """Return the scale and axis of a quantity, the same at all moments, also without values."""
     low, high = min(values, default=1.0), max(values, default=1.0)
-    if quantity.of_one:
+    if quantity.is_fraction:
         return alt.Scale(domain=[0, 1]), alt.Axis(tickCount=5)
     if quantity.log:
-        low, high = _widened(low, high)
+        low, high = _widen(low, high)
         ticks = _powers(low, high)
-        # Within one power of ten there are no two ticks to choose.
+        # Within one power of ten, there are no two powers to mark.
         axis = {"values": ticks, "format": ".0e"} if ticks[1:] else {"tickCount": 4, "format": "~g"}
         return alt.Scale(type="log", domain=[low, high], nice=False), alt.Axis(**axis)
     if max(abs(low), abs(high)) <= WIDE:
-        room = 0.05 * (high - low) or 1.0
-        return alt.Scale(domain=[low - room, high + room], nice=False), alt.Axis(tickCount=5)
-    # Linear about 0 and logarithmic far from it, so that what explodes flattens nothing else.
+        margin = 0.05 * (high - low) or 1.0
+        return alt.Scale(domain=[low - margin, high + margin], nice=False), alt.Axis(tickCount=5)
+    # Linear near 0 and logarithmic far from it, so that exploding values do not flatten the others.
     low, high = min(2 * low, -1.0), max(2 * high, 1.0)
     ticks = [*(-power for power in _powers(10.0, -low)), 0.0, *_powers(10.0, high)]
     label = "datum.value == 0 ? '0' : format(datum.value, '.0e')"
@@ -143,14 +136,14 @@ def _scale(values: list[float], quantity: Quantity) -> tuple[Any, Any]:
     return scale, alt.Axis(values=ticks, labelExpr=label)
 
 
-def _widened(low: float, high: float) -> tuple[float, float]:
-    """A range on a log axis with some room on either side."""
-    least, most = math.log10(low), math.log10(high)
-    room = max(0.3, 0.05 * (most - least))
-    return 10.0 ** max(least - room, -MAX_POWER), 10.0 ** min(most + room, MAX_POWER)
+def _widen(low: float, high: float) -> tuple[float, float]:
+    """Add a margin to both ends of a range on a log axis."""
+    first, last = math.log10(low), math.log10(high)
+    margin = max(0.3, 0.05 * (last - first))
+    return 10.0 ** max(first - margin, -MAX_POWER), 10.0 ** min(last + margin, MAX_POWER)
 
 
 def _powers(low: float, high: float) -> list[float]:
-    """A few powers of ten from ``low`` to ``high``, evenly apart."""
+    """Return a few evenly spaced powers of ten from ``low`` to ``high``."""
     first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
     return [10.0**n for n in range(first, last + 1, max(1, -(-(last - first) // TICKS)))]

@@ -1,57 +1,62 @@
-"""Epoch time over that of the baseline, with its interval, a row a variant.
+"""Chart each variant's ratio of epoch time to the baseline's, with its interval.
 
 Usage:
     for figure in ratio_figures(run): ...
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.statistics.paired import Ratio
-from bench.report.charts.chart_series import labels, wrapped
-from bench.report.charts.chart_theme import BLUE, ROW_PX, WIDTH_PX, label_axis, reference, themed
-from bench.report.charts.figure import Figure, left_out
+from bench.report.charts.chart_series import chart_labels, wrap_label
+from bench.report.charts.chart_theme import (
+    BLUE,
+    ROW_PX,
+    WIDTH_PX,
+    apply_theme,
+    label_axis,
+    reference,
+)
+from bench.report.charts.figure import Figure, omission_note
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.text.number_text import interval
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MAX_ROWS, MAX_TABLE = 60, 500
 BEYOND = 4.0
-"""How many times past the outermost ratio an interval is drawn."""
+"""Intervals are drawn up to this factor beyond the extreme ratios."""
 DIGITS = 3
 
 
 def ratio_figures(run: ReportData) -> Iterator[Figure]:
-    """One for each comparison of the suite in which some block holds both arms."""
+    """Chart each comparison of the suite for which some block holds both arms."""
     for index, column in enumerate(run.summary.columns):
         frame = ratios(run, index)
         if len(frame):
             yield _figure(frame, f"{column.axis}={column.baseline}", index, run.cut_short)
 
 
-def ratios(run: ReportData, index: int) -> "pd.DataFrame":
-    """Label, ratio, low, high, blocks of each variant in the summary's comparison ``index``."""
-    import pandas as pd
-
-    names, rows = labels(run), []
+def ratios(run: ReportData, index: int) -> pd.DataFrame:
+    """Return label, ratio, low, high and blocks of each variant in comparison ``index``."""
+    labels, rows = chart_labels(run), []
     for v in run.summary.variants:
         comparison = v.comparisons[index]
-        if comparison is not None and comparison.ratio is not None and v.variant_id in names.index:
+        if comparison is not None and comparison.ratio is not None and v.variant_id in labels.index:
             r = comparison.ratio
-            rows.append((names[v.variant_id], r.value, r.low, r.high, r.blocks))
+            rows.append((labels[v.variant_id], r.value, r.low, r.high, r.blocks))
     frame = pd.DataFrame(rows, columns=["label", "ratio", "low", "high", "blocks"])
     return frame.astype({"ratio": float, "low": float, "high": float})
 
 
 def ratio_text(ratio: Ratio) -> str:
-    """``"1.47 [1.26, 1.71]"``."""
+    """Return a ratio with its interval: ``"1.47 [1.26, 1.71]"``."""
     return interval(ratio.value, ratio.low, ratio.high, DIGITS)
 
 
-def drawn(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """With ``low_shown``, ``high_shown``: an endless interval must not flatten the others."""
+def with_interval_ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add ``low_shown`` and ``high_shown``: a very wide interval must not flatten the others."""
     least, most = frame["ratio"].min() / BEYOND, frame["ratio"].max() * BEYOND
     columns = frame[["ratio", "low", "high"]]
     return frame.assign(
@@ -62,35 +67,31 @@ def drawn(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def tooltip() -> list[Any]:
-    """What a point says when it is pointed at."""
-    import altair as alt
-
+    """Return the tooltip of a point."""
     titles = {"label:N": "variant", "text:N": "ratio", "blocks:Q": "blocks"}
     return [alt.Tooltip(field, title=title) for field, title in titles.items()]
 
 
-def _figure(frame: "pd.DataFrame", against: str, index: int, cut_short: bool) -> Figure:
+def _figure(frame: pd.DataFrame, against: str, index: int, cut_short: bool) -> Figure:
     return Figure(
         name=f"ratios-{index + 1}",
         title=f"Epoch time over that of {against}",
         about=(
-            f"A point a variant: its epoch time over that of {against}, paired within blocks; "
-            "the line is the 95 % interval. Right of 1 is slower. Where the line crosses 1 "
-            "the data does not say which is faster." + (CUT_SHORT if cut_short else "")
+            f"One point per variant: its epoch time over that of {against}, paired within blocks; "
+            "the line is the 95 % interval. Right of 1 is slower. If the line crosses 1, the data "
+            "do not show which is faster." + (CUT_SHORT if cut_short else "")
         ),
-        chart=themed(_chart(frame.head(MAX_ROWS), against)),
+        chart=apply_theme(_chart(frame.head(MAX_ROWS), against)),
         headers=("Variant", "Ratio of epoch times [95 % interval]", "Blocks"),
         rows=tuple(
             (label, interval(ratio, low, high, DIGITS), str(blocks))
             for label, ratio, low, high, blocks in frame.head(MAX_TABLE).itertuples(index=False)
         ),
-        left_out=left_out(len(frame), MAX_ROWS, "variants"),
+        omission_note=omission_note(len(frame), MAX_ROWS, "variants"),
     )
 
 
-def _chart(frame: "pd.DataFrame", against: str) -> Any:
-    import altair as alt
-
+def _chart(frame: pd.DataFrame, against: str) -> Any:
     scale = alt.Scale(type="log", nice=False, padding=12)
     title = f"Epoch time ÷ {against} (log scale)"
     axis = alt.Axis(tickCount=6, grid=True)
@@ -103,5 +104,5 @@ def _chart(frame: "pd.DataFrame", against: str) -> Any:
         base.mark_point(filled=True, size=60, opacity=1, color=BLUE).encode(
             x=alt.X("ratio:Q", title=title, scale=scale, axis=axis), tooltip=tooltip()
         ),
-        data=drawn(frame.assign(label=frame["label"].map(wrapped))),
+        data=with_interval_ends(frame.assign(label=frame["label"].map(wrap_label))),
     ).properties(width=WIDTH_PX - 240, height=ROW_PX * len(frame))

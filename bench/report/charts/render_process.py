@@ -1,13 +1,13 @@
-"""vl-convert in a process of its own: it draws while this one reads records and counts.
+"""Run vl-convert in a separate process that draws while this one reads and analyses records.
 
 Usage:
-    with RenderProcess() as drawer:
-        drawing = drawer.draw(figure)          # a Future[Drawing]
-        picture = drawer.paint(drawing)        # a Future[bytes], for later
-        drawing.result(), picture.result()
+    with RenderProcess() as renderer:
+        drawing = renderer.draw(figure)          # a Future[Drawing]
+        png = renderer.rasterize(drawing)        # a Future[bytes]
+        drawing.result(), png.result()
 
-vl-convert takes seconds to start and holds the interpreter while it works; in a process of its
-own it costs a report no more than the slower of the two.
+vl-convert takes seconds to start and holds the interpreter's lock while it works. In a separate
+process, a report takes only as long as the slower of drawing and analysis.
 """
 
 import os
@@ -27,7 +27,7 @@ from bench.report.charts.rendering import Drawing, as_png, as_svg, vega_script
 from bench.subprocess_end import how_it_ended
 
 TIMEOUT_S = 300.0
-"""For one chart, which takes a second where nothing else runs."""
+"""Time limit for one chart, which takes about a second on an idle machine."""
 _CLOSING_S = 10.0
 
 _TASKS: dict[str, Callable[..., Any]] = {
@@ -38,27 +38,27 @@ _TASKS: dict[str, Callable[..., Any]] = {
 
 
 class RenderProcess:
-    """Draws one thing after another; what was asked for is drawn before it closes.
+    """Draws figures in the order of the calls; closing waits for pending figures.
 
-    A future raises HelperError, with the reason, where the process dies or does not answer within
+    A future raises HelperError, with the reason, if the process dies or does not answer within
     ``timeout_s`` seconds.
     """
 
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
-        self._overdue = False
+        self._timed_out = False
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "bench.report.charts.render_process"]
-        # A file and not a pipe, which nobody would empty.
+        # A file, because nothing would read a pipe.
         self._stderr = temporary_file()
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
         )
-        # One thread, so that each answer is that of the last question.
+        # One thread, so that each answer belongs to the last request.
         self._pool = ThreadPoolExecutor(1)
-        self.script: Future[str] = self._pool.submit(self._ask, "script")
-        """Of Vega, which takes a second: made first, while records are read."""
+        self.script: Future[str] = self._pool.submit(self._request, "script")
+        """Vega's script. It takes a second, so it is made first, while records are read."""
         return self
 
     def __exit__(
@@ -68,10 +68,10 @@ class RenderProcess:
         trace: TracebackType | None,
     ) -> None:
         if kind is not None:
-            self._process.kill()  # first, or the pool would wait for its answer
+            self._process.kill()  # first, otherwise the pool would wait for its answer
         self._pool.shutdown(cancel_futures=kind is not None)
         try:
-            # Its input ends, and it with it.
+            # The process exits when its input ends.
             self._process.communicate(timeout=self._timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
@@ -80,55 +80,55 @@ class RenderProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process that draws."""
+        """The id of the rendering process."""
         return self._process.pid
 
     def draw(self, figure: Figure) -> Future[Drawing]:
-        """``figure`` as SVG."""
+        """Draw ``figure`` as SVG."""
         return self._pool.submit(self._draw, figure)
 
-    def paint(self, drawing: Future[Drawing]) -> Future[bytes]:
-        """What ``draw`` gave as PNG, drawn after all that was asked for before."""
-        return self._pool.submit(lambda: self._ask("png", drawing.result().svg))
+    def rasterize(self, drawing: Future[Drawing]) -> Future[bytes]:
+        """Convert a drawing to PNG, after all earlier requests."""
+        return self._pool.submit(lambda: self._request("png", drawing.result().svg))
 
     def _draw(self, figure: Figure) -> Drawing:
-        return Drawing(figure, self._ask("svg", figure.spec, figure.name))
+        return Drawing(figure, self._request("svg", figure.spec, figure.name))
 
-    def _ask(self, task: str, *arguments: Any) -> Any:
+    def _request(self, task: str, *arguments: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        watch = threading.Timer(self._timeout_s, self._give_up)
-        watch.daemon = True
-        watch.start()
+        timer = threading.Timer(self._timeout_s, self._time_out)
+        timer.daemon = True
+        timer.start()
         try:
             pickle.dump((task, arguments), self._process.stdin)
             self._process.stdin.flush()
             return pickle.load(self._process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
             raise HelperError(
-                f"the process that draws charts {self._end()}: free memory, and call again"
+                f"the process that draws charts {self._exit_reason()}: free memory and try again"
             ) from None
         finally:
-            watch.cancel()
+            timer.cancel()
 
-    def _give_up(self) -> None:
-        self._overdue = True
+    def _time_out(self) -> None:
+        self._timed_out = True
         self._process.kill()
 
-    def _end(self) -> str:
-        """How the process ended, which has closed its side of a pipe."""
+    def _exit_reason(self) -> str:
+        """Wait for the process, which has closed its pipe, and describe how it ended."""
         try:
             code = self._process.wait(_CLOSING_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        if self._overdue:
+        if self._timed_out:
             return f"did not answer within {self._timeout_s:g} s"
         return how_it_ended(code, self._stderr)
 
 
 def _serve() -> None:
-    # Whatever a library prints is not to stand among the answers.
+    # Send what libraries print to stderr, so that it does not mix with the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     while True:

@@ -1,4 +1,4 @@
-"""The ratio of epoch times along a size: examples, batch or replicas, with its intervals.
+"""Chart the ratio of epoch times by a size (examples, batch size or replicas), with intervals.
 
 Usage:
     for figure in size_figures(run): ...
@@ -6,40 +6,40 @@ Usage:
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bench.analysis.comparison.overhead import Curve, overhead
-from bench.report.charts.chart_series import shortened
+from bench.report.charts.chart_series import shorten_label
 from bench.report.charts.chart_theme import (
     PALETTE,
     PANEL_HEIGHT_PX,
     PANEL_PX,
     WIDTH_PX,
+    apply_theme,
     colours,
     dashes,
     reference,
     shapes,
-    themed,
 )
-from bench.report.charts.figure import Figure, left_out
-from bench.report.charts.ratio_chart import DIGITS, drawn, tooltip
+from bench.report.charts.figure import Figure, omission_note
+from bench.report.charts.ratio_chart import DIGITS, tooltip, with_interval_ends
 from bench.report.charts.report_data import CUT_SHORT, ReportData
-from bench.report.text.number_text import interval
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bench.report.text.number_text import UNKNOWN, interval
 
 SIZES = {
     "examples": "Examples in an epoch",
     "global_batch_size": "Global batch size",
     "replicas": "Replicas",
 }
-"""The axes along which a ratio is drawn, and their titles."""
+"""The axes by which a ratio is drawn, and their titles."""
 MAX_PANELS = 12
 
 
 def size_figures(run: ReportData) -> Iterator[Figure]:
-    """One for each comparison of an axis and each size that the run varies besides it."""
+    """Chart each comparison of an axis by each other size that the run varies."""
     for index, column in enumerate(run.summary.columns):
         for size in SIZES:
             if size in run.axes and column.axis in run.axes and column.axis != size:
@@ -49,29 +49,27 @@ def size_figures(run: ReportData) -> Iterator[Figure]:
                     yield _figure(frame, index, curves[0], run.cut_short)
 
 
-def _frame(curves: tuple[Curve, ...]) -> "pd.DataFrame":
-    """One row a point: label, ratio, low, high, blocks, x, series, panel, both_low, both_high."""
-    import pandas as pd
-
+def _frame(curves: tuple[Curve, ...]) -> pd.DataFrame:
+    """Return one row per point; ``least`` and ``most`` are the ends of simultaneous intervals."""
     rows = []
     for curve in curves:
-        panel = shortened(", ".join(f"{k}={v}" for k, v in curve.settings.items()))
+        panel = shorten_label(", ".join(f"{k}={v}" for k, v in curve.settings.items()))
         for point in curve.points:
             if point.ratio is not None and len(curve.points) > 1:
                 r, label = point.ratio, f"{curve.axis}={curve.value}, {curve.along}={point.size}"
-                own = label, r.value, r.low, r.high, r.blocks
+                ratio = label, r.value, r.low, r.high, r.blocks
                 ends = point.simultaneous_low, point.simultaneous_high
-                rows.append((*own, point.size, curve.value, panel, *ends))
+                rows.append((*ratio, point.size, curve.value, panel, *ends))
     names = ["label", "ratio", "low", "high", "blocks", "x", "series", "panel", "least", "most"]
     floats = dict.fromkeys(("ratio", "low", "high", "least", "most"), float)
     return pd.DataFrame(rows, columns=names).astype(floats)
 
 
-def _figure(frame: "pd.DataFrame", index: int, curve: Curve, cut_short: bool) -> Figure:
+def _figure(frame: pd.DataFrame, index: int, curve: Curve, cut_short: bool) -> Figure:
     against, title = f"{curve.axis}={curve.baseline}", SIZES[curve.along]
     panels, names = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["series"]))
-    kept = frame["panel"].isin(panels[:MAX_PANELS]) & frame["series"].isin(names[: len(PALETTE)])
-    chart = _chart(frame[kept], names[: len(PALETTE)], curve, title)
+    shown = frame["panel"].isin(panels[:MAX_PANELS]) & frame["series"].isin(names[: len(PALETTE)])
+    chart = _chart(frame[shown], names[: len(PALETTE)], curve, title)
     return Figure(
         name=f"ratios-{index + 1}-by-{curve.along.replace('_', '-')}",
         title=f"Epoch time over that of {against}, by {title.lower()}",
@@ -81,23 +79,21 @@ def _figure(frame: "pd.DataFrame", index: int, curve: Curve, cut_short: bool) ->
             "hold for all points of a curve at once. At 1 the two take equally long."
             + (CUT_SHORT if cut_short else "")
         ),
-        chart=themed(_panels(chart, panels[:MAX_PANELS])),
+        chart=apply_theme(_panels(chart, panels[:MAX_PANELS])),
         headers=("Group", "Variant", "Ratio [95 % interval]", "Simultaneous", "Blocks"),
         rows=tuple(_rows(frame)),
-        left_out=" ".join(
+        omission_note=" ".join(
             text
             for text in (
-                left_out(len(panels), MAX_PANELS, "groups"),
-                left_out(len(names), len(PALETTE), "values"),
+                omission_note(len(panels), MAX_PANELS, "groups"),
+                omission_note(len(names), len(PALETTE), "values"),
             )
             if text
         ),
     )
 
 
-def _chart(frame: "pd.DataFrame", names: list[str], curve: Curve, title: str) -> Any:
-    import altair as alt
-
+def _chart(frame: pd.DataFrame, names: list[str], curve: Curve, title: str) -> Any:
     log: dict[str, Any] = {"type": "log", "nice": False}
     number = "~s" if curve.along == "examples" else "d"
     ticks = alt.Axis(values=sorted(set(frame["x"])), format=number, grid=False)
@@ -127,25 +123,25 @@ def _chart(frame: "pd.DataFrame", names: list[str], curve: Curve, title: str) ->
     )
 
 
-def _with_ends(frame: "pd.DataFrame") -> "pd.DataFrame":
-    ends = drawn(frame.assign(low=frame["least"], high=frame["most"]))
-    return drawn(frame).assign(least_shown=ends["low_shown"], most_shown=ends["high_shown"])
+def _with_ends(frame: pd.DataFrame) -> pd.DataFrame:
+    ends = with_interval_ends(frame.assign(low=frame["least"], high=frame["most"]))
+    return with_interval_ends(frame).assign(
+        least_shown=ends["low_shown"], most_shown=ends["high_shown"]
+    )
 
 
 def _panels(chart: Any, panels: list[str]) -> Any:
-    import altair as alt
-
     if len(panels) == 1:
         return chart.properties(width=WIDTH_PX - 100, height=PANEL_HEIGHT_PX + 80)
     sized = chart.properties(width=PANEL_PX, height=PANEL_HEIGHT_PX)
     facets = sized.facet(facet=alt.Facet("panel:N", sort=panels), columns=2)
-    return facets.resolve_axis(x="independent")  # else a short last row has its axis far below
+    return facets.resolve_axis(x="independent")  # otherwise a short last row is far from its axis
 
 
-def _rows(frame: "pd.DataFrame") -> Iterator[tuple[str, ...]]:
+def _rows(frame: pd.DataFrame) -> Iterator[tuple[str, ...]]:
     row: Any
     for row in frame.itertuples():
-        known = not math.isnan(row.least)
-        ends = interval(row.ratio, row.least, row.most, DIGITS) if known else "–"
-        own = interval(row.ratio, row.low, row.high, DIGITS)
-        yield row.panel, row.label, own, ends, str(row.blocks)
+        has_ends = not math.isnan(row.least)
+        simultaneous = interval(row.ratio, row.least, row.most, DIGITS) if has_ends else UNKNOWN
+        individual = interval(row.ratio, row.low, row.high, DIGITS)
+        yield row.panel, row.label, individual, simultaneous, str(row.blocks)

@@ -1,28 +1,28 @@
-"""The time of each epoch of one trial; the page gives it the data of the trial that is opened.
+"""Chart the epoch times of one trial; the page supplies the data when a reader opens a trial.
 
 Usage:
-    spec = trial_spec()            # its data is called "epochs": epoch, time, kind
+    spec = trial_spec()            # expects data "epochs" with epoch, time and kind
 """
 
 from typing import Any
 
-from bench.report.charts.chart_theme import BLUE, VERMILLION, WIDTH_PX, themed
+import altair as alt
+
+from bench.report.charts.chart_theme import BLUE, VERMILLION, WIDTH_PX, apply_theme
 from bench.report.charts.epoch_times import KINDS
 
 
 def trial_spec() -> dict[str, Any]:
-    """A Vega-Lite specification without data."""
-    import altair as alt
-
+    """Return a Vega-Lite specification without data."""
     kinds = list(KINDS)
-    whole = alt.Axis(labelExpr="datum.value % 1 ? '' : datum.label", format="d")
+    integer_axis = alt.Axis(labelExpr="datum.value % 1 ? '' : datum.label", format="d")
     colour = alt.Scale(domain=kinds, range=[BLUE, VERMILLION])
     shape = alt.Scale(domain=kinds, range=["circle", "triangle-up"])
     chart = (
         alt.Chart(alt.NamedData("epochs"))
         .mark_point(size=50, filled=True, opacity=1)
         .encode(
-            x=alt.X("epoch:Q", title="Epoch", axis=whole),
+            x=alt.X("epoch:Q", title="Epoch", axis=integer_axis),
             y=alt.Y("time:Q", title="Epoch time (s)", scale=alt.Scale(zero=False)),
             color=alt.Color("kind:N", title="epoch", sort=kinds, scale=colour),
             shape=alt.Shape("kind:N", title="epoch", sort=kinds, scale=shape),
@@ -30,4 +30,4 @@ def trial_spec() -> dict[str, Any]:
         )
         .properties(width=WIDTH_PX, height=160)
     )
-    return dict(themed(chart).to_dict())
+    return dict(apply_theme(chart).to_dict())

@@ -1,1 +1,5 @@
-"""The page of a report: one HTML file that needs no network, made from runs."""
+"""Write the page of a report: one HTML file about one or more runs that needs no network.
+
+``write_page`` is the entry point. ``page_content`` collects the sections, ``page_build`` fills in
+the templates, and ``embedding`` makes scripts and data safe to embed.
+"""

@@ -1,14 +1,15 @@
-"""The claim that a technique costs nothing on large data, question by question, with numbers.
+"""Answer the claim that a technique costs nothing on large data, by question and setting.
 
 Usage:
-    found = claims(run)           # () where the run has nothing to say of it
-    claims_grid("run1-claims", found), " ".join(sentences(found))
+    answered = claims(run)        # () if the run cannot answer any question
+    claims_grid("run1-claims", answered), " ".join(claim_sentences(answered))
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from bench.analysis.comparison.overhead import Point
 from bench.analysis.questions.large_data_claim import (
@@ -23,149 +24,154 @@ from bench.report.charts.report_data import ReportData
 from bench.report.page.page_grid import Column, Grid
 from bench.report.text.number_text import UNKNOWN, interval
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 @dataclass(frozen=True)
 class Claim:
-    """One question and its answer."""
+    """One question of the claim, asked of one setting, and its answer."""
 
     question: str
-    what: str
+    setting: str
     answer: str
     numbers: str
-    needed: str
+    next_steps: str
+    """The data that would decide the question."""
 
 
 def claims(run: ReportData) -> tuple[Claim, ...]:
-    """For each axis that the suite compares: of sizes where they vary, of a target where one is."""
-    found: list[Claim] = []
+    """Answer the questions on sizes and on a target accuracy for each compared axis.
+
+    A question is skipped if the run has only one size or no common target.
+    """
+    answered: list[Claim] = []
     targets = run.variants["target_accuracy"].dropna().unique()
     for index, column in enumerate(run.summary.columns):
         if column.axis not in run.axes:
             continue
         baseline = run.baseline(column)
         if "examples" in run.axes and column.axis != "examples":
-            for falls in ratio_trends(run.trials, column.axis, baseline):
-                arms = _arms(run, falls.settings, falls.axis, falls.value)
-                found.append(_falls(falls, _cut_short(arms), _confounded(run, index, arms)))
+            for trend in ratio_trends(run.trials, column.axis, baseline):
+                arms = _arms(run, trend.settings, trend.axis, trend.value)
+                confounds = _confound_note(run, index, arms)
+                answered.append(_trend_claim(trend, _capped_sizes(arms), confounds))
         if len(targets) == 1:
             target = float(targets[0])
-            for sooner in target_comparisons(run.trials, run.epochs, column.axis, baseline, target):
-                settings = {**sooner.settings, "examples": str(sooner.examples)}
-                arms = _arms(run, settings, sooner.axis, sooner.value)
-                found.append(_sooner(sooner, settings, _confounded(run, index, arms)))
-    return tuple(found)
+            trials, epochs = run.trials, run.epochs
+            for comparison in target_comparisons(trials, epochs, column.axis, baseline, target):
+                settings = {**comparison.settings, "examples": str(comparison.examples)}
+                arms = _arms(run, settings, comparison.axis, comparison.value)
+                confounds = _confound_note(run, index, arms)
+                answered.append(_target_claim(comparison, settings, confounds))
+    return tuple(answered)
 
 
-def sentences(found: Sequence[Claim]) -> Iterator[str]:
-    """How often each question was answered with yes, no and undecided."""
-    for question in dict.fromkeys(claim.question for claim in found):
-        asked = [claim for claim in found if claim.question == question]
-        if len(asked) == 1:
-            yield f"{question} For {asked[0].what}: {asked[0].answer} ({asked[0].numbers})."
+def claim_sentences(answered: Sequence[Claim]) -> Iterator[str]:
+    """Say how often each question was answered with yes, no and undecided."""
+    for question in dict.fromkeys(claim.question for claim in answered):
+        same = [claim for claim in answered if claim.question == question]
+        if len(same) == 1:
+            yield f"{question} For {same[0].setting}: {same[0].answer} ({same[0].numbers})."
             continue
-        counts = Counter(claim.answer for claim in asked)
-        told = [f"{word} for {counts[word]}" for word in ("yes", "no", "undecided") if counts[word]]
-        yield f"{question} Of {len(asked)} settings: {', '.join(told)}."
+        counts = Counter(claim.answer for claim in same)
+        words = [word for word in ("yes", "no", "undecided") if counts[word]]
+        tally = ", ".join(f"{word} for {counts[word]}" for word in words)
+        yield f"{question} Of {len(same)} settings: {tally}."
 
 
-def claims_grid(name: str, found: Sequence[Claim]) -> Grid:
-    """A row a question and setting."""
+def claims_grid(name: str, answered: Sequence[Claim]) -> Grid:
+    """Return a table with one row per question and setting."""
     return Grid(
         name,
         "The claim, setting by setting",
         (
-            Column("For", [claim.what for claim in found]),
-            Column("Question", [claim.question for claim in found], choices=True),
-            Column("Answer", [claim.answer for claim in found], choices=True),
-            Column("Numbers", [claim.numbers for claim in found]),
-            Column("What would decide", [claim.needed for claim in found]),
+            Column("For", [claim.setting for claim in answered]),
+            Column("Question", [claim.question for claim in answered], choices=True),
+            Column("Answer", [claim.answer for claim in answered], choices=True),
+            Column("Numbers", [claim.numbers for claim in answered]),
+            Column("What would decide", [claim.next_steps for claim in answered]),
         ),
     )
 
 
-def _falls(f: RatioTrend, cut_short: Collection[int], confounded: str) -> Claim:
-    ends = {point.size: point for point in (f.smallest, f.largest) if point is not None}
-    parts = [", ".join(_point(point, cut_short) for point in ends.values()) or UNKNOWN]
-    if f.over_range is not None:
-        sizes = f"{f.sizes[0]} to {f.sizes[-1]} examples ({f.over_range.blocks} blocks)"
-        parts.append(f"change from {sizes} × {ratio_text(f.over_range)}")
-    if f.marginal_ratio is not None:
-        parts.append(f"of each further example's cost {ratio_text(f.marginal_ratio)}{_fit(f)}")
+def _trend_claim(t: RatioTrend, capped_sizes: Collection[int], confounds: str) -> Claim:
+    ends = {point.size: point for point in (t.smallest, t.largest) if point is not None}
+    parts = [", ".join(_point_text(point, capped_sizes) for point in ends.values()) or UNKNOWN]
+    if t.over_range is not None:
+        sizes = f"{t.sizes[0]} to {t.sizes[-1]} examples ({t.over_range.blocks} blocks)"
+        parts.append(f"change from {sizes} × {ratio_text(t.over_range)}")
+    if t.marginal_ratio is not None:
+        parts.append(f"of each further example's cost {ratio_text(t.marginal_ratio)}{_fit_note(t)}")
     return Claim(
-        f"Does the ratio to {f.axis}={f.baseline} fall to 1 as examples grow?",
-        setting_text(f.axis, f.value, f.settings),
-        f.answer,
-        "; ".join(parts) + confounded,
-        _needed(f.next_steps),
+        f"Does the ratio to {t.axis}={t.baseline} fall to 1 as examples grow?",
+        setting_text(t.axis, t.value, t.settings),
+        t.answer,
+        "; ".join(parts) + confounds,
+        _next_steps_text(t.next_steps),
     )
 
 
-def _sooner(s: TargetComparison, settings: Mapping[str, str], confounded: str) -> Claim:
-    t = s.times
-    exact = t.parametric
-    low, high = (exact.low, exact.high) if exact else (t.low, t.high)
-    ratio = interval(exact.value if exact else t.value, low, high, DIGITS)
+def _target_claim(c: TargetComparison, settings: Mapping[str, str], confounds: str) -> Claim:
+    times = c.times
+    exact = times.parametric
+    low, high = (exact.low, exact.high) if exact else (times.low, times.high)
+    ratio = interval(exact.value if exact else times.value, low, high, DIGITS)
     return Claim(
-        f"Is an accuracy of {s.target:g} reached sooner than with {s.axis}={s.baseline}?",
-        setting_text(s.axis, s.value, settings),
-        s.answer,
-        f"ratio of times {ratio}; of {t.n} blocks both reached it in {t.both}, "
-        f"only this in {t.only_a}, only the baseline in {t.only_b}{confounded}",
-        _needed(s.next_steps),
+        f"Is an accuracy of {c.target:g} reached sooner than with {c.axis}={c.baseline}?",
+        setting_text(c.axis, c.value, settings),
+        c.answer,
+        f"ratio of times {ratio}; of {times.n} blocks both reached it in {times.both}, "
+        f"only this in {times.only_a}, only the baseline in {times.only_b}{confounds}",
+        _next_steps_text(c.next_steps),
     )
 
 
 def setting_text(axis: str, value: str, settings: Mapping[str, str]) -> str:
-    """``"norm=bn_post, jit=none"``: what is compared, and where."""
+    """Return a comparison and its other settings: ``"norm=bn_post, jit=none"``."""
     return ", ".join(f"{key}={text}" for key, text in {axis: value, **settings}.items())
 
 
-def _fit(f: RatioTrend) -> str:
-    if f.lack_of_fit_p is None:
+def _fit_note(trend: RatioTrend) -> str:
+    if trend.lack_of_fit_p is None:
         return " (too few sizes or blocks to see whether lines fit: it decides nothing)"
-    return "" if f.lines_fit else " (lines do not fit: it decides nothing)"
+    return "" if trend.lines_fit else " (lines do not fit: it decides nothing)"
 
 
-def _point(point: Point, cut_short: Collection[int]) -> str:
+def _point_text(point: Point, capped_sizes: Collection[int]) -> str:
     if point.ratio is None:
         return UNKNOWN
-    how = " (extrapolated)" if point.size in cut_short else ""
-    return f"{ratio_text(point.ratio)} at {point.size} examples{how}"
+    note = " (extrapolated)" if point.size in capped_sizes else ""
+    return f"{ratio_text(point.ratio)} at {point.size} examples{note}"
 
 
-def _arms(run: ReportData, settings: Mapping[str, str], axis: str, value: str) -> "pd.DataFrame":
-    """The variants of a question, but for its baselines."""
+def _arms(run: ReportData, settings: Mapping[str, str], axis: str, value: str) -> pd.DataFrame:
+    """Return the variants of a question, without its baselines."""
     arms = run.variants
     for key, text in {axis: value, **settings}.items():
         arms = arms[arms[key].astype(str) == text]
     return arms
 
 
-def _cut_short(arms: "pd.DataFrame") -> set[int]:
-    """Of which sizes an epoch was extrapolated."""
-    whole = arms["examples"] // arms["global_batch_size"]
-    return set(map(int, arms.loc[(arms["max_steps"] < whole).fillna(False), "examples"]))
+def _capped_sizes(arms: pd.DataFrame) -> set[int]:
+    """Return the sizes whose epochs were cut short and extrapolated."""
+    full_steps = arms["examples"] // arms["global_batch_size"]
+    return set(map(int, arms.loc[(arms["max_steps"] < full_steps).fillna(False), "examples"]))
 
 
-def _confounded(run: ReportData, column: int, arms: "pd.DataFrame") -> str:
-    """What else differs between the arms, as the overview's cells have it."""
+def _confound_note(run: ReportData, column: int, arms: pd.DataFrame) -> str:
+    """Name the other settings in which the arms differ, like the cells of the overview."""
     compared = (v.comparisons[column] for v in run.summary.variants if v.variant_id in arms.index)
-    keys = {c.key for found in compared if found is not None for c in found.confounds}
+    keys = {c.key for comparison in compared if comparison for c in comparison.confounds}
     return f"; confounded, the arms differ in {', '.join(sorted(keys))} too" if keys else ""
 
 
-def _needed(needed: Sequence[NextStep]) -> str:
+def _next_steps_text(steps: Sequence[NextStep]) -> str:
     texts = []
-    for each in needed:
-        amount = "more" if each.amount is None else f"{each.amount} more"
-        if each.kind == "settled_blocks":
+    for step in steps:
+        amount = "more" if step.amount is None else f"{step.amount} more"
+        if step.kind == "settled_blocks":
             texts.append(f"{amount} blocks in which both trials settle at each size")
-        elif each.kind == "larger_size":
-            size = "" if each.amount is None else f", {each.amount} examples or so"
+        elif step.kind == "larger_size":
+            size = "" if step.amount is None else f", {step.amount} examples or so"
             texts.append(f"a larger size{size}")
         else:
-            texts.append(f"{amount} {each.kind}")
+            texts.append(f"{amount} {step.kind}")
     return "; ".join(texts) or UNKNOWN

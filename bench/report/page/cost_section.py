@@ -1,7 +1,7 @@
-"""The fixed cost of an epoch and the cost of each example, arm against arm, as a table.
+"""Tabulate the fixed cost of an epoch and the cost of each example, for each arm and its baseline.
 
 Usage:
-    costs_grid("run1-costs", run)         # None where nothing is compared over several sizes
+    costs_grid("run1-costs", run)         # None if nothing is compared over several sizes
 """
 
 from collections.abc import Callable, Sequence
@@ -12,50 +12,50 @@ from bench.records.metric import METRICS
 from bench.report.charts.ratio_chart import ratio_text
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.page.claim_section import setting_text
-from bench.report.page.page_grid import Column, Grid, kept_together
+from bench.report.page.page_grid import Column, Grid, keep_interval_together
 from bench.report.text.number_text import UNKNOWN, interval, magnitude, number, scale_of
 
 _METRIC = METRICS["epoch_s"]
 _DIGITS = 2
 _ABOUT = (
     "A line through the epoch times of each arm's sizes, block by block: seconds = fixed + each "
-    "example's × examples. Brackets are 95 % t intervals over blocks. Noise may take a fixed cost "
-    "below 0. Off the line: the largest mean distance of a size from it, as a part of its time; "
-    "p: how likely distances as large are if the line were true, not known of two sizes or of "
-    "too few blocks. Both for the arm, then for its baseline."
+    "example's × examples. Brackets are 95 % t intervals over blocks. Noise can make a fixed cost "
+    "negative. Off the line: the largest mean distance of a size from it, as a part of its time; "
+    "p: how likely distances as large would be if the line were true, unknown for two sizes or "
+    "too few blocks. Both are given for the arm, then for its baseline."
 )
 
 
 def costs_grid(name: str, run: ReportData) -> Grid | None:
-    """A row for each value of a compared axis and each setting that ran at several sizes."""
-    found = [
-        each
+    """Return one row per value of a compared axis and setting that ran at several sizes."""
+    costs = [
+        cost
         for column in run.summary.columns
         if "examples" in run.axes and column.axis in run.axes and column.axis != "examples"
-        for each in epoch_costs(run.trials, column.axis, run.baseline(column))
+        for cost in epoch_costs(run.trials, column.axis, run.baseline(column))
     ]
-    if not found:
+    if not costs:
         return None
-    arms, baselines = [c.arm for c in found], [c.baseline_arm for c in found]
+    arms, baselines = [c.arm for c in costs], [c.baseline_arm for c in costs]
     return Grid(
         name,
         "Fixed cost of an epoch, and cost of each example",
         (
-            Column("For", [setting_text(c.axis, c.value, c.settings) for c in found]),
+            Column("For", [setting_text(c.axis, c.value, c.settings) for c in costs]),
             *_seconds("Fixed", [f.fixed_s for f in arms], [f.fixed_s for f in baselines]),
             *_seconds("Each example", *([f.marginal_s for f in fs] for fs in (arms, baselines))),
-            _numbers("Ratio of the latter", [_ratio(c) for c in found]),
-            _numbers("Off the line", [_both(c, _farthest) for c in found]),
-            _numbers("p", [_both(c, _likely) for c in found]),
-            _numbers("Sizes", [str(len(c.arm.sizes)) for c in found]),
-            _numbers("Blocks", [str(c.blocks) for c in found]),
+            _numbers("Ratio of the latter", [_ratio(c) for c in costs]),
+            _numbers("Off the line", [_both_arms(c, _largest_residual) for c in costs]),
+            _numbers("p", [_both_arms(c, _lack_of_fit) for c in costs]),
+            _numbers("Sizes", [str(len(c.arm.sizes)) for c in costs]),
+            _numbers("Blocks", [str(c.blocks) for c in costs]),
         ),
         notes=(_ABOUT + (CUT_SHORT if run.cut_short else ""),),
     )
 
 
 def _seconds(title: str, arms: Sequence[Estimate], baselines: Sequence[Estimate]) -> list[Column]:
-    """A column for the arms and one for their baselines, in one unit."""
+    """Return a column for the arms and one for their baselines, in the same unit."""
     scale = scale_of((e.value for e in (*arms, *baselines)), _METRIC)
     columns = {
         f"{title} ({scale.unit})": arms,
@@ -68,22 +68,22 @@ def _seconds(title: str, arms: Sequence[Estimate], baselines: Sequence[Estimate]
 
 
 def _numbers(title: str, cells: Sequence[str]) -> Column:
-    return Column(title, list(map(kept_together, cells)), numeric=True)
+    return Column(title, list(map(keep_interval_together, cells)), numeric=True)
 
 
 def _ratio(c: EpochCost) -> str:
     return UNKNOWN if c.marginal_ratio is None else ratio_text(c.marginal_ratio)
 
 
-def _both(c: EpochCost, of_fit: Callable[[CostLine], str]) -> str:
-    return f"{of_fit(c.arm)}; {of_fit(c.baseline_arm)}"
+def _both_arms(c: EpochCost, text: Callable[[CostLine], str]) -> str:
+    return f"{text(c.arm)}; {text(c.baseline_arm)}"
 
 
-def _farthest(fit: CostLine) -> str:
-    if len(fit.sizes) == 2:  # any line goes through both
+def _largest_residual(fit: CostLine) -> str:
+    if len(fit.sizes) == 2:  # a line always fits two points
         return UNKNOWN
     return f"{number(100 * max(map(abs, fit.residuals)), _DIGITS)} %"
 
 
-def _likely(fit: CostLine) -> str:
+def _lack_of_fit(fit: CostLine) -> str:
     return UNKNOWN if fit.lack_of_fit_p is None else magnitude(fit.lack_of_fit_p, _DIGITS)

@@ -1,9 +1,9 @@
-"""What goes into the page besides text: scripts, styles and data, safe where they stand.
+"""Embed scripts, styles and data safely in the page.
 
 Usage:
-    embed.json_text({"label": "</script>"})      # for <script type="application/json">
-    embed.asset("page.css")
-    embed.policy([script, ...])                   # a content security policy for just these
+    json_text({"label": "</script>"})         # for <script type="application/json">
+    asset("page.css")
+    content_security_policy([script])         # allows these scripts and no others
 """
 
 import base64
@@ -19,14 +19,14 @@ _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", 
 
 
 def json_text(value: Any) -> str:
-    """``value`` as JSON that no HTML parser can leave; NaN is null, infinity a text.
+    """Return ``value`` as JSON without HTML's special characters; NaN is null, infinity a text.
 
-    JSON has these characters only inside of strings, where an escape is the same.
+    JSON has these characters only in strings, where an escape means the same.
     """
     dump = functools.partial(json.dumps, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
         text = dump(value)
-    except ValueError:  # Going through millions of numbers takes as long as writing them.
+    except ValueError:  # Only now, because visiting millions of numbers takes as long as writing.
         text = dump(_finite(value))
     for character, escape in _UNSAFE.items():
         text = text.replace(character, escape)
@@ -35,14 +35,14 @@ def json_text(value: Any) -> str:
 
 @functools.cache
 def asset(name: str) -> str:
-    """A file of the folder ``static``."""
+    """Return a file of the folder ``static``."""
     return (resources.files(__package__) / "static" / name).read_text(encoding="utf-8")
 
 
-def policy(scripts: Iterable[str]) -> str:
-    """A content security policy: no request at all, no script but ``scripts``.
+def content_security_policy(scripts: Iterable[str]) -> str:
+    """Return a content security policy that allows no requests and only ``scripts``.
 
-    Even a label that came through unescaped could not run.
+    Even a label that was not escaped could not run a script.
     """
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     allowed = " ".join(f"'sha256-{base64.b64encode(d).decode()}'" for d in digests)

@@ -1,4 +1,4 @@
-"""What did not complete: attempts that ended alike, with the reason and the end of a log.
+"""Group the attempts that did not complete, with the reason and the end of a log.
 
 Usage:
     for failure in failures(run): ...
@@ -23,13 +23,13 @@ class Failure:
     count: int
     blocks: str
     log_tail: str
-    """Of the first that has one."""
+    """The end of the first log in the group."""
     replaced: int
-    """How many of them a later attempt replaced."""
+    """How many of the attempts a later attempt replaced."""
 
 
 def failures(run: ReportData) -> Iterator[Failure]:
-    """At most ``MAX_GROUPS``, in planned order; every attempt counts."""
+    """Return at most ``MAX_GROUPS`` groups, in planned order, from all attempts."""
     failed = run.attempts[run.attempts["status"] != "completed"]
     last = set(zip(run.trials["trial_id"], run.trials["attempt"], strict=True))
     groups = failed.groupby(["variant_id", "status", "error"], sort=False, dropna=False)
@@ -47,14 +47,14 @@ def failures(run: ReportData) -> Iterator[Failure]:
             count=len(rows),
             blocks=", ".join(blocks[:MAX_NAMED]) + more,
             log_tail=str(logs.iloc[0])[-LOG_CHARACTERS:] if len(logs) else "",
-            replaced=sum(each not in last for each in ids),
+            replaced=sum(attempt not in last for attempt in ids),
         )
 
 
-def left_out(run: ReportData) -> str:
-    """What ``failures`` had no room for."""
+def omission_note(run: ReportData) -> str:
+    """Say how many groups ``failures`` leaves out; "" if none."""
     failed = run.attempts[run.attempts["status"] != "completed"]
-    found = failed.groupby(["variant_id", "status", "error"], dropna=False).ngroups
-    if found <= MAX_GROUPS:
+    count = failed.groupby(["variant_id", "status", "error"], dropna=False).ngroups
+    if count <= MAX_GROUPS:
         return ""
-    return f"{MAX_GROUPS} of {found} kinds are listed; trials.csv has all."
+    return f"{MAX_GROUPS} of {count} kinds are listed; trials.csv has all."

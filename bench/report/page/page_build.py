@@ -1,45 +1,41 @@
-"""The page itself: its template filled in, with all that it needs inside.
+"""Build the page: fill in its template and embed everything that it needs.
 
 Usage:
-    html = build(content(runs, drawings), vega_script())
+    html = build(page_content(runs, drawings), vega_script())
 """
 
 import functools
-from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from bench.report.page import embedding
-from bench.report.page.page_content import Content
-
-if TYPE_CHECKING:
-    from jinja2 import Environment, Template
+from bench.report.page.page_content import PageContent
 
 SCRIPTS = ("grid.js", "trial.js", "charts.js", "page.js")
-"""In this order, in one function of their own."""
+"""Concatenated in this order, in one function."""
 
 
-def build(content: Content, vega: str) -> str:
-    """One HTML file: no address in it is ever asked for anything. ``vega`` draws its charts."""
+def build(content: PageContent, vega: str) -> str:
+    """Return the page as one HTML file without requests; the script ``vega`` draws its charts."""
     script = '(() => {\n"use strict";\n' + "\n".join(map(embedding.asset, SCRIPTS)) + "})();"
     return template("page.html.j2").render(
         content=content,
         style=embedding.asset("page.css"),
         script=script,
         vega=vega,
-        policy=embedding.policy([script, vega]),
+        policy=embedding.content_security_policy([script, vega]),
         data=embedding.json_text(content.data()),
         specs=embedding.json_text(content.specs()),
     )
 
 
-def template(name: str) -> "Template":
-    """A file of the folder ``templates``; what it is given is escaped."""
+def template(name: str) -> Template:
+    """Return a template of the folder ``templates``; it escapes its values."""
     return _environment().get_template(name)
 
 
 @functools.cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("bench.report.page"),
         autoescape=True,

@@ -1,7 +1,8 @@
-"""What the page says, section by section, ready for its template.
+"""Collect the content of the page, section by section, for its template.
 
 Usage:
-    content(runs)          # Content(title=..., runs=(RunContent(...), ...), trials=..., ...)
+    content = page_content(runs, drawings)
+    content.data(), content.specs()         # embedded as JSON
 """
 
 import json
@@ -18,9 +19,9 @@ from bench.report.page.answer_text import answer
 from bench.report.page.claim_section import claims, claims_grid
 from bench.report.page.cost_section import costs_grid
 from bench.report.page.failure_section import Failure
-from bench.report.page.page_grid import Grid, of_table
+from bench.report.page.page_grid import Grid, grid_from_table
 from bench.report.page.side_by_side import side_by_side
-from bench.report.page.trial_section import Trials
+from bench.report.page.trial_section import TrialTable
 from bench.report.text import footnotes
 from bench.report.text.report_header import header_facts
 from bench.report.text.secondary_table import TITLE, measured_notes, measured_table
@@ -28,8 +29,8 @@ from bench.report.text.summary_table import text_table
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A drawing of a run; ``key`` is its own in the whole page."""
+class EmbeddedFigure:
+    """A drawing of a run; ``key`` is unique in the page."""
 
     key: str
     figure: Figure
@@ -38,7 +39,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class RunContent:
-    """One run's part of each section."""
+    """The part of one run in each section."""
 
     key: str
     name: str
@@ -48,32 +49,32 @@ class RunContent:
     claims: Grid | None
     grids: tuple[Grid, ...]
     notes: tuple[str, ...]
-    figures: tuple[Drawn, ...]
+    figures: tuple[EmbeddedFigure, ...]
     failures: tuple[Failure, ...]
-    failures_left_out: str
+    failures_omission_note: str
     facts: tuple[tuple[str, str], ...]
     suite: str
-    """As JSON."""
+    """The suite as JSON."""
 
 
 @dataclass(frozen=True)
-class Content:
-    """The page."""
+class PageContent:
+    """The content of the whole page."""
 
     title: str
     runs: tuple[RunContent, ...]
     sides: Grid | None
     trials: Grid
-    trials_left_out: str
+    trials_omission_note: str
     details: dict[str, Any]
 
     def grids(self) -> list[Grid]:
-        """All tables that the script looks after."""
-        own = [grid for run in self.runs for grid in (run.claims, *run.grids)]
-        return [grid for grid in (*own, self.sides, self.trials) if grid is not None]
+        """Return all tables that the script makes interactive."""
+        grids = [grid for run in self.runs for grid in (run.claims, *run.grids)]
+        return [grid for grid in (*grids, self.sides, self.trials) if grid is not None]
 
-    def figure_rows(self) -> list[list[tuple[str, Drawn]]]:
-        """The same figure of each run beside each other, with the run's name."""
+    def figure_rows(self) -> list[list[tuple[str, EmbeddedFigure]]]:
+        """Return rows of the same figure of each run, with the name of the run."""
         names = dict.fromkeys(d.figure.name for run in self.runs for d in run.figures)
         return [
             [(run.name, d) for run in self.runs for d in run.figures if d.figure.name == name]
@@ -81,47 +82,49 @@ class Content:
         ]
 
     def data(self) -> dict[str, Any]:
-        """What the script reads, but for the charts."""
+        """Return the data of the page's script, without the charts."""
         return {"grids": {g.name: g.data() for g in self.grids()}, "trials": self.details}
 
     def specs(self) -> dict[str, Any]:
-        """The specification of every chart, by its key."""
-        own = {d.key: d.figure.spec for run in self.runs for d in run.figures}
-        return {**own, "trial": trial_spec()}
+        """Return the specification of every chart, by key."""
+        specs = {d.key: d.figure.spec for run in self.runs for d in run.figures}
+        return {**specs, "trial": trial_spec()}
 
 
-def content(runs: Sequence[ReportData], drawings: Iterable[Sequence[Drawing]]) -> Content:
-    """Everything on the page of ``runs``, each with its drawings, which are asked for last."""
+def page_content(runs: Sequence[ReportData], drawings: Iterable[Sequence[Drawing]]) -> PageContent:
+    """Collect the content of ``runs``; their drawings are consumed last, when they are ready."""
     several = len(runs) > 1
-    trials = Trials(runs)
+    trials = TrialTable(runs)
     grid, details = trials.grid(), trials.details()
-    return Content(
+    return PageContent(
         title=" and ".join(dict.fromkeys(run.summary.name for run in runs)),
         runs=tuple(
-            _run(run, f"run{i}", found, several)
-            for i, (run, found) in enumerate(zip(runs, drawings, strict=True), start=1)
+            _run_content(run, f"run{i}", run_drawings, several)
+            for i, (run, run_drawings) in enumerate(zip(runs, drawings, strict=True), start=1)
         ),
         sides=side_by_side(runs) if several else None,
         trials=grid,
-        trials_left_out=trials.left_out(),
+        trials_omission_note=trials.omission_note(),
         details=details,
     )
 
 
-def _run(run: ReportData, key: str, drawn: Sequence[Drawing], several: bool) -> RunContent:
-    summary, found = run.summary, claims(run)
+def _run_content(
+    run: ReportData, key: str, drawings: Sequence[Drawing], several: bool
+) -> RunContent:
+    summary, answered = run.summary, claims(run)
     return RunContent(
         key=key,
         name=run.name,
         title=summary.name if run.name == summary.name else f"{summary.name} ({run.name})",
         description=summary.description,
-        answer=" ".join(answer(run, found)),
-        claims=claims_grid(f"{key}-claims", found) if found else None,
+        answer=" ".join(answer(run, answered)),
+        claims=claims_grid(f"{key}-claims", answered) if answered else None,
         grids=tuple(_grids(run, key, several)),
         notes=(*footnotes.of_summary(summary), *measured_notes(summary)),
-        figures=tuple(Drawn(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawn),
+        figures=tuple(EmbeddedFigure(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawings),
         failures=tuple(failure_section.failures(run)),
-        failures_left_out=failure_section.left_out(run),
+        failures_omission_note=failure_section.omission_note(run),
         facts=tuple(header_facts(summary)),
         suite=json.dumps(run.suite, indent=1, ensure_ascii=False),
     )
@@ -131,10 +134,10 @@ def _grids(run: ReportData, key: str, several: bool) -> list[Grid]:
     summary = run.summary
     ids = [v.variant_id for v in summary.variants]
     keys = [f"{run.name}/{i}" for i in ids] if several else ids
-    first = text_table(summary)
-    grids = [of_table(f"{key}-overview", "Every variant", first, "variant", keys)]
-    if (second := measured_table(summary)) is not None:
-        grids.append(of_table(f"{key}-measured", TITLE, second, "variant", keys))
-    if (third := costs_grid(f"{key}-costs", run)) is not None:
-        grids.append(third)
+    overview = text_table(summary)
+    grids = [grid_from_table(f"{key}-overview", "Every variant", overview, "variant", keys)]
+    if (measured := measured_table(summary)) is not None:
+        grids.append(grid_from_table(f"{key}-measured", TITLE, measured, "variant", keys))
+    if (costs := costs_grid(f"{key}-costs", run)) is not None:
+        grids.append(costs)
     return grids

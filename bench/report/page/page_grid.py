@@ -1,7 +1,7 @@
-"""A table that the page sorts, filters and turns over: columns of text and of numbers.
+"""Hold a table that the page's script sorts, filters and pages through.
 
 Usage:
-    grid = of_table("overview-1", "Overview", text_table(summary), opens)
+    grid = grid_from_table("overview-1", "Overview", text_table(summary), "variant", ids)
     grid.data()                           # for the script; the template writes the first rows
 """
 
@@ -17,17 +17,17 @@ PAGE_ROWS, SENTENCE = 50, 30
 
 @dataclass(frozen=True)
 class Column:
-    """One column; ``cells`` hold text, numbers (shown as they are) or None."""
+    """One column; ``cells`` are text, numbers (shown unchanged) or None."""
 
     title: str
     cells: Sequence[Any]
     numeric: bool = False
     choices: bool = False
-    """Few values, which a reader may choose from."""
+    """Whether the page offers a menu of the column's values."""
 
     @cached_property
     def style(self) -> str:
-        """The class of its cells: numbers to the right, sentences with room."""
+        """The CSS class of the cells: numbers are right-aligned, sentences get a wide column."""
         if self.numeric:
             return "number"
         longest = max((len(str(cell)) for cell in self.cells), default=0)
@@ -39,42 +39,41 @@ NO_BREAK = "\u00a0"
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of the page. ``opens`` names what a row's first cell leads to, row by row."""
+    """A table of the page."""
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     notes: tuple[str, ...] = ()
     marks: Sequence[Sequence[Sequence[int]]] = ()
-    """By column and row, the numbers of the notes that belong to a cell; () for none at all."""
+    """The numbers of each cell's footnotes, by column and row; () if there are none."""
     opens: str = ""
-    """What a row opens: "variant", "trial" or nothing."""
+    """The kind of details that a row opens: "variant", "trial" or ""."""
     keys: Sequence[str] = ()
-    """What it opens, by row."""
+    """The key of the details that each row opens."""
 
     @property
     def size(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.columns[0].cells) if self.columns else 0
 
     def first_rows(self) -> list[list[Any]]:
-        """The rows that stand in the page before any script has run."""
+        """Return the rows that the page shows before its script has run."""
         count = min(self.size, PAGE_ROWS)
         return [[column.cells[i] for column in self.columns] for i in range(count)]
 
     def marks_of(self, row: int) -> list[str]:
-        """The numbers of the notes of each of a row's cells, as text."""
-        found = [column[row] if column else () for column in self.marks]
-        texts = [" ".join(map(str, numbers)) for numbers in found]
-        return texts or [""] * len(self.columns)
+        """Return the footnote numbers of each cell of a row, as text."""
+        marks = [column[row] if column else () for column in self.marks]
+        return [" ".join(map(str, numbers)) for numbers in marks] or [""] * len(self.columns)
 
     def data(self) -> dict[str, Any]:
-        """For the script; only marks that exist."""
+        """Return the data of the script, with only the marks that exist."""
         marks = {
-            f"{row},{number}": list(found)
-            for number, column in enumerate(self.marks)
-            for row, found in enumerate(column)
-            if found
+            f"{row},{index}": list(numbers)
+            for index, column in enumerate(self.marks)
+            for row, numbers in enumerate(column)
+            if numbers
         }
         return {
             "pageRows": PAGE_ROWS,
@@ -89,12 +88,12 @@ class Grid:
         }
 
 
-def of_table(
+def grid_from_table(
     name: str, caption: str, table: Table, opens: str = "", keys: Sequence[str] = ()
 ) -> Grid:
-    """The table of a report as the page shows it: the first column text, numbers after it."""
+    """Make a grid of a report's table: a text column first, then numeric columns."""
     columns = tuple(
-        Column(title, [kept_together(row[i].text) for row in table.rows], numeric=True)
+        Column(title, [keep_interval_together(row[i].text) for row in table.rows], numeric=True)
         if i
         else Column(title, [row[i].text for row in table.rows])
         for i, title in enumerate(table.headers)
@@ -103,8 +102,8 @@ def of_table(
     return Grid(name, caption, columns, table.notes, marks, opens, keys)
 
 
-def kept_together(text: str) -> str:
-    """``text``, an interval in it unbroken: where room is short it stands below its value."""
+def keep_interval_together(text: str) -> str:
+    """Keep the interval in ``text`` on one line; if space is short, it moves below the value."""
     value, bracket, ends = text.partition(" [")
     low, comma, high = ends.partition(", ")
     return f"{value}{bracket}{low}{comma.replace(' ', NO_BREAK)}{high}"

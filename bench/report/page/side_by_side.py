@@ -1,7 +1,7 @@
-"""Several runs side by side: what a variant took and reached in each of them.
+"""Compare several runs side by side: epoch time and accuracy of their common variants.
 
 Usage:
-    grid = side_by_side(runs)          # None where no two runs share a variant
+    grid = side_by_side(runs)          # None if no two runs share a variant
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ SHOWN = ("epoch_s", "test_accuracy")
 
 
 def side_by_side(runs: Sequence[ReportData]) -> Grid | None:
-    """A row a variant that at least two runs have, a column for each of them."""
+    """Return one row per variant that at least two runs have, and columns for each run."""
     labels: dict[str, str] = {}
     counts: dict[str, int] = {}
     for run in runs:
@@ -33,23 +33,23 @@ def side_by_side(runs: Sequence[ReportData]) -> Grid | None:
 
 def _columns(name: str, runs: Sequence[ReportData], shared: list[str]) -> list[Column]:
     metric = METRICS[name]
-    found = [{v.variant_id: getattr(v, name) for v in run.summary.variants} for run in runs]
+    estimates = [{v.variant_id: getattr(v, name) for v in run.summary.variants} for run in runs]
     capped = [{v.variant_id for v in run.summary.variants if v.capped_steps} for run in runs]
-    scale = scale_of((e.value for each in found for e in each.values() if e), metric)
+    scale = scale_of((e.value for by_id in estimates for e in by_id.values() if e), metric)
     unit = f" ({scale.unit})" if scale.unit else ""
     return [
         Column(
             f"{metric.title}{unit}, {run.name}",
             [
                 _text(interval(e.value, e.low, e.high, metric.digits, scale), variant_id in cut)
-                if (e := each.get(variant_id))
+                if (e := by_id.get(variant_id))
                 else UNKNOWN
                 for variant_id in shared
             ],
             numeric=True,
         )
-        for run, each, cut in zip(runs, found, capped, strict=True)
-        if any(each.values())
+        for run, by_id, cut in zip(runs, estimates, capped, strict=True)
+        if any(by_id.values())
     ]
 
 

@@ -1,14 +1,17 @@
-"""Every trial of the page's runs, for the table of trials and for what a trial opens.
+"""Collect every trial of the page's runs: the table of trials, and the details of each.
 
 Usage:
-    trials = Trials(runs)
-    trials.grid()        # what the table shows
-    trials.details()     # columns by trial, epochs, settings, logs: what the script looks up
+    trials = TrialTable(runs)
+    trials.grid()        # the table
+    trials.details()     # the details: columns by trial, epochs, settings and logs
 """
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from bench.analysis.comparison.matched_pairs import examples_used
 from bench.records.metric import METRICS
@@ -17,15 +20,11 @@ from bench.report.page.page_grid import Column, Grid
 from bench.report.text.number_text import scale_of
 from bench.spec.variant import Variant
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
 MAX_TRIALS, MAX_EPOCHS, MAX_LOGS, LOG_CHARACTERS = 10_000, 120_000, 300, 6_000
-"""What the page holds at most, so that it opens quickly; files hold the rest."""
+"""Limits that let the page open quickly; the run folder has the rest."""
 DIGITS = 5
 _MOST_WHOLE = 1e15
-"""Whole numbers up to here are kept, and written, as they are."""
+"""Whole numbers below this are not rounded."""
 _TEXTS = ("label", "status", "steady", "extrapolated", "node")
 _COUNTS = ("block", "seed", "attempt")
 _NUMBERS = (
@@ -52,71 +51,62 @@ _TITLES = {
 }
 
 
-class Trials:
-    """The trials of several runs, failed ones first where not all have room."""
+class TrialTable:
+    """The trials of one or more runs; if there are too many, completed ones are left out first."""
 
     def __init__(self, runs: Sequence[ReportData]) -> None:
-        import pandas as pd
-
         frames = [run.trials.assign(run=run.name) for run in runs]
-        every = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-        self.found, self.several = len(every), len(runs) > 1
-        if len(every) > MAX_TRIALS:
-            done = (every["status"] == "completed").sort_values(kind="stable")
-            every = every.loc[sorted(done.index[:MAX_TRIALS])]
-        cut = every["extrapolated"].map({True: "cut short", False: "whole"})
-        # As the tables have it: the frame's own is a mean over epochs, the epoch time a median.
-        throughput = examples_used(every) / every["epoch_s"]
-        shown = every.assign(extrapolated=cut, examples_per_s=throughput)
+        trials = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        self._total, self._several = len(trials), len(runs) > 1
+        if len(trials) > MAX_TRIALS:
+            completed = (trials["status"] == "completed").sort_values(kind="stable")
+            trials = trials.loc[sorted(completed.index[:MAX_TRIALS])]
+        cut = trials["extrapolated"].map({True: "cut short", False: "whole"})
+        # Like the tables, from the median epoch time; the frame's value is a mean over epochs.
+        throughput = examples_used(trials) / trials["epoch_s"]
+        shown = trials.assign(extrapolated=cut, examples_per_s=throughput)
         self.frame = shown.reset_index(drop=True)
         self._runs = runs
 
     def grid(self) -> Grid:
-        """One row a trial; only columns that hold something."""
-        columns = [self._column(name) for name in self._shown()]
-        return Grid(
-            name="trials",
-            caption="Every trial",
-            columns=tuple(columns),
-            opens="trial",
-            keys=self.keys(),
-        )
+        """Return one row per trial, without empty columns."""
+        columns = tuple(self._column(name) for name in self._column_names())
+        return Grid("trials", "Every trial", columns, opens="trial", keys=self.keys())
 
     def keys(self) -> list[str]:
-        """Each trial's name in the page: its id, after its run's name where there are several."""
-        ids = self.frame["trial_id"]
-        return (self.frame["run"] + "/" + ids if self.several else ids).tolist()
+        """Return the key of each trial: its id, after the name of its run if there are several."""
+        return self._with_run("trial_id")
 
     def details(self) -> dict[str, Any]:
-        """By column, one entry a trial; settings once a variant; epochs one after another."""
-        known = [n for n in _DETAILS if self.frame[n].notna().any()]
+        """Return columns by trial, settings by variant, and the epochs of all trials in a row."""
+        columns = [n for n in _DETAILS if self.frame[n].notna().any()]
         epochs, counts = self._epochs()
         return {
             "keys": self.keys(),
-            "variantKeys": self._variant_keys(),
+            "variantKeys": self._with_run("variant_id"),
             "variants": self._variants(),
-            "columns": {n: _plain(self.frame[n]) for n in known},
+            "columns": {n: _plain(self.frame[n]) for n in columns},
             "logs": self._logs(),
             "epochs": {n: _plain(epochs[n]) for n in _EPOCHS if epochs[n].notna().any()},
             "epochCounts": counts,
         }
 
-    def left_out(self) -> str:
-        """What the page has no room for."""
-        epochs, logs = len(self._kept_epochs), int(self.frame["log_tail"].notna().sum())
+    def omission_note(self) -> str:
+        """Say what the page leaves out; "" if it shows everything."""
+        epochs, logs = len(self._all_epochs), int(self.frame["log_tail"].notna().sum())
         parts = [
-            f"{shown:,} of {found:,} {what}"
-            for shown, found, what in (
-                (len(self.frame), self.found, "trials"),
+            f"{shown:,} of {count:,} {noun}"
+            for shown, count, noun in (
+                (len(self.frame), self._total, "trials"),
                 (min(epochs, MAX_EPOCHS), epochs, "epochs"),
                 (min(logs, MAX_LOGS), logs, "logs"),
             )
-            if shown < found
+            if shown < count
         ]
-        return f"In this page are {', '.join(parts)}; the run's folder has all." if parts else ""
+        return f"This page shows {', '.join(parts)}; the run folder has all." if parts else ""
 
-    def _shown(self) -> list[str]:
-        names = [*(["run"] if self.several else []), *_TEXTS[:2], *_COUNTS, *_NUMBERS, *_TEXTS[2:]]
+    def _column_names(self) -> list[str]:
+        names = [*(["run"] if self._several else []), *_TEXTS[:2], *_COUNTS, *_NUMBERS, *_TEXTS[2:]]
         optional = {*_NUMBERS, "steady", "node", "attempt"}
         constant = {"steady", "extrapolated", "node", "attempt", "seed"}
         return [
@@ -137,69 +127,63 @@ class Trials:
         title = _TITLES.get(name, name.capitalize())
         return Column(title, _plain(values), numeric, choices=name in _CHOICES)
 
-    def _variant_keys(self) -> list[str]:
-        ids = self.frame["variant_id"]
-        return (self.frame["run"] + "/" + ids if self.several else ids).tolist()
+    def _with_run(self, column: str) -> list[str]:
+        ids = self.frame[column]
+        return (self.frame["run"] + "/" + ids if self._several else ids).tolist()
 
     def _variants(self) -> dict[str, Any]:
-        firsts = self.frame.assign(key=self._variant_keys()).drop_duplicates("key")
+        variants = self.frame.assign(key=self._with_run("variant_id")).drop_duplicates("key")
         names = ["label", *Variant.model_fields]
-        rows = firsts[["key", *names]].astype(object).to_numpy().tolist()
+        rows = variants[["key", *names]].astype(object).to_numpy().tolist()
         return {
             "names": names,
             "values": {key: [_value(v) for v in values] for key, *values in rows},
         }
 
-    def _epochs(self) -> "tuple[pd.DataFrame, list[int]]":
-        kept = self._kept_epochs.head(MAX_EPOCHS)
-        counts = kept["row"].value_counts().reindex(self.frame.index, fill_value=0)
-        return kept.assign(warmup=kept["warmup"].astype(int)), counts.tolist()
+    def _epochs(self) -> tuple[pd.DataFrame, list[int]]:
+        shown = self._all_epochs.head(MAX_EPOCHS)
+        counts = shown["row"].value_counts().reindex(self.frame.index, fill_value=0)
+        return shown.assign(warmup=shown["warmup"].astype(int)), counts.tolist()
 
     @functools.cached_property
-    def _kept_epochs(self) -> "pd.DataFrame":
-        """Those of the page's trials, in their order, with the row of each."""
-        import pandas as pd
-
+    def _all_epochs(self) -> pd.DataFrame:
+        """The epochs of the page's trials, in their order, with the row of the trial."""
         frames = [run.epochs.assign(run=run.name) for run in self._runs]
-        every = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-        place = pd.Series(self.frame.index, index=self._places(self.frame))
-        rows = place.reindex(self._places(every)).to_numpy()
-        return every.assign(row=rows).dropna(subset=["row"]).sort_values(["row", "epoch"])
+        epochs = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        row_of = pd.Series(self.frame.index, index=self._trial_index(self.frame))
+        rows = row_of.reindex(self._trial_index(epochs)).to_numpy()
+        return epochs.assign(row=rows).dropna(subset=["row"]).sort_values(["row", "epoch"])
 
-    def _places(self, frame: "pd.DataFrame") -> "pd.Index[Any]":
-        import pandas as pd
-
+    def _trial_index(self, frame: pd.DataFrame) -> "pd.Index[Any]":
         return pd.Index(frame["run"] + "/" + frame["trial_id"])
 
     def _logs(self) -> dict[str, str]:
-        known = self.frame["log_tail"].dropna().head(MAX_LOGS)
-        return {str(row): text[-LOG_CHARACTERS:] for row, text in known.items()}
+        logs = self.frame["log_tail"].dropna().head(MAX_LOGS)
+        return {str(row): text[-LOG_CHARACTERS:] for row, text in logs.items()}
 
 
 def _plain(values: "pd.Series[Any]") -> list[Any]:
-    """Numbers rounded to a few digits, whole ones whole, nothing where nothing is known."""
+    """Round numbers to a few digits, turn whole ones into integers and unknown ones into None."""
     if values.dtype != "float64":
         return [_value(value) for value in values.astype(object).tolist()]
     return _rounded(values.to_numpy())
 
 
-def _rounded(numbers: "np.ndarray[Any, np.dtype[np.float64]]") -> list[Any]:
-    """``_value`` of each, of a million in no time."""
-    import numpy as np
-
-    usual = np.isfinite(numbers) & (numbers != 0)
-    exponent = np.floor(np.log10(np.abs(numbers), where=usual, out=np.zeros(len(numbers))))
+def _rounded(numbers: np.ndarray[Any, np.dtype[np.float64]]) -> list[Any]:
+    """Apply ``_value`` to an array, fast enough for a million numbers."""
+    regular = np.isfinite(numbers) & (numbers != 0)
+    exponent = np.floor(np.log10(np.abs(numbers), where=regular, out=np.zeros(len(numbers))))
     shift = exponent.astype(int) - (DIGITS - 1)
-    # Both ways only by whole powers of ten, which floating point holds exactly.
+    # Multiply and divide only by positive powers of ten, which floating point holds exactly.
     up, down = 10.0 ** np.maximum(shift, 0), 10.0 ** np.maximum(-shift, 0)
     with np.errstate(invalid="ignore"):
-        rounded = np.where(usual, np.rint(numbers / up * down) / down * up, numbers)
-        whole = usual & (numbers == np.rint(numbers)) & (np.abs(numbers) < _MOST_WHOLE)
-    found = rounded.astype(object)
-    found[whole] = numbers[whole].astype(np.int64).tolist()
-    found[numbers == 0] = 0
-    found[np.isnan(numbers)] = None
-    return list(found)
+        rounded = np.where(regular, np.rint(numbers / up * down) / down * up, numbers)
+        is_whole = regular & (numbers == np.rint(numbers)) & (np.abs(numbers) < _MOST_WHOLE)
+    values = rounded.astype(object)
+    values[is_whole] = numbers[is_whole].astype(np.int64).tolist()
+    values[numbers == 0] = 0
+    values[np.isnan(numbers)] = None
+    return list(values)
 
 
 def _value(value: Any) -> Any:
@@ -207,6 +191,6 @@ def _value(value: Any) -> Any:
         if value != value:
             return None
         rounded = float(f"{value:.{DIGITS - 1}e}")
-        whole = abs(value) < _MOST_WHOLE and value == int(value)
-        return int(value) if whole else rounded
+        is_whole = abs(value) < _MOST_WHOLE and value == int(value)
+        return int(value) if is_whole else rounded
     return value if isinstance(value, bool | int | str) else None

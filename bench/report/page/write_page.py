@@ -1,9 +1,9 @@
-"""Write charts and page of runs into a folder.
+"""Write the page and the charts of runs into a folder.
 
 Usage:
-    with RenderProcess() as drawer:
+    with RenderProcess() as renderer:
         run = read_run(Path("results/runs/quick-1"))
-        write_page([run], Folder(Path("out")), drawer)       # index.html, charts/*
+        write_page([run], Folder(Path("out")), renderer)       # index.html, charts/*
 """
 
 from collections.abc import Sequence
@@ -19,28 +19,28 @@ from bench.report.charts.render_process import RenderProcess
 from bench.report.charts.rendering import write_charts
 from bench.report.charts.report_data import ReportData
 from bench.report.page.page_build import build
-from bench.report.page.page_content import content
+from bench.report.page.page_content import page_content
 
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 
 
 @collector_paused()
-def write_page(runs: Sequence[ReportData], out: Folder, drawer: RenderProcess) -> list[Path]:
-    """Write ``index.html`` of all ``runs``, and the charts of each; the paths written.
+def write_page(runs: Sequence[ReportData], out: Folder, renderer: RenderProcess) -> list[Path]:
+    """Write ``index.html`` of all ``runs``, and the charts of each; return the paths.
 
-    Raises StorageError where ``out`` cannot be written.
+    Raises StorageError if ``out`` cannot be written.
     """
     make_folder(out)
-    drawings = [[drawer.draw(figure) for figure in figures(run)] for run in runs]
-    # After all that the page needs, which is put together meanwhile.
-    pictures = [[drawer.paint(drawing) for drawing in of_run] for of_run in drawings]
-    found = content(runs, (_results(of_run) for of_run in drawings))
-    paths = [write_atomically(out, "index.html", build(found, drawer.script.result()))]
-    for run, of_run, painted in zip(runs, drawings, pictures, strict=True):
+    drawings = [[renderer.draw(figure) for figure in figures(run)] for run in runs]
+    # The page does not need the PNGs, so they come last.
+    pngs = [[renderer.rasterize(drawing) for drawing in of_run] for of_run in drawings]
+    content = page_content(runs, map(_results, drawings))
+    paths = [write_atomically(out, "index.html", build(content, renderer.script.result()))]
+    for run, run_drawings, run_pngs in zip(runs, drawings, pngs, strict=True):
         folder = out if len(runs) == 1 else out / run.name
-        paths += write_charts(_results(of_run), _results(painted), folder / "charts")
+        paths += write_charts(_results(run_drawings), _results(run_pngs), folder / "charts")
     return paths
 
 
-def _results(asked: Sequence[Future[_Made]]) -> list[_Made]:
-    return [future.result() for future in asked]
+def _results(futures: Sequence[Future[_Result]]) -> list[_Result]:
+    return [future.result() for future in futures]

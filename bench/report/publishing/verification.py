@@ -10,7 +10,6 @@ import math
 import re
 import shutil
 import stat
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +29,15 @@ the page's specifications of the same charts."""
 
 _MOST_TIMES = 4
 """A file that is so much larger than the one made anew is not read."""
-_NOT_AS_WRITTEN = (UnsafeFileError, ValueError, RecursionError, AssertionError, csv.Error)
-"""What reading meets in a text that no ``publish`` wrote; HTMLParser raises AssertionError."""
-_SPECS = re.compile(r'<script type="application/json" id="specs">(.*?)</script>', re.DOTALL)
+_NOT_AS_WRITTEN = (UnsafeFileError, ValueError, RecursionError, csv.Error)
+"""Errors from reading a file that ``publish`` did not write."""
+_PAGE_DATA = re.compile(r'<script type="application/json" id="(\w+)">(.*?)</script>', re.DOTALL)
+_NOT_COMPARED = re.compile(
+    r"<svg\b.*?</svg>|(<(?:style|script)\b[^>]*>).*?</(?:style|script)>"
+    r'|<meta http-equiv="Content-Security-Policy"[^>]*>',
+    re.DOTALL,
+)
+"""The parts of a page that depend on a machine's fonts and library versions, and its data."""
 
 
 def differences(folder: Path) -> tuple[str, ...]:
@@ -87,40 +92,14 @@ def _files_of(folder: Path) -> list[Path]:
     return found
 
 
-def shown(page: str) -> str:
-    """What a page says, a line a piece: all text and all cells, without pictures and programs."""
-    reader = _Shown()
-    reader.feed(page)
-    return "\n".join(reader.pieces)
+def page_data(page: str) -> dict[str, Any]:
+    """Return the JSON that a page embeds: "data" for its tables, "specs" for its charts."""
+    return {name: json.loads(text) for name, text in _PAGE_DATA.findall(page)}
 
 
-def charted(page: str) -> Any:
-    """The specification of every chart of a page, with its data."""
-    found = _SPECS.search(page)
-    return json.loads(found[1]) if found else {}
-
-
-class _Shown(HTMLParser):
-    """Text outside of pictures, styles and scripts, and the data that fill the tables."""
-
-    _SILENT = frozenset({"svg", "style", "script"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pieces: list[str] = []
-        self._inside: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._SILENT and ("id", "data") not in attrs:
-            self._inside.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._inside and self._inside[-1] == tag:
-            self._inside.pop()
-
-    def handle_data(self, data: str) -> None:
-        if not self._inside and data.strip():
-            self.pieces += data.replace("],", "],\n").splitlines()
+def page_text(page: str) -> str:
+    """Return the HTML of a page without drawings and without the content of styles and scripts."""
+    return _NOT_COMPARED.sub(r"\1", page)
 
 
 def difference(ours: Path, fresh: Path) -> str | None:
@@ -139,15 +118,23 @@ def difference(ours: Path, fresh: Path) -> str | None:
 
 
 def _difference(here: str, there: str, suffix: str) -> str | None:
-    is_page, alike = suffix == ".html", _same_cells if suffix == ".csv" else str.__eq__
-    ours, theirs = ((shown(text) if is_page else text).splitlines() for text in (here, there))
+    if suffix == ".html":
+        return _page_difference(here, there)
+    alike = _same_cells if suffix == ".csv" else str.__eq__
+    ours, theirs = here.splitlines(), there.splitlines()
     for number, (a, b) in enumerate(zip(ours, theirs, strict=False), start=1):
         if not alike(a, b):
             return f":{number}: not what the records give"
-    if len(ours) != len(theirs):
-        return ": lines are missing, or too many"
-    if is_page and not _same_values(charted(here), charted(there)):
-        return ": a chart is not what the records give"
+    return ": lines are missing, or too many" if len(ours) != len(theirs) else None
+
+
+def _page_difference(here: str, there: str) -> str | None:
+    if page_text(here) != page_text(there):
+        return ": the text is not what the records give"
+    ours, fresh = page_data(here), page_data(there)
+    for name, part in (("data", "table"), ("specs", "chart")):
+        if not _same_values(ours.get(name), fresh.get(name)):
+            return f": a {part} is not what the records give"
     return None
 
 

@@ -10,7 +10,7 @@ from bench.measure.cpu_time import OtherLoad
 
 def found(monkeypatch: pytest.MonkeyPatch, cores: float) -> None:
     busy = OtherLoad(cores, 8, (("cc1plus", 4711, cores),) if cores else ())
-    monkeypatch.setattr(other_load, "busiest", lambda: busy)
+    monkeypatch.setattr(other_load, "measure_other_load", lambda: busy)
 
 
 @pytest.mark.parametrize(("others", "own"), [(0.0, 8), (0.7, 8), (6.0, 2)])

@@ -1,4 +1,4 @@
-"""A process of its own draws what this one would."""
+"""The rendering process draws the same as this process."""
 
 import os
 import signal
@@ -12,23 +12,22 @@ from bench.errors import HelperError
 from bench.report.charts.all_figures import figures
 from bench.report.charts.figure import Figure
 from bench.report.charts.render_process import RenderProcess
-from bench.report.charts.rendering import as_png, draw, vega_script
+from bench.report.charts.rendering import as_png, vega_script
 from bench.report.charts.report_data import read_run
+from tests.support.sample_pages import draw
 from tests.support.sample_records import made_run
 
 
 @pytest.mark.slow
-def test_it_draws_what_this_process_would_and_ends_with_its_block(tmp_path: Path) -> None:
-    found = list(figures(read_run(made_run(tmp_path / "run").path)))
-    with RenderProcess() as drawer:
-        drawings = [drawer.draw(figure) for figure in found]
-        pictures = [drawer.paint(drawing) for drawing in drawings]
-        pid = drawer.pid
-        assert drawer.script.result() == vega_script()
-    assert [drawing.result() for drawing in drawings] == [draw(figure) for figure in found]
-    assert [picture.result() for picture in pictures] == [
-        as_png(drawing.result().svg) for drawing in drawings
-    ]
+def test_it_draws_the_same_as_this_process_and_ends_with_its_block(tmp_path: Path) -> None:
+    charts = list(figures(read_run(made_run(tmp_path / "run").path)))
+    with RenderProcess() as renderer:
+        drawings = [renderer.draw(figure) for figure in charts]
+        pngs = [renderer.rasterize(drawing) for drawing in drawings]
+        pid = renderer.pid
+        assert renderer.script.result() == vega_script()
+    assert [drawing.result() for drawing in drawings] == [draw(figure) for figure in charts]
+    assert [png.result() for png in pngs] == [as_png(drawing.result().svg) for drawing in drawings]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -40,24 +39,24 @@ def test_it_draws_what_this_process_would_and_ends_with_its_block(tmp_path: Path
 def test_a_process_that_dies_or_hangs_is_an_error_with_its_reason(
     number: signal.Signals, reason: str
 ) -> None:
-    with RenderProcess(timeout_s=2) as drawer:
-        os.kill(drawer.pid, number)
+    with RenderProcess(timeout_s=2) as renderer:
+        os.kill(renderer.pid, number)
         with pytest.raises(HelperError, match=reason):
-            drawer.script.result()
+            renderer.script.result()
     with pytest.raises(ProcessLookupError):
-        os.kill(drawer.pid, 0)
+        os.kill(renderer.pid, 0)
 
 
-def test_what_it_said_last_is_the_reason_where_it_ends_by_itself() -> None:
-    odd = SimpleNamespace(to_dict=lambda: {"mark": 0})
-    cannot_be = Figure("odd", "odd", "odd", cast("Any", odd), (), ())
-    with RenderProcess() as drawer, pytest.raises(HelperError, match=r"ended with code 1: \w+"):
-        drawer.draw(cannot_be).result()
+def test_if_it_fails_its_last_message_is_the_reason() -> None:
+    invalid = SimpleNamespace(to_dict=lambda: {"mark": 0})
+    figure = Figure("invalid", "invalid", "invalid", cast("Any", invalid), (), ())
+    with RenderProcess() as renderer, pytest.raises(HelperError, match=r"ended with code 1: \w+"):
+        renderer.draw(figure).result()
 
 
-def test_it_ends_where_its_block_fails() -> None:
-    with pytest.raises(KeyError), RenderProcess() as drawer:
-        pid = drawer.pid
+def test_it_ends_if_its_block_raises() -> None:
+    with pytest.raises(KeyError), RenderProcess() as renderer:
+        pid = renderer.pid
         raise KeyError
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

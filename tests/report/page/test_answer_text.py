@@ -1,4 +1,4 @@
-"""The paragraph at the top says what the analysis found, and no more."""
+"""The answer states the results of the analysis, and nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from tests.support.sample_records import NORMS, made_run, no_record
 COST = {"none": 0.5, "bn_post": 0.75, "bn_pre": 0.5}
 
 
-def said(path: Path, suite: dict[str, Any] | None = None, **made: Any) -> str:
-    run = read(made_run(path, suite or NORMS, **made))
+def answer_text(path: Path, suite: dict[str, Any] | None = None, **run_options: Any) -> str:
+    run = read(made_run(path, suite or NORMS, **run_options))
     return " ".join(answer(run, claims(run)))
 
 
-def test_a_ratio_stands_with_its_interval_blocks_and_verdict(tmp_path: Path) -> None:
+def test_a_ratio_has_its_interval_blocks_and_verdict(tmp_path: Path) -> None:
     def epoch_s(trial: Trial, _: int) -> float:
         return COST[trial.variant.norm] * (1 + 0.003 * (trial.order % 4))
 
@@ -36,7 +36,7 @@ def test_a_ratio_stands_with_its_interval_blocks_and_verdict(tmp_path: Path) -> 
     assert "for this session only" in text
 
 
-def test_many_comparisons_are_counted_and_the_extremes_named(tmp_path: Path) -> None:
+def test_many_comparisons_are_counted_and_the_extremes_are_named(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
     text = " ".join(answer(run, claims(run)))
     assert "Of 8 variants compared with norm=none, all 8 take longer an epoch." in text
@@ -46,38 +46,38 @@ def test_many_comparisons_are_counted_and_the_extremes_named(tmp_path: Path) -> 
 
 def test_the_claim_is_answered_with_counts(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
-    found = claims(run)
-    falls = [c for c in found if "as examples grow" in c.question]
-    sooner = [c for c in found if "0.7 reached sooner" in c.question]
-    assert (len(falls), len(sooner)) == (4, 8)
-    assert {c.answer for c in falls} == {"no"}  # a fixed cost dilutes it where examples are few
-    assert "Of 4 settings: no for 4." in " ".join(answer(run, found))
+    answered = claims(run)
+    trends = [c for c in answered if "as examples grow" in c.question]
+    targets = [c for c in answered if "0.7 reached sooner" in c.question]
+    assert (len(trends), len(targets)) == (4, 8)
+    assert {c.answer for c in trends} == {"no"}  # a fixed cost dilutes it for few examples
+    assert "Of 4 settings: no for 4." in " ".join(answer(run, answered))
 
 
-def test_where_nothing_is_compared_it_says_what_ran(tmp_path: Path) -> None:
+def test_without_comparisons_it_says_what_ran(tmp_path: Path) -> None:
     suite = {key: value for key, value in NORMS.items() if key != "compare"}
-    text = said(tmp_path / "run", suite)
-    assert "3 variants ran in 3 blocks; the suite compares none with another." in text
+    text = answer_text(tmp_path / "run", suite)
+    assert "3 variants ran in 3 blocks; the suite makes no comparison." in text
     assert "interval" not in text
 
 
-def test_made_up_times_are_called_so(tmp_path: Path) -> None:
-    assert said(tmp_path / "run").startswith("These times are simulated, not measured.")
+def test_simulated_times_are_called_simulated(tmp_path: Path) -> None:
+    assert answer_text(tmp_path / "run").startswith("These times are simulated, not measured.")
 
 
-def test_a_run_without_records_claims_nothing(tmp_path: Path) -> None:
-    text = said(tmp_path / "run", change=no_record)
-    assert "Nothing can be said against norm=none yet" in text
+def test_a_run_without_records_has_no_results(tmp_path: Path) -> None:
+    text = answer_text(tmp_path / "run", change=no_record)
+    assert "No variant can be compared with norm=none yet" in text
     assert "0 of 9 trials completed." in text
 
 
 def test_a_single_block_has_no_intervals(tmp_path: Path) -> None:
-    text = said(tmp_path / "run", {**NORMS, "blocks": 1})
+    text = answer_text(tmp_path / "run", {**NORMS, "blocks": 1})
     assert "a single value has no interval" in text
     assert "raise blocks" in text
 
 
 @pytest.mark.parametrize("dataset", ["fashion_mnist", "synthetic"])
-def test_accuracy_on_synthetic_data_is_not_praised(tmp_path: Path, dataset: str) -> None:
-    text = said(tmp_path / "run", {**NORMS, "variant": {"dataset": dataset}})
+def test_accuracy_on_synthetic_data_is_not_reported(tmp_path: Path, dataset: str) -> None:
+    text = answer_text(tmp_path / "run", {**NORMS, "variant": {"dataset": dataset}})
     assert ("highest mean test accuracy" in text) == (dataset == "fashion_mnist")

@@ -1,4 +1,4 @@
-"""Each question with the numbers that decide it, and what a reader must know of them."""
+"""Each question has the numbers that decide it, with their caveats."""
 
 import dataclasses
 from pathlib import Path
@@ -7,37 +7,37 @@ from bench.analysis.comparison.confounds import Confound
 from bench.analysis.questions.large_data_claim import ratio_trends
 from bench.analysis.summary import VariantSummary
 from bench.report.charts.report_data import ReportData
-from bench.report.page.claim_section import _cut_short, _falls, claims
+from bench.report.page.claim_section import _capped_sizes, _trend_claim, claims
 from tests.support.sample_pages import SWEEP, read, sweep_run
 from tests.support.sample_records import made_run
 
 
-def test_the_sizes_and_the_cost_that_decide_stand_with_the_answer(tmp_path: Path) -> None:
-    (found,) = (
+def test_an_answer_has_the_sizes_and_the_cost_that_decide_it(tmp_path: Path) -> None:
+    (claim,) = (
         c
         for c in claims(read(sweep_run(tmp_path / "run")))
-        if "=32" in c.what and "bn_pre" in c.what and "as examples grow" in c.question
+        if "=32" in c.setting and "bn_pre" in c.setting and "as examples grow" in c.question
     )
-    assert "at 5500 examples, " in found.numbers
-    assert "at 55000 examples; change from 5500 to 55000 examples (4 blocks) × " in found.numbers
-    assert "of each further example's cost 1." in found.numbers
-    assert "(too few sizes or blocks to see whether lines fit: it decides nothing)" in found.numbers
-    assert "extrapolated" not in found.numbers and "confounded" not in found.numbers
+    assert "at 5500 examples, " in claim.numbers
+    assert "at 55000 examples; change from 5500 to 55000 examples (4 blocks) × " in claim.numbers
+    assert "of each further example's cost 1." in claim.numbers
+    assert "(too few sizes or blocks to see whether lines fit: it decides nothing)" in claim.numbers
+    assert "extrapolated" not in claim.numbers and "confounded" not in claim.numbers
 
 
 def test_a_size_whose_epochs_were_cut_short_is_marked(tmp_path: Path) -> None:
     suite = {**SWEEP, "variant": {**SWEEP["variant"], "max_steps": 200}}
     variants = read(made_run(tmp_path / "capped", suite)).variants
     small, large = (variants[variants["global_batch_size"] == size] for size in (32, 512))
-    assert (_cut_short(small), _cut_short(large)) == ({55_000}, set())
+    assert (_capped_sizes(small), _capped_sizes(large)) == ({55_000}, set())
     run = read(sweep_run(tmp_path / "run"))
-    falls = ratio_trends(run.trials, "norm", "none")[0]
-    numbers = _falls(falls, {55_000}, "").numbers
+    trend = ratio_trends(run.trials, "norm", "none")[0]
+    numbers = _trend_claim(trend, {55_000}, "").numbers
     assert "at 55000 examples (extrapolated); change" in numbers
     assert "at 5500 examples, " in numbers
 
 
-def test_an_arm_that_differs_in_more_is_said_to(tmp_path: Path) -> None:
+def test_a_confounded_arm_is_marked(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
     first = next(v for v in run.summary.variants if v.comparisons[0] is not None)
     (compared,) = first.comparisons
@@ -48,12 +48,12 @@ def test_an_arm_that_differs_in_more_is_said_to(tmp_path: Path) -> None:
         for v in run.summary.variants
     )
     again = _with(run, changed)
-    told = [c.what for c in claims(again) if "the arms differ in xla too" in c.numbers]
+    marked = [c.setting for c in claims(again) if "the arms differ in xla too" in c.numbers]
     settings = again.variants.loc[first.variant_id]
-    assert told
-    for what in told:
-        assert f"norm={settings['norm']}" in what
-        assert f"global_batch_size={settings['global_batch_size']}" in what
+    assert marked
+    for setting in marked:
+        assert f"norm={settings['norm']}" in setting
+        assert f"global_batch_size={settings['global_batch_size']}" in setting
 
 
 def _with(run: ReportData, variants: tuple[VariantSummary, ...]) -> ReportData:

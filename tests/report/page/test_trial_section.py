@@ -1,4 +1,4 @@
-"""What the page holds of each trial: compact, aligned, bounded."""
+"""The page's data of each trial are complete, compact and bounded."""
 
 import math
 from pathlib import Path
@@ -9,41 +9,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.report.page import trial_section
-from bench.report.page.trial_section import Trials
+from bench.report.page.trial_section import TrialTable
 from tests.support.sample_pages import LOG, hostile_run, read, sweep_run
 
 
 def test_each_trial_has_a_row_and_its_epochs_in_order(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
-    held = Trials([run])
-    grid, details = held.grid(), held.details()
+    table = TrialTable([run])
+    grid, details = table.grid(), table.details()
     assert list(grid.keys) == run.trials["trial_id"].tolist()
     assert sum(details["epochCounts"]) == len(run.epochs) == len(details["epochs"]["epoch_s"])
     start = sum(details["epochCounts"][:5])
-    own = run.epochs[run.epochs["trial_id"] == grid.keys[5]]
+    epochs = run.epochs[run.epochs["trial_id"] == grid.keys[5]]
     shown = details["epochs"]["epoch_s"][start : start + details["epochCounts"][5]]
-    assert shown == pytest.approx(own["epoch_s"].tolist(), rel=1e-4)
+    assert shown == pytest.approx(epochs["epoch_s"].tolist(), rel=1e-4)
     assert details["variants"]["values"].keys() == set(details["variantKeys"])
 
 
-def test_a_trials_throughput_is_that_of_its_epoch_time(tmp_path: Path) -> None:
+def test_the_throughput_of_a_trial_matches_its_epoch_time(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
-    frame = Trials([run]).frame
-    done = frame[frame["epoch_s"].notna()]
-    used = done["examples"] // done["global_batch_size"] * done["global_batch_size"]
-    assert (done["examples_per_s"] * done["epoch_s"]).tolist() == pytest.approx(used.tolist())
+    frame = TrialTable([run]).frame
+    completed = frame[frame["epoch_s"].notna()]
+    batch = completed["global_batch_size"]
+    used = completed["examples"] // batch * batch
+    assert (completed["examples_per_s"] * completed["epoch_s"]).tolist() == pytest.approx(
+        used.tolist()
+    )
 
 
-def test_only_a_trial_that_failed_has_a_log(tmp_path: Path) -> None:
+def test_only_a_failed_trial_has_a_log(tmp_path: Path) -> None:
     run = read(sweep_run(tmp_path / "run"))
-    logs = Trials([run]).details()["logs"]
+    logs = TrialTable([run]).details()["logs"]
     assert list(logs.values()) == [LOG]
     assert run.trials["status"].iloc[int(next(iter(logs)))] == "failed"
 
 
-def test_trials_of_several_runs_are_told_apart(tmp_path: Path) -> None:
+def test_trials_of_several_runs_have_distinct_keys(tmp_path: Path) -> None:
     runs = [read(sweep_run(tmp_path / "a")), read(hostile_run(tmp_path / "b"))]
-    keys = Trials(runs).keys()
+    keys = TrialTable(runs).keys()
     assert len(set(keys)) == len(keys)
     assert {key.split("/")[0] for key in keys} == {"a", "b"}
 
@@ -53,12 +56,12 @@ def test_too_many_trials_leave_out_completed_ones_first(
 ) -> None:
     run = read(sweep_run(tmp_path / "run"))
     monkeypatch.setattr(trial_section, "MAX_TRIALS", 10)
-    held = Trials([run])
-    statuses = held.frame["status"].tolist()
+    table = TrialTable([run])
+    statuses = table.frame["status"].tolist()
     assert len(statuses) == 10
     assert {"failed", "out_of_memory"} <= set(statuses)
-    assert held.left_out() == "In this page are 10 of 48 trials; the run's folder has all."
-    assert sum(held.details()["epochCounts"]) <= len(run.epochs)
+    assert table.omission_note() == "This page shows 10 of 48 trials; the run folder has all."
+    assert sum(table.details()["epochCounts"]) <= len(run.epochs)
 
 
 def test_too_many_epochs_are_cut_and_the_counts_say_so(
@@ -67,18 +70,18 @@ def test_too_many_epochs_are_cut_and_the_counts_say_so(
     run = read(sweep_run(tmp_path / "run"))
     monkeypatch.setattr(trial_section, "MAX_EPOCHS", 20)
     monkeypatch.setattr(trial_section, "MAX_LOGS", 0)
-    held = Trials([run])
-    details = held.details()
+    table = TrialTable([run])
+    details = table.details()
     assert len(details["epochs"]["epoch"]) == sum(details["epochCounts"]) == 20
     assert details["logs"] == {}
-    found = f"20 of {len(run.epochs)} epochs, 0 of 1 logs"
-    assert held.left_out() == f"In this page are {found}; the run's folder has all."
+    counts = f"20 of {len(run.epochs)} epochs, 0 of 1 logs"
+    assert table.omission_note() == f"This page shows {counts}; the run folder has all."
 
 
 @given(st.lists(st.one_of(st.floats(), st.integers(-(10**9), 10**9).map(float)), max_size=20))
 def test_columns_are_rounded_as_single_values_are(numbers: list[float]) -> None:
-    small = [x if 1e-290 < abs(x) < 1e300 or not math.isfinite(x) else 0.0 for x in numbers]
-    ours = trial_section._rounded(np.array(small, dtype=float))
-    for mine, alone in zip(ours, map(trial_section._value, small), strict=True):
-        assert type(mine) is type(alone)
-        assert mine == alone or mine == pytest.approx(alone, rel=2 * 10.0**-trial_section.DIGITS)
+    values = [x if 1e-290 < abs(x) < 1e300 or not math.isfinite(x) else 0.0 for x in numbers]
+    column = trial_section._rounded(np.array(values, dtype=float))
+    for ours, single in zip(column, map(trial_section._value, values), strict=True):
+        assert type(ours) is type(single)
+        assert ours == single or ours == pytest.approx(single, rel=2 * 10.0**-trial_section.DIGITS)

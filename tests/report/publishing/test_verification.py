@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import HelperError, RunFolderError
-from bench.report.publishing.verification import difference, differences, shown
+from bench.report.publishing.verification import difference, differences, page_text
 
 TABLES = ("suite.toml", "trials.csv", "epochs.csv", "summary.md", "summary.csv", "summary.tex")
 
@@ -65,18 +65,30 @@ def test_pictures_and_programs_of_the_page_are_not_compared(folder: Path, tmp_pa
     assert other.read_text() != page.read_text()
     assert difference(other, page) is None
     assert "vegaEmbed" in page.read_text()
-    assert "vegaEmbed" not in shown(page.read_text())
+    assert "vegaEmbed" not in page_text(page.read_text())
 
 
-def test_an_edited_chart_is_found_where_the_page_says_what_it_shows(
-    folder: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "number", "part"),
+    [("specs", r'"ratio": ?(\d+\.\d+)', "chart"), ("data", r"\b(\d+\.\d+)\b", "table")],
+)
+def test_an_edited_number_in_the_data_of_the_page_is_found(
+    folder: Path, tmp_path: Path, name: str, number: str, part: str
 ) -> None:
     page, edited = folder / "index.html", tmp_path / "index.html"
-    before, specs = page.read_text().split('id="specs">')
-    values = re.findall(r'"ratio": ?([\d.]+)', specs)
-    assert values
-    edited.write_text(f'{before}id="specs">{specs.replace(values[-1], "9.75")}')
-    assert difference(edited, page) == f"{edited}: a chart is not what the records give"
+    before, data = page.read_text().split(f'id="{name}">')
+    match = re.search(number, data)
+    assert match
+    start, end = match.span(1)
+    edited.write_text(f'{before}id="{name}">{data[:start]}9.75{data[end:]}')
+    assert difference(edited, page) == f"{edited}: a {part} is not what the records give"
+
+
+def test_data_that_are_added_to_the_page_are_found(folder: Path, tmp_path: Path) -> None:
+    page, edited = folder / "index.html", tmp_path / "index.html"
+    fake = '<script type="application/json" id="data">{}</script>'
+    edited.write_text(page.read_text().replace("<main", f"{fake}<main", 1))
+    assert difference(edited, page) == f"{edited}: the text is not what the records give"
 
 
 def test_a_file_that_no_record_gives_is_found(own: Path) -> None:

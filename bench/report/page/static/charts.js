@@ -1,6 +1,6 @@
-// Drawings become interactive when they come near the window; the same specification made both.
+// Replace drawings by interactive charts of the same specification when they come near the window.
 
-const PANEL = 340; // px: what a panel takes with its axes, and what of that is not its width
+const PANEL = 340; // px: width of a panel with its axes; AXIS and GAP are the parts outside the plot
 const AXIS = 55;
 const GAP = 24;
 const NARROW = 520;
@@ -34,7 +34,7 @@ class Charts {
     }
   }
 
-  // Beside the old drawing, then in its place: nothing flickers, and what fails leaves it there.
+  // Draw first, then replace the old drawing: nothing flickers, and a failure leaves the old one.
   async draw(place, key, datasets) {
     const width = place.clientWidth;
     const before = this.drawn.get(place);

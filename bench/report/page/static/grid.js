@@ -1,15 +1,15 @@
-// A table that sorts, filters and turns over. Its rows are columns of values in `data`.
+// A table with sorting, filters and pages. `data` holds its values by column.
 
 const MOST_PRINTED = 1000;
 const UNKNOWN = "–";
 
 function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(name), properties);
+  node.append(...children);
+  return node;
 }
 
-// What a cell is sorted by: a number where it begins with one, nothing where it is unknown.
+// The sort key of a cell: its leading number in a numeric column, null if it is unknown.
 function sortKey(value, numeric) {
   if (value === null || value === UNKNOWN || value === "") return null;
   if (typeof value === "number" || !numeric) return value;
@@ -59,7 +59,7 @@ class Grid {
     return { column, select };
   }
 
-  // Rows that hold every word of the filter and each chosen value.
+  // Select the rows that contain every word of the filter and each chosen value.
   select() {
     const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const chosen = this.choices.filter(({ select }) => select.value !== "");
@@ -117,7 +117,7 @@ class Grid {
   }
 
   row(row) {
-    const made = element("tr");
+    const tableRow = element("tr");
     this.data.cells.forEach((cells, column) => {
       const text = cells[row] === null ? UNKNOWN : String(cells[row]);
       const cell = element(column ? "td" : "th");
@@ -132,9 +132,9 @@ class Grid {
       }
       const marks = this.data.marks[`${row},${column}`];
       if (marks) cell.append(element("sup", {}, marks.join(" ")));
-      made.append(cell);
+      tableRow.append(cell);
     });
-    return made;
+    return tableRow;
   }
 
   drawPager(first, size, found) {

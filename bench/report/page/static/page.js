@@ -1,4 +1,4 @@
-// Where it all begins. Vega's script comes after this one, so charts wait for the page's load.
+// Start the page. Vega's script comes after this one, so charts wait until the page has loaded.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const charts = new Charts(JSON.parse(document.getElementById("specs").textContent));

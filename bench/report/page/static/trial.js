@@ -1,4 +1,4 @@
-// What a row opens: a trial with its epochs, or a variant with its trials.
+// The details that a row opens: a trial with its epochs, or a variant with its trials.
 
 class Details {
   constructor(trials, table, charts) {
@@ -35,12 +35,12 @@ class Details {
     this.before?.focus();
   }
 
-  // An address for what is open, without a jump; where a browser forbids it for files, none.
+  // Show the open details in the address, without scrolling. Some browsers forbid this for files.
   place(hash) {
     try {
       history.replaceState(null, "", hash);
     } catch {
-      // It works without.
+      // The page works without it.
     }
   }
 
