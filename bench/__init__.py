@@ -1,13 +1,14 @@
-"""What a training technique costs, and what it buys, measured on your own cluster.
+"""Measure on your own cluster what a training technique costs and what it gains.
 
     suite = bench.load_suite("quick")
     result = bench.run(suite)
-    trials = bench.load_trials(result.path)     # one row a trial
-    epochs = bench.load_epochs(result.path)     # one row an epoch
-    health = bench.load_health(result.path)     # one row a look and layer
+    trials = bench.load_trials(result.path)     # one row per trial
+    epochs = bench.load_epochs(result.path)     # one row per epoch
+    health = bench.load_health(result.path)     # one row per health measurement and layer
+    files = result.report()                     # tables, charts and a page
 
-Names are imported when they are first used: neither TensorFlow nor Ray nor pandas is loaded
-by ``import bench``.
+Each name is imported at its first use: ``import bench`` loads neither TensorFlow nor Ray nor
+pandas.
 """
 
 import importlib
@@ -32,7 +33,7 @@ __all__ = [
     "run",
 ]
 
-_HOME = {
+_MODULES = {
     "BenchError": "bench.errors",
     "RunResult": "bench.api",
     "Suite": "bench.spec.suite",
@@ -46,6 +47,6 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

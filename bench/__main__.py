@@ -1,4 +1,4 @@
-"""``python -m bench`` is the command ``bench``."""
+"""Run the command ``bench`` as ``python -m bench``."""
 
 from bench.cli import main
 

@@ -1,9 +1,10 @@
-"""What other programs call; ``import bench`` offers all of it.
+"""The Python interface; ``import bench`` offers all of it.
 
 Usage:
     suite = bench.load_suite("quick")
     result = bench.run(suite, out="results/runs/mine")
     trials = bench.load_trials(result.path)
+    files = result.report()
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from bench.errors import DataError, UsageError
 from bench.execution.estimation.run_history import RUNS
 from bench.files.user_path import user_path
+from bench.records.run_folder import RunFolder
 from bench.records.trial_record import Status
 from bench.spec.suite import Suite, load_suite
 
@@ -29,12 +31,23 @@ ExecutorName = Literal["ray", "inprocess", "simulated"]
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where a run's folder is, and how its trials stand."""
+    """The folder of a run, and the status of each trial by its id."""
 
     path: Path
     statuses: dict[str, Status]
     succeeded: bool
     """Whether every trial is completed, diverged or unsupported."""
+
+    def report(self, out: Path | str | None = None) -> tuple[Path, ...]:
+        """Write the run's tables, its charts and a page, as ``bench report`` does.
+
+        They go to ``out``, by default the run folder's ``report``. Returns the files. Raises
+        RunFolderError for a damaged run folder, HelperError if the process that draws charts dies,
+        StorageError if the files cannot be written.
+        """
+        from bench.report.full_report import full_report
+
+        return full_report([self.path], None if out is None else user_path(out)).files
 
 
 def run(
@@ -51,14 +64,15 @@ def run(
     observer: "Observer | None" = None,
     command: Sequence[str] = (),
 ) -> RunResult:
-    """Run a suite into the folder ``out`` and return where it is and how it went.
+    """Run a suite into the folder ``out``; return the folder and the statuses of the trials.
 
-    With ``resume``, ``out`` is an earlier run's folder, and what it lacks is run. ``network``
-    (ADDRESS/PREFIX; BENCH_NETWORK where it is None) is where a trial's workers on several nodes
-    reach each other: docs/security.md says what is open there. Tables of
-    what was recorded are written however the run ends; a new run that ends before it has a record
-    leaves no folder. Raises UsageError (a SuiteError or a ResourceError among them) where the run
-    cannot start, DataError; KeyboardInterrupt passes through once everything finished is on disk.
+    With ``resume``, ``out`` is the folder of an earlier run, and only its missing trials run.
+    ``network`` (ADDRESS/PREFIX, by default BENCH_NETWORK) is where a trial's workers on several
+    nodes reach each other; docs/security.md says what is open there. The tables of recorded trials
+    are written however the run ends; a new run that ends without a record leaves no folder.
+
+    Raises UsageError (or its subclasses SuiteError and ResourceError) if the run cannot start, and
+    DataError for stored data. KeyboardInterrupt passes through once all finished trials are saved.
     """
     from bench.execution.custom_workloads.module_folder import modules_in_folder
     from bench.execution.executor_registry import make_executor
@@ -66,19 +80,17 @@ def run(
     from bench.execution.runner import open_folder, run_plan
 
     if resume and out is None:
-        raise UsageError("resuming needs the run folder: give it by --out")
+        raise UsageError("to resume a run, name its folder with --out")
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
     if isinstance(executor, str):
-        runner = make_executor(executor, address, device, modules_in_folder(suite), network)
-    else:
-        runner = executor
+        executor = make_executor(executor, address, device, modules_in_folder(suite), network)
     folder = open_folder(user_path(out or new_path(suite)), suite, resume=resume)
     with folder.locked():
         try:
             outcome = run_plan(
                 folder,
                 suite,
-                runner,
+                executor,
                 observer or NullObserver(),
                 retries=retries,
                 prune_oom=prune_oom,
@@ -86,7 +98,7 @@ def run(
             )
         except BaseException:
             if resume or not folder.discard():
-                # What ended the run is what the caller must hear of, not what this runs into.
+                # The caller must see what ended the run, not an error of these tables.
                 with contextlib.suppress(DataError):
                     _write_tables(folder)
             raise
@@ -110,18 +122,17 @@ def run_on_cluster(
     resume: bool = False,
     modules: Sequence[Path] = (),
 ) -> RunResult:
-    """Start the cluster of a launcher's file, run a suite there, bring its folder to ``out``.
+    """Start the cluster of a launcher's file, run a suite there, and copy its folder to ``out``.
 
-    ``suite`` is a shipped name or a file, ``options`` are further ones of ``bench run``,
-    ``modules`` files and packages beside the suite's file that its workloads are in. Raises
-    UsageError where the cluster cannot be had, DataError where nothing comes back. The cluster
-    is left running.
+    ``suite`` is a shipped name or a file; ``options`` are further options of ``bench run``;
+    ``modules`` are the files and packages of its custom workloads, beside the suite's file. The
+    cluster keeps running. Raises UsageError if the cluster is unavailable, and DataError if no
+    run folder comes back.
     """
     from bench.execution.launching.launch import launch
-    from bench.records.run_folder import RunFolder
 
     if out is None:
-        raise UsageError("resuming needs the run folder: give it by --out")
+        raise UsageError("to resume a run, name its folder with --out")
     out = user_path(out)
     if resume:
         RunFolder.open(out)
@@ -134,7 +145,7 @@ def run_on_cluster(
 
 
 def new_path(suite: Suite) -> Path:
-    """A run folder's path that is not taken: the suite's name and the time."""
+    """Return the path of a new run folder: the suite's name, the time and a number if needed."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     path = RUNS / f"{suite.name}-{now}"
     number = 2

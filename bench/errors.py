@@ -1,10 +1,10 @@
-"""Every error this package raises on purpose.
+"""Every error that this package raises on purpose.
 
-    BenchError                 what a caller may catch to catch them all
+    BenchError                 catches all of them
     ├── UsageError        2    the command line, or a value in it
-    │   ├── SuiteError    2    a suite file: missing, malformed, impossible
-    │   └── ResourceError 2    GPUs, an address or a folder that cannot be had
-    ├── ClusterLostError  5    the Ray cluster that a run was on is gone
+    │   ├── SuiteError    2    a suite: missing, malformed or contradictory
+    │   └── ResourceError 2    unavailable GPUs, addresses or folders
+    ├── ClusterLostError  5    the Ray cluster of a run is lost
     ├── HelperError       5    a process that bench started died or did not answer
     └── DataError         5    data that is missing, damaged or unreadable
         ├── DatasetError  5    a data set
@@ -17,45 +17,45 @@ line and ends with what the user can change.
 
 
 class BenchError(Exception):
-    """Base of all errors raised on purpose; ``exit_code`` is what the command returns."""
+    """Base of all errors raised on purpose; ``exit_code`` is that of the command."""
 
     exit_code = 1
 
 
 class UsageError(BenchError):
-    """The command line asks for something that cannot be."""
+    """The command line or a call requests something impossible."""
 
     exit_code = 2
 
 
 class SuiteError(UsageError):
-    """A suite cannot be read, or asks for something that cannot be."""
+    """A suite cannot be read, or requests something impossible."""
 
 
 class ResourceError(UsageError):
-    """A device, an address or a folder that was asked for cannot be had."""
+    """A requested device, address or folder is unavailable."""
 
 
 class ClusterLostError(BenchError):
-    """The Ray cluster that a run was on is gone in mid-run."""
+    """The Ray cluster of a run is lost while the run needs it."""
 
     exit_code = 5
 
 
 class HelperError(BenchError):
-    """A process that this one started for a part of its work died or did not answer in time."""
+    """A process that bench started for a part of its work died or did not answer in time."""
 
     exit_code = 5
 
 
 class DataError(BenchError):
-    """Stored data is missing, damaged or cannot be written."""
+    """Stored data is missing or damaged, or cannot be written."""
 
     exit_code = 5
 
 
 class DatasetError(DataError):
-    """A data set is missing, truncated or not what its checksum says."""
+    """A data set is missing, truncated or different from its checksum."""
 
 
 class RunFolderError(DataError):
@@ -63,4 +63,4 @@ class RunFolderError(DataError):
 
 
 class StorageError(DataError):
-    """The disk is full or the folder cannot be written."""
+    """The disk is full, or the folder cannot be written."""

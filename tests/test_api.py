@@ -1,4 +1,4 @@
-"""What other programs call: load a suite, run it, read its trials and epochs as data frames."""
+"""The Python interface: load a suite, run it, read its data frames, write its report."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def test_importing_bench_loads_nothing_heavy_and_every_name_is_there() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
 
 
-def test_a_name_that_is_not_there_is_said_so() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'bench' has no attribute 'nope'"):
         bench.nope  # noqa: B018
 
@@ -43,7 +43,7 @@ def test_a_suite_is_loaded_by_its_name_or_its_path(tmp_path: Path) -> None:
     assert by_path.model_dump() == suite_of(TINY).model_dump()
 
 
-def test_a_run_says_where_it_is_and_how_each_trial_stands(
+def test_a_result_has_the_folder_and_the_status_of_each_trial(
     result: bench.RunResult, tmp_path: Path
 ) -> None:
     assert result.path == tmp_path / "run"
@@ -53,24 +53,24 @@ def test_a_run_says_where_it_is_and_how_each_trial_stands(
 
 
 @pytest.mark.parametrize("form", ["suite", "path", "text"])
-def test_a_run_takes_a_suite_or_what_names_one(tmp_path: Path, form: str) -> None:
+def test_a_run_takes_a_suite_its_path_or_its_name(tmp_path: Path, form: str) -> None:
     path = written(tmp_path / "tiny.toml", TINY)
     forms: dict[str, bench.Suite | str | Path] = {
         "suite": suite_of(TINY),
         "path": path,
         "text": str(path),
     }
-    asked = forms[form]
-    assert bench.run(asked, str(tmp_path / "run"), executor="simulated").succeeded
+    suite = forms[form]
+    assert bench.run(suite, str(tmp_path / "run"), executor="simulated").succeeded
 
 
-def test_a_run_takes_an_executor_of_one_s_own(tmp_path: Path) -> None:
+def test_a_run_takes_a_custom_executor(tmp_path: Path) -> None:
     executor = SimulatedExecutor(devices=2)
     bench.run(suite_of(TINY), tmp_path / "run", executor=executor)
     assert executor.makespan_s > 0
 
 
-def test_a_run_without_a_folder_makes_one_below_results(
+def test_a_run_without_a_folder_makes_one_in_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -79,7 +79,7 @@ def test_a_run_without_a_folder_makes_one_below_results(
     assert {path.parent for path in paths} == {Path("results/runs")}
 
 
-def test_there_is_one_row_a_trial_with_the_promised_columns(result: bench.RunResult) -> None:
+def test_there_is_one_row_per_trial_with_the_documented_columns(result: bench.RunResult) -> None:
     trials = bench.load_trials(result.path)
     assert isinstance(trials, pd.DataFrame)
     assert set(STABLE_TRIAL_COLUMNS) <= set(trials.columns)
@@ -88,11 +88,23 @@ def test_there_is_one_row_a_trial_with_the_promised_columns(result: bench.RunRes
     assert set(trials.norm) == {"none", "bn_post"}
 
 
-def test_there_is_one_row_an_epoch_with_the_promised_columns(result: bench.RunResult) -> None:
+def test_there_is_one_row_per_epoch_with_the_documented_columns(result: bench.RunResult) -> None:
     epochs = bench.load_epochs(result.path)
     assert set(STABLE_EPOCH_COLUMNS) <= set(epochs.columns)
     assert list(epochs.epoch) == [0, 1] * 4
     assert list(epochs.warmup) == [True, False] * 4
+
+
+@pytest.mark.slow
+def test_a_result_writes_its_report(result: bench.RunResult, tmp_path: Path) -> None:
+    files = result.report()
+    report = result.path / "report"
+    assert set(files) == {path for path in report.rglob("*") if path.is_file()}
+    assert {"index.html", "summary.md", "summary.csv"} <= {path.name for path in files}
+    elsewhere = result.report(str(tmp_path / "elsewhere"))
+    assert {path.relative_to(tmp_path / "elsewhere") for path in elsewhere} == {
+        path.relative_to(report) for path in files
+    }
 
 
 def test_trials_have_the_last_attempt_and_attempts_have_all(tmp_path: Path) -> None:
@@ -104,7 +116,7 @@ def test_trials_have_the_last_attempt_and_attempts_have_all(tmp_path: Path) -> N
     assert list(bench.load_attempts(path).status) == ["worker_lost", "completed"] * 4
 
 
-def test_everything_raised_on_purpose_is_a_bench_error(tmp_path: Path) -> None:
+def test_every_deliberate_error_is_a_bench_error(tmp_path: Path) -> None:
     for wrong in (
         lambda: bench.load_suite("nowhere"),
         lambda: bench.load_trials(tmp_path),

@@ -44,6 +44,7 @@ from bench.analysis.questions.secondary_metrics import (
     with_step_shares,
 )
 from bench.analysis.questions.time_breakdown import WALL_COLUMNS, TimeBreakdown, time_breakdown
+from bench.analysis.statistics.capped_epochs import capped_epochs
 from bench.analysis.statistics.estimates import estimates
 from bench.analysis.statistics.paired import Estimate, rate
 from bench.records.run_folder import Invocation, RunFolder, RunInfo
@@ -310,13 +311,8 @@ def _cpu_contention(completed: pd.DataFrame) -> dict[str, CpuContention]:
 
 def _capped_steps(variants: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """Return run and total steps by variant id, where ``max_steps`` cut epochs short."""
-    epoch_steps = variants["examples"] // variants["global_batch_size"]
-    is_capped = (variants["max_steps"] < epoch_steps).fillna(False)
-    run = variants.loc[is_capped, "max_steps"].astype(int)
-    return {
-        variant_id: (steps, total)
-        for variant_id, steps, total in zip(run.index, run, epoch_steps[is_capped], strict=True)
-    }
+    capped = capped_epochs(variants)[["run_steps", "epoch_steps"]]
+    return {variant_id: (steps, total) for variant_id, steps, total in capped.itertuples()}
 
 
 def _blocks(info: RunInfo) -> int:

@@ -1,7 +1,7 @@
 """The command ``bench``: parse, call, print, exit.
 
-``app`` holds the commands; ``main`` is what the shell calls. Errors that the package raises
-on purpose become one line on stderr and their exit code; a traceback comes only with --debug.
+``app`` holds the commands; the shell calls ``main``. An error that the package raises on purpose
+becomes one line on stderr and its exit code; only --debug prints a traceback.
 """
 
 from bench.cli.exit import main

@@ -1,10 +1,10 @@
-"""What the shell may offer for a word that is half typed.
+"""Complete a word on the command line for the shell.
 
 Usage:
     typer.Argument(autocompletion=suite_names)
-    with whole_words(os.environ): app(...)      # where bash asks
+    with rejoin_words(os.environ): app(...)      # for bash
 
-Nothing is offered where nothing fits, and the shell then offers files.
+If nothing matches, a function returns nothing, and the shell offers files.
 """
 
 import contextlib
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from bench.spec.expand import Cell
 
 REQUEST = "_BENCH_COMPLETE"
-"""The variable by which a shell asks for completions."""
+"""The variable with which a shell requests completions."""
 
 _RUNS = Path("results/runs")
 _SPECIAL = re.compile(r"[^\w@%+=:,./-]", re.ASCII)
-"""What a shell may read as more than itself; the characters that ``shlex.quote`` quotes."""
+"""Characters that may be special to a shell: those that ``shlex.quote`` quotes."""
 _TABLES = ("variant", "matrix", "variants", "exclude", "compare")
-"""Keys of a suite that no KEY=VALUE sets."""
+"""Keys of a suite that KEY=VALUE cannot set."""
 
 
 def suite_names(incomplete: str) -> list[str]:
-    """The shipped suites."""
+    """Return the shipped suites."""
     from bench.spec.suite import shipped_suites
 
     return [name for name in shipped_suites() if name.startswith(incomplete)]
 
 
 def settings(incomplete: str) -> list[str]:
-    """KEY= of every key of a suite and every axis; with the values that have names, one key alone.
+    """Return KEY= for every key of a suite and every axis; the named values if one key matches.
 
-    ``norm=none,b`` is completed in its last value.
+    Of ``norm=none,b`` it completes the last value.
     """
     from bench.spec.suite import Suite
     from bench.spec.variant import AXES
@@ -52,20 +52,20 @@ def settings(incomplete: str) -> list[str]:
 
 
 def selections(ctx: typer.Context, incomplete: str) -> list[str]:
-    """AXIS= of every axis, as ``settings`` has them; labels and ids of the suite that is named."""
+    """Return AXIS= for every axis, as ``settings`` does, and labels and ids of the named suite."""
     from bench.spec.variant import AXES
 
-    # An option that lacks its value, as the one to be completed, leaves arguments unread.
+    # An option without a value, such as the one to complete, leaves arguments unparsed.
     suite = ctx.params.get("suite") or next(iter(ctx.args), None)
     cells = _cells(suite, ctx.params.get("device") or "auto")
-    # A label with an equals sign is made of settings, which are offered as such.
+    # A label with an equals sign consists of settings, which are offered by themselves.
     labels = [cell.label for cell in cells if "=" not in cell.label]
-    named = [name for name in (*labels, *(c.id for c in cells)) if name.startswith(incomplete)]
-    return [*_assignments(AXES, incomplete), *named]
+    names = [name for name in (*labels, *(c.id for c in cells)) if name.startswith(incomplete)]
+    return [*_assignments(AXES, incomplete), *names]
 
 
 def _cells(suite: str | None, device: "Device") -> "tuple[Cell, ...]":
-    """The cells of ``suite`` on ``device``; none where it has none there, or is no suite."""
+    """Return the cells of ``suite`` on ``device``; none if there is no such suite or no cell."""
     from bench.errors import UsageError
     from bench.execution.gpus.device_kind import local_device
     from bench.spec.expand import expand
@@ -85,10 +85,10 @@ def _assignments(keys: Collection[str], incomplete: str) -> list[str]:
     if equals and key not in keys:
         return []
     if not equals:
-        fitting = [name for name in keys if name.startswith(key)]
-        if len(fitting) != 1:
-            return [f"{name}=" for name in fitting]
-        key = fitting[0]
+        matches = [name for name in keys if name.startswith(key)]
+        if len(matches) != 1:
+            return [f"{name}=" for name in matches]
+        key = matches[0]
     field = Variant.model_fields.get(key)
     earlier, comma, _ = value.rpartition(",")
     values = choices_of(field.annotation) if field else []
@@ -96,49 +96,49 @@ def _assignments(keys: Collection[str], incomplete: str) -> list[str]:
 
 
 def run_folders(incomplete: str) -> list[str]:
-    """Run folders that begin so: here, in ``results/runs``, or where the word points."""
-    places = {Path(), _RUNS, Path(f"{incomplete}*").parent}
-    found = {str(file.parent) for place in places for file in place.glob("*/run.json")}
-    return sorted(folder for folder in found if folder.startswith(incomplete))
+    """Return matching run folders: here, in ``results/runs``, or in the folder that is typed."""
+    parents = {Path(), _RUNS, Path(f"{incomplete}*").parent}
+    folders = {str(file.parent) for parent in parents for file in parent.glob("*/run.json")}
+    return sorted(folder for folder in folders if folder.startswith(incomplete))
 
 
 def trials(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The trials of the run folder that stands before."""
+    """Return the trials of the run folder that the command line names."""
     folder = Path(ctx.params.get("run") or "") / "trials"
-    found = sorted(file.stem for file in folder.glob("*.json") if ".attempt" not in file.name)
-    return [name for name in found if name.startswith(incomplete)]
+    names = sorted(file.stem for file in folder.glob("*.json") if ".attempt" not in file.name)
+    return [name for name in names if name.startswith(incomplete)]
 
 
 @contextlib.contextmanager
-def whole_words(environ: MutableMapping[str, str]) -> Iterator[None]:
-    """Where bash asks, join what it has split at "=", and answer with the part after it.
+def rejoin_words(environ: MutableMapping[str, str]) -> Iterator[None]:
+    """For bash, join the words that it has split at "=", and offer only the part after it.
 
-    To bash ``--set norm=b`` ends in the words "norm", "=" and "b", of which it replaces the last.
-    It adds no quotes: what it would take for the end of a word is escaped.
+    To bash ``--set norm=b`` ends in the words "norm", "=" and "b", and it replaces the last one.
+    It adds no quotes, so characters that would end a word are escaped.
     """
-    words, place = environ.get("COMP_WORDS", "").split("\n"), environ.get("COMP_CWORD", "")
-    if environ.get(REQUEST) != "complete_bash" or not place.isdecimal():
+    words, position = environ.get("COMP_WORDS", "").split("\n"), environ.get("COMP_CWORD", "")
+    if environ.get(REQUEST) != "complete_bash" or not position.isdecimal():
         yield
         return
-    whole = _joined(words[: int(place) + 1])
+    joined = _joined(words[: int(position) + 1])
     if "=" in words:
-        environ.update({"COMP_WORDS": "\n".join(whole), "COMP_CWORD": str(len(whole) - 1)})
-    typed = whole[-1].partition("=")[2] if whole[-1].startswith("--") else whole[-1]
-    offered = io.StringIO()
+        environ.update({"COMP_WORDS": "\n".join(joined), "COMP_CWORD": str(len(joined) - 1)})
+    typed = joined[-1].partition("=")[2] if joined[-1].startswith("--") else joined[-1]
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stdout(offered):
+        with contextlib.redirect_stdout(output):
             yield
     finally:
-        shown = typed[: typed.rfind("=") + 1]
-        for line in offered.getvalue().splitlines():
-            sys.stdout.write(_SPECIAL.sub(r"\\\g<0>", line.removeprefix(shown)) + "\n")
+        prefix = typed[: typed.rfind("=") + 1]
+        for line in output.getvalue().splitlines():
+            sys.stdout.write(_SPECIAL.sub(r"\\\g<0>", line.removeprefix(prefix)) + "\n")
 
 
 def _joined(words: list[str]) -> list[str]:
-    whole: list[str] = []
+    joined: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
-        if "=" in (before, word) and whole:
-            whole[-1] += word
+        if "=" in (before, word) and joined:
+            joined[-1] += word
         else:
-            whole.append(word)
-    return whole
+            joined.append(word)
+    return joined

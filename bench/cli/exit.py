@@ -1,7 +1,7 @@
-"""How the program starts and ends: signals, errors, exit codes.
+"""Start and end the program: signals, errors, exit codes.
 
 Usage:
-    main()      # what the shell calls
+    main()      # called by the shell
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import typer
 
-from bench.cli.completion import REQUEST, whole_words
+from bench.cli.completion import REQUEST, rejoin_words
 from bench.cli.main import app
 from bench.cli.output import print_error, show_traceback
 from bench.cli.streams import guard_streams
@@ -28,55 +28,55 @@ from bench.files.private_folder import user_home
 def main() -> NoReturn:
     """Run the command and exit with its code."""
     guard_streams()
-    # A cancelled job gets SIGTERM, a closed terminal SIGHUP: end as cleanly as on Ctrl-C.
+    # A canceled job gets SIGTERM, a closed terminal SIGHUP: end as cleanly as on Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # else it is ignored, as nohup has it
+        if signal.getsignal(number) is signal.SIG_DFL:  # else it is ignored, as under nohup
             signal.signal(number, signal.default_int_handler)
     code = exit_code(sys.argv[1:])
     with contextlib.suppress(StorageError):
-        sys.stdout.flush()  # what Python does as it exits; it would exit with 120
+        sys.stdout.flush()  # Python does so at exit, but would exit with code 120
     sys.exit(code)
 
 
 def exit_code(words: Sequence[str]) -> int:
-    """Run a command line and return its exit code; "--debug" may stand anywhere in it."""
+    """Run a command line and return its exit code; "--debug" may be anywhere in it."""
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        with whole_words(os.environ):
+        with rejoin_words(os.environ):
             code = app(words, prog_name="bench", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except SystemExit as end:
-        return _exited(end)
+        return _exit_code_of(end)
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:
         if debug:
             show_traceback()
-        return _failed(error)
+        return _report_error(error)
 
 
-def _exited(end: SystemExit) -> int:
-    """The code where Typer exited by itself."""
-    if isinstance(end.__context__, BrokenPipeError):  # not stdout's or stderr's: see streams
-        return _failed(end.__context__)
-    if REQUEST in os.environ:  # a shell's, which is answered
+def _exit_code_of(end: SystemExit) -> int:
+    """Return the exit code if Typer exits by itself."""
+    if isinstance(end.__context__, BrokenPipeError):  # not of stdout or stderr: see streams
+        return _report_error(end.__context__)
+    if REQUEST in os.environ:  # a completion, now done
         return end.code if isinstance(end.code, int) else 0
-    return 2 if end.code else 0  # a shell that it cannot complete words for
+    return 2 if end.code else 0  # a shell for which Typer cannot complete words
 
 
-def _failed(error: Exception) -> int:
-    """Say what is wrong, in a line; the exit code that it has."""
+def _report_error(error: Exception) -> int:
+    """Print what is wrong on one line; return the exit code."""
     if isinstance(error, typer.TyperException) and error.format_message().startswith("Usage:"):
-        sys.stderr.write(error.format_message() + "\n")  # no command at all: Typer's help
+        sys.stderr.write(error.format_message() + "\n")  # without a command Typer prints its help
         return 2
-    message, code = _explained(error)
+    message, code = _explain(error)
     print_error(message)
     return code
 
 
-def _explained(error: Exception) -> tuple[str, int]:
+def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, BenchError):
         return str(error), error.exit_code
     if isinstance(error, typer.TyperException):
@@ -85,9 +85,10 @@ def _explained(error: Exception) -> tuple[str, int]:
         return storage_problem(Path(os.fsdecode(error.filename)), error), 5
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         full = full_disks([Path(), Path(gettempdir()), Path("/dev/shm"), user_home()])
-        places = ", ".join(map(str, full)) or "the disk that is written to"
-        return f"{error.strerror}: free space on {places}", 5
+        paths = ", ".join(map(str, full)) or "the disk that it writes to"
+        return f"{error.strerror}: free space on {paths}", 5
     if isinstance(error, MemoryError) or "failed to map segment" in str(error):
-        return "no memory for a library of its own: raise the limit (ulimit -v, memory.max)", 2
+        return "not enough memory to load a library: raise the limit (ulimit -v, memory.max)", 2
     reason = " ".join(str(error).split())
-    return f"unexpected {type(error).__name__}: {reason}: add --debug, and report what it says", 5
+    remedy = "re-run with --debug and report the traceback"
+    return f"unexpected {type(error).__name__}: {reason}: {remedy}", 5

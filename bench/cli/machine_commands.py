@@ -1,4 +1,4 @@
-"""The commands that look at this machine and its data sets."""
+"""The commands that check this machine and its data sets."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,19 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import Json, expanded
+from bench.cli.options import Json, expand_home
 from bench.cli.output import print_result
+from bench.errors import DatasetError
+from bench.report.text.escaping import visible
 
 
 def doctor(
-    address: Annotated[str | None, typer.Option("--address", help="Check this cluster.")] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Check this Ray cluster.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check this machine, and say how to mend what is amiss."""
+    """Check this machine, and say how to fix what is wrong."""
     from bench.doctor.doctor import examine
     from bench.report.text.doctor_text import render
 
@@ -26,31 +30,29 @@ def doctor(
 
 def fetch_data(
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="Put it here.", callback=expanded)
+        Path | None, typer.Option("--folder", help="Store it here.", callback=expand_home)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Get it anew.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Download it again.")] = False,
 ) -> None:
-    """Find Fashion-MNIST, or fetch it; print where it is."""
+    """Find or download Fashion-MNIST, and print its folder."""
     from bench.datasets.fetch import fetch
-    from bench.report.text.escaping import visible
 
     print_result(visible(str(fetch(folder, force))))
 
 
 def verify_data(
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="Look here alone.", callback=expanded)
+        Path | None, typer.Option("--folder", help="Check only this folder.", callback=expand_home)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check every copy of Fashion-MNIST that can be found, by its checksums."""
+    """Check all copies of Fashion-MNIST against their checksums."""
     from bench.datasets.fetch import verify
-    from bench.errors import DatasetError
     from bench.report.text.listings import files_json, files_text
 
     checks = verify(folder)
     print_result(files_json(checks) if as_json else files_text(checks))
-    places = {check.place for check in checks}
-    if not any(all(c.ok for c in checks if c.place == place) for place in places):
+    folders = {check.place for check in checks}
+    if not any(all(c.ok for c in checks if c.place == place) for place in folders):
         where = f" --folder {folder}" if folder else ""
-        raise DatasetError(f"no place holds all of Fashion-MNIST: run bench data fetch{where}")
+        raise DatasetError(f"no folder has all of Fashion-MNIST: run bench data fetch{where}")

@@ -1,10 +1,10 @@
-"""The command line: which command does what.
+"""The commands of ``bench``.
 
 Usage:
     bench run quick
     bench report results/runs/quick-20260101-120000
 
-Each command imports what it needs when it is called, so that ``bench --help`` is quick.
+Each command imports what it needs when it runs, so that ``bench --help`` is quick.
 """
 
 from typing import Annotated
@@ -24,7 +24,7 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="bench",
-    help="Measure what training techniques cost, and what they buy.",
+    help="Measure what training techniques cost and what they gain.",
     no_args_is_help=True,
     cls=Commands,
     context_settings=_HELP,
@@ -40,8 +40,8 @@ data.command("verify")(verify_data)
 app.add_typer(data, name="data")
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         print_result(version_text())
         raise typer.Exit
 
@@ -49,7 +49,8 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def _options(
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks of errors; anywhere on the line.")
+        bool,
+        typer.Option("--debug", help="Show tracebacks of errors; may be anywhere on the line."),
     ] = False,
     version: Annotated[
         bool,
@@ -61,5 +62,5 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    # ``exit_code`` takes --debug off the line before Typer sees it; here it is for --help.
+    # ``exit_code`` removes --debug from the line before Typer sees it; this one is for --help.
     del debug, version

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and the suite that they ask for."""
+"""Arguments and options that several commands share, and the suite that they select."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,24 +7,24 @@ import typer
 
 from bench.cli import completion
 from bench.cli.set_option import parse_settings
-from bench.errors import UsageError
+from bench.errors import RunFolderError, UsageError
+from bench.files.user_path import user_path
+from bench.spec.suggestion import near_misses, nearest
 
 if TYPE_CHECKING:
     from bench.spec.suite import Suite
 
 
-def expanded(given: Any) -> Any:
-    """What Typer read of paths or of a suite's name, with home folders in the place of tildes.
+def expand_home(value: Any) -> Any:
+    """Expand a leading tilde in paths or a suite's name: a callback for Typer.
 
-    A shell leaves the tilde of ``--out=~/mine``.
+    A shell does not expand the tilde of ``--out=~/mine``.
     """
-    from bench.files.user_path import user_path
-
-    if isinstance(given, list | tuple):
-        return [expanded(one) for one in given]
-    if isinstance(given, str):
-        return str(user_path(given)) if given.startswith("~") else given
-    return given and user_path(given)
+    if isinstance(value, list | tuple):
+        return [expand_home(item) for item in value]
+    if isinstance(value, str):
+        return str(user_path(value)) if value.startswith("~") else value
+    return value and user_path(value)
 
 
 SuiteName = Annotated[
@@ -32,7 +32,7 @@ SuiteName = Annotated[
     typer.Argument(
         metavar="SUITE",
         help="A shipped suite, or a file.",
-        callback=expanded,
+        callback=expand_home,
         autocompletion=completion.suite_names,
     ),
 ]
@@ -50,7 +50,7 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="WHICH",
-        help="Keep these variants alone: AXIS=VALUE, a label, or an id from bench plan.",
+        help="Keep only these variants: AXIS=VALUE, a label, or an id from bench plan.",
         autocompletion=completion.selections,
     ),
 ]
@@ -61,30 +61,32 @@ RunPath = Annotated[
         metavar="RUN",
         help="A run folder.",
         autocompletion=completion.run_folders,
-        callback=expanded,
+        callback=expand_home,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
 Device = Annotated[
     Literal["auto", "cpu", "gpu"],
-    typer.Option(help="Train on GPUs where there are any (auto).", case_sensitive=False),
+    typer.Option(help="Device to train on (auto: GPUs if there are any).", case_sensitive=False),
 ]
 PlanDevice = Annotated[
     Literal["auto", "cpu", "gpu"],
     typer.Option(
-        "--device", help="Plan for this kind of device (auto: what is here).", case_sensitive=False
+        "--device",
+        help="Plan for this kind of device (auto: this machine's).",
+        case_sensitive=False,
     ),
 ]
 
 
-def asked_suite(
+def load_selected_suite(
     name: str, changes: list[str] | None, blocks: int | None, only: list[str] | None
 ) -> "Suite":
-    """The suite called ``name`` as the command line has it. Raises SuiteError."""
+    """Load the suite ``name`` with the changes of the command line. Raises SuiteError."""
     from bench.spec.suite import load_suite
 
     if (Path(name) / "run.json").is_file():
-        raise UsageError(f"{name}: is a run folder and no suite: bench report {name} reads it")
+        raise UsageError(f"{name}: is a run folder, not a suite: bench report {name} reads it")
     settings = parse_settings(changes or [])
     if blocks is not None:
         settings["blocks"] = blocks
@@ -94,20 +96,19 @@ def asked_suite(
 
 
 def check_run_folder(path: Path) -> None:
-    """Raise RunFolderError where nothing is at ``path``, with the run folder that was meant."""
-    from bench.errors import RunFolderError
-    from bench.spec.suggestion import near_misses, nearest
-
+    """Raise RunFolderError if ``path`` does not exist, with the run folder probably meant."""
     if path.exists():
         return
-    known = {
+    folders = {
         Path(folder).name: folder
         for folder in (*completion.run_folders(""), *completion.run_folders(f"{path.parent}/"))
     }
-    hint = ": name one that bench run made"
-    if close := near_misses(path.name, known):
-        hint = nearest(str(path), [known[name] for name in close])
-    elif known:
-        latest = max(known.values(), key=lambda folder: (Path(folder) / "run.json").stat().st_mtime)
+    hint = ": name a folder that bench run made"
+    if close := near_misses(path.name, folders):
+        hint = nearest(str(path), [folders[name] for name in close])
+    elif folders:
+        latest = max(
+            folders.values(), key=lambda folder: (Path(folder) / "run.json").stat().st_mtime
+        )
         hint += f", such as the latest, {latest}"
     raise RunFolderError(f"{path}: no such run folder{hint}")

@@ -1,60 +1,63 @@
-"""The commands for results that others are to read and to check."""
+"""The commands that publish results and check published ones."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.options import RunPath, check_run_folder, expanded
+from bench.cli.options import RunPath, check_run_folder, expand_home
 from bench.cli.output import print_error, print_result
+from bench.errors import UsageError
+from bench.report.text.escaping import visible
 
-Place = Annotated[Path, typer.Option("--into", help="Where published runs are.", callback=expanded)]
+PublishedFolder = Annotated[
+    Path, typer.Option("--into", help="Where published runs are.", callback=expand_home)
+]
 PUBLISHED = Path("results/published")
 
 
 def publish(
     run: RunPath,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name among the published.")],
-    into: Place = PUBLISHED,
-    replace: Annotated[bool, typer.Option("--replace", help="In place of one so called.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name among published runs.")],
+    into: PublishedFolder = PUBLISHED,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a published run of that name.")
+    ] = False,
     remark: Annotated[
-        str, typer.Option("--remark", help="What readers must know: what else ran, say.")
+        str,
+        typer.Option("--remark", help="What readers must know, such as other load on the machine."),
     ] = "",
 ) -> None:
-    """Write a run's records and report for others to check."""
-    from bench.report.publishing.publish import publish as written
-    from bench.report.text.escaping import visible
+    """Publish a run's records and report for others to check."""
+    from bench.report.publishing.publish import publish as publish_run
 
     check_run_folder(run)
-    print_result(visible(str(written(run, name, into, replace=replace, remark=remark))))
+    print_result(visible(str(publish_run(run, name, into, replace=replace, remark=remark))))
 
 
 def verify_published(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER...]", help="Some alone.", callback=expanded),
+        typer.Argument(metavar="[FOLDER...]", help="Check only these.", callback=expand_home),
     ] = None,
-    into: Place = PUBLISHED,
+    into: PublishedFolder = PUBLISHED,
 ) -> None:
-    """Make published tables anew, and compare them."""
-    from bench.errors import UsageError
+    """Regenerate published tables and compare them."""
     from bench.files.folder_exchange import recover_folder
     from bench.report.publishing.published_index import published, stale_indexes
     from bench.report.publishing.verification import differences
     from bench.report.text.number_text import plural
 
-    for place in {into, *(folder.absolute().parent for folder in folders or ())}:
-        recover_folder(place)
+    for parent in {into, *(folder.absolute().parent for folder in folders or ())}:
+        recover_folder(parent)
     chosen = folders or published(into)
     if not chosen:
         raise UsageError(f"{into}: no published run: bench publish RUN NAME makes one")
-    found = [line for folder in chosen for line in differences(folder)]
+    problems = [line for folder in chosen for line in differences(folder)]
     stale = [] if folders else stale_indexes(into)
-    found += [f"{path}: not the list of what is there: publish again" for path in stale]
-    for line in found:
+    problems += [f"{path}: does not list what is there: publish again" for path in stale]
+    for line in problems:
         print_error(line)
-    if found:
+    if problems:
         raise typer.Exit(5)
-    print_result(
-        f"checked {plural(len(chosen), 'published run')}: every table is what its records give"
-    )
+    print_result(f"checked {plural(len(chosen), 'published run')}: every table matches its records")

@@ -7,8 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.cli.options import Blocks, Device, Json, Only, Set, SuiteName, asked_suite, expanded
-from bench.cli.output import interruption, print_error, print_result, remedy, shell_word
+from bench.cli.options import (
+    Blocks,
+    Device,
+    Json,
+    Only,
+    Set,
+    SuiteName,
+    expand_home,
+    load_selected_suite,
+)
+from bench.cli.output import (
+    failure_advice,
+    interruption_message,
+    print_error,
+    print_result,
+    shell_word,
+)
+from bench.errors import UsageError
+from bench.report.text.escaping import visible
 
 if TYPE_CHECKING:
     from bench.api import RunResult
@@ -18,9 +35,9 @@ def run(
     suite: SuiteName,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The run folder (default: a new one).", callback=expanded),
+        typer.Option("--out", help="The run folder (default: a new one).", callback=expand_home),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out's run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     address: Annotated[
         str | None, typer.Option("--address", help="A running Ray cluster: HOST:PORT, or auto.")
     ] = None,
@@ -28,8 +45,8 @@ def run(
         Path | None,
         typer.Option(
             "--cluster",
-            help="Start this cluster (clusters/*.yaml), and run there.",
-            callback=expanded,
+            help="Start this cluster (clusters/*.yaml) and run there.",
+            callback=expand_home,
         ),
     ] = None,
     device: Device = "auto",
@@ -41,39 +58,39 @@ def run(
         typer.Option(
             "--network",
             metavar="ADDRESS/PREFIX",
-            help="Where workers on several nodes reach each other (else BENCH_NETWORK).",
+            help="Network between workers on several nodes (default: BENCH_NETWORK).",
         ),
     ] = None,
     blocks: Blocks = None,
-    retries: Annotated[int, typer.Option(min=0, help="Further tries for a lost worker.")] = 1,
+    retries: Annotated[int, typer.Option(min=0, help="Retries after a lost worker.")] = 1,
     prune_oom: Annotated[
-        bool, typer.Option("--prune-oom", help="Skip larger batches once one is out of memory.")
+        bool,
+        typer.Option("--prune-oom", help="After a trial is out of memory, skip larger batches."),
     ] = False,
     changes: Set = None,
     only: Only = None,
     as_json: Json = False,
 ) -> None:
-    """Run a suite and end with its table."""
+    """Run a suite and print its table."""
     import bench
     from bench.api import new_path, run_on_cluster
-    from bench.errors import UsageError
     from bench.execution.custom_workloads.module_folder import modules_in_folder
     from bench.report.text.progress_line import progress
 
-    asked = asked_suite(suite, changes, blocks, only)
-    path = out if out or resume else new_path(asked)
+    requested = load_selected_suite(suite, changes, blocks, only)
+    path = out if out or resume else new_path(requested)
     try:
         if cluster:
             if address or executor != "ray":
-                raise UsageError("--cluster starts a Ray of its own: leave --address, --executor")
-            there = _words(changes, only, blocks, device, network, retries, prune_oom)
-            modules = modules_in_folder(asked)
-            result = run_on_cluster(cluster, suite, path, there, resume=resume, modules=modules)
+                raise UsageError("--cluster starts its own Ray: omit --address and --executor")
+            options = _cluster_options(changes, only, blocks, device, network, retries, prune_oom)
+            modules = modules_in_folder(requested)
+            result = run_on_cluster(cluster, suite, path, options, resume=resume, modules=modules)
         else:
-            # Ray prints what befalls its workers to stdout, which is for results.
+            # Ray prints messages about its workers to stdout, which is for results.
             with contextlib.redirect_stdout(sys.stderr), progress() as observer:
                 result = bench.run(
-                    asked,
+                    requested,
                     path,
                     resume=resume,
                     executor=executor,
@@ -86,12 +103,12 @@ def run(
                     command=["bench", *sys.argv[1:]],
                 )
     except KeyboardInterrupt:
-        print_error(interruption(path))
+        print_error(interruption_message(path))
         raise typer.Exit(130) from None
-    _end(result, as_json)
+    _print_outcome(result, as_json)
 
 
-def _words(
+def _cluster_options(
     changes: list[str] | None,
     only: list[str] | None,
     blocks: int | None,
@@ -100,7 +117,7 @@ def _words(
     retries: int,
     prune_oom: bool,
 ) -> list[str]:
-    """The options as the head of a cluster is given them."""
+    """Return the options of ``bench run`` on the head of a cluster."""
     from bench.execution.ray_backend.peer_network import named_network
 
     return [
@@ -108,15 +125,14 @@ def _words(
         *(f"--only={variant}" for variant in only or []),
         *([] if blocks is None else [f"--blocks={blocks}"]),
         *(f"--device={device}", f"--retries={retries}"),
-        *([f"--network={named}"] if (named := named_network(network)) else []),
+        *([f"--network={name}"] if (name := named_network(network)) else []),
         *(["--prune-oom"] if prune_oom else []),
     ]
 
 
-def _end(result: "RunResult", as_json: bool) -> None:
-    """Print what came of a run; exit with 5 where a trial gave no answer."""
+def _print_outcome(result: "RunResult", as_json: bool) -> None:
+    """Print the results of a run; exit with code 5 if it has not succeeded."""
     from bench.analysis.summary import summarize
-    from bench.report.text.escaping import visible
     from bench.report.text.result_json import run_document
     from bench.report.text.terminal import show
 
@@ -125,9 +141,9 @@ def _end(result: "RunResult", as_json: bool) -> None:
         print_result(run_document(result, summary))
     else:
         show(summary)
-        place = shell_word(result.path)
-        print_result(visible(f"Tables, charts and a page of it: bench report {place}"))
+        folder = shell_word(result.path)
+        print_result(visible(f"Tables, charts and a page: bench report {folder}"))
         print_result(visible(f"Run folder: {result.path}"))
     if not result.succeeded:
-        print_error(remedy(result.path, set(result.statuses.values())))
+        print_error(failure_advice(result.path, set(result.statuses.values())))
         raise typer.Exit(5)

@@ -1,4 +1,4 @@
-"""``--set KEY=VALUE`` as data.
+"""Parse ``--set KEY=VALUE``.
 
 Usage:
     parse_settings(["epochs=2", 'norm=["none", "bn_post"]', "clip=norm"])
@@ -12,12 +12,12 @@ from bench.spec.text_values import read_value
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """Keys and values, each value as ``read_value`` reads it."""
+    """Return the settings by key; ``read_value`` reads each value. Raises UsageError."""
     parsed: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise UsageError(f"--set {setting}: not KEY=VALUE: write, say, --set epochs=2")
+            raise UsageError(f"--set {setting}: not KEY=VALUE: write, for example, --set epochs=2")
         parsed[key] = read_value(value.strip())
     return parsed

@@ -1,4 +1,4 @@
-"""Standard input, output and error as a program needs them that ends with its own exit code.
+"""Guard standard input, output and error, so that only the program decides its exit code.
 
 Usage:
     guard_streams()         # first of all, before any file is opened
@@ -18,54 +18,54 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _STDOUT, _STDERR = 1, 2
-_NOBODY_READS = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET})
-"""A closed pipe, a terminal that is gone, a stream that was never open for writing."""
+_NO_READER = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET})
+"""A closed pipe, a closed terminal, or a stream that was never open for writing."""
 
 
 def guard_streams() -> None:
-    """Open what is closed of the three streams, and let no reader that leaves end the program.
+    """Open those of the three streams that are closed, and survive the loss of a reader.
 
-    A file that is opened while one of them is closed would get its number, and whatever is printed
-    would then be written into that file.
+    Otherwise a file opened later would get the number of a closed stream, and what the program
+    prints would go into that file.
     """
     while (handle := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
-        os.set_inheritable(handle, True)  # as those of a program are that has all three
+        os.set_inheritable(handle, True)  # as for a program that starts with all three
     os.close(handle)
     sys.stdout = _guarded(sys.stdout, _STDOUT)
     sys.stderr = _guarded(sys.stderr, _STDERR)
 
 
 def _guarded(stream: TextIO | None, handle: int) -> TextIO:
-    """``stream``, which is None where it was closed, with a file beneath that is one of ours."""
+    """Return ``stream`` (None if it was closed) on top of an ``_Output``."""
     plain = stream if isinstance(stream, io.TextIOWrapper) else None
     unbuffered = plain.write_through if plain else False
     output = _Output(handle, "w", closefd=False)
     return io.TextIOWrapper(
         output if unbuffered else io.BufferedWriter(output),
         encoding=plain.encoding if plain else "utf-8",
-        errors="replace",  # a letter that a terminal lacks ends nothing
+        errors="replace",  # a character that a terminal lacks is no error
         line_buffering=handle == _STDERR or os.isatty(handle),
         write_through=unbuffered,
     )
 
 
 class _Output(io.FileIO):
-    """Standard output or error. What nobody reads any more is dropped, and so is what follows."""
+    """Standard output or error; once its reader is gone, it drops what is written."""
 
     def write(self, content: "ReadableBuffer", /) -> int:
-        """How many bytes of ``content`` were taken. StorageError where stdout finds no room."""
+        """Return the number of bytes written. Raises StorageError if the disk of stdout is full."""
         try:
             return super().write(content)
         except OSError as error:
             name = Path(f"/proc/self/fd/{self.fileno()}").readlink()
             _drop(self.fileno())
-            if error.errno in _NOBODY_READS or self.fileno() == _STDERR:
+            if error.errno in _NO_READER or self.fileno() == _STDERR:
                 return memoryview(content).nbytes
             raise StorageError(storage_problem(name, error)) from None
 
 
 def _drop(handle: int) -> None:
-    """Write no more there: Python would try what is left once more as it exits."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, handle)
-    os.close(nowhere)
+    """Redirect ``handle`` to the null device: at exit Python would write the rest again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, handle)
+    os.close(null)

@@ -1,4 +1,4 @@
-"""The commands that look at suites and run nothing."""
+"""The commands that show suites and run nothing."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from bench.cli.completion import suite_names
-from bench.cli.options import Blocks, Json, Only, PlanDevice, Set, SuiteName, asked_suite, expanded
+from bench.cli.options import (
+    Blocks,
+    Json,
+    Only,
+    PlanDevice,
+    Set,
+    SuiteName,
+    expand_home,
+    load_selected_suite,
+)
 from bench.cli.output import print_result
 from bench.cli.version import trainbench_version
 
@@ -16,9 +25,9 @@ def suites(
         str | None,
         typer.Argument(
             metavar="[SUITE]",
-            help="A shipped suite, or a file; none lists the shipped ones.",
+            help="A shipped suite, or a file; without it, the shipped suites are listed.",
             autocompletion=suite_names,
-            callback=expanded,
+            callback=expand_home,
         ),
     ] = None,
     device: PlanDevice = "auto",
@@ -46,11 +55,11 @@ def copy_suite(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="Where to (default: NAME.toml here).", callback=expanded
+            metavar="[FILE]", help="The new file (default: NAME.toml here).", callback=expand_home
         ),
     ] = None,
 ) -> None:
-    """Copy a shipped suite to a file, to edit and run it."""
+    """Copy a shipped suite, to edit and run it."""
     from bench.spec.suite_copy import copy_shipped
 
     path = file or Path(f"{name}.toml")
@@ -66,16 +75,17 @@ def plan(
     only: Only = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a suite would run, and guess the time."""
+    """Show what a suite would run, and estimate the time."""
     from bench.execution.custom_workloads.workload_check import check_workloads
     from bench.execution.estimation.estimator import make_estimator
     from bench.execution.gpus.device_kind import local_device
     from bench.report.text.listings import plan_json, plan_text
     from bench.spec.plan import make_plan
 
-    asked, planned_for = asked_suite(suite, changes, blocks, only), local_device(device)
-    planned = make_plan(asked, planned_for.type)
-    check_workloads(planned.trials, asked)
-    estimator = make_estimator(planned_for, {cell.id: cell.variant for cell in planned.cells})
+    requested = load_selected_suite(suite, changes, blocks, only)
+    target = local_device(device)
+    planned = make_plan(requested, target.type)
+    check_workloads(planned.trials, requested)
+    estimator = make_estimator(target, {cell.id: cell.variant for cell in planned.cells})
     text = plan_json if as_json else plan_text
-    print_result(text(asked, planned, estimator))
+    print_result(text(requested, planned, estimator))

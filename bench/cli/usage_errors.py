@@ -1,4 +1,4 @@
-"""What is wrong with a command line, with the command or the option that was meant.
+"""Explain an error of the command line, with the command or option probably meant.
 
 Usage:
     app = typer.Typer(cls=Commands)
@@ -15,10 +15,10 @@ from bench.spec.suggestion import near_misses, nearest
 
 
 class Commands(TyperGroup):
-    """A group that answers an unknown command with the nearest one."""
+    """A group of commands that suggests the nearest one for an unknown command."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that ``args`` begin with; UsageError where there is none."""
+        """Return the command that ``args`` begin with; raise UsageError if there is none."""
         unknown = self.get_command(ctx, args[0]) is None and not args[0].startswith("-")
         if unknown and not ctx.resilient_parsing:
             commands = list(self.commands)
@@ -28,13 +28,13 @@ class Commands(TyperGroup):
 
 
 def options_of(ctx: Any) -> list[str]:
-    """The long names of the options of a command that is being parsed."""
+    """Return the long option names of the command that is being parsed."""
     names = [name for param in ctx.command.get_params(ctx) for name in param.opts]
     return [name for name in names if name.startswith("--")]
 
 
 def usage_text(error: typer.TyperException) -> str:
-    """What Typer found wrong, and what to write instead."""
+    """Return what Typer rejects, and what to write instead."""
     option, ctx = getattr(error, "option_name", None), getattr(error, "ctx", None)
     if option and ctx and hasattr(error, "possibilities"):
         return f"no option '{option}'{nearest(option, options_of(ctx))}"

@@ -1,4 +1,4 @@
-"""``--version``: of trainbench, and of what a measured time depends on.
+"""The text of ``--version``: trainbench, and the software on which measured times depend.
 
 Usage:
     version_text()      # "trainbench 0.1.0 (Python 3.11.7, TensorFlow 2.21.0, ...)"
@@ -11,14 +11,14 @@ _PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "Ray": "ray"}
 
 
 def version_text() -> str:
-    """A line, from the packages' metadata: none of them is imported."""
+    """Return one line, from the metadata of the packages, without importing them."""
     parts = [f"Python {platform.python_version()}"]
     parts += [f"{title} {_version(name)}" for title, name in _PACKAGES.items()]
     return f"trainbench {trainbench_version()} ({', '.join(parts)})"
 
 
 def trainbench_version() -> str:
-    """As the installed package has it."""
+    """Return the version of the installed package."""
     return _version("trainbench")
 
 

@@ -24,7 +24,8 @@ from bench.execution.gpus.device_memory import MemoryNeed
 from bench.execution.signals import defer_signals
 from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import LeftOut, TrialRecord
-from bench.spec.expand import Duplicate, LostBaseline
+from bench.spec.expand import Duplicate
+from bench.spec.pairing import LostBaseline
 from bench.spec.plan import Block, Trial
 
 

@@ -37,8 +37,8 @@ from bench.records.trial_record import (
     TrialRecord,
 )
 from bench.spec.default_jit import DeviceType
-from bench.spec.expand import LostBaseline, lost_baselines
-from bench.spec.norm_groups import meant_otherwise
+from bench.spec.norm_groups import had_other_groups
+from bench.spec.pairing import LostBaseline, lost_baselines
 from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere
 from bench.spec.suite import Suite, first_difference
 
@@ -178,7 +178,7 @@ def _expected(
         device=device,
         estimates={name: estimate(name, variant) for name, variant in variants.items()},
         too_large=too_large(variants, device.memory_bytes),
-        open_jit=frozenset(cell.id for cell in plan.cells if cell.leaves_jit_open),
+        open_jit=frozenset(cell.id for cell in plan.cells if cell.uses_default_jit),
         duplicates=plan.duplicates,
         lost=lost,
     )
@@ -251,7 +251,7 @@ class _RunState:
         """SuiteError where a variant that is to go on has records of other norms."""
         variants = {t.variant_id: t.variant for block in pending for t in block.trials}
         for variant_id in sorted(self._without_norm_values & variants.keys()):
-            if meant_otherwise(variants[variant_id]):
+            if had_other_groups(variants[variant_id]):
                 raise SuiteError(
                     f"{self._folder.path}: an older version ran norm "
                     f"'{variants[variant_id].norm}' there, over other values than today's: choose "

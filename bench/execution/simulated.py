@@ -167,7 +167,7 @@ def _used(
 
 def _epoch(trial: Trial, number: int, epoch_s: float) -> EpochRecord:
     variant = trial.variant
-    steps = variant.examples // variant.global_batch_size
+    steps = variant.whole_epoch_steps
     return EpochRecord(
         epoch=number,
         warmup=number < variant.warmup_epochs,

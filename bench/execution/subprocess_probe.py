@@ -22,8 +22,8 @@ from typing import IO, Any
 
 from bench.execution.trial_environment.xla_flags import refused_flags
 from bench.measure.host import session_pids
+from bench.process_exit import describe_exit, last_line, signal_name
 from bench.records.atomic_write import temporary_file
-from bench.subprocess_end import how_it_ended, last_line, signal_name
 
 Reply = dict[str, Any]
 
@@ -94,6 +94,6 @@ def _died(code: int, stderr: IO[bytes]) -> Reply:
     stderr.seek(0)
     if flags := refused_flags(stderr.read().decode(errors="replace")):
         return {"error": flags, "refused_flags": True}
-    reply: Reply = {"error": f"its process {how_it_ended(code, stderr)}"}
+    reply: Reply = {"error": f"its process {describe_exit(code, stderr)}"}
     name = signal_name(code)
     return {**reply, "signal": name} if name else reply

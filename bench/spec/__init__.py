@@ -1,1 +1,1 @@
-"""What is asked for: variants, suites, plans. Of devices, only their kind is known here."""
+"""What a user requests: variants, suites and plans. Of devices, only the kind is known here."""

@@ -1,4 +1,4 @@
-"""One value of one axis: is it a known key, and can that key have this value?
+"""Check a single setting: the key must be an axis, and the value one of its values.
 
 Usage:
     check_setting("norm", "bn_pst")   # ValueError: ... did you mean 'bn_post'?
@@ -12,19 +12,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.files.toml_file import parse_toml
 from bench.spec.error_text import requirement, value_text
-from bench.spec.registered_workloads import expand_name, registered_workloads
+from bench.spec.registered_workloads import registered_workloads, resolve_name
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.variant import AXES, Variant
 
-OWN_WORKLOAD = "package.module:function"
-"""What else a workload may be, beside the names of the package's own."""
+CUSTOM_WORKLOAD_FORM = "package.module:function"
+"""The form of a workload that is not built in."""
 
 
 def check_setting(key: str, value: Any) -> Any:
-    """``value`` as the variant's field will hold it; ValueError says what is wrong with it."""
+    """Return ``value`` as a variant holds it; raise ValueError with what is wrong with it."""
     check_key(key, AXES)
     if key == "workload" and isinstance(value, str) and value not in _choices(key):
-        value = expand_name(value)
+        value = resolve_name(value)
     try:
         return _adapter(key).validate_python(value)
     except ValidationError as error:
@@ -32,7 +32,7 @@ def check_setting(key: str, value: Any) -> Any:
 
 
 def check_key(key: str, known: Iterable[str]) -> None:
-    """Raise ValueError for an unknown ``key``, naming the nearest of the ``known`` ones."""
+    """Raise ValueError for a ``key`` that is not ``known``, with the nearest known ones."""
     names = list(known)
     if key not in names:
         axes = [axis for axis in _axes_with(key) if axis in names]
@@ -44,13 +44,14 @@ def check_key(key: str, known: Iterable[str]) -> None:
 
 
 def is_list_axis(key: str, value: Any) -> bool:
-    """Whether ``value`` is a list of values of the axis ``key``, one of which may be a list."""
-    is_list = get_origin(Variant.model_fields[_field_of(key)].annotation) is tuple
-    return isinstance(value, list) and (not is_list or any(isinstance(one, list) for one in value))
+    """Return whether ``value`` is a list of values of the axis ``key``, not one value."""
+    takes_list = get_origin(Variant.model_fields[_field_of(key)].annotation) is tuple
+    is_nested = isinstance(value, list) and any(isinstance(one, list) for one in value)
+    return isinstance(value, list) and (not takes_list or is_nested)
 
 
 def choices_of(annotation: Any) -> list[str]:
-    """The names that a field may hold, whatever else it may; none where it takes no names."""
+    """Return the names that a field of type ``annotation`` accepts; empty if it takes no names."""
     if get_origin(annotation) is Literal:
         return [choice for choice in get_args(annotation) if isinstance(choice, str)]
     return [choice for part in get_args(annotation) for choice in choices_of(part)]
@@ -71,14 +72,14 @@ def _choices(key: str) -> list[str]:
 
 
 def _axes_with(value: str) -> list[str]:
-    """The axes that have ``value`` among their names."""
+    """Return the axes of which ``value`` is a value."""
     return [key for key in Variant.model_fields if value in _choices(key)]
 
 
 def _explain(key: str, value: Any, error: ValidationError) -> str:
     choices = _choices(key)
     if key == "workload":
-        choices = list(dict.fromkeys([*choices, *registered_workloads(), OWN_WORKLOAD]))
+        choices = list(dict.fromkeys([*choices, *registered_workloads(), CUSTOM_WORKLOAD_FORM]))
     if choices:
         return f"{key} cannot be {value_text(value)}{_hint(value, choices)}"
     problem = error.errors()[0]

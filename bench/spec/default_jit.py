@@ -1,24 +1,24 @@
-"""Which ``jit`` a suite gets where it names none: by device and workload, from measured times.
+"""Choose ``jit`` for a suite that does not set it: by device and workload, from measured times.
 
 Usage:
     default_jit("convnet", "cpu", strategy="one_device", pipeline="device")    # "none"
     xla_slowdown("convnet", "epoch", "cpu")      # 36.3: an epoch's time over that without XLA
 
-On a CPU XLA's convolutions take 2 to 36 times as long as TensorFlow's own, most of all in a
-compiled loop; dense layers and attention take 0.66 and 0.77 times as long in such a loop. On GPUs
-nothing was measured.
+On a CPU XLA's convolutions take 2 to 36 times as long as TensorFlow's own, and are slowest in a
+compiled loop; dense layers and attention take 0.66 and 0.77 times as long in such a loop. GPUs
+have not been measured.
 """
 
 from typing import Literal
 
 DeviceType = Literal["cpu", "gpu"]
-"""What a run's trials train on."""
+"""The kind of device that a run's trials train on."""
 
 Jit = Literal["none", "step", "epoch"]
 
 SLOW = 1.5
-"""The slowdown from which XLA is not the default, and is warned of: half way between what gains by
-XLA (below 1) and the least that it slows (1.98)."""
+"""The slowdown from which XLA is not the default and a warning is printed: half way between
+workloads that XLA speeds up (below 1) and the smallest measured slowdown (1.98)."""
 
 _CPU_STEP_S: dict[str, dict[Jit, float]] = {
     "mlp": {"none": 5.55e-4, "step": 5.48e-4, "epoch": 3.68e-4},
@@ -27,14 +27,15 @@ _CPU_STEP_S: dict[str, dict[Jit, float]] = {
     "depthwise": {"none": 4.40e-3, "step": 3.31e-2, "epoch": 7.64e-2},
     "attention": {"none": 4.92e-3, "step": 4.27e-3, "epoch": 3.78e-3},
 }
-"""Seconds of a training step on two cores of an AMD EPYC by TensorFlow 2.21, as printed by
+"""Seconds of a training step on two cores of an AMD EPYC with TensorFlow 2.21, as printed by
 ``make perf ARGS='-k jit'`` (tests/perf/test_jit_perf.py has the networks and their batches)."""
 
 
 def default_jit(workload: str, device: DeviceType, *, strategy: str, pipeline: str) -> Jit:
-    """What XLA compiles where a suite does not say: as much as it can, unless it is slow there.
+    """Return what XLA compiles by default: as much as it can, or nothing if that is slow.
 
-    XLA compiles no window over several replicas of one process, and no iterator over host data.
+    XLA cannot compile a window over several replicas of one process, or an iterator over host
+    data.
     """
     if strategy != "one_device":
         return "none"
@@ -43,14 +44,14 @@ def default_jit(workload: str, device: DeviceType, *, strategy: str, pipeline: s
 
 
 def most_compiled(pipeline: str) -> Jit:
-    """The most that XLA can compile on one device whose examples come through ``pipeline``."""
+    """Return the most that XLA can compile on one device that reads through ``pipeline``."""
     return "epoch" if pipeline == "device" else "step"
 
 
 def xla_slowdown(workload: str, jit: Jit, device: DeviceType) -> float | None:
-    """The measured time of ``jit`` over that of "none"; None where it is not ``SLOW`` or unknown.
+    """Return the measured time of ``jit`` over that of "none"; None if below ``SLOW`` or unknown.
 
-    Of a network of one's own, which may consist of anything, the largest that was measured.
+    A custom workload may contain anything: it gets the largest slowdown that was measured.
     """
     if device == "gpu":
         return None

@@ -1,4 +1,4 @@
-"""What holds where a suite is silent: the notebook's plain model, and what follows from the rest.
+"""Fill in the defaults of a variant: the notebook's plain model, or what other settings imply.
 
 Usage:
     settings = fill_defaults({"norm": "bn_post", "global_batch_size": 512}, "gpu")
@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.spec.default_jit import DeviceType, default_jit
-from bench.spec.variant import ADDED, FASHION_MNIST_TRAIN_EXAMPLES
+from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES, LATER_AXES
 
 
-def fill_defaults(asked: Mapping[str, Any], device: DeviceType = "cpu") -> dict[str, Any]:
-    """All fields of a variant: those ``asked`` for, and the defaults of the others on ``device``.
+def fill_defaults(partial: Mapping[str, Any], device: DeviceType = "cpu") -> dict[str, Any]:
+    """Return all fields of a variant: the ``partial`` settings, and the defaults on ``device``.
 
-    Where that is not known, a CPU's serve: no other device is much slower with them.
-    Raises ValueError where two ways of giving the batch size contradict each other.
+    A caller that does not know the device uses a CPU's defaults, which are not much slower on
+    any other. Raises ValueError if the two ways to set the batch size contradict each other.
     """
-    settings: dict[str, Any] = {**ADDED, **_DEFAULTS, **asked}
+    settings: dict[str, Any] = {**LATER_AXES, **_DEFAULTS, **partial}
     total = settings["workers"] * settings["replicas"]
     settings.setdefault("synchronized", total > 1 and settings["batch_norm"] != "fused")
-    place = {"strategy": settings["strategy"], "pipeline": settings["pipeline"]}
-    settings.setdefault("jit", default_jit(settings["workload"], device, **place))
+    kind = {"strategy": settings["strategy"], "pipeline": settings["pipeline"]}
+    settings.setdefault("jit", default_jit(settings["workload"], device, **kind))
     settings.setdefault("warmup_epochs", 1 if settings["epochs"] > 1 else 0)
     per_replica = settings.pop("per_replica_batch_size", None)
     implied = (per_replica or 32) * total
@@ -30,7 +30,7 @@ def fill_defaults(asked: Mapping[str, Any], device: DeviceType = "cpu") -> dict[
     if per_replica is not None and batch != implied:
         raise ValueError(
             f"global_batch_size {batch} is not per_replica_batch_size {per_replica} times "
-            f"{total} replicas: give one of the two"
+            f"{total} replicas: set one of the two"
         )
     return settings
 

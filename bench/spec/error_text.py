@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in plain words; and how a value is written in a message.
+"""Turn pydantic's errors into plain sentences, and values into the text of a message.
 
 Usage:
     except ValidationError as error:
@@ -37,47 +37,47 @@ _REQUIREMENTS = {
         "should be letters, digits, dots, dashes and underscores, and begin with a letter or digit"
     ),
 }
-"""By pydantic's type of error; the names in braces are those of its context."""
+"""Sentences by pydantic's type of error; the names in braces are keys of its context."""
 
-_PART_OF_A_TYPE = re.compile(r"^(constrained|function|literal|nullable|union|tagged)-|\[")
-"""What pydantic puts into a place where a value may be of several types."""
-_MOST_CHARACTERS = 80
-_MOST_ITEMS = 80
-"""Of a list, which may come from a damaged file and be of any length."""
+_TYPE_STEP = re.compile(r"^(constrained|function|literal|nullable|union|tagged)-|\[")
+"""Parts of a location that pydantic adds for a value that may have several types."""
+_MAX_CHARACTERS = 80
+_MAX_ITEMS = 80
+"""Limit of a list, which may come from a damaged file and have any length."""
 
 
 def error_text(error: ErrorDetails) -> str:
-    """The place, the value and what it should be, as a sentence."""
+    """Return a sentence with the location, the value and what it should be."""
     if error["type"] == "missing":
-        return f"{place(error['loc'])} is missing"
-    if error["type"] == "value_error":  # a sentence of its own, on several keys together
-        return f"{place(error['loc'])}: {requirement(error)}".removeprefix(": ")
+        return f"{location_text(error['loc'])} is missing"
+    if error["type"] == "value_error":  # a complete sentence about several keys
+        return f"{location_text(error['loc'])}: {requirement(error)}".removeprefix(": ")
     value = value_text(error["input"])
-    if len(value) > _MOST_CHARACTERS:
-        value = f"{value[:_MOST_CHARACTERS]}…"
-    return f"{place(error['loc'])} cannot be {value}: it {requirement(error)}"
+    if len(value) > _MAX_CHARACTERS:
+        value = f"{value[:_MAX_CHARACTERS]}…"
+    return f"{location_text(error['loc'])} cannot be {value}: it {requirement(error)}"
 
 
 def requirement(error: ErrorDetails) -> str:
-    """What the value should be, as the end of a sentence: "should be 1 or more"."""
-    known = _REQUIREMENTS.get(error["type"])
-    if known is None:
+    """Return what the value should be, as the end of a sentence: "should be 1 or more"."""
+    sentence = _REQUIREMENTS.get(error["type"])
+    if sentence is None:
         return error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return known.format(**error.get("ctx", {}))
+    return sentence.format(**error.get("ctx", {}))
 
 
-def place(location: Iterable[int | str]) -> str:
-    """A place in a document: ``("compare", 0, "axis")`` is "compare[0].axis"."""
+def location_text(location: Iterable[int | str]) -> str:
+    """Return a location in a document as text: ``("compare", 0, "axis")`` is "compare[0].axis"."""
     steps = (
         f"[{step}]" if isinstance(step, int) else f".{step}"
         for step in location
-        if not (isinstance(step, str) and _PART_OF_A_TYPE.search(step))
+        if not (isinstance(step, str) and _TYPE_STEP.search(step))
     )
     return "".join(steps).removeprefix(".")
 
 
 def value_text(value: Any) -> str:
-    """A value as its reader would write it in TOML; a table only by that name."""
+    """Return a value as a user writes it in TOML; a table only as "a table"."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime.date | datetime.time):
@@ -85,6 +85,6 @@ def value_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list | tuple):
-        more = ["…"] if len(value) > _MOST_ITEMS else []
-        return f"[{', '.join([*map(value_text, value[:_MOST_ITEMS]), *more])}]"
+        more = ["…"] if len(value) > _MAX_ITEMS else []
+        return f"[{', '.join([*map(value_text, value[:_MAX_ITEMS]), *more])}]"
     return repr(value)

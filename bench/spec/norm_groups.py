@@ -1,14 +1,14 @@
-"""What layer and group norm take their means and deviations over.
+"""The values over which layer and group norm take their means and deviations.
 
 Usage:
     group_count((14, 14, 32))            # 32, of 196 values each
     group_count((64,))                   # 8, of 8 values each
     for key, shape in normed_shapes(variant): ...
 
-Layer norm of a convolution is over all of an example, rows, columns and channels, as Wu and He
+Layer norm of a convolution is over all of an example (rows, columns and channels), as Wu and He
 describe it (arXiv 1803.08494, section 3): group norm of one group. A norm takes the mean and the
-deviation from n values and leaves n - 2 degrees of freedom: of a single value 0 is left, of two
-values 1 and -1, whatever they were, and no gradient passes but where the two are close.
+deviation from n values and leaves n - 2 degrees of freedom. A single value always becomes 0, and
+two values become 1 and -1, whatever they were; no gradient passes unless the two are close.
 """
 
 import math
@@ -22,26 +22,26 @@ _MAX_GROUPS = 32
 """Group norm's usual number of groups (Wu and He, arXiv 1803.08494)."""
 FEWEST_VALUES = 3
 """The fewest values of which a norm leaves more than their order."""
-FEWEST_OF_GROUP = 8
-"""The fewest values of a group where there are several: in smaller groups too little of each value
-is left for a network to learn as it does without a norm."""
+FEWEST_GROUP_VALUES = 8
+"""The fewest values of a group if there are several groups: smaller groups keep too little of each
+value for a network to learn as it does without a norm."""
 
 
 def group_count(shape: Sequence[int]) -> int:
-    """The number of groups for an example's output of ``shape``, whose last axis is channels.
+    """Return the number of groups for one example's output of ``shape``, channels last.
 
-    The largest up to 32 that divides the channels and leaves each group ``FEWEST_OF_GROUP`` values
-    or more, height x width x channels of an image's; 1 where none does.
+    It is the largest number up to 32 that divides the channels and leaves each group at least
+    ``FEWEST_GROUP_VALUES`` values (height x width x channels for an image), or 1.
     """
     values = math.prod(shape)
-    return max((g for g in _divisors(shape[-1]) if values // g >= FEWEST_OF_GROUP), default=1)
+    return max((g for g in _divisors(shape[-1]) if values // g >= FEWEST_GROUP_VALUES), default=1)
 
 
 def normed_shapes(variant: "Variant") -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The shape of each output of ``variant``'s mlp or convnet that a norm stands on.
+    """Yield the shape of each output that ``variant``'s mlp or convnet normalizes, input first.
 
-    Each with the key that it follows from, the input first. Nothing for other workloads: those of
-    resnet50 have 64 channels or more, and one's own is known once it is built.
+    Each comes with the key that decides it. Other workloads yield nothing: resnet50 has at least
+    64 channels everywhere, and a custom workload is known only once it is built.
     """
     height, width, channels = variant.example_shape
     if variant.workload == "mlp":
@@ -57,15 +57,15 @@ def normed_shapes(variant: "Variant") -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "hidden", (units,)
 
 
-def meant_otherwise(variant: "Variant") -> bool:
-    """Whether a record of ``variant`` without ``norm_values`` normalised over something else.
+def had_other_groups(variant: "Variant") -> bool:
+    """Return whether an older record of ``variant``, without ``norm_values``, used other groups.
 
-    Layer norm was over the channels of each place alone, and the number of groups was the largest
-    divisor up to 32, even where that left a group a single value or a few.
+    Layer norm was over the channels of each position, and the number of groups was the largest
+    divisor up to 32, even if that left a group only one value or a few.
     """
     if variant.norm not in ("layer", "group"):
         return False
-    if variant.has_own_workload:
+    if variant.has_custom_workload:
         return True
     if variant.norm == "layer":
         return variant.workload != "mlp"

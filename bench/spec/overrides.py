@@ -1,7 +1,7 @@
-"""Changes made to a suite from the command line, before it is checked.
+"""Apply changes from the command line (``--set``) to a suite before it is checked.
 
 Usage:
-    content = apply_overrides(tomllib.loads(text), "global_batch_size", [32, 512])
+    content = apply_overrides(content, "global_batch_size", [32, 512], Suite.model_fields)
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -14,12 +14,12 @@ from bench.spec.variant import AXES, BATCH_SIZES
 def apply_overrides(
     content: Mapping[str, Any], key: str, value: Any, suite_keys: Iterable[str]
 ) -> dict[str, Any]:
-    """``content`` of a suite with ``key`` set to ``value``, wherever it was set before.
+    """Return the ``content`` of a suite with ``key`` set to ``value``, replacing earlier settings.
 
-    A key of the suite itself is replaced. Any other is an axis, by its bare name or behind
-    "variant." or "matrix.": a list becomes that axis of the matrix, a single value holds for
-    every variant, and leaves nothing to compare along it. ValueError for a key that is neither,
-    and for a list where the suite lists its variants, which a matrix does not reach.
+    A key of the suite itself is replaced. Any other key is an axis, with or without the prefix
+    "variant." or "matrix.": a list becomes that axis of the matrix; a single value holds for every
+    variant, and drops comparisons along the axis. Raises ValueError for an unknown key, and for a
+    list if the suite lists its variants, which a matrix does not change.
     """
     keys = [k for k in suite_keys if k not in ("variant", "matrix")]
     if key in keys:
@@ -28,14 +28,14 @@ def apply_overrides(
         raise ValueError(f"{key} is a table: set one of its keys, such as epochs=2")
     axis = key.removeprefix("variant.").removeprefix("matrix.")
     if axis == "label":
-        raise ValueError("a label names one variant: give it in [[variants]] of a file")
+        raise ValueError("a label names one variant: set it in [[variants]] of a file")
     check_key(axis, (*AXES, *keys))
-    # The two ways of giving the batch size would contradict each other.
+    # The two ways to set the batch size would contradict each other.
     dropped = BATCH_SIZES if axis in BATCH_SIZES else {axis}
     tables = {name: _without(content.get(name, {}), dropped) for name in ("variant", "matrix")}
     variants = content.get("variants", [])
     if isinstance(variants, list):
-        variants = [_without(listed, dropped) for listed in variants]
+        variants = [_without(table, dropped) for table in variants]
     varies = axis in AXES and is_list_axis(axis, value)
     if varies and variants:
         raise ValueError(f"{axis} takes one value here: the suite lists its variants one by one")
@@ -54,5 +54,5 @@ def _is_along(comparison: Any, axes: Collection[str]) -> bool:
 
 def _without(table: Any, keys: Iterable[str]) -> Any:
     if not isinstance(table, dict):
-        return table  # Wrong, and refused as such when the suite is checked.
+        return table  # Wrong; the check of the suite refuses it.
     return {key: value for key, value in table.items() if key not in keys}

@@ -1,13 +1,13 @@
-"""A plan: the trials of a suite, in blocks whose order a seed decides.
+"""Make a plan: the trials of a suite, in blocks whose order a seed decides.
 
 Usage:
     plan = make_plan(suite, "gpu")
     for block in plan.blocks:        # trials compared with each other, on one set of devices
         for trial in block.trials: ...
 
-Order inside a block follows a Williams square where the block has two trials or more, so
-that over a full cycle of repeats each variant takes each place, and follows each other
-variant, equally often (E. J. Williams, Austral. J. Sci. Res. A 2, 1949, 149-168).
+The order inside a block of two or more trials follows a Williams square: over a full cycle of
+repeats each variant takes each position, and follows each other variant, equally often
+(E. J. Williams, Austral. J. Sci. Res. A 2, 1949, 149-168).
 """
 
 import contextlib
@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.errors import SuiteError
 from bench.spec.default_jit import DeviceType
-from bench.spec.expand import Cell, Duplicate, Id, Pair, expand, pair
+from bench.spec.expand import Cell, Duplicate, Id, expand
+from bench.spec.pairing import Pair, pair_cells
 from bench.spec.suite import Suite
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
@@ -28,7 +29,7 @@ _Number = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
 
 
 class Trial(BaseModel):
-    """One variant, one seed, to be trained once in a fresh process."""
+    """One variant and one seed, trained once in a fresh process."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,17 +37,17 @@ class Trial(BaseModel):
     variant_id: Id
     label: str
     block: _Number
-    """Which repeat of the suite this trial belongs to, from 0."""
+    """The repeat of the suite that this trial belongs to, from 0."""
     order: _Number
-    """Place in the plan's order, from 0."""
+    """Position in the plan, from 0."""
     seed: _Number
     variant: Variant
     timing: Timing = Timing()
-    """How its epochs are timed."""
+    """How the trial times its epochs."""
 
 
 class Block(BaseModel):
-    """Trials compared with each other: run one after another on the same devices."""
+    """Trials that are compared with each other and run one after another on the same devices."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,7 +56,7 @@ class Block(BaseModel):
 
 
 class Plan(BaseModel):
-    """All trials of a run and the comparisons to be made between their variants."""
+    """All trials of a run, and the comparisons between their variants."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,11 +65,11 @@ class Plan(BaseModel):
     blocks: tuple[Block, ...]
     pairs: tuple[Pair, ...]
     device: DeviceType
-    """What the defaults of its variants were chosen for."""
+    """The kind of device for which the defaults of its variants were chosen."""
 
     @property
     def duplicates(self) -> tuple[Duplicate, ...]:
-        """Variants of the suite that train like others, and have no trials of their own."""
+        """Variants of the suite that train like others and therefore have no trials."""
         return tuple(duplicate for cell in self.cells for duplicate in cell.duplicates)
 
     @property
@@ -78,14 +79,14 @@ class Plan(BaseModel):
 
 
 def make_plan(suite: Suite, device: DeviceType = "cpu") -> Plan:
-    """The plan of a suite on ``device``; the same suite always gives the same plan there.
+    """Return the plan of a suite on ``device``, which depends on nothing else.
 
-    Raises SuiteError where it has no variant, too many, or an impossible one.
+    Raises SuiteError if it has no variant or too many, or if settings contradict each other.
     """
     cells = expand(suite, device)
-    pairs = pair(cells, suite, device)
+    pairs = pair_cells(cells, suite, device)
     groups = _compared_groups(cells, pairs)
-    orders = [_Orders(len(group), f"{suite.seed}:{i}") for i, group in enumerate(groups)]
+    orders = [_ArmOrders(len(group), f"{suite.seed}:{i}") for i, group in enumerate(groups)]
     blocks: list[Block] = []
     order = 0
     for repeat in range(suite.blocks):
@@ -100,9 +101,9 @@ def make_plan(suite: Suite, device: DeviceType = "cpu") -> Plan:
 
 
 def plan_anywhere(suite: Suite) -> Plan:
-    """A plan of a suite before its devices are known: on CPUs, else on GPUs.
+    """Return a plan of a suite before its devices are known: on CPUs, else on GPUs.
 
-    Raises SuiteError where it has no plan on either.
+    Raises SuiteError if it has no plan on either.
     """
     try:
         return make_plan(suite, "cpu")
@@ -113,9 +114,9 @@ def plan_anywhere(suite: Suite) -> Plan:
 
 
 def williams_square(arms: int) -> list[list[int]]:
-    """Rows of orders of ``arms`` arms: ``arms`` rows where that is even, else twice as many.
+    """Return orders of ``arms`` arms: ``arms`` rows if that is even, else twice as many.
 
-    Each arm stands in each place equally often, and each follows each other equally often.
+    Over all rows each arm takes each position, and follows each other arm, equally often.
     """
     return [_williams_row(arms, row) for row in range(_williams_rows(arms))]
 
@@ -130,19 +131,19 @@ def _williams_row(arms: int, row: int) -> list[int]:
     return order if row < arms else order[::-1]
 
 
-class _Orders:
-    """The order of a group's arms in each repeat: Williams rows, shuffled by a seed."""
+class _ArmOrders:
+    """The order of a group's arms in each repeat: rows of a Williams square, shuffled by a seed."""
 
     def __init__(self, arms: int, seed: str) -> None:
         self._arms, self._seed = arms, seed
 
     def of_repeat(self, repeat: int) -> Sequence[int]:
         rows = _williams_rows(self._arms)
-        cycle, place = divmod(repeat, rows)
+        cycle, position = divmod(repeat, rows)
         rng = random.Random(f"{self._seed}:cycle:{cycle}")
-        names = rng.sample(range(self._arms), self._arms)
-        row = rng.sample(range(rows), rows)[place]
-        return [names[arm] for arm in _williams_row(self._arms, row)]
+        shuffled_arms = rng.sample(range(self._arms), self._arms)
+        row = rng.sample(range(rows), rows)[position]
+        return [shuffled_arms[arm] for arm in _williams_row(self._arms, row)]
 
 
 def _trial(cell: Cell, repeat: int, order: int, suite: Suite) -> Trial:
@@ -159,7 +160,7 @@ def _trial(cell: Cell, repeat: int, order: int, suite: Suite) -> Trial:
 
 
 def _compared_groups(cells: Sequence[Cell], pairs: Iterable[Pair]) -> list[list[Cell]]:
-    """Cells that any comparison joins, together; in the order of their first cell."""
+    """Return the cells in groups that comparisons connect, in the order of their first cells."""
     group_of = {cell.id: {cell.id} for cell in cells}
     for p in pairs:
         small, large = sorted((group_of[p.variant_id], group_of[p.baseline_id]), key=len)

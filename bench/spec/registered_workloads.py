@@ -1,9 +1,9 @@
-"""Workloads that other packages have registered, each under a name of its own.
+"""Look up custom workloads that installed packages have registered under a name.
 
 Usage:
-    expand_name("towers")        # "own_nets:towers", or "towers" where nobody has registered it
+    resolve_name("towers")       # "my_nets:towers", or "towers" if no package registers it
 
-They stand among the entry points of installed packages, which are read without importing any.
+Names are entry points of installed packages; reading them imports no package.
 """
 
 from importlib.metadata import entry_points
@@ -11,20 +11,20 @@ from importlib.metadata import entry_points
 GROUP = "trainbench.workloads"
 
 
-def expand_name(name: str) -> str:
-    """The module and function that ``name`` is registered for; else ``name`` itself.
+def resolve_name(name: str) -> str:
+    """Return the module and function registered for ``name``, or ``name`` itself.
 
-    A variant holds only those: what trains alike has one id, and its records can be read where
-    the package is not installed. ValueError where packages disagree about what the name is.
+    A variant holds only the function: what trains alike then has one id, and its records can be
+    read without the package. Raises ValueError if packages register different functions.
     """
-    found = sorted({f"{e.module}:{e.attr}" for e in entry_points(group=GROUP, name=name)})
-    if len(found) > 1:
+    functions = sorted({f"{e.module}:{e.attr}" for e in entry_points(group=GROUP, name=name)})
+    if len(functions) > 1:
         raise ValueError(
-            f"workload '{name}' is registered for {' and for '.join(found)}: write one of them"
+            f"workload '{name}' is registered for {' and for '.join(functions)}: write one of them"
         )
-    return found[0] if found else name
+    return functions[0] if functions else name
 
 
 def registered_workloads() -> list[str]:
-    """All names that installed packages have registered, sorted."""
+    """Return all names that installed packages have registered, sorted."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})

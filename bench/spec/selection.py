@@ -1,11 +1,11 @@
-"""Which variants of a suite are kept: by id, by label, or by the values of axes.
+"""Select variants of a suite by id, by label, or by the values of axes (``--only``).
 
 Usage:
-    kept = selected(cells, ["norm=bn_post", "E2 elu"])
+    selected = select(cells, ["norm=bn_post", "E2 elu"])
 
-An entry is AXIS=VALUE, or AXIS=VALUE,VALUE for either; else a label or the words that it begins
-with; else an id or its beginning. Kept are the variants so named, and those that have of each
-axis one of the values asked for: names add up, values of one axis add up, axes narrow.
+An entry is AXIS=VALUE, or AXIS=VALUE,VALUE for either value; else a label or its first words;
+else an id or its beginning. The result has the variants that entries name, and those that have
+one of the requested values on each axis: names add up, values of one axis add up, axes narrow.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,41 +20,44 @@ if TYPE_CHECKING:
     from bench.spec.expand import Cell
 
 
-def selected(cells: Mapping[str, "Cell"], entries: Iterable[str]) -> dict[str, "Cell"]:
-    """The ``cells`` (by id) that the ``entries`` keep, in their order.
+def select(cells: Mapping[str, "Cell"], entries: Iterable[str]) -> dict[str, "Cell"]:
+    """Return the ``cells`` (by id) that the ``entries`` select, in their order.
 
-    Raises ValueError for an entry that no cell answers to, with what comes near it.
+    Raises ValueError for an entry that matches no cell, with the nearest names.
     """
-    wanted: dict[str, list[Any]] = {}
-    named: set[str] = set()
+    requested: dict[str, list[Any]] = {}
+    ids: set[str] = set()
     for entry in entries:
-        if found := _named(entry, cells):
-            named |= found
+        if matching := _ids_named(entry, cells):
+            ids |= matching
         elif "=" in entry:
             axis, values = _setting(entry, cells.values())
-            wanted.setdefault(axis, []).extend(values)
+            requested.setdefault(axis, []).extend(values)
         else:
             raise ValueError(_unknown(entry, cells.values()))
-    having = {name for name, cell in cells.items() if wanted and _has(cell, wanted)}
-    if wanted and not having:
-        raise ValueError(f"no variant has {' and '.join(wanted)} as asked for: ask for less")
-    return {name: cell for name, cell in cells.items() if name in named | having}
+    if requested:
+        narrowed = {id_ for id_, cell in cells.items() if _has(cell, requested)}
+        if not narrowed:
+            axes = " and ".join(requested)
+            raise ValueError(f"no variant has the requested values of {axes}: request fewer axes")
+        ids |= narrowed
+    return {id_: cell for id_, cell in cells.items() if id_ in ids}
 
 
-def _named(entry: str, cells: Mapping[str, "Cell"]) -> set[str]:
+def _ids_named(entry: str, cells: Mapping[str, "Cell"]) -> set[str]:
     if _is_setting(entry):
         return set()
-    labelled = {name for name, cell in cells.items() if _begins(cell.label, entry)}
-    return labelled or {name for name in cells if entry and name.startswith(entry)}
+    by_label = {id_ for id_, cell in cells.items() if _starts_with(cell.label, entry)}
+    return by_label or {id_ for id_ in cells if entry and id_.startswith(entry)}
 
 
-def _begins(label: str, entry: str) -> bool:
-    """Whether ``label`` is ``entry``, or goes on with another word or value after it."""
+def _starts_with(label: str, entry: str) -> bool:
+    """Return whether ``label`` is ``entry``, or ``entry`` followed by another word or value."""
     return bool(entry) and f"{label} ".startswith((f"{entry} ", f"{entry},"))
 
 
 def _is_setting(entry: str) -> bool:
-    """Whether it is AXIS=VALUE of a real axis, and not the label of a cell with several."""
+    """Return whether ``entry`` is AXIS=VALUE of one axis, and not a label made of several."""
     axis, equals, value = entry.partition("=")
     return bool(equals) and "=" not in value and axis.strip() in AXES
 
@@ -63,23 +66,22 @@ def _setting(entry: str, cells: Iterable["Cell"]) -> tuple[str, list[Any]]:
     axis, _, text = entry.partition("=")
     axis, value = axis.strip(), read_value(text.strip())
     check_key(axis, AXES)
-    several = value if is_list_axis(axis, value) else [value]
-    values = [check_setting(axis, one) for one in several]
-    found = [getattr(cell.variant, axis) for cell in cells]
+    values = [check_setting(axis, one) for one in (value if is_list_axis(axis, value) else [value])]
+    existing = [getattr(cell.variant, axis) for cell in cells]
     for one in values:
-        if one not in found:
-            there = list(dict.fromkeys(map(_text, found)))
-            raise ValueError(f"no variant has {axis}={_text(one)}{nearest('', there)}")
+        if one not in existing:
+            choices = list(dict.fromkeys(map(_text, existing)))
+            raise ValueError(f"no variant has {axis}={_text(one)}{nearest('', choices)}")
     return axis, values
 
 
-def _has(cell: "Cell", wanted: Mapping[str, Sequence[Any]]) -> bool:
-    return all(getattr(cell.variant, axis) in values for axis, values in wanted.items())
+def _has(cell: "Cell", requested: Mapping[str, Sequence[Any]]) -> bool:
+    return all(getattr(cell.variant, axis) in values for axis, values in requested.items())
 
 
 def _unknown(entry: str, cells: Iterable["Cell"]) -> str:
     close = near_misses(entry, [cell.label for cell in cells])
-    hint = nearest(entry, close) if close else ": bench plan lists both, by --device"
+    hint = nearest(entry, close) if close else ": bench plan --device lists both"
     return f"no variant's id or label begins with '{entry}'{hint}"
 
 

@@ -1,4 +1,4 @@
-"""Which known names somebody may have meant by one that is not known.
+"""Suggest the known names that a user may have meant by an unknown one.
 
 Usage:
     near_misses("ReLU", ["relu", "elu"])          # ["relu"]
@@ -9,15 +9,15 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 
-_MOST = 3
-"""Near misses that are offered: more would be a list to read, not a hint."""
+_MAX_SUGGESTIONS = 3
+"""More suggestions would be a list to read, not a hint."""
 _TYPO = 0.8
 _RESEMBLANCE = 0.7
-"""Similarities of difflib's SequenceMatcher: a slip of the finger, and some likeness."""
+"""Similarities of difflib's SequenceMatcher: a typing error, and some resemblance."""
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """``": did you mean 'relu'?"``, or the list of what is allowed where nothing is near."""
+    """Return ``": did you mean 'relu'?"``, or the list of all names if none is near."""
     names = list(names)
     if close := near_misses(word, names):
         *others, last = (f"'{name}'" for name in close)
@@ -27,26 +27,26 @@ def nearest(word: str, names: Iterable[str]) -> str:
 
 
 def near_misses(word: str, names: Iterable[str]) -> list[str]:
-    """The names that ``word`` is near to by the first of these rules that finds any.
+    """Return the names near ``word``, by the first of these rules that matches any.
 
-    Alike but for case and punctuation; but for a plural; having all its parts (``batch`` of
-    ``batch_norm``); a slip away; abbreviated by it; of its initials; resembling it. None where
-    more are found than a hint can hold.
+    A name is the word except for case and punctuation; except for a plural; has all its parts
+    (``batch`` of ``batch_norm``); differs by a typing error; is abbreviated by it; has its letters
+    as initials; resembles it. Returns nothing if more match than fit in a hint.
     """
     names = list(dict.fromkeys(names))
     if not _letters(word):
         return []
     rules: tuple[Callable[[str, list[str]], list[str]], ...] = (
-        lambda w, found: [n for n in found if _letters(n) == _letters(w)],
-        lambda w, found: [n for n in found if _letters(n).rstrip("s") == _letters(w).rstrip("s")],
-        lambda w, found: [n for n in found if set(_parts(w)) <= set(_parts(n))],
-        lambda w, found: _alike(w, found, _TYPO),
-        lambda w, found: [n for n in found if _abbreviates(w, n)],
-        lambda w, found: [n for n in found if len(w) > 1 and _initials(n) == _letters(w)],
-        lambda w, found: _alike(w, found, _RESEMBLANCE),
+        lambda w, names: [n for n in names if _letters(n) == _letters(w)],
+        lambda w, names: [n for n in names if _letters(n).rstrip("s") == _letters(w).rstrip("s")],
+        lambda w, names: [n for n in names if set(_parts(w)) <= set(_parts(n))],
+        lambda w, names: _alike(w, names, _TYPO),
+        lambda w, names: [n for n in names if _abbreviates(w, n)],
+        lambda w, names: [n for n in names if len(w) > 1 and _initials(n) == _letters(w)],
+        lambda w, names: _alike(w, names, _RESEMBLANCE),
     )
-    found = next((close for rule in rules if (close := rule(word, names))), [])
-    return found if len(found) <= _MOST else []
+    matches = next((close for rule in rules if (close := rule(word, names))), [])
+    return matches if len(matches) <= _MAX_SUGGESTIONS else []
 
 
 def _letters(text: str) -> str:
@@ -63,7 +63,7 @@ def _initials(name: str) -> str:
 
 
 def _abbreviates(word: str, name: str) -> bool:
-    """Whether each part of ``word`` shortens one of ``name``, by its end or by letters inside."""
+    """Return whether each part of ``word`` shortens a part of ``name``, at its end or inside."""
     return all(any(_shortens(part, full) for full in _parts(name)) for part in _parts(word))
 
 
@@ -75,7 +75,7 @@ def _shortens(part: str, full: str) -> bool:
 
 
 def _alike(word: str, names: list[str], similarity: float) -> list[str]:
-    """The names as similar to ``word`` as the most similar one; none below ``similarity``."""
+    """Return the names most similar to ``word``; none below ``similarity``."""
     matcher = difflib.SequenceMatcher(b=_letters(word), autojunk=False)
     ratios = {}
     for name in names:

@@ -1,10 +1,10 @@
-"""A suite: the TOML file in which somebody says what to compare.
+"""A suite: the TOML file that says what to compare.
 
 Usage:
     suite = load_suite("quick")              # a shipped name, or a path
     suite = load_suite("quick", {"variant.epochs": 2})
 
-The file is read and every key and value checked here; ``expand`` turns it into variants.
+This module reads the file and checks every key and value; ``expand`` makes variants of it.
 """
 
 import itertools
@@ -27,7 +27,7 @@ from bench.files.bounded_reading import MiB, read_file
 from bench.files.toml_file import parse_toml
 from bench.spec import suite_validation
 from bench.spec.axis_validation import check_key
-from bench.spec.error_text import place, value_text
+from bench.spec.error_text import location_text, value_text
 from bench.spec.fail_fast_types import FailFastDict, FailFastList, one_unknown_key
 from bench.spec.overrides import apply_overrides
 from bench.spec.suggestion import near_misses, nearest
@@ -35,12 +35,12 @@ from bench.spec.suite_validation import Settings
 from bench.spec.timing import Seconds, Timing
 from bench.spec.variant import AXES
 
-_MOST_BYTES = MiB
-"""Of a suite's file: more than all variants that a suite may list by themselves take."""
+_MAX_BYTES = MiB
+"""The size limit of a suite's file; a list of as many variants as are allowed is smaller."""
 
 
 class Comparison(BaseModel):
-    """What is paired with what: cells alike but for ``axis`` against the ``baseline`` one."""
+    """Compare cells that differ only in ``axis`` with the one whose value is ``baseline``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,42 +54,42 @@ class Comparison(BaseModel):
 
 
 class Suite(BaseModel):
-    """A suite as written, each key and value known to be good on its own."""
+    """A suite as its file writes it; each key and value is valid, taken by itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """Part of the run folder's name."""
     description: str = ""
-    """The question that it asks."""
+    """The question that the suite answers."""
     blocks: Annotated[int, Field(ge=1, strict=True)] = 1
     """Repeats of every comparison; an interval needs two."""
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
-    """Order of trials, weights and shuffles come from it."""
+    """Seed of the order of trials, of weights and of shuffles."""
     stall_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 900.0
-    """A trial that makes no step's worth of progress for so long is ended."""
+    """A trial is stopped if it makes no progress for this long."""
     placement_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600.0
-    """A block whose devices others hold for so long is given up."""
+    """A block is given up if its devices are occupied for this long."""
     trial_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600.0
-    """A trial that takes longer is ended."""
+    """A trial that takes longer is stopped."""
     warmup_s: Seconds | None = None
-    """Untimed training before a trial's first epoch. Silent: 2 s on a GPU, none on a CPU."""
+    """Untimed training before a trial's first epoch. Unset: 2 s on a GPU, none on a CPU."""
     min_timing_s: Seconds | None = None
-    """An epoch that takes less is timed several times from the same state, until these take so
-    long together. Silent: 0.5 s on a GPU, 0 on a CPU."""
+    """A shorter epoch is repeated from the same state until the repeats together take this long.
+    Unset: 0.5 s on a GPU, 0 on a CPU."""
     variant: Settings = {}
-    """Settings that hold in every variant."""
+    """Settings of every variant."""
     matrix: FailFastDict[list[Any]] = {}
-    """Lists of values, of which every combination is a variant."""
+    """Lists of values; every combination is a variant."""
     variants: FailFastList[Settings] = []
-    """Further variants, one table each, with a label if wanted."""
+    """Further variants, one table each, with an optional label."""
     exclude: FailFastList[Settings] = []
     """Combinations of the matrix to leave out."""
     compare: FailFastList[Comparison] = []
-    """Which variants' times are divided: an axis, and its baseline's value."""
+    """The variants whose times are divided: an axis, and the baseline's value."""
     only: FailFastList[str] = []
-    """The variants to keep, all where it is empty: "AXIS=VALUE" (several axes narrow), labels, ids,
-    or what labels and ids begin with."""
+    """The variants to keep; all if empty. "AXIS=VALUE" (several axes narrow), labels, ids, or
+    beginnings of labels and ids."""
 
     _source: str = PrivateAttr("")
     _folder: Path | None = PrivateAttr(None)
@@ -101,22 +101,22 @@ class Suite(BaseModel):
 
     @property
     def timing(self) -> Timing:
-        """How its trials time their epochs."""
+        """How the suite's trials time their epochs."""
         return Timing(warmup_s=self.warmup_s, min_timing_s=self.min_timing_s)
 
     @property
     def folder(self) -> Path | None:
-        """Where its file is; None for a shipped suite, and for one that has no file."""
+        """The folder of the suite's file; None for a shipped suite, and for one without a file."""
         return self._folder
 
     @property
     def source(self) -> str:
-        """What errors call the suite: its file where it has one, else its name."""
+        """The name of the suite in errors: its file, or its name if it has none."""
         return self._source or self.name
 
 
 def shipped_suites() -> list[str]:
-    """Names of the suites that come with the package, sorted."""
+    """Return the names of the suites that come with the package, sorted."""
     folder = resources.files("bench") / "suites"
     return sorted(
         f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
@@ -124,18 +124,18 @@ def shipped_suites() -> list[str]:
 
 
 def suite_file(name_or_path: str | Path) -> Path:
-    """Where the suite of that shipped name is, or the path itself."""
+    """Return the file of a shipped suite, or the path itself."""
     if str(name_or_path) in shipped_suites():
         return Path(str(resources.files("bench") / "suites" / f"{name_or_path}.toml"))
     return Path(name_or_path)
 
 
 def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = None) -> Suite:
-    """The suite of that shipped name or at that path, with ``changes`` made to it.
+    """Load a shipped suite by name, or a suite's file by path, and apply ``changes`` to it.
 
-    ``changes`` are those of ``--set``: ``blocks = 5`` replaces a key of the suite, any other
-    key an axis: a list becomes that axis of the matrix, a single value holds everywhere.
-    Raises SuiteError, naming the file, the key and the nearest valid name.
+    ``changes`` are those of ``--set``: ``blocks = 5`` replaces a key of the suite. Any other key
+    is an axis: a list becomes that axis of the matrix, a single value holds for every variant.
+    Raises SuiteError with the file, the key and the nearest valid name.
     """
     source, text = _read(name_or_path)
     try:
@@ -147,42 +147,42 @@ def load_suite(name_or_path: str | Path, changes: Mapping[str, Any] | None = Non
             content = apply_overrides(content, key, value, Suite.model_fields)
     except ValueError as error:
         raise SuiteError(f"--set: {error}") from None
-    suite = parse_suite(content, f"{source} as the command line has it" if changes else source)
+    suite = parse_suite(content, f"{source}, changed by the command line" if changes else source)
     if str(name_or_path) not in shipped_suites():
         suite._folder = Path(name_or_path).resolve().parent
     return suite
 
 
 def parse_suite(content: Mapping[str, Any], source: str = "") -> Suite:
-    """A suite from its content as a mapping; ``source`` is what errors call it.
+    """Make a suite from its content; ``source`` is its name in errors.
 
-    Raises SuiteError, naming the source, the key and what to write instead.
+    Raises SuiteError with the source, the key and what to write instead.
     """
-    named = source or str(content.get("name", "suite"))
+    title = source or str(content.get("name", "suite"))
     try:
         _check_keys(content)
         suite = Suite.model_validate(content)
         suite = suite.model_copy(update=_checked_tables(suite))
     except ValidationError as error:
-        raise SuiteError(f"{named}: {_explain(error)}") from None
+        raise SuiteError(f"{title}: {_explain(error)}") from None
     except ValueError as error:
-        raise SuiteError(f"{named}: {error}") from None
+        raise SuiteError(f"{title}: {error}") from None
     suite._source = source
     return suite
 
 
 def first_difference(here: Suite, there: Suite) -> str | None:
-    """The first key in which a suite differs from the one that a run folder was made of.
+    """Return the first key in which a suite differs from that of a run folder.
 
-    None where ``here`` may go on with that run: it is the same, but for its description, for
-    its time limits, which no measured value depends on, or for more blocks, by which the run is
-    extended.
+    Returns None if ``here`` can resume that run: it differs at most in its description, in its
+    time limits, which no measured value depends on, and in more blocks, which extend the run.
     """
     if here.blocks < there.blocks:
         return f"blocks: {here.blocks} here, {there.blocks} in the run folder"
     limits = {"trial_timeout_s", "stall_timeout_s", "placement_timeout_s"}
-    free = {"description", "blocks", *limits}
-    return next(_differences(here.model_dump(exclude=free), there.model_dump(exclude=free)), None)
+    ignored = {"description", "blocks", *limits}
+    this, that = (suite.model_dump(exclude=ignored) for suite in (here, there))
+    return next(_differences(this, that), None)
 
 
 def _differences(here: Any, there: Any, path: tuple[str | int, ...] = ()) -> Iterator[str]:
@@ -196,7 +196,7 @@ def _differences(here: Any, there: Any, path: tuple[str | int, ...] = ()) -> Ite
             yield from _differences(a, b, (*path, i))
     elif here != there:
         here, there = ("not set" if side is None else value_text(side) for side in (here, there))
-        yield f"{place(path)}: {here} here, {there} in the run folder"
+        yield f"{location_text(path)}: {here} here, {there} in the run folder"
 
 
 def _is_list_of_tables(value: Any) -> bool:
@@ -209,7 +209,9 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
         return f"{name_or_path}.toml", suite_file(name_or_path).read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
-        return str(path), read_file(path, _MOST_BYTES).decode("utf-8-sig")  # editors leave a mark
+        return str(path), read_file(path, _MAX_BYTES).decode(
+            "utf-8-sig"
+        )  # some editors write a mark
     except FileNotFoundError:
         known = [*shipped, *_files_beside(path)]
         hint = nearest(str(path), near_misses(str(path), known) or shipped)
@@ -231,10 +233,10 @@ def _files_beside(path: Path) -> list[str]:
 
 
 def _check_keys(content: Mapping[str, Any]) -> None:
-    """Refuse a key that no suite has, or that stands where it does not belong."""
+    """Refuse an unknown key, and a key in the wrong table."""
     for key in content:
         if key in AXES:
-            raise ValueError(f"{key} is no key of the suite itself: move it to [variant]")
+            raise ValueError(f"{key} is not a key of the suite itself: move it to [variant]")
         check_key(key, Suite.model_fields)
     for table in ("variant", "matrix"):
         settings = content.get(table)
@@ -244,7 +246,7 @@ def _check_keys(content: Mapping[str, Any]) -> None:
 
 
 def _checked_tables(suite: Suite) -> dict[str, Any]:
-    """The tables of axis settings, each value checked and in its canonical form."""
+    """Return the tables of axis settings, each value checked and in its canonical form."""
     return {
         "variant": suite_validation.checked_settings(suite.variant, "variant"),
         "matrix": suite_validation.checked_matrix(suite.matrix),

@@ -1,4 +1,4 @@
-"""A shipped suite copied to a file of one's own, to be edited.
+"""Copy a shipped suite to a file for editing.
 
 Usage:
     copy_shipped("quick", Path("mine.toml"), "trainbench 0.1.0")
@@ -17,9 +17,9 @@ from bench.spec.suite import parse_suite, shipped_suites, suite_file
 def copy_shipped(name: str, path: Path, origin: str) -> None:
     """Write the shipped suite ``name`` to ``path``, its first line a comment that names ``origin``.
 
-    The copy is named after its file, so that its runs are not taken for the shipped suite's.
-    Raises SuiteError where there is no such suite, where ``path`` is taken or cannot be written,
-    or where its name cannot be a suite's.
+    The copy is named after its file, so that its runs differ in name from the shipped suite's.
+    Raises SuiteError if there is no such suite, if ``path`` exists or cannot be written, or if the
+    file's name cannot name a suite.
     """
     if name not in (shipped := shipped_suites()):
         raise SuiteError(f"no shipped suite '{name}'{nearest(name, shipped)}")
@@ -35,7 +35,7 @@ def copy_shipped(name: str, path: Path, origin: str) -> None:
         if path.parent.is_dir():
             reason = storage_problem(path, error).removeprefix(f"{path}: ")
         else:
-            reason = f"no folder {path.parent}: make that folder, or choose another"
+            reason = f"no folder {path.parent}: create that folder, or choose another"
         raise SuiteError(f"{path}: cannot be written: {reason}") from None
     except ValueError as error:
         raise SuiteError(f"{path}: cannot be written: {error}: choose another file") from None

@@ -1,9 +1,9 @@
-"""The tables of a suite, checked key by key, each value brought to its canonical form.
+"""Check the tables of a suite key by key, and bring each value to its canonical form.
 
 Usage:
     axes = checked_matrix({"hidden": [[300, 100], [50]]})   # {"hidden": [(300, 100), (50,)]}
 
-Every function raises ValueError with the table, the key and what to write instead.
+Each function raises ValueError with the table, the key and what to write instead.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,28 +12,28 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from bench.spec.axis_validation import check_key, check_setting, is_list_axis
-from bench.spec.error_text import error_text, place, value_text
+from bench.spec.error_text import error_text, location_text, value_text
 from bench.spec.suggestion import nearest
 from bench.spec.variant import AXES
 
 Settings = dict[str, Any]
-"""Values by the names of their axes."""
+"""Values by axis."""
 
-_ONE_VALUE = {
+_SINGLE_VALUE_REMEDY = {
     "variant": "move it to [matrix]",
     "variants": "write a [[variants]] table for each",
     "exclude": "write an [[exclude]] table for each",
     "compare": "write a [[compare]] table for each",
 }
-"""By table, what to do with several values of an axis."""
+"""By table: where several values of an axis belong."""
 
-_REPEATED = ("variants", "exclude", "compare")
+_REPEATED_TABLES = ("variants", "exclude", "compare")
 
 
 def checked_settings(settings: Mapping[str, Any], where: str) -> Settings:
-    """One table of axis settings."""
+    """Check a table of axis settings."""
     if "label" in settings:
-        raise ValueError(f"{where}: a label names one variant: give it in [[variants]]")
+        raise ValueError(f"{where}: a label names one variant: set it in [[variants]]")
     try:
         return {key: _checked_value(key, value, where) for key, value in settings.items()}
     except ValueError as error:
@@ -41,17 +41,17 @@ def checked_settings(settings: Mapping[str, Any], where: str) -> Settings:
 
 
 def checked_matrix(matrix: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """``[matrix]``: a list of values for each axis."""
+    """Check ``[matrix]``: a list of values for each axis."""
     return {key: _checked_axis(key, values) for key, values in matrix.items()}
 
 
 def checked_variants(variants: Iterable[Mapping[str, Any]]) -> list[Settings]:
-    """``[[variants]]``: tables of settings that may carry a label."""
-    return [_checked_listed(listed, f"variants[{i}]") for i, listed in enumerate(variants)]
+    """Check ``[[variants]]``: tables of settings with an optional label."""
+    return [_checked_variant(table, f"variants[{i}]") for i, table in enumerate(variants)]
 
 
 def checked_exclude(exclude: Iterable[Mapping[str, Any]]) -> list[Settings]:
-    """``[[exclude]]``: tables of settings, none empty, since that would match every cell."""
+    """Check ``[[exclude]]``: tables of settings. An empty one is refused: it matches all cells."""
     rules = list(exclude)
     if {} in rules:
         raise ValueError(f"exclude[{rules.index({})}]: is empty: name a key and its value")
@@ -59,7 +59,7 @@ def checked_exclude(exclude: Iterable[Mapping[str, Any]]) -> list[Settings]:
 
 
 def checked_baseline(axis: str, baseline: Any, where: str) -> Any:
-    """The ``baseline`` of a ``[[compare]]`` table: a value of its axis, or a label."""
+    """Check the ``baseline`` of a ``[[compare]]`` table: a value of its axis, or a label."""
     if axis != "label":
         return checked_settings({axis: baseline}, where)[axis]
     if not isinstance(baseline, str):
@@ -68,16 +68,16 @@ def checked_baseline(axis: str, baseline: Any, where: str) -> Any:
 
 
 def explain(error: ErrorDetails, known: Iterable[str]) -> str:
-    """What is wrong with the shape of a suite, and what to write; ``known`` keys of a table."""
+    """Return what is wrong with the structure of a suite; ``known`` are the keys of the table."""
     location, kind, value = error["loc"], error["type"], error["input"]
     *table, key = location
     if kind == "missing":
         return f"{error_text(error)}: add {key} = ..."
     if kind == "extra_forbidden":
-        return f"{place(table)}: unknown key '{key}'{nearest(str(key), known)}"
+        return f"{location_text(table)}: unknown key '{key}'{nearest(str(key), known)}"
     if kind == "list_type" and table == ["matrix"]:
         return f"matrix: {_single_value(str(key), value)}"
-    if kind == "list_type" and key in _REPEATED:
+    if kind == "list_type" and key in _REPEATED_TABLES:
         return f"{key} should be a list of tables: write [[{key}]]"
     if kind == "dict_type" and not table:
         return f"{key} should be one table: write [{key}]"
@@ -89,33 +89,33 @@ def _single_value(key: str, value: Any) -> str:
         return f"unknown key '{key}'{nearest(key, AXES)}"
     try:
         check_setting(key, value)
-    except ValueError as error:  # in a list, too, it would be refused
+    except ValueError as error:  # invalid in a list, too
         return str(error)
     return f"{key} is a single value: write {key} = [{value_text(value)}], or move it to [variant]"
 
 
 def _checked_value(key: str, value: Any, where: str) -> Any:
-    """What the axis holds; several values at once are refused by where they belong."""
+    """Return the value as the axis holds it; refuse several values with where they belong."""
     check_key(key, AXES)
     table = where.partition("[")[0]
-    if table in _ONE_VALUE and is_list_axis(key, value):
+    if table in _SINGLE_VALUE_REMEDY and is_list_axis(key, value):
         for one in value:
             check_setting(key, one)
-        raise ValueError(f"{key} takes one value here, not a list: {_ONE_VALUE[table]}")
+        raise ValueError(f"{key} takes one value here, not a list: {_SINGLE_VALUE_REMEDY[table]}")
     return check_setting(key, value)
 
 
 def _checked_axis(key: str, values: list[Any]) -> list[Any]:
     if not values:
-        raise ValueError(f"matrix: {key} is an empty list: give it values, or leave it out")
+        raise ValueError(f"matrix: {key} is an empty list: write values, or leave it out")
     return [checked_settings({key: value}, "matrix")[key] for value in values]
 
 
-def _checked_listed(listed: Mapping[str, Any], where: str) -> Settings:
-    label = listed.get("label", "")
+def _checked_variant(table: Mapping[str, Any], where: str) -> Settings:
+    label = table.get("label", "")
     if not isinstance(label, str):
         raise ValueError(f"{where}: label must be text, not {value_text(label)}")
-    axes = {key: value for key, value in listed.items() if key != "label"}
+    axes = {key: value for key, value in table.items() if key != "label"}
     try:
         for key in axes:
             check_key(key, (*AXES, "label"))

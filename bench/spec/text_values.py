@@ -1,4 +1,4 @@
-"""A value as somebody writes it on a command line.
+"""Read a value from a command line.
 
 Usage:
     read_value("2"), read_value("none"), read_value("none,bn_post")
@@ -10,9 +10,9 @@ from bench.files.toml_file import parse_toml
 
 
 def read_value(text: str) -> Any:
-    """``text`` read as TOML, or as plain text where it is no TOML.
+    """Return ``text`` read as TOML, or as plain text if it is not TOML.
 
-    A list may leave out its brackets and quotes: ``none,bn_post`` is a list of two.
+    A list may omit its brackets and quotes: ``none,bn_post`` is a list of two.
     """
     try:
         return parse_toml(f"value = {text}")["value"]

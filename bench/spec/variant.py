@@ -13,13 +13,33 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.spec.axis import (
+    BATCH,
+    DEVICES,
+    NETWORK,
+    STEPS,
+    THREADS,
+    Axis,
+    always_skips,
+    axis_of,
+    default_of,
+    first_of,
+    no_batch_norm,
+    no_clipping,
+    no_exchange,
+    not_capped,
+    one_replica,
+    one_worker,
+    only_synthetic,
+    repeated_widths,
+    unused_by,
+)
 from bench.spec.default_jit import Jit
 from bench.spec.fail_fast_types import FailFastTuple, one_unknown_key
-from bench.spec.impossible_settings import impossible_settings
-from bench.spec.inert_settings import inert_settings
+from bench.spec.variant_rules import contradictions, inactive_settings
 
 FASHION_MNIST_TRAIN_EXAMPLES = 55_000
-"""The 60,000 training images less the first 5,000, which are kept for validation."""
+"""The 60,000 training images minus the first 5,000, which are kept for validation."""
 
 FASHION_MNIST_SHAPE = (28, 28, 1)
 """Height, width and channels."""
@@ -58,8 +78,8 @@ OptimizerName = Literal[
 ]
 Precision = Literal["float32", "float32_strict", "mixed_bfloat16", "mixed_float16", "float64"]
 
-OwnWorkload = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-"""A function that anybody can write, by the module that it is in and its name."""
+CustomWorkload = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""A user's function that builds a network: its module and its name."""
 
 _Count = Annotated[int, Field(ge=1, le=10**12, strict=True)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -68,103 +88,182 @@ _EpochCount = Annotated[int, Field(ge=-1, strict=True)]
 
 
 class Variant(BaseModel):
-    """One training configuration. ``defaults.fill_defaults`` gives it the values left unsaid.
+    """One training configuration; ``defaults.fill_defaults`` completes a partial one.
 
-    Fields with a default here were added later: records without them are read with it. It must
-    be what the code did before; where it cannot be, the schema's version changes.
+    A field with a default here was added later, and a record without it is read with that default.
+    The default must therefore be what the code did before; if it cannot be, the version of the
+    record schema changes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    workload: Literal["mlp", "convnet", "resnet50"] | OwnWorkload
-    """The kind of network; resnet50 has norms where its paper has them. A function of one's own
-    is "package.module:function", or the name that its package has registered."""
-    hidden: FailFastTuple[_Count]
+    workload: Annotated[
+        Literal["mlp", "convnet", "resnet50"] | CustomWorkload,
+        Axis(implies=(*NETWORK, "workload_source")),
+    ]
+    """The kind of network; resnet50 has norms where its paper has them. A custom one is
+    "package.module:function", or the name that its package has registered."""
+    hidden: Annotated[
+        FailFastTuple[_Count],
+        Axis(inactive=unused_by("resnet50"), implies=NETWORK, values="list of numbers"),
+    ]
     """Width of each hidden dense layer, input side first; may be empty. resnet50 has none."""
-    depth: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 1
+    depth: Annotated[
+        int, Field(ge=1, le=10_000, strict=True), Axis(inactive=repeated_widths, implies=NETWORK)
+    ] = 1
     """How often the layers of ``hidden`` are repeated: [100] and 20 are twenty layers."""
-    filters: FailFastTuple[_Count]
-    """Channels of each convolution of ``convnet``; without effect on other workloads."""
-    dataset: Literal["fashion_mnist", "synthetic"]
-    """Where examples come from; synthetic ones can be learnt, and mean nothing."""
-    shape: Annotated[FailFastTuple[_Count], Field(min_length=3, max_length=3)]
+    filters: Annotated[
+        FailFastTuple[_Count],
+        Axis(inactive=unused_by("mlp", "resnet50"), implies=NETWORK, values="list of numbers"),
+    ]
+    """Channels of each convolution of ``convnet``; no effect on mlp and resnet50."""
+    dataset: Annotated[Literal["fashion_mnist", "synthetic"], Axis(implies=NETWORK)]
+    """Where examples come from. Synthetic ones can be learned, but their accuracy means nothing."""
+    shape: Annotated[
+        FailFastTuple[_Count],
+        Field(min_length=3, max_length=3),
+        Axis(inactive=only_synthetic, implies=NETWORK, values="three numbers"),
+    ]
     """Height, width and channels of a synthetic example."""
-    classes: Annotated[int, Field(ge=2, strict=True)]
+    classes: Annotated[
+        int, Field(ge=2, strict=True), Axis(inactive=only_synthetic, values="2 or more")
+    ]
     """Number of classes of the synthetic data set."""
-    examples: _Count
-    """Training examples; those past the real ones are augmented copies."""
-    augment: Literal["auto", "always", "never"]
-    """auto: augment copies where there are any; always: the same computation at every
-    size, so that cost does not change with it; never: copies are plain repeats."""
-    inputs: Literal["unit", "standardized"] = "unit"
-    """Pixels from 0 to 1, or each less its mean over its deviation in the training images."""
-    pipeline: Literal["device", "tfdata", "tfrecord"]
-    """Data held on the device, streamed from the host's memory by tf.data, or from files that
-    may be larger than memory, written once into the cache."""
+    examples: Annotated[_Count, Axis(implies=("order", *STEPS))]
+    """Training examples; those beyond the real ones are augmented copies."""
+    augment: Annotated[Literal["auto", "always", "never"], Axis(implies=("augmented",))]
+    """auto: augment copies if there are any; always: the same computation at every size, so that
+    cost does not change with it; never: copies are plain repeats."""
+    inputs: Annotated[
+        Literal["unit", "standardized"],
+        Axis(inactive=default_of("inputs", "unit")),
+    ] = "unit"
+    """unit: pixels from 0 to 1. standardized: each pixel minus its mean over the training images,
+    divided by its standard deviation."""
+    pipeline: Annotated[Literal["device", "tfdata", "tfrecord"], Axis(implies=("order",))]
+    """device: data held on the device; tfdata: streamed by tf.data from the host's memory;
+    tfrecord: streamed from files, written once into the cache, that may be larger than memory."""
     initializer: Initializer
-    """Of the weights of each layer but normalisation, as Keras names them."""
+    """Initializer of the weights of each layer except normalization, as Keras names it."""
     activation: Activation
-    """After each hidden layer, as Keras names them."""
-    norm: Norm
-    """Normalisation: batch norm after (bn_post) or before (bn_pre) the activation, layer, group.
+    """Activation after each hidden layer, as Keras names it."""
+    norm: Annotated[Norm, Axis(implies=("norm_*", "batch_norm"))]
+    """Normalization: batch norm after (bn_post) or before (bn_pre) the activation, layer, group.
     Layer norm is over all of an example; group norm has the most groups up to 32 that divide the
-    channels and leave each 8 values."""
-    batch_norm: Literal["keras", "fused"] = "keras"
+    channels and leave at least 8 values in each."""
+    batch_norm: Annotated[
+        Literal["keras", "fused"],
+        Axis(
+            inactive=first_of(no_batch_norm, default_of("batch_norm", "keras")),
+            implies=("batch_norm",),
+        ),
+    ] = "keras"
     """How batch norm is computed: by the operations of Keras's layer, or by TensorFlow's fused
-    one, a single kernel where XLA does not compile it. fused has the statistics of each replica's
-    own part, and no float64."""
-    synchronized: _Switch
-    """Batch norm's statistics are taken over all replicas, not over each one's own part."""
+    operation, a single kernel where XLA does not compile it. fused takes the statistics of each
+    replica's own part, and does not support float64."""
+    synchronized: Annotated[
+        _Switch,
+        Axis(
+            inactive=first_of(no_batch_norm, no_exchange),
+            implies=("norm_synchronized", "norm_values"),
+            default="true with several replicas, unless batch norm is fused",
+            values="true, false",
+        ),
+    ]
+    """Take batch norm's statistics over all replicas instead of over each replica's own part."""
     clip: Clip
-    """Of gradients: each value, each tensor's norm, or the norm over all tensors."""
-    clip_threshold: _Positive
-    """What clipping lets through at most."""
-    non_finite: Literal["apply", "skip"] = "apply"
-    """Of a step whose gradient is not finite, on any replica: apply it, and diverge together, or
-    skip it on all. To look costs a part of each step; mixed_float16 looks and skips in any case."""
-    optimizer: OptimizerName
-    """As Keras names them; momentum and nesterov are kinds of SGD."""
-    learning_rate: _Positive
-    """Constant over the training."""
-    precision: Precision
-    """Of computation; float32 allows TF32 on GPUs, float32_strict does not."""
-    jit: Jit
+    """What gradient clipping bounds: each value, each tensor's norm, or the norm over all
+    tensors."""
+    clip_threshold: Annotated[_Positive, Axis(inactive=no_clipping, values="above 0")]
+    """The bound of gradient clipping."""
+    non_finite: Annotated[
+        Literal["apply", "skip"], Axis(inactive=always_skips, implies=("skips_non_finite",))
+    ] = "apply"
+    """What to do with a step whose gradient is not finite on any replica: apply it, so that all
+    replicas diverge together, or skip it on all. The check takes a part of each step;
+    mixed_float16 always checks and skips."""
+    optimizer: Annotated[OptimizerName, Axis(implies=("optimizer_config.*",))]
+    """Optimizer as Keras names it; momentum and nesterov are kinds of SGD."""
+    learning_rate: Annotated[
+        _Positive, Axis(implies=("optimizer_config.learning_rate",), values="above 0")
+    ]
+    """Learning rate, constant over the training."""
+    precision: Annotated[
+        Precision, Axis(implies=("policy", "tf32", "loss_scaling", "skips_non_finite"))
+    ]
+    """Precision of computation; float32 allows TF32 on GPUs, float32_strict does not."""
+    jit: Annotated[
+        Jit,
+        Axis(
+            implies=("xla", "jit", "compiled"),
+            default="epoch, or step with tfdata and tfrecord; "
+            "none with a strategy, and on CPUs except for mlp",
+        ),
+    ]
     """What XLA compiles: nothing, each step, or all steps of a window in one program."""
-    deterministic: _Switch
+    deterministic: Annotated[_Switch, Axis(implies=("deterministic",), values="true, false")]
     """Ask TensorFlow for kernels that give the same bits each time."""
-    strategy: Literal["one_device", "mirrored", "multi_worker"]
+    strategy: Annotated[Literal["one_device", "mirrored", "multi_worker"], Axis(implies=DEVICES)]
     """No strategy, several devices of one process, or several processes."""
-    workers: _Count
+    workers: Annotated[_Count, Axis(implies=DEVICES)]
     """Processes, each with its own devices."""
-    replicas: _Count
+    replicas: Annotated[_Count, Axis(implies=DEVICES)]
     """Devices per worker."""
-    threads: _Count | None = None
-    """CPU cores that each worker may use: the size of TensorFlow's pools of threads and, on a CPU,
-    the cores that the process is bound to. None uses the worker's whole share of its node."""
-    placement: Literal["pack", "spread"] = "pack"
-    """Workers on as few nodes as hold them, or each on a node of its own."""
-    communication: Literal["full", "none"] = "full"
-    """none: nothing is exchanged between replicas, which drift apart. Its time shows what
-    communication costs; what it learns means nothing."""
-    all_reduce: Literal["auto", "ring", "nccl", "hierarchical_copy", "reduction_to_one_device"] = (
-        "auto"
+    threads: Annotated[
+        _Count | None, Axis(inactive=default_of("threads", None), implies=THREADS)
+    ] = None
+    """CPU cores that each worker may use: the size of TensorFlow's thread pools and, on a CPU, the
+    cores that the process is bound to. None uses the worker's whole share of its node."""
+    placement: Annotated[Literal["pack", "spread"], Axis(inactive=one_worker, implies=DEVICES)] = (
+        "pack"
     )
-    """How gradients are summed over replicas. auto: NCCL on GPUs, a ring on CPUs. Of
-    multi_worker ring and nccl, of mirrored all but ring."""
-    global_batch_size: _Count
+    """Pack workers onto as few nodes as possible, or spread them, one on each node."""
+    communication: Annotated[
+        Literal["full", "none"],
+        Axis(
+            inactive=one_replica,
+            implies=("reduction", "norm_synchronized", "norm_values", "nccl_transport"),
+        ),
+    ] = "full"
+    """none: replicas exchange nothing and drift apart. The time then shows what communication
+    costs; the accuracy means nothing."""
+    all_reduce: Annotated[
+        Literal["auto", "ring", "nccl", "hierarchical_copy", "reduction_to_one_device"],
+        Axis(
+            inactive=first_of(no_exchange, default_of("all_reduce", "auto")),
+            implies=("reduction", "nccl_transport"),
+        ),
+    ] = "auto"
+    """How gradients are summed over replicas. auto: NCCL on GPUs, a ring on CPUs. multi_worker
+    takes ring and nccl, mirrored all but ring."""
+    global_batch_size: Annotated[_Count, Axis(implies=BATCH, default="32 times the replicas")]
     """Examples of one step over all replicas."""
-    max_steps: _Count | None = None
-    """Most steps of an epoch. Where it has more, they are left out, and the time of a whole
-    epoch is extrapolated; None leaves out none."""
+    max_steps: Annotated[_Count | None, Axis(inactive=not_capped, implies=STEPS)] = None
+    """Maximum steps of an epoch. Further steps are left out, and the time of a whole epoch is
+    extrapolated; None leaves out none."""
     epochs: _Count
     """Passes over the examples."""
-    warmup_epochs: Annotated[int, Field(ge=0, strict=True)]
-    """First epochs that are recorded and left out of every figure."""
-    target_accuracy: Annotated[float, Field(gt=0, le=1, strict=True)] | None
-    """Validation accuracy whose time is told as time_to_accuracy_s."""
-    health_epochs: FailFastTuple[_EpochCount] = ()
-    """After how many epochs each layer's gradients and activations are looked at, untimed: 0 is
-    before the first, -1 after the last. Without effect on the training."""
+    warmup_epochs: Annotated[
+        int,
+        Field(ge=0, strict=True),
+        Axis(default="1, or 0 if epochs is 1", values="0 or more, below epochs"),
+    ]
+    """First epochs, which are recorded and left out of every figure."""
+    target_accuracy: Annotated[
+        Annotated[float, Field(gt=0, le=1, strict=True)] | None,
+        Axis(default="none", values="above 0, to 1"),
+    ]
+    """Validation accuracy whose time is reported as time_to_accuracy_s."""
+    health_epochs: Annotated[
+        FailFastTuple[_EpochCount],
+        Axis(
+            inactive=lambda _: "it trains nothing, and one run looks after the epochs of all",
+            values="list of numbers from 0 to epochs, or -1",
+            observes=True,
+        ),
+    ] = ()
+    """After how many epochs to examine each layer's gradients and activations, untimed: 0 is
+    before the first, -1 after the last. No effect on the training."""
 
     @model_validator(mode="before")
     @classmethod
@@ -172,24 +271,24 @@ class Variant(BaseModel):
         return one_unknown_key(cls, value)
 
     @model_validator(mode="after")
-    def _possible(self) -> "Variant":
-        for problem in impossible_settings(self):
+    def _check_consistency(self) -> "Variant":
+        for problem in contradictions(self):
             raise ValueError(problem)
         return self
 
     @property
     def total_replicas(self) -> int:
-        """Devices of all workers together."""
+        """Number of devices of all workers together."""
         return self.workers * self.replicas
 
     @property
     def per_replica_batch_size(self) -> int:
-        """Examples that each device sees in a step."""
+        """Number of examples that each device trains on in a step."""
         return self.global_batch_size // self.total_replicas
 
     @property
-    def has_own_workload(self) -> bool:
-        """Whether its network is a function of somebody's own, by module and name."""
+    def has_custom_workload(self) -> bool:
+        """Whether the network is a user's function, named by module and function."""
         return ":" in self.workload
 
     @property
@@ -199,7 +298,7 @@ class Variant(BaseModel):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Width of each hidden dense layer, repeated ones included."""
+        """Width of each hidden dense layer, including repeated ones."""
         return self.hidden * self.depth
 
     @property
@@ -209,57 +308,63 @@ class Variant(BaseModel):
 
     @property
     def whole_epoch_steps(self) -> int:
-        """Whole batches in the examples; those that fill no batch are left out."""
+        """Number of full batches in the examples; an incomplete last batch is left out."""
         return self.examples // self.global_batch_size
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of an epoch as it is run: ``max_steps`` where that is less than a whole one."""
+        """Steps that an epoch runs: those of a whole epoch, at most ``max_steps``."""
         return min(self.whole_epoch_steps, self.max_steps or self.whole_epoch_steps)
 
     @property
     def is_capped(self) -> bool:
-        """Whether an epoch leaves out steps for ``max_steps``."""
+        """Whether ``max_steps`` cuts epochs short."""
         return self.steps_per_epoch < self.whole_epoch_steps
 
     @property
     def may_be_refused(self) -> bool:
-        """Whether it asks TensorFlow for anything but plain float32 steps on one device.
+        """Whether TensorFlow may refuse the program: all but plain float32 steps on one device.
 
-        Where it does not, a program that TensorFlow will not run is a fault, not an answer.
+        If it refuses any other program, the trial has failed instead of being unsupported.
         """
-        plain = self.jit == "none" and self.precision in ("float32", "float32_strict")
-        return not plain or self.total_replicas > 1 or self.deterministic
+        is_plain = self.jit == "none" and self.precision in ("float32", "float32_strict")
+        return not is_plain or self.total_replicas > 1 or self.deterministic
 
-    def is_examined_after(self, epochs: int) -> bool:
-        """Whether ``health_epochs`` asks for a look once ``epochs`` of them are trained."""
+    def measures_health_after(self, epochs: int) -> bool:
+        """Whether ``health_epochs`` names the point after ``epochs`` trained epochs."""
         return epochs in self.health_epochs or (epochs == self.epochs and -1 in self.health_epochs)
 
     def canonical(self) -> dict[str, Any]:
-        """The settings that act, each in one form: equal for configurations that train alike.
+        """Return the settings that have an effect: equal for configurations that train alike.
 
-        Keys that cannot act (``clip_threshold`` without clipping, say) are left out.
+        Widths are written out if ``depth`` repeats them.
         """
-        inert = inert_settings(self)
-        canonical = {k: v for k, v in self.model_dump().items() if k not in inert}
-        if "hidden" in canonical and "depth" in inert:
+        inactive = inactive_settings(self)
+        canonical = {k: v for k, v in self.model_dump().items() if k not in inactive}
+        if "hidden" in canonical and "depth" in inactive:
             canonical["hidden"] = self.widths
         return canonical
 
     @property
     def id(self) -> str:
-        """Ten hex digits, of ``canonical``."""
+        """The first ten hex digits of the SHA-256 of ``canonical`` as JSON."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-ADDED: dict[str, Any] = {
+LATER_AXES: dict[str, Any] = {
     name: field.default for name, field in Variant.model_fields.items() if not field.is_required()
 }
-"""Axes that records of this schema may lack, and what held before there was a choice."""
+"""Axes that records of this schema may lack, each with the value that held before it existed."""
 
-AXES: tuple[str, ...] = (*Variant.model_fields, "per_replica_batch_size")
-"""Every key that a suite may set on a variant."""
+AXES: dict[str, Axis] = {
+    **{name: axis_of(field) for name, field in Variant.model_fields.items()},
+    "per_replica_batch_size": Axis(implies=BATCH, default="32"),
+}
+"""Every key that a suite may set on a variant, with its metadata."""
+
+OBSERVATION_AXES = frozenset(name for name, axis in AXES.items() if axis.observes)
+"""Axes that only choose what is measured."""
 
 BATCH_SIZES = frozenset({"global_batch_size", "per_replica_batch_size"})
-"""Two ways of giving the same thing."""
+"""Two ways to set the batch size."""

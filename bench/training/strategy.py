@@ -17,8 +17,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from bench.spec.inert_settings import inert_settings
 from bench.spec.variant import Variant
+from bench.spec.variant_rules import inactive_settings
 from bench.training.failures import UnsupportedProgram
 
 _Tensor = Any
@@ -216,7 +216,7 @@ def _multi_worker(variant: Variant) -> tf.distribute.Strategy:
 
 
 def _all_reduce(variant: Variant) -> str:
-    return "auto" if "all_reduce" in inert_settings(variant) else variant.all_reduce
+    return "auto" if "all_reduce" in inactive_settings(variant) else variant.all_reduce
 
 
 _CROSS_DEVICE_OPS: dict[str, Callable[[], tf.distribute.CrossDeviceOps | None]] = {

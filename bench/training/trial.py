@@ -193,7 +193,7 @@ class _TrialRun:
         return "completed", None
 
     def _examine_layers(self, health: LayerHealth, after_epochs: int) -> None:
-        if self.trial.variant.is_examined_after(after_epochs):
+        if self.trial.variant.measures_health_after(after_epochs):
             with self._timed("health_s"):
                 self.health.append(health.examine(after_epochs))
             # The examination's peak belongs to no stage.

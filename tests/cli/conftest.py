@@ -1,4 +1,4 @@
-"""The command in this very process: quick, where no exit of a real process is at stake."""
+"""Run the command in the process of the tests: quick, for all but real exits."""
 
 import sys
 from collections.abc import Callable
@@ -11,33 +11,33 @@ from tests.support.sample_suites import TINY, written
 
 
 @dataclass(frozen=True)
-class Done:
-    """How a command line ended."""
+class CommandResult:
+    """The exit code and the output of a command line."""
 
     code: int
     stdout: str
     stderr: str
 
 
-Command = Callable[..., Done]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Command:
-    """Call it with the words behind "bench"; it runs in an empty folder."""
+    """Run a command line, without "bench", in an empty folder."""
     from bench.cli.exit import exit_code
 
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str | Path) -> Done:
+    def run(*words: str | Path) -> CommandResult:
         line = [str(word) for word in words]
         monkeypatch.setattr(sys, "argv", ["bench", *line])
         capsys.readouterr()
         code = exit_code(line)
         out, err = capsys.readouterr()
-        return Done(code, out, err)
+        return CommandResult(code, out, err)
 
     return run
 
@@ -49,16 +49,16 @@ def tiny(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def made(command: Command, tiny: Path, tmp_path: Path) -> Path:
-    """A finished run of the tiny suite, simulated."""
-    done = command("run", tiny, "--executor", "simulated", "--out", tmp_path / "made")
-    assert done.code == 0, done.stderr
+def finished_run(command: Command, tiny: Path, tmp_path: Path) -> Path:
+    """The folder of a simulated run of the tiny suite."""
+    result = command("run", tiny, "--executor", "simulated", "--out", tmp_path / "made")
+    assert result.code == 0, result.stderr
     return tmp_path / "made"
 
 
-def complaint(done: Done, code: int) -> str:
-    """What a command that failed with ``code`` complained of, in its one line on stderr."""
-    assert (done.code, done.stdout) == (code, "")
-    (line,) = done.stderr.splitlines()
+def error_line(result: CommandResult, code: int) -> str:
+    """Return the one line on stderr of a command that failed with ``code``, without "bench: "."""
+    assert (result.code, result.stdout) == (code, "")
+    (line,) = result.stderr.splitlines()
     assert line.startswith("bench: ")
     return line.removeprefix("bench: ")

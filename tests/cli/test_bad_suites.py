@@ -1,32 +1,32 @@
-"""Suites that cannot be: one line on stderr, exit code 2, nothing started."""
+"""Invalid suites: one line on stderr, exit code 2, nothing is started."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command, complaint
+from tests.cli.conftest import Command, error_line
 from tests.support.other_users import SPECIAL, plant
 from tests.support.sample_suites import TINY, written
 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])
-def test_a_suite_that_is_not_there_is_named_with_the_nearest_shipped_one(
+def test_an_unknown_suite_is_refused_with_the_nearest_shipped_one(
     command: Command, verb: str
 ) -> None:
-    reason = complaint(command(verb, "quikc"), 2)
+    reason = error_line(command(verb, "quikc"), 2)
     assert reason == "no suite 'quikc', shipped or as a file: did you mean 'quick'?"
 
 
-def test_a_file_beside_is_offered_as_well(command: Command, tiny: Path) -> None:
-    said = complaint(command("plan", tiny.with_suffix(".tml")), 2)
-    assert said.endswith(f"did you mean '{tiny}'?")
+def test_a_file_in_the_same_folder_is_suggested_too(command: Command, tiny: Path) -> None:
+    message = error_line(command("plan", tiny.with_suffix(".tml")), 2)
+    assert message.endswith(f"did you mean '{tiny}'?")
 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])
-def test_a_directory_is_no_suite(command: Command, tmp_path: Path, verb: str) -> None:
+def test_a_directory_is_not_a_suite(command: Command, tmp_path: Path, verb: str) -> None:
     (tmp_path / "folder").mkdir()
-    assert complaint(command(verb, "folder"), 2) == "folder: is a directory: name a TOML file"
+    assert error_line(command(verb, "folder"), 2) == "folder: is a directory: name a TOML file"
 
 
 @pytest.mark.parametrize(
@@ -43,24 +43,24 @@ def test_a_directory_is_no_suite(command: Command, tmp_path: Path, verb: str) ->
         (b"", "name is missing: add name = ..."),
     ],
 )
-def test_a_file_that_is_no_suite_is_refused_by_name(
+def test_a_file_that_is_not_a_suite_is_refused_by_name(
     command: Command, tmp_path: Path, content: bytes, reason: str
 ) -> None:
     (tmp_path / "bad.toml").write_bytes(content)
-    said = complaint(command("plan", "bad.toml"), 2)
-    assert said.startswith("bad.toml: ")
-    assert reason in said
+    message = error_line(command("plan", "bad.toml"), 2)
+    assert message.startswith("bad.toml: ")
+    assert reason in message
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
-def test_what_never_ends_is_no_suite(command: Command, tmp_path: Path, kind: str) -> None:
+def test_an_endless_file_is_not_a_suite(command: Command, tmp_path: Path, kind: str) -> None:
     plant(kind, tmp_path / "bad.toml")
-    assert complaint(command("plan", "bad.toml"), 2).startswith("bad.toml: ")
+    assert error_line(command("plan", "bad.toml"), 2).startswith("bad.toml: ")
 
 
 @pytest.mark.parametrize("value", ["[" * 10_000, "9" * 5_000, "0x" + "f" * 5_000])
-def test_nor_is_what_no_parser_reads_a_value(command: Command, value: str) -> None:
+def test_a_value_that_no_parser_reads_is_refused(command: Command, value: str) -> None:
     assert command("plan", "quick", "--set", f"epochs={value}").code == 2
 
 
@@ -93,17 +93,17 @@ def test_nor_is_what_no_parser_reads_a_value(command: Command, value: str) -> No
         ({"compare": [{"axis": "norm"}]}, "baseline is missing"),
     ],
 )
-def test_an_impossible_suite_is_refused_with_the_file_and_what_to_write(
+def test_an_invalid_suite_is_refused_with_the_file_and_what_to_write(
     command: Command, tmp_path: Path, change: dict[str, Any], reason: str
 ) -> None:
     written(tmp_path / "bad.toml", {**TINY, **change})
-    said = complaint(command("plan", "bad.toml"), 2)
-    assert said.startswith("bad.toml: ")
-    assert reason in said
+    message = error_line(command("plan", "bad.toml"), 2)
+    assert message.startswith("bad.toml: ")
+    assert reason in message
 
 
-def test_a_bad_suite_leaves_no_run_folder(command: Command, tmp_path: Path) -> None:
+def test_an_invalid_suite_leaves_no_run_folder(command: Command, tmp_path: Path) -> None:
     written(tmp_path / "bad.toml", {**TINY, "variant": {"epochs": 0}})
-    complaint(command("run", "bad.toml", "--out", "made"), 2)
-    complaint(command("run", "bad.toml"), 2)
+    error_line(command("run", "bad.toml", "--out", "made"), 2)
+    error_line(command("run", "bad.toml"), 2)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]

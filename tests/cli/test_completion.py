@@ -1,4 +1,4 @@
-"""What a shell is offered for half a word, by the protocol by which it asks."""
+"""Completions for a shell, through the protocol by which it requests them."""
 
 import os
 import subprocess
@@ -15,15 +15,15 @@ from tests.support.processes import COMMAND
 from tests.support.sample_suites import TINY, written
 
 
-def offered(command: Command, monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> list[str]:
-    """The answers to bash, which asks for the last of the ``words``."""
+def completions(command: Command, monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> list[str]:
+    """Return the completions for bash of the last of ``words``."""
     monkeypatch.setenv("_BENCH_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "\n".join(["bench", *map(str, words)]))
     monkeypatch.setenv("COMP_CWORD", str(len(words)))
-    done = command()
+    result = command()
     monkeypatch.delenv("_BENCH_COMPLETE")
-    assert (done.code, done.stderr) == (0, "")
-    return done.stdout.split()
+    assert (result.code, result.stderr) == (0, "")
+    return result.stdout.split()
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def offered(command: Command, monkeypatch: pytest.MonkeyPatch, *words: str | Pat
         (["plan", "nothing-like-it"], []),
     ],
 )
-def test_bash_is_offered_commands_options_suites_and_axes(
+def test_bash_completes_commands_options_suites_and_axes(
     command: Command, monkeypatch: pytest.MonkeyPatch, words: list[str], answers: list[str]
 ) -> None:
-    assert offered(command, monkeypatch, *words) == answers
+    assert completions(command, monkeypatch, *words) == answers
 
 
 @pytest.mark.parametrize(
@@ -61,40 +61,42 @@ def test_bash_is_offered_commands_options_suites_and_axes(
         (["--blocks", "=", "3", "--set", "norm", "=", "g"], ["group"]),
     ],
 )
-def test_bash_which_splits_words_at_equals_signs_is_offered_the_last_part(
+def test_bash_splits_words_at_equals_signs_and_gets_the_last_part(
     command: Command, monkeypatch: pytest.MonkeyPatch, words: list[str], answers: list[str]
 ) -> None:
-    assert offered(command, monkeypatch, "plan", "quick", *words) == answers
+    assert completions(command, monkeypatch, "plan", "quick", *words) == answers
 
 
-def test_only_is_offered_axes_labels_and_ids_and_no_other_key_of_a_suite(
+def test_only_completes_axes_labels_and_ids_but_no_other_key_of_a_suite(
     command: Command, monkeypatch: pytest.MonkeyPatch, tiny: Path
 ) -> None:
-    def asked(word: str) -> list[str]:
-        return offered(command, monkeypatch, "plan", tiny, "--only", word)
+    def complete(word: str) -> list[str]:
+        return completions(command, monkeypatch, "plan", tiny, "--only", word)
 
     labelled = {**TINY, "matrix": {}, "compare": [], "variants": [{"label": "zoned (far)"}]}
     written(tiny, labelled)
     (cell,) = expand(load_suite(tiny), local_device().type)
-    assert asked("bloc") == []
-    assert asked("blocks=") == []
-    assert asked("zo") == ["zoned\\", r"\(far\)"]
-    assert asked(cell.id[:5]) == [cell.id]
-    assert asked("comm") == ["communication=full", "communication=none"]
-    assert offered(command, monkeypatch, "plan", "no-such-suite", "--only", "zo") == []
+    assert complete("bloc") == []
+    assert complete("blocks=") == []
+    assert complete("zo") == ["zoned\\", r"\(far\)"]
+    assert complete(cell.id[:5]) == [cell.id]
+    assert complete("comm") == ["communication=full", "communication=none"]
+    assert completions(command, monkeypatch, "plan", "no-such-suite", "--only", "zo") == []
 
 
-def test_run_folders_and_their_trials_are_offered(
-    command: Command, monkeypatch: pytest.MonkeyPatch, made: Path
+def test_run_folders_and_their_trials_are_completed(
+    command: Command, monkeypatch: pytest.MonkeyPatch, finished_run: Path
 ) -> None:
-    ids = sorted(file.stem for file in (made / "trials").iterdir())
-    assert offered(command, monkeypatch, "report", "m") == ["made"]
-    assert offered(command, monkeypatch, "show", f"{made.parent}/") == [str(made)]
-    assert offered(command, monkeypatch, "show", "made", "b001") == ids[2:]
-    assert offered(command, monkeypatch, "show", "nowhere", "b") == []
+    ids = sorted(file.stem for file in (finished_run / "trials").iterdir())
+    assert completions(command, monkeypatch, "report", "m") == ["made"]
+    assert completions(command, monkeypatch, "show", f"{finished_run.parent}/") == [
+        str(finished_run)
+    ]
+    assert completions(command, monkeypatch, "show", "made", "b001") == ids[2:]
+    assert completions(command, monkeypatch, "show", "nowhere", "b") == []
 
 
-def test_fish_is_told_by_the_exit_code_whether_there_is_anything(
+def test_fish_learns_from_the_exit_code_whether_there_are_completions(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("_BENCH_COMPLETE", "complete_fish")
@@ -105,14 +107,14 @@ def test_fish_is_told_by_the_exit_code_whether_there_is_anything(
     assert command().code == 1
 
 
-def test_bash_itself_completes_by_the_script_that_is_shown(tmp_path: Path) -> None:
+def test_bash_completes_with_the_script_of_show_completion(tmp_path: Path) -> None:
     script = (
         "source <(bench --show-completion)\n"
         "COMP_WORDS=(bench plan quick --set norm = bn_po); COMP_CWORD=6\n"
         '_bench_completion bench; echo "${COMPREPLY[@]}"\n'
     )
     path = f"{Path(COMMAND).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,
         env={**os.environ, "PATH": path},
@@ -120,18 +122,22 @@ def test_bash_itself_completes_by_the_script_that_is_shown(tmp_path: Path) -> No
         text=True,
         check=True,
     )
-    assert done.stdout == "bn_post\n"
+    assert result.stdout == "bn_post\n"
 
 
-def test_an_answer_loads_no_heavy_library() -> None:
+def test_a_completion_loads_no_heavy_library() -> None:
     code = "from bench.cli import main\ntry:\n    main()\nfinally:\n    import sys\n    "
     code += "print(sorted({'tensorflow', 'ray', 'pandas', 'numpy'} & set(sys.modules)))"
-    asked = {"_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "bench plan qui", "COMP_CWORD": "2"}
-    done = subprocess.run(
+    environment = {
+        "_BENCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": "bench plan qui",
+        "COMP_CWORD": "2",
+    }
+    result = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **asked},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines() == ["quick", "[]"]
+    assert result.stdout.splitlines() == ["quick", "[]"]

@@ -1,4 +1,4 @@
-"""The guide's own workload and suites, installed and run as its reader would."""
+"""The workload and suites of the guide, installed and run as a reader would."""
 
 import json
 import re
@@ -26,7 +26,7 @@ BLOCKS: list[tuple[str, str]] = [
         re.DOTALL,
     )
 ]
-"""What the guide quotes, each with the paragraph before it."""
+"""The guide's code blocks, each with the paragraph before it."""
 SUITES = [quoted for _, quoted in BLOCKS if quoted.startswith("name =")]
 PARTS = [(before, quoted) for before, quoted in BLOCKS if quoted not in SUITES]
 SHORT = ["--blocks=1", "--set=epochs=1", "--set=dataset=synthetic", "--set=examples=256"]
@@ -34,26 +34,26 @@ SHORT = ["--blocks=1", "--set=epochs=1", "--set=dataset=synthetic", "--set=examp
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which the package from outside is installed."""
-    place = tmp_path_factory.mktemp("outside")
-    shutil.copytree(OUTSIDE, place / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    """Environment variables with which an external package is installed."""
+    root = tmp_path_factory.mktemp("outside")
+    shutil.copytree(OUTSIDE, root / "source", ignore=shutil.ignore_patterns("__pycache__"))
     offline = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--no-cache-dir")
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *offline]
-    subprocess.run([*pip, "--target", place / "target", place / "source"], check=True)
-    return {"PYTHONPATH": f"{ROOT}:{place / 'target'}"}
+    subprocess.run([*pip, "--target", root / "target", root / "source"], check=True)
+    return {"PYTHONPATH": f"{ROOT}:{root / 'target'}"}
 
 
 @pytest.fixture
 def towers(tmp_path: Path) -> Path:
-    """The guide's first suite."""
+    """The file of the guide's first suite."""
     file = tmp_path / "towers.toml"
     file.write_text(SUITES[0])
     return file
 
 
-def test_what_the_guide_quotes_stands_in_the_file_that_it_names() -> None:
+def test_every_quote_of_the_guide_is_in_the_file_that_it_names() -> None:
     assert len(SUITES) == 2
-    assert len(PARTS) == 6
+    assert len(PARTS) == 5
     assert f"{PARTS[0][1]}\n" == (OUTSIDE / "own_nets.py").read_text()
     for before, quoted in PARTS:
         file = re.findall(r"`([\w./-]+\.\w+)`", before)[-1]
@@ -76,12 +76,12 @@ def test_the_guide_s_suite_runs_with_an_installed_package_by_its_registered_name
     towers: Path, tmp_path: Path, installed: dict[str, str]
 ) -> None:
     out = tmp_path / "run"
-    named = [*SHORT, "--set=norm=none,bn_pre", "--set=workload=towers"]
-    done = bench("run", towers, *named, "--out", out, env=installed)
-    assert done.returncode == 0, done.stderr
+    options = [*SHORT, "--set=norm=none,bn_pre", "--set=workload=towers"]
+    result = bench("run", towers, *options, "--out", out, env=installed)
+    assert result.returncode == 0, result.stderr
     trials = api.load_trials(out)
     assert set(trials["status"]) == {"completed"}
-    # Where the package is not installed, what ran can still be read.
+    # Records can be read without the package.
     assert set(trials["workload"]) == {"own_nets:towers"}
     # Two towers of 784-300-100, and ten logits of their sum.
     plain = trials.set_index("norm")["parameters"]["none"]
@@ -90,10 +90,10 @@ def test_the_guide_s_suite_runs_with_an_installed_package_by_its_registered_name
     assert len({one["workload_source"] for one in resolved}) == 1
 
 
-def test_a_package_that_is_not_here_is_refused_in_a_line(towers: Path, tmp_path: Path) -> None:
-    done = bench("run", towers, "--out", tmp_path / "run")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+def test_a_missing_package_is_refused_in_one_line(towers: Path, tmp_path: Path) -> None:
+    result = bench("run", towers, "--out", tmp_path / "run")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
         "bench: workload 'own_nets:towers': there is no module 'own_nets' here: put it beside the "
         "suite's file, install it beside bench on every node, or name its folder in PYTHONPATH\n"
     )
@@ -112,7 +112,7 @@ def net(layers, images):
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    """A suite with its network in a file beside it, and that with another."""
+    """A suite whose network is in a file beside it, which imports another file."""
     (tmp_path / "mine.py").write_text(MODULE)
     (tmp_path / "beside_it.py").write_text("def width(layers): return layers.variant.hidden[0]\n")
     variant = {**SINGLE["variant"], "workload": "mine:net"}
@@ -120,17 +120,17 @@ def mine(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_module_beside_the_suite_s_file_is_trained_from_anywhere_and_resumed(
+def test_a_module_beside_the_suite_s_file_trains_from_any_folder_and_resumes(
     mine: Path, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    # Not this one, though it is where Ray's workers start.
+    # Not this module, although Ray's workers start in its folder.
     (elsewhere / "mine.py").write_text("def net(layers, images): raise RuntimeError\n")
     out = tmp_path / "run"
     for words in ((), ("--resume", "--blocks=2")):
-        done = bench("run", mine, "--out", out, *words, cwd=elsewhere)
-        assert done.returncode == 0, done.stderr
+        result = bench("run", mine, "--out", out, *words, cwd=elsewhere)
+        assert result.returncode == 0, result.stderr
     trials = api.load_trials(out)
     assert list(trials["status"]) == ["completed"] * 2
     assert set(trials["parameters"]) == {16 * 16 + 16 + 16 * 10 + 10}
@@ -138,19 +138,19 @@ def test_a_module_beside_the_suite_s_file_is_trained_from_anywhere_and_resumed(
 
 @pytest.mark.parametrize("command", ["plan", "run"])
 @pytest.mark.parametrize(
-    ("workload", "said"),
+    ("workload", "message"),
     [("mine:nett", "no function nett in mine.py: did you mean 'net'?"), ("mein:net", "'mine'?")],
 )
-def test_a_module_or_function_that_is_not_there_is_refused_with_the_nearest(
-    mine: Path, command: str, workload: str, said: str
+def test_a_missing_module_or_function_is_refused_with_the_nearest(
+    mine: Path, command: str, workload: str, message: str
 ) -> None:
-    done = bench(command, mine, f"--set=workload={workload}", cwd=mine.parent)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+    result = bench(command, mine, f"--set=workload={workload}", cwd=mine.parent)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert message in result.stderr
     assert not list(mine.parent.rglob("run.json"))
 
 
-def test_a_finished_run_needs_no_package_any_more(
+def test_a_finished_run_no_longer_needs_the_package(
     towers: Path, tmp_path: Path, installed: dict[str, str]
 ) -> None:
     words = ("run", str(towers), *SHORT, "--executor", "simulated", "--out", f"{tmp_path}/run")

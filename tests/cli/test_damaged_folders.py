@@ -1,6 +1,6 @@
-"""Whatever a run folder holds: an answer, or one line that names the file, and exit code 5.
+"""Commands on damaged run folders: success, or exit code 5 and one line that names the file.
 
-BENCH_FUZZ=5000 python -m pytest tests/cli/test_damaged_folders.py      # tries more
+BENCH_FUZZ=5000 python -m pytest tests/cli/test_damaged_folders.py      # more cases
 """
 
 import os
@@ -38,26 +38,26 @@ GPU = {"name": "GPU 1", "uuid": "GPU-1", "compute_capability": "9.0", "instances
 NODES = {**ENVIRONMENT, "node-1": {**ENVIRONMENT["driver"], "gpus": [GPU]}}
 
 
-class NoDrawer:
-    """In the place of vl-convert, which would take most of the time."""
+class FakeRenderProcess:
+    """Replaces vl-convert, which would take most of the time."""
 
     script: Future[str]
 
     def __enter__(self) -> Self:
-        self.script = _known("")
+        self.script = _finished("")
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
     def draw(self, figure: Any) -> Future[Drawing]:
-        return _known(Drawing(figure, "<svg></svg>"))
+        return _finished(Drawing(figure, "<svg></svg>"))
 
     def paint(self, _drawing: object) -> Future[bytes]:
-        return _known(b"")
+        return _finished(b"")
 
 
-def _known(value: Any) -> Future[Any]:
+def _finished(value: Any) -> Future[Any]:
     future: Future[Any] = Future()
     future.set_result(value)
     return future
@@ -74,25 +74,25 @@ def as_trained(record: TrialRecord) -> TrialRecord:
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run, and the same published, and its suite's file."""
-    place = tmp_path_factory.mktemp("sound")
-    made_run(place / "run", SUITE, change=as_trained, environment=NODES, invocations=2)
+def undamaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, the same run published, and its suite's file."""
+    root = tmp_path_factory.mktemp("undamaged")
+    made_run(root / "run", SUITE, change=as_trained, environment=NODES, invocations=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.report.publishing.publish.Drawer", NoDrawer)
-        publish(place / "run", "published", place)
-    written(place / "norms.toml", SUITE)
-    return place
+        patch.setattr("bench.report.publishing.publish.RenderProcess", FakeRenderProcess)
+        publish(root / "run", "published", root)
+    written(root / "norms.toml", SUITE)
+    return root
 
 
 @pytest.fixture(scope="module")
-def undrawn() -> Iterator[None]:
+def without_charts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (
-            "bench.report.publishing.publish.Drawer",
-            "bench.report.charts.render_process.RenderProcess",
+            "bench.report.publishing.publish.RenderProcess",
+            "bench.report.full_report.RenderProcess",
         ):
-            patch.setattr(module, NoDrawer)
+            patch.setattr(module, FakeRenderProcess)
         yield
 
 
@@ -107,19 +107,19 @@ COMMANDS = {
 LOADERS = (bench.load_trials, bench.load_attempts, bench.load_epochs, load_health)
 
 
-def damaged(sound: Path, found: list[Damage], folder: str) -> Path:
-    place = sound.parent / "damaged"
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(sound, place)
-    for damage in found:
-        damage.apply(place / folder)
-    return place
+def apply_damage(undamaged: Path, damage_list: list[Damage], folder: str) -> Path:
+    root = undamaged.parent / "damaged"
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(undamaged, root)
+    for damage in damage_list:
+        damage.apply(root / folder)
+    return root
 
 
 _FUZZ = settings(
     max_examples=EXAMPLES,
     derandomize="BENCH_FUZZ" not in os.environ,
-    phases=[Phase.generate],  # to shrink what was found would take minutes
+    phases=[Phase.generate],  # shrinking a failure would take minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -127,37 +127,37 @@ _FUZZ = settings(
 @pytest.mark.slow
 @_FUZZ
 @given(st.lists(damages(), min_size=1, max_size=2), st.sampled_from(sorted(COMMANDS)))
-@pytest.mark.usefixtures("undrawn")
-def test_a_command_gives_its_answer_or_names_what_is_wrong(
-    sound: Path,
+@pytest.mark.usefixtures("without_charts")
+def test_a_command_succeeds_or_names_what_is_wrong(
+    undamaged: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    found: list[Damage],
+    damage_list: list[Damage],
     name: str,
 ) -> None:
     words = COMMANDS[name]
     folder = "published" if "published" in words else "run"
     with monkeypatch.context() as patch:
-        patch.chdir(damaged(sound, found, folder))
+        patch.chdir(apply_damage(undamaged, damage_list, folder))
         patch.setattr(sys, "argv", ["bench", *words])
         capsys.readouterr()
         code = exit_code(words)
-    said = capsys.readouterr().err
-    # A suite that was damaged into another one is a suite that differs.
-    assert code in ((0, 2, 5) if name == "resume" else (0, 5)), said
-    assert "unexpected" not in said
-    assert "Traceback" not in said
+    message = capsys.readouterr().err
+    # Damage may turn the suite into a different one.
+    assert code in ((0, 2, 5) if name == "resume" else (0, 5)), message
+    assert "unexpected" not in message
+    assert "Traceback" not in message
     if code and name != "resume":
-        assert all(line.startswith(f"bench: {folder}") for line in said.splitlines()), said
-        assert len(said.splitlines()) == 1 or name == "verify", said
+        assert all(line.startswith(f"bench: {folder}") for line in message.splitlines()), message
+        assert len(message.splitlines()) == 1 or name == "verify", message
 
 
 @_FUZZ
 @given(st.lists(damages(), min_size=1, max_size=2), st.sampled_from(LOADERS))
-def test_a_frame_is_read_or_the_error_is_one_of_ours(
-    sound: Path, found: list[Damage], load: Any
+def test_a_frame_is_read_or_a_bench_error_is_raised(
+    undamaged: Path, damage_list: list[Damage], load: Any
 ) -> None:
-    run = damaged(sound, found, "run") / "run"
+    run = apply_damage(undamaged, damage_list, "run") / "run"
     try:
         load(run)
     except BenchError as error:

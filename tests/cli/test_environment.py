@@ -1,4 +1,4 @@
-"""Runs in the environments that job schedulers, sites and other programs leave behind."""
+"""Runs with environment variables that job schedulers, sites and other programs set."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.records.run_folder import RunFolder
-from tests.cli.conftest import Command, complaint
+from tests.cli.conftest import Command, error_line
 from tests.support.processes import bench
 from tests.support.sample_suites import SINGLE, written
 
@@ -18,7 +18,9 @@ NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.mark.slow
-def test_workers_meet_whatever_cluster_and_proxy_the_environment_names(tmp_path: Path) -> None:
+def test_workers_connect_despite_foreign_clusters_and_proxies_in_the_environment(
+    tmp_path: Path,
+) -> None:
     several = {"strategy": "multi_worker", "per_replica_batch_size": 32}
     suite = {
         **SINGLE,
@@ -31,24 +33,26 @@ def test_workers_meet_whatever_cluster_and_proxy_the_environment_names(tmp_path:
         **dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), NOBODY),
         "no_proxy": "localhost",
     }
-    done = bench("run", written(tmp_path / "gangs.toml", suite), "--out", tmp_path / "run", env=env)
-    assert done.returncode == 0, done.stderr
+    result = bench(
+        "run", written(tmp_path / "groups.toml", suite), "--out", tmp_path / "run", env=env
+    )
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.slow
-def test_flags_that_xla_does_not_know_fail_all_trials_at_once_which_are_tried_again(
+def test_unknown_xla_flags_fail_all_trials_at_once_and_resuming_repeats_them(
     tmp_path: Path,
 ) -> None:
     suite = written(tmp_path / "suite.toml", {**SINGLE, "blocks": 2})
     words = ("run", suite, "--out", tmp_path / "run")
-    done = bench(*words, env={"XLA_FLAGS": "--xla_no_such_flag=1"})
-    assert done.returncode == 5, done.stderr
+    result = bench(*words, env={"XLA_FLAGS": "--xla_no_such_flag=1"})
+    assert result.returncode == 5, result.stderr
     records = list(RunFolder.open(tmp_path / "run").records())
     assert [record.status for record in records] == ["failed", "failed"]
     assert all("XLA_FLAGS" in (record.error or "") for record in records)
     assert {record.node for record in records} == {None}  # none was started
-    done = bench(*words, "--resume", env={"XLA_FLAGS": ""})
-    assert done.returncode == 0, done.stderr
+    result = bench(*words, "--resume", env={"XLA_FLAGS": ""})
+    assert result.returncode == 0, result.stderr
     assert [r.status for r in RunFolder.open(tmp_path / "run").records()][-2:] == ["completed"] * 2
 
 
@@ -67,23 +71,23 @@ def test_a_variable_that_contradicts_the_suite_is_refused_before_anything_starts
 ) -> None:
     monkeypatch.setenv(name, value)
     single = written(tmp_path / "single.toml", SINGLE)
-    done = command("run", single, "--executor", executor, "--out", "run")
-    assert f"{name}={value}" in complaint(done, 2)
+    result = command("run", single, "--executor", executor, "--out", "run")
+    assert f"{name}={value}" in error_line(result, 2)
     assert not Path("run").exists()
 
 
 @pytest.mark.slow
-def test_a_variable_for_threads_is_refused_unless_the_suite_says_how_many(tmp_path: Path) -> None:
+def test_a_variable_for_threads_is_refused_unless_the_suite_sets_threads(tmp_path: Path) -> None:
     words = ("run", written(tmp_path / "single.toml", SINGLE), "--out", tmp_path / "run")
     env = {"OMP_NUM_THREADS": "4096"}
-    done = bench(*words, env=env)
-    assert done.returncode == 2
-    said = done.stderr.splitlines()[-1]
-    assert "OMP_NUM_THREADS=4096" in said
-    assert "threads" in said
+    result = bench(*words, env=env)
+    assert result.returncode == 2
+    message = result.stderr.splitlines()[-1]
+    assert "OMP_NUM_THREADS=4096" in message
+    assert "threads" in message
     assert not (tmp_path / "run").exists()
-    done = bench(*words, "--set", "threads=1", env=env)
-    assert done.returncode == 0, done.stderr
+    result = bench(*words, "--set", "threads=1", env=env)
+    assert result.returncode == 0, result.stderr
     (record,) = RunFolder.open(tmp_path / "run").records()
     assert record.resolved["variables"]["OMP_NUM_THREADS"] == "1"
     assert record.resolved["intra_op_threads"] == 1

@@ -1,4 +1,4 @@
-"""How a real process of the command starts and ends: codes, streams, pipes, signals, terminals."""
+"""A real process of the command: exit codes, streams, pipes, signals, terminals."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ def tiny(tmp_path: Path) -> Path:
 
 
 def shell(line: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    """A line of bash, which fails where any part of a pipe does; "bench" is ours."""
+    """Run a line of bash, which fails if any part of a pipe fails, with our "bench"."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line.replace("bench ", f"{COMMAND} ")],
         capture_output=True,
@@ -38,7 +38,7 @@ def shell(line: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_a_full_disk_is_told_to_a_user_without_a_home(
+def test_a_full_disk_is_reported_to_a_user_without_a_home(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -52,15 +52,15 @@ def test_a_full_disk_is_told_to_a_user_without_a_home(
 
 
 def test_a_finished_command_exits_0_and_is_silent_on_stderr(tiny: Path) -> None:
-    done = bench("plan", tiny)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout
+    result = bench("plan", tiny)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout
 
 
 def test_a_refused_command_exits_2_with_one_line_on_stderr_and_nothing_on_stdout() -> None:
-    done = bench("plan", "nowhere.toml")
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
+    result = bench("plan", "nowhere.toml")
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
     assert line.startswith("bench: no suite 'nowhere.toml'")
 
 
@@ -68,34 +68,34 @@ def test_a_refused_command_exits_2_with_one_line_on_stderr_and_nothing_on_stdout
     "words", [("--debug", "plan", "nowhere.toml"), ("plan", "nowhere.toml", "--debug")]
 )
 def test_debug_shows_the_traceback_and_the_line_after_it(words: tuple[str, ...]) -> None:
-    done = bench(*words)
-    assert done.returncode == 2
-    assert done.stderr.startswith("Traceback (most recent call last):")
-    assert done.stderr.splitlines()[-1].startswith("bench: no suite 'nowhere.toml'")
+    result = bench(*words)
+    assert result.returncode == 2
+    assert result.stderr.startswith("Traceback (most recent call last):")
+    assert result.stderr.splitlines()[-1].startswith("bench: no suite 'nowhere.toml'")
 
 
-def test_an_error_nobody_foresaw_is_one_line_too_and_never_taken_for_a_regression() -> None:
+def test_an_unexpected_error_is_one_line_too_with_exit_code_5() -> None:
     script = (
         "import bench.spec.suite, bench.cli.exit\n"
         "bench.spec.suite.shipped_suites = lambda: 1 / 0\n"
         "bench.cli.exit.main()\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script, "suites"], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 5
-    assert done.stderr == (
+    assert result.returncode == 5
+    assert result.stderr == (
         "bench: unexpected ZeroDivisionError: division by zero: "
-        "add --debug, and report what it says\n"
+        "re-run with --debug and report the traceback\n"
     )
 
 
-def test_a_file_that_the_system_refuses_is_named(tmp_path: Path) -> None:
+def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_text("")
-    done = shell(f"HOME={place} bench --install-completion; exit $?", tmp_path)
-    assert done.returncode == 5
-    assert done.stderr.startswith(f"bench: {place}")
+    result = shell(f"HOME={place} bench --install-completion; exit $?", tmp_path)
+    assert result.returncode == 5
+    assert result.stderr.startswith(f"bench: {place}")
 
 
 @pytest.mark.parametrize(
@@ -106,45 +106,45 @@ def test_a_file_that_the_system_refuses_is_named(tmp_path: Path) -> None:
         "bench run tiny.toml --executor simulated | head -1",
     ],
 )
-def test_a_reader_that_has_seen_enough_is_no_error(tiny: Path, line: str) -> None:
-    done = shell(line, tiny.parent)
-    assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == 1
-    assert "Broken" not in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_reader_that_stops_early_is_no_error(tiny: Path, line: str) -> None:
+    result = shell(line, tiny.parent)
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) == 1
+    assert "Broken" not in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_a_run_goes_on_when_nobody_reads_its_progress_any_more(tiny: Path) -> None:
+def test_a_run_continues_when_its_progress_loses_its_reader(tiny: Path) -> None:
     shell("bench run tiny.toml --executor simulated --out made 2>&1 >/dev/null | true", tiny.parent)
     assert len(list((tiny.parent / "made" / "trials").iterdir())) == 4
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_output_that_finds_no_room_is_said_in_one_line(
+def test_output_to_a_full_disk_is_an_error_of_one_line(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, unbuffered: str
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-    done = shell("bench plan tiny.toml > /dev/full", tiny.parent)
-    assert done.returncode == 5
-    (line,) = done.stderr.splitlines()
+    result = shell("bench plan tiny.toml > /dev/full", tiny.parent)
+    assert result.returncode == 5
+    (line,) = result.stderr.splitlines()
     assert line.startswith("bench: /dev/full: No space left on device: free space on the disk at /")
 
 
 def _is_intact(run: Path) -> bool:
-    """Whether every record of the tiny suite can be read, and no table or record has other text."""
+    """Return whether every record of the tiny suite can be read."""
     return list(bench_module.load_trials(run)["status"]) == ["completed"] * 4
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_end_nothing_and_no_output_gets_into_a_file(tiny: Path, closed: str) -> None:
-    done = shell(f"bench run tiny.toml --executor simulated --out made {closed}", tiny.parent)
-    assert done.returncode == 0, done.stderr
+def test_closed_streams_stop_no_run_and_no_output_goes_into_a_file(tiny: Path, closed: str) -> None:
+    result = shell(f"bench run tiny.toml --executor simulated --out made {closed}", tiny.parent)
+    assert result.returncode == 0, result.stderr
     assert _is_intact(tiny.parent / "made")
 
 
 @pytest.mark.parametrize("gone", ["<&- >&- 2>&-", "| true", "</dev/null 1</dev/null"])
-def test_a_command_that_nobody_hears_ends_with_its_own_code(tiny: Path, gone: str) -> None:
-    # Its table is printed before it fails. PIPESTATUS, since "true" ends with 0.
+def test_a_command_without_a_reader_exits_with_its_own_code(tiny: Path, gone: str) -> None:
+    # It prints its table before it fails. PIPESTATUS, because "true" exits with 0.
     script = (
         "import bench.cli.exit, bench.report.text.listings\n"
         "from bench.errors import DataError\n"
@@ -156,32 +156,32 @@ def test_a_command_that_nobody_hears_ends_with_its_own_code(tiny: Path, gone: st
     assert shell(line, tiny.parent).returncode == 5
 
 
-def test_a_broken_pipe_that_is_not_our_output_s_is_an_error() -> None:
+def test_a_broken_pipe_other_than_stdout_is_an_error() -> None:
     script = (
         "import bench.spec.suite, bench.cli.exit\n"
         "def broken(): raise BrokenPipeError(32, 'Broken pipe')\n"
         "bench.spec.suite.shipped_suites = broken\n"
         "bench.cli.exit.main()\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script, "suites"], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 5
-    assert len(done.stderr.splitlines()) == 1
+    assert result.returncode == 5
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_without_a_terminal_there_are_no_control_characters(tiny: Path) -> None:
-    done = bench("run", tiny, "--executor", "simulated", "--out", tiny.parent / "made")
-    assert done.returncode == 0
-    assert not CONTROL.search(done.stdout)
-    assert not CONTROL.search(done.stderr)
+    result = bench("run", tiny, "--executor", "simulated", "--out", tiny.parent / "made")
+    assert result.returncode == 0
+    assert not CONTROL.search(result.stdout)
+    assert not CONTROL.search(result.stderr)
 
 
-def test_letters_that_the_terminal_lacks_end_nothing(tiny: Path) -> None:
+def test_characters_that_the_terminal_lacks_are_no_error(tiny: Path) -> None:
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
     out = tiny.parent / "made"
-    done = bench("run", tiny, "--executor", "simulated", "--out", out, env=ascii_only)
-    assert (done.returncode, done.stdout.isascii()) == (0, True)
+    result = bench("run", tiny, "--executor", "simulated", "--out", out, env=ascii_only)
+    assert (result.returncode, result.stdout.isascii()) == (0, True)
 
 
 _SLOW = """
@@ -197,8 +197,8 @@ main()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_command_with_130(tiny: Path, number: signal.Signals) -> None:
-    # Whoever runs the tests may have told them to ignore it, as nohup does.
+def test_a_signal_ends_the_command_with_exit_code_130(tiny: Path, number: signal.Signals) -> None:
+    # The tests themselves may run with the signal ignored, as under nohup.
     heed = f"--default-signal={number.name[3:]}"
     slow = ["env", heed, sys.executable, "-c", _SLOW, "plan", str(tiny)]
     with subprocess.Popen(slow, stderr=subprocess.PIPE, text=True) as process:
@@ -225,23 +225,23 @@ def test_under_nohup_the_end_of_the_terminal_is_ignored(tiny: Path) -> None:
 
 
 def on_a_terminal(words: list[str], cwd: Path) -> tuple[int, str]:
-    """Run on a pseudo-terminal of 100 columns; the exit code, and all that was written to it."""
+    """Run on a pseudo-terminal of 100 columns; return the exit code and the output."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(cwd)
         os.execvpe(COMMAND, [COMMAND, *words], {**os.environ, "TERM": "xterm", "COLUMNS": "100"})
-    written_to = b""
+    output = b""
     while True:
         select.select([terminal], [], [], 60)
         try:
             chunk = os.read(terminal, 65536)
-        except OSError:  # how Linux says that the other side is closed
+        except OSError:  # on Linux: the other side is closed
             break
         if not chunk:
             break
-        written_to += chunk
+        output += chunk
     os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), written_to.decode()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), output.decode()
 
 
 def test_on_a_terminal_progress_is_live_and_the_cursor_comes_back(tiny: Path) -> None:

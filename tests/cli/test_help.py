@@ -1,4 +1,4 @@
-"""What the command says of itself."""
+"""The help and the version of the command."""
 
 import importlib.metadata
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bench.cli.version import version_text
-from tests.cli.conftest import Command, complaint
+from tests.cli.conftest import Command, error_line
 
 COMMANDS = [
     *("suites", "copy-suite", "plan", "run", "report", "show", "publish", "verify-published"),
@@ -16,32 +16,32 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", ["", *COMMANDS, "data verify"])
-def test_every_command_has_its_help(command: Command, words: str) -> None:
-    done = command(*words.split(), "--help")
-    assert (done.code, done.stderr) == (0, "")
-    assert command(*words.split(), "-h") == done
-    assert done.stdout.startswith(f"Usage: bench {words}".strip())
-    assert "--help" in done.stdout
+def test_every_command_has_help(command: Command, words: str) -> None:
+    result = command(*words.split(), "--help")
+    assert (result.code, result.stderr) == (0, "")
+    assert command(*words.split(), "-h") == result
+    assert result.stdout.startswith(f"Usage: bench {words}".strip())
+    assert "--help" in result.stdout
 
 
 def test_help_names_every_command(command: Command) -> None:
     helped = command("--help").stdout
     assert all(words.split()[0] in helped for words in COMMANDS)
-    assert "..." not in helped.partition("Commands:")[2]  # which would be a cut sentence
+    assert "..." not in helped.partition("Commands:")[2]  # Typer cuts long sentences
 
 
-def test_the_version_names_what_times_hang_on_and_imports_none_of_it() -> None:
+def test_the_version_names_what_times_depend_on_and_imports_none_of_it() -> None:
     script = (
         "import sys\n"
         "from bench.cli.exit import exit_code\n"
         "assert exit_code(['--version']) == 0\n"
         "print(sorted({'tensorflow', 'ray', 'pydantic'} & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stderr.strip() == "[]"
-    (line,) = done.stdout.splitlines()
+    assert result.stderr.strip() == "[]"
+    (line,) = result.stdout.splitlines()
     for package in ("trainbench", "tensorflow", "ray"):
         assert importlib.metadata.version(package) in line
 
@@ -52,10 +52,10 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("words", ["", "data"])
-def test_no_command_at_all_is_answered_with_the_help(command: Command, words: str) -> None:
-    done = command(*words.split())
-    assert done.code == 2
-    assert done.stderr.startswith("Usage: bench")
+def test_without_a_command_help_is_printed(command: Command, words: str) -> None:
+    result = command(*words.split())
+    assert result.code == 2
+    assert result.stderr.startswith("Usage: bench")
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,13 @@ def test_no_command_at_all_is_answered_with_the_help(command: Command, words: st
         ("plan quick --blocks many", "--blocks"),
     ],
 )
-def test_a_wrong_command_line_is_a_line_on_stderr(command: Command, line: str, reason: str) -> None:
-    assert reason in complaint(command(*line.split()), 2)
+def test_a_wrong_command_line_is_one_line_on_stderr(
+    command: Command, line: str, reason: str
+) -> None:
+    assert reason in error_line(command(*line.split()), 2)
 
 
-def test_what_trains_nothing_loads_nothing_heavy() -> None:
+def test_commands_that_train_nothing_load_no_heavy_library() -> None:
     script = (
         "import sys\n"
         "from bench.cli.exit import exit_code\n"
@@ -88,7 +90,7 @@ def test_what_trains_nothing_loads_nothing_heavy() -> None:
         "heavy = {'tensorflow', 'keras', 'ray', 'pandas', 'pyarrow', 'scipy', 'numpy'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stderr.strip() == "[]"
+    assert result.stderr.strip() == "[]"

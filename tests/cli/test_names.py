@@ -1,4 +1,4 @@
-"""Whatever a folder is called, no message, table or traceback steers the terminal with it."""
+"""The name of a folder cannot control the terminal through a message, table or traceback."""
 
 from pathlib import Path
 
@@ -7,29 +7,29 @@ import pytest
 from tests.cli.conftest import Command
 
 STEERING = "caf\udce9\x1b[31mred\n\u202ex"
-"""Bytes that are no text, a colour, a line's end and a mark of direction: all may be in a name."""
+"""Bytes that are not text, a color, a newline and a mark of direction: a name may have all."""
 
 
 @pytest.mark.slow
-def test_names_of_files_steer_no_terminal(
-    command: Command, made: Path, tiny: Path, tmp_path: Path
+def test_names_of_files_do_not_control_the_terminal(
+    command: Command, finished_run: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    named = tmp_path / STEERING
+    folder = tmp_path / STEERING
     lines = (
-        ("run", tiny, "--executor", "simulated", "--out", named),
-        ("report", named),
-        ("show", named, "b0"),
-        ("publish", named, "fine", "--into", named),
-        ("publish", made, STEERING),
-        ("report", f"{named}3"),
-        ("run", f"{named}3"),
+        ("run", tiny, "--executor", "simulated", "--out", folder),
+        ("report", folder),
+        ("show", folder, "b0"),
+        ("publish", folder, "fine", "--into", folder),
+        ("publish", finished_run, STEERING),
+        ("report", f"{folder}3"),
+        ("run", f"{folder}3"),
         ("run", tiny, "--set", STEERING),
-        ("--debug", "report", f"{named}3"),
+        ("--debug", "report", f"{folder}3"),
     )
-    ended = [command(*line) for line in lines]
-    assert [done.code for done in ended] == [0, 0, 0, 0, 2, 5, 2, 2, 5]
-    for done in ended:
-        said = done.stdout + done.stderr
-        assert said.encode()
-        assert not set(said) & set("\x1b\u202e\r")
-        assert "unexpected" not in said
+    results = [command(*line) for line in lines]
+    assert [result.code for result in results] == [0, 0, 0, 0, 2, 5, 2, 2, 5]
+    for result in results:
+        message = result.stdout + result.stderr
+        assert message.encode()
+        assert not set(message) & set("\x1b\u202e\r")
+        assert "unexpected" not in message

@@ -12,15 +12,15 @@ from bench.execution.estimation.estimator import START_S
 from bench.measure.environment import cpu_model
 from bench.measure.host import usable_cores
 from bench.spec.suite import shipped_suites
-from tests.cli.conftest import Command, complaint
+from tests.cli.conftest import Command, error_line
 from tests.support.sample_records import made_run
 from tests.support.sample_suites import TINY, written
 
 
-def planned(command: Command, *words: str | Path) -> dict[str, Any]:
-    done = command("plan", *words, "--json")
-    assert (done.code, done.stderr) == (0, "")
-    content: dict[str, Any] = json.loads(done.stdout)
+def plan_json(command: Command, *words: str | Path) -> dict[str, Any]:
+    result = command("plan", *words, "--json")
+    assert (result.code, result.stderr) == (0, "")
+    content: dict[str, Any] = json.loads(result.stdout)
     return content
 
 
@@ -28,15 +28,15 @@ def axis(content: dict[str, Any], key: str) -> list[Any]:
     return [variant[key] for variant in content["variants"]]
 
 
-def test_every_shipped_suite_is_listed_with_what_it_is_for(command: Command) -> None:
-    done = command("suites")
-    assert (done.code, done.stderr) == (0, "")
-    listed = [line.split()[0] for line in done.stdout.splitlines() if line[0] != " "]
+def test_every_shipped_suite_is_listed_with_its_description(command: Command) -> None:
+    result = command("suites")
+    assert (result.code, result.stderr) == (0, "")
+    listed = [line.split()[0] for line in result.stdout.splitlines() if line[0] != " "]
     assert listed == shipped_suites()
     assert {"quick", "notebook", "smoke"} <= set(listed)
 
 
-def test_the_list_is_there_for_programs_too(command: Command) -> None:
+def test_the_list_is_available_as_json(command: Command) -> None:
     rows = json.loads(command("suites", "--json").stdout)
     assert [row["name"] for row in rows] == shipped_suites()
     assert all(row["description"] and row["blocks"] >= 1 for row in rows)
@@ -44,16 +44,16 @@ def test_the_list_is_there_for_programs_too(command: Command) -> None:
 
 @pytest.mark.parametrize("name", shipped_suites())
 def test_every_shipped_suite_can_be_planned(command: Command, name: str) -> None:
-    done = command("plan", name)
-    assert (done.code, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{name}: ")
+    result = command("plan", name)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"{name}: ")
 
 
-def test_a_plan_shows_variants_with_their_ids_counts_and_a_guess_of_the_time(
+def test_a_plan_shows_variants_with_their_ids_counts_and_estimated_time(
     command: Command, tiny: Path
 ) -> None:
     shown = command("plan", tiny).stdout
-    content = planned(command, tiny)
+    content = plan_json(command, tiny)
     for variant in content["variants"]:
         assert f"  {variant['variant_id']}  2 x " in shown
     assert "norm=none" in shown
@@ -62,10 +62,8 @@ def test_a_plan_shows_variants_with_their_ids_counts_and_a_guess_of_the_time(
     assert f"About {4 * START_S:.0f} s" in shown
 
 
-def test_a_plan_for_programs_holds_suite_variants_trials_and_pairs(
-    command: Command, tiny: Path
-) -> None:
-    content = planned(command, tiny)
+def test_a_plan_as_json_has_suite_variants_trials_and_pairs(command: Command, tiny: Path) -> None:
+    content = plan_json(command, tiny)
     ids = {variant["variant_id"] for variant in content["variants"]}
     assert content["suite"]["name"] == "tiny"
     assert len(content["trials"]) == 4
@@ -77,26 +75,26 @@ def test_a_plan_for_programs_holds_suite_variants_trials_and_pairs(
 
 
 def test_the_same_suite_has_the_same_plan_every_time(command: Command, tiny: Path) -> None:
-    assert planned(command, tiny) == planned(command, tiny)
+    assert plan_json(command, tiny) == plan_json(command, tiny)
 
 
 def test_set_replaces_a_value_of_the_variant(command: Command, tiny: Path) -> None:
-    assert axis(planned(command, tiny, "--set", "epochs=7"), "epochs") == [7, 7]
+    assert axis(plan_json(command, tiny, "--set", "epochs=7"), "epochs") == [7, 7]
 
 
 def test_set_with_a_list_makes_an_axis(command: Command, tiny: Path) -> None:
-    content = planned(command, tiny, "--set", "activation=relu,elu")
+    content = plan_json(command, tiny, "--set", "activation=relu,elu")
     assert axis(content, "activation") == ["relu", "elu", "relu", "elu"]
 
 
-def test_set_with_a_single_value_takes_an_axis_away(command: Command, tiny: Path) -> None:
-    content = planned(command, tiny, "--set", "norm=none")
+def test_set_with_a_single_value_removes_an_axis(command: Command, tiny: Path) -> None:
+    content = plan_json(command, tiny, "--set", "norm=none")
     assert axis(content, "norm") == ["none"]
     assert content["pairs"] == []
 
 
 def test_set_replaces_a_key_of_the_suite(command: Command, tiny: Path) -> None:
-    content = planned(command, tiny, "--set", "blocks=5", "--set", "name=mine")
+    content = plan_json(command, tiny, "--set", "blocks=5", "--set", "name=mine")
     assert content["suite"]["blocks"] == 5
     assert content["suite"]["name"] == "mine"
     assert len(content["trials"]) == 10
@@ -106,43 +104,41 @@ def test_set_replaces_a_key_of_the_suite(command: Command, tiny: Path) -> None:
 def test_an_axis_of_lists_can_be_set_by_any_of_its_names(
     command: Command, tiny: Path, key: str
 ) -> None:
-    assert axis(planned(command, tiny, "--set", f"{key}=[8, 4]"), "hidden") == [[8, 4], [8, 4]]
-    both = planned(command, tiny, "--set", f"{key}=[[8], [4]]", "--set", "norm=none")
+    assert axis(plan_json(command, tiny, "--set", f"{key}=[8, 4]"), "hidden") == [[8, 4], [8, 4]]
+    both = plan_json(command, tiny, "--set", f"{key}=[[8], [4]]", "--set", "norm=none")
     assert axis(both, "hidden") == [[8], [4]]
 
 
 def test_blocks_repeats_every_comparison(command: Command, tiny: Path) -> None:
-    content = planned(command, tiny, "--blocks", "3")
+    content = plan_json(command, tiny, "--blocks", "3")
     assert [trial["block"] for trial in content["trials"]] == [0, 0, 1, 1, 2, 2]
 
 
-def test_only_keeps_the_variants_with_those_ids(command: Command, tiny: Path) -> None:
-    ids = axis(planned(command, tiny), "variant_id")
-    assert axis(planned(command, tiny, "--only", ids[1]), "variant_id") == [ids[1]]
-    assert axis(planned(command, tiny, "--only", ids[1][:4]), "variant_id") == [ids[1]]
-    both = planned(command, tiny, "--only", ids[1], "--only", ids[0])
+def test_only_selects_variants_by_id(command: Command, tiny: Path) -> None:
+    ids = axis(plan_json(command, tiny), "variant_id")
+    assert axis(plan_json(command, tiny, "--only", ids[1]), "variant_id") == [ids[1]]
+    assert axis(plan_json(command, tiny, "--only", ids[1][:4]), "variant_id") == [ids[1]]
+    both = plan_json(command, tiny, "--only", ids[1], "--only", ids[0])
     assert axis(both, "variant_id") == ids
 
 
-def test_only_keeps_the_variants_with_a_value_of_an_axis(command: Command, tiny: Path) -> None:
-    assert axis(planned(command, tiny, "--only", "norm=bn_post"), "norm") == ["bn_post"]
-    both = planned(command, tiny, "--only", "norm=bn_post,none")
+def test_only_selects_variants_by_a_value_of_an_axis(command: Command, tiny: Path) -> None:
+    assert axis(plan_json(command, tiny, "--only", "norm=bn_post"), "norm") == ["bn_post"]
+    both = plan_json(command, tiny, "--only", "norm=bn_post,none")
     assert axis(both, "norm") == ["none", "bn_post"]
 
 
-def test_a_baseline_that_only_leaves_out_is_named_with_the_way_to_keep_it(
-    command: Command, tiny: Path
-) -> None:
-    baseline, _ = axis(planned(command, tiny), "variant_id")
-    assert planned(command, tiny)["lost_pairs"] == []
-    content = planned(command, tiny, "--only", "norm=bn_post")
+def test_a_lost_baseline_is_named_with_the_way_to_keep_it(command: Command, tiny: Path) -> None:
+    baseline, _ = axis(plan_json(command, tiny), "variant_id")
+    assert plan_json(command, tiny)["lost_pairs"] == []
+    content = plan_json(command, tiny, "--only", "norm=bn_post")
     assert [pair["baseline_id"] for pair in content["lost_pairs"]] == [baseline]
     assert f"--only {baseline}" in command("plan", tiny, "--only", "norm=bn_post").stdout
     ran = command("run", tiny, "--executor", "simulated", "--only", "norm=bn_post")
     assert (ran.code, f"--only {baseline}" in ran.stderr) == (0, True)
 
 
-def test_a_shortened_plan_tells_how_many_variants_it_leaves_out(
+def test_a_shortened_plan_counts_the_variants_that_it_leaves_out(
     command: Command, tiny: Path
 ) -> None:
     widths = ",".join(f"[{width}]" for width in range(1, 151))
@@ -168,7 +164,7 @@ def test_control_characters_in_a_suite_do_not_reach_the_terminal(
         ("--set epoch=2", "unknown key 'epoch': did you mean 'epochs'?"),
         ("--set norm=bn_pots", "norm cannot be 'bn_pots': did you mean 'bn_post'?"),
         ("--set norm=[]", "norm is an empty list"),
-        ("--set label=x", "give it in [[variants]]"),
+        ("--set label=x", "set it in [[variants]]"),
         ("--set matrix=3", "matrix is a table"),
         ("--set epochs", "--set epochs: not KEY=VALUE"),
         ("--set global_batch_size=0", "global_batch_size cannot be 0"),
@@ -182,30 +178,30 @@ def test_control_characters_in_a_suite_do_not_reach_the_terminal(
         ("--only nrom=none", "unknown key 'nrom': did you mean 'norm'?"),
     ],
 )
-def test_a_change_that_cannot_be_is_refused(
+def test_an_invalid_change_of_the_command_line_is_refused(
     command: Command, tiny: Path, words: str, reason: str
 ) -> None:
-    assert reason in complaint(command("plan", tiny, *words.split()), 2)
+    assert reason in error_line(command("plan", tiny, *words.split()), 2)
 
 
-def test_a_plan_goes_by_what_earlier_runs_measured_here(command: Command, tiny: Path) -> None:
+def test_a_plan_uses_measurements_of_earlier_runs(command: Command, tiny: Path) -> None:
     cpu = {"model": cpu_model(), "usable_cores": usable_cores()}
     earlier = made_run(Path("results/runs/earlier"), TINY, environment={"node-1": {"cpu": cpu}})
-    content = planned(command, tiny)
+    content = plan_json(command, tiny)
     assert {row["estimate_basis"] for row in content["variants"]} == {"measured"}
     assert {row["estimate_run"] for row in content["variants"]} == {str(earlier.path)}
     assert str(earlier.path) in command("plan", tiny).stdout
 
 
-def test_a_plan_waits_for_no_library_of_numbers(tiny: Path) -> None:
+def test_a_plan_loads_no_numerical_library(tiny: Path) -> None:
     code = (
         "import sys; from bench.cli.exit import exit_code; code = exit_code(sys.argv[1:]);"
         "print(code, sorted({'numpy', 'pandas', 'pyarrow', 'ray', 'scipy'} & sys.modules.keys()))"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code, "plan", str(tiny)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == "0 []"
+    assert result.stdout.splitlines()[-1] == "0 []"
 
 
 def test_a_plan_and_a_run_on_the_same_kind_of_device_have_the_same_ids(
@@ -213,9 +209,9 @@ def test_a_plan_and_a_run_on_the_same_kind_of_device_have_the_same_ids(
 ) -> None:
     settings = {**TINY["variant"], "workload": "convnet", "filters": [2]}
     suite = written(tmp_path / "convnet.toml", {**TINY, "variant": settings})
-    ids = [trial["trial_id"] for trial in planned(command, suite, "--device", "cpu")["trials"]]
-    done = command("run", suite, "--executor", "simulated", "--out", tmp_path / "run", "--json")
-    assert list(json.loads(done.stdout)["trials"]) == ids
-    on_gpus = planned(command, suite, "--device", "gpu")
+    ids = [trial["trial_id"] for trial in plan_json(command, suite, "--device", "cpu")["trials"]]
+    result = command("run", suite, "--executor", "simulated", "--out", tmp_path / "run", "--json")
+    assert list(json.loads(result.stdout)["trials"]) == ids
+    on_gpus = plan_json(command, suite, "--device", "gpu")
     assert axis(on_gpus, "jit") == ["epoch", "epoch"]
     assert not {trial["trial_id"] for trial in on_gpus["trials"]} & {*ids}

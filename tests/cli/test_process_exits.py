@@ -1,4 +1,4 @@
-"""Faults of Ray's own processes during a run: an end in time, its records and tables, one line."""
+"""Faults of Ray's processes: the run ends in time, with records, tables and one line."""
 
 import signal
 import tempfile
@@ -24,9 +24,9 @@ def endless(tmp_path: Path) -> Path:
 
 
 def process_of(run: Running, name: str) -> psutil.Process:
-    """The process of the run's own Ray with that in its command line; waited for."""
-    ends = time.monotonic() + PATIENCE_S
-    while time.monotonic() < ends:
+    """Wait for the process of the run's Ray that has ``name`` in its command line."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         for process in session_of(run.process.pid):
             if name in " ".join(process.cmdline()[:1]):
                 return process
@@ -35,10 +35,10 @@ def process_of(run: Running, name: str) -> psutil.Process:
 
 
 def wait_for_epochs(run: Running) -> None:
-    """Until a worker has finished some epochs, whether or not the run has heard of them."""
+    """Wait until a worker has finished some epochs, reported or not."""
     worker = run.wait_for_training()
-    ends = time.monotonic() + PATIENCE_S
-    while time.monotonic() < ends:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         for file in {f.path for f in worker.open_files() if f.path.endswith(".log")}:
             epochs = Path(file).with_suffix(".epochs")
             if epochs.exists() and len(epochs.read_bytes().splitlines()) > FEW_EPOCHS:
@@ -55,27 +55,27 @@ def wait_for_epochs(run: Running) -> None:
         ("gcs_server", signal.SIGSTOP, "head frozen"),
     ],
 )
-def test_a_process_of_ray_s_that_ends_or_freezes_ends_the_run_with_its_records(
+def test_a_ray_process_that_dies_or_freezes_ends_the_run_with_its_records(
     endless: Path, tmp_path: Path, name: str, number: signal.Signals, fault: str
 ) -> None:
-    out, seen = tmp_path / "run", FAULTS[fault]
+    out, expected = tmp_path / "run", FAULTS[fault]
     with started("run", endless, "--out", out, "--retries", "0") as run:
         wait_for_epochs(run)
         process_of(run, name).send_signal(number)
-        code, said = run.process.wait(PATIENCE_S), run.stderr
+        code, message = run.process.wait(PATIENCE_S), run.stderr
         assert gone_within(10, run.process.pid) == []
-    assert code == seen.code, said
-    assert said.splitlines()[-1].startswith("bench: ")
-    assert seen.line in said.splitlines()[-1]
+    assert code == expected.code, message
+    assert message.splitlines()[-1].startswith("bench: ")
+    assert expected.line in message.splitlines()[-1]
     (record,) = RunFolder.open(out).records()
-    assert record.status == seen.status
+    assert record.status == expected.status
     assert len(record.epochs) > FEW_EPOCHS
     assert (out / "trials.csv").read_text().count(record.status) == 1
 
 
-def test_a_signal_is_heeded_while_a_raylet_is_stopped(endless: Path, tmp_path: Path) -> None:
-    out, seen = tmp_path / "run", FAULTS["raylet frozen"]
-    # Of a short name, which Ray's sockets have room for.
+def test_a_signal_ends_the_run_while_a_raylet_is_stopped(endless: Path, tmp_path: Path) -> None:
+    out, expected = tmp_path / "run", FAULTS["raylet frozen"]
+    # A short path: the names of sockets have a limit.
     with (
         tempfile.TemporaryDirectory(dir="/tmp") as base,
         started("run", endless, "--out", out, env={"RAY_TMPDIR": base}) as run,
@@ -83,26 +83,26 @@ def test_a_signal_is_heeded_while_a_raylet_is_stopped(endless: Path, tmp_path: P
         wait_for_epochs(run)
         process_of(run, "raylet/raylet").suspend()
         run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(PATIENCE_S) == seen.code
+        assert run.process.wait(PATIENCE_S) == expected.code
         assert gone_within(10, run.process.pid) == []
         assert list(Path(base).iterdir()) == []
     (record,) = RunFolder.open(out).records()
-    assert record.status == seen.status
+    assert record.status == expected.status
     assert len(record.epochs) > FEW_EPOCHS
 
 
 @pytest.mark.parametrize("stopped", [True, False])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_heeded_while_ray_starts(
+def test_a_signal_ends_the_run_while_ray_starts(
     endless: Path, tmp_path: Path, number: signal.Signals, stopped: bool
 ) -> None:
-    out, seen = tmp_path / "run", FAULTS["signal at the start"]
+    out, expected = tmp_path / "run", FAULTS["signal at the start"]
     with started("run", endless, "--out", out) as run:
         head = process_of(run, "gcs_server")
         if stopped:
             head.suspend()
         run.process.send_signal(number)
-        assert run.process.wait(PATIENCE_S) == seen.code, run.stderr
+        assert run.process.wait(PATIENCE_S) == expected.code, run.stderr
         assert gone_within(10, run.process.pid) == []
-        assert seen.line in run.stderr.splitlines()[-1]
+        assert expected.line in run.stderr.splitlines()[-1]
     assert not out.exists()

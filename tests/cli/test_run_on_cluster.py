@@ -1,4 +1,4 @@
-"""A cluster that is already there: two logical GPUs, and a token that it asks for."""
+"""Runs on an existing cluster with two logical GPUs and a token."""
 
 import datetime
 import json
@@ -27,19 +27,19 @@ pytestmark = pytest.mark.slow
 
 RAY = str(Path(sys.executable).with_name("ray"))
 LOGICAL = {"BENCH_LOGICAL_GPUS": "1"}
-"""Without it, a trial fails that TensorFlow would run on the CPU."""
+"""Without it, trials fail because TensorFlow would run them on the CPU."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where it is, and what its users have in their environment."""
+    """The address of the cluster, and the environment variables of its users."""
 
     address: str
     variables: dict[str, str]
     pid: int
 
     def ask(self, *words: str) -> Any:
-        """The answer of a process that joins it (``tests.support.ray_cluster``)."""
+        """Return the answer of a process that joins it (``tests.support.ray_cluster``)."""
         command = [
             sys.executable,
             "-m",
@@ -49,8 +49,8 @@ class Cluster:
             *words[1:],
         ]
         environment = {**os.environ, **self.variables, "RAY_AUTH_MODE": "token"}
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-        return json.loads(done.stdout)
+        result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+        return json.loads(result.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def cluster() -> Iterator[Cluster]:
     token = {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
     words = "start --head --block --num-cpus 4 --num-gpus 2 --port 0 --include-dashboard false"
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        said = Path(folder, "said")
-        with said.open("w") as log:
+        message = Path(folder, "said")
+        with message.open("w") as log:
             head = subprocess.Popen(
                 [RAY, *words.split(), "--temp-dir", folder, "--disable-usage-stats"],
                 env={**os.environ, **token, "RAY_AUTH_MODE": "token"},
@@ -68,35 +68,35 @@ def cluster() -> Iterator[Cluster]:
                 start_new_session=True,
             )
         try:
-            yield Cluster(_address(head, said), {**token, **LOGICAL}, head.pid)
+            yield Cluster(_address(head, message), {**token, **LOGICAL}, head.pid)
         finally:
             head.terminate()
             psutil.wait_procs(session_of(head.pid), timeout=10)
-            for left in session_of(head.pid):
-                left.kill()
+            for processes in session_of(head.pid):
+                processes.kill()
             head.wait()
 
 
-def _address(head: "subprocess.Popen[bytes]", said: Path) -> str:
-    ends = time.monotonic() + PATIENCE_S
-    while time.monotonic() < ends:
-        assert head.poll() is None, said.read_text()
-        found = re.search(r"--address='([^']+)'", said.read_text())
-        if found:
-            return found[1]
+def _address(head: "subprocess.Popen[bytes]", message: Path) -> str:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        assert head.poll() is None, message.read_text()
+        records = re.search(r"--address='([^']+)'", message.read_text())
+        if records:
+            return records[1]
         time.sleep(0.1)
-    raise AssertionError(said.read_text())
+    raise AssertionError(message.read_text())
 
 
 @pytest.fixture(scope="module")
 def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run of two blocks on the cluster."""
-    place = tmp_path_factory.mktemp("cluster")
-    suite = written(place / "tiny.toml", TINY)
-    words = ("run", suite, "--out", place / "run", "--address", cluster.address)
-    done = bench(*words, env=cluster.variables)
-    assert done.returncode == 0, done.stderr
-    return RunFolder.open(place / "run")
+    """The folder of a run of two blocks on the cluster."""
+    root = tmp_path_factory.mktemp("cluster")
+    suite = written(root / "tiny.toml", TINY)
+    words = ("run", suite, "--out", root / "run", "--address", cluster.address)
+    result = bench(*words, env=cluster.variables)
+    assert result.returncode == 0, result.stderr
+    return RunFolder.open(root / "run")
 
 
 @pytest.fixture
@@ -105,9 +105,9 @@ def single(tmp_path: Path) -> Path:
 
 
 def of_block(folder: RunFolder, block: int) -> list[TrialRecord]:
-    """A block's records in the order in which they ran."""
-    found = (record for record in folder.records() if record.trial.block == block)
-    return sorted(found, key=lambda record: record.trial.order)
+    """Return a block's records in the order in which they ran."""
+    records = (record for record in folder.records() if record.trial.block == block)
+    return sorted(records, key=lambda record: record.trial.order)
 
 
 def gpus(records: list[TrialRecord]) -> set[str]:
@@ -136,7 +136,9 @@ def test_a_block_stays_on_one_gpu_and_no_gpu_is_shared(folder: RunFolder) -> Non
 def test_blocks_run_at_once_and_a_block_s_trials_one_after_another(folder: RunFolder) -> None:
     first, second = (of_block(folder, block) for block in (0, 1))
     for block, other in ((first, second), (second, first)):
-        assert began(block[0]) < began(other[1])  # the other's first still ran, or just had
+        assert began(block[0]) < began(
+            other[1]
+        )  # the other's first was running or had just finished
         total_s = block[0].measures.total_s or 0.0
         assert began(block[1]) >= began(block[0]) + total_s - 1  # times are whole seconds
 
@@ -149,11 +151,11 @@ def test_the_environment_of_the_cluster_s_node_is_recorded(folder: RunFolder) ->
     assert os.uname().nodename in folder.info().invocations[0].environment
 
 
-def test_the_cluster_is_left_without_a_process_of_ours(folder: RunFolder) -> None:
+def test_no_process_of_the_run_stays_on_the_cluster(folder: RunFolder) -> None:
     pids = {record.resolved["pid"] for record in folder.records()}
-    left = [process for process in psutil.process_iter() if process.pid in pids]
-    # Ended by the driver, but a busy machine takes its time.
-    _, alive = psutil.wait_procs(left, timeout=30)
+    processes = [process for process in psutil.process_iter() if process.pid in pids]
+    # The driver has stopped them, but a busy machine takes time.
+    _, alive = psutil.wait_procs(processes, timeout=30)
     assert (len(pids), alive) == (4, [])
 
 
@@ -162,22 +164,20 @@ def test_a_trial_on_the_cpu_of_a_node_with_gpus_sees_none(
 ) -> None:
     out = tmp_path / "run"
     words = ("run", single, "--out", out, "--address", cluster.address, "--device", "cpu")
-    done = bench(*words, env=cluster.variables)
-    assert done.returncode == 0, done.stderr
+    result = bench(*words, env=cluster.variables)
+    assert result.returncode == 0, result.stderr
     (record,) = RunFolder.open(out).records()
     assert record.resolved["visible_gpus"] == "-1"
     assert record.devices == ("CPU:0",)
 
 
-def test_more_gpus_than_there_are_are_refused(
-    cluster: Cluster, single: Path, tmp_path: Path
-) -> None:
+def test_too_many_gpus_are_refused(cluster: Cluster, single: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ("run", single, "--out", out, "--address", cluster.address)
-    wish = ("--set", "strategy=mirrored", "--set", "replicas=3")
-    done = bench(*words, *wish, env=cluster.variables)
-    assert (done.returncode, done.stdout) == (2, "")
-    last = done.stderr.splitlines()[-1]
+    too_many = ("--set", "strategy=mirrored", "--set", "replicas=3")
+    result = bench(*words, *too_many, env=cluster.variables)
+    assert (result.returncode, result.stdout) == (2, "")
+    last = result.stderr.splitlines()[-1]
     assert last.startswith("bench: ")
     assert last.endswith("lower replicas or workers")
     assert not out.exists()
@@ -188,19 +188,19 @@ def test_more_gpus_than_there_are_are_refused(
     [{}, {"RAY_AUTH_MODE": "token"}, {"RAY_AUTH_TOKEN": "ab" * 32}],
     ids=["none", "none to send", "another"],
 )
-def test_a_token_that_is_missing_is_asked_for(
+def test_a_missing_token_is_requested(
     cluster: Cluster, single: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     words = ("run", single, "--out", tmp_path / "run", "--address", cluster.address)
-    done = bench(*words, env={"HOME": str(tmp_path), **environment})
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+    result = bench(*words, env={"HOME": str(tmp_path), **environment})
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
         f"bench: the Ray cluster at {cluster.address} asks for a token that is not here: "
         "copy its ~/.ray/auth_token, and set RAY_AUTH_MODE=token\n"
     )
 
 
-def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_gone_on_with(
+def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_resumed(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -209,18 +209,18 @@ def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_gone_o
     with started(*words, env=cluster.variables) as run:
         run.wait_for("[1/2]")
         worker = run.wait_for_training(cluster.pid)
-        held = cluster.ask("taken", "0")
+        in_use = cluster.ask("taken", "0")
         run.process.kill()
         run.process.wait()
-    assert held["groups"] == ["CREATED"]
-    assert held["actors"] == ["ALIVE", "ALIVE"]  # the trial's, and the board
-    assert {"CPU", "GPU", "object_store_memory"} <= set(held["resources"])
+    assert in_use["groups"] == ["CREATED"]
+    assert in_use["actors"] == ["ALIVE", "ALIVE"]  # of the trial and of the progress
+    assert {"CPU", "GPU", "object_store_memory"} <= set(in_use["resources"])
     assert psutil.wait_procs([worker], timeout=30)[1] == []
     assert cluster.ask("taken", "30") == {}
     assert [record.status for record in RunFolder.open(out).records()] == ["completed"]
 
-    done = bench(*words, "--resume", env=cluster.variables)
-    assert done.returncode == 0, done.stderr
+    result = bench(*words, "--resume", env=cluster.variables)
+    assert result.returncode == 0, result.stderr
     records = RunFolder.open(out).records(all_attempts=True)
     assert sorted((r.status, r.invocation) for r in records) == [("completed", 0), ("completed", 1)]
 
@@ -228,14 +228,14 @@ def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_gone_o
 def test_a_cluster_with_another_python_is_refused_and_both_versions_are_named(
     cluster: Cluster, single: Path, tmp_path: Path
 ) -> None:
-    own = cluster.ask("pretend", "3.12.99")
+    version = cluster.ask("pretend", "3.12.99")
     try:
         words = ("run", single, "--out", tmp_path / "run", "--address", cluster.address)
-        done = bench(*words, env=cluster.variables)
+        result = bench(*words, env=cluster.variables)
     finally:
-        cluster.ask("pretend", own)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+        cluster.ask("pretend", version)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
         f"bench: cannot join the Ray cluster at {cluster.address}: "
         f"Python is {platform.python_version()} here and 3.12.99 there: "
         "install the same version on both\n"

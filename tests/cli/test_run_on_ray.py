@@ -1,4 +1,4 @@
-"""Real runs, cut short from outside, and gone on with: nothing lost, nothing run twice."""
+"""Real runs, interrupted and resumed: no record is lost and no trial runs twice."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Path:
+def short_and_long(tmp_path: Path) -> Path:
     return written(tmp_path / "held.toml", SHORT_AND_LONG)
 
 
@@ -30,16 +30,16 @@ def single(tmp_path: Path) -> Path:
 
 
 def attempts(run: Path) -> Sequence[TrialRecord]:
-    """All attempts in the order in which they were made."""
-    found = list(RunFolder.open(run).records(all_attempts=True))
-    return sorted(found, key=lambda r: (r.invocation, r.started_at is None, r.attempt))
+    """Return all attempts in the order in which they ran."""
+    records = list(RunFolder.open(run).records(all_attempts=True))
+    return sorted(records, key=lambda r: (r.invocation, r.started_at is None, r.attempt))
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_run_can_be_gone_on_with(
-    held: Path, tmp_path: Path
+def test_ctrl_c_keeps_finished_trials_and_the_run_can_be_resumed(
+    short_and_long: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    with started("run", held, "--out", out) as run:
+    with started("run", short_and_long, "--out", out) as run:
         run.wait_for("[1/2]")
         first = run.wait_for_training()
         assert run.interrupt() == FAULTS["Ctrl-C"].code
@@ -47,14 +47,14 @@ def test_ctrl_c_keeps_what_is_finished_and_the_run_can_be_gone_on_with(
         assert not first.is_running()
         last = run.stderr.splitlines()[-1]
     assert last == (
-        "bench: interrupted: what had finished is kept; "
-        f"go on by bench run {held} --out {out} --resume"
+        "bench: interrupted: finished trials are kept; "
+        f"resume with bench run {short_and_long} --out {out} --resume"
     )
     assert [r.status for r in attempts(out)] == ["completed", FAULTS["Ctrl-C"].status]
     assert (out / "trials.csv").read_text().count("completed") == 1
 
-    done = bench("run", held, "--out", out, "--resume")
-    assert done.returncode == 0, done.stderr
+    result = bench("run", short_and_long, "--out", out, "--resume")
+    assert result.returncode == 0, result.stderr
     assert [(r.status, r.invocation) for r in attempts(out)] == [
         ("completed", 0),
         ("interrupted", 0),
@@ -80,29 +80,29 @@ def test_a_second_driver_is_refused_and_sigterm_ends_the_first_as_ctrl_c_does(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_all_of_a_job_ends_it_as_ctrl_c_does(
-    held: Path, tmp_path: Path, number: signal.Signals
+    short_and_long: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    out, seen = tmp_path / "run", FAULTS["signal to all"]
-    with started("run", held, "--out", out) as run:
+    out, expected = tmp_path / "run", FAULTS["signal to all"]
+    with started("run", short_and_long, "--out", out) as run:
         run.wait_for("[1/2]")
         run.wait_for_training()
         os.killpg(run.process.pid, number)
-        code, said = run.process.wait(PATIENCE_S), run.stderr
+        code, message = run.process.wait(PATIENCE_S), run.stderr
         assert gone_within(20, run.process.pid) == []
-    assert code == seen.code, said
-    assert said.splitlines()[-1].endswith(f"--out {out} --resume")
-    assert [r.status for r in attempts(out)] == ["completed", seen.status]
+    assert code == expected.code, message
+    assert message.splitlines()[-1].endswith(f"--out {out} --resume")
+    assert [r.status for r in attempts(out)] == ["completed", expected.status]
     assert (out / "trials.csv").read_text().count("completed") == 1
 
 
-def test_a_killed_driver_takes_its_workers_with_it_and_the_run_can_be_gone_on_with(
-    held: Path, tmp_path: Path
+def test_a_killed_driver_ends_its_workers_and_the_run_can_be_resumed(
+    short_and_long: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    # Of a short name, which Ray's sockets have room for.
+    # A short path: the names of sockets have a limit.
     with (
         tempfile.TemporaryDirectory(dir="/tmp") as base,
-        started("run", held, "--out", out, env={"RAY_TMPDIR": base}) as run,
+        started("run", short_and_long, "--out", out, env={"RAY_TMPDIR": base}) as run,
     ):
         run.wait_for("[1/2]")
         run.wait_for_training()
@@ -113,15 +113,15 @@ def test_a_killed_driver_takes_its_workers_with_it_and_the_run_can_be_gone_on_wi
         assert list(Path(base).iterdir()) == []
     assert [r.status for r in attempts(out)] == ["completed"]
 
-    done = bench("run", held, "--out", out, "--resume")
-    assert done.returncode == 0, done.stderr
+    result = bench("run", short_and_long, "--out", out, "--resume")
+    assert result.returncode == 0, result.stderr
     assert [(r.status, r.invocation) for r in attempts(out)] == [("completed", 0), ("completed", 1)]
     calls = RunFolder.open(out).info().invocations
     assert calls[0].wall_s is None
     assert calls[1].wall_s is not None
 
 
-def test_a_killed_training_process_without_a_further_try_fails_the_run_until_it_is_resumed(
+def test_a_killed_training_process_without_retries_fails_the_run_until_it_is_resumed(
     single: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -132,17 +132,17 @@ def test_a_killed_training_process_without_a_further_try_fails_the_run_until_it_
         assert run.stderr.splitlines()[-1].endswith("--resume")
     assert [r.status for r in attempts(out)] == ["worker_lost"]
 
-    done = bench("run", single, "--out", out, "--retries", "0", "--resume")
-    assert done.returncode == 0, done.stderr
+    result = bench("run", single, "--out", out, "--retries", "0", "--resume")
+    assert result.returncode == 0, result.stderr
     assert [r.status for r in attempts(out)] == ["worker_lost", "completed"]
 
 
-def test_data_that_is_damaged_ends_a_run_before_it_goes_on_and_costs_none_of_what_it_had(
+def test_damaged_data_stops_a_resumed_run_and_costs_no_record(
     fashion_mnist_dir: Path, tmp_path: Path
 ) -> None:
     out, data, site = (tmp_path / name for name in ("run", "data", "site"))
     site.mkdir()
-    # Where Debian's copy is installed it would do in the place of a damaged one.
+    # An installed copy of Debian would replace the damaged one.
     (site / "sitecustomize.py").write_text(
         "from pathlib import Path\nfrom bench.datasets import data_places\n"
         "data_places.DEBIAN_FOLDER = Path('/nonexistent')\n"
@@ -154,39 +154,39 @@ def test_data_that_is_damaged_ends_a_run_before_it_goes_on_and_costs_none_of_wha
         "BENCH_CACHE_DIR": str(tmp_path / "cache"),
         "KERAS_HOME": str(tmp_path / "keras"),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")])),
-        **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),  # nobody's
+        **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),  # no proxy is there
     }
     resumed = ("run", suite, "--out", out, "--resume", "--blocks", "2")
     data.mkdir()
     assert bench("run", suite, "--out", out, env=env).returncode == 5
-    assert not out.exists()  # so that the same command does once there is data
+    assert not out.exists()  # so that the same command works once there is data
     shutil.copytree(fashion_mnist_dir, data, dirs_exist_ok=True)
-    done = bench("run", suite, "--out", out, env=env)
-    assert done.returncode == 0, done.stderr
+    result = bench("run", suite, "--out", out, env=env)
+    assert result.returncode == 0, result.stderr
 
     images = data / "train-images-idx3-ubyte.gz"
-    whole = images.read_bytes()
-    images.write_bytes(whole[: len(whole) // 2])
-    done = bench(*resumed, env=env)
-    assert (done.returncode, done.stdout) == (5, "")
-    said = done.stderr.splitlines()[-1]
-    assert said.startswith("bench: Fashion-MNIST not found; tried BENCH_DATA_DIR")
-    assert f"{data} ({images.name} is truncated: its gzip stream ends early)" in said
-    assert said.endswith("and name it in BENCH_DATA_DIR")
+    content = images.read_bytes()
+    images.write_bytes(content[: len(content) // 2])
+    result = bench(*resumed, env=env)
+    assert (result.returncode, result.stdout) == (5, "")
+    message = result.stderr.splitlines()[-1]
+    assert message.startswith("bench: Fashion-MNIST not found; tried BENCH_DATA_DIR")
+    assert f"{data} ({images.name} is truncated: its gzip stream ends early)" in message
+    assert message.endswith("and name it in BENCH_DATA_DIR")
     assert [r.status for r in attempts(out)] == ["completed"]
     assert list(api.load_trials(out).status) == ["completed"]
 
-    images.write_bytes(whole)
-    done = bench(*resumed, env=env)
-    assert done.returncode == 0, done.stderr
+    images.write_bytes(content)
+    result = bench(*resumed, env=env)
+    assert result.returncode == 0, result.stderr
     assert [(r.status, r.invocation) for r in attempts(out)] == [("completed", 0), ("completed", 2)]
 
 
-def test_a_gpu_where_there_is_none_is_refused_in_one_line(single: Path, tmp_path: Path) -> None:
+def test_a_missing_gpu_is_refused_in_one_line(single: Path, tmp_path: Path) -> None:
     if list(Path("/dev").glob("nvidia[0-9]")):
         pytest.skip("there is a GPU here")
-    done = bench("run", single, "--out", tmp_path / "run", "--device", "gpu")
-    assert done.returncode == 2
-    assert done.stderr == "bench: --device gpu, but Ray sees no GPU: use --device cpu or auto\n"
-    assert done.stdout == ""
+    result = bench("run", single, "--out", tmp_path / "run", "--device", "gpu")
+    assert result.returncode == 2
+    assert result.stderr == "bench: --device gpu, but Ray sees no GPU: use --device cpu or auto\n"
+    assert result.stdout == ""
     assert not (tmp_path / "run").exists()

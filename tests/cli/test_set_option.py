@@ -1,4 +1,4 @@
-"""KEY=VALUE on the command line, as data."""
+"""``--set KEY=VALUE`` is parsed."""
 
 import json
 from typing import Any
@@ -30,17 +30,17 @@ from bench.errors import UsageError
         ("description=", ""),
     ],
 )
-def test_a_value_is_read_as_toml_or_else_as_plain_text(text: str, value: Any) -> None:
+def test_a_value_is_read_as_toml_or_as_plain_text(text: str, value: Any) -> None:
     assert list(parse_settings([text]).values()) == [value]
 
 
 @pytest.mark.parametrize("text", ["epochs", "=2", "", " = "])
-def test_what_is_no_key_and_value_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(UsageError, match="not KEY=VALUE: write, say, --set epochs=2"):
+def test_a_text_that_is_not_key_and_value_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="not KEY=VALUE: write, for example, --set epochs=2"):
         parse_settings([text])
 
 
-def test_of_one_key_given_twice_the_last_holds() -> None:
+def test_the_last_value_of_a_repeated_key_wins() -> None:
     assert parse_settings(["epochs=2", "epochs=3"]) == {"epochs": 3}
 
 
@@ -52,12 +52,12 @@ _VALUES = st.recursive(
 
 
 @given(_VALUES)
-def test_every_number_text_and_list_can_be_given(value: Any) -> None:
-    # JSON's are TOML's, but for DEL, which TOML wants escaped.
+def test_every_number_text_and_list_can_be_written(value: Any) -> None:
+    # JSON's values are TOML's, except that TOML needs DEL escaped.
     text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     assert parse_settings([f"key={text}"]) == {"key": value}
 
 
 @given(st.text())
-def test_any_text_is_some_value_and_no_crash(text: str) -> None:
+def test_any_text_is_a_value(text: str) -> None:
     assert list(parse_settings([f"key={text}"])) == ["key"]

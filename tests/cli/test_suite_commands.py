@@ -1,4 +1,4 @@
-"""A suite looked at, and copied to be edited."""
+"""The commands that show suites and copy one."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from bench.spec.expand import expand
 from bench.spec.suite import load_suite, shipped_suites
-from tests.cli.conftest import Command, complaint
+from tests.cli.conftest import Command, error_line
 from tests.support.sample_suites import TINY, written
 
 
@@ -21,7 +21,7 @@ def test_every_shipped_suite_can_be_shown_and_copied(command: Command, name: str
     assert load_suite(f"./{name}.toml").model_dump() == load_suite(name).model_dump()
 
 
-def test_a_suite_is_shown_with_its_file_what_differs_and_what_is_compared(
+def test_a_suite_is_shown_with_its_file_its_axes_and_its_comparisons(
     command: Command, tiny: Path
 ) -> None:
     shown = command("suites", tiny).stdout
@@ -35,9 +35,11 @@ def test_a_suite_is_shown_with_its_file_what_differs_and_what_is_compared(
     assert "hidden [16]" in lines
 
 
-def test_variants_are_those_of_the_device_that_is_named(command: Command, tmp_path: Path) -> None:
-    own = {**TINY["variant"], "workload": "convnet", "filters": [2]}
-    suite = written(tmp_path / "mine.toml", {**TINY, "variant": own, "exclude": [{"jit": "none"}]})
+def test_device_decides_which_variants_are_shown(command: Command, tmp_path: Path) -> None:
+    convnet = {**TINY["variant"], "workload": "convnet", "filters": [2]}
+    suite = written(
+        tmp_path / "mine.toml", {**TINY, "variant": convnet, "exclude": [{"jit": "none"}]}
+    )
     assert command("suites", suite, "--device", "cpu").code == 2
     shown = command("suites", suite, "--device", "gpu").stdout
     content = json.loads(command("suites", suite, "--device", "gpu", "--json").stdout)
@@ -47,7 +49,7 @@ def test_variants_are_those_of_the_device_that_is_named(command: Command, tmp_pa
     assert "Variants on GPUs" in shown.splitlines()
 
 
-def test_programs_get_the_same(command: Command, tiny: Path) -> None:
+def test_a_suite_is_shown_as_json_too(command: Command, tiny: Path) -> None:
     content = json.loads(command("suites", tiny, "--json").stdout)
     ids = [cell.id for cell in expand(load_suite(tiny))]
     assert content["file"] == str(tiny)
@@ -58,15 +60,15 @@ def test_programs_get_the_same(command: Command, tiny: Path) -> None:
     assert Path(json.loads(command("suites", "quick", "--json").stdout)["file"]).is_file()
 
 
-def test_a_copy_has_its_file_s_name_and_says_where_it_came_from(
+def test_a_copy_is_named_after_its_file_and_names_its_origin(
     command: Command, tmp_path: Path
 ) -> None:
     assert command("copy-suite", "smoke", "mine.toml").stdout == "mine.toml\n"
     text = (tmp_path / "mine.toml").read_text()
     assert text.startswith("# ")
     assert "smoke" in text.splitlines()[0]
-    own, original = load_suite("mine.toml"), load_suite("smoke")
-    assert own.model_dump() == {**original.model_dump(), "name": "mine"}
+    copy, original = load_suite("mine.toml"), load_suite("smoke")
+    assert copy.model_dump() == {**original.model_dump(), "name": "mine"}
     assert command("run", "mine.toml", "--executor", "simulated", "--out", "run").code == 0
 
 
@@ -77,15 +79,15 @@ def test_a_copy_has_its_file_s_name_and_says_where_it_came_from(
         ("smok", "did you mean 'smoke'?"),
         ("taken.toml", "no shipped suite 'taken.toml'"),
         ("smoke a/b.toml", "a/b.toml: cannot be written"),
-        ("smoke a/b.toml", "no folder a: make that folder"),
+        ("smoke a/b.toml", "no folder a: create that folder"),
         ("smoke =.toml", "name cannot be '='"),
         ('smoke ".toml', "name cannot be"),
     ],
 )
-def test_a_copy_that_cannot_be_made_is_refused_and_leaves_nothing(
+def test_an_impossible_copy_is_refused_and_leaves_no_file(
     command: Command, tmp_path: Path, words: str, reason: str
 ) -> None:
     (tmp_path / "taken.toml").write_text("mine")
-    assert reason in complaint(command("copy-suite", *words.split()), 2)
+    assert reason in error_line(command("copy-suite", *words.split()), 2)
     assert [file.name for file in tmp_path.iterdir()] == ["taken.toml"]
     assert (tmp_path / "taken.toml").read_text() == "mine"

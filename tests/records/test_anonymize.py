@@ -17,8 +17,8 @@ from bench.records.public_values import reason
 from bench.records.run_folder import RunInfo
 from bench.records.trial_record import TrialRecord
 from bench.spec.defaults import fill_defaults
-from bench.spec.inert_settings import why_inert
 from bench.spec.variant import Variant
+from bench.spec.variant_rules import inactive_settings
 from tests.support.paths import ROOT
 from tests.support.sample_records import looked_at, made_run
 
@@ -304,5 +304,5 @@ def test_what_published_runs_have_resolved_is_listed(name: str) -> None:
 def test_why_a_setting_has_no_effect_is_told_as_it_is() -> None:
     plain = Variant.model_validate(fill_defaults({}))
     skipping = plain.model_copy(update={"precision": "mixed_float16"})
-    for why in {*why_inert(plain).values(), *why_inert(skipping).values()}:
+    for why in {*inactive_settings(plain).values(), *inactive_settings(skipping).values()}:
         assert reason(Pseudonyms(), why) == why

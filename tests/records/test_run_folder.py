@@ -20,7 +20,7 @@ from bench.records.run_folder import RunFolder, RunInfo
 from bench.records.trial_record import SCHEMA_VERSION, TrialRecord
 from bench.spec.plan import Plan, make_plan
 from bench.spec.suite import parse_suite
-from bench.spec.variant import ADDED
+from bench.spec.variant import LATER_AXES
 
 SUITE = {
     "name": "test",
@@ -56,7 +56,7 @@ def refusal(error: type[BenchError], action: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("axis", sorted(ADDED))
+@pytest.mark.parametrize("axis", sorted(LATER_AXES))
 def test_a_record_from_before_an_axis_was_added_is_read_with_what_held_then(
     folder: RunFolder, axis: str
 ) -> None:
@@ -66,8 +66,8 @@ def test_a_record_from_before_an_axis_was_added_is_read_with_what_held_then(
     file_of(folder).write_text(json.dumps(older))
     (read,) = folder.records()
     assert read == record()
-    assert getattr(read.trial.variant, axis) == ADDED[axis]
-    held = ADDED[axis]
+    assert getattr(read.trial.variant, axis) == LATER_AXES[axis]
+    held = LATER_AXES[axis]
     shown = str(list(held)) if isinstance(held, tuple) else held
     assert list(load_records(folder, all_attempts=False).columns[axis]) == [shown]
 

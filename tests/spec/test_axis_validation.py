@@ -1,4 +1,4 @@
-"""One value of one axis is taken in its canonical form, or refused in words that help."""
+"""A value of an axis is returned in its canonical form, or refused with a helpful message."""
 
 import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from bench.spec.variant import AXES
         ("target_accuracy", 0.9, 0.9),
     ],
 )
-def test_a_good_value_comes_back_as_a_variant_holds_it(key: str, value: Any, held: Any) -> None:
+def test_a_valid_value_is_returned_as_a_variant_holds_it(key: str, value: Any, held: Any) -> None:
     checked = check_setting(key, value)
     assert checked == held
     assert type(checked) is type(held)
@@ -56,10 +56,12 @@ def test_a_good_value_comes_back_as_a_variant_holds_it(key: str, value: Any, hel
         ),
     ],
 )
-def test_a_bad_value_is_refused_with_what_is_allowed(key: str, value: Any, message: str) -> None:
-    with pytest.raises(ValueError, match="cannot be") as caught:
+def test_an_invalid_value_is_refused_with_the_valid_ones(
+    key: str, value: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match="cannot be") as raised:
         check_setting(key, value)
-    assert str(caught.value).startswith(message)
+    assert str(raised.value).startswith(message)
 
 
 def test_an_unknown_key_is_refused_with_the_nearest() -> None:
@@ -69,14 +71,14 @@ def test_an_unknown_key_is_refused_with_the_nearest() -> None:
         check_key("zzz", ["a", "b"])
 
 
-def test_a_name_of_another_axis_is_told_where_it_belongs() -> None:
+def test_a_value_of_another_axis_is_refused_with_that_axis() -> None:
     with pytest.raises(ValueError, match=r"'relu': it is a value of activation: use one of none,"):
         check_setting("norm", "relu")
     with pytest.raises(ValueError, match='a value of optimizer: write optimizer = "momentum"'):
         check_key("momentum", AXES)
 
 
-def test_several_values_of_an_axis_are_told_from_one_that_is_a_list() -> None:
+def test_several_values_of_an_axis_differ_from_one_value_that_is_a_list() -> None:
     assert not is_list_axis("hidden", [300, 100])
     assert is_list_axis("hidden", [[300, 100], [50]])
     assert is_list_axis("norm", ["none"])

@@ -1,4 +1,4 @@
-"""What XLA compiles where a suite does not say, and what it costs to say otherwise."""
+"""The default of ``jit``, and the measured slowdown of other values."""
 
 from typing import get_args
 
@@ -10,10 +10,10 @@ from bench.spec.default_jit import SLOW, DeviceType, Jit, default_jit, xla_slowd
 from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant
 
-OWN = "own_nets:towers"
-WORKLOADS = ("mlp", "convnet", "resnet50", OWN)
-CONVOLVING = ("convnet", "resnet50", OWN)
-"""Those of one's own may."""
+CUSTOM = "my_nets:towers"
+WORKLOADS = ("mlp", "convnet", "resnet50", CUSTOM)
+CONVOLVING = ("convnet", "resnet50", CUSTOM)
+"""Workloads that have convolutions; a custom one may."""
 
 
 def chosen(workload: str, device: DeviceType, pipeline: str = "device") -> str:
@@ -23,7 +23,7 @@ def chosen(workload: str, device: DeviceType, pipeline: str = "device") -> str:
 @pytest.mark.parametrize(
     ("pipeline", "most"), [("device", "epoch"), ("tfdata", "step"), ("tfrecord", "step")]
 )
-def test_xla_compiles_as_much_as_it_can_but_for_what_may_convolve_on_a_cpu(
+def test_xla_compiles_as_much_as_it_can_except_for_convolutions_on_a_cpu(
     pipeline: str, most: str
 ) -> None:
     assert {chosen(workload, "gpu", pipeline) for workload in WORKLOADS} == {most}
@@ -32,7 +32,7 @@ def test_xla_compiles_as_much_as_it_can_but_for_what_may_convolve_on_a_cpu(
 
 
 @pytest.mark.parametrize("strategy", ["mirrored", "multi_worker"])
-def test_under_a_strategy_xla_compiles_nothing(strategy: str) -> None:
+def test_xla_compiles_nothing_under_a_strategy(strategy: str) -> None:
     for device in get_args(DeviceType):
         assert default_jit("mlp", device, strategy=strategy, pipeline="device") == "none"
 
@@ -43,7 +43,7 @@ def test_under_a_strategy_xla_compiles_nothing(strategy: str) -> None:
     st.sampled_from(["one_device", "mirrored"]),
     st.sampled_from(["device", "tfdata"]),
 )
-def test_what_is_chosen_is_never_known_to_be_slow(
+def test_the_default_is_never_known_to_be_slow(
     workload: str, device: DeviceType, strategy: str, pipeline: str
 ) -> None:
     jit = default_jit(workload, device, strategy=strategy, pipeline=pipeline)
@@ -51,14 +51,14 @@ def test_what_is_chosen_is_never_known_to_be_slow(
 
 
 @given(st.sampled_from(WORKLOADS), st.sampled_from(get_args(Jit)), st.sampled_from(["cpu", "gpu"]))
-def test_a_jit_that_is_asked_for_holds_on_every_device(
+def test_a_jit_that_a_suite_sets_holds_on_every_device(
     workload: str, jit: Jit, device: DeviceType
 ) -> None:
-    asked = {"workload": workload, "jit": jit}
-    assert Variant.model_validate(fill_defaults(asked, device)).jit == jit
+    settings = {"workload": workload, "jit": jit}
+    assert Variant.model_validate(fill_defaults(settings, device)).jit == jit
 
 
-def test_whole_epochs_of_convolutions_are_slowest_and_only_cpus_are_known() -> None:
+def test_convolutions_are_slowest_in_whole_epochs_and_only_cpus_are_known() -> None:
     for workload in CONVOLVING:
         step, epoch = (xla_slowdown(workload, jit, "cpu") for jit in ("step", "epoch"))
         assert step is not None
@@ -69,8 +69,8 @@ def test_whole_epochs_of_convolutions_are_slowest_and_only_cpus_are_known() -> N
     assert {xla_slowdown("mlp", jit, "cpu") for jit in ("step", "epoch")} == {None}
 
 
-def test_of_a_network_that_is_not_known_the_worst_that_was_measured_is_told() -> None:
-    own, known = (xla_slowdown(workload, "epoch", "cpu") for workload in (OWN, "convnet"))
-    assert own is not None
-    assert known is not None
-    assert own >= known
+def test_an_unknown_network_gets_the_worst_measured_slowdown() -> None:
+    custom, builtin = (xla_slowdown(workload, "epoch", "cpu") for workload in (CUSTOM, "convnet"))
+    assert custom is not None
+    assert builtin is not None
+    assert custom >= builtin

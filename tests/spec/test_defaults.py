@@ -1,4 +1,4 @@
-"""What a silent suite gets, and what follows from the settings that it names."""
+"""The defaults of an empty suite, and those that follow from its settings."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant
 
 
-def variant(**asked: Any) -> Variant:
-    return Variant.model_validate(fill_defaults(asked))
+def variant(**settings: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(settings))
 
 
-def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
+def test_an_empty_suite_gets_the_notebooks_plain_model() -> None:
     assert variant().model_dump() == {
         "workload": "mlp",
         "hidden": (300, 100),
@@ -55,7 +55,7 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "key", "value"),
+    ("settings", "key", "value"),
     [
         ({"strategy": "mirrored", "replicas": 2}, "jit", "none"),
         ({"strategy": "multi_worker", "workers": 2}, "jit", "none"),
@@ -73,11 +73,13 @@ def test_a_silent_suite_gets_the_notebooks_plain_model() -> None:
         ({"epochs": 2}, "warmup_epochs", 1),
     ],
 )
-def test_defaults_follow_from_what_was_asked(asked: dict[str, Any], key: str, value: Any) -> None:
-    assert getattr(variant(**asked), key) == value
+def test_defaults_follow_from_other_settings(
+    settings: dict[str, Any], key: str, value: Any
+) -> None:
+    assert getattr(variant(**settings), key) == value
 
 
 def test_two_batch_sizes_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(ValueError, match="give one of the two"):
+    with pytest.raises(ValueError, match="set one of the two"):
         fill_defaults({"global_batch_size": 64, "per_replica_batch_size": 32})
     assert variant(global_batch_size=32, per_replica_batch_size=32).global_batch_size == 32

@@ -1,4 +1,4 @@
-"""A suite becomes its distinct variants, and each comparison finds its baselines."""
+"""A suite expands into distinct variants, and each comparison pairs them with baselines."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bench.errors import SuiteError
-from bench.spec.expand import MAX_TRIALS, Cell, expand, pair
+from bench.spec.expand import MAX_TRIALS, Cell, expand
+from bench.spec.pairing import pair_cells
 from bench.spec.suite import Suite, load_suite, parse_suite
 
 AGAINST_NONE = {"axis": "norm", "baseline": "none"}
@@ -21,18 +22,18 @@ def labels(**content: Any) -> list[str]:
 
 
 def compared(**content: Any) -> list[tuple[str, str]]:
-    """Each pair as (label, baseline's label)."""
-    asked = suite(**content)
-    cells = expand(asked)
+    """Return each pair as (label, baseline's label)."""
+    test_suite = suite(**content)
+    cells = expand(test_suite)
     by_id = {cell.variant.id: cell.label for cell in cells}
-    return [(by_id[p.variant_id], by_id[p.baseline_id]) for p in pair(cells, asked)]
+    return [(by_id[p.variant_id], by_id[p.baseline_id]) for p in pair_cells(cells, test_suite)]
 
 
 def test_a_suite_without_tables_is_one_cell_of_defaults() -> None:
     assert labels() == ["test"]
 
 
-def test_the_matrix_is_a_product_whose_last_key_turns_fastest() -> None:
+def test_the_matrix_is_a_product_whose_last_key_varies_fastest() -> None:
     assert labels(matrix={"norm": ["none", "layer"], "hidden": [[300, 100], [50]]}) == [
         "norm=none, hidden=300-100",
         "norm=none, hidden=50",
@@ -58,11 +59,11 @@ def test_listed_variants_override_the_variant_and_come_after_the_matrix() -> Non
     assert [c.variant.epochs for c in cells] == [5, 5, 5, 7]
 
 
-def test_listed_variants_alone_take_the_place_of_the_bare_variant() -> None:
+def test_listed_variants_replace_the_bare_variant() -> None:
     assert labels(variants=[{"norm": "layer"}]) == ["norm=layer"]
 
 
-def test_variants_that_come_out_the_same_are_one_with_the_label_that_was_given() -> None:
+def test_equal_variants_are_one_with_the_label_of_either() -> None:
     content = {"matrix": {"norm": ["none", "layer", "none"]}}
     assert labels(**content) == ["norm=none", "norm=layer"]
     assert labels(**content, variants=[{"norm": "none", "label": "plain"}]) == [
@@ -91,7 +92,7 @@ def test_variants_that_come_out_the_same_are_one_with_the_label_that_was_given()
     ],
     ids=lambda value: "-".join(value) if isinstance(value, set) else None,
 )
-def test_variants_that_are_one_name_the_keys_without_effect(
+def test_a_duplicate_names_the_keys_without_effect(
     variant: dict[str, Any], matrix: dict[str, Any], keys: set[str]
 ) -> None:
     (cell,) = expand(suite(variant=variant, matrix=matrix))
@@ -102,13 +103,13 @@ def test_variants_that_are_one_name_the_keys_without_effect(
     assert duplicate.label != cell.label
 
 
-def test_layers_of_the_same_widths_are_one_however_they_are_given() -> None:
+def test_equal_layers_are_one_variant_however_they_are_written() -> None:
     (cell,) = expand(suite(variants=[{"hidden": [8], "depth": 2}, {"hidden": [8, 8]}]))
     (duplicate,) = cell.duplicates
     assert duplicate.without_effect.keys() == {"hidden", "depth"}
 
 
-def test_variants_that_differ_in_their_looks_are_one_with_the_looks_of_all() -> None:
+def test_variants_that_differ_in_health_epochs_are_one_with_all_of_them() -> None:
     looks = [[-1], [0], [0, 3, -1], []]
     (cell,) = expand(suite(variant={"epochs": 5}, matrix={"health_epochs": looks}))
     assert cell.variant.health_epochs == (0, 3, -1)
@@ -117,12 +118,12 @@ def test_variants_that_differ_in_their_looks_are_one_with_the_looks_of_all() -> 
     assert alone.id == cell.id
 
 
-def test_a_variant_that_is_given_twice_is_no_duplicate() -> None:
+def test_a_variant_that_is_listed_twice_is_not_a_duplicate() -> None:
     content = {"matrix": {"norm": ["none", "layer", "none"]}, "variants": [{"norm": "layer"}]}
     assert [cell.duplicates for cell in expand(suite(**content))] == [(), ()]
 
 
-def test_a_label_that_a_duplicate_brings_is_not_what_it_is_the_same_as() -> None:
+def test_a_duplicate_that_brings_a_label_names_the_earlier_label() -> None:
     listed = {"clip_threshold": 2.0, "label": "wide"}
     (cell,) = expand(suite(matrix={"clip_threshold": [1.0]}, variants=[listed]))
     assert (cell.label, cell.variant.clip_threshold) == ("wide", 1.0)
@@ -130,7 +131,7 @@ def test_a_label_that_a_duplicate_brings_is_not_what_it_is_the_same_as() -> None
     assert (duplicate.label, duplicate.same_as) == ("wide", "clip_threshold=1.0")
 
 
-def test_exclude_drops_cells_by_defaults_as_well_as_by_what_was_asked() -> None:
+def test_exclude_drops_cells_by_defaults_and_by_settings() -> None:
     matrix = {"norm": ["none", "layer"], "global_batch_size": [32, 8192]}
     rule = {"norm": "layer", "global_batch_size": 8192}
     assert "norm=layer, global_batch_size=8192" not in labels(matrix=matrix, exclude=[rule])
@@ -143,7 +144,7 @@ def test_exclude_drops_cells_by_defaults_as_well_as_by_what_was_asked() -> None:
     ) == ["global_batch_size=64"]
 
 
-def test_exclude_saves_a_suite_from_its_impossible_cells() -> None:
+def test_exclude_drops_cells_whose_settings_contradict() -> None:
     content = {"variant": {"examples": 100}, "matrix": {"global_batch_size": [32, 512]}}
     with pytest.raises(SuiteError, match=r"larger than the data.* or drop the cell by \[\[excl"):
         expand(suite(**content))
@@ -155,12 +156,12 @@ def test_a_suite_that_excludes_everything_is_refused() -> None:
         expand(suite(exclude=[{"norm": "none"}]))
 
 
-def test_only_keeps_variants_by_the_beginning_of_their_ids() -> None:
+def test_only_selects_variants_by_the_beginning_of_their_ids() -> None:
     content: dict[str, Any] = {"matrix": {"norm": ["none", "layer"]}, "compare": [AGAINST_NONE]}
     plain, layer = expand(suite(**content))
-    kept = suite(**content, only=[layer.id[:6]])
-    assert [cell.id for cell in expand(kept)] == [layer.id]
-    assert pair(expand(kept), kept) == ()
+    narrowed = suite(**content, only=[layer.id[:6]])
+    assert [cell.id for cell in expand(narrowed)] == [layer.id]
+    assert pair_cells(expand(narrowed), narrowed) == ()
     with pytest.raises(SuiteError, match=r"only: .*'xyz'"):
         expand(suite(**content, only=[plain.id, "xyz"]))
 
@@ -174,9 +175,9 @@ def test_the_limit_is_checked_before_anything_is_expanded() -> None:
         "target_accuracy": [rate / 10 for rate in rates],
         "examples": list(range(55_000, 56_000)),
     }
-    asked = suite(matrix=matrix)
+    test_suite = suite(matrix=matrix)
     with pytest.raises(SuiteError, match="asks for 1000000000000 trials, more than 100000"):
-        expand(asked)
+        expand(test_suite)
 
 
 def test_the_limit_counts_blocks_and_listed_variants() -> None:
@@ -190,13 +191,13 @@ def test_the_limit_counts_blocks_and_listed_variants() -> None:
 def test_errors_of_expansion_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('name = "other"\n[variant]\nreplicas = 2\n')
-    with pytest.raises(SuiteError) as caught:
+    with pytest.raises(SuiteError) as raised:
         expand(load_suite(path))
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "[[exclude]]" not in str(caught.value)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "[[exclude]]" not in str(raised.value)
 
 
-def test_each_cell_is_paired_with_the_baseline_alike_in_every_other_axis() -> None:
+def test_each_cell_is_paired_with_the_baseline_that_is_equal_in_every_other_axis() -> None:
     assert compared(
         matrix={"norm": ["none", "layer"], "epochs": [2, 3]}, compare=[AGAINST_NONE]
     ) == [
@@ -212,7 +213,7 @@ def test_a_default_counts_as_its_value() -> None:
     ]
 
 
-def test_a_label_given_later_does_not_keep_a_cell_from_its_pair() -> None:
+def test_a_later_label_does_not_separate_a_cell_from_its_pair() -> None:
     assert compared(
         matrix={"norm": ["none", "layer"], "global_batch_size": [32, 64]},
         variants=[{"norm": "none", "label": "plain"}],
@@ -223,7 +224,7 @@ def test_a_label_given_later_does_not_keep_a_cell_from_its_pair() -> None:
     ]
 
 
-def test_a_key_without_effect_on_the_baseline_does_not_keep_cells_apart() -> None:
+def test_a_key_without_effect_on_the_baseline_does_not_separate_cells() -> None:
     assert compared(
         matrix={"clip": ["none", "value"], "clip_threshold": [0.5, 1.0]},
         compare=[{"axis": "clip", "baseline": "none"}],
@@ -233,7 +234,7 @@ def test_a_key_without_effect_on_the_baseline_does_not_keep_cells_apart() -> Non
     ]
 
 
-def test_defaults_that_follow_from_the_axis_do_not_keep_cells_apart() -> None:
+def test_defaults_that_follow_from_the_axis_do_not_separate_cells() -> None:
     content: dict[str, Any] = {
         "matrix": {"strategy": ["one_device", "mirrored", "multi_worker"], "norm": ["none"]},
         "compare": [{"axis": "strategy", "baseline": "one_device"}],
@@ -245,7 +246,7 @@ def test_defaults_that_follow_from_the_axis_do_not_keep_cells_apart() -> None:
     ]
 
 
-def test_an_exact_likeness_is_preferred_to_one_by_defaults() -> None:
+def test_an_exact_match_is_preferred_to_one_by_defaults() -> None:
     listed = [
         {"strategy": "one_device", "label": "compiled"},
         {"strategy": "one_device", "jit": "none", "label": "plain"},
@@ -257,22 +258,24 @@ def test_an_exact_likeness_is_preferred_to_one_by_defaults() -> None:
 
 
 @pytest.mark.parametrize("axis", ["global_batch_size", "per_replica_batch_size"])
-@pytest.mark.parametrize("given", ["global_batch_size", "per_replica_batch_size"])
-def test_batch_sizes_are_compared_however_they_were_given(axis: str, given: str) -> None:
-    assert compared(matrix={given: [32, 64]}, compare=[{"axis": axis, "baseline": 32}]) == [
-        (f"{given}=64", f"{given}=32")
+@pytest.mark.parametrize("written_as", ["global_batch_size", "per_replica_batch_size"])
+def test_batch_sizes_are_compared_however_they_are_set(axis: str, written_as: str) -> None:
+    assert compared(matrix={written_as: [32, 64]}, compare=[{"axis": axis, "baseline": 32}]) == [
+        (f"{written_as}=64", f"{written_as}=32")
     ]
 
 
-def test_more_replicas_are_compared_at_an_equal_share_each() -> None:
-    asked = suite(
+def test_replicas_are_compared_at_an_equal_batch_each() -> None:
+    test_suite = suite(
         variant={"strategy": "mirrored"},
         matrix={"replicas": [1, 2]},
         compare=[{"axis": "replicas", "baseline": 1}],
     )
-    one, two = expand(asked)
+    one, two = expand(test_suite)
     assert (one.variant.global_batch_size, two.variant.global_batch_size) == (32, 64)
-    assert [(p.variant_id, p.baseline_id) for p in pair((one, two), asked)] == [(two.id, one.id)]
+    assert [(p.variant_id, p.baseline_id) for p in pair_cells((one, two), test_suite)] == [
+        (two.id, one.id)
+    ]
 
 
 def test_labelled_variants_are_compared_by_label() -> None:
@@ -302,7 +305,7 @@ def test_a_comparison_by_label_needs_one_such_label(
         compared(variants=variants, compare=[{"axis": "label", "baseline": "base"}])
 
 
-def test_two_variants_that_are_called_the_same_are_refused_and_both_are_named() -> None:
+def test_two_variants_with_one_label_are_refused_with_both_ids() -> None:
     listed = [{"label": "same"}, {"label": "same", "epochs": 1}]
     ids = [expand(suite(variants=[each]))[0].id for each in listed]
     with pytest.raises(SuiteError, match=f"variants {ids[0]} and {ids[1]} are both labelled"):
@@ -313,16 +316,16 @@ def test_a_variant_that_is_listed_twice_under_one_label_is_one() -> None:
     assert labels(variants=[{"label": "same"}, {"label": "same"}]) == ["same"]
 
 
-def test_a_comparison_asked_for_twice_is_made_once() -> None:
+def test_a_repeated_comparison_is_made_once() -> None:
     matrix = {"norm": ["none", "layer"]}
     assert len(compared(matrix=matrix, compare=[AGAINST_NONE, AGAINST_NONE])) == 1
 
 
-def test_a_comparison_that_finds_nothing_is_refused() -> None:
-    with pytest.raises(SuiteError, match="no two variants differ in norm alone"):
+def test_a_comparison_without_pairs_is_refused() -> None:
+    with pytest.raises(SuiteError, match="no two variants differ only in norm"):
         compared(matrix={"norm": ["layer", "bn_post"]}, compare=[AGAINST_NONE])
 
 
-def test_a_cell_keeps_what_was_asked_apart_from_defaults() -> None:
+def test_a_cell_keeps_its_settings_without_defaults() -> None:
     cells: tuple[Cell, ...] = expand(suite(variant={"epochs": 2}, matrix={"norm": ["layer"]}))
-    assert cells[0].asked == {"epochs": 2, "norm": "layer"}
+    assert cells[0].settings == {"epochs": 2, "norm": "layer"}

@@ -1,4 +1,4 @@
-"""Groups hold 8 values or more, and older records say which of them meant something else."""
+"""Groups have at least 8 values; older records may have had other groups."""
 
 import math
 from typing import Any
@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.spec.defaults import fill_defaults
-from bench.spec.norm_groups import group_count, meant_otherwise, normed_shapes
+from bench.spec.norm_groups import group_count, had_other_groups, normed_shapes
 from bench.spec.variant import Variant
 
 
-def variant(**asked: Any) -> Variant:
-    return Variant.model_validate(fill_defaults(asked))
+def variant(**settings: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(settings))
 
 
 @given(st.lists(st.integers(1, 4), max_size=2), st.integers(1, 5000))
-def test_groups_are_as_many_up_to_32_as_divide_the_channels_and_hold_8_values(
-    places: list[int], channels: int
+def test_there_are_as_many_groups_up_to_32_as_divide_the_channels_and_have_8_values(
+    positions: list[int], channels: int
 ) -> None:
-    shape = (*places, channels)
+    shape = (*positions, channels)
     groups = group_count(shape)
 
     def fits(count: int) -> bool:
@@ -31,7 +31,7 @@ def test_groups_are_as_many_up_to_32_as_divide_the_channels_and_hold_8_values(
     assert not any(fits(more) for more in range(groups + 1, 33))
 
 
-def test_norms_stand_on_the_input_and_on_each_hidden_layer() -> None:
+def test_the_input_and_each_hidden_layer_are_normalized() -> None:
     image = {"dataset": "synthetic", "shape": [5, 4, 3], "hidden": [9], "depth": 2}
     assert list(normed_shapes(variant(**image))) == [
         ("shape", (60,)),
@@ -50,7 +50,7 @@ def test_norms_stand_on_the_input_and_on_each_hidden_layer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "otherwise"),
+    ("settings", "otherwise"),
     [
         ({"norm": "none", "workload": "convnet"}, False),
         ({"norm": "bn_pre", "hidden": [16]}, False),
@@ -66,7 +66,7 @@ def test_norms_stand_on_the_input_and_on_each_hidden_layer() -> None:
     ],
     ids=str,
 )
-def test_an_older_record_of_layer_or_group_norm_may_mean_something_else(
-    asked: dict[str, Any], otherwise: bool
+def test_an_older_record_of_layer_or_group_norm_may_have_had_other_groups(
+    settings: dict[str, Any], otherwise: bool
 ) -> None:
-    assert meant_otherwise(variant(**asked)) == otherwise
+    assert had_other_groups(variant(**settings)) == otherwise

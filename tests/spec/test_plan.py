@@ -1,4 +1,4 @@
-"""A plan orders trials by a seed, in balance, so that it can be made again and made longer."""
+"""A plan orders trials by a seed, balanced, reproducible and extendable."""
 
 import itertools
 from collections import Counter
@@ -24,33 +24,33 @@ def plan(arms: int = 3, *, compare: bool = True, **content: Any) -> Plan:
 
 
 @given(st.integers(2, 25))
-def test_in_a_williams_square_each_arm_stands_in_each_place_equally_often(arms: int) -> None:
+def test_in_a_williams_square_each_arm_takes_each_position_equally_often(arms: int) -> None:
     square = williams_square(arms)
-    places = Counter((place, arm) for row in square for place, arm in enumerate(row))
-    assert len(places) == arms * arms
-    assert set(places.values()) == {len(square) // arms}
+    positions = Counter((position, arm) for row in square for position, arm in enumerate(row))
+    assert len(positions) == arms * arms
+    assert set(positions.values()) == {len(square) // arms}
 
 
 @given(st.integers(2, 25))
 def test_in_a_williams_square_each_arm_follows_each_other_equally_often(arms: int) -> None:
     square = williams_square(arms)
-    followed = Counter(pair for row in square for pair in itertools.pairwise(row))
-    assert len(followed) == arms * (arms - 1)
-    assert set(followed.values()) == {len(square) // arms}
+    successions = Counter(pair for row in square for pair in itertools.pairwise(row))
+    assert len(successions) == arms * (arms - 1)
+    assert set(successions.values()) == {len(square) // arms}
 
 
 @given(st.integers(2, 5), st.integers(0, 2**31 - 1), st.integers(1, 3))
-def test_over_whole_cycles_a_plan_is_as_balanced_as_the_square(
+def test_over_complete_cycles_a_plan_is_as_balanced_as_the_square(
     arms: int, seed: int, cycles: int
 ) -> None:
     rows = len(williams_square(arms))
-    made = plan(arms, seed=seed, blocks=rows * cycles)
-    orders = [[t.variant_id for t in block.trials] for block in made.blocks]
-    places = Counter((place, arm) for row in orders for place, arm in enumerate(row))
-    followed = Counter(p for row in orders for p in itertools.pairwise(row))
-    assert set(places.values()) == {cycles * rows // arms}
-    assert set(followed.values()) == {cycles * rows // arms}
-    assert len(followed) == arms * (arms - 1)
+    full_plan = plan(arms, seed=seed, blocks=rows * cycles)
+    orders = [[t.variant_id for t in block.trials] for block in full_plan.blocks]
+    positions = Counter((position, arm) for row in orders for position, arm in enumerate(row))
+    successions = Counter(p for row in orders for p in itertools.pairwise(row))
+    assert set(positions.values()) == {cycles * rows // arms}
+    assert set(successions.values()) == {cycles * rows // arms}
+    assert len(successions) == arms * (arms - 1)
 
 
 @given(st.integers(0, 2**31 - 1))
@@ -76,8 +76,8 @@ def test_more_blocks_only_append(fewer: int, more: int, compare: bool, seed: int
 
 
 def test_a_trials_seed_is_the_suites_plus_its_block() -> None:
-    made = plan(seed=100, blocks=3)
-    assert {(t.block, t.seed) for t in made.trials} == {(0, 100), (1, 101), (2, 102)}
+    full_plan = plan(seed=100, blocks=3)
+    assert {(t.block, t.seed) for t in full_plan.trials} == {(0, 100), (1, 101), (2, 102)}
 
 
 def test_trials_are_numbered_in_planned_order_and_named_by_block_and_variant() -> None:
@@ -87,7 +87,7 @@ def test_trials_are_numbered_in_planned_order_and_named_by_block_and_variant() -
     assert len({t.trial_id for t in trials}) == 9
 
 
-def test_what_is_compared_shares_a_block_and_the_rest_stands_alone() -> None:
+def test_compared_variants_share_a_block_and_others_have_their_own() -> None:
     matrix = {"norm": ["none", "layer"], "epochs": [2, 3]}
     compared = plan(matrix=matrix, blocks=2)
     assert [len(block.trials) for block in compared.blocks] == [2, 2, 2, 2]
@@ -98,7 +98,7 @@ def test_what_is_compared_shares_a_block_and_the_rest_stands_alone() -> None:
 
 
 def test_comparisons_that_share_a_variant_share_its_block() -> None:
-    made = make_plan(
+    full_plan = make_plan(
         parse_suite(
             {
                 "name": "test",
@@ -110,19 +110,19 @@ def test_comparisons_that_share_a_variant_share_its_block() -> None:
             }
         )
     )
-    assert [len(block.trials) for block in made.blocks] == [4]
+    assert [len(block.trials) for block in full_plan.blocks] == [4]
 
 
-def test_a_plan_comes_back_from_json_as_it_was() -> None:
-    made = plan(blocks=2)
-    assert Plan.model_validate_json(made.model_dump_json()) == made
+def test_a_plan_survives_json() -> None:
+    full_plan = plan(blocks=2)
+    assert Plan.model_validate_json(full_plan.model_dump_json()) == full_plan
 
 
 def ids(suite: dict[str, Any], device: DeviceType) -> list[str]:
     return [cell.id for cell in make_plan(parse_suite({"name": "test", **suite}), device).cells]
 
 
-def test_ids_hang_on_the_device_only_where_a_default_does() -> None:
+def test_ids_depend_on_the_device_only_if_a_default_does() -> None:
     for same in ({}, {"variant": {"workload": "convnet", "jit": "none"}}):
         assert ids(same, "cpu") == ids(same, "gpu")
     assert ids({"variant": {"workload": "convnet"}}, "cpu") != ids(
@@ -130,18 +130,18 @@ def test_ids_hang_on_the_device_only_where_a_default_does() -> None:
     )
 
 
-def test_a_plan_says_what_device_it_is_for() -> None:
+def test_a_plan_names_its_kind_of_device() -> None:
     suite = parse_suite({"name": "test", "variant": {"workload": "convnet"}})
     on_cpus, on_gpus = make_plan(suite, "cpu"), make_plan(suite, "gpu")
     assert (on_cpus.device, on_cpus.cells[0].variant.jit) == ("cpu", "none")
     assert (on_gpus.device, on_gpus.cells[0].variant.jit) == ("gpu", "epoch")
 
 
-def test_a_suite_is_refused_before_devices_are_known_only_where_it_is_wrong_on_all() -> None:
+def test_a_suite_is_refused_before_devices_are_known_only_if_it_is_wrong_on_all() -> None:
     compare = [{"axis": "jit", "baseline": "none"}]
     one = [{"workload": "convnet"}, {"workload": "convnet", "jit": "none"}]
     only_on_gpus = parse_suite({"name": "test", "variants": one, "compare": compare})
     assert plan_anywhere(only_on_gpus).device == "gpu"
     other = [{"workload": "mlp", "jit": "step"}, {"workload": "mlp"}]
-    with pytest.raises(SuiteError, match="no two variants differ in jit alone"):
+    with pytest.raises(SuiteError, match="no two variants differ only in jit"):
         plan_anywhere(parse_suite({"name": "test", "variants": other, "compare": compare}))

@@ -1,4 +1,4 @@
-"""A workload that a package has registered is known by its name, and held by its function."""
+"""A suite may name a registered workload; the variant holds its function."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,12 @@ import pytest
 
 from bench.spec.axis_validation import check_setting
 from bench.spec.expand import expand
-from bench.spec.registered_workloads import expand_name, registered_workloads
+from bench.spec.registered_workloads import registered_workloads, resolve_name
 from bench.spec.suite import parse_suite
 
 
 def install(folder: Path, package: str, **names: str) -> None:
-    """The metadata that an installer leaves of ``package``, in a folder that is looked through."""
+    """Write the metadata that an installer writes for ``package``."""
     metadata = folder / f"{package}-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
@@ -23,20 +23,20 @@ def install(folder: Path, package: str, **names: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where packages are installed; one is, whose module nobody could import."""
+    """A folder with one installed package, whose module cannot be imported."""
     monkeypatch.syspath_prepend(str(tmp_path))
     install(tmp_path, "absent_nets", towers="absent_nets.tall:towers", mlp="absent_nets:other")
     return tmp_path
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_registered_name_stands_for_its_function_and_imports_nothing() -> None:
+def test_a_registered_name_becomes_its_function_and_imports_nothing() -> None:
     assert registered_workloads() == ["mlp", "towers"]
     assert check_setting("workload", "towers") == "absent_nets.tall:towers"
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_name_of_the_package_s_own_stays_what_it_was() -> None:
+def test_a_built_in_name_cannot_be_replaced() -> None:
     assert check_setting("workload", "mlp") == "mlp"
 
 
@@ -53,13 +53,15 @@ def test_a_variant_is_the_same_by_name_and_by_function() -> None:
     assert ids("towers") == ids("absent_nets.tall:towers")
 
 
-def test_a_name_that_packages_disagree_about_is_refused_with_what_it_may_be(folder: Path) -> None:
+def test_a_name_that_packages_register_differently_is_refused_with_both(folder: Path) -> None:
     install(folder, "other_nets", towers="other_nets:towers")
-    said = "'towers' is registered for absent_nets.tall:towers and for other_nets:towers: write one"
-    with pytest.raises(ValueError, match=re.escape(said)):
+    message = (
+        "'towers' is registered for absent_nets.tall:towers and for other_nets:towers: write one"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
         check_setting("workload", "towers")
     install(folder, "its_fork", mlp="absent_nets:other")
-    assert expand_name("mlp") == "absent_nets:other"
+    assert resolve_name("mlp") == "absent_nets:other"
 
 
 @pytest.mark.usefixtures("folder")

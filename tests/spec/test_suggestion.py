@@ -1,4 +1,4 @@
-"""What somebody may have meant: the right names, and none rather than wrong ones."""
+"""Suggestions: the right names, and none instead of wrong ones."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ def values_of(axis: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"),
+    ("word", "suggestions"),
     [
         ("Norm", ["norm"]),
         ("learning-rate", ["learning_rate"]),
@@ -34,14 +34,14 @@ def values_of(axis: str) -> list[str]:
         ("", []),
     ],
 )
-def test_a_key_is_recognised_by_its_letters_its_parts_or_its_initials(
-    word: str, meant: list[str]
+def test_a_key_is_recognized_by_its_letters_its_parts_or_its_initials(
+    word: str, suggestions: list[str]
 ) -> None:
-    assert near_misses(word, AXES) == meant
+    assert near_misses(word, AXES) == suggestions
 
 
 @pytest.mark.parametrize(
-    ("axis", "word", "meant"),
+    ("axis", "word", "suggestions"),
     [
         ("activation", "ReLU", ["relu"]),
         ("activation", "Relu", ["relu"]),
@@ -61,12 +61,14 @@ def test_a_key_is_recognised_by_its_letters_its_parts_or_its_initials(
         ("dataset", "mnist", ["fashion_mnist"]),
     ],
 )
-def test_a_value_written_as_elsewhere_is_recognised(axis: str, word: str, meant: list[str]) -> None:
-    assert near_misses(word, values_of(axis)) == meant
+def test_a_value_in_another_spelling_is_recognized(
+    axis: str, word: str, suggestions: list[str]
+) -> None:
+    assert near_misses(word, values_of(axis)) == suggestions
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"),
+    ("word", "suggestions"),
     [
         ("QUICK", ["quick"]),
         ("quick.toml", ["quick"]),
@@ -75,11 +77,11 @@ def test_a_value_written_as_elsewhere_is_recognised(axis: str, word: str, meant:
         ("frob", []),
     ],
 )
-def test_a_suite_is_recognised(word: str, meant: list[str]) -> None:
-    assert near_misses(word, shipped_suites()) == meant
+def test_a_suite_is_recognized(word: str, suggestions: list[str]) -> None:
+    assert near_misses(word, shipped_suites()) == suggestions
 
 
-def test_more_names_than_a_hint_holds_are_none() -> None:
+def test_too_many_suggestions_become_none() -> None:
     assert near_misses("norm", [f"norm_{number}" for number in range(4)]) == []
 
 
@@ -93,7 +95,7 @@ _NAMES = st.lists(st.text("abc_-", min_size=1, max_size=8), max_size=8)
 
 
 @given(st.text(max_size=12), _NAMES)
-def test_what_is_offered_is_known_and_short(word: str, names: list[str]) -> None:
+def test_suggestions_are_known_names_and_few(word: str, names: list[str]) -> None:
     offered = near_misses(word, names)
     assert set(offered) <= set(names)
     assert len(offered) == len(set(offered)) <= 3

@@ -1,4 +1,4 @@
-"""A suite is read from TOML; what is wrong with it is said with file, key and nearest name."""
+"""A suite is read from TOML; errors name the file, the key and the nearest valid name."""
 
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,10 @@ def file(tmp_path: Path) -> Path:
 
 def refusal(text: str | bytes, path: Path, changes: dict[str, Any] | None = None) -> str:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(SuiteError) as caught:
+    with pytest.raises(SuiteError) as raised:
         load_suite(path, changes)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
 
 
 def test_a_suite_holds_what_its_file_says(file: Path) -> None:
@@ -59,20 +59,20 @@ def test_a_suite_holds_what_its_file_says(file: Path) -> None:
     assert suite.compare[0].axis == "norm"
 
 
-def test_where_a_suite_is_silent_there_is_one_block_of_seed_zero() -> None:
+def test_a_suite_has_one_block_and_seed_zero_by_default() -> None:
     suite = parse_suite({"name": "bare"})
     assert (suite.blocks, suite.seed) == (1, 0)
     assert not (suite.variant or suite.matrix or suite.variants or suite.exclude or suite.compare)
 
 
-def test_a_suite_comes_back_from_json_as_it_was(file: Path) -> None:
+def test_a_suite_survives_json(file: Path) -> None:
     suite = load_suite(file)
     again = parse_suite(suite.model_dump(mode="json"))
     assert again.model_dump() == suite.model_dump()
 
 
 @pytest.mark.parametrize("name", shipped_suites())
-def test_every_shipped_suite_is_read_by_its_name_and_can_be_planned(name: str) -> None:
+def test_every_shipped_suite_can_be_loaded_by_name_and_planned(name: str) -> None:
     suite = load_suite(name)
     assert suite.name == name
     assert suite.description
@@ -103,7 +103,7 @@ def test_every_shipped_suite_is_read_by_its_name_and_can_be_planned(name: str) -
         ('name = "a"\n[matrix]\nnorm = "none"', "matrix: norm is a single value: write norm = ['"),
         ('name = "a"\n[variant]\nlabel = "b"', "variant: a label names one variant"),
         ('name = "a"\n[matrix]\nnrm = "none"', "matrix: unknown key 'nrm': did you mean 'norm'?"),
-        ('name = "a"\n[matrix]\nnorm = []', "matrix: norm is an empty list: give it values"),
+        ('name = "a"\n[matrix]\nnorm = []', "matrix: norm is an empty list: write values"),
         ('name = "a"\n[matrix]\nhidden = [300]', "matrix: hidden cannot be 300: it should be a l"),
         ('name = "a"\n[matrix]\nnorm = ["none", "bn_pst"]', "matrix: norm cannot be 'bn_pst': di"),
         ('name = "a"\n[[variants]]\nepochs = 1\n[[variants]]\nepoch = 1', "variants[1]: unknown "),
@@ -133,14 +133,14 @@ def test_every_shipped_suite_is_read_by_its_name_and_can_be_planned(name: str) -
         ("blocks = " + "9" * 5000, "not valid TOML"),
     ],
 )
-def test_a_bad_suite_is_refused_with_file_key_and_remedy(
+def test_an_invalid_suite_is_refused_with_file_key_and_remedy(
     text: str, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "bad.toml"
     assert refusal(text, path).startswith(f"{path}: {message}")
 
 
-def test_what_is_no_suite_file_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_suite_file_is_refused(tmp_path: Path) -> None:
     assert "is not UTF-8 text" in refusal(b"\xff\xfe", tmp_path / "latin.toml")
     with pytest.raises(SuiteError, match="is a directory: name a TOML file"):
         load_suite(tmp_path)
@@ -154,7 +154,7 @@ def test_a_change_replaces_a_key_of_the_suite(file: Path) -> None:
     assert load_suite(file, {"blocks": 7, "seed": 1}).blocks == 7
 
 
-def test_a_changed_axis_leaves_every_place_where_it_stood(file: Path) -> None:
+def test_a_changed_axis_is_removed_from_every_other_table(file: Path) -> None:
     suite = load_suite(file, {"norm": "bn_pre"})
     assert (suite.variant["norm"], suite.matrix) == ("bn_pre", {})
     suite = load_suite(file, {"epochs": [1, 2]})
@@ -174,7 +174,7 @@ def test_a_change_holds_for_listed_variants_too() -> None:
     assert suite.variants == [{"label": "short"}, {}]
 
 
-def test_a_list_of_values_does_not_reach_listed_variants_and_is_refused() -> None:
+def test_a_list_of_values_is_refused_for_listed_variants() -> None:
     with pytest.raises(SuiteError, match="--set: epochs takes one value here: the suite lists"):
         load_suite("notebook", {"epochs": [1, 2]})
 
@@ -186,34 +186,36 @@ def test_a_time_limit_is_a_number_that_a_run_folder_can_hold() -> None:
 
 
 @pytest.mark.parametrize("key", ["examples", "epochs", "global_batch_size"])
-def test_a_count_beyond_all_that_can_be_run_is_refused(key: str) -> None:
+def test_a_count_that_is_too_large_to_run_is_refused(key: str) -> None:
     with pytest.raises(SuiteError, match=f"{key} cannot be 1000000000001: it should be 10000"):
         parse_suite({"name": "a", "variant": {key: 10**12 + 1}})
 
 
-def test_a_wrong_value_of_the_command_line_is_not_laid_on_the_file() -> None:
-    with pytest.raises(SuiteError, match=r"^quick\.toml as the command line has it: blocks cannot"):
+def test_an_error_of_the_command_line_is_not_blamed_on_the_file() -> None:
+    with pytest.raises(
+        SuiteError, match=r"^quick\.toml, changed by the command line: blocks cannot"
+    ):
         load_suite("quick", {"blocks": 0})
 
 
-def test_the_mark_that_some_editors_put_first_is_no_part_of_a_suite(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "marked.toml"
     path.write_text('name = "marked"\n', encoding="utf-8-sig")
     assert load_suite(path).name == "marked"
 
 
 @pytest.mark.parametrize("key", ["hidden", "filters", "health_epochs"])
-def test_a_list_of_numbers_is_one_value_where_the_axis_takes_lists(file: Path, key: str) -> None:
+def test_a_list_of_numbers_is_one_value_of_an_axis_of_lists(file: Path, key: str) -> None:
     assert load_suite(file, {key: [50, 20]}).variant[key] == (50, 20)
     assert load_suite(file, {key: [[50, 20], [9]]}).matrix[key] == [(50, 20), (9,)]
 
 
-def test_one_way_of_giving_the_batch_size_replaces_the_other(file: Path) -> None:
+def test_one_way_to_set_the_batch_size_replaces_the_other(file: Path) -> None:
     suite = load_suite(file, {"per_replica_batch_size": 64})
     assert "global_batch_size" not in suite.variant
 
 
-def test_a_bad_change_is_refused_with_the_nearest_name(file: Path) -> None:
+def test_an_invalid_change_is_refused_with_the_nearest_name(file: Path) -> None:
     with pytest.raises(SuiteError, match=r"--set: unknown key 'blcks': did you mean 'blocks'\?"):
         load_suite(file, {"blcks": 2})
     with pytest.raises(SuiteError, match="norm cannot be 'bn_pst': did you mean 'bn_post'"):
@@ -228,7 +230,7 @@ def with_(**changes: Any) -> Suite:
 @pytest.mark.parametrize(
     "changes", [{}, {"blocks": 3}, {"description": "other words"}], ids=["same", "more", "words"]
 )
-def test_a_run_may_go_on_with_the_same_suite_other_words_or_more_blocks(
+def test_a_run_can_be_resumed_with_another_description_or_more_blocks(
     changes: dict[str, Any],
 ) -> None:
     assert first_difference(with_(**changes), with_()) is None
@@ -245,10 +247,10 @@ def test_a_run_may_go_on_with_the_same_suite_other_words_or_more_blocks(
         ({"variants": [{"norm": "layer"}]}, "variants[0]: a table here, not set in the run fold"),
     ],
 )
-def test_any_other_difference_is_named(changes: dict[str, Any], difference: str) -> None:
-    found = first_difference(with_(**changes), with_())
-    assert found is not None
-    assert found.startswith(difference)
+def test_any_other_difference_is_reported(changes: dict[str, Any], difference: str) -> None:
+    message = first_difference(with_(**changes), with_())
+    assert message is not None
+    assert message.startswith(difference)
 
 
 def test_the_order_of_the_matrix_is_part_of_the_suite() -> None:

@@ -1,4 +1,4 @@
-"""How epochs are timed: what a suite asks for, and what the device chooses where it is silent."""
+"""The durations of timing: from the suite, or else from the device."""
 
 import pytest
 from hypothesis import given
@@ -18,11 +18,11 @@ def test_a_gpu_warms_up_and_times_for_a_while_and_a_cpu_does_neither() -> None:
 
 
 @given(st.sampled_from(["GPU", "CPU"]), SECONDS, SECONDS)
-def test_what_is_asked_for_holds_on_any_device(
+def test_durations_of_the_suite_hold_on_any_device(
     device: str, warmup_s: float, min_timing_s: float
 ) -> None:
-    asked = Timing(warmup_s=warmup_s, min_timing_s=min_timing_s)
-    assert asked.on(device) == asked
+    timing = Timing(warmup_s=warmup_s, min_timing_s=min_timing_s)
+    assert timing.on(device) == timing
 
 
 def test_each_trial_of_a_suite_is_timed_as_the_suite_says() -> None:
@@ -33,6 +33,6 @@ def test_each_trial_of_a_suite_is_timed_as_the_suite_says() -> None:
 
 @pytest.mark.parametrize("key", ["warmup_s", "min_timing_s"])
 @pytest.mark.parametrize("value", [-1.0, float("inf"), float("nan"), 3601.0, "2", True])
-def test_other_lengths_are_refused_by_name(key: str, value: object) -> None:
+def test_invalid_durations_are_refused_by_name(key: str, value: object) -> None:
     with pytest.raises(SuiteError, match=key):
         parse_suite({"name": "a", key: value})

@@ -1,4 +1,4 @@
-"""A variant holds one full configuration, and its id names what trains alike."""
+"""A variant holds one full configuration; configurations that train alike have one id."""
 
 import json
 import tomllib
@@ -36,8 +36,8 @@ SETTINGS = st.fixed_dictionaries(
 )
 
 
-def variant(**asked: Any) -> Variant:
-    return Variant.model_validate(fill_defaults(asked))
+def variant(**settings: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(settings))
 
 
 def test_the_id_is_the_same_in_every_version() -> None:
@@ -47,28 +47,28 @@ def test_the_id_is_the_same_in_every_version() -> None:
 
 
 @given(SETTINGS)
-def test_equal_configurations_have_equal_ids_through_toml(asked: dict[str, Any]) -> None:
+def test_equal_configurations_have_equal_ids_through_toml(settings: dict[str, Any]) -> None:
     # JSON's scalars and arrays are TOML's.
-    text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in asked.items())
-    assert variant(**tomllib.loads(text)).id == variant(**asked).id
+    text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+    assert variant(**tomllib.loads(text)).id == variant(**settings).id
 
 
 @given(SETTINGS)
-def test_spelling_out_every_default_changes_nothing(asked: dict[str, Any]) -> None:
-    once = variant(**asked)
+def test_spelling_out_every_default_changes_nothing(settings: dict[str, Any]) -> None:
+    once = variant(**settings)
     again = Variant.model_validate(fill_defaults(once.model_dump()))
     assert again == once
     assert again.id == once.id
 
 
 @given(SETTINGS)
-def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None:
-    once = variant(**asked)
+def test_a_variant_survives_json(settings: dict[str, Any]) -> None:
+    once = variant(**settings)
     assert Variant.model_validate_json(once.model_dump_json()) == once
 
 
 @pytest.mark.parametrize(
-    ("asked", "without_effect"),
+    ("settings", "without_effect"),
     [
         ({}, {"synchronized": True}),
         ({"norm": "bn_post"}, {"synchronized": True}),
@@ -99,14 +99,14 @@ def test_a_variant_comes_back_from_json_as_it_was(asked: dict[str, Any]) -> None
         ({"learning_rate": 1}, {"learning_rate": 1.0}),
     ],
 )
-def test_a_key_that_cannot_act_is_left_out_of_the_id(
-    asked: dict[str, Any], without_effect: dict[str, Any]
+def test_a_key_without_effect_is_left_out_of_the_id(
+    settings: dict[str, Any], without_effect: dict[str, Any]
 ) -> None:
-    assert variant(**asked).id == variant(**{**asked, **without_effect}).id
+    assert variant(**settings).id == variant(**{**settings, **without_effect}).id
 
 
 @pytest.mark.parametrize(
-    ("asked", "with_effect"),
+    ("settings", "with_effect"),
     [
         ({"norm": "bn_post", "strategy": "mirrored", "replicas": 2}, {"synchronized": False}),
         ({"norm": "bn_pre"}, {"batch_norm": "fused"}),
@@ -125,18 +125,20 @@ def test_a_key_that_cannot_act_is_left_out_of_the_id(
         ({}, {"inputs": "standardized"}),
         ({}, {"hidden": []}),
         ({}, {"depth": 2}),
-        # What its own network makes of them, nobody knows.
-        ({"workload": "own:net", "hidden": [8, 8]}, {"hidden": [8], "depth": 2}),
-        ({"workload": "own:net"}, {"filters": [8]}),
-        ({"workload": "own:net"}, {"workload": "own:other"}),
+        # A custom network may use them in any way.
+        ({"workload": "my:net", "hidden": [8, 8]}, {"hidden": [8], "depth": 2}),
+        ({"workload": "my:net"}, {"filters": [8]}),
+        ({"workload": "my:net"}, {"workload": "my:other"}),
     ],
 )
-def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict[str, Any]) -> None:
-    assert variant(**asked).id != variant(**{**asked, **with_effect}).id
+def test_a_key_with_an_effect_changes_the_id(
+    settings: dict[str, Any], with_effect: dict[str, Any]
+) -> None:
+    assert variant(**settings).id != variant(**{**settings, **with_effect}).id
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("settings", "words"),
     [
         ({"replicas": 2}, "strategy 'one_device' has one device, not 2: set strategy"),
         ({"strategy": "mirrored", "workers": 2}, "set strategy to 'multi_worker'"),
@@ -167,44 +169,42 @@ def test_a_key_that_acts_changes_the_id(asked: dict[str, Any], with_effect: dict
         ({**DOTS, "norm": "layer", "shape": [1, 1, 3], "filters": [2]}, "2 here: raise filters"),
     ],
 )
-def test_an_impossible_combination_says_which_keys_to_change(
-    asked: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(ValidationError) as caught:
-        variant(**asked)
-    assert words in str(caught.value)
+def test_a_contradiction_says_which_keys_to_change(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        variant(**settings)
+    assert words in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "settings",
     [
-        # Where there is nothing to synchronise, or no batch norm.
+        # Nothing to synchronize, or no batch norm.
         {**FUSED, "synchronized": True},
         {**FUSED, **TWO_REPLICAS, "synchronized": True, "communication": "none"},
         {**TWO_REPLICAS, "batch_norm": "fused", "synchronized": True, "precision": "float64"},
     ],
     ids=str,
 )
-def test_what_cannot_act_makes_nothing_impossible(asked: dict[str, Any]) -> None:
-    assert variant(**asked).batch_norm == "fused"
+def test_a_key_without_effect_causes_no_contradiction(settings: dict[str, Any]) -> None:
+    assert variant(**settings).batch_norm == "fused"
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "settings",
     [
         {"norm": "bn_post", "hidden": [1]},
         {"norm": "none", "hidden": [1], **DOTS},
-        # A convolution of one filter has all of its places.
+        # A convolution of one filter still has all of its positions.
         {"norm": "group", "workload": "convnet", "filters": [1]},
         {"norm": "layer", "workload": "resnet50", "dataset": "synthetic", "shape": [1, 1, 1]},
         {"norm": "layer", "workload": "mine:net", "hidden": [1]},
     ],
     ids=str,
 )
-def test_a_width_of_one_is_refused_where_a_norm_would_make_it_a_constant_alone(
-    asked: dict[str, Any],
+def test_a_width_of_one_is_refused_only_if_a_norm_would_make_it_a_constant(
+    settings: dict[str, Any],
 ) -> None:
-    assert variant(**asked).norm == asked["norm"]
+    assert variant(**settings).norm == settings["norm"]
 
 
 def test_a_variant_cannot_be_changed() -> None:
@@ -213,7 +213,7 @@ def test_a_variant_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "may_be"),
+    ("settings", "may_be"),
     [
         ({}, False),
         ({"precision": "float32_strict", "pipeline": "tfdata", "norm": "bn_post"}, False),
@@ -226,23 +226,23 @@ def test_a_variant_cannot_be_changed() -> None:
     ids=str,
 )
 def test_tensorflow_may_refuse_anything_but_plain_steps_on_one_device(
-    asked: dict[str, Any], may_be: bool
+    settings: dict[str, Any], may_be: bool
 ) -> None:
-    assert variant(**{"jit": "none", **asked}).may_be_refused is may_be
+    assert variant(**{"jit": "none", **settings}).may_be_refused is may_be
 
 
 @pytest.mark.parametrize(
     ("health_epochs", "examined"),
     [([], []), ([0], [0]), ([-1], [3]), ([0, 2, -1], [0, 2, 3]), ([3, 0, -1, 3], [0, 3])],
 )
-def test_layers_are_looked_at_after_the_epochs_that_are_named(
+def test_health_is_measured_after_the_epochs_that_are_named(
     health_epochs: list[int], examined: list[int]
 ) -> None:
-    asked = variant(epochs=3, health_epochs=health_epochs)
-    assert [epochs for epochs in range(4) if asked.is_examined_after(epochs)] == examined
+    settings = variant(epochs=3, health_epochs=health_epochs)
+    assert [epochs for epochs in range(4) if settings.measures_health_after(epochs)] == examined
 
 
 @pytest.mark.parametrize("health_epochs", [[-2], [0.5], 1, ["last"]])
-def test_an_epoch_to_look_after_is_a_count_or_the_last(health_epochs: object) -> None:
+def test_a_health_epoch_is_a_count_or_the_last(health_epochs: object) -> None:
     with pytest.raises(ValidationError):
         variant(health_epochs=health_epochs)

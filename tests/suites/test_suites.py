@@ -1,4 +1,4 @@
-"""The shipped suites: each can be planned, and says what it is for."""
+"""The shipped suites: each has a plan and a description."""
 
 import shlex
 from pathlib import Path
@@ -33,21 +33,21 @@ SUITES = (
 )
 FOLDER = Path(bench.__file__).parent / "suites"
 FOR_A_CLUSTER = ("bn-overhead", "bn-overhead-gpu", "bn-target", "convnet", "depth", "techniques")
-"""Their files begin with the command of a form for two cores."""
+"""Suites whose files begin with the command of a short form for two cores."""
 MAX_EXAMPLES_TRAINED = 60_000_000
-"""Over a whole suite: about half an hour at the speed of two cores."""
+"""Of a suite in total: about half an hour at the speed of two cores."""
 
 
 def cells_of(name: str) -> dict[str, Cell]:
     return {cell.label: cell for cell in expand(load_suite(name))}
 
 
-def test_the_promised_suites_are_shipped() -> None:
+def test_exactly_these_suites_are_shipped() -> None:
     assert {*SUITES, *FOR_A_CLUSTER} == set(shipped_suites())
 
 
 @pytest.mark.parametrize("name", shipped_suites())
-def test_a_suite_is_named_as_its_file_and_tells_its_reader_what_it_is_for(name: str) -> None:
+def test_a_suite_is_named_after_its_file_and_has_a_description(name: str) -> None:
     suite = load_suite(name)
     assert suite.name == name
     assert suite.description.endswith(".")
@@ -61,12 +61,12 @@ def test_a_suite_compares_every_variant_and_has_blocks_for_an_interval(name: str
         plan = make_plan(suite, device)
         compared = {i for p in plan.pairs for i in (p.variant_id, p.baseline_id)}
         assert {cell.id for cell in plan.cells} == compared
-    # Two repeats give an interval of one degree of freedom, which says next to nothing.
+    # Two repeats give an interval of one degree of freedom, which says almost nothing.
     assert suite.blocks >= 3 or name == "smoke"
 
 
 @pytest.mark.parametrize("name", shipped_suites())
-def test_no_label_of_a_suite_vanishes_on_either_kind_of_device(name: str) -> None:
+def test_every_label_of_a_suite_exists_on_both_kinds_of_device(name: str) -> None:
     suite = load_suite(name)
     labels = {listed["label"] for listed in suite.variants if "label" in listed}
     for device in get_args(DeviceType):
@@ -74,7 +74,7 @@ def test_no_label_of_a_suite_vanishes_on_either_kind_of_device(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_a_suite_ends_within_the_hour_and_each_variant_has_steady_epochs(name: str) -> None:
+def test_a_suite_takes_less_than_an_hour_and_each_variant_has_steady_epochs(name: str) -> None:
     trials = make_plan(load_suite(name)).trials
     total = sum(t.variant.examples * t.variant.epochs for t in trials)
     assert total <= MAX_EXAMPLES_TRAINED
@@ -84,7 +84,7 @@ def test_a_suite_ends_within_the_hour_and_each_variant_has_steady_epochs(name: s
 
 
 @pytest.mark.parametrize("name", FOR_A_CLUSTER)
-def test_a_suite_for_a_cluster_has_a_form_for_two_cores(name: str) -> None:
+def test_a_suite_for_a_cluster_has_a_short_form_for_two_cores(name: str) -> None:
     command = shlex.split((FOLDER / f"{name}.toml").read_text().splitlines()[1].lstrip("# "))
     assert command[:3] == ["bench", "run", name]
     options = list(zip(command[3::2], command[4::2], strict=True))
@@ -122,15 +122,17 @@ def test_quick_is_small_and_smoke_is_tiny() -> None:
 
 def test_scaling_has_both_baselines_of_strong_and_of_weak_scaling_for_each_strategy() -> None:
     variants = [cell.variant for cell in cells_of("scaling").values()]
-    asked = {(v.strategy, v.total_replicas, v.global_batch_size, v.communication) for v in variants}
-    for strategy, n, batch, communication in asked:
-        assert (strategy, 1, 512, "full") in asked
+    settings = {
+        (v.strategy, v.total_replicas, v.global_batch_size, v.communication) for v in variants
+    }
+    for strategy, n, batch, communication in settings:
+        assert (strategy, 1, 512, "full") in settings
         assert batch in (512, 512 * n)
         other = "none" if communication == "full" else "full"
-        assert n == 1 or (strategy, n, batch, other) in asked
-    assert ("one_device", 1, 512, "full") in asked
+        assert n == 1 or (strategy, n, batch, other) in settings
+    assert ("one_device", 1, 512, "full") in settings
     assert {v.strategy for v in variants} == {"one_device", "mirrored", "multi_worker"}
-    # A difference in compilation would pass for one in strategy.
+    # A difference in compilation would look like one in strategy.
     assert {v.jit for v in variants} == {"none"}
 
 
@@ -187,7 +189,7 @@ def test_notebook_models_have_the_published_parameter_counts(
 def test_notebook_variants_are_labelled_with_their_experiment() -> None:
     labels = cells_of("notebook")
     for cell in labels.values():
-        assert "label" in cell.asked
+        assert "label" in cell.settings
     assert {label.split()[0] for label in labels} == {"plain,", "E1", "E2", "E3", "E4", "E5", "E7"}
 
 
@@ -212,9 +214,7 @@ def test_a_suite_has_every_value_of_its_axis_against_a_baseline(
 @pytest.mark.parametrize(
     ("name", "workload"), [("convnet", "convnet"), ("bn-overhead-gpu", "resnet50")]
 )
-def test_a_suite_compares_fused_batch_norm_where_xla_compiles_neither(
-    name: str, workload: str
-) -> None:
+def test_a_suite_compares_fused_batch_norm_without_xla(name: str, workload: str) -> None:
     plan = make_plan(load_suite(name))
     variants = {cell.id: cell.variant for cell in plan.cells}
     pairs = [p for p in plan.pairs if p.axis == "batch_norm"]
@@ -223,7 +223,7 @@ def test_a_suite_compares_fused_batch_norm_where_xla_compiles_neither(
     assert {(v.workload, v.jit) for v in compared} == {(workload, "none")}
 
 
-def test_a_suite_is_a_file_of_the_package() -> None:
+def test_every_file_of_the_folder_is_a_shipped_suite() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.toml")) == shipped_suites()
 
 
@@ -236,6 +236,6 @@ def test_the_epochs_of_the_gpu_s_suite_are_compiled_in_one_program() -> None:
     for cell in expand(load_suite("bn-overhead-gpu")):
         steps = cell.variant.steps_per_epoch
         assert len({count for _, count in split_windows(steps)}) == 1
-        # Windows less each epoch's first must be ten or more for a whole epoch to be extrapolated.
+        # Extrapolation needs ten windows or more, without each epoch's first.
         counted = cell.variant.epochs - cell.variant.warmup_epochs
         assert counted * (steps // window_steps(steps) - 1) >= MIN_EPOCHS

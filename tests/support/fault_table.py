@@ -31,21 +31,21 @@ class Fault:
 
 
 _ON_RAY, _ENDS = "tests/cli/test_run_on_ray.py::", "tests/cli/test_process_exits.py::"
-_LOST = f"{_ENDS}test_a_process_of_ray_s_that_ends_or_freezes_ends_the_run_with_its_records"
+_LOST = f"{_ENDS}test_a_ray_process_that_dies_or_freezes_ends_the_run_with_its_records"
 
 FAULTS = {
     "Ctrl-C": Fault(
         "Ctrl-C",
         "interrupted",
         130,
-        "go on by bench run ... --resume",
-        f"{_ON_RAY}test_ctrl_c_keeps_what_is_finished_and_the_run_can_be_gone_on_with",
+        "resume with bench run ... --resume",
+        f"{_ON_RAY}test_ctrl_c_keeps_finished_trials_and_the_run_can_be_resumed",
     ),
     "signal to all": Fault(
         "SIGTERM or SIGHUP to all processes of the job",
         "interrupted",
         130,
-        "go on by bench run ... --resume",
+        "resume with bench run ... --resume",
         f"{_ON_RAY}test_a_signal_to_all_of_a_job_ends_it_as_ctrl_c_does",
     ),
     "signal at the start": Fault(
@@ -53,7 +53,7 @@ FAULTS = {
         None,
         130,
         "interrupted",
-        f"{_ENDS}test_a_signal_is_heeded_while_ray_starts",
+        f"{_ENDS}test_a_signal_ends_the_run_while_ray_starts",
     ),
     "start hangs": Fault(
         "a start of Ray that does not come to an end",
@@ -68,15 +68,14 @@ FAULTS = {
         None,
         None,
         "",
-        f"{_ON_RAY}test_a_killed_driver_takes_its_workers_with_it_and_the_run_can_be_gone_on_with",
+        f"{_ON_RAY}test_a_killed_driver_ends_its_workers_and_the_run_can_be_resumed",
     ),
     "worker killed": Fault(
         "a training process is killed, more often than `--retries` allow",
         "worker_lost",
         5,
         "--resume",
-        f"{_ON_RAY}test_a_killed_training_process_without_a_further_try_fails_the_run_"
-        "until_it_is_resumed",
+        f"{_ON_RAY}test_a_killed_training_process_without_retries_fails_the_run_until_it_is_resumed",
     ),
     "raylet killed": Fault("Ray's raylet is killed", "worker_lost", 5, "--resume", _LOST),
     "agent killed": Fault(
@@ -91,8 +90,8 @@ FAULTS = {
         "a signal while Ray's raylet is stopped",
         "interrupted",
         130,
-        "go on by bench run ... --resume",
-        f"{_ENDS}test_a_signal_is_heeded_while_a_raylet_is_stopped",
+        "resume with bench run ... --resume",
+        f"{_ENDS}test_a_signal_ends_the_run_while_a_raylet_is_stopped",
     ),
     "raylet silent": Fault(
         "Ray's raylet is stopped, and no signal comes: within two minutes",
@@ -122,7 +121,7 @@ FAULTS = {
         "a signal while a call to Ray does not return",
         "interrupted",
         130,
-        "go on by bench run ... --resume",
+        "resume with bench run ... --resume",
         "tests/execution/ray_backend/test_ray_process.py::"
         "test_an_interrupt_is_heeded_whatever_the_process_makes_of_it",
     ),
@@ -154,8 +153,7 @@ FAULTS = {
         None,
         5,
         "name it in BENCH_DATA_DIR",
-        f"{_ON_RAY}test_data_that_is_damaged_ends_a_run_before_it_goes_on_and_costs_none_of_"
-        "what_it_had",
+        f"{_ON_RAY}test_damaged_data_stops_a_resumed_run_and_costs_no_record",
     ),
 }
 

@@ -108,7 +108,7 @@ def looked_at(record: TrialRecord, *, exploded: bool = False) -> TrialRecord:
     health = tuple(
         _examination(epochs, record.trial.block, exploded)
         for epochs in range(record.trial.variant.epochs + 1)
-        if record.trial.variant.is_examined_after(epochs)
+        if record.trial.variant.measures_health_after(epochs)
     )
     return record.model_copy(update={"health": health})
 

@@ -14,7 +14,7 @@ import pandas as pd
 from bench.analysis.comparison.compare import Comparison, compare
 from bench.analysis.loading.raw_records import RecordArrays
 from bench.records.run_folder import RunInfo
-from bench.spec.expand import Pair
+from bench.spec.pairing import Pair
 
 
 @dataclass(frozen=True)

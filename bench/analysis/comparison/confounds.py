@@ -5,7 +5,7 @@ Usage:
     # (Confound(key="xla", value=True, baseline=False),)
 
 If TensorFlow ran two arms differently for a reason other than the compared axis, their ratio says
-nothing about that axis. The settings that an axis changes by itself are listed here.
+nothing about that axis. ``bench.spec.axis.Axis.implies`` lists what an axis changes by itself.
 """
 
 import fnmatch
@@ -13,47 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_STEPS = ("steps_per_epoch", "whole_epoch_steps", "window_steps", "examples_left_out")
-_BATCH = ("per_replica_batch_size", "norm_values", *_STEPS)
-_NETWORK = ("norm_layers", "norm_values", "norm_groups", "has_convolutions")
-_THREADS = ("*_op_threads", "variables.*_NUM_*THREADS", "allotted.cores")
-_DEVICES = (
-    *("norm_values", "node", "devices", "per_replica_batch_size", "norm_synchronized"),
-    *("tensorflow_strategy", "reduction", "nccl_transport", "allotted.*"),
-    *_THREADS,
-)
-
-FOLLOWS: dict[str, tuple[str, ...]] = {
-    "workload": (*_NETWORK, "workload_source"),
-    "hidden": _NETWORK,
-    "depth": _NETWORK,
-    "filters": _NETWORK,
-    "dataset": _NETWORK,
-    "shape": _NETWORK,
-    "pipeline": ("order",),
-    "examples": ("order", *_STEPS),
-    "max_steps": _STEPS,
-    "augment": ("augmented",),
-    "norm": ("norm_*", "batch_norm"),
-    "batch_norm": ("batch_norm",),
-    "synchronized": ("norm_synchronized", "norm_values"),
-    "optimizer": ("optimizer_config.*",),
-    "learning_rate": ("optimizer_config.learning_rate",),
-    "non_finite": ("skips_non_finite",),
-    "precision": ("policy", "tf32", "loss_scaling", "skips_non_finite"),
-    "jit": ("xla", "jit", "compiled"),
-    "deterministic": ("deterministic",),
-    "threads": _THREADS,
-    "strategy": _DEVICES,
-    "placement": _DEVICES,
-    "communication": ("reduction", "norm_synchronized", "norm_values", "nccl_transport"),
-    "all_reduce": ("reduction", "nccl_transport"),
-    "workers": _DEVICES,
-    "replicas": _DEVICES,
-    "global_batch_size": _BATCH,
-    "per_replica_batch_size": _BATCH,
-}
-"""Keys of ``resolved`` (shell patterns, dots for nested keys) that an axis changes by itself."""
+from bench.spec.variant import AXES
 
 PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
 """Keys that differ from process to process."""
@@ -84,7 +44,8 @@ def confounds(
     axes: Collection[str], variant: Mapping[str, Any], baseline: Mapping[str, Any]
 ) -> tuple[Confound, ...]:
     """Return the resolved settings that differ although none of ``axes`` implies it."""
-    expected = [*COUNTERS, *(pattern for axis in axes for pattern in FOLLOWS.get(axis, ()))]
+    implied = (pattern for axis in axes if axis in AXES for pattern in AXES[axis].implies)
+    expected = [*COUNTERS, *implied]
     ours, theirs = _flat(variant), _flat(baseline)
     return tuple(
         Confound(key, ours.get(key), theirs.get(key))

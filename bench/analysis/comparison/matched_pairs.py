@@ -20,10 +20,9 @@ import pandas as pd
 
 from bench.analysis.loading.measurement_sessions import ensure_sessions
 from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS
-from bench.spec.inert_settings import OBSERVING
-from bench.spec.variant import Variant
+from bench.spec.variant import OBSERVATION_AXES, Variant
 
-SETTINGS: tuple[str, ...] = tuple(n for n in Variant.model_fields if n not in OBSERVING)
+SETTINGS: tuple[str, ...] = tuple(n for n in Variant.model_fields if n not in OBSERVATION_AXES)
 FOLLOWS_SIZE = ("epochs", "warmup_epochs", "target_accuracy")
 """Settings that a suite may change with the size without making it a different experiment."""
 FOLLOWS_REPLICAS = ("strategy", "jit", "synchronized", "global_batch_size")

@@ -20,7 +20,7 @@ import pandas as pd
 from bench.analysis.comparison.compare import SCALING, Comparison, compare
 from bench.analysis.comparison.matched_pairs import SETTINGS, examples_used
 from bench.analysis.statistics.paired import Ratio
-from bench.spec.expand import Pair
+from bench.spec.pairing import Pair
 
 COLUMNS = (
     "strong_over_same_strategy",

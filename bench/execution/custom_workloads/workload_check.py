@@ -123,7 +123,7 @@ _REMEDY_THERE = "install it there, or name its folder in PYTHONPATH of Ray"
 
 def _own(trials: Iterable[Trial]) -> list[str]:
     variants = (trial.variant for trial in trials)
-    return sorted({v.workload for v in variants if v.has_own_workload})
+    return sorted({v.workload for v in variants if v.has_custom_workload})
 
 
 def _module(name: str) -> str:

@@ -81,7 +81,7 @@ def cpu_rates(variant: Variant) -> Rates:
     """The rates of ``variant`` on a CPU."""
     step_s = _STEP_S + (0.0 if variant.norm == "none" else _NORM_STEP_S)
     # Of a network of one's own only the worst is known.
-    own = variant.has_own_workload
+    own = variant.has_custom_workload
     slowdown = None if own else xla_slowdown(variant.workload, variant.jit, "cpu")
     cores = (variant.threads or _MEASURED_CORES) / _MEASURED_CORES
     return Rates(START_S, step_s, _FLOPS_PER_S * cores / (slowdown or 1.0), 0.0, "rates")

@@ -46,7 +46,7 @@ class MemoryNeed:
 
 def memory_need(variant: Variant) -> MemoryNeed | None:
     """What ``variant`` needs on each of its devices; None for a network of one's own."""
-    if variant.has_own_workload:
+    if variant.has_custom_workload:
         return None
     size = model_size(variant)
     weight_bytes = 8 if variant.precision == "float64" else 4

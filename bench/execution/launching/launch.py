@@ -30,8 +30,8 @@ from bench.files.bounded_reading import KiB, read_file
 from bench.files.user_path import user_path
 from bench.files.yaml_file import parse_yaml
 from bench.measure.marked_processes import inherited_mark, kill_marked
+from bench.process_exit import signal_name
 from bench.records.atomic_write import disk_errors, temporary_folder
-from bench.subprocess_end import signal_name
 
 HOME = "~/trainbench"
 """Where the package and its environment are on every node; the files in clusters/ agree."""

@@ -21,10 +21,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import HelperError
+from bench.process_exit import describe_exit
 from bench.records.atomic_write import temporary_file
 from bench.report.charts.figure import Figure
 from bench.report.charts.rendering import Drawing, as_png, as_svg, vega_script
-from bench.subprocess_end import how_it_ended
 
 TIMEOUT_S = 300.0
 """Time limit for one chart, which takes about a second on an idle machine."""
@@ -124,7 +124,7 @@ class RenderProcess:
             code = self._process.wait()
         if self._timed_out:
             return f"did not answer within {self._timeout_s:g} s"
-        return how_it_ended(code, self._stderr)
+        return describe_exit(code, self._stderr)
 
 
 def _serve() -> None:

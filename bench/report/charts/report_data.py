@@ -23,11 +23,10 @@ from bench.analysis.questions.layer_health_frame import load_health
 from bench.analysis.summary import Summary, summary_of
 from bench.records.run_folder import RunFolder
 from bench.report.text.escaping import visible
-from bench.spec.expand import Pair
-from bench.spec.inert_settings import OBSERVING
-from bench.spec.variant import Variant
+from bench.spec.pairing import Pair
+from bench.spec.variant import OBSERVATION_AXES, Variant
 
-NOT_AXES = frozenset({"target_accuracy", "epochs", "warmup_epochs", *OBSERVING})
+NOT_AXES = frozenset({"target_accuracy", "epochs", "warmup_epochs", *OBSERVATION_AXES})
 """Settings that say how long a variant runs or what it records, not what it trains."""
 
 CUT_SHORT = " Some variants ran shortened epochs; the times of full epochs are extrapolated."

@@ -19,6 +19,7 @@ from bench.analysis.questions.large_data_claim import (
     target_comparisons,
 )
 from bench.analysis.questions.next_steps import NextStep
+from bench.analysis.statistics.capped_epochs import capped_epochs
 from bench.report.charts.ratio_chart import DIGITS, ratio_text
 from bench.report.charts.report_data import ReportData
 from bench.report.page.page_grid import Column, Grid
@@ -152,8 +153,7 @@ def _arms(run: ReportData, settings: Mapping[str, str], axis: str, value: str) -
 
 def _capped_sizes(arms: pd.DataFrame) -> set[int]:
     """Return the sizes whose epochs were cut short and extrapolated."""
-    full_steps = arms["examples"] // arms["global_batch_size"]
-    return set(map(int, arms.loc[(arms["max_steps"] < full_steps).fillna(False), "examples"]))
+    return set(map(int, capped_epochs(arms)["examples"]))
 
 
 def _confound_note(run: ReportData, column: int, arms: pd.DataFrame) -> str:

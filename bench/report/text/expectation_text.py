@@ -17,7 +17,7 @@ from bench.execution.gpus.device_memory import MemoryNeed, memory_need
 from bench.records.metric import METRICS
 from bench.report.text.escaping import plain
 from bench.report.text.number_text import duration, number, plural, scale_of
-from bench.spec.expand import LostBaseline
+from bench.spec.pairing import LostBaseline
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 

@@ -61,5 +61,5 @@ def _choice(variant: Variant, device: DeviceKind) -> str:
     slowdown = xla_slowdown(variant.workload, most_compiled(variant.pipeline), device.type)
     if variant.jit != "none" or slowdown is None:
         return name
-    measured = _measured(variant.has_own_workload)
+    measured = _measured(variant.has_custom_workload)
     return f"{name} ({measured}{number(slowdown, 2)} times as long with XLA)"

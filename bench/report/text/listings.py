@@ -27,7 +27,8 @@ from bench.report.text.expectation_text import (
 from bench.report.text.jit_text import chosen_text, given_text, slow_lines
 from bench.report.text.number_text import duration, plural
 from bench.spec.default_jit import xla_slowdown
-from bench.spec.expand import Cell, lost_baselines, lost_pairs
+from bench.spec.expand import Cell
+from bench.spec.pairing import lost_baselines, lost_pairs
 from bench.spec.plan import Plan
 from bench.spec.suite import Suite
 
@@ -105,8 +106,8 @@ def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
 
 def _jit_texts(cells: Sequence[Cell], device: DeviceKind) -> list[str]:
     return [
-        given_text(cell.variant for cell in cells if not cell.leaves_jit_open),
-        chosen_text((cell.variant for cell in cells if cell.leaves_jit_open), device),
+        given_text(cell.variant for cell in cells if not cell.uses_default_jit),
+        chosen_text((cell.variant for cell in cells if cell.uses_default_jit), device),
     ]
 
 
@@ -145,6 +146,6 @@ def _variant_row(cell: Cell, estimate: Estimate, estimator: Estimator) -> dict[s
         "estimate_basis": estimate.basis,
         "estimate_run": estimate.run,
         "needed_memory_bytes": None if needed is None else needed.total_bytes,
-        "jit_is_default": cell.leaves_jit_open,
+        "jit_is_default": cell.uses_default_jit,
         "xla_slowdown": xla_slowdown(variant.workload, variant.jit, device),
     }

@@ -10,14 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
 from bench.analysis.comparison.compare import Comparison
 from bench.analysis.statistics.paired import Estimate
 from bench.analysis.summary import Summary, VariantSummary
-from bench.api import RunResult
 from bench.report.text import footnotes
 from bench.report.text.footnotes import Footnote
 from bench.report.text.result_schema import (
@@ -37,8 +36,11 @@ from bench.report.text.result_schema import (
 from bench.report.text.scaling_columns import per_device
 from bench.report.text.secondary_table import measured_notes
 
+if TYPE_CHECKING:
+    from bench.api import RunResult
 
-def run_document(result: RunResult, summary: Summary) -> str:
+
+def run_document(result: "RunResult", summary: Summary) -> str:
     """How a run ended, and its results."""
     document = RunDocument(
         schema_version=SCHEMA_VERSION,

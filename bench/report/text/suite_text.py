@@ -12,7 +12,8 @@ from typing import Any
 from bench.report.text.escaping import plain
 from bench.report.text.number_text import plural
 from bench.spec.default_jit import DeviceType
-from bench.spec.expand import expand, pair
+from bench.spec.expand import expand
+from bench.spec.pairing import pair_cells
 from bench.spec.suite import Suite
 
 _MAX_VARIANTS = 200
@@ -32,7 +33,7 @@ def suite_text(suite: Suite, file: str, device: DeviceType) -> str:
     lines += _section(f"Variants on {_DEVICES[device]}", shown)
     if len(cells) > len(shown):
         lines.append(f"  ... and {len(cells) - len(shown)} more: --json lists all")
-    made = Counter(p.axis for p in pair(cells, suite, device))
+    made = Counter(p.axis for p in pair_cells(cells, suite, device))
     comparisons = {
         c.axis: f"against {_text(c.baseline)}: {plural(made[c.axis], 'pair')} a block"
         for c in suite.compare
@@ -55,7 +56,7 @@ def suite_json(suite: Suite, file: str, device: DeviceType) -> str:
         "axes": _axes(suite, device),
         "variants": [{"variant_id": cell.id, "label": cell.label} for cell in cells],
         "compare": [comparison.model_dump(mode="json") for comparison in suite.compare],
-        "pairs": [p.model_dump(mode="json") for p in pair(cells, suite, device)],
+        "pairs": [p.model_dump(mode="json") for p in pair_cells(cells, suite, device)],
     }
     return json.dumps(content, indent=2)
 

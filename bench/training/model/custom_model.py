@@ -24,9 +24,9 @@ import numpy as np
 
 from bench.spec.defaults import fill_defaults
 from bench.spec.error_text import value_text
-from bench.spec.inert_settings import inert_settings
 from bench.spec.suggestion import nearest
 from bench.spec.variant import Variant
+from bench.spec.variant_rules import inactive_settings
 from bench.training.failures import WorkloadError
 from bench.training.model.head_detection import detect_head
 from bench.training.model.layers import Layers
@@ -95,7 +95,7 @@ def _files(variant: Variant) -> list[tuple[Path, Path]]:
     """Return the Python files of a workload's package: path inside it, and path on this machine."""
     package = variant.workload.partition(":")[0].partition(".")[0]
     try:
-        spec = importlib.util.find_spec(package) if variant.has_own_workload else None
+        spec = importlib.util.find_spec(package) if variant.has_custom_workload else None
     except ValueError:  # such as __main__, which has no spec
         spec = None
     if spec is None:
@@ -150,10 +150,10 @@ def _default_policy(policy: str) -> Iterator[None]:
 def _check_read(name: str, layers: Layers) -> None:
     # Copy first: reading settings below is recorded too.
     defaults, read = fill_defaults({}), frozenset(layers.read)
-    inert = inert_settings(layers.variant)
+    inactive = inactive_settings(layers.variant)
     for axis in NETWORK_AXES:
         value = getattr(layers.variant, axis)
-        if axis not in read | inert and value != defaults[axis]:
+        if axis not in read | inactive.keys() and value != defaults[axis]:
             raise WorkloadError(
                 f"workload {name} does not use {axis}, which is {value_text(value)}: "
                 "build the network with the methods of layers, or remove it from the suite"

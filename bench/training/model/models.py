@@ -51,7 +51,7 @@ def build_model(
     inputs = x = keras.Input(tuple(shape), dtype=layers.kind.dtype)
     if variant.inputs == "standardized" and images is not None:
         x = _standardization(images, layers.kind.policy)(x)
-    if variant.has_own_workload:
+    if variant.has_custom_workload:
         features = custom_features(variant.workload, layers, x, classes, seed)
     else:
         features = _WORKLOADS[variant.workload](layers, x)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.analysis.comparison.confounds import FOLLOWS, Confound, confounds
+from bench.analysis.comparison.confounds import Confound, confounds
 from bench.spec.variant import AXES
 
 PLAIN = {"xla": True, "policy": "float32", "window_steps": 100, "node": "a", "devices": ["CPU:0"]}
@@ -113,11 +113,6 @@ def test_per_process_keys_are_not_settings() -> None:
     ours = {**PLAIN, "pid": 12, "optimizer_config": {"name": "sgd_1"}}
     theirs = {**PLAIN, "pid": 34, "optimizer_config": {"name": "sgd"}}
     assert confounds({"norm"}, ours, theirs) == ()
-
-
-@pytest.mark.parametrize("axis", FOLLOWS)
-def test_implied_settings_are_listed_only_for_existing_axes(axis: str) -> None:
-    assert axis in AXES
 
 
 def test_unloaded_library_is_no_confound_but_another_version_is() -> None:
