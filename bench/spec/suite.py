@@ -209,9 +209,8 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
         return f"{name_or_path}.toml", suite_file(name_or_path).read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
-        return str(path), read_file(path, _MAX_BYTES).decode(
-            "utf-8-sig"
-        )  # some editors write a mark
+        # Some editors write a byte order mark.
+        return str(path), read_file(path, _MAX_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         known = [*shipped, *_files_beside(path)]
         hint = nearest(str(path), near_misses(str(path), known) or shipped)

@@ -34,6 +34,15 @@ from bench.spec.axis import (
     repeated_widths,
     unused_by,
 )
+from bench.spec.axis_values import (
+    Activation,
+    Clip,
+    CustomWorkload,
+    Initializer,
+    Norm,
+    OptimizerName,
+    Precision,
+)
 from bench.spec.default_jit import Jit
 from bench.spec.fail_fast_types import FailFastTuple, one_unknown_key
 from bench.spec.variant_rules import contradictions, inactive_settings
@@ -43,43 +52,6 @@ FASHION_MNIST_TRAIN_EXAMPLES = 55_000
 
 FASHION_MNIST_SHAPE = (28, 28, 1)
 """Height, width and channels."""
-
-Initializer = Literal[
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "standard_normal",
-    "zeros",
-    "ones",
-]
-Activation = Literal[
-    "relu",
-    "leaky_relu",
-    "prelu",
-    "elu",
-    "selu",
-    "gelu",
-    "swish",
-    "sigmoid",
-    "hard_sigmoid",
-    "tanh",
-    "softplus",
-    "softsign",
-    "exponential",
-    "linear",
-]
-Norm = Literal["none", "bn_post", "bn_pre", "layer", "group"]
-Clip = Literal["none", "value", "norm", "global_norm"]
-OptimizerName = Literal[
-    "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "nadam"
-]
-Precision = Literal["float32", "float32_strict", "mixed_bfloat16", "mixed_float16", "float64"]
-
-CustomWorkload = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-"""A user's function that builds a network: its module and its name."""
 
 _Count = Annotated[int, Field(ge=1, le=10**12, strict=True)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]

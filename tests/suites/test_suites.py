@@ -11,11 +11,12 @@ from bench.analysis.statistics.steady_state import MIN_EPOCHS
 from bench.cli.set_option import parse_settings
 from bench.execution.estimation.estimator import estimated_trial_s
 from bench.execution.gpus.device_memory import too_large
+from bench.spec.axis_values import Activation, Initializer
 from bench.spec.default_jit import DeviceType
 from bench.spec.expand import Cell, expand
 from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite, shipped_suites
-from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES, Activation, Initializer
+from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES
 from bench.training.loop.windows import split_windows, window_steps
 from bench.training.model.models import build_model, count_parameters
 

@@ -12,7 +12,8 @@ import pytest
 from bench.measure.host import usable_cores
 from bench.records.health_record import HealthRecord
 from bench.records.trial_record import TrialRecord
-from bench.spec.variant import Precision, Variant
+from bench.spec.axis_values import Precision
+from bench.spec.variant import Variant
 from bench.training import trial as trial_module
 from bench.training.layer_health.layer_health import BATCH_SIZE, BATCHES, LayerHealth, probe_batches
 from bench.training.loop.compiled_epoch import CompiledEpoch

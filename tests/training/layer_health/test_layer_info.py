@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from bench.spec.variant import Activation
+from bench.spec.axis_values import Activation
 from bench.training.layer_health.layer_info import BOUNDS, DYING, NEAR, list_layers
 from bench.training.model.models import build_model
 from tests.support.training_setup import small

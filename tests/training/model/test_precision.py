@@ -5,7 +5,7 @@ from typing import get_args
 import keras
 import pytest
 
-from bench.spec.variant import Precision
+from bench.spec.axis_values import Precision
 from bench.training.model.precision import PRECISIONS
 
 
