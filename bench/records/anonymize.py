@@ -107,8 +107,10 @@ def _suite_s_words(info: _Plain) -> Iterator[str]:
     yield from (suite["name"], f"{suite['name']}.toml")
     for key, values in _settings(suite):
         for value in values:
-            yield f"{key}={value}"
-            yield f"variant.{key}={value}"
+            # As Python writes a list, and as people type it.
+            for text in (str(value), str(value).replace(" ", "")):
+                yield f"{key}={text}"
+                yield f"variant.{key}={text}"
 
 
 def _settings(suite: _Plain) -> Iterator[tuple[str, list[Any]]]:

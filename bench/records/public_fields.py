@@ -142,6 +142,13 @@ RESOLVED = fields(
         ),
         number,
     ),
+    norm_values=each(number),
+    norm_groups=each(number),
+    keras_settings=fields(
+        image_data_format=one_of("channels_last", "channels_first"),
+        floatx=one_of("float16", "bfloat16", "float32", "float64"),
+        epsilon=number,
+    ),
     jit=one_of("none", "step", "epoch"),
     compiled=one_of("none", "passes", "step", "window", "epoch"),
     policy=one_of("float32", "float64", "mixed_bfloat16", "mixed_float16"),

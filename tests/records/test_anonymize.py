@@ -258,6 +258,17 @@ def test_of_a_command_options_and_the_suite_s_words_are_told(
     assert public_info(Pseudonyms(), info)["invocations"][0]["command"] == told.split()
 
 
+def test_a_list_that_the_suite_holds_is_published_however_it_is_spaced(
+    made: tuple[dict[str, Any], list[dict[str, Any]]],
+) -> None:
+    info = copy.deepcopy(made[0])
+    info["suite"]["variant"] = {"hidden": [100, 50]}
+    words = ["bench", "run", "quick", "--set", "hidden=[100,50]", "--set", "hidden=[100, 50]"]
+    info["invocations"][0]["command"] = [*words, "--set", "hidden=[7,7]"]
+    public = public_info(Pseudonyms(), info)["invocations"][0]["command"]
+    assert public == [*words, "--set", "HIDDEN"]
+
+
 def test_every_option_of_bench_run_may_be_told() -> None:
     import inspect
 

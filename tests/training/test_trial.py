@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from bench.datasets.arrays import Arrays
 from bench.measure.host import usable_cores
+from bench.records.anonymize import public_record
 from bench.records.epoch_record import EpochRecord
+from bench.records.pseudonyms import Pseudonyms
 from bench.records.trial_record import TrialRecord
 from bench.spec.variant import Variant
 from bench.training import trial as trial_module
@@ -81,6 +83,14 @@ def test_the_settings_in_effect_are_recorded() -> None:
 
 
 @pytest.mark.slow
+def test_all_settings_in_effect_are_published() -> None:
+    variant = small(epochs=1, workload="convnet", filters=(8,), norm="group")
+    record = record_of(variant).model_dump(mode="json")
+    public = public_record(Pseudonyms(), record, labels={})
+    assert public["resolved"].keys() == record["resolved"].keys()
+    assert public["resolved"]["norm_values"] == record["resolved"]["norm_values"] != []
+
+
 def test_counts_are_null_if_they_have_no_meaning() -> None:
     plain = record_of(small(epochs=1)).epochs[0]
     assert (plain.clipped_steps, plain.skipped_steps) == (None, None)
