@@ -70,7 +70,7 @@ def lost_baseline_warnings(lost: Iterable[LostBaseline]) -> Iterator[str]:
     for baseline in lost:
         yield (
             f"warning: without the baseline '{plain(baseline.label)}', "
-            f"{plural(baseline.comparisons, 'comparison')} cannot be made: "
+            f"{plural(baseline.comparisons, 'comparison')} per block cannot be computed: "
             f"keep it with --only {baseline.id}"
         )
 

@@ -163,7 +163,7 @@ def of_comparison(comparison: Comparison, blocks: int) -> Iterator[Footnote]:
             f"{c.key} is {_value(c.value)}, in the baseline {_value(c.baseline)}"
             for c in comparison.confounds
         )
-        text = f"Confounded, more differs than the compared axis: {differences}."
+        text = f"Confounded, because not only the compared axis differs: {differences}."
         yield Footnote("confounded", text)
 
 

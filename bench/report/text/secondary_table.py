@@ -32,13 +32,14 @@ _METRICS = {
 _NOTES = {
     "cold_start_s": "Cold start: the first call of everything compiled, apart from epochs.",
     "input_wait_share": (
-        "Waiting for input: of the epochs' time, that in which steps waited for their batches."
+        "Waiting for input: the share of the epochs' time in which steps waited for their batches."
     ),
     "clipped_share": (
         "Clipped steps: of all steps, warm-up included, those in which clipping changed a gradient."
     ),
     "skipped_share": (
-        "Skipped steps: of all steps, those that were not applied, their gradient not finite."
+        "Skipped steps: the share of all steps that were not applied because a gradient was not "
+        "finite."
     ),
 }
 _TARGET_NOTE = (

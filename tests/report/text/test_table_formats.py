@@ -102,7 +102,7 @@ def test_a_confound_has_a_footnote_in_its_cell(tmp_path: Path) -> None:
 
     text = markdown(summarize(made_run(tmp_path / "run", change=no_xla).path))
     assert rows_of(text)[3][6].strip().endswith("¹")
-    assert "¹ Confounded, more differs than the compared axis: xla is false, in the" in text
+    assert "¹ Confounded, because not only the compared axis differs: xla is false, in" in text
 
 
 def test_accuracy_on_synthetic_data_is_marked_as_meaningless(tmp_path: Path) -> None:
