@@ -108,11 +108,11 @@ def _command(info: RunInfo) -> str:
 _MARKDOWN = """\
 # Published runs
 
-Each folder holds `run.json` and `records.jsonl`, and what is made from these two alone: the
-report (`summary.md`, `.csv`, `.tex`, and `index.html`, a page that opens from a file), its charts,
-all trials and epochs, the suite. `bench verify-published` makes it all anew and compares.
-`bench report FOLDER --out ...` and pandas read a folder as they read any run. This list, and the
-same as a page (`index.html`), is made by `bench publish`.
+Each folder has `run.json` and `records.jsonl`. All its other files are computed from these two: the
+report (`summary.md`, `.csv`, `.tex`, and `index.html`, a page that opens from a file), the charts,
+the tables of trials and epochs, and the suite. `bench verify-published` computes them again and
+compares. `bench report FOLDER --out ...` and pandas read a folder like any run. `bench publish`
+writes this list, and the same list as a page (`index.html`).
 
-| run | what its suite asks | what was run of it | taken on |
+| run | question | command | date |
 |---|---|---|---|"""

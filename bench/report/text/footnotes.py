@@ -109,7 +109,7 @@ def of_times(variant: VariantSummary) -> Iterator[Footnote]:
             if variant.capped_steps
             else "epochs never settled"
         )
-        text = f"Of {variant.unsettled} of {planned} no time is used: their {why}."
+        text = f"The times of {variant.unsettled} of {planned} are not used: their {why}."
         yield Footnote("unsettled", text)
     waiting = variant.secondary_metrics.means.get("input_wait_share")
     if waiting is not None and waiting.value > INPUT_BOUND:
@@ -178,25 +178,25 @@ def _method_notes(summary: Summary) -> Iterator[Footnote]:
     """Yield how the columns are computed."""
     yield Footnote(
         "intervals",
-        "Over completed trials, with 95 % t intervals: of times and throughput the geometric "
-        "mean and the interval of the logarithms, of accuracy the arithmetic mean and an interval "
-        "within 0 and 1. The epoch time of a trial is the median of its steady epochs; throughput "
-        "is the examples of an epoch over that time.",
+        "Values are means over completed trials with 95 % t intervals: geometric means for times "
+        "and throughput, with the interval of the logarithms; arithmetic means for accuracy, with "
+        "an interval within 0 and 1. The epoch time of a trial is the median of its steady epochs; "
+        "throughput is the examples of an epoch over that time.",
     )
     if summary.columns:
         yield Footnote(
             "ratios",
-            "Ratios: within each block the epoch time over that of the baseline; the mean of "
-            "their logarithms over blocks, with its 95 % t interval. Detectable: the smallest "
-            "slow-down that so many blocks as noisy as these would find in 9 of 10 cases "
-            f"(two-sided test at 5 %), and how many more would find one of {TARGET_SLOWDOWN_TEXT}.",
+            "Ratios: within each block, the epoch time over that of the baseline; then the mean of "
+            "the logarithms over blocks, with its 95 % t interval. Detectable: the smallest "
+            "slowdown that as many, equally noisy blocks would detect in 9 of 10 cases (two-sided "
+            f"test at 5 %), and how many more would detect one of {TARGET_SLOWDOWN_TEXT}.",
         )
     if summary.scaling_columns:
         yield Footnote(
             "efficiency",
-            "Efficiency: within each block the throughput over N times that of one device, N "
-            "being all replicas; strong against the same global batch, weak against the same "
-            "batch per replica. Communication: the share of the epoch time that goes away where "
+            "Efficiency: within each block, the throughput over N times that of one device, where "
+            "N is the number of replicas; strong for the same global batch, weak for the same "
+            "batch per replica. Communication: the share of the epoch time that disappears when "
             "replicas exchange nothing.",
         )
     if summary.unfused_batch_norm:
@@ -225,8 +225,8 @@ def _precision_notes(summary: Summary) -> Iterator[Footnote]:
     if summary.unclassified:
         yield Footnote(
             "unclassified",
-            f"Of {summary.unclassified} of {summary.completed} completed trials the epochs were "
-            f"too few to tell whether their times had settled, for which it takes {MIN_EPOCHS}.",
+            f"{summary.unclassified} of {summary.completed} completed trials had too few epochs to "
+            f"tell whether their times had settled, which takes {MIN_EPOCHS}.",
         )
     if len({v.examples for v in summary.variants}) > 1 and summary.columns:
         text = "A fixed cost per epoch draws a ratio towards 1 where an epoch has few examples."

@@ -43,7 +43,7 @@ def wall_time_text(wall: TimeBreakdown) -> str:
         "build": wall.build_s,
         "cold start": wall.cold_start_s,
         "evaluation": wall.evaluate_s,
-        "looking at layers": wall.health_s,
+        "layer inspection": wall.health_s,
         "idle": wall.idle_s,
     }
     listed = ", ".join(f"{name} {duration(s)}" for name, s in parts.items() if s is not None)

@@ -30,12 +30,13 @@ _METRICS = {
     "skipped_share": Metric("skipped_share", "Skipped steps", "", "lower", 3),
 }
 _NOTES = {
-    "cold_start_s": "Cold start: the first call of everything compiled, apart from epochs.",
+    "cold_start_s": "Cold start: the first call of all compiled code; no epoch includes it.",
     "input_wait_share": (
         "Waiting for input: the share of the epochs' time in which steps waited for their batches."
     ),
     "clipped_share": (
-        "Clipped steps: of all steps, warm-up included, those in which clipping changed a gradient."
+        "Clipped steps: the share of all steps, including warm-up, in which clipping changed a "
+        "gradient."
     ),
     "skipped_share": (
         "Skipped steps: the share of all steps that were not applied because a gradient was not "
@@ -44,8 +45,8 @@ _NOTES = {
 }
 _TARGET_NOTE = (
     "Time to accuracy: training time, without validation, until the validation accuracy reached "
-    "the target, without the cold start and with it; a mean only where it was reached in every "
-    "trial that completed or diverged, else a median, infinite for those that did not reach it."
+    "the target, without and with the cold start; a mean if every trial that completed or diverged "
+    "reached it, otherwise a median, to which the other trials contribute an infinite time."
 )
 _Variants = Sequence[VariantSummary]
 _Column = tuple[str, list[Cell]]
