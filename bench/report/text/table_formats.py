@@ -9,7 +9,9 @@ summary's text table pass it as ``table``.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
 from bench.analysis.loading.csv_export import as_csv
@@ -25,9 +27,6 @@ from bench.report.text.secondary_table import (
     secondary_table,
 )
 from bench.report.text.summary_table import Table, text_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def markdown(summary: Summary, table: Table | None = None) -> str:
@@ -67,10 +66,8 @@ def csv(summary: Summary, table: Table | None = None) -> str:
     return as_csv(summary_frame(summary, table or text_table(summary))).decode()
 
 
-def summary_frame(summary: Summary, table: Table) -> "pd.DataFrame":
+def summary_frame(summary: Summary, table: Table) -> pd.DataFrame:
     """Return one row per variant: estimates, their intervals and counts, and its footnotes."""
-    import pandas as pd
-
     variants = summary.variants
     data: dict[str, Any] = {
         "variant_id": [v.variant_id for v in variants],
