@@ -44,13 +44,13 @@ def verify_published(
 ) -> None:
     """Regenerate published tables and compare them."""
     from bench.files.folder_exchange import recover_folder
-    from bench.report.publishing.published_index import published, stale_indexes
+    from bench.report.publishing.published_index import published_folders, stale_indexes
     from bench.report.publishing.verification import differences
     from bench.report.text.number_text import plural
 
     for parent in {into, *(folder.absolute().parent for folder in folders or ())}:
         recover_folder(parent)
-    chosen = folders or published(into)
+    chosen = folders or published_folders(into)
     if not chosen:
         raise UsageError(f"{into}: no published run: bench publish RUN NAME makes one")
     problems = [line for folder in chosen for line in differences(folder)]

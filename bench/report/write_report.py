@@ -19,19 +19,20 @@ FORMATS = {"md": markdown, "csv": csv, "tex": latex}
 
 
 def write_report(run: Path, out: Path | None = None) -> list[Path]:
-    """Sum up ``run`` and write its tables to ``out``, by default its own ``report/``.
+    """Summarize ``run``, write its tables to ``out`` and return their paths.
 
-    Raises RunFolderError where ``run`` is no run folder, StorageError where it cannot write.
+    The default of ``out`` is the ``report`` folder of the run. Raises RunFolderError if ``run`` is
+    not a run folder, and StorageError if ``out`` is not writable.
     """
     return write_summary(summarize(run), Folder(out) if out else RunFolder(run).report_files)
 
 
 @collector_paused()
 def write_summary(summary: Summary, out: Folder) -> list[Path]:
-    """Write ``summary`` to ``out``, in every format; the paths written."""
+    """Write ``summary`` to ``out`` in every format, and return the paths."""
     make_folder(out)
     table = text_table(summary)
     return [
-        write_atomically(out, f"summary.{suffix}", text_of(summary, table))
-        for suffix, text_of in FORMATS.items()
+        write_atomically(out, f"summary.{suffix}", render(summary, table))
+        for suffix, render in FORMATS.items()
     ]

@@ -1,7 +1,7 @@
-"""docs/results.md: what the published runs say, in their own generated words and tables.
+"""Write docs/results.md: the large-data claim, then the answers and tables of all published runs.
 
 Usage:
-    python -m docs.generate.published_results > docs/results.md
+    make results                # python -m docs.generate.published_results > docs/results.md
 """
 
 import sys
@@ -10,40 +10,44 @@ from pathlib import Path
 from bench.report.charts.report_data import ReportData, read_run
 from bench.report.page.answer_text import answer
 from bench.report.page.claim_section import claims
-from bench.report.publishing.published_index import published
+from bench.report.publishing.published_index import published_folders
 from bench.report.text import escaping
 from bench.report.text.summary_table import text_table
 from bench.report.text.table_formats import markdown_table, superscript
 
 PUBLISHED = Path("results/published")
+CLAIM = Path(__file__).with_name("claim.md")
+"""The section that people write; a test compares its numbers with the published tables."""
 _INTRODUCTION = """\
 # Results
 
-What the published runs say. Nothing here is written by hand: sentences and tables are made from
-the records in [results/published](../results/published), by `make results`, and a test makes them
-anew and compares. Each run took place on one machine, which its page names with the command that
-repeats it; on another, run it again. [methodology.md](methodology.md) has the formulas."""
+This page shows what the published runs found. People wrote the first section. `make results`
+writes the rest from the records in [results/published](../results/published), and a test checks
+that it is up to date. Each run took place on one machine. The page of a run names the machine and
+the command, so that you can repeat the run on yours. [methodology.md](methodology.md) has the
+formulas."""
 
 
-def results(place: Path, link: str) -> str:
-    """The page on the runs in ``place``, which is at ``link`` from where the page stands."""
-    runs = [read_run(folder) for folder in published(place)]
-    return "\n\n".join([_INTRODUCTION, *(_section(run, link) for run in runs)]) + "\n"
+def results(root: Path, link: str) -> str:
+    """Return the page on the runs in ``root``; ``link`` leads from the page to ``root``."""
+    runs = [read_run(folder) for folder in published_folders(root)]
+    claim = CLAIM.read_text(encoding="utf-8").strip()
+    return "\n\n".join([_INTRODUCTION, claim, *(_section(run, link) for run in runs)]) + "\n"
 
 
 def _section(run: ReportData, link: str) -> str:
     table, folder = text_table(run.summary), f"{link}/{escaping.link(run.name)}"
-    said = " ".join(answer(run, claims(run)))
+    answer_text = " ".join(answer(run, claims(run)))
     return "\n\n".join(
         [
             f"## {escaping.markdown(run.name)}",
             escaping.markdown(" ".join(run.summary.description.split())),
             *([f"Remark: {escaping.markdown(run.summary.remark)}"] if run.summary.remark else []),
-            f"**{escaping.markdown(said)}**",
+            f"**{escaping.markdown(answer_text)}**",
             markdown_table(table),
             *(f"{superscript((i,))} {escaping.markdown(t)}" for i, t in enumerate(table.notes, 1)),
-            f"[All of it]({folder}/summary.md), [its page]({folder}/index.html), "
-            f"[its charts]({folder}/charts).",
+            f"[Full report]({folder}/summary.md), [page]({folder}/index.html), "
+            f"[charts]({folder}/charts).",
         ]
     )
 

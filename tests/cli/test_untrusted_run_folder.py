@@ -14,7 +14,7 @@ from bench.analysis.questions.layer_health_frame import load_health
 from bench.errors import ResourceError, RunFolderError, StorageError
 from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import publish
-from bench.report.publishing.published_index import published, write_indexes
+from bench.report.publishing.published_index import published_folders, write_indexes
 from bench.report.publishing.verification import difference, differences
 from bench.report.write_report import write_report
 from tests.cli.conftest import Command, error_line
@@ -221,7 +221,7 @@ def test_a_run_is_not_published_through_links(run: Path, victim: Path, tmp_path:
             publish(run, "tiny", root, replace=replace)
     with pytest.raises(RunFolderError, match="symbolic link"):
         (victim / "run.json").write_bytes(b"precious")
-        published(root)
+        published_folders(root)
     (root / "tiny").unlink()
     (root / "README.md").symlink_to(victim / "README.md")
     with pytest.raises(StorageError, match="symbolic link"):

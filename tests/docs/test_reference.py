@@ -1,4 +1,4 @@
-"""docs/reference.md says what the code does."""
+"""docs/reference.md is up to date, and complete."""
 
 from bench.analysis.loading.frame_columns import trial_columns
 from bench.records.metric import METRICS
@@ -7,7 +7,7 @@ from docs.generate.reference import meanings, reference
 from tests.support.paths import ROOT
 
 
-def test_the_page_is_what_the_code_gives() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert (ROOT / "docs/reference.md").read_text() == reference(), "make reference"
 
 
@@ -19,7 +19,7 @@ def test_a_meaning_is_the_docstring_below_the_field() -> None:
     assert meanings(Variant)["replicas"] == "Devices per worker."
 
 
-def test_every_column_of_a_metric_has_that_metric_s_unit() -> None:
+def test_every_metric_column_has_the_unit_of_its_metric() -> None:
     page = reference().split("## Columns of trials")[1]
     units = {row[1].strip(" `"): row[3].strip() for row in map(cells, page.splitlines()) if row}
     columns = [name for name in METRICS if name in trial_columns()]

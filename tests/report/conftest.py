@@ -1,4 +1,4 @@
-"""A run to be published, and the place for it."""
+"""A simulated run, and its published folder."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ def lost_once(trial: Trial, attempt: int) -> Status:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run in which some trials were tried twice."""
+    """Return a run in which some trials were retried."""
     path = tmp_path_factory.mktemp("run") / "run"
     return bench.run(suite_of(TINY), path, executor=SimulatedExecutor(fate=lost_once)).path
 
 
 @pytest.fixture(scope="session")
 def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That run, published as "tiny"; not to be changed."""
+    """Return that run, published as "tiny". Tests must not change it."""
     return publish(run, "tiny", tmp_path_factory.mktemp("published"))

@@ -1,4 +1,4 @@
-"""Where a report goes."""
+"""The files of a report, and what importing the package loads."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from tests.support.sample_records import made_run
 NAMES = ["summary.csv", "summary.md", "summary.tex"]
 
 
-def test_a_report_goes_into_its_run_folder(tmp_path: Path) -> None:
+def test_a_report_is_written_into_its_run_folder(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run")
     paths = write_report(folder.path)
     assert sorted(path.name for path in paths) == NAMES
@@ -21,7 +21,7 @@ def test_a_report_goes_into_its_run_folder(tmp_path: Path) -> None:
     assert sorted(p.name for p in folder.report.iterdir()) == NAMES
 
 
-def test_or_elsewhere_and_writing_it_twice_gives_the_same(tmp_path: Path) -> None:
+def test_a_report_can_be_written_elsewhere_and_again_with_the_same_bytes(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run")
     out = tmp_path / "some" / "where"
     first = {path: path.read_bytes() for path in write_report(folder.path, out)}
@@ -29,14 +29,14 @@ def test_or_elsewhere_and_writing_it_twice_gives_the_same(tmp_path: Path) -> Non
     assert not folder.report.exists()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_the_error_for_an_unwritable_folder_names_it(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run")
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="file: "):
         write_report(folder.path, tmp_path / "file")
 
 
-def test_what_is_no_run_folder_has_no_report(tmp_path: Path) -> None:
+def test_only_a_run_folder_has_a_report(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="not a run folder"):
         write_report(tmp_path)
 

@@ -24,7 +24,7 @@ from bench.report.page.side_by_side import side_by_side
 from bench.report.page.trial_section import TrialTable
 from bench.report.text import footnotes
 from bench.report.text.report_header import header_facts
-from bench.report.text.secondary_table import TITLE, measured_notes, measured_table
+from bench.report.text.secondary_table import TITLE, secondary_notes, secondary_table
 from bench.report.text.summary_table import text_table
 
 
@@ -121,7 +121,7 @@ def _run_content(
         answer=" ".join(answer(run, answered)),
         claims=claims_grid(f"{key}-claims", answered) if answered else None,
         grids=tuple(_grids(run, key, several)),
-        notes=(*footnotes.of_summary(summary), *measured_notes(summary)),
+        notes=(*footnotes.of_summary(summary), *secondary_notes(summary)),
         figures=tuple(EmbeddedFigure(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawings),
         failures=tuple(failure_section.failures(run)),
         failures_omission_note=failure_section.omission_note(run),
@@ -136,7 +136,7 @@ def _grids(run: ReportData, key: str, several: bool) -> list[Grid]:
     keys = [f"{run.name}/{i}" for i in ids] if several else ids
     overview = text_table(summary)
     grids = [grid_from_table(f"{key}-overview", "Every variant", overview, "variant", keys)]
-    if (measured := measured_table(summary)) is not None:
+    if (measured := secondary_table(summary)) is not None:
         grids.append(grid_from_table(f"{key}-measured", TITLE, measured, "variant", keys))
     if (costs := costs_grid(f"{key}-costs", run)) is not None:
         grids.append(costs)

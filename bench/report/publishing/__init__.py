@@ -1,4 +1,5 @@
-"""Runs as others may read them: made, listed, verified.
+"""Publish runs for others to read, list them, and verify them.
 
-`publish.publish` writes a folder, `verification.differences` checks one.
+`publish.publish` writes a folder, `published_index` lists the folders, and
+`verification.differences` checks that a folder is what its records give.
 """

@@ -1,8 +1,8 @@
-"""The list of published runs: README.md for a forge, index.html for a browser.
+"""List the published runs, in README.md for a code forge and in index.html for a browser.
 
 Usage:
     write_indexes(Path("results/published"))
-    stale_indexes(Path("results/published"))       # those that are not the list of what is there
+    stale_indexes(Path("results/published"))       # the lists that do not match the folders
 """
 
 import shlex
@@ -28,36 +28,37 @@ class Entry:
     taken_on: str
 
 
-def published(place: Path, *, but: str | None = None) -> list[Path]:
-    """The published folders of ``place``, by name, without the one called ``but``.
+def published_folders(root: Path, *, exclude: str | None = None) -> list[Path]:
+    """Return the published folders in ``root``, sorted, without the one named ``exclude``.
 
-    RunFolderError where one is a link.
+    Raises RunFolderError if one of them is a link.
     """
-    found = sorted(path.parent for path in place.glob("*/run.json") if path.parent.name != but)
-    for folder in found:
+    paths = (path.parent for path in root.glob("*/run.json"))
+    folders = sorted(folder for folder in paths if folder.name != exclude)
+    for folder in folders:
         if folder.is_symlink():
             raise RunFolderError(f"{folder}: is a symbolic link: put the folder itself there")
-    return found
+    return folders
 
 
-def entries(place: Path, *, but: str | None = None) -> list[Entry]:
-    """What ``place`` holds, by name, without the folder called ``but``.
+def index_entries(root: Path, *, exclude: str | None = None) -> list[Entry]:
+    """Return an entry for each published folder in ``root`` except the one named ``exclude``.
 
-    RunFolderError, naming the file, where one of the folders cannot be read.
+    Raises RunFolderError, with the file's name, if one of the folders is damaged.
     """
-    found = []
-    for folder in published(place, but=but):
+    entries = []
+    for folder in published_folders(root, exclude=exclude):
         info = RunFolder.open(folder).info()
         question = " ".join(info.suite.get("description", "").split())
-        when = info.invocations[0].started_at[:10] if info.invocations else "?"
-        found.append(Entry(folder.name, question, _command(info), when))
-    return found
+        date = info.invocations[0].started_at[:10] if info.invocations else "?"
+        entries.append(Entry(folder.name, question, _command(info), date))
+    return entries
 
 
-def markdown_index(place: Path) -> str:
-    """The list in Markdown."""
+def markdown_index(root: Path) -> str:
+    """Return the list of the runs in ``root`` as Markdown."""
     rows = []
-    for entry in entries(place):
+    for entry in index_entries(root):
         name, folder = escaping.markdown(entry.name), escaping.link(entry.name)
         links = f"[{name}]({folder}/summary.md), [page]({folder}/index.html)"
         question, command = escaping.markdown(entry.question), escaping.markdown_code(entry.command)
@@ -65,39 +66,39 @@ def markdown_index(place: Path) -> str:
     return "\n".join([_MARKDOWN, *rows, ""])
 
 
-def html_index(place: Path) -> str:
-    """The list as a page that opens from a file and asks for nothing."""
-    found = template("index.html.j2").render(entries=entries(place), style=asset("page.css"))
-    return found if found.endswith("\n") else found + "\n"
+def html_index(root: Path) -> str:
+    """Return the list as a page that opens from a file and loads nothing else."""
+    page = template("index.html.j2").render(entries=index_entries(root), style=asset("page.css"))
+    return page if page.endswith("\n") else page + "\n"
 
 
 INDEXES = {"README.md": markdown_index, "index.html": html_index}
 
 
-def write_indexes(place: Path) -> None:
-    """Make every list of ``place`` anew."""
-    for name, text_of in INDEXES.items():
-        write_atomically(Folder(place), name, text_of(place))
+def write_indexes(root: Path) -> None:
+    """Write every list of ``root`` again."""
+    for name, render in INDEXES.items():
+        write_atomically(Folder(root), name, render(root))
 
 
-def stale_indexes(place: Path) -> list[Path]:
-    """The lists of ``place`` that are missing or not what it holds."""
+def stale_indexes(root: Path) -> list[Path]:
+    """Return the lists of ``root`` that are missing or do not match its folders."""
     return [
-        place / name
-        for name, text_of in INDEXES.items()
-        if not _holds(Folder(place), name, text_of(place).encode())
+        root / name
+        for name, render in INDEXES.items()
+        if not _has_content(Folder(root), name, render(root).encode())
     ]
 
 
-def _holds(place: Folder, name: str, content: bytes) -> bool:
+def _has_content(root: Folder, name: str, content: bytes) -> bool:
     try:
-        return place.read(name, len(content)) == content
+        return root.read(name, len(content)) == content
     except OSError:
         return False
 
 
 def _command(info: RunInfo) -> str:
-    """The command that began the run, without its folder, which is nobody else's."""
+    """Return the command that started the run, without ``--out``, which is of no use to others."""
     words = list(info.invocations[0].command) if info.invocations else []
     if "--out" in words:
         del words[(at := words.index("--out")) : at + 2]
@@ -107,11 +108,11 @@ def _command(info: RunInfo) -> str:
 _MARKDOWN = """\
 # Published runs
 
-Each folder holds `run.json` and `records.jsonl`, and what is made from these two alone: the
-report (`summary.md`, `.csv`, `.tex`, and `index.html`, a page that opens from a file), its charts,
-all trials and epochs, the suite. `bench verify-published` makes it all anew and compares.
-`bench report FOLDER --out ...` and pandas read a folder as they read any run. This list, and the
-same as a page (`index.html`), is made by `bench publish`.
+Each folder has `run.json` and `records.jsonl`. All its other files are computed from these two: the
+report (`summary.md`, `.csv`, `.tex`, and `index.html`, a page that opens from a file), the charts,
+the tables of trials and epochs, and the suite. `bench verify-published` computes them again and
+compares. `bench report FOLDER --out ...` and pandas read a folder like any run. `bench publish`
+writes this list, and the same list as a page (`index.html`).
 
-| run | what its suite asks | what was run of it | taken on |
+| run | question | command | date |
 |---|---|---|---|"""

@@ -1,7 +1,7 @@
-"""Whether what was published is what its records give: all of it made anew, and compared.
+"""Verify a published folder: write everything again from its records, and compare.
 
 Usage:
-    differences(Path("results/published/quick"))          # () where every file is
+    differences(Path("results/published/quick"))          # () if every file matches
 """
 
 import csv
@@ -19,17 +19,18 @@ from bench.files.folder import Folder
 from bench.records.atomic_write import disk_errors, temporary_folder
 from bench.records.record_files import MOST_PUBLISHED_BYTES
 from bench.records.run_folder import RunFolder
-from bench.report.publishing.publish import GIVEN, check, made_from
+from bench.report.publishing.publish import SOURCE_FILES, check_run, write_derived_files
 
 ROUNDING = 1e-9
-"""How far a raw number, of which all digits are kept, may be from what it is elsewhere."""
+"""How far an unrounded number may differ between machines, relative to its size."""
 _PICTURES = frozenset({".svg", ".png"})
-"""Their letters are as wide as the fonts of a machine: they are to be there, and are compared as
-the page's specifications of the same charts."""
+"""Only their presence is checked, because letter widths depend on the fonts of the machine.
 
-_MOST_TIMES = 4
-"""A file that is so much larger than the one made anew is not read."""
-_NOT_AS_WRITTEN = (UnsafeFileError, ValueError, RecursionError, csv.Error)
+The page has the specifications of the same charts, and those are compared.
+"""
+_MAX_SIZE_RATIO = 4
+"""A file that is larger than the new one by more than this factor is not read."""
+_PARSE_ERRORS = (UnsafeFileError, ValueError, RecursionError, csv.Error)
 """Errors from reading a file that ``publish`` did not write."""
 _PAGE_DATA = re.compile(r'<script type="application/json" id="(\w+)">(.*?)</script>', re.DOTALL)
 _NOT_COMPARED = re.compile(
@@ -41,55 +42,45 @@ _NOT_COMPARED = re.compile(
 
 
 def differences(folder: Path) -> tuple[str, ...]:
-    """Where ``folder`` is not what its records give: the file, and its first line that differs.
+    """Return the files of ``folder`` that its records do not give, each with the first line.
 
-    Raises RunFolderError where it is no published run.
+    Raises RunFolderError if ``folder`` is not a published run.
     """
-    files = _files_of(folder)
-    missing = [name for name in GIVEN if folder / name not in files]
+    files = _regular_files(folder)
+    missing = [name for name in SOURCE_FILES if folder / name not in files]
     if missing:
         raise RunFolderError(f"{folder}: no {missing[0]}: publish the run again")
-    check(RunFolder.open(folder))  # where it is, and not where a copy of it is made
-    with temporary_folder() as place:
-        # Under the same name, since a report may say it.
-        fresh = place / folder.name
+    check_run(RunFolder.open(folder))  # before copying, so that errors name this folder
+    with temporary_folder() as temporary:
+        # Under the same name, because a report may contain it.
+        fresh = temporary / folder.name
         with disk_errors(fresh):
             fresh.mkdir()
-        for name in GIVEN:
+        for name in SOURCE_FILES:
             _copy(folder, name, fresh)
-        made = [path.relative_to(fresh) for path in made_from(fresh)]
-        found = [difference(folder / name, fresh / name) for name in made]
-    known = {folder / name for name in (*map(Path, GIVEN), *made)}
-    others = sorted(path for path in files if path not in known)
+        derived = [path.relative_to(fresh) for path in write_derived_files(fresh)]
+        lines = [difference(folder / name, fresh / name) for name in derived]
+    known = {folder / name for name in (*map(Path, SOURCE_FILES), *derived)}
+    unknown = sorted(path for path in files if path not in known)
     return (
-        *(line for line in found if line),
-        *(f"{path}: not made from the records" for path in others),
+        *(line for line in lines if line),
+        *(f"{path}: not made from the records" for path in unknown),
     )
 
 
-def _copy(folder: Path, name: str, fresh: Path) -> None:
-    given = Folder(folder)
+def difference(published: Path, fresh: Path) -> str | None:
+    """Return where the file ``published`` differs from ``fresh``, or None if they match."""
+    if not published.is_file():
+        return f"{published}: missing"
+    if published.suffix in _PICTURES:
+        return None
+    expected = fresh.read_text(encoding="utf-8")
     try:
-        with (
-            given.reader(name, MOST_PUBLISHED_BYTES) as ours,
-            disk_errors(fresh / name),
-            (fresh / name).open("xb") as copy,
-        ):
-            shutil.copyfileobj(ours, copy)
-    except UnsafeFileError as error:
-        raise RunFolderError(f"{folder / name}: {error.strerror}: publish the run again") from None
-
-
-def _files_of(folder: Path) -> list[Path]:
-    """The regular files in ``folder``; RunFolderError where there is anything else but folders."""
-    found = []
-    for path in folder.rglob("*"):  # follows no link
-        mode = path.lstat().st_mode
-        if stat.S_ISREG(mode):
-            found.append(path)
-        elif not stat.S_ISDIR(mode):
-            raise RunFolderError(f"{path}: is no regular file: remove it")
-    return found
+        actual = read_file(published, _MAX_SIZE_RATIO * len(expected.encode())).decode()
+        where = _difference(actual, expected, published.suffix)
+    except _PARSE_ERRORS:
+        where = ": not what the records give"
+    return where and f"{published}{where}"
 
 
 def page_data(page: str) -> dict[str, Any]:
@@ -102,63 +93,78 @@ def page_text(page: str) -> str:
     return _NOT_COMPARED.sub(r"\1", page)
 
 
-def difference(ours: Path, fresh: Path) -> str | None:
-    """Where ``ours`` is not as ``fresh``, or nothing."""
-    if not ours.is_file():
-        return f"{ours}: missing"
-    if ours.suffix in _PICTURES:
-        return None
-    there = fresh.read_text(encoding="utf-8")
+def _copy(folder: Path, name: str, fresh: Path) -> None:
     try:
-        here = read_file(ours, _MOST_TIMES * len(there.encode())).decode()
-        where = _difference(here, there, ours.suffix)
-    except _NOT_AS_WRITTEN:
-        where = ": not what the records give"
-    return where and f"{ours}{where}"
+        with (
+            Folder(folder).reader(name, MOST_PUBLISHED_BYTES) as source,
+            disk_errors(fresh / name),
+            (fresh / name).open("xb") as copy,
+        ):
+            shutil.copyfileobj(source, copy)
+    except UnsafeFileError as error:
+        raise RunFolderError(f"{folder / name}: {error.strerror}: publish the run again") from None
 
 
-def _difference(here: str, there: str, suffix: str) -> str | None:
+def _regular_files(folder: Path) -> list[Path]:
+    """Return the files below ``folder``; RunFolderError if it has links, devices or sockets."""
+    files = []
+    for path in folder.rglob("*"):  # follows no link
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            files.append(path)
+        elif not stat.S_ISDIR(mode):
+            raise RunFolderError(f"{path}: is not a regular file: remove it")
+    return files
+
+
+def _difference(actual: str, expected: str, suffix: str) -> str | None:
     if suffix == ".html":
-        return _page_difference(here, there)
-    alike = _same_cells if suffix == ".csv" else str.__eq__
-    ours, theirs = here.splitlines(), there.splitlines()
-    for number, (a, b) in enumerate(zip(ours, theirs, strict=False), start=1):
-        if not alike(a, b):
+        return _page_difference(actual, expected)
+    matches = _cells_match if suffix == ".csv" else str.__eq__
+    actual_lines, expected_lines = actual.splitlines(), expected.splitlines()
+    for number, (a, b) in enumerate(zip(actual_lines, expected_lines, strict=False), start=1):
+        if not matches(a, b):
             return f":{number}: not what the records give"
-    return ": lines are missing, or too many" if len(ours) != len(theirs) else None
+    return ": lines are missing or added" if len(actual_lines) != len(expected_lines) else None
 
 
-def _page_difference(here: str, there: str) -> str | None:
-    if page_text(here) != page_text(there):
+def _page_difference(actual: str, expected: str) -> str | None:
+    if page_text(actual) != page_text(expected):
         return ": the text is not what the records give"
-    ours, fresh = page_data(here), page_data(there)
+    actual_data, expected_data = page_data(actual), page_data(expected)
     for name, part in (("data", "table"), ("specs", "chart")):
-        if not _same_values(ours.get(name), fresh.get(name)):
+        if not _values_match(actual_data.get(name), expected_data.get(name)):
             return f": a {part} is not what the records give"
     return None
 
 
-def _same_values(ours: Any, fresh: Any) -> bool:
-    """Equal plain data, but that numbers may differ in their last digits."""
-    if isinstance(ours, dict) and isinstance(fresh, dict):
-        return ours.keys() == fresh.keys() and all(_same_values(ours[k], fresh[k]) for k in ours)
-    if isinstance(ours, list) and isinstance(fresh, list):
-        return len(ours) == len(fresh) and all(map(_same_values, ours, fresh))
-    if isinstance(ours, float) and isinstance(fresh, int | float):
-        return math.isclose(ours, fresh, rel_tol=ROUNDING, abs_tol=ROUNDING)
-    return bool(ours == fresh)
+def _values_match(actual: Any, expected: Any) -> bool:
+    """Return whether JSON values are equal, up to ``ROUNDING`` of their numbers."""
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        same_keys = actual.keys() == expected.keys()
+        return same_keys and all(_values_match(actual[k], expected[k]) for k in actual)
+    if isinstance(actual, list) and isinstance(expected, list):
+        return len(actual) == len(expected) and all(map(_values_match, actual, expected))
+    if isinstance(actual, float) and isinstance(expected, int | float):
+        return math.isclose(actual, expected, rel_tol=ROUNDING, abs_tol=ROUNDING)
+    return bool(actual == expected)
 
 
-def _same_cells(ours: str, fresh: str) -> bool:
-    """Equal, but that numbers may differ as they do from one machine's logarithm to another's."""
-    if ours == fresh:
+def _cells_match(actual: str, expected: str) -> bool:
+    """Return whether CSV lines are equal, up to ``ROUNDING`` of their numbers.
+
+    The last digits of a logarithm differ between machines.
+    """
+    if actual == expected:
         return True
-    here, there = next(csv.reader([ours])), next(csv.reader([fresh]))
-    return len(here) == len(there) and all(map(_same_cell, here, there))
+    actual_cells, expected_cells = next(csv.reader([actual])), next(csv.reader([expected]))
+    return len(actual_cells) == len(expected_cells) and all(
+        map(_cell_matches, actual_cells, expected_cells)
+    )
 
 
-def _same_cell(ours: str, fresh: str) -> bool:
+def _cell_matches(actual: str, expected: str) -> bool:
     try:
-        return ours == fresh or math.isclose(float(ours), float(fresh), rel_tol=ROUNDING)
+        return actual == expected or math.isclose(float(actual), float(expected), rel_tol=ROUNDING)
     except ValueError:
         return False

@@ -1,4 +1,5 @@
-"""Numbers as text: tables, footnotes, listings, JSON.
+"""Numbers as text: tables, footnotes, listings, terminal output and JSON.
 
-`summary_table.text_table` makes the table of a run, `terminal.show` prints it.
+`summary_table.text_table` makes the table of a run, `footnotes` the notes on its cells, and
+`terminal.show` prints both.
 """

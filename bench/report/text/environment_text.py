@@ -1,4 +1,4 @@
-"""The environment of a run in a few words: machines, software, source.
+"""Describe the environment of a run in a few words: machines, software and source.
 
 Usage:
     environment_facts(invocation.environment)     # {"Machine": "...", "Software": "...", ...}
@@ -18,28 +18,29 @@ _Environment = Mapping[str, Any]
 
 
 def environment_facts(environment: Mapping[str, _Environment]) -> dict[str, str]:
-    """Titles and texts; "" for what the record of the environment does not hold.
+    """Return a text for each title; it is "" where the environment has no such record.
 
-    ``environment`` has the driver's under "driver", and each node's under its name.
+    ``environment`` maps "driver" to the driver's environment, and each node's name to the node's.
     """
     driver = environment.get("driver", {})
     nodes = [node for name, node in environment.items() if name != "driver"] or [driver]
     return {
-        "Machine": _alike([_machine(node) for node in nodes]),
-        "GPUs": _alike([_gpus(node) for node in nodes]),
-        "Software": _alike([_software(node) for node in nodes]),
+        "Machine": _merge([_machine(node) for node in nodes]),
+        "GPUs": _merge([_gpus(node) for node in nodes]),
+        "Software": _merge([_software(node) for node in nodes]),
         "Source": _source(driver.get("source") or {}),
-        "Variables": _alike([_variables(node) for node in nodes]),
+        "Variables": _merge([_variables(node) for node in nodes]),
     }
 
 
-def left_out(found: LeftOut) -> str:
-    """Which GPUs are not used, and why."""
-    return f"GPU not used: {', '.join(found.devices) or 'all'} on {found.node}: {found.reason}"
+def excluded_gpus_text(excluded: LeftOut) -> str:
+    """Say which GPUs of a node the run does not use, and why."""
+    devices = ", ".join(excluded.devices) or "all"
+    return f"GPU not used: {devices} on {excluded.node}: {excluded.reason}"
 
 
-def _alike(texts: list[str]) -> str:
-    """One text for all nodes where they are alike, else each with how many nodes have it."""
+def _merge(texts: list[str]) -> str:
+    """Return one text if all nodes have the same, else each text with the count of its nodes."""
     counts = Counter(texts)
     if len(texts) == 1 or not any(texts):
         return texts[0]
@@ -80,8 +81,8 @@ def _software(node: _Environment) -> str:
 def _source(source: _Environment) -> str:
     if not source.get("commit"):
         return ""
-    changed = ", with changes that are not committed" if source.get("dirty") else ""
-    return f"git revision {source['commit'][:12]}{changed}"
+    changes = ", with uncommitted changes" if source.get("dirty") else ""
+    return f"git revision {source['commit'][:12]}{changes}"
 
 
 def _variables(node: _Environment) -> str:

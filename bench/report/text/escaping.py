@@ -1,4 +1,4 @@
-r"""Free text (labels, reasons, descriptions) made safe for each format.
+r"""Escape free text (labels, reasons, descriptions) for each output format.
 
 Usage:
     markdown("a|b <script>")      # r"a\|b &lt;script&gt;"
@@ -12,7 +12,7 @@ import urllib.parse
 _MARKDOWN = re.compile(r"([\\`*|~$#]|\](?=[(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 _TICKS = re.compile("`+")
 _MARKED = re.compile(r"[\\`*|~$#_&<>]|\][(\[:]")
-"""What any of the others may change: most cells, of which there may be 100,000, have none."""
+"""What `markdown` may change. Most cells have none, and a table may have 100,000 of them."""
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LATEX = str.maketrans(
     {
@@ -43,7 +43,7 @@ _BEYOND_LATIN = re.compile(r"[^\x00-\xff]")
 
 
 def plain(text: str) -> str:
-    """One line without control characters, so that no text can steer a terminal."""
+    """Return ``text`` on one line without control characters, which could steer a terminal."""
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()
     spaced = " ".join(text.split())
@@ -51,26 +51,26 @@ def plain(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""``text`` with each character that could steer a terminal written out: "\x1b", "\u202e".
+    r"""Return ``text`` with "\x1b" or "\u202e" for each character that could steer a terminal.
 
-    Control characters and line ends, marks of direction, and what is no character: a file's name
-    may hold all of these.
+    These are control characters, line ends, marks of text direction and code points that are not
+    characters. The name of a file may contain any of them.
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_written_out(c) if _steers(c) else c for c in text)
+    return "".join(_escape_sequence(c) if _is_unsafe(c) else c for c in text)
 
 
-def _steers(character: str) -> bool:
+def _is_unsafe(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
-def _written_out(character: str) -> str:
+def _escape_sequence(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
 def markdown(text: str) -> str:
-    """``text`` as it stands, in a cell of a Markdown table; no markup, no HTML."""
+    """Return Markdown that shows ``text`` literally in a table cell, without markup or HTML."""
     shown = plain(text)
     if not _MARKED.search(shown):
         return shown
@@ -78,20 +78,20 @@ def markdown(text: str) -> str:
 
 
 def markdown_code(text: str) -> str:
-    """``text`` as code, in a cell of a Markdown table: its fence is longer than any in it."""
+    """Return ``text`` as code for a table cell, in a fence longer than any run of backticks."""
     shown = plain(text).replace("|", "\\|")
     fence = "`" * (1 + max(map(len, _TICKS.findall(shown)), default=0))
-    room = " " if "`" in shown else ""
-    return f"{fence}{room}{shown}{room}{fence}"
+    padding = " " if "`" in shown else ""
+    return f"{fence}{padding}{shown}{padding}{fence}"
 
 
 def link(path: str) -> str:
-    """``path`` as the target of a Markdown link."""
+    """Return ``path`` quoted as the target of a Markdown link."""
     return urllib.parse.quote(os.fsencode(path))
 
 
 def latex(text: str) -> str:
-    """``text`` as it stands, for pdflatex; letters beyond Latin by their code point."""
+    """Return LaTeX that shows ``text`` literally; characters beyond Latin-1 as code points."""
     shown = plain(text).translate(_LATEX).replace("--", "-{}-")  # hyphens, not a dash
     return shown if shown.isascii() else _BEYOND_LATIN.sub(_code_point, shown)
 

@@ -1,11 +1,11 @@
-"""What is expected of trials before they run, in words: time, comparisons, memory.
+"""Describe what a plan needs before it runs: time, devices and memory, with warnings.
 
 Usage:
     time_text(estimates, trials, device)
-    needs_text(variants)
-    for line in lost_lines(lost): ...
-    for line in threads_lines(variants, cores): ...
-    for line in too_large_lines(labels, too_large, device): ...
+    resource_text(variants)
+    for line in lost_baseline_warnings(lost): ...
+    for line in thread_warnings(variants, cores): ...
+    for line in memory_warnings(labels, too_large, device): ...
 """
 
 from collections import Counter
@@ -21,91 +21,91 @@ from bench.spec.pairing import LostBaseline
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 
-_MOST_WARNINGS = 8
-"""Variants that are named where they are unlikely to fit."""
+_MAX_WARNINGS = 8
+"""How many variants that are unlikely to fit are named."""
 
 _BASIS: dict[Basis, str] = {
-    "rates": "from counts of operations and steps, at rates of two CPU cores",
-    "guess": "guessed from the data sheet of the GPU, with no measurement behind it",
+    "rates": "from counts of operations and steps, at the rates of two CPU cores",
+    "guess": "a guess from the data sheet of the GPU, without any measurement",
 }
 
 
 def time_text(
     estimates: Mapping[str, Estimate], trials: Iterable[Trial], device: DeviceKind
 ) -> str:
-    """How long all trials take on one device, and what that is made from.
+    """Say how long all trials take on one device, and how that was estimated.
 
-    ``estimates`` is by variant id.
+    ``estimates`` maps variant ids to estimates.
     """
     seconds = sum(estimates[trial.variant_id].trial_s for trial in trials)
     runs = {estimate.run for estimate in estimates.values() if estimate.run}
     counts = Counter(estimate.basis for estimate in estimates.values())
-    origins = [
-        f"{plural(count, 'variant')} {_origin(basis, runs)}"
+    sources = [
+        f"{plural(count, 'variant')} {_basis_text(basis, runs)}"
         if len(counts) > 1
-        else _origin(basis, runs)
+        else _basis_text(basis, runs)
         for basis, count in counts.most_common()
     ]
     time = f"About {duration(seconds)} one after another on {plain(device.name)}"
-    return f"{time}: {'; '.join(origins)}."
+    return f"{time}: {'; '.join(sources)}."
 
 
-def _origin(basis: Basis, runs: Collection[str]) -> str:
+def _basis_text(basis: Basis, runs: Collection[str]) -> str:
     if basis != "measured":
         return _BASIS[basis]
-    only = plain(next(iter(runs))) if len(runs) == 1 else plural(len(runs), "earlier run")
-    return f"as measured in {only}"
+    source = plain(next(iter(runs))) if len(runs) == 1 else plural(len(runs), "earlier run")
+    return f"as measured in {source}"
 
 
-def needs_text(variants: Iterable[Variant]) -> str:
-    """What the largest trials take of devices and, where that is known, of a GPU's memory."""
+def resource_text(variants: Iterable[Variant]) -> str:
+    """Say how many devices and, where known, how much GPU memory the largest trials take."""
     listed = list(variants)
-    needs = [needed.total_bytes for v in listed if (needed := memory_need(v)) is not None]
+    needs = [need.total_bytes for v in listed if (need := memory_need(v)) is not None]
     memory = f"; on GPUs, about {_memory(max(needs))} of the memory of each" if needs else ""
     return f"A trial takes up to {plural(max(v.total_replicas for v in listed), 'device')}{memory}."
 
 
-def lost_lines(lost: Iterable[LostBaseline]) -> Iterator[str]:
-    """A warning for each baseline that is left out: what is lost, and how to keep it."""
+def lost_baseline_warnings(lost: Iterable[LostBaseline]) -> Iterator[str]:
+    """Yield a warning for each excluded baseline, with what is lost and how to keep it."""
     for baseline in lost:
         yield (
             f"warning: without the baseline '{plain(baseline.label)}', "
-            f"{plural(baseline.comparisons, 'comparison')} cannot be made: "
-            f"keep it by --only {baseline.id}"
+            f"{plural(baseline.comparisons, 'comparison')} per block cannot be computed: "
+            f"keep it with --only {baseline.id}"
         )
 
 
-def threads_lines(variants: Iterable[Variant], cores: int) -> Iterator[str]:
-    """A warning where variants ask for more threads than this machine has ``cores``."""
+def thread_warnings(variants: Iterable[Variant], cores: int) -> Iterator[str]:
+    """Yield a warning if a variant asks for more threads than this machine's ``cores``."""
     most = max((variant.threads or 0 for variant in variants), default=0)
     if most > cores:
         yield (
             f"warning: threads {most} is more than the {plural(cores, 'core')} of this machine, "
-            "which refuses such a trial: lower threads, or run on a larger one"
+            "which would refuse the trial: lower threads, or run on a larger machine"
         )
 
 
-def too_large_lines(
+def memory_warnings(
     labels: Mapping[str, str], too_large: Mapping[str, MemoryNeed], device: DeviceKind
 ) -> Iterator[str]:
-    """A warning for each variant that is unlikely to fit, the largest first, and what to change.
+    """Yield a warning for each variant that is unlikely to fit, the largest first.
 
-    Both mappings are by variant id.
+    Each warning says what to change. The keys of both mappings are variant ids.
     """
     by_size = sorted(too_large.items(), key=lambda item: -item[1].total_bytes)
-    held = f"{plain(device.name)} has {_memory(device.memory_bytes or 0)}"
-    for name, needed in by_size[:_MOST_WARNINGS]:
-        needs = f"it needs about {_memory(needed.total_bytes)}, {held}"
-        yield f"{plain(labels.get(name, name))}: may not fit: {needs}: {_remedy(needed)}"
-    if len(by_size) > _MOST_WARNINGS:
-        yield f"... and {plural(len(by_size) - _MOST_WARNINGS, 'variant')} more may not fit"
+    capacity = f"{plain(device.name)} has {_memory(device.memory_bytes or 0)}"
+    for name, need in by_size[:_MAX_WARNINGS]:
+        reason = f"it needs about {_memory(need.total_bytes)}, {capacity}"
+        yield f"{plain(labels.get(name, name))}: may not fit: {reason}: {_remedy(need)}"
+    if len(by_size) > _MAX_WARNINGS:
+        yield f"... and {plural(len(by_size) - _MAX_WARNINGS, 'variant')} more may not fit"
 
 
-def _remedy(needed: MemoryNeed) -> str:
-    largest = max(needed.data_bytes, needed.weights_bytes, needed.batch_bytes)
-    if largest == needed.data_bytes:
+def _remedy(need: MemoryNeed) -> str:
+    largest = max(need.data_bytes, need.weights_bytes, need.batch_bytes)
+    if largest == need.data_bytes:
         return 'set pipeline = "tfdata" or "tfrecord", or lower examples'
-    return "lower global_batch_size" if largest == needed.batch_bytes else "lower hidden"
+    return "lower global_batch_size" if largest == need.batch_bytes else "lower hidden"
 
 
 def _memory(size_bytes: int) -> str:

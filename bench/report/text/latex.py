@@ -1,4 +1,4 @@
-"""A summary as a LaTeX document: for people, as Markdown is, with the same tables and notes.
+"""Format a summary as a LaTeX document, with the tables and notes of the Markdown report.
 
 Usage:
     latex(summary)
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis.summary import Summary
 from bench.report.text import escaping, footnotes
-from bench.report.text.secondary_table import TITLE, measured_notes, measured_table
+from bench.report.text.secondary_table import TITLE, secondary_notes, secondary_table
 from bench.report.text.summary_table import Table, text_table
 from bench.report.text.table_cell import Cell
 
 
 def latex(summary: Summary, table: Table | None = None) -> str:
-    """A document that pdflatex compiles as it is: tables over as many pages as they take."""
-    table, others = table or text_table(summary), measured_table(summary)
+    """Return a document that pdflatex compiles unchanged; tables may span several pages."""
+    table, second = table or text_table(summary), secondary_table(summary)
     numbered = (
         rf"\textsuperscript{{{i}}} {escaping.latex(t)}" for i, t in enumerate(table.notes, 1)
     )
@@ -28,9 +28,9 @@ def latex(summary: Summary, table: Table | None = None) -> str:
         *numbered,
         *_escaped(footnotes.of_summary(summary)),
     ]
-    if others is not None:
-        parts += [_section(TITLE), _longtable(others), *_escaped(measured_notes(summary))]
-    width = max(_paper_cm(each) for each in (table, others) if each is not None)
+    if second is not None:
+        parts += [_section(TITLE), _longtable(second), *_escaped(secondary_notes(summary))]
+    width = max(_paper_cm(each) for each in (table, second) if each is not None)
     return _DOCUMENT.format(width=width, body="\n\n".join(filter(None, parts)))
 
 
@@ -53,15 +53,15 @@ def _longtable(table: Table) -> str:
 def _row(row: Sequence[Cell]) -> str:
     cells = []
     for cell in row:
-        raised = rf"\textsuperscript{{{','.join(map(str, cell.notes))}}}" if cell.notes else ""
-        cells.append(escaping.latex(cell.text) + raised)
-    # After the \\ of the row before, TeX takes a leading [ or * for an argument of it.
+        superscript = rf"\textsuperscript{{{','.join(map(str, cell.notes))}}}" if cell.notes else ""
+        cells.append(escaping.latex(cell.text) + superscript)
+    # TeX reads a leading [ or * as an argument of the \\ that ended the row before.
     guard = "{}" if cells[0].startswith(("[", "*")) else ""
     return guard + " & ".join(cells) + r" \\"
 
 
 def _paper_cm(table: Table) -> int:
-    """How wide the paper has to be for the widest cell of each column to fit."""
+    """Return how wide the paper must be, in cm, to fit the widest cell of each column."""
     rows = [[len(c.text) + len(c.notes) for c in row] for row in table.rows]
     widths = zip(map(len, table.headers), *rows, strict=True)
     characters: int = sum(max(column) for column in widths)

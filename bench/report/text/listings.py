@@ -1,4 +1,4 @@
-"""Suites, plans and checked files as text and as JSON.
+"""Format suites, plans and checked data files as text and as JSON.
 
 Usage:
     suites_text(suites)
@@ -18,13 +18,13 @@ from bench.measure.host import usable_cores
 from bench.report.text.duplicate_text import duplicate_lines
 from bench.report.text.escaping import plain
 from bench.report.text.expectation_text import (
-    lost_lines,
-    needs_text,
-    threads_lines,
+    lost_baseline_warnings,
+    memory_warnings,
+    resource_text,
+    thread_warnings,
     time_text,
-    too_large_lines,
 )
-from bench.report.text.jit_text import chosen_text, given_text, slow_lines
+from bench.report.text.jit_text import default_jit_text, slow_jit_warnings, suite_jit_text
 from bench.report.text.number_text import duration, plural
 from bench.spec.default_jit import xla_slowdown
 from bench.spec.expand import Cell
@@ -39,33 +39,33 @@ _MAX_VARIANTS = 200
 
 
 def suites_text(suites: Iterable[Suite]) -> str:
-    """Each suite's name and what it is for."""
+    """Return the name and the description of each suite."""
     lines = []
     for suite in suites:
         indent = " " * 16
-        about = textwrap.fill(
+        description = textwrap.fill(
             plain(suite.description), 96, initial_indent=indent, subsequent_indent=indent
         )
-        lines.append(f"{suite.name:<15} {about.strip()}")
+        lines.append(f"{suite.name:<15} {description.strip()}")
     return "\n".join(lines)
 
 
 def suites_json(suites: Iterable[Suite]) -> str:
-    """The same for programs: name, description, blocks."""
+    """Return the same as JSON: name, description and blocks of each suite."""
     rows = [{"name": s.name, "description": s.description, "blocks": s.blocks} for s in suites]
     return json.dumps(rows, indent=2)
 
 
 def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> str:
-    """A plan's variants with their ids, its comparisons, what it takes of time and devices."""
+    """Describe a plan: variants with their ids, comparisons, time, devices and warnings."""
     estimator = estimator or Estimator()
     device, trials, cells = estimator.device, plan.trials, plan.cells
     estimates = {cell.id: estimator(cell.id, cell.variant) for cell in cells}
     large = too_large({cell.id: cell.variant for cell in cells}, device.memory_bytes)
     lines = [": ".join(filter(None, (suite.name, plain(suite.description)))), ""]
     for cell in cells[:_MAX_VARIANTS]:
-        guess = duration(estimates[cell.id].trial_s)
-        lines.append(f"  {cell.id}  {suite.blocks} x {guess:<8}  {plain(cell.label)}")
+        time = duration(estimates[cell.id].trial_s)
+        lines.append(f"  {cell.id}  {suite.blocks} x {time:<8}  {plain(cell.label)}")
     if len(cells) > _MAX_VARIANTS:
         lines.append(f"  ... and {len(cells) - _MAX_VARIANTS} more: --json lists all")
     lines += [
@@ -73,19 +73,19 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         f"{plural(len(cells), 'variant')}, {plural(suite.blocks, 'block')}, "
         f"{plural(len(trials), 'trial')}, {plural(len(plan.pairs), 'comparison')} a block",
         time_text(estimates, trials, device),
-        needs_text(cell.variant for cell in cells),
+        resource_text(cell.variant for cell in cells),
         *filter(None, _jit_texts(cells, device)),
-        *slow_lines((cell.variant for cell in cells), device),
-        *lost_lines(lost_baselines(suite, device.type)),
-        *threads_lines((cell.variant for cell in cells), usable_cores()),
-        *too_large_lines({cell.id: cell.label for cell in cells}, large, device),
+        *slow_jit_warnings((cell.variant for cell in cells), device),
+        *lost_baseline_warnings(lost_baselines(suite, device.type)),
+        *thread_warnings((cell.variant for cell in cells), usable_cores()),
+        *memory_warnings({cell.id: cell.label for cell in cells}, large, device),
         *map(plain, duplicate_lines(plan.duplicates)),
     ]
     return "\n".join(lines)
 
 
 def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> str:
-    """The same for programs, with every trial."""
+    """Return the same as JSON, with every trial."""
     estimator = estimator or Estimator()
     estimates = {cell.id: estimator(cell.id, cell.variant) for cell in plan.cells}
     trials = plan.trials
@@ -106,13 +106,13 @@ def plan_json(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
 
 def _jit_texts(cells: Sequence[Cell], device: DeviceKind) -> list[str]:
     return [
-        given_text(cell.variant for cell in cells if not cell.uses_default_jit),
-        chosen_text((cell.variant for cell in cells if cell.uses_default_jit), device),
+        suite_jit_text(cell.variant for cell in cells if not cell.uses_default_jit),
+        default_jit_text((cell.variant for cell in cells if cell.uses_default_jit), device),
     ]
 
 
 def files_text(checks: "Sequence[FileCheck]") -> str:
-    """A line a file: where, and whether it is what it should be."""
+    """Return one line per file: where it is, and what is wrong with it, if anything."""
     return "\n".join(
         f"{_mark(check)}  {check.place:<16}  {check.path}"
         + (f"  ({check.problem})" if check.problem else "")
@@ -127,7 +127,7 @@ def _mark(check: "FileCheck") -> str:
 
 
 def files_json(checks: "Sequence[FileCheck]") -> str:
-    """The same for programs."""
+    """Return the same as JSON."""
     rows = [
         {"path": str(c.path), "place": c.place, "ok": c.ok, "problem": c.problem} for c in checks
     ]
@@ -137,7 +137,7 @@ def files_json(checks: "Sequence[FileCheck]") -> str:
 def _variant_row(cell: Cell, estimate: Estimate, estimator: Estimator) -> dict[str, Any]:
     variant, device = cell.variant, estimator.device.type
     settings = variant.model_dump(mode="json")
-    needed = memory_need(variant)
+    need = memory_need(variant)
     return {
         "variant_id": cell.id,
         "label": cell.label,
@@ -145,7 +145,7 @@ def _variant_row(cell: Cell, estimate: Estimate, estimator: Estimator) -> dict[s
         "estimated_trial_s": estimate.trial_s,
         "estimate_basis": estimate.basis,
         "estimate_run": estimate.run,
-        "needed_memory_bytes": None if needed is None else needed.total_bytes,
+        "needed_memory_bytes": None if need is None else need.total_bytes,
         "jit_is_default": cell.uses_default_jit,
         "xla_slowdown": xla_slowdown(variant.workload, variant.jit, device),
     }

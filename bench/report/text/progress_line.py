@@ -1,17 +1,19 @@
-"""A run as it goes on: a live line on a terminal, a line a trial where there is none.
+"""Show the progress of a run: a live line on a terminal, or one line per trial elsewhere.
 
 Usage:
     with progress() as observer:
         bench.run(suite, observer=observer)
 
-Written to stderr; stdout is for results.
+Progress goes to stderr; stdout is for results.
 """
 
 import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+
+from rich.console import Console
+from rich.text import Text
 
 from bench.execution.estimation.estimator import estimated_trial_s
 from bench.execution.executor import (
@@ -26,24 +28,26 @@ from bench.execution.executor import (
 )
 from bench.records.trial_record import LeftOut, TrialRecord
 from bench.report.text.duplicate_text import duplicate_lines
-from bench.report.text.environment_text import left_out
+from bench.report.text.environment_text import excluded_gpus_text
 from bench.report.text.escaping import plain, visible
-from bench.report.text.expectation_text import lost_lines, too_large_lines
-from bench.report.text.jit_text import chosen_text, slow_lines
+from bench.report.text.expectation_text import lost_baseline_warnings, memory_warnings
+from bench.report.text.jit_text import default_jit_text, slow_jit_warnings
 from bench.report.text.number_text import duration, plural
 from bench.spec.plan import Block, Trial
 
 Show = Callable[[str], None]
 
-QUIET_S = 300.0
-"""Without a terminal, the status is a line of its own after so long without any."""
+STATUS_INTERVAL_S = 300.0
+"""Without a terminal, the status is printed after this long without any other line."""
+_MAX_RUNNING = 4
+"""How many running trials the status names."""
 
 
 class Progress:
-    """Counts trials and estimates what is left from those that have ended.
+    """Counts trials, and estimates the remaining time from the trials that have finished.
 
-    Where it is ``timed``, its lines say how long the run has taken and will take, since no status
-    is seen beside them.
+    If ``timed``, the lines include the elapsed and the remaining time, because no status line is
+    visible beside them.
     """
 
     def __init__(
@@ -54,192 +58,198 @@ class Progress:
         *,
         timed: bool = False,
     ) -> None:
-        self._show_line, self._status, self._clock = line, status, clock
+        self._show_line, self._show_status, self._clock = line, status, clock
         self._timed = timed
-        self._began_s = self._told_s = clock()
-        self._running: dict[str, str] = {}
-        self._epochs: dict[str, int] = {}
+        self._start_s = self._last_line_s = clock()
+        self._concurrency = 1
         self._trials: dict[str, Trial] = {}
-        self._ended: set[str] = set()
-        self._failed: set[str] = set()
-        self._guessed_s = self._spent_s = self._left_guess_s = 0.0
-        self._lanes = 1
-        self._expected_s: dict[str, float] = {}
+        self._node_by_trial: dict[str, str] = {}
+        self._epoch_counts: dict[str, int] = {}
+        self._finished_ids: set[str] = set()
+        self._failed_ids: set[str] = set()
+        self._estimates_s: dict[str, float] = {}
+        self._remaining_estimate_s = 0.0
+        self._finished_estimate_s = self._finished_time_s = 0.0
 
     def planned(self, blocks: Sequence[Block], lanes: int) -> None:
-        """Begin: what is to run."""
+        """Start with the trials of ``blocks``, of which ``lanes`` blocks run at once."""
         self._trials = {trial.trial_id: trial for block in blocks for trial in block.trials}
-        self._left_guess_s = sum(map(self._guess_s, self._trials.values()))
-        self._lanes = max(1, min(lanes, len(blocks)))
-        self._line(f"{plural(len(self._trials), 'trial')}, {self._lanes} at a time")
+        self._remaining_estimate_s = sum(map(self._estimate_s, self._trials.values()))
+        self._concurrency = max(1, min(lanes, len(blocks)))
+        self._line(f"{plural(len(self._trials), 'trial')}, {self._concurrency} at a time")
         self._refresh()
 
     def event(self, event: Event) -> None:
-        """Show what is expected, begun, ended, waited for, warmed up, left out or doubtful."""
+        """Update the status, and print a line for what the user should know."""
         if isinstance(event, Started):
-            self._running[event.trial.trial_id] = event.where
-            if event.trial.trial_id in self._ended:  # its worker was lost: tried again
-                self._ended.discard(event.trial.trial_id)
-                self._failed.discard(event.trial.trial_id)
-                self._left_guess_s += self._guess_s(event.trial)
+            self._start(event)
         elif isinstance(event, EpochEnded):
-            self._epochs[event.trial_id] = event.epoch.epoch + 1
+            self._epoch_counts[event.trial_id] = event.epoch.epoch + 1
         elif isinstance(event, Expected):
             self._expect(event)
         elif isinstance(event, WarmingUp):
-            what = f"{plural(event.programs, 'program')} on {plural(event.nodes, 'node')}"
-            self._line(f"warming up the GPUs, untimed: {what}")
+            work = f"{plural(event.programs, 'program')} on {plural(event.nodes, 'node')}"
+            self._line(f"warming up the GPUs, untimed: {work}")
         elif isinstance(event, NotWarmedUp):
-            what = plural(event.programs, "program")
-            self._line(f"{plain(event.node)}: {what} not warmed up: {plain(event.reason)}")
+            programs = plural(event.programs, "program")
+            self._line(f"{plain(event.node)}: {programs} not warmed up: {plain(event.reason)}")
         elif isinstance(event, LeftOut):
-            self._line(plain(left_out(event)))
+            self._line(plain(excluded_gpus_text(event)))
         elif isinstance(event, Warned):
             self._line(f"warning: {plain(event.reason)}")
         elif isinstance(event, Opened):
-            self._line(_open_to(event))
+            self._line(_exposure_text(event))
         else:
-            self._line(f"{_name(event.trial)}: waiting: {plain(event.reason)}")
+            self._line(f"{_trial_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()
 
     def recorded(self, record: TrialRecord) -> None:
-        """A trial ended."""
+        """Count a finished trial and print its outcome."""
         trial = record.trial
-        self._running.pop(trial.trial_id, None)
-        self._epochs.pop(trial.trial_id, None)
-        if trial.trial_id not in self._ended:
-            self._left_guess_s -= self._guess_s(trial)
-        self._ended.add(trial.trial_id)
+        self._node_by_trial.pop(trial.trial_id, None)
+        self._epoch_counts.pop(trial.trial_id, None)
+        if trial.trial_id not in self._finished_ids:
+            self._remaining_estimate_s -= self._estimate_s(trial)
+        self._finished_ids.add(trial.trial_id)
         if record.status != "completed":
-            self._failed.add(trial.trial_id)
-        self._guessed_s += self._guess_s(trial)
-        self._spent_s += record.wall_s or 0.0
-        self._line(f"[{len(self._ended)}/{len(self._trials)}] {_sentence(record)}{self._times()}")
+            self._failed_ids.add(trial.trial_id)
+        self._finished_estimate_s += self._estimate_s(trial)
+        self._finished_time_s += record.wall_s or 0.0
+        count = f"[{len(self._finished_ids)}/{len(self._trials)}]"
+        self._line(f"{count} {_outcome_text(record)}{self._times()}")
         for warning in record.warnings:
-            self._line(f"{_name(trial)}: {plain(warning)}")
+            self._line(f"{_trial_name(trial)}: {plain(warning)}")
         self._refresh()
 
-    def left_s(self) -> float:
-        """Seconds left: guesses for the trials to come, corrected by those that have ended."""
-        pace = self._spent_s / self._guessed_s if self._guessed_s else 1.0
-        return max(0.0, self._left_guess_s) * pace / self._lanes
+    def remaining_s(self) -> float:
+        """Return the estimate for the unfinished trials, scaled by the pace of the finished."""
+        finished_s = self._finished_estimate_s
+        pace = self._finished_time_s / finished_s if finished_s else 1.0
+        return max(0.0, self._remaining_estimate_s) * pace / self._concurrency
+
+    def _start(self, event: Started) -> None:
+        trial_id = event.trial.trial_id
+        self._node_by_trial[trial_id] = event.where
+        if trial_id in self._finished_ids:  # a retry, because its worker was lost
+            self._finished_ids.discard(trial_id)
+            self._failed_ids.discard(trial_id)
+            self._remaining_estimate_s += self._estimate_s(event.trial)
 
     def _expect(self, event: Expected) -> None:
-        """Take the run's own estimates; tell what was chosen, what is slow, what may not fit."""
-        self._expected_s = {name: found.trial_s for name, found in event.estimates.items()}
-        self._left_guess_s = sum(map(self._guess_s, self._trials.values()))
+        """Take the run's own estimates, and print the default ``jit`` and the warnings."""
+        self._estimates_s = {name: each.trial_s for name, each in event.estimates.items()}
+        self._remaining_estimate_s = sum(map(self._estimate_s, self._trials.values()))
         variants = {trial.variant_id: trial.variant for trial in self._trials.values()}
-        chosen = (variant for name, variant in variants.items() if name in event.open_jit)
-        if text := chosen_text(chosen, event.device):
+        defaulted = (variant for name, variant in variants.items() if name in event.open_jit)
+        if text := default_jit_text(defaulted, event.device):
             self._line(text)
-        for line in slow_lines(variants.values(), event.device):
+        for line in slow_jit_warnings(variants.values(), event.device):
             self._line(f"warning: {line}")
         labels = {trial.variant_id: trial.label for trial in self._trials.values()}
-        for line in too_large_lines(labels, event.too_large, event.device):
+        for line in memory_warnings(labels, event.too_large, event.device):
             self._line(line)
-        for line in lost_lines(event.lost):
+        for line in lost_baseline_warnings(event.lost):
             self._line(line)
         for line in duplicate_lines(event.duplicates):
             self._line(plain(line))
 
     def _line(self, text: str) -> None:
-        self._told_s = self._clock()
+        self._last_line_s = self._clock()
         self._show_line(text)
 
     def _times(self) -> str:
         if not self._timed:
             return ""
-        left = len(self._trials) > len(self._ended)
-        to_go = f", about {duration(self.left_s())} to go" if left else ""
-        return f"; {self._so_far()}{to_go}"
+        unfinished = len(self._trials) > len(self._finished_ids)
+        remaining = f", about {duration(self.remaining_s())} to go" if unfinished else ""
+        return f"; {self._elapsed_text()}{remaining}"
 
-    def _so_far(self) -> str:
-        return f"{duration(self._clock() - self._began_s)} so far"
+    def _elapsed_text(self) -> str:
+        return f"{duration(self._clock() - self._start_s)} so far"
 
-    def _guess_s(self, trial: Trial) -> float:
-        known = self._expected_s.get(trial.variant_id)
-        return estimated_trial_s(trial.variant) if known is None else known
+    def _estimate_s(self, trial: Trial) -> float:
+        estimate_s = self._estimates_s.get(trial.variant_id)
+        return estimated_trial_s(trial.variant) if estimate_s is None else estimate_s
 
     def _refresh(self) -> None:
-        left = len(self._trials) - len(self._ended)
-        parts = [f"{len(self._ended)} done", f"{left} left"]
-        if self._failed:
-            parts.insert(1, f"{len(self._failed)} not completed")
-        if left:
-            parts.append(f"about {duration(self.left_s())} to go")
-        parts += [self._sign_of_life(trial_id) for trial_id in list(self._running)[:4]]
+        unfinished = len(self._trials) - len(self._finished_ids)
+        parts = [f"{len(self._finished_ids)} done", f"{unfinished} left"]
+        if self._failed_ids:
+            parts.insert(1, f"{len(self._failed_ids)} not completed")
+        if unfinished:
+            parts.append(f"about {duration(self.remaining_s())} to go")
+        parts += [
+            self._running_text(trial_id) for trial_id in [*self._node_by_trial][:_MAX_RUNNING]
+        ]
         status = " · ".join(parts)
-        self._status(status)
-        if self._timed and self._clock() - self._told_s > QUIET_S:
-            self._line(f"{self._so_far()}: {status}")
+        self._show_status(status)
+        if self._timed and self._clock() - self._last_line_s > STATUS_INTERVAL_S:
+            self._line(f"{self._elapsed_text()}: {status}")
 
-    def _sign_of_life(self, trial_id: str) -> str:
+    def _running_text(self, trial_id: str) -> str:
         trial = self._trials.get(trial_id)
         if trial is None:
             return trial_id
-        epoch = self._epochs.get(trial_id, 0)
-        where = self._running[trial_id]
-        return f"{plain(trial.label)} ({epoch}/{trial.variant.epochs} epochs on {where})"
+        epochs = f"{self._epoch_counts.get(trial_id, 0)}/{trial.variant.epochs} epochs"
+        return f"{plain(trial.label)} ({epochs} on {self._node_by_trial[trial_id]})"
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
-    """A ``Progress`` that writes to stderr in the way that suits it."""
+    """Yield a ``Progress`` that writes to stderr, live if that is a terminal."""
     if not sys.stderr.isatty():
-        yield Progress(line=_quiet(_print), status=lambda _: None, timed=True)
+        yield Progress(line=_safe(_print), status=lambda _: None, timed=True)
         return
-    from rich.console import Console
-    from rich.text import Text
-
-    # As Text, since Rich would read a label's brackets as markup.
+    # Text, because Rich would read the brackets of a label as markup.
     console = Console(stderr=True, highlight=False)
     with console.status(Text("starting")) as live:
         yield Progress(
-            line=_quiet(lambda text: console.print(Text(text), soft_wrap=True)),
-            status=_quiet(lambda text: live.update(_fitting(text, console))),
+            line=_safe(lambda text: console.print(Text(text), soft_wrap=True)),
+            status=_safe(lambda text: live.update(_truncated(text, console))),
         )
 
 
-def _quiet(show: Show) -> Show:
-    """``show`` of text that steers no terminal.
+def _safe(show: Show) -> Show:
+    """Return ``show`` for text that may contain control characters, on a stream that may close.
 
-    Nothing is shown on a terminal or a pipe that is gone: no run ends for want of a watcher.
+    A run goes on when its terminal or the reader of its pipe is gone.
     """
 
-    def shown(text: str) -> None:
+    def show_safely(text: str) -> None:
         with contextlib.suppress(OSError):
             show(visible(text))
 
-    return shown
+    return show_safely
 
 
-def _fitting(text: str, console: Any) -> Any:
-    from rich.text import Text
-
-    fitted = Text(text)
-    fitted.truncate(max(10, console.width - 4), overflow="ellipsis")
-    return fitted
-
-
-def _open_to(event: Opened) -> str:
-    who = f"{', '.join(event.addresses)} in {event.network}, and " if event.network else ""
-    return f"TensorFlow's server is open, without a password, to {who}users of a worker's machine"
-
-
-def _name(trial: Trial) -> str:
-    return f"{plain(trial.label)} (block {trial.block})"
-
-
-def _sentence(record: TrialRecord) -> str:
-    head = f"{_name(record.trial)}: "
-    if record.status != "completed":
-        return f"{head}{record.status}: {plain(record.error or 'no reason known')}"
-    seconds, variant = record.epoch_s, record.trial.variant
-    if seconds is None:
-        return f"{head}completed"
-    steps = f" cut to {variant.steps_per_epoch:,} steps" if variant.is_capped else ""
-    return f"{head}{duration(seconds)} an epoch{steps}"
+def _truncated(text: str, console: Console) -> Text:
+    line = Text(text)
+    line.truncate(max(10, console.width - 4), overflow="ellipsis")
+    return line
 
 
 def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _exposure_text(event: Opened) -> str:
+    nodes = f"{', '.join(event.addresses)} in {event.network}, and " if event.network else ""
+    return (
+        "TensorFlow's server accepts connections without a password from "
+        f"{nodes}users of a worker's machine"
+    )
+
+
+def _trial_name(trial: Trial) -> str:
+    return f"{plain(trial.label)} (block {trial.block})"
+
+
+def _outcome_text(record: TrialRecord) -> str:
+    name = _trial_name(record.trial)
+    if record.status != "completed":
+        return f"{name}: {record.status}: {plain(record.error or 'no reason known')}"
+    epoch_s, variant = record.epoch_s, record.trial.variant
+    if epoch_s is None:
+        return f"{name}: completed"
+    cap = f" capped at {variant.steps_per_epoch:,} steps" if variant.is_capped else ""
+    return f"{name}: {duration(epoch_s)} an epoch{cap}"

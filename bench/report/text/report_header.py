@@ -1,4 +1,4 @@
-"""What a report says above its table: how to repeat the run, on what it ran, and when.
+"""Write the facts above a report's table: how to repeat the run, its machines, its times.
 
 Usage:
     for title, text in header_facts(summary): ...
@@ -12,30 +12,30 @@ from bench.analysis.questions.time_breakdown import TimeBreakdown
 from bench.analysis.summary import Summary
 from bench.records.run_folder import Invocation
 from bench.report.text.environment_text import environment_facts
-from bench.report.text.number_text import duration, plural, share
+from bench.report.text.number_text import duration, percent, plural
 
 
 def header_facts(summary: Summary) -> list[tuple[str, str]]:
-    """Titles and texts, in order; what is not known is left out."""
-    found = {
-        "Command": _each(_command(call) for call in summary.invocations),
+    """Return titles and texts in order, without the facts that are unknown."""
+    facts = {
+        "Command": _merge(_command(call) for call in summary.invocations),
         "Remark": summary.remark,
-        "Run": _what(summary),
-        "When": _when(summary),
-        **{title: _each(texts) for title, texts in _environments(summary).items()},
-        "Wall time": wall_text(summary.wall),
+        "Run": _outcome(summary),
+        "When": _start_times(summary),
+        **{title: _merge(texts) for title, texts in _environments(summary).items()},
+        "Wall time": wall_time_text(summary.wall),
     }
-    return [(title, text) for title, text in found.items() if text]
+    return [(title, text) for title, text in facts.items() if text]
 
 
-def changed(summary: Summary) -> tuple[str, ...]:
-    """Titles of what invocations ran on or with, where that is not the same for all of them."""
-    found = _environments(summary)
-    return tuple(title for title, texts in found.items() if len(set(texts)) > 1)
+def differing_titles(summary: Summary) -> tuple[str, ...]:
+    """Return the titles of the environment facts in which the invocations differ."""
+    environments = _environments(summary)
+    return tuple(title for title, texts in environments.items() if len(set(texts)) > 1)
 
 
-def wall_text(wall: TimeBreakdown) -> str:
-    """How much of the wall time was measured training, and where the rest went."""
+def wall_time_text(wall: TimeBreakdown) -> str:
+    """Say how much of the wall time was measured training, and where the rest went."""
     parts = {
         "training": wall.training_s,
         "import": wall.import_s,
@@ -43,26 +43,26 @@ def wall_text(wall: TimeBreakdown) -> str:
         "build": wall.build_s,
         "cold start": wall.cold_start_s,
         "evaluation": wall.evaluate_s,
-        "looking at layers": wall.health_s,
+        "layer inspection": wall.health_s,
         "idle": wall.idle_s,
     }
     listed = ", ".join(f"{name} {duration(s)}" for name, s in parts.items() if s is not None)
-    measured = (
-        f", of which {share(wall.training_share)} was measured training"
+    training = (
+        f", of which {percent(wall.training_share)} was measured training"
         if wall.training_share is not None
         else ""
     )
-    return f"{duration(wall.total_s)}{measured} ({listed})" if listed else duration(wall.total_s)
+    return f"{duration(wall.total_s)}{training} ({listed})" if listed else duration(wall.total_s)
 
 
 def _environments(summary: Summary) -> dict[str, list[str]]:
-    """The text of each invocation under each title."""
-    found = [environment_facts(call.environment) for call in summary.invocations]
-    return {title: [facts[title] for facts in found] for title in found[0]} if found else {}
+    """Return under each title the text of each invocation."""
+    calls = [environment_facts(call.environment) for call in summary.invocations]
+    return {title: [facts[title] for facts in calls] for title in calls[0]} if calls else {}
 
 
-def _each(texts: Iterable[str]) -> str:
-    """One text where all are the same, else each with the invocations, from 1, that have it."""
+def _merge(texts: Iterable[str]) -> str:
+    """Return one text if all are equal, else each text with the numbers of its invocations."""
     calls: dict[str, list[str]] = {}
     for number, text in enumerate(texts, start=1):
         calls.setdefault(text, []).append(str(number))
@@ -81,7 +81,7 @@ def _command(call: Invocation) -> str:
     return shlex.join([PurePath(program).name, *arguments])
 
 
-def _what(summary: Summary) -> str:
+def _outcome(summary: Summary) -> str:
     variants = plural(len(summary.variants), "variant")
     text = (
         f"{variants} in {plural(summary.blocks, 'block')}: "
@@ -92,7 +92,7 @@ def _what(summary: Summary) -> str:
     return f"{text}{retried}" + (f", by the {executors} executor" if executors else "")
 
 
-def _when(summary: Summary) -> str:
+def _start_times(summary: Summary) -> str:
     starts = sorted(call.started_at for call in summary.invocations)
     if len(starts) > 1:
         return f"{starts[0]}, and {plural(len(starts) - 1, 'time')} more until {starts[-1]}"

@@ -1,4 +1,4 @@
-"""The results of runs as JSON, for programs: what the tables show, unrounded.
+"""Write the results of runs as JSON for programs: the values of the tables, unrounded.
 
 Usage:
     run_document(result, summary)
@@ -33,15 +33,15 @@ from bench.report.text.result_schema import (
     TargetResult,
     VariantResult,
 )
-from bench.report.text.scaling_columns import per_device
-from bench.report.text.secondary_table import measured_notes
+from bench.report.text.scaling_columns import per_device_throughput
+from bench.report.text.secondary_table import secondary_notes
 
 if TYPE_CHECKING:
     from bench.api import RunResult
 
 
 def run_document(result: "RunResult", summary: Summary) -> str:
-    """How a run ended, and its results."""
+    """Return how a run ended, and its results."""
     document = RunDocument(
         schema_version=SCHEMA_VERSION,
         run=str(result.path),
@@ -54,7 +54,7 @@ def run_document(result: "RunResult", summary: Summary) -> str:
 
 
 def report_document(files: Iterable[Path], summaries: Iterable[Summary]) -> str:
-    """The files of a report, and the results of its runs."""
+    """Return the files of a report, and the results of its runs."""
     document = ReportDocument(
         schema_version=SCHEMA_VERSION,
         files=tuple(map(str, files)),
@@ -64,7 +64,7 @@ def report_document(files: Iterable[Path], summaries: Iterable[Summary]) -> str:
 
 
 def run_results(summary: Summary) -> RunResults:
-    """All that the tables of ``summary`` show."""
+    """Return everything that the tables of ``summary`` show."""
     return RunResults(
         run=str(summary.run),
         name=summary.name,
@@ -79,15 +79,15 @@ def run_results(summary: Summary) -> RunResults:
         wall_time_s={k: s for k, s in dataclasses.asdict(summary.wall).items() if s is not None},
         variants=tuple(_variant(summary, variant) for variant in summary.variants),
         duplicates=summary.duplicates,
-        notes=_notes("run", [*footnotes.of_summary(summary), *measured_notes(summary)]),
+        notes=_notes("run", [*footnotes.of_summary(summary), *secondary_notes(summary)]),
     )
 
 
 def _variant(summary: Summary, v: VariantSummary) -> VariantResult:
-    of_figures = (
-        *_notes("time", footnotes.of_times(v)),
-        *_notes("accuracy", footnotes.of_accuracy(v)),
-    )
+    notes = _notes("trials", footnotes.of_trials(v))
+    if v.completed:
+        notes += _notes("time", footnotes.of_times(v))
+        notes += _notes("accuracy", footnotes.of_accuracy(v))
     means = {name: _interval(estimate) for name, estimate in v.secondary_metrics.means.items()}
     return VariantResult(
         variant_id=v.variant_id,
@@ -99,7 +99,9 @@ def _variant(summary: Summary, v: VariantSummary) -> VariantResult:
         val_accuracy=_interval(v.val_accuracy),
         test_accuracy=_interval(v.test_accuracy),
         replicas=v.replicas,
-        examples_per_s_per_device=_interval(per_device(v)) if summary.scaling_columns else None,
+        examples_per_s_per_device=_interval(per_device_throughput(v))
+        if summary.scaling_columns
+        else None,
         nccl_transports=v.scaling.transports if v.scaling else (),
         comparisons=tuple(_ratios(summary, v)),
         scaling=tuple(_shares(summary, v)),
@@ -107,7 +109,7 @@ def _variant(summary: Summary, v: VariantSummary) -> VariantResult:
         means={name: mean for name, mean in means.items() if mean is not None},
         target=_target(v),
         failures=tuple(map(FailureResult.model_validate, v.failures)),
-        notes=(*_notes("trials", footnotes.of_trials(v)), *(of_figures if v.completed else ())),
+        notes=notes,
     )
 
 
@@ -130,22 +132,22 @@ def _ratios(summary: Summary, v: VariantSummary) -> Iterable[RatioResult]:
             sessions=ratio.sessions if ratio else 0,
             detectable=_number(ratio.detectable if ratio else None),
             further=ratio.further if ratio else None,
-            **_left_out(comparison),
+            **_exclusions(comparison),
             notes=_comparison_notes(summary, v, comparison),
         )
 
 
-def _left_out(comparison: Comparison | None) -> dict[str, Any]:
-    """Blocks that are not in a ratio, and what confounds it."""
+def _exclusions(comparison: Comparison | None) -> dict[str, Any]:
+    """Return how many blocks a ratio excludes, and what confounds it."""
     if comparison is None:
         return {"dropped_blocks": 0, "split_blocks": 0, "unsettled_blocks": 0, "confounds": ()}
-    found = [dataclasses.asdict(each) for each in comparison.confounds]
+    confounds = [dataclasses.asdict(confound) for confound in comparison.confounds]
     return {
         "dropped_blocks": comparison.dropped_blocks,
         "split_blocks": comparison.split_blocks,
         "unsettled_blocks": comparison.unsettled_blocks,
-        # Of TensorFlow's own settings: whatever a record holds.
-        "confounds": to_jsonable_python(found, inf_nan_mode="strings", fallback=str),
+        # A record may have any value for the settings of TensorFlow itself.
+        "confounds": to_jsonable_python(confounds, inf_nan_mode="strings", fallback=str),
     }
 
 
@@ -154,8 +156,8 @@ def _comparison_notes(
 ) -> tuple[NoteModel, ...]:
     if comparison is None:
         return ()
-    found = [*footnotes.of_comparison(comparison, summary.blocks), *footnotes.extrapolated(v)]
-    return _notes("ratio", found)
+    notes = [*footnotes.of_comparison(comparison, summary.blocks), *footnotes.extrapolation(v)]
+    return _notes("ratio", notes)
 
 
 def _shares(summary: Summary, v: VariantSummary) -> Iterable[ShareResult]:
@@ -196,7 +198,7 @@ def _number(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
-def _notes(about: About, found: Iterable[Footnote]) -> tuple[NoteModel, ...]:
-    """Each text once."""
-    each = dict.fromkeys(found)
-    return tuple(NoteModel(code=note.code, about=about, text=str(note)) for note in each)
+def _notes(about: About, notes: Iterable[Footnote]) -> tuple[NoteModel, ...]:
+    """Return each footnote once."""
+    unique = dict.fromkeys(notes)
+    return tuple(NoteModel(code=note.code, about=about, text=str(note)) for note in unique)

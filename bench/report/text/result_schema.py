@@ -1,9 +1,9 @@
-"""What ``bench run --json`` and ``bench report --json`` print, as models and as a JSON schema.
+"""Define what ``bench run --json`` and ``bench report --json`` print: models and a JSON schema.
 
     python -m bench.report.text.result_schema > docs/results.schema.json
 
-Numbers are SI and unrounded. What is not known is null; what is infinite, such as the time to a
-target that was not reached, is the text "Infinity": JSON has no number for it.
+Numbers are in SI units and unrounded. An unknown value is null. An infinite value, such as the
+time to a target that was not reached, is the text "Infinity", because JSON has no such number.
 """
 
 import json
@@ -17,7 +17,7 @@ from bench.records.trial_record import Status
 from bench.spec.expand import Duplicate
 
 SCHEMA_VERSION = 1
-"""To be raised where a field goes or comes to mean something else; new ones may come without."""
+"""Increase it when a field is removed or changes its meaning, but not when one is added."""
 
 
 def _json_number(value: float) -> float | Literal["Infinity", "-Infinity"]:
@@ -30,8 +30,8 @@ Number = Annotated[float, PlainSerializer(_json_number, when_used="json")]
 
 
 About = Literal["run", "trials", "time", "accuracy", "ratio", "share"]
-"""A run as a whole; of a variant its trials, its epoch time and throughput, or its accuracies; a
-ratio to a baseline; an efficiency or the share of communication."""
+"""The subject of a note: the whole run; a variant's trials, its epoch time and throughput, or its
+accuracies; a ratio to a baseline; an efficiency or the share of communication."""
 
 
 class _Model(BaseModel):
@@ -39,12 +39,12 @@ class _Model(BaseModel):
 
 
 class NoteModel(_Model):
-    """What a reader must know before believing a figure."""
+    """What a reader must know before trusting a number."""
 
     code: str
-    """Its name, which stays where its text is put otherwise."""
+    """Identifies the note, and stays the same when its text is reworded."""
     about: About
-    """What it is said of."""
+    """The subject of the note."""
     text: str
 
 
@@ -53,10 +53,10 @@ class Interval(_Model):
 
     value: Number
     low: Number | None
-    """Null where n is 1, as is ``high``."""
+    """Null if n is 1, as is ``high``."""
     high: Number | None
     n: int
-    """Trials, or sessions where there are several."""
+    """How many trials the mean is over, or sessions if there are several."""
 
 
 class RatioResult(_Model):
@@ -66,60 +66,60 @@ class RatioResult(_Model):
     baseline: str
     """The baseline's value of the axis."""
     is_baseline: bool
-    """Whether the variant is the baseline itself; it has no ratio then."""
+    """Whether the variant is the baseline itself, and so has no ratio."""
     ratio: Number | None
-    """Null where no block holds both."""
+    """Null if no block has both trials."""
     low: Number | None
     high: Number | None
     n: int
-    """What the interval is over: blocks, or sessions where there are several."""
+    """How many blocks the interval is over, or sessions if there are several."""
     blocks: int
     sessions: int
     detectable: Number | None
-    """The smallest ratio above 1 that so many blocks as noisy as these find in 9 of 10 cases."""
+    """The smallest ratio above 1 that as many, equally noisy blocks detect in 9 of 10 cases."""
     further: int | None
-    """Blocks, or sessions, to add to find a ratio of 1.05 as often."""
+    """How many more blocks, or sessions, would detect a ratio of 1.05 as often."""
     dropped_blocks: int
-    """Left out: not both trials completed."""
+    """Excluded blocks in which not both trials completed."""
     split_blocks: int
-    """Left out: the trials ran in different invocations."""
+    """Excluded blocks whose trials ran in different invocations."""
     unsettled_blocks: int
-    """Left out: not both trials settled."""
+    """Excluded blocks in which not both trials settled."""
     confounds: tuple[dict[str, JsonValue], ...]
-    """What else than the axis differs: key, value, and the baseline's."""
+    """What differs besides the axis: key, value, and the baseline's value."""
     notes: tuple[NoteModel, ...]
 
 
 class ShareResult(_Model):
-    """How much of what more devices could give they give, or how much communication takes."""
+    """A scaling efficiency, or the share of the epoch time that communication takes."""
 
     name: str
-    """As ``strong_over_one_device``, or ``communication``."""
+    """Such as ``strong_over_one_device`` or ``communication``."""
     value: Number
     low: Number | None
     high: Number | None
     n: int
-    """What the interval is over: blocks, or sessions where there are several."""
+    """How many blocks the interval is over, or sessions if there are several."""
     blocks: int
     notes: tuple[NoteModel, ...]
 
 
 class TargetResult(_Model):
-    """The validation accuracy that was asked for, and how soon trials reached it."""
+    """The target of the validation accuracy, and how soon trials reached it."""
 
     accuracy: Number
     reached: int
     trials: int
-    """Those that completed or diverged."""
+    """How many trials completed or diverged."""
     median_s: Number
-    """Training time until then; "Infinity" where less than half reached it."""
+    """Median training time to the target; "Infinity" if less than half of the trials reached it."""
     time_s: Interval | None
-    """Its mean; null unless all reached it."""
+    """Mean training time to the target; null unless all trials reached it."""
     with_cold_start_s: Interval | None
 
 
 class FailureResult(_Model):
-    """Trials of a variant that ended alike without completing."""
+    """Trials of a variant that ended with the same status and reason, without completing."""
 
     status: Status
     count: int
@@ -127,63 +127,63 @@ class FailureResult(_Model):
 
 
 class VariantResult(_Model):
-    """A row of the tables."""
+    """One variant: a row of the tables."""
 
     variant_id: str
     label: str
     planned: int
-    """Trials."""
+    """How many trials were planned."""
     n: int
-    """Completed trials."""
+    """How many trials completed."""
     epoch_s: Interval | None
     examples_per_s: Interval | None
     """The examples of an epoch over ``epoch_s``."""
     val_accuracy: Interval | None
     test_accuracy: Interval | None
     replicas: int | None
-    """Devices of all workers."""
+    """How many devices all workers have together."""
     examples_per_s_per_device: Interval | None
-    """Null in a run without several replicas."""
+    """Null if no trial of the run has several replicas."""
     nccl_transports: tuple[str, ...]
-    """The ways by which NCCL summed."""
+    """The transports that NCCL used."""
     comparisons: tuple[RatioResult, ...]
-    """One for each of the run's that the variant is part of."""
+    """One for each of the run's comparisons that includes the variant."""
     scaling: tuple[ShareResult, ...]
     counts: dict[str, int]
-    """What is the same in every trial, such as ``parameters``."""
+    """Numbers that are the same in every trial, such as ``parameters``."""
     means: dict[str, Interval]
-    """What else was measured, such as ``cold_start_s``."""
+    """Means of secondary metrics, such as ``cold_start_s``."""
     target: TargetResult | None
     failures: tuple[FailureResult, ...]
     notes: tuple[NoteModel, ...]
-    """Of its trials, times and accuracies."""
+    """Notes on its trials, times and accuracies."""
 
 
 class RunResults(_Model):
-    """All that the tables of a run show."""
+    """Everything that the tables of a run show."""
 
     run: str
-    """Its folder."""
+    """The run folder."""
     name: str
     description: str
     remark: str
     blocks: int
     trials: int
-    """Planned."""
+    """How many trials were planned."""
     completed: int
     retried: int
-    """Attempts that another one replaced."""
+    """How many attempts were retried."""
     unclassified: int
-    """Completed trials whose epochs were too few to tell whether their times had settled."""
+    """Completed trials with too few epochs to tell whether their times had settled."""
     sessions: int
     wall_time_s: dict[str, Number]
-    """Where the time went: total_s, and its parts that were measured."""
+    """Where the time went: total_s, and the parts that were measured."""
     variants: tuple[VariantResult, ...]
-    """In the order in which the suite names them."""
+    """In the order of the suite."""
     duplicates: tuple[Duplicate, ...]
-    """Variants of the suite that train like others, and were not run beside them."""
+    """Variants of the suite that did not run because another variant trains identically."""
     notes: tuple[NoteModel, ...]
-    """How to read all of it."""
+    """How to read the results."""
 
 
 class RunDocument(_Model):
@@ -195,9 +195,9 @@ class RunDocument(_Model):
     succeeded: bool
     """Whether every trial is completed, diverged or unsupported."""
     statuses: dict[Status, int]
-    """Trials by how they ended."""
+    """How many trials ended with each status."""
     trials: dict[str, Status]
-    """How each trial ended, by its id."""
+    """The status of each trial, by its id."""
     results: RunResults
 
 
@@ -211,12 +211,12 @@ class ReportDocument(_Model):
 
 
 def results_schema() -> dict[str, Any]:
-    """The JSON schema of both documents; each has its own by its name in ``$defs``."""
+    """Return the JSON schema of both documents; ``$defs`` has each under its name."""
     documents = (RunDocument, ReportDocument)
     _, schema = models_json_schema([(model, "serialization") for model in documents])
-    either = [{"$ref": f"#/$defs/{model.__name__}"} for model in documents]
+    references = [{"$ref": f"#/$defs/{model.__name__}"} for model in documents]
     dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": dialect, "title": "Results of trainbench", "oneOf": either, **schema}
+    return {"$schema": dialect, "title": "Results of trainbench", "oneOf": references, **schema}
 
 
 if __name__ == "__main__":

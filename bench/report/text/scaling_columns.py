@@ -1,4 +1,4 @@
-"""The columns of a table that say how a run scales over devices.
+"""Make the table columns that show how a run scales over devices.
 
 Usage:
     for header, cells in scaling_columns(summary, variants, notes): ...
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from bench.analysis.statistics.paired import Estimate
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
-from bench.report.text import footnotes as footnotes
+from bench.report.text import footnotes
 from bench.report.text.footnotes import Footnotes
 from bench.report.text.number_text import UNKNOWN, interval, scale_of
 from bench.report.text.table_cell import Cell
@@ -26,8 +26,8 @@ TRANSPORT = "NCCL transport"
 DIGITS = 3
 
 
-def per_device(variant: VariantSummary) -> Estimate | None:
-    """Examples per second and device."""
+def per_device_throughput(variant: VariantSummary) -> Estimate | None:
+    """Return examples per second per device, or None if either number is unknown."""
     total, n = variant.examples_per_s, variant.replicas
     if total is None or n is None:
         return None
@@ -38,35 +38,36 @@ def per_device(variant: VariantSummary) -> Estimate | None:
 def scaling_columns(
     summary: Summary, variants: Sequence[VariantSummary], notes: Footnotes
 ) -> Iterator[tuple[str, list[Cell]]]:
-    """Header and cells of each column in which ``summary`` knows something."""
+    """Yield the header and the cells of each column for which ``summary`` has a value."""
     if summary.scaling_columns:
         yield "N", [Cell(UNKNOWN if v.replicas is None else str(v.replicas)) for v in variants]
         yield _per_device_column(variants, notes)
-    transports = [v.scaling.transports if v.scaling else () for v in variants]
+    transports = [", ".join(v.scaling.transports) if v.scaling else "" for v in variants]
     if any(transports):
-        yield TRANSPORT, [Cell(", ".join(ways) or UNKNOWN) for ways in transports]
+        yield TRANSPORT, [Cell(text or UNKNOWN) for text in transports]
     for name in summary.scaling_columns:
-        yield TITLES[name], [_cell(name, v, summary.blocks, notes) for v in variants]
+        yield TITLES[name], [_share_cell(name, v, summary.blocks, notes) for v in variants]
 
 
 def _per_device_column(
     variants: Sequence[VariantSummary], notes: Footnotes
 ) -> tuple[str, list[Cell]]:
     metric = METRICS["examples_per_s"]
-    estimates = [per_device(v) for v in variants]
+    estimates = [per_device_throughput(v) for v in variants]
     scale = scale_of((e.value for e in estimates if e), metric)
-    return f"{metric.title} per device ({scale.unit})", [
-        Cell(UNKNOWN)
-        if e is None
-        else Cell(
+    cells = [
+        Cell(
             interval(e.value, e.low, e.high, metric.digits, scale),
             notes.of(footnotes.of_times(v)),
         )
+        if e
+        else Cell(UNKNOWN)
         for v, e in zip(variants, estimates, strict=True)
     ]
+    return f"{metric.title} per device ({scale.unit})", cells
 
 
-def _cell(name: str, variant: VariantSummary, blocks: int, notes: Footnotes) -> Cell:
+def _share_cell(name: str, variant: VariantSummary, blocks: int, notes: Footnotes) -> Cell:
     if variant.scaling is None:
         return Cell(UNKNOWN)
     share = variant.scaling.shares.get(name)

@@ -1,8 +1,8 @@
-"""The second table of a report: what else was measured, in columns that hold something.
+"""Make the second table of a report: the secondary metrics that have values.
 
 Usage:
-    table = measured_table(summary)           # None where nothing else was measured
-    data |= measured_columns(summary)         # raw, for the CSV
+    table = secondary_table(summary)          # None if the run has no secondary metrics
+    data |= secondary_columns(summary)        # raw numbers, for the CSV
 """
 
 import math
@@ -30,28 +30,30 @@ _METRICS = {
     "skipped_share": Metric("skipped_share", "Skipped steps", "", "lower", 3),
 }
 _NOTES = {
-    "cold_start_s": "Cold start: the first call of everything compiled, apart from epochs.",
+    "cold_start_s": "Cold start: the first call of all compiled code; no epoch includes it.",
     "input_wait_share": (
-        "Waiting for input: of the epochs' time, that in which steps waited for their batches."
+        "Waiting for input: the share of the epochs' time in which steps waited for their batches."
     ),
     "clipped_share": (
-        "Clipped steps: of all steps, warm-up included, those in which clipping changed a gradient."
+        "Clipped steps: the share of all steps, including warm-up, in which clipping changed a "
+        "gradient."
     ),
     "skipped_share": (
-        "Skipped steps: of all steps, those that were not applied, their gradient not finite."
+        "Skipped steps: the share of all steps that were not applied because a gradient was not "
+        "finite."
     ),
 }
-_OF_TARGET = (
+_TARGET_NOTE = (
     "Time to accuracy: training time, without validation, until the validation accuracy reached "
-    "the target, without the cold start and with it; a mean only where it was reached in every "
-    "trial that completed or diverged, else a median, infinite for those that did not reach it."
+    "the target, without and with the cold start; a mean if every trial that completed or diverged "
+    "reached it, otherwise a median, to which the other trials contribute an infinite time."
 )
 _Variants = Sequence[VariantSummary]
 _Column = tuple[str, list[Cell]]
 
 
-def measured_table(summary: Summary) -> Table | None:
-    """A row a variant; below it what the columns mean."""
+def secondary_table(summary: Summary) -> Table | None:
+    """Return a table with one row per variant, or None without any column."""
     variants = summary.variants
     columns = [*_count_columns(variants), *_target_columns(variants), *_mean_columns(variants)]
     if not columns:
@@ -64,17 +66,17 @@ def measured_table(summary: Summary) -> Table | None:
     )
 
 
-def measured_notes(summary: Summary) -> Iterator[Footnote]:
-    """What is not said by a header of the table."""
+def secondary_notes(summary: Summary) -> Iterator[Footnote]:
+    """Yield what the columns mean, where their headers do not say it."""
     if any(v.secondary_metrics.target for v in summary.variants):
-        yield Footnote("time_to_accuracy", _OF_TARGET)
+        yield Footnote("time_to_accuracy", _TARGET_NOTE)
     for name, text in _NOTES.items():
-        if _known(summary.variants, name):
+        if _has_values(summary.variants, name):
             yield Footnote(name, text)
 
 
-def measured_columns(summary: Summary) -> dict[str, list[Any]]:
-    """Columns of raw numbers in SI units, only those in which something is known."""
+def secondary_columns(summary: Summary) -> dict[str, list[Any]]:
+    """Return the columns that have values, as raw numbers in SI units."""
     variants = summary.variants
     data: dict[str, list[Any]] = {}
     for name in COUNTS:
@@ -90,22 +92,22 @@ def measured_columns(summary: Summary) -> dict[str, list[Any]]:
         for name, times in _times(targets).items():
             data |= estimate_columns(name, times)
     for name in MEANS:
-        if _known(variants, name):
+        if _has_values(variants, name):
             data |= estimate_columns(name, [v.secondary_metrics.means.get(name) for v in variants])
     return data
 
 
-def estimate_columns(name: str, found: Sequence[Estimate | None]) -> dict[str, list[Any]]:
-    """Value, interval and number of values, each a column."""
+def estimate_columns(name: str, estimates: Sequence[Estimate | None]) -> dict[str, list[Any]]:
+    """Return one column each for the value, the interval's bounds and the number of values."""
     return {
-        name: [e and e.value for e in found],
-        f"{name}_low": [e and e.low for e in found],
-        f"{name}_high": [e and e.high for e in found],
-        f"{name}_n": [e.n if e else 0 for e in found],
+        name: [e and e.value for e in estimates],
+        f"{name}_low": [e and e.low for e in estimates],
+        f"{name}_high": [e and e.high for e in estimates],
+        f"{name}_n": [e.n if e else 0 for e in estimates],
     }
 
 
-def _known(variants: _Variants, name: str) -> bool:
+def _has_values(variants: _Variants, name: str) -> bool:
     return any(name in v.secondary_metrics.means for v in variants)
 
 
@@ -119,9 +121,9 @@ def _count_columns(variants: _Variants) -> Iterator[_Column]:
 
 def _mean_columns(variants: _Variants) -> Iterator[_Column]:
     for name in MEANS:
-        found = [v.secondary_metrics.means.get(name) for v in variants]
-        if any(found):
-            yield _column(_METRICS[name], found, PERCENT if name in SHARES else None)
+        means = [v.secondary_metrics.means.get(name) for v in variants]
+        if any(means):
+            yield _column(_METRICS[name], means, PERCENT if name in SHARES else None)
 
 
 def _target_columns(variants: _Variants) -> Iterator[_Column]:
@@ -133,7 +135,10 @@ def _target_columns(variants: _Variants) -> Iterator[_Column]:
         medians = [t.median_s for t in targets if t and name == "time_to_accuracy_s"]
         scale = _scale(METRICS[name], times, filter(math.isfinite, medians))
         header, cells = _column(METRICS[name], times, scale)
-        yield header, [_missed(t, name, scale) or c for t, c in zip(targets, cells, strict=True)]
+        yield (
+            header,
+            [_missed_cell(t, name, scale) or c for t, c in zip(targets, cells, strict=True)],
+        )
 
 
 def _times(targets: Sequence[Target | None]) -> dict[str, list[Estimate | None]]:
@@ -143,27 +148,30 @@ def _times(targets: Sequence[Target | None]) -> dict[str, list[Estimate | None]]
     }
 
 
-def _missed(target: Target | None, name: str, scale: Scale) -> Cell | None:
+def _missed_cell(target: Target | None, name: str, scale: Scale) -> Cell | None:
+    """Return the cell of a target that some trials missed; None if all trials reached it."""
     if target is None or target.reached == target.trials:
         return None
-    reached = f"reached in {target.reached} of {target.trials}"
+    count = f"reached in {target.reached} of {target.trials}" if target.reached else NOT_REACHED
     if name != "time_to_accuracy_s":
-        return Cell(reached if target.reached else NOT_REACHED)
+        return Cell(count)
     if math.isinf(target.median_s):
-        return Cell(f"∞ ({reached if target.reached else NOT_REACHED})")
+        return Cell(f"∞ ({count})")
     median = interval(target.median_s, None, None, METRICS[name].digits, scale)
-    return Cell(f"{median} (median, {reached})")
+    return Cell(f"{median} (median, {count})")
 
 
 def _column(
-    metric: Metric, found: Sequence[Estimate | None], scale: Scale | None = None
+    metric: Metric, estimates: Sequence[Estimate | None], scale: Scale | None = None
 ) -> _Column:
-    scale = scale or _scale(metric, found)
+    scale = scale or _scale(metric, estimates)
     return f"{metric.title} ({scale.unit})" if scale.unit else metric.title, [
         Cell(interval(e.value, e.low, e.high, metric.digits, scale) if e else UNKNOWN)
-        for e in found
+        for e in estimates
     ]
 
 
-def _scale(metric: Metric, found: Sequence[Estimate | None], others: Iterable[float] = ()) -> Scale:
-    return scale_of((*(e.value for e in found if e), *others), metric)
+def _scale(
+    metric: Metric, estimates: Sequence[Estimate | None], others: Iterable[float] = ()
+) -> Scale:
+    return scale_of((*(e.value for e in estimates if e), *others), metric)

@@ -1,4 +1,4 @@
-"""One suite as text and as JSON: its question, its variants, where they differ, its comparisons.
+"""Format one suite as text and as JSON: its question, axes, variants and comparisons.
 
 Usage:
     print(suite_text(suite, "bench/suites/quick.toml", "cpu"))
@@ -22,10 +22,10 @@ _DEVICES: dict[DeviceType, str] = {"cpu": "CPUs", "gpu": "GPUs"}
 
 
 def suite_text(suite: Suite, file: str, device: DeviceType) -> str:
-    """What ``suite``, read from ``file``, compares on ``device``."""
+    """Describe what ``suite``, read from ``file``, compares on ``device``."""
     cells = expand(suite, device)
-    about = [*textwrap.wrap(plain(suite.description), _WIDTH), ""] if suite.description else []
-    lines = [plain(suite.name), *about, f"File: {plain(file)}"]
+    question = [*textwrap.wrap(plain(suite.description), _WIDTH), ""] if suite.description else []
+    lines = [plain(suite.name), *question, f"File: {plain(file)}"]
     lines += _section("In every variant", {k: _text(v) for k, v in suite.variant.items()})
     axes = {name: ", ".join(map(_text, values)) for name, values in _axes(suite, device).items()}
     lines += _section("Axes that differ", axes)
@@ -33,9 +33,9 @@ def suite_text(suite: Suite, file: str, device: DeviceType) -> str:
     lines += _section(f"Variants on {_DEVICES[device]}", shown)
     if len(cells) > len(shown):
         lines.append(f"  ... and {len(cells) - len(shown)} more: --json lists all")
-    made = Counter(p.axis for p in pair_cells(cells, suite, device))
+    pairs = Counter(p.axis for p in pair_cells(cells, suite, device))
     comparisons = {
-        c.axis: f"against {_text(c.baseline)}: {plural(made[c.axis], 'pair')} a block"
+        c.axis: f"against {_text(c.baseline)}: {plural(pairs[c.axis], 'pair')} a block"
         for c in suite.compare
     }
     lines += _section("Comparisons", comparisons)
@@ -44,7 +44,7 @@ def suite_text(suite: Suite, file: str, device: DeviceType) -> str:
 
 
 def suite_json(suite: Suite, file: str, device: DeviceType) -> str:
-    """The same for programs."""
+    """Return the same as JSON."""
     cells = expand(suite, device)
     content = {
         "name": suite.name,
@@ -62,17 +62,17 @@ def suite_json(suite: Suite, file: str, device: DeviceType) -> str:
 
 
 def _axes(suite: Suite, device: DeviceType) -> dict[str, list[Any]]:
-    """The settings in which variants of ``suite`` differ, with their values in the suite's order.
+    """Return the settings in which the variants differ, with their values in the suite's order.
 
-    The rest, defaults that follow from these among it, is the same for all.
+    A default that depends on such a setting may differ too, and then counts as one.
     """
-    found: dict[str, list[Any]] = {}
+    settings: dict[str, list[Any]] = {}
     for cell in expand(suite, device):
         for name, value in cell.variant:
-            values = found.setdefault(name, [])
+            values = settings.setdefault(name, [])
             if value not in values:
                 values.append(value)
-    return {name: values for name, values in found.items() if len(values) > 1}
+    return {name: values for name, values in settings.items() if len(values) > 1}
 
 
 def _section(title: str, rows: dict[str, str]) -> list[str]:

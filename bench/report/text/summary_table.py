@@ -1,4 +1,4 @@
-"""A summary as cells of text, still without a format: one row a variant.
+"""Format a summary as a table of text cells, one row per variant, for any output format.
 
 Usage:
     table = text_table(summary)
@@ -12,7 +12,7 @@ from bench.analysis.comparison.compare import Comparison
 from bench.analysis.statistics.paired import Estimate
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
-from bench.report.text import footnotes as footnotes
+from bench.report.text import footnotes
 from bench.report.text.footnotes import Footnote, Footnotes
 from bench.report.text.number_text import UNKNOWN, interval, number, plural, scale_of
 from bench.report.text.scaling_columns import scaling_columns
@@ -21,20 +21,20 @@ from bench.report.text.table_cell import Cell
 RATIO_DIGITS = 3
 DETECTABLE_DIGITS = 2
 COUNT, DETECTABLE = "n", "Detectable"
-_SPARE_FIRST = (DETECTABLE, METRICS["examples_per_s"].title, METRICS["val_accuracy"].title)
-_SPARE_LAST = (METRICS["test_accuracy"].title, COUNT)
-"""What headers begin with, of columns that matter little and of some that matter more than most."""
+_OMIT_FIRST = (DETECTABLE, METRICS["examples_per_s"].title, METRICS["val_accuracy"].title)
+_OMIT_LAST = (METRICS["test_accuracy"].title, COUNT)
+"""How the headers start of the columns that a narrow screen omits before and after all others."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Headers, rows of as many cells, and the text of the footnotes, the first being 1."""
+    """Headers, rows with one cell per header, and the footnotes, numbered from 1."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
-    spare: tuple[int, ...] = ()
-    """Places of the columns that a narrow screen may leave out, the first to go first."""
+    optional_columns: tuple[int, ...] = ()
+    """Indices of the columns that a narrow screen may omit, in the order to omit them."""
 
 
 _Notes = Callable[[VariantSummary], Iterator[Footnote]]
@@ -47,7 +47,7 @@ _METRICS: dict[str, tuple[Callable[[VariantSummary], Estimate | None], _Notes]] 
 
 
 def text_table(summary: Summary, rows: int | None = None) -> Table:
-    """The table of ``summary``, or of its first ``rows`` variants."""
+    """Return the table of ``summary``, or of its first ``rows`` variants."""
     variants = summary.variants[:rows]
     notes = Footnotes()
     columns = [
@@ -66,21 +66,21 @@ def text_table(summary: Summary, rows: int | None = None) -> Table:
         headers=headers,
         rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
         notes=notes.texts,
-        spare=_spare(headers),
+        optional_columns=_optional_columns(headers),
     )
 
 
-def _spare(headers: Sequence[str]) -> tuple[int, ...]:
-    """All columns but labels, epoch times and the first ratio, by what they are worth."""
-    places = range(1, len(headers))
-    times = [i for i in places if headers[i].startswith(METRICS["epoch_s"].title)]
+def _optional_columns(headers: Sequence[str]) -> tuple[int, ...]:
+    """Return all columns except labels, epoch times and the first ratio, least important first."""
+    columns = range(1, len(headers))
+    times = [i for i in columns if headers[i].startswith(METRICS["epoch_s"].title)]
 
-    def worth(place: int) -> tuple[int, int]:
-        order = (*_SPARE_FIRST, None, *_SPARE_LAST)
-        found = (i for i, title in enumerate(order) if title and headers[place].startswith(title))
-        return next(found, len(_SPARE_FIRST)), -place
+    def importance(column: int) -> tuple[int, int]:
+        order = (*_OMIT_FIRST, None, *_OMIT_LAST)
+        ranks = (i for i, title in enumerate(order) if title and headers[column].startswith(title))
+        return next(ranks, len(_OMIT_FIRST)), -column
 
-    return tuple(sorted((i for i in places if i not in times[:2]), key=worth))
+    return tuple(sorted((i for i in columns if i not in times[:2]), key=importance))
 
 
 _Variants = Sequence[VariantSummary]
@@ -129,7 +129,7 @@ def _comparison_columns(
         else:
             texts = [
                 *footnotes.of_comparison(comparison, summary.blocks),
-                *footnotes.extrapolated(variant),
+                *footnotes.extrapolation(variant),
             ]
             ratios.append(Cell(_ratio_text(comparison), notes.of(texts)))
             detectable.append(Cell(_detectable_text(comparison)))
@@ -147,11 +147,11 @@ def _detectable_text(comparison: Comparison) -> str:
     ratio = comparison.ratio
     if ratio is None:
         return UNKNOWN
-    counted = plural(ratio.blocks, "block")
+    counts = plural(ratio.blocks, "block")
     if ratio.sessions > 1:
-        counted += f", {plural(ratio.sessions, 'session')}"
+        counts += f", {plural(ratio.sessions, 'session')}"
     if ratio.further:
-        counted += f"; {ratio.further} more for {footnotes.WANTED_TEXT}"
+        counts += f"; {ratio.further} more for {footnotes.TARGET_SLOWDOWN_TEXT}"
     if ratio.detectable is None:
-        return f"{UNKNOWN} ({counted})"
-    return f"{number(100 * (ratio.detectable - 1), DETECTABLE_DIGITS)} % ({counted})"
+        return f"{UNKNOWN} ({counts})"
+    return f"{number(100 * (ratio.detectable - 1), DETECTABLE_DIGITS)} % ({counts})"

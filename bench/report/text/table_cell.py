@@ -1,4 +1,4 @@
-"""What stands in one place of a table.
+"""One cell of a table.
 
 Usage:
     Cell("0.71 [0.69, 0.73]", notes=(1, 3))
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text, and the numbers of the footnotes that belong to it."""
+    """The text of a cell, and the numbers of its footnotes."""
 
     text: str
     notes: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""The trials of a run, one a line, in the order of the plan.
+"""List the trials of a run, one per line, in the order of the plan.
 
 Usage:
     rows = trial_rows(folder.info(), folder.records())
@@ -18,7 +18,7 @@ from bench.report.text.trial_text import table_lines, throughput, value_text
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial as far as it has come; all but its names is None where there is no record."""
+    """One trial of the list. Without a record, all but its ids and its label is None."""
 
     trial_id: str
     variant_id: str
@@ -33,32 +33,30 @@ class TrialRow:
 
 
 def trial_rows(info: RunInfo, records: Iterable[TrialRecord]) -> list[TrialRow]:
-    """Every planned trial, with what its last attempt came to."""
+    """Return a row for every planned trial, with the outcome of its last attempt."""
     rows = {record.trial.trial_id: _row(record) for record in records}
-    return [rows.get(trial_id) or _missing(trial_id, info) for trial_id in info.trial_ids]
+    return [
+        rows.get(trial_id) or _row_without_record(trial_id, info) for trial_id in info.trial_ids
+    ]
 
 
 def trials_text(rows: Iterable[TrialRow]) -> str:
-    """A line a trial: id, status, times, accuracy and label."""
+    """Return one line per trial: id, status, times, accuracy and label."""
     headers = ["trial", "status", "epoch_s", "test_accuracy", "took", "label"]
-    return "\n".join(table_lines([headers, *(_cells(row) for row in rows)]))
+    return "\n".join(table_lines([headers, *map(_cells, rows)]))
 
 
 def trials_json(rows: Iterable[TrialRow]) -> str:
-    """The same for programs: numbers raw, null where there is none."""
+    """Return the same as JSON, with raw numbers and null for unknown values."""
     return json.dumps([asdict(row) for row in rows], indent=2)
 
 
 def _cells(row: TrialRow) -> list[str]:
-    def measured(name: str) -> str:
-        value = getattr(row, name)
-        return UNKNOWN if value is None else value_text(name, value)
-
+    measures = {"epoch_s": row.epoch_s, "test_accuracy": row.test_accuracy}
     return [
         row.trial_id,
         row.status or "no record",
-        measured("epoch_s"),
-        measured("test_accuracy"),
+        *(UNKNOWN if v is None else value_text(name, v) for name, v in measures.items()),
         duration(row.wall_s),
         plain(row.label),
     ]
@@ -79,6 +77,6 @@ def _row(record: TrialRecord) -> TrialRow:
     )
 
 
-def _missing(trial_id: str, info: RunInfo) -> TrialRow:
+def _row_without_record(trial_id: str, info: RunInfo) -> TrialRow:
     variant_id = trial_id.partition("-")[2]
     return TrialRow(trial_id, variant_id, info.labels.get(variant_id, variant_id))

@@ -101,7 +101,9 @@ def test_unsteady_windows_are_not_extrapolated(
     assert [v.epoch_s for v in summary.variants] == [None, None]
     assert [v.unsettled for v in summary.variants] == [3, 3]
     assert summary.variants[1].comparisons[0].unsettled_blocks == 3  # type: ignore[union-attr]
-    assert "Of 3 of 3 trials no time is used: their windows never settled" in markdown(summary)
+    assert "The times of 3 of 3 trials are not used: their windows never settled" in markdown(
+        summary
+    )
 
 
 def test_extrapolated_time_is_marked_in_every_column(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The lists of published runs name each, say what was run of it, and tell when they are old."""
+"""The lists of published runs name each run and its command, and can be checked."""
 
 import os
 import shutil
@@ -12,14 +12,14 @@ from bench.report.publishing.publish import publish
 from bench.report.publishing.published_index import (
     html_index,
     markdown_index,
-    published,
+    published_folders,
     stale_indexes,
     write_indexes,
 )
 
 
-def called(run: Path, copy: Path, *words: str, description: str = "") -> Path:
-    """A copy of ``run`` that was begun by ``words``."""
+def copy_with_command(run: Path, copy: Path, *words: str, description: str = "") -> Path:
+    """Copy ``run`` as if the command ``words`` had started it."""
     shutil.copytree(run, copy)
     info = RunFolder(copy).info()
     call = info.invocations[0].model_copy(update={"command": words})
@@ -29,45 +29,51 @@ def called(run: Path, copy: Path, *words: str, description: str = "") -> Path:
 
 
 @pytest.mark.slow
-def test_every_published_run_is_listed_in_both(run: Path, tmp_path: Path) -> None:
+def test_both_lists_name_every_published_run(run: Path, tmp_path: Path) -> None:
     publish(run, "two", tmp_path)
     publish(run, "one", tmp_path)
-    assert [folder.name for folder in published(tmp_path)] == ["one", "two"]
+    assert [folder.name for folder in published_folders(tmp_path)] == ["one", "two"]
     listing, page = (tmp_path / "README.md").read_text(), (tmp_path / "index.html").read_text()
     assert listing.index("[one](one/summary.md)") < listing.index("[two](two/summary.md)")
     assert page.index('href="one/index.html"') < page.index('href="two/index.html"')
 
 
-def test_they_say_what_of_the_suite_was_run(run: Path, tmp_path: Path) -> None:
+def test_both_lists_show_the_command_without_the_folder(run: Path, tmp_path: Path) -> None:
     words = ("bench", "run", "tiny", "--blocks", "2", "--out", "/somewhere", "--set", "norm=none")
-    publish(called(run, tmp_path / "run", *words), "tiny", place := tmp_path / "published")
-    assert "| `bench run tiny --blocks 2 --set norm=none` |" in markdown_index(place)
-    assert "<code>bench run tiny --blocks 2 --set norm=none</code>" in html_index(place)
+    publish(
+        copy_with_command(run, tmp_path / "run", *words), "tiny", root := tmp_path / "published"
+    )
+    assert "| `bench run tiny --blocks 2 --set norm=none` |" in markdown_index(root)
+    assert "<code>bench run tiny --blocks 2 --set norm=none</code>" in html_index(root)
 
 
-def test_what_users_wrote_is_shown_as_they_wrote_it(run: Path, tmp_path: Path) -> None:
-    bad = called(run, tmp_path / "run", "bench", description="a <script>alert(1)</script> | b")
-    publish(bad, "tiny", place := tmp_path / "published")
-    assert "<script>" not in html_index(place)
-    assert "<script>" not in markdown_index(place)
-    assert "a &lt;script&gt;" in html_index(place)
+def test_free_text_is_escaped(run: Path, tmp_path: Path) -> None:
+    hostile = copy_with_command(
+        run, tmp_path / "run", "bench", description="a <script>alert(1)</script> | b"
+    )
+    publish(hostile, "tiny", root := tmp_path / "published")
+    assert "<script>" not in html_index(root)
+    assert "<script>" not in markdown_index(root)
+    assert "a &lt;script&gt;" in html_index(root)
 
 
-def test_no_command_ends_its_own_code_or_its_row(run: Path, tmp_path: Path) -> None:
+def test_no_command_ends_its_code_span_or_its_row(run: Path, tmp_path: Path) -> None:
     words = ("bench", "run", "tiny", "--set", "a=``<b>x</b>`\n| y")
-    # Not as publish would write it: as a stranger's published folder may have it.
-    called(publish(run, "tiny", tmp_path), (place := tmp_path / "published") / "tiny", *words)
-    (row,) = [line for line in markdown_index(place).splitlines() if "[page]" in line]
+    # publish would not write this, but a published folder from elsewhere may have it.
+    copy_with_command(
+        publish(run, "tiny", tmp_path), (root := tmp_path / "published") / "tiny", *words
+    )
+    (row,) = [line for line in markdown_index(root).splitlines() if "[page]" in line]
     assert "| ``` bench run tiny --set 'a=``<b>x</b>` \\| y' ``` |" in row
 
 
-def test_a_run_of_any_name_is_linked(run: Path, tmp_path: Path) -> None:
+def test_a_name_with_special_characters_is_linked(run: Path, tmp_path: Path) -> None:
     publish(run, "two (old)*", tmp_path)
     assert "[two (old)\\*](two%20%28old%29%2A/summary.md)" in markdown_index(tmp_path)
 
 
 @pytest.mark.slow
-def test_lists_of_what_is_not_there_any_more_are_stale(run: Path, tmp_path: Path) -> None:
+def test_lists_are_stale_after_a_run_was_removed(run: Path, tmp_path: Path) -> None:
     publish(run, "one", tmp_path)
     publish(run, "two", tmp_path)
     assert stale_indexes(tmp_path) == []
@@ -79,7 +85,7 @@ def test_lists_of_what_is_not_there_any_more_are_stale(run: Path, tmp_path: Path
     assert stale_indexes(tmp_path) == [tmp_path / "index.html"]
 
 
-def test_a_run_beside_which_another_is_damaged_is_not_published(run: Path, tmp_path: Path) -> None:
+def test_a_damaged_folder_prevents_publishing_another(run: Path, tmp_path: Path) -> None:
     (tmp_path / "damaged").mkdir()
     os.mkfifo(tmp_path / "damaged" / "run.json")
     with pytest.raises(RunFolderError, match=r"damaged/run\.json: is not a regular file"):
@@ -87,11 +93,11 @@ def test_a_run_beside_which_another_is_damaged_is_not_published(run: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["damaged"]
 
 
-def test_a_damaged_run_is_replaced_by_a_whole_one(run: Path, tmp_path: Path) -> None:
+def test_a_damaged_folder_can_be_replaced(run: Path, tmp_path: Path) -> None:
     (publish(run, "tiny", tmp_path) / "run.json").write_text("")
     publish(run, "tiny", tmp_path, replace=True)
     assert stale_indexes(tmp_path) == []
 
 
-def test_the_page_of_nothing_says_so(tmp_path: Path) -> None:
+def test_the_page_without_runs_says_so(tmp_path: Path) -> None:
     assert "No run is published here yet" in html_index(tmp_path)

@@ -1,4 +1,4 @@
-"""Labels say what they say in every format, and nothing else."""
+"""Every output format shows free text literally."""
 
 import unicodedata
 
@@ -21,12 +21,14 @@ from bench.report.text.escaping import latex, markdown, plain, visible
         ("é 漢 – ²", "é 漢 – ²"),
     ],
 )
-def test_what_could_steer_a_terminal_is_written_out(text: str, shown: str) -> None:
+def test_characters_that_could_steer_a_terminal_become_escape_sequences(
+    text: str, shown: str
+) -> None:
     assert visible(text) == shown
 
 
 @given(st.text())
-def test_nothing_visible_steers(text: str) -> None:
+def test_visible_text_has_no_control_characters(text: str) -> None:
     assert all(unicodedata.category(c)[0] not in "C" for c in visible(text))
     assert visible(text).encode().decode() == visible(text)
 
@@ -46,7 +48,7 @@ def test_nothing_visible_steers(text: str) -> None:
         ("back\\slash", r"back\\slash"),
     ],
 )
-def test_markdown(text: str, shown: str) -> None:
+def test_markdown_is_escaped(text: str, shown: str) -> None:
     assert markdown(text) == shown
 
 
@@ -63,35 +65,35 @@ def test_markdown(text: str, shown: str) -> None:
         ("né 中", r"né \texttt{U+4E2D}"),
     ],
 )
-def test_latex(text: str, shown: str) -> None:
+def test_latex_is_escaped(text: str, shown: str) -> None:
     assert latex(text) == shown
 
 
 @given(st.text())
-def test_no_text_can_steer_a_terminal_or_break_a_row(text: str) -> None:
+def test_plain_text_is_one_line_without_control_characters(text: str) -> None:
     shown = plain(text)
     assert not any(unicodedata.category(c).startswith("C") for c in shown)
     assert len(shown.splitlines()) <= 1
 
 
 @given(st.text())
-def test_no_cell_of_markdown_opens_a_tag_or_ends_early(text: str) -> None:
+def test_no_markdown_cell_opens_a_tag_or_ends_early(text: str) -> None:
     shown = markdown(text)
     assert "<" not in shown
     assert "|" not in shown.replace("\\\\", "").replace("\\|", "")
 
 
 @given(st.text())
-def test_no_text_is_a_command_of_latex(text: str) -> None:
+def test_no_text_is_a_latex_command(text: str) -> None:
     shown = latex(text)
-    for known in (r"\%", r"\&", r"\$", r"\#", r"\_"):
-        shown = shown.replace(known, "")
+    for escape in (r"\%", r"\&", r"\$", r"\#", r"\_"):
+        shown = shown.replace(escape, "")
     assert not set("%&$#_~^") & set(shown)
     assert max(map(ord, shown), default=0) < 0x100
 
 
 @given(st.text(r"ab_]([:`*|~$#&<>\\ ", max_size=8))
-def test_what_the_quick_look_lets_through_needs_no_escape(text: str) -> None:
+def test_the_fast_path_skips_no_text_that_needs_escaping(text: str) -> None:
     shown = plain(text)
-    slowly = escaping._MARKDOWN.sub(r"\\\1", shown).translate(escaping._HTML)
-    assert markdown(text) == slowly
+    expected = escaping._MARKDOWN.sub(r"\\\1", shown).translate(escaping._HTML)
+    assert markdown(text) == expected

@@ -1,4 +1,4 @@
-"""What stands beside a table for the devices that its trials ran on."""
+"""The footnotes of a table and of its cells."""
 
 import dataclasses
 from pathlib import Path
@@ -9,7 +9,7 @@ from bench.analysis.questions.device_remarks import SlowJit, SlowPrecision
 from bench.analysis.summary import CpuContention, Summary, summarize
 from bench.records.trial_record import TrialRecord
 from bench.report.text.duplicate_text import duplicate_lines
-from bench.report.text.footnotes import UNFUSED, of_summary, of_trials
+from bench.report.text.footnotes import UNFUSED_BATCH_NORM, of_summary, of_trials
 from bench.report.text.latex import latex
 from bench.report.text.result_json import run_results
 from bench.report.text.table_formats import csv, markdown
@@ -23,17 +23,17 @@ def summary(tmp_path: Path) -> Summary:
     return summarize(made_run(tmp_path / "run").path)
 
 
-def test_batch_norm_without_a_fused_kernel_is_said_of_gpus_and_not_of_cpus(
+def test_unfused_batch_norm_is_noted_on_gpus_but_not_on_cpus(
     summary: Summary,
 ) -> None:
-    assert UNFUSED not in of_summary(summary)
+    assert UNFUSED_BATCH_NORM not in of_summary(summary)
     on_gpus = dataclasses.replace(summary, unfused_batch_norm=True)
-    assert list(of_summary(on_gpus)).count(UNFUSED) == 1
+    assert list(of_summary(on_gpus)).count(UNFUSED_BATCH_NORM) == 1
     for text in (markdown(on_gpus), latex(on_gpus)):
         assert "Keras 3" in text
 
 
-def test_variants_that_train_alike_are_named_under_the_table(tmp_path: Path) -> None:
+def test_a_note_names_the_variants_that_train_identically(tmp_path: Path) -> None:
     content = {"name": "alike", "matrix": {"clip_threshold": [1.0, 2.0, 4.0]}}
     plan = make_plan(parse_suite(content))
     (line,) = duplicate_lines(plan.duplicates)
@@ -44,7 +44,7 @@ def test_variants_that_train_alike_are_named_under_the_table(tmp_path: Path) -> 
     assert line in list(map(str, of_summary(summarize(folder.path))))
 
 
-def test_variants_alike_in_one_key_are_a_line_with_every_reason() -> None:
+def test_duplicates_in_one_key_share_a_line_with_every_reason() -> None:
     norms = ("none", "layer", "group")
     matrix = {"norm": list(norms), "synchronized": [True, False]}
     plan = make_plan(parse_suite({"name": "alike", "matrix": matrix}))
@@ -52,7 +52,7 @@ def test_variants_alike_in_one_key_are_a_line_with_every_reason() -> None:
     assert all(f"norm is {norm}" in line for norm in norms)
 
 
-def test_thousands_that_train_alike_are_a_line() -> None:
+def test_thousands_of_duplicates_share_a_line() -> None:
     matrix = {"clip_threshold": [float(n) for n in range(1, 2001)]}
     plan = make_plan(parse_suite({"name": "alike", "matrix": matrix}))
     (line,) = duplicate_lines(plan.duplicates)
@@ -60,8 +60,8 @@ def test_thousands_that_train_alike_are_a_line() -> None:
     assert len(line) < 400
 
 
-def test_what_completed_trials_warned_of_is_said_of_their_variant(tmp_path: Path) -> None:
-    def warned(record: TrialRecord) -> TrialRecord:
+def test_warnings_of_completed_trials_are_notes_of_their_variant(tmp_path: Path) -> None:
+    def add_warnings(record: TrialRecord) -> TrialRecord:
         if record.trial.variant.norm != "bn_pre":
             return record
         update = {
@@ -69,51 +69,52 @@ def test_what_completed_trials_warned_of_is_said_of_their_variant(tmp_path: Path
         }
         return record.model_copy(update=update)
 
-    summary = summarize(made_run(tmp_path / "warned", change=warned).path)
-    found = {
+    summary = summarize(made_run(tmp_path / "warned", change=add_warnings).path)
+    notes = {
         variant.label: [str(note) for note in of_trials(variant) if note.code == "trial_warnings"]
         for variant in summary.variants
     }
-    told = found.pop("norm=bn_pre")
-    assert told[0].startswith("gate: no gradient")
-    assert len(told) == 4
-    assert "4 further" in told[-1]
-    assert not any(found.values())
+    warnings = notes.pop("norm=bn_pre")
+    assert warnings[0].startswith("gate: no gradient")
+    assert len(warnings) == 4
+    assert "4 further" in warnings[-1]
+    assert not any(notes.values())
     assert "gate: no gradient" in markdown(summary)
     codes = [note.code for v in run_results(summary).variants for note in v.notes]
     assert codes.count("trial_warnings") == 4
 
 
 @pytest.mark.parametrize(
-    ("slow", "named"),
+    ("slow", "parts"),
     [
         (SlowPrecision("mixed_float16", None), ["mixed_float16"]),
         (SlowPrecision("mixed_bfloat16", (7, 5)), ["7.5", "mixed_bfloat16", "8.0"]),
     ],
 )
-def test_a_precision_that_is_slow_on_its_device_is_a_footnote_of_its_times(
-    summary: Summary, slow: SlowPrecision, named: list[str]
+def test_a_precision_that_is_slow_on_the_device_is_a_note_on_the_times(
+    summary: Summary, slow: SlowPrecision, parts: list[str]
 ) -> None:
     first, *others = summary.variants
-    noted = dataclasses.replace(first, slow_precision=slow)
-    text = csv(dataclasses.replace(summary, variants=(noted, *others)))
+    changed = dataclasses.replace(first, slow_precision=slow)
+    text = csv(dataclasses.replace(summary, variants=(changed, *others)))
     rows = text.splitlines()[1:]
-    assert [all(name in row for name in named) for row in rows] == [True, False, False]
+    assert [all(part in row for part in parts) for row in rows] == [True, False, False]
 
 
-def test_what_xla_slowed_is_a_footnote_of_its_times(summary: Summary) -> None:
+def test_a_jit_that_is_slow_is_a_note_on_the_times(summary: Summary) -> None:
     first, *others = summary.variants
-    noted = dataclasses.replace(first, slow_jit=SlowJit("convnet", "epoch", 29.7))
-    text = csv(dataclasses.replace(summary, variants=(noted, *others)))
+    changed = dataclasses.replace(first, slow_jit=SlowJit("convnet", "epoch", 29.7))
+    text = csv(dataclasses.replace(summary, variants=(changed, *others)))
     rows = text.splitlines()[1:]
-    named = ("convnet", "epoch", "30 times")
-    assert [all(name in row for name in named) for row in rows] == [True, False, False]
+    parts = ("convnet", "epoch", "30 times")
+    assert [all(part in row for part in parts) for row in rows] == [True, False, False]
 
 
-def test_cores_that_others_used_are_a_footnote_of_its_times_with_the_numbers(
+def test_cores_that_other_work_used_are_a_note_on_the_times_with_the_share(
     summary: Summary,
 ) -> None:
     first, *others = summary.variants
-    noted = dataclasses.replace(first, cpu_contention=CpuContention(count=1, largest_share=0.4321))
-    text = csv(dataclasses.replace(summary, variants=(noted, *others)))
+    contention = CpuContention(count=1, largest_share=0.4321)
+    changed = dataclasses.replace(first, cpu_contention=contention)
+    text = csv(dataclasses.replace(summary, variants=(changed, *others)))
     assert ["43 %" in row for row in text.splitlines()[1:]] == [True, False, False]

@@ -1,4 +1,4 @@
-"""Suites, plans, runs and checked files, for people and for programs."""
+"""Suites, plans and checked data files as text and as JSON."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ CHECKS = [
 ]
 
 
-def test_suites_stand_in_a_column_of_names_and_one_of_what_they_are_for() -> None:
+def test_suites_are_listed_in_a_column_of_names_and_one_of_descriptions() -> None:
     long = suite_of({**TINY, "description": "word " * 40})
     lines = suites_text([suite_of(TINY), long]).splitlines()
     assert lines[0] == "tiny            Does it run?"
@@ -43,29 +43,29 @@ def test_suites_stand_in_a_column_of_names_and_one_of_what_they_are_for() -> Non
     assert max(map(len, lines)) <= 96
 
 
-def test_no_shipped_suite_s_name_runs_into_its_description() -> None:
+def test_the_name_of_every_shipped_suite_fits_its_column() -> None:
     for name in shipped_suites():
         assert suites_text([load_suite(name)])[len(name) : 16].isspace()
 
 
-def test_programs_get_each_suite_s_name_description_and_blocks() -> None:
+def test_suites_as_json_have_names_descriptions_and_blocks() -> None:
     assert json.loads(suites_json([suite_of(TINY)])) == [
         {"name": "tiny", "description": "Does it run?", "blocks": 2}
     ]
 
 
-def test_a_plan_lists_its_variants_and_counts_what_it_will_run() -> None:
+def test_a_plan_lists_its_variants_and_counts_its_trials() -> None:
     suite = suite_of(TINY)
     text = plan_text(suite, make_plan(suite))
     head, empty, *variants = text.splitlines()[:4]
     assert (head, empty) == ("tiny: Does it run?", "")
     for line, cell in zip(variants, expand(suite), strict=True):
-        guess = duration(estimated_trial_s(cell.variant))
-        assert line.split() == [cell.id, "2", "x", *guess.split(), cell.label]
+        time = duration(estimated_trial_s(cell.variant))
+        assert line.split() == [cell.id, "2", "x", *time.split(), cell.label]
     assert "2 variants, 2 blocks, 4 trials, 1 comparison a block" in text
 
 
-def test_a_plan_s_time_is_that_of_all_its_trials() -> None:
+def test_the_time_of_a_plan_is_the_sum_over_its_trials() -> None:
     suite = suite_of(TINY)
     plan = make_plan(suite)
     total = sum(estimated_trial_s(trial.variant) for trial in plan.trials)
@@ -73,7 +73,7 @@ def test_a_plan_s_time_is_that_of_all_its_trials() -> None:
     assert json.loads(plan_json(suite, plan))["estimated_s"] == pytest.approx(total)
 
 
-def test_one_of_each_is_written_in_the_singular() -> None:
+def test_counts_of_one_are_written_in_the_singular() -> None:
     suite = suite_of(SINGLE)
     assert "1 variant, 1 block, 1 trial, 0 comparisons" in plan_text(suite, make_plan(suite))
 
@@ -84,7 +84,7 @@ def with_variants(count: int) -> Suite:
 
 
 @pytest.mark.parametrize(("count", "hidden"), [(200, 0), (201, 1), (230, 30)])
-def test_a_plan_of_many_variants_is_shortened_for_people_alone(count: int, hidden: int) -> None:
+def test_a_long_plan_is_shortened_as_text_but_not_as_json(count: int, hidden: int) -> None:
     suite = with_variants(count)
     plan = make_plan(suite)
     text = plan_text(suite, plan)
@@ -93,14 +93,14 @@ def test_a_plan_of_many_variants_is_shortened_for_people_alone(count: int, hidde
     assert len(json.loads(plan_json(suite, plan))["variants"]) == count
 
 
-def test_a_description_is_shown_without_what_would_steer_a_terminal() -> None:
+def test_a_description_is_shown_without_control_characters() -> None:
     suite = suite_of({**TINY, "description": "a\x1b[31mred\nline"})
     for text in (plan_text(suite, make_plan(suite)), suites_text([suite])):
         assert "\x1b" not in text
         assert "red line" in " ".join(text.split())
 
 
-def test_a_plan_for_programs_gives_trials_whose_variant_is_listed_once() -> None:
+def test_a_plan_as_json_lists_each_variant_once() -> None:
     suite = suite_of(TINY)
     content = json.loads(plan_json(suite, make_plan(suite)))
     by_id = {row["variant_id"]: row for row in content["variants"]}
@@ -111,7 +111,7 @@ def test_a_plan_for_programs_gives_trials_whose_variant_is_listed_once() -> None
     assert parse_suite(content["suite"]) == suite
 
 
-def test_a_file_that_is_wrong_stands_out_and_says_why() -> None:
+def test_a_damaged_file_is_marked_with_the_problem() -> None:
     good, bad, missing = files_text(CHECKS).splitlines()
     assert good.split() == ["ok", "cache", "a/train.gz"]
     assert bad.startswith("BAD ") and bad.endswith("a/test.gz  (is too short)")
@@ -119,7 +119,7 @@ def test_a_file_that_is_wrong_stands_out_and_says_why() -> None:
     assert good.index("a/train") == bad.index("a/test") == missing.index("b  (")
 
 
-def test_programs_get_the_same_of_each_file() -> None:
+def test_checked_files_as_json_have_the_same_facts() -> None:
     good, bad, _ = json.loads(files_json(CHECKS))
     assert good == {"path": "a/train.gz", "place": "cache", "ok": True, "problem": None}
     assert (bad["ok"], bad["problem"]) == (False, "is too short")
@@ -128,7 +128,7 @@ def test_programs_get_the_same_of_each_file() -> None:
 CARD = DeviceKind("NVIDIA L4", is_gpu=True, memory_bytes=1000)
 
 
-def test_a_plan_says_where_its_times_come_from() -> None:
+def test_a_plan_names_the_source_of_its_times() -> None:
     suite = suite_of(TINY)
     plan = make_plan(suite)
     first, second = plan.cells
@@ -138,15 +138,18 @@ def test_a_plan_says_where_its_times_come_from() -> None:
     assert duration(1002.0) in text
     content = json.loads(plan_json(suite, plan, Estimator(CPU, measured)))
     rows = {row["variant_id"]: row for row in content["variants"]}
-    known, other = rows[first.id], rows[second.id]
-    assert (known["estimate_basis"], known["estimate_run"]) == ("measured", "results/runs/a")
-    assert known["estimated_trial_s"] == 1002.0
-    assert (other["estimate_basis"], other["estimate_run"]) == ("rates", None)
-    each = known["estimated_trial_s"] + other["estimated_trial_s"]
-    assert content["estimated_s"] == pytest.approx(suite.blocks * each)
+    measured_row, other_row = rows[first.id], rows[second.id]
+    assert (measured_row["estimate_basis"], measured_row["estimate_run"]) == (
+        "measured",
+        "results/runs/a",
+    )
+    assert measured_row["estimated_trial_s"] == 1002.0
+    assert (other_row["estimate_basis"], other_row["estimate_run"]) == ("rates", None)
+    per_block = measured_row["estimated_trial_s"] + other_row["estimated_trial_s"]
+    assert content["estimated_s"] == pytest.approx(suite.blocks * per_block)
 
 
-def test_a_plan_for_a_gpu_names_it_and_what_may_not_fit_it() -> None:
+def test_a_plan_for_a_gpu_names_the_gpu_and_the_variants_that_may_not_fit() -> None:
     suite = suite_of(TINY)
     plan = make_plan(suite)
     *_, larger, smaller = plan_text(suite, plan, Estimator(CARD)).splitlines()
@@ -163,12 +166,12 @@ def test_a_plan_for_a_gpu_names_it_and_what_may_not_fit_it() -> None:
     assert all(row["needed_memory_bytes"] > 1000 for row in content["variants"])
 
 
-def test_a_plan_says_how_many_devices_its_largest_trial_takes() -> None:
+def test_a_plan_says_how_many_devices_the_largest_trial_takes() -> None:
     suite = suite_of({**TINY, "matrix": {"replicas": [1, 4]}, "compare": []}, strategy="mirrored")
     assert "4 devices" in plan_text(suite, make_plan(suite))
 
 
-def test_times_of_several_runs_are_counted_and_not_listed() -> None:
+def test_a_plan_counts_several_source_runs_instead_of_listing_them() -> None:
     suite = suite_of(TINY)
     plan = make_plan(suite)
     measured = {c.id: MeasuredTime(1.0, 1.0, f"runs/{n}") for n, c in enumerate(plan.cells)}
@@ -182,7 +185,7 @@ def jit_lines(suite: Suite, estimator: Estimator) -> list[str]:
     return [line for line in text.splitlines() if "jit" in line and not line.startswith("  ")]
 
 
-def test_a_plan_tells_what_jit_was_chosen_and_why() -> None:
+def test_a_plan_shows_the_default_jit_and_the_reason() -> None:
     suite = suite_of(SINGLE, workload="convnet")
     (on_cpu,) = jit_lines(suite, Estimator())
     slowdown = xla_slowdown("convnet", "epoch", "cpu")
@@ -193,7 +196,7 @@ def test_a_plan_tells_what_jit_was_chosen_and_why() -> None:
     assert "times" not in on_gpu
 
 
-def test_a_plan_warns_of_the_slow_jit_that_is_asked_for_with_its_factor() -> None:
+def test_a_plan_warns_about_a_slow_jit_in_the_suite_with_its_slowdown() -> None:
     suite = suite_of(SINGLE, workload="convnet", jit="epoch")
     _, warning = jit_lines(suite, Estimator())
     slowdown = xla_slowdown("convnet", "epoch", "cpu")
@@ -203,26 +206,26 @@ def test_a_plan_warns_of_the_slow_jit_that_is_asked_for_with_its_factor() -> Non
     assert len(jit_lines(suite_of(SINGLE, jit="epoch"), Estimator())) == 1
 
 
-def test_a_plan_tells_the_jit_that_the_suite_says() -> None:
-    (given,) = jit_lines(suite_of(SINGLE, workload="convnet", jit="none"), Estimator())
-    assert given.startswith("jit: none,")
+def test_a_plan_shows_the_jit_that_the_suite_sets() -> None:
+    (line,) = jit_lines(suite_of(SINGLE, workload="convnet", jit="none"), Estimator())
+    assert line.startswith("jit: none,")
 
 
-def test_a_plan_warns_of_more_threads_than_there_are_cores() -> None:
+def test_a_plan_warns_about_more_threads_than_cores() -> None:
     cores = usable_cores()
 
-    def warned(threads: int) -> bool:
+    def has_warning(threads: int) -> bool:
         suite = suite_of(SINGLE, threads=threads)
         return f"warning: threads {threads} " in plan_text(suite, make_plan(suite))
 
-    assert (warned(cores), warned(cores + 1)) == (False, True)
+    assert (has_warning(cores), has_warning(cores + 1)) == (False, True)
 
 
-def test_programs_read_from_a_plan_whether_jit_was_chosen_and_how_slow_it_is() -> None:
-    for settings, chosen, slowdown in (
+def test_a_plan_as_json_says_whether_jit_is_the_default_and_how_slow_it_is() -> None:
+    for settings, is_default, slowdown in (
         ({}, True, None),
         ({"jit": "epoch"}, False, xla_slowdown("convnet", "epoch", "cpu")),
     ):
         suite = suite_of(SINGLE, workload="convnet", **settings)
         (row,) = json.loads(plan_json(suite, make_plan(suite)))["variants"]
-        assert (row["jit_is_default"], row["xla_slowdown"]) == (chosen, slowdown)
+        assert (row["jit_is_default"], row["xla_slowdown"]) == (is_default, slowdown)

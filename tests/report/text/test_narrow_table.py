@@ -1,10 +1,10 @@
-"""A table is made to fit by wrapping first and by leaving columns out last."""
+"""A table fits a narrow screen by wrapping first and by omitting columns last."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report.text.narrow_table import GAP, Grid, fitted, natural_widths
+from bench.report.text.narrow_table import GAP, Grid, fit, natural_widths
 from bench.report.text.summary_table import Table
 from bench.report.text.table_cell import Cell
 
@@ -17,7 +17,7 @@ TABLE = Table(
     headers=HEADERS,
     rows=tuple(tuple(Cell(text, (1,) if text == "1.49" else ()) for text in row) for row in ROWS),
     notes=("a note",),
-    spare=(3, 1),
+    optional_columns=(3, 1),
 )
 
 
@@ -25,46 +25,46 @@ def total(grid: Grid) -> int:
     return sum(grid.widths) + GAP * (len(grid.widths) - 1)
 
 
-def test_with_room_for_all_nothing_is_changed() -> None:
+def test_a_table_that_fits_is_unchanged() -> None:
     width = sum(natural_widths(TABLE)) + GAP * (len(HEADERS) - 1)
-    grid = fitted(TABLE, width)
+    grid = fit(TABLE, width)
     assert grid.headers == HEADERS
     assert grid.rows[1] == (*ROWS[1][:4], "1.49¹")
     assert total(grid) == width
 
 
-def test_headers_and_labels_wrap_before_any_cell_does() -> None:
-    grid = fitted(TABLE, 100)
+def test_headers_and_labels_wrap_before_other_cells() -> None:
+    grid = fit(TABLE, 100)
     assert not any("\n" in cell for row in grid.rows for cell in row)
-    assert grid.left_out == ()
+    assert grid.omitted_headers == ()
     assert total(grid) <= 100
 
 
-def test_intervals_go_below_their_values_before_any_column_is_left_out() -> None:
-    grid = fitted(TABLE, 70)
+def test_intervals_move_below_their_values_before_a_column_is_omitted() -> None:
+    grid = fit(TABLE, 70)
     assert grid.rows[0][2] == "692\n[666, 718]"
     assert grid.rows[0][4] == "1\n(baseline)"
-    assert grid.left_out == ()
+    assert grid.omitted_headers == ()
     assert total(grid) <= 70
 
 
-def test_columns_are_left_out_in_the_order_of_the_table() -> None:
-    assert fitted(TABLE, 62).left_out == (HEADERS[3],)
-    assert set(fitted(TABLE, 40).left_out) == {HEADERS[1], HEADERS[3]}
-    assert fitted(TABLE, 5).headers == (HEADERS[0], HEADERS[2], HEADERS[4])
+def test_columns_are_omitted_in_the_order_that_the_table_gives() -> None:
+    assert fit(TABLE, 62).omitted_headers == (HEADERS[3],)
+    assert set(fit(TABLE, 40).omitted_headers) == {HEADERS[1], HEADERS[3]}
+    assert fit(TABLE, 5).headers == (HEADERS[0], HEADERS[2], HEADERS[4])
 
 
 @given(st.integers(40, 300))
-def test_it_fits_and_keeps_every_number_whole(width: int) -> None:
-    grid = fitted(TABLE, width)
+def test_every_width_from_40_fits_without_a_truncated_number(width: int) -> None:
+    grid = fit(TABLE, width)
     assert total(grid) <= width
-    kept = [i for i, header in enumerate(HEADERS) if header in grid.headers]
+    shown = [i for i, header in enumerate(HEADERS) if header in grid.headers]
     for row, cells in zip(ROWS, grid.rows, strict=True):
-        assert [c.replace("\n", " ").rstrip("¹") for c in cells] == [row[i] for i in kept]
+        assert [c.replace("\n", " ").rstrip("¹") for c in cells] == [row[i] for i in shown]
         for cell, column in zip(cells[1:], grid.widths[1:], strict=True):
             assert max(map(len, cell.split("\n"))) <= column
 
 
 @pytest.mark.parametrize("width", [1, 80])
-def test_a_table_without_rows_is_its_headers(width: int) -> None:
-    assert fitted(Table(HEADERS, (), ()), width).rows == ()
+def test_a_table_without_rows_has_only_headers(width: int) -> None:
+    assert fit(Table(HEADERS, (), ()), width).rows == ()

@@ -1,4 +1,4 @@
-"""Values as text: digits, prefixes, intervals."""
+"""Values as text: digits, prefixes, intervals and durations."""
 
 import math
 import re
@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from bench.records.metric import METRICS
 from bench.report.text.number_text import (
-    ONE,
     UNKNOWN,
+    UNSCALED,
     Scale,
     duration,
     interval,
     magnitude,
     number,
+    percent,
     scale_of,
-    share,
 )
 
 
@@ -43,7 +43,7 @@ def test_a_number_has_its_significant_digits(value: float | None, digits: int, t
 
 
 @given(st.floats(1e-9, 1e9), st.integers(1, 9))
-def test_what_is_shown_is_the_value_to_its_last_digit(value: float, digits: int) -> None:
+def test_the_text_is_the_value_rounded_in_its_last_digit(value: float, digits: int) -> None:
     shown = float(number(value, digits))
     assert abs(shown - value) <= max(0.5, value) * 10.0 ** (1 - digits)
 
@@ -63,30 +63,30 @@ def test_what_is_shown_is_the_value_to_its_last_digit(value: float, digits: int)
         ("epoch_s", [0.0, math.inf], Scale(1.0, "s")),
     ],
 )
-def test_a_column_has_the_prefix_that_suits_its_middle(
+def test_a_column_has_the_prefix_that_suits_its_median(
     name: str, values: list[float], scale: Scale
 ) -> None:
     assert scale_of(values, METRICS[name]) == scale
 
 
-def test_an_interval_stands_in_brackets_with_the_decimals_of_its_value() -> None:
+def test_an_interval_is_in_brackets_with_the_decimals_of_its_value() -> None:
     assert interval(0.71, 0.69, 0.73, 2) == "0.71 [0.69, 0.73]"
     assert interval(0.0712, 0.0690, 0.0734, 3, Scale(1e-3, "ms")) == "71.2 [69.0, 73.4]"
 
 
-def test_a_narrow_interval_shows_the_decimals_that_it_needs() -> None:
+def test_a_narrow_interval_shows_more_decimals() -> None:
     assert interval(1.9312, 1.9302, 1.9322, 3) == "1.931 [1.930, 1.932]"
     assert interval(1.0, 1.0 - 1e-12, 1.0 + 1e-12, 3) == "1.00000 [1.00000, 1.00000]"
 
 
-def test_without_an_interval_the_value_stands_alone() -> None:
+def test_without_an_interval_only_the_value_is_shown() -> None:
     assert interval(0.71, None, None, 2) == "0.71"
     assert interval(None, None, None, 2) == "–"
 
 
 @given(st.floats(1e-6, 1e6), st.floats(0, 1e3))
-def test_an_interval_is_shown_with_its_value_inside(value: float, half: float) -> None:
-    text = interval(value, value - half, value + half, 3, ONE)
+def test_the_rounded_value_lies_within_the_rounded_interval(value: float, half: float) -> None:
+    text = interval(value, value - half, value + half, 3, UNSCALED)
     shown, low, high = map(float, re.findall(r"-?[\d.]+", text))
     assert low <= shown <= high
 
@@ -102,15 +102,15 @@ def test_an_interval_is_shown_with_its_value_inside(value: float, half: float) -
         (7500, "2 h 05 min"),
     ],
 )
-def test_durations_read_as_people_say_them(seconds: float | None, text: str) -> None:
+def test_durations_are_in_units_that_people_use(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
 def test_shares_are_in_percent() -> None:
-    assert (share(0.4567), share(None), share(1.0)) == ("46 %", "–", "100 %")
+    assert (percent(0.4567), percent(None), percent(1.0)) == ("46 %", "–", "100 %")
 
 
-def test_rounding_makes_no_smaller_prefix() -> None:
+def test_a_rounding_error_does_not_change_the_prefix() -> None:
     assert scale_of([math.exp(math.log(1e9))], METRICS["peak_rss_bytes"]).unit == "GB"
     assert scale_of([0.999e9], METRICS["peak_rss_bytes"]).unit == "MB"
 
@@ -127,5 +127,5 @@ def test_rounding_makes_no_smaller_prefix() -> None:
         (math.nan, UNKNOWN),
     ],
 )
-def test_what_may_have_any_size_is_never_long(value: float, text: str) -> None:
+def test_very_large_and_very_small_numbers_are_short(value: float, text: str) -> None:
     assert magnitude(value, 3) == text

@@ -1,4 +1,4 @@
-"""The results that programs are given: valid JSON, by the schema, and what the tables show."""
+"""The JSON results are valid by the schema and equal to the tables."""
 
 import json
 import math
@@ -33,41 +33,41 @@ SCALED: dict[str, Any] = {
 }
 
 
-def parsed(text: str, model: str) -> Any:
-    """``text`` as JSON proper, checked against the published schema."""
+def parse(text: str, model: str) -> Any:
+    """Parse ``text`` as strict JSON and validate it by the published schema."""
 
     def refuse(token: str) -> None:
-        raise AssertionError(f"{token} is no JSON")
+        raise AssertionError(f"{token} is not JSON")
 
     content = json.loads(text, parse_constant=refuse)
     schema = json.loads((ROOT / "docs/results.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(content)
-    own = {**schema, "oneOf": [{"$ref": f"#/$defs/{model}"}]}
-    jsonschema.Draft202012Validator(own).validate(content)
+    model_schema = {**schema, "oneOf": [{"$ref": f"#/$defs/{model}"}]}
+    jsonschema.Draft202012Validator(model_schema).validate(content)
     return content
 
 
-def report_of(*summaries: Summary) -> list[Any]:
-    runs: list[Any] = parsed(report_document([], summaries), "ReportDocument")["runs"]
+def report_runs(*summaries: Summary) -> list[Any]:
+    runs: list[Any] = parse(report_document([], summaries), "ReportDocument")["runs"]
     return runs
 
 
-def mishap(record: TrialRecord) -> TrialRecord:
-    """One trial diverges."""
-    lost = {"status": "diverged", "error": "the training loss was nan in epoch 0", "epochs": ()}
-    hit = record.trial.variant.norm == "bn_pre" and record.trial.block == 1
-    return record.model_copy(update=lost) if hit else record
+def one_diverged(record: TrialRecord) -> TrialRecord:
+    """Make one trial diverge."""
+    update = {"status": "diverged", "error": "the training loss was nan in epoch 0", "epochs": ()}
+    matches = record.trial.variant.norm == "bn_pre" and record.trial.block == 1
+    return record.model_copy(update=update) if matches else record
 
 
-def test_the_schema_is_the_published_one() -> None:
+def test_the_schema_file_is_up_to_date() -> None:
     stored = json.loads((ROOT / "docs/results.schema.json").read_text())
     assert stored == results_schema(), "make reference"
 
 
-def test_a_run_says_how_it_ended_and_what_came_of_it(tmp_path: Path) -> None:
+def test_a_run_has_its_outcome_and_its_results(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run")
     result = RunResult(folder.path, {"x": "completed", "y": "failed"}, succeeded=False)
-    content = parsed(run_document(result, summarize(folder.path)), "RunDocument")
+    content = parse(run_document(result, summarize(folder.path)), "RunDocument")
     assert content["run"] == str(folder.path)
     assert content["succeeded"] is False
     assert content["statuses"] == {"completed": 1, "failed": 1}
@@ -75,21 +75,21 @@ def test_a_run_says_how_it_ended_and_what_came_of_it(tmp_path: Path) -> None:
     assert [v["n"] for v in content["results"]["variants"]] == [3, 3, 3]
 
 
-def test_a_note_says_what_it_is_about_and_none_is_about_an_accuracy_that_is_not_there(
+def test_a_note_names_its_subject_and_a_missing_accuracy_has_no_notes(
     tmp_path: Path,
 ) -> None:
     variant = {"dataset": "synthetic", "shape": [4, 4, 1], "examples": 2560, "max_steps": 3}
     content = {**NORMS, "variant": {**NORMS["variant"], **variant}}
 
-    def unknown(record: TrialRecord) -> TrialRecord:
+    def change(record: TrialRecord) -> TrialRecord:
         if record.trial.variant.norm != "none":
             return record.model_copy(update={"warnings": ("gate: no gradient",)})
         epochs = [e.model_copy(update={"val_accuracy": None}) for e in record.epochs]
         measures = record.measures.model_copy(update={"test_accuracy": None})
         return record.model_copy(update={"epochs": tuple(epochs), "measures": measures})
 
-    summary = summarize(made_run(tmp_path / "run", content, change=unknown).path)
-    (run,) = report_of(summary)
+    summary = summarize(made_run(tmp_path / "run", content, change=change).path)
+    (run,) = report_runs(summary)
     assert {note["about"] for note in run["notes"]} == {"run"}
     none, bn_post, _ = run["variants"]
     about = {note["code"]: note["about"] for note in bn_post["notes"]}
@@ -101,20 +101,20 @@ def test_a_note_says_what_it_is_about_and_none_is_about_an_accuracy_that_is_not_
     assert "accuracy" not in {note["about"] for note in none["notes"]}
 
 
-def test_every_figure_is_the_one_in_the_table(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", change=mishap).path)
-    (run,) = report_of(summary)
+def test_every_number_equals_the_one_in_the_table(tmp_path: Path) -> None:
+    summary = summarize(made_run(tmp_path / "run", change=one_diverged).path)
+    (run,) = report_runs(summary)
     table = text_table(summary)
     frame = summary_frame(summary, table)
     columns = {"epoch_s": 2, "examples_per_s": 3, "val_accuracy": 4, "test_accuracy": 5}
-    for name, place in columns.items():
-        found = [v[name] for v in run["variants"]]
-        scale = scale_of((e["value"] for e in found), METRICS[name])
-        for each, row, i in zip(found, table.rows, range(3), strict=True):
-            text = interval(each["value"], each["low"], each["high"], METRICS[name].digits, scale)
-            assert text == row[place].text
-            assert each["value"] == frame[name][i]
-            assert each["n"] == frame[f"{name}_n"][i]
+    for name, column in columns.items():
+        estimates = [v[name] for v in run["variants"]]
+        scale = scale_of((e["value"] for e in estimates), METRICS[name])
+        for i, (e, row) in enumerate(zip(estimates, table.rows, strict=True)):
+            text = interval(e["value"], e["low"], e["high"], METRICS[name].digits, scale)
+            assert text == row[column].text
+            assert e["value"] == frame[name][i]
+            assert e["n"] == frame[f"{name}_n"][i]
     for v, row in zip(run["variants"], table.rows, strict=True):
         (ratio,) = v["comparisons"]
         text = "1 (baseline)"
@@ -124,26 +124,26 @@ def test_every_figure_is_the_one_in_the_table(tmp_path: Path) -> None:
 
 
 def test_every_footnote_of_a_row_is_a_note_with_a_code(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", change=mishap).path)
-    (run,) = report_of(summary)
+    summary = summarize(made_run(tmp_path / "run", change=one_diverged).path)
+    (run,) = report_runs(summary)
     table = text_table(summary)
     for v, row in zip(run["variants"], table.rows, strict=True):
-        given = [*v["notes"], *(n for c in v["comparisons"] for n in c["notes"])]
-        shown = {table.notes[n - 1] for cell in row for n in cell.notes}
-        assert {note["text"] for note in given} == shown
-    lost = run["variants"][2]
-    assert [note["code"] for note in lost["notes"]] == ["not_completed"]
-    assert [note["code"] for note in lost["comparisons"][0]["notes"]] == ["blocks_not_completed"]
-    assert lost["failures"] == [
+        notes = [*v["notes"], *(n for c in v["comparisons"] for n in c["notes"])]
+        footnotes = {table.notes[n - 1] for cell in row for n in cell.notes}
+        assert {note["text"] for note in notes} == footnotes
+    variant = run["variants"][2]
+    assert [note["code"] for note in variant["notes"]] == ["not_completed"]
+    assert [note["code"] for note in variant["comparisons"][0]["notes"]] == ["blocks_not_completed"]
+    assert variant["failures"] == [
         {"status": "diverged", "count": 1, "reason": "the training loss was nan in epoch 0"}
     ]
     assert {"intervals", "ratios"} <= {note["code"] for note in run["notes"]}
     assert all(note["code"] for note in run["notes"])
 
 
-def test_a_target_that_was_not_reached_takes_infinity(tmp_path: Path) -> None:
+def test_the_time_to_a_missed_target_is_infinite(tmp_path: Path) -> None:
     suite = {**NORMS, "variant": {"epochs": 3, "target_accuracy": 0.99}}
-    (run,) = report_of(summarize(made_run(tmp_path / "run", suite).path))
+    (run,) = report_runs(summarize(made_run(tmp_path / "run", suite).path))
     for v in run["variants"]:
         target = v["target"]
         assert (target["reached"], target["trials"], target["median_s"]) == (0, 3, "Infinity")
@@ -152,15 +152,15 @@ def test_a_target_that_was_not_reached_takes_infinity(tmp_path: Path) -> None:
 
 def test_numbers_are_unrounded_and_a_single_block_has_no_interval(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "run", {**NORMS, "blocks": 1}, epoch_s=lambda _, e: math.pi + e)
-    (run,) = report_of(summarize(folder.path))
+    (run,) = report_runs(summarize(folder.path))
     seconds = load_trials(folder.path)["epoch_s"].tolist()
     assert [v["epoch_s"]["value"] for v in run["variants"]] == pytest.approx(seconds, rel=1e-15)
     assert [(v["epoch_s"]["low"], v["epoch_s"]["n"]) for v in run["variants"]] == [(None, 1)] * 3
 
 
-def test_efficiencies_and_several_runs_are_in_it(tmp_path: Path) -> None:
+def test_efficiencies_and_several_runs_are_included(tmp_path: Path) -> None:
     summaries = [summarize(made_run(tmp_path / name, SCALED).path) for name in ("a", "b")]
-    first, second = report_of(*summaries)
+    first, second = report_runs(*summaries)
     assert first["variants"] == second["variants"]
     two = first["variants"][1]
     assert {share["name"] for share in two["scaling"]} == {"strong_over_one_device"}
@@ -168,18 +168,18 @@ def test_efficiencies_and_several_runs_are_in_it(tmp_path: Path) -> None:
     assert per_device == two["examples_per_s"]["value"] / 2
 
 
-def test_a_time_beyond_all_numbers_is_still_json(tmp_path: Path) -> None:
+def test_an_infinite_bound_is_valid_json(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run").path)
-    endless = tuple(
+    infinite = tuple(
         replace(v, epoch_s=replace(v.epoch_s, high=math.inf)) for v in summary.variants if v.epoch_s
     )
-    (run,) = report_of(replace(summary, variants=endless))
+    (run,) = report_runs(replace(summary, variants=infinite))
     assert {v["epoch_s"]["high"] for v in run["variants"]} == {"Infinity"}
 
 
-def test_what_is_not_known_is_null(tmp_path: Path) -> None:
+def test_unknown_values_are_null(tmp_path: Path) -> None:
     summary = summarize(made_run(tmp_path / "run", change=lambda _: None).path)
     results = run_results(summary)
     assert {v.epoch_s for v in results.variants} == {None}
-    (run,) = report_of(summary)
+    (run,) = report_runs(summary)
     assert {note["code"] for v in run["variants"] for note in v["notes"]} == {"no_record"}

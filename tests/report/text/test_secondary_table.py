@@ -1,4 +1,4 @@
-"""The second table: columns only where there is something, in all three formats."""
+"""The second table has only columns with values, in all three formats."""
 
 import csv as csv_reader
 import io
@@ -11,7 +11,7 @@ import pytest
 from bench.analysis.summary import Summary, summarize
 from bench.records.trial_record import TrialRecord
 from bench.report.text.latex import latex
-from bench.report.text.secondary_table import TITLE, measured_notes, measured_table
+from bench.report.text.secondary_table import TITLE, secondary_notes, secondary_table
 from bench.report.text.table_formats import csv, markdown
 from tests.support.sample_records import NORMS, made_run, no_record
 
@@ -31,8 +31,8 @@ def clipped(record: TrialRecord) -> TrialRecord:
     return record.model_copy(update={"epochs": epochs})
 
 
-def reaching(*blocks: int) -> Callable[[TrialRecord], TrialRecord]:
-    """Records of which only those of ``blocks`` reach any target."""
+def reached_only_in(*blocks: int) -> Callable[[TrialRecord], TrialRecord]:
+    """Return a change after which only trials of ``blocks`` reach a target."""
 
     def change(record: TrialRecord) -> TrialRecord:
         if record.trial.block in blocks:
@@ -49,13 +49,13 @@ def summary(tmp_path: Path) -> Summary:
 
 
 def column(summary: Summary, header: str) -> list[str]:
-    table = measured_table(summary)
+    table = secondary_table(summary)
     assert table is not None
     return [row[table.headers.index(header)].text for row in table.rows]
 
 
-def test_it_has_a_row_a_variant_and_the_columns_that_hold_something(summary: Summary) -> None:
-    table = measured_table(summary)
+def test_it_has_a_row_per_variant_and_only_columns_with_values(summary: Summary) -> None:
+    table = secondary_table(summary)
     assert table is not None
     assert table.headers == (
         "Variant",
@@ -78,20 +78,20 @@ def test_it_has_a_row_a_variant_and_the_columns_that_hold_something(summary: Sum
     assert column(summary, "Skipped steps (%)") == ["–", "0.116 [0.116, 0.116]"]
 
 
-def test_without_a_target_or_clipping_there_are_no_columns_of_them(tmp_path: Path) -> None:
-    found = summarize(made_run(tmp_path / "run").path)
-    table = measured_table(found)
+def test_without_a_target_or_clipping_their_columns_are_missing(tmp_path: Path) -> None:
+    summary = summarize(made_run(tmp_path / "run").path)
+    table = secondary_table(summary)
     assert table is not None
     assert table.headers == (
         *("Variant", "Parameters", "Steps an epoch", "Cold start (s)", "Peak memory (GB)"),
     )
     assert all(
-        "pped steps" not in text and "accuracy" not in text for text in measured_notes(found)
+        "pped steps" not in text and "accuracy" not in text for text in secondary_notes(summary)
     )
 
 
 @pytest.mark.parametrize(
-    ("blocks", "shown", "with_cold_start", "median"),
+    ("blocks", "text", "text_with_cold_start", "median"),
     [
         ((), "∞ (not reached)", "not reached", "inf"),
         ((0,), "∞ (reached in 1 of 3)", "reached in 1 of 3", "inf"),
@@ -99,46 +99,49 @@ def test_without_a_target_or_clipping_there_are_no_columns_of_them(tmp_path: Pat
     ],
     ids=str,
 )
-def test_a_target_that_was_missed_is_infinite(
-    tmp_path: Path, blocks: tuple[int, ...], shown: str, with_cold_start: str, median: str
+def test_the_time_to_a_missed_target_is_infinite(
+    tmp_path: Path, blocks: tuple[int, ...], text: str, text_with_cold_start: str, median: str
 ) -> None:
-    found = summarize(made_run(tmp_path / "run", TARGET, change=reaching(*blocks)).path)
-    headers = [h for h in measured_headers(found) if h.startswith("Time to accuracy")]
-    assert [column(found, header) for header in headers] == [[shown] * 2, [with_cold_start] * 2]
-    rows = list(csv_reader.DictReader(io.StringIO(csv(found))))
+    summary = summarize(made_run(tmp_path / "run", TARGET, change=reached_only_in(*blocks)).path)
+    headers = [h for h in table_headers(summary) if h.startswith("Time to accuracy")]
+    assert [column(summary, header) for header in headers] == [
+        [text] * 2,
+        [text_with_cold_start] * 2,
+    ]
+    rows = list(csv_reader.DictReader(io.StringIO(csv(summary))))
     assert [row["time_to_accuracy_s"] for row in rows] == ["", ""]
     assert [row["target_reached"] for row in rows] == [str(len(blocks))] * 2
     assert [row["target_trials"] for row in rows] == ["3"] * 2
     assert [row["time_to_accuracy_s_median"] for row in rows] == [median] * 2
 
 
-def measured_headers(summary: Summary) -> tuple[str, ...]:
-    table = measured_table(summary)
+def table_headers(summary: Summary) -> tuple[str, ...]:
+    table = secondary_table(summary)
     assert table is not None
     return table.headers
 
 
-def test_every_format_has_it(summary: Summary) -> None:
+def test_every_format_has_the_table(summary: Summary) -> None:
     text, document = markdown(summary), latex(summary)
     assert f"## {TITLE}" in text and rf"\section*{{{TITLE}}}" in document
     assert "| clip=norm | 266610 | 1718 | 0.8 |" in text
     assert r"clip=norm & 266610 & 1718 & 0.8 &" in document
     assert document.count(r"\begin{longtable}") == 2
-    for note in measured_notes(summary):
+    for note in secondary_notes(summary):
         assert note in text
 
 
-def test_csv_has_raw_numbers_and_leaves_empty_what_is_not_known(summary: Summary) -> None:
+def test_csv_has_raw_numbers_and_leaves_unknown_values_empty(summary: Summary) -> None:
     plain, norm = csv_reader.DictReader(io.StringIO(csv(summary)))
-    of_norm: Any = summary.variants[1].secondary_metrics
+    secondary: Any = summary.variants[1].secondary_metrics
     assert int(norm["parameters"]) == 266_610
-    assert float(norm["clipped_share"]) == of_norm.means["clipped_share"].value
-    assert float(norm["time_to_accuracy_s_low"]) == of_norm.target.time_s.low
+    assert float(norm["clipped_share"]) == secondary.means["clipped_share"].value
+    assert float(norm["time_to_accuracy_s_low"]) == secondary.target.time_s.low
     assert (plain["clipped_share"], plain["clipped_share_n"]) == ("", "0")
     assert float(norm["skipped_share"]) == pytest.approx(2 / 1718)
 
 
-def test_a_run_that_has_only_begun_has_none(tmp_path: Path) -> None:
-    found = summarize(made_run(tmp_path / "run", change=no_record).path)
-    assert measured_table(found) is None
-    assert TITLE not in markdown(found) and TITLE not in latex(found)
+def test_a_run_without_records_has_no_second_table(tmp_path: Path) -> None:
+    summary = summarize(made_run(tmp_path / "run", change=no_record).path)
+    assert secondary_table(summary) is None
+    assert TITLE not in markdown(summary) and TITLE not in latex(summary)

@@ -1,4 +1,4 @@
-"""One summary, three formats, each cell from the records."""
+"""One summary in three formats."""
 
 import csv as csv_reader
 import io
@@ -16,17 +16,17 @@ from bench.report.text.latex import latex
 from bench.report.text.table_formats import csv, markdown
 from tests.support.sample_records import NORMS, made_run
 
-STRANGE = "a|b & 5% _x_ <script> [matrix] \\ {z} 中\n\x1b[31m"
+HOSTILE = "a|b & 5% _x_ <script> [matrix] \\ {z} 中\n\x1b[31m"
 LABELLED: dict[str, Any] = {
-    "name": "strange",
+    "name": "hostile",
     "description": "What | it <costs>",
     "blocks": 2,
-    "variants": [{"label": "[matrix] plain"}, {"label": STRANGE, "norm": "bn_post"}],
+    "variants": [{"label": "[matrix] plain"}, {"label": HOSTILE, "norm": "bn_post"}],
     "compare": [{"axis": "label", "baseline": "[matrix] plain"}],
 }
 
 
-def one_failure(record: TrialRecord) -> TrialRecord:
+def one_out_of_memory(record: TrialRecord) -> TrialRecord:
     if record.trial.variant.norm != "bn_pre" or record.trial.block:
         return record
     return record.model_copy(update={"status": "out_of_memory", "error": "no room for a|b"})
@@ -38,14 +38,14 @@ def norms(tmp_path: Path) -> Summary:
     folder = made_run(
         tmp_path / "run",
         epoch_s=lambda t, _: cost[t.variant.norm] * (1 + 0.01 * t.block * (t.order % 3)),
-        change=one_failure,
+        change=one_out_of_memory,
     )
     return summarize(folder.path)
 
 
 @pytest.fixture
-def strange(tmp_path: Path) -> Summary:
-    return summarize(made_run(tmp_path / "strange", LABELLED).path)
+def hostile(tmp_path: Path) -> Summary:
+    return summarize(made_run(tmp_path / "hostile", LABELLED).path)
 
 
 def rows_of(text: str) -> list[list[str]]:
@@ -54,7 +54,7 @@ def rows_of(text: str) -> list[list[str]]:
     return [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
 
 
-def test_markdown_has_a_row_a_variant_and_says_what_was_run(norms: Summary) -> None:
+def test_markdown_has_a_row_per_variant_and_the_facts_of_the_run(norms: Summary) -> None:
     text = markdown(norms)
     header, rule, *rows = rows_of(text)
     assert [cell.strip() for cell in header] == [
@@ -80,21 +80,21 @@ def test_markdown_has_a_row_a_variant_and_says_what_was_run(norms: Summary) -> N
         "Model 1 CPU, 2 of 4 cores, 16.0 GB memory",
         "- GPUs: none",
         "tensorflow 2.21.0",
-        "git revision 0123456789ab, with changes that are not committed",
+        "git revision 0123456789ab, with uncommitted changes",
         "OMP_NUM_THREADS=2",
         "was measured training",
     ):
         assert fact in text
 
 
-def test_failures_and_dropped_blocks_are_footnoted(norms: Summary) -> None:
+def test_failures_and_excluded_blocks_have_footnotes(norms: Summary) -> None:
     text = markdown(norms)
     assert r"¹ 1 of 3 trials out of memory: no room for a\|b" in text
     assert "² 1 of 3 blocks left out: not both trials completed." in text
     assert "for this session only" in text
 
 
-def test_a_confound_is_flagged_in_its_cell(tmp_path: Path) -> None:
+def test_a_confound_has_a_footnote_in_its_cell(tmp_path: Path) -> None:
     def no_xla(record: TrialRecord) -> TrialRecord:
         if record.trial.variant.norm == "none":
             return record
@@ -102,35 +102,35 @@ def test_a_confound_is_flagged_in_its_cell(tmp_path: Path) -> None:
 
     text = markdown(summarize(made_run(tmp_path / "run", change=no_xla).path))
     assert rows_of(text)[3][6].strip().endswith("¹")
-    assert "¹ Confounded, more differs than the compared axis: xla is false, in the" in text
+    assert "¹ Confounded, because not only the compared axis differs: xla is false, in" in text
 
 
-def test_accuracy_on_synthetic_data_is_called_meaningless(tmp_path: Path) -> None:
+def test_accuracy_on_synthetic_data_is_marked_as_meaningless(tmp_path: Path) -> None:
     suite = {**NORMS, "variant": {"dataset": "synthetic"}}
     text = markdown(summarize(made_run(tmp_path / "run", suite).path))
     assert "¹ Synthetic data: this accuracy means nothing." in text
     assert all(row[4].strip().endswith("¹") for row in rows_of(text)[2:])
 
 
-def test_a_sweep_over_sizes_says_that_a_fixed_cost_dilutes_its_ratios(tmp_path: Path) -> None:
+def test_a_sweep_over_sizes_notes_the_fixed_cost_per_epoch(tmp_path: Path) -> None:
     suite = {**NORMS, "matrix": {"norm": ["none", "bn_pre"], "examples": [5000, 55000]}}
     assert "A fixed cost per epoch" in markdown(summarize(made_run(tmp_path / "r", suite).path))
 
 
-def test_a_single_block_is_said_to_have_no_intervals(tmp_path: Path) -> None:
+def test_a_single_block_has_a_note_and_no_intervals(tmp_path: Path) -> None:
     text = markdown(summarize(made_run(tmp_path / "run", {**NORMS, "blocks": 1}).path))
     assert "A single block has no intervals" in text
     assert "[" not in "".join(rows_of(text)[2])
 
 
-def test_strange_labels_survive_in_markdown(strange: Summary) -> None:
-    rows = rows_of(markdown(strange))
+def test_markdown_shows_hostile_labels_literally(hostile: Summary) -> None:
+    rows = rows_of(markdown(hostile))
     assert {len(row) for row in rows} == {8}
     assert rows[2][0].strip() == "[matrix] plain"
     assert rows[3][0].strip() == r"a\|b &amp; 5% \_x\_ &lt;script&gt; [matrix] \\ {z} 中 [31m"
 
 
-def test_csv_holds_raw_numbers_in_si_units(norms: Summary) -> None:
+def test_csv_has_raw_numbers_in_si_units(norms: Summary) -> None:
     rows = list(csv_reader.DictReader(io.StringIO(csv(norms))))
     assert [row["label"] for row in rows] == ["norm=none", "norm=bn_post", "norm=bn_pre"]
     for row, variant in zip(rows, norms.variants, strict=True):
@@ -147,13 +147,13 @@ def test_csv_holds_raw_numbers_in_si_units(norms: Summary) -> None:
     assert rows[2]["notes"].startswith("1 of 3 trials out of memory: no room for a|b; ")
 
 
-def test_csv_keeps_a_label_as_it_is(strange: Summary) -> None:
-    rows = list(csv_reader.DictReader(io.StringIO(csv(strange), newline="")))
-    assert rows[1]["label"] == STRANGE
+def test_csv_keeps_a_label_unchanged(hostile: Summary) -> None:
+    rows = list(csv_reader.DictReader(io.StringIO(csv(hostile), newline="")))
+    assert rows[1]["label"] == HOSTILE
 
 
-def test_latex_is_a_whole_document_with_as_many_cells_as_columns(strange: Summary) -> None:
-    text = latex(strange)
+def test_latex_is_a_complete_document_with_as_many_cells_as_columns(hostile: Summary) -> None:
+    text = latex(hostile)
     assert text.startswith("\\documentclass")
     assert text.rstrip().endswith("\\end{document}")
     assert text.count("\\begin{") == text.count("\\end{")
@@ -161,13 +161,13 @@ def test_latex_is_a_whole_document_with_as_many_cells_as_columns(strange: Summar
     body = text.split("\\endlastfoot\n")[1].split("\n\\end{longtable}")[0].splitlines()
     assert {len(re.findall(r"(?<!\\)&", row)) for row in body} == {7}
     assert all(row.endswith(r" \\") for row in body)
-    # Else TeX would take it for an argument of the row end before it.
+    # Otherwise TeX would read it as an argument of the row end before it.
     assert body[0].startswith("{}[matrix] plain")
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
-def test_latex_compiles(strange: Summary, norms: Summary, tmp_path: Path) -> None:
-    for name, summary in (("strange", strange), ("norms", norms)):
+def test_latex_compiles(hostile: Summary, norms: Summary, tmp_path: Path) -> None:
+    for name, summary in (("hostile", hostile), ("norms", norms)):
         (tmp_path / f"{name}.tex").write_text(latex(summary), encoding="utf-8")
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The table on terminals wide and narrow, and where there is none."""
+"""The table on wide and narrow terminals, and without a terminal."""
 
 import io
 import re
@@ -12,7 +12,7 @@ from bench.report.text.terminal import MAX_ROWS, show
 from tests.support.sample_records import NORMS, made_run
 
 LABELLED = {
-    "name": "strange",
+    "name": "hostile",
     "blocks": 2,
     "variants": [{"label": "[matrix] plain"}, {"label": "[bold]x[/]", "norm": "bn_post"}],
     "compare": [{"axis": "label", "baseline": "[matrix] plain"}],
@@ -20,11 +20,11 @@ LABELLED = {
 
 
 @pytest.fixture
-def strange(tmp_path: Path) -> Summary:
+def hostile(tmp_path: Path) -> Summary:
     return summarize(made_run(tmp_path / "run", LABELLED).path)
 
 
-def shown(summary: Summary, *, width: int, terminal: bool) -> list[str]:
+def printed_lines(summary: Summary, *, width: int, terminal: bool) -> list[str]:
     console = Console(
         file=io.StringIO(), force_terminal=terminal, width=width, no_color=True, color_system=None
     )
@@ -33,28 +33,28 @@ def shown(summary: Summary, *, width: int, terminal: bool) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
-def test_labels_that_look_like_markup_survive(strange: Summary) -> None:
+def test_labels_that_look_like_markup_are_printed_literally(hostile: Summary) -> None:
     for terminal, width in ((True, 200), (True, 40), (False, 80)):
-        text = "\n".join(shown(strange, width=width, terminal=terminal))
+        text = "\n".join(printed_lines(hostile, width=width, terminal=terminal))
         assert "[matrix]" in text
         assert "[bold]x[/]" in text
 
 
-def test_a_wide_terminal_shows_one_line_a_variant(strange: Summary) -> None:
-    lines = shown(strange, width=200, terminal=True)
+def test_a_wide_terminal_shows_one_line_per_variant(hostile: Summary) -> None:
+    lines = printed_lines(hostile, width=200, terminal=True)
     assert sum("1 (baseline)" in line and "[matrix] plain" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 160])
-def test_a_narrow_terminal_keeps_columns_side_by_side_and_cuts_no_number(
-    strange: Summary, width: int
+def test_a_narrow_terminal_keeps_columns_side_by_side_and_truncates_no_number(
+    hostile: Summary, width: int
 ) -> None:
-    lines = shown(strange, width=width, terminal=True)
+    lines = printed_lines(hostile, width=width, terminal=True)
     assert max(map(len, lines)) <= width
     assert not any("…" in line for line in lines)
     first = next(line for line in lines if line.startswith("[matrix]"))
     assert len(first.split("  ")) > 2  # a label, an epoch time and a ratio in one line
-    wide = shown(strange, width=200, terminal=True)
+    wide = printed_lines(hostile, width=200, terminal=True)
     row = next(line for line in wide if line.startswith("[bold]"))
     interval = re.search(r"\[[\d.,−-]+, [\d.,−-]+\]", row)
     assert interval
@@ -62,19 +62,19 @@ def test_a_narrow_terminal_keeps_columns_side_by_side_and_cuts_no_number(
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 160])
-def test_a_cell_of_two_lines_is_shown_as_two_lines(strange: Summary, width: int) -> None:
-    assert "\\n" not in "\n".join(shown(strange, width=width, terminal=True))
+def test_a_cell_of_two_lines_is_printed_as_two_lines(hostile: Summary, width: int) -> None:
+    assert "\\n" not in "\n".join(printed_lines(hostile, width=width, terminal=True))
 
 
-def test_what_a_narrow_terminal_leaves_out_is_named(strange: Summary) -> None:
-    text = " ".join(" ".join(shown(strange, width=60, terminal=True)).split())
-    assert "without: n, " in text or "without: Throughput" in text
+def test_a_narrow_terminal_names_the_omitted_columns(hostile: Summary) -> None:
+    text = " ".join(" ".join(printed_lines(hostile, width=60, terminal=True)).split())
+    assert "width: n, " in text or "width: Throughput" in text
     assert "Detectable" in text
-    assert "For want of width" not in " ".join(shown(strange, width=200, terminal=True))
+    assert "Columns omitted" not in " ".join(printed_lines(hostile, width=200, terminal=True))
 
 
-def test_without_a_terminal_lines_are_whole_and_aligned(strange: Summary) -> None:
-    lines = shown(strange, width=80, terminal=False)
+def test_without_a_terminal_lines_are_complete_and_aligned(hostile: Summary) -> None:
+    lines = printed_lines(hostile, width=80, terminal=False)
     header = next(line for line in lines if line.startswith("Variant"))
     rows = [line for line in lines if line.startswith("[")]
     end = header.index("Test accuracy") + len("Test accuracy")
@@ -82,23 +82,23 @@ def test_without_a_terminal_lines_are_whole_and_aligned(strange: Summary) -> Non
     assert not any("\x1b" in line for line in lines)
 
 
-def test_the_share_of_measured_training_is_printed(strange: Summary) -> None:
-    assert "was measured training" in shown(strange, width=80, terminal=False)[-1]
+def test_the_share_of_measured_training_is_printed(hostile: Summary) -> None:
+    assert "was measured training" in printed_lines(hostile, width=80, terminal=False)[-1]
 
 
-def test_what_an_encoding_lacks_stops_nothing(strange: Summary) -> None:
-    written = io.BytesIO()
-    file = io.TextIOWrapper(written, encoding="ascii")
-    show(strange, Console(file=file, width=200, force_terminal=True))
-    show(strange, Console(file=file))
+def test_characters_that_the_encoding_lacks_are_replaced(hostile: Summary) -> None:
+    output = io.BytesIO()
+    file = io.TextIOWrapper(output, encoding="ascii")
+    show(hostile, Console(file=file, width=200, force_terminal=True))
+    show(hostile, Console(file=file))
     file.flush()
-    assert written.getvalue().count(b"Epoch time ? label=") == 2
+    assert output.getvalue().count(b"Epoch time ? label=") == 2
 
 
-def test_more_variants_than_a_screen_holds_are_left_to_the_report(tmp_path: Path) -> None:
+def test_variants_beyond_the_maximum_are_only_counted(tmp_path: Path) -> None:
     rates = [0.001 * (i + 1) for i in range(MAX_ROWS + 5)]
     suite = {**NORMS, "blocks": 1, "matrix": {"learning_rate": rates}, "compare": []}
     summary = summarize(made_run(tmp_path / "run", suite).path)
-    lines = shown(summary, width=200, terminal=False)
+    lines = printed_lines(summary, width=200, terminal=False)
     assert sum(line.startswith("learning_rate=") for line in lines) == MAX_ROWS
     assert "... and 5 more variants in the written report" in lines

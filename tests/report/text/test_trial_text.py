@@ -1,4 +1,4 @@
-"""A trial and a run's trials as people read them."""
+"""One trial, and the list of a run's trials, as text."""
 
 from pathlib import Path
 
@@ -19,9 +19,9 @@ def trial() -> Trial:
 
 
 def rows(text: str) -> dict[str, str]:
-    """Names and what stands behind them."""
-    found = (line.strip().split("  ", 1) for line in text.splitlines() if line.startswith("  "))
-    return {name: rest[0].strip() for name, *rest in found if rest}
+    """Return the texts of ``text`` by their names."""
+    lines = (line.strip().split("  ", 1) for line in text.splitlines() if line.startswith("  "))
+    return {name: rest[0].strip() for name, *rest in lines if rest}
 
 
 @pytest.mark.parametrize(
@@ -41,18 +41,18 @@ def test_a_number_has_the_unit_that_its_name_ends_with(name: str, value: float, 
     assert value_text(name, value) == text
 
 
-def test_a_trial_is_told_by_groups_of_names_that_are_columns(trial: Trial) -> None:
+def test_a_trial_is_described_in_groups_of_column_names(trial: Trial) -> None:
     text = trial_text(made_record(trial))
     lines = text.splitlines()
     assert lines[0] == f"{trial.trial_id}  {trial.label}"
     titles = [line for line in lines[1:] if line and line[0] != " "]
     assert titles == ["Settings", "Measured", "Epochs", "Resolved"]
-    told = rows(text)
-    assert told["status"] == "completed"
-    assert told["hidden"] == "[16]"
-    assert told["cold_start_s"] == "1.000 s"
-    assert told["peak_rss_bytes"] == "1.000 GB"
-    assert told["window_steps"] == "100"
+    texts = rows(text)
+    assert texts["status"] == "completed"
+    assert texts["hidden"] == "[16]"
+    assert texts["cold_start_s"] == "1.000 s"
+    assert texts["peak_rss_bytes"] == "1.000 GB"
+    assert texts["window_steps"] == "100"
 
 
 def test_throughput_is_the_examples_of_an_epoch_over_the_epoch_time(tmp_path: Path) -> None:
@@ -68,14 +68,14 @@ def test_throughput_is_the_examples_of_an_epoch_over_the_epoch_time(tmp_path: Pa
     assert (row.epoch_s, row.examples_per_s) == (0.5, examples / 0.5)
 
 
-def test_what_was_not_measured_is_named_and_has_no_number(trial: Trial) -> None:
+def test_missing_measurements_are_listed_by_name(trial: Trial) -> None:
     record = made_record(trial).model_copy(update={"measures": Measures()})
     text = trial_text(record)
     assert "energy_j" not in rows(text)
     assert "energy_j" in text.partition("not measured:")[2]
 
 
-def test_every_epoch_is_a_line_and_the_warm_up_is_marked(trial: Trial) -> None:
+def test_every_epoch_has_a_line_and_the_warm_up_is_marked(trial: Trial) -> None:
     text = trial_text(made_record(trial)).partition("\nEpochs\n")[2].partition("\n\n")[0]
     header, first, second = text.splitlines()
     assert header.split()[:3] == ["epoch", "epoch_s", "examples_per_s"]
@@ -84,38 +84,38 @@ def test_every_epoch_is_a_line_and_the_warm_up_is_marked(trial: Trial) -> None:
     assert second.split()[0] == "1"
 
 
-def test_a_failure_keeps_its_reason_and_the_end_of_its_log(trial: Trial) -> None:
+def test_a_failed_trial_has_its_reason_and_the_end_of_its_log(trial: Trial) -> None:
     failed = TrialRecord(
         trial=trial, status="failed", error="ValueError: no", log_tail="one\n\x1b[2Jtwo\n"
     )
     text = trial_text(failed)
     assert rows(text)["error"] == "ValueError: no"
-    assert text.endswith("End of its log\n  one\n  [2Jtwo")
+    assert text.endswith("End of the log\n  one\n  [2Jtwo")
 
 
-def test_warnings_and_looks_at_layers_are_told(trial: Trial) -> None:
+def test_warnings_and_layer_inspections_are_shown(trial: Trial) -> None:
     variant = trial.variant.model_copy(update={"health_epochs": (0, -1), "max_steps": 3})
     record = looked_at(made_record(trial.model_copy(update={"variant": variant})))
-    left = LeftOut(node="n", devices=("GPU-1",), reason="somebody's")
-    told = rows(
-        trial_text(record.model_copy(update={"left_out": (left,), "warnings": ("GPU-2 held",)}))
+    excluded = LeftOut(node="n", devices=("GPU-1",), reason="somebody's")
+    texts = rows(
+        trial_text(record.model_copy(update={"left_out": (excluded,), "warnings": ("GPU-2 held",)}))
     )
-    assert "GPU-1" in told["warning 1"]
-    assert told["warning 2"] == "GPU-2 held"
-    assert "3 of 8 steps" in told["epochs cut"]
-    assert "0, 2" in told["layers"]
+    assert "GPU-1" in texts["warning 1"]
+    assert texts["warning 2"] == "GPU-2 held"
+    assert "3 of 8 steps" in texts["epochs capped"]
+    assert "0, 2" in texts["layers"]
 
 
-def test_the_trials_of_a_run_stand_in_the_order_of_the_plan(tmp_path: Path) -> None:
+def test_the_trials_of_a_run_are_listed_in_the_order_of_the_plan(tmp_path: Path) -> None:
     def only_batch_norm(record: TrialRecord) -> TrialRecord | None:
         return None if record.trial.variant.norm == "none" else record
 
     folder = made_run(tmp_path / "run", NORMS, change=only_batch_norm)
-    found = trial_rows(folder.info(), folder.records())
-    assert [row.trial_id for row in found] == list(folder.info().trial_ids)
-    missing = [row for row in found if row.status is None]
+    listed = trial_rows(folder.info(), folder.records())
+    assert [row.trial_id for row in listed] == list(folder.info().trial_ids)
+    missing = [row for row in listed if row.status is None]
     assert {row.label for row in missing} == {"norm=none"}
     assert all(row.epoch_s is None for row in missing)
-    lines = trials_text(found).splitlines()
-    assert len(lines) == 1 + len(found)
+    lines = trials_text(listed).splitlines()
+    assert len(lines) == 1 + len(listed)
     assert sum("no record" in line for line in lines) == len(missing)
