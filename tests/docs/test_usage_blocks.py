@@ -69,10 +69,14 @@ def members(node: ast.Module | ast.ClassDef) -> frozenset[str]:
 
 @functools.cache
 def top_level_names() -> frozenset[str]:
-    """Return every function and class at the top level of a module, and every builtin."""
-    defined = (node for file in MODULES for node in tree_of(file).body)
-    names = (node.name for node in defined if isinstance(node, Definition))
-    return frozenset(names) | frozenset(dir(builtins)) | {"bench"}
+    """Return what modules define at their top level, and every builtin."""
+    names = {"bench", *dir(builtins)}
+    for node in (node for file in MODULES for node in tree_of(file).body):
+        if isinstance(node, Definition):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return frozenset(names)
 
 
 def local_classes(file: Path) -> dict[str, ast.ClassDef]:

@@ -85,7 +85,9 @@ FAULTS = {
         "--resume",
         _LOST,
     ),
-    "head frozen": Fault("Ray's head (GCS) is stopped or killed", "worker_lost", 5, "--resume", _LOST),
+    "head frozen": Fault(
+        "Ray's head (GCS) is stopped or killed", "worker_lost", 5, "--resume", _LOST
+    ),
     "raylet frozen": Fault(
         "a signal while Ray's raylet is stopped",
         "interrupted",
