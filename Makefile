@@ -1,4 +1,4 @@
-# Everything from a fresh clone: each target does the set-up it needs. `make` lists them.
+# Works in a fresh clone: each target does the set-up that it needs. `make` lists the targets.
 #
 #     make bench SUITE=notebook ADDRESS=auto BLOCKS=5 ARGS="--set epochs=3"
 #     make bench SUITE=notebook CLUSTER=clusters/onprem.yaml
@@ -8,12 +8,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= $(shell ls -td results/runs/*/ 2>/dev/null | head -n 1)
 
-# The newest suitable Python that can make environments; PYTHON=... chooses another.
+# The newest suitable Python that can create environments; PYTHON=... chooses another.
 SUITABLE := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$python && break; done)
 
-# CUDA's libraries are fetched only where there is a driver to use them.
+# Fetch CUDA's libraries only if there is a driver to use them.
 DRIVER := $(wildcard /proc/driver/nvidia/version)$(shell command -v nvidia-smi 2>/dev/null)
 EXTRAS ?= dev$(if $(DRIVER),$(comma)gpu)
 comma := ,
@@ -30,7 +30,7 @@ RUN_OPTIONS = $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(ADDRESS),--address 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
 
-install: $(STAMP) ## make .venv with the pinned dependencies and the bench command
+install: $(STAMP) ## create .venv with the pinned dependencies and the bench command
 
 $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c '$(SUITABLE)' >/dev/null 2>&1 || { echo 'make: no Python 3.11 to 3.13 that' \
@@ -44,27 +44,27 @@ $(STAMP): pyproject.toml constraints.txt
 data: install
 	$(BIN)/bench data fetch
 
-bench: install ## run SUITE (quick), end with its table; CLUSTER= ADDRESS= OUT= BLOCKS= RESUME= ARGS=
+bench: install ## run SUITE (quick) and print its table; CLUSTER= ADDRESS= OUT= BLOCKS= RESUME= ARGS=
 	$(BIN)/bench run '$(SUITE)' $(RUN_OPTIONS)
 
-NOT_HERE := not perf and not cluster and not browser and not gpu
+DEFAULT_TESTS := not perf and not cluster and not browser and not gpu
 
-test: data ## run the tests, in ten minutes on two cores; ARGS= goes to pytest
-	$(BIN)/python -m pytest -m '$(NOT_HERE) and not slow' $(ARGS)
+test: data ## run the tests, ten minutes on two cores; ARGS= goes to pytest
+	$(BIN)/python -m pytest -m 'not slow and $(DEFAULT_TESTS)' $(ARGS)
 
-test-slow: data ## run the tests that take longer, most of them whole runs
-	$(BIN)/python -m pytest -m '$(NOT_HERE) and slow' $(ARGS)
+test-slow: data ## run the slower tests, most of them complete runs
+	$(BIN)/python -m pytest -m 'slow and $(DEFAULT_TESTS)' $(ARGS)
 
-test-cluster: data cluster-packages ## run the tests on real nodes, as root; REQUIRE=1: skip none
+test-cluster: data cluster-packages ## run the tests on real nodes, as root; REQUIRE=1 skips none
 	@$(if $(REQUIRE),$(BIN)/python -m tests.cluster.missing_packages)
 	$(BIN)/python -m pytest -rs -m cluster tests/cluster tests/clusters $(ARGS)
 
 test-browser: install browser-packages ## run the tests of the page in a real Chromium
 	$(BIN)/python -m pytest -rs -m browser tests/browser $(ARGS)
 
-# What tests need from Debian, by tests/*/packages.txt (report: LaTeX, which `make test` skips
-# where it lacks). With REQUIRE=1 nothing may lack.
-SKIPPED = $(if $(REQUIRE),,: what needs them will be skipped)
+# Install the Debian packages that tests need (tests/*/packages.txt; report: LaTeX, without which
+# `make test` skips its tests). With REQUIRE=1 a missing package is an error.
+SKIPPED = $(if $(REQUIRE),,: tests that need them will be skipped)
 %-packages: tests/%/packages.txt
 	@for package in $$(cat $<); do \
 		dpkg-query --show --showformat='$${db:Status-Abbrev}' "$$package" 2>/dev/null | grep -q '^ii' || missing="$$missing $$package"; done; \
@@ -74,7 +74,7 @@ SKIPPED = $(if $(REQUIRE),,: what needs them will be skipped)
 test-gpu: install ## run the tests on a real GPU
 	$(BIN)/python -m pytest -rs -m gpu tests/gpu $(ARGS)
 
-check: install ## lint, format, types, which room imports which, published tables
+check: install ## lint, format, types, imports between layers, published tables
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -85,22 +85,22 @@ report: install ## write the report of RUN (the latest)
 	@test -n '$(RUN)' || { echo 'make: no run in results/runs: set RUN=...' >&2; exit 2; }
 	$(BIN)/bench report '$(RUN)' $(ARGS)
 
-publish: install ## put RUN (the latest) into results/published/NAME
+publish: install ## write RUN (the latest) into results/published/NAME
 	@test -n '$(RUN)' -a -n '$(NAME)' || { echo 'make: publish needs NAME=..., and a RUN' >&2; exit 2; }
 	$(BIN)/bench publish '$(RUN)' '$(NAME)' --replace $(ARGS)
 	$(BIN)/python -m docs.generate.published_results > docs/results.md
 
-reference: install ## make docs/reference.md and the schema of results anew from the code
+reference: install ## regenerate docs/reference.md and the schema of results from the code
 	$(BIN)/python -m docs.generate.reference > docs/reference.md
 	$(BIN)/python -m bench.report.text.result_schema > docs/results.schema.json
 
-results: install ## make docs/results.md anew from what is published
+results: install ## regenerate docs/results.md from the published runs
 	$(BIN)/python -m docs.generate.published_results > docs/results.md
 
 gpu-counters: install ## print the tables of counted GPU work for docs/gpu.md; takes minutes
 	@$(BIN)/python -m tests.cuda.table
 
-perf: ## print what the harness costs and how fast training is; nothing is judged
+perf: ## print the cost of the harness and the speed of training; never fails
 	@$(MAKE) --no-print-directory data EXTRAS='$(EXTRAS),perf'
 	$(BIN)/python -m pytest -m perf tests/perf $(ARGS)
 

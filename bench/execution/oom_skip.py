@@ -3,7 +3,7 @@
 Usage:
     pruning = OomSkipper()
     pruning.learn(record.trial.variant)     # it was out of memory
-    reason = pruning.reason(trial)           # None where it is worth trying
+    reason = pruning.skip_reason(trial)      # None where it is worth trying
 
 Memory grows with the batch, everything else being equal; whoever asks for this spares the
 time in which the rest of a sweep would fail in the same way.

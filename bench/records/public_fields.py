@@ -1,7 +1,7 @@
 """Which fields of a run are published, and the shape that each value must have.
 
 Usage:
-    RECORD(names, record), INVOCATION(names, call)
+    RECORD(names, record)
 
 Every field that is not here stays at home. One that is added to a record, an environment or to
 what a trial resolves is added here too (tests/records/test_anonymize.py tells of what is missing).

@@ -1,7 +1,7 @@
 """Ways in which the files of a run folder are damaged, or made up by a stranger.
 
 Usage:
-    @given(damages())
+    @hypothesis.given(damages())
     def test(damage): damage.apply(folder)
 """
 

@@ -1,8 +1,8 @@
-"""What ends how: the faults of a run, what its user sees of each, and the test that shows it.
+"""Table of the faults of a run: how each ends, what the user sees, and which test shows it.
 
 Usage:
-    fault = FAULTS["raylet killed"]      # in a test: what is to be seen
-    python -m tests.support.fault_table          # the table of docs/architecture.md
+    expected = FAULTS["raylet killed"]           # in a test
+    python -m tests.support.fault_table          # prints the table of docs/execution.md
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ class Fault:
 
     what: str
     status: str | None
-    """Of the trial that was running; None where there is no record of it."""
+    """Status of the trial that was running; None if it has no record."""
     code: int | None
-    """The exit code; None where nobody is left to give one."""
+    """The exit code; None if the process was killed."""
     line: str
-    """Words of the last line on stderr; empty where nothing is wrong, or nobody is left."""
+    """Words of the last line on stderr; empty if there is no message."""
     test: str
 
     @property
     def row(self) -> str:
-        """It in Markdown."""
+        """Return the row in Markdown."""
         status = f"`{self.status}`" if self.status else "no record"
         code = "none" if self.code is None else str(self.code)
         file, _, name = self.test.partition("::")
@@ -49,14 +49,14 @@ FAULTS = {
         f"{_ON_RAY}test_a_signal_to_all_of_a_job_ends_it_as_ctrl_c_does",
     ),
     "signal at the start": Fault(
-        "SIGTERM or Ctrl-C while Ray starts, or hangs as it does",
+        "SIGTERM or Ctrl-C while Ray starts, or while its start hangs",
         None,
         130,
         "interrupted",
         f"{_ENDS}test_a_signal_ends_the_run_while_ray_starts",
     ),
     "start hangs": Fault(
-        "a start of Ray that does not come to an end",
+        "Ray's start hangs",
         None,
         2,
         "Ray does not start on this machine",
@@ -64,14 +64,14 @@ FAULTS = {
         "test_a_start_that_hangs_is_given_up_and_leaves_no_process_and_no_folder",
     ),
     "driver killed": Fault(
-        "the run's own process is killed (`kill -9`); all of Ray's are gone within 10 s",
+        "the run's own process is killed (`kill -9`); all of Ray's processes end within 10 s",
         None,
         None,
         "",
         f"{_ON_RAY}test_a_killed_driver_ends_its_workers_and_the_run_can_be_resumed",
     ),
     "worker killed": Fault(
-        "a training process is killed, more often than `--retries` allow",
+        "a training process is killed more often than `--retries` allows",
         "worker_lost",
         5,
         "--resume",
@@ -79,13 +79,15 @@ FAULTS = {
     ),
     "raylet killed": Fault("Ray's raylet is killed", "worker_lost", 5, "--resume", _LOST),
     "agent killed": Fault(
-        "an agent of Ray's is killed, which its raylet does not survive",
+        "one of Ray's agents is killed, and its raylet with it",
         "worker_lost",
         5,
         "--resume",
         _LOST,
     ),
-    "head frozen": Fault("Ray's head (GCS) stops or is gone", "worker_lost", 5, "--resume", _LOST),
+    "head frozen": Fault(
+        "Ray's head (GCS) is stopped or killed", "worker_lost", 5, "--resume", _LOST
+    ),
     "raylet frozen": Fault(
         "a signal while Ray's raylet is stopped",
         "interrupted",
@@ -94,7 +96,7 @@ FAULTS = {
         f"{_ENDS}test_a_signal_ends_the_run_while_a_raylet_is_stopped",
     ),
     "raylet silent": Fault(
-        "Ray's raylet is stopped, and no signal comes: within two minutes",
+        "Ray's raylet is stopped and no signal comes; the run ends within two minutes",
         "worker_lost",
         5,
         "--resume",
@@ -102,7 +104,7 @@ FAULTS = {
         "test_a_raylet_that_stops_ends_the_run_with_its_records_without_a_signal",
     ),
     "process frozen": Fault(
-        "Ray's process in the run is stopped, and no signal comes: after two minutes",
+        "the run's process for Ray is stopped and no signal comes; the run ends after two minutes",
         "worker_lost",
         5,
         "--resume",
@@ -110,7 +112,7 @@ FAULTS = {
         "test_a_process_that_freezes_is_given_up_with_its_records",
     ),
     "library": Fault(
-        "Ray's library exits its process or crashes",
+        "Ray's library exits or crashes its process",
         "worker_lost",
         5,
         "--resume",
@@ -118,7 +120,7 @@ FAULTS = {
         "test_a_process_that_dies_loses_what_ran_but_no_finished_epoch",
     ),
     "library hangs": Fault(
-        "a signal while a call to Ray does not return",
+        "a signal while a call to Ray blocks",
         "interrupted",
         130,
         "resume with bench run ... --resume",
@@ -126,7 +128,7 @@ FAULTS = {
         "test_an_interrupt_is_heeded_whatever_the_process_makes_of_it",
     ),
     "progress actor killed": Fault(
-        "the actor to which workers tell their progress is killed: it is started again",
+        "the actor that collects the workers' progress is killed, and restarted",
         "completed",
         0,
         "",
@@ -134,7 +136,7 @@ FAULTS = {
         "test_epochs_that_were_told_to_an_actor_that_died_are_not_lost_and_it_is_started_again",
     ),
     "over time": Fault(
-        "a trial over its time limit, or without progress",
+        "a trial exceeds its time limit, or makes no progress",
         "timed_out",
         5,
         "--resume",
@@ -142,14 +144,14 @@ FAULTS = {
         "test_a_trial_that_is_over_a_limit_is_ended_and_keeps_its_epochs",
     ),
     "disk full": Fault(
-        "a full disk: the record that found no room is kept elsewhere",
+        "the disk is full; the record that did not fit is kept elsewhere",
         None,
         5,
         "No space left on device ... free space",
         "tests/execution/test_runner_interruptions.py::test_a_disk_that_fills_in_mid_run_loses_nothing",
     ),
     "data damaged": Fault(
-        "data that is missing or damaged",
+        "data is missing or damaged",
         None,
         5,
         "name it in BENCH_DATA_DIR",
@@ -158,13 +160,13 @@ FAULTS = {
 }
 
 _HEAD = (
-    "| Fault | The trial that was running | Exit code | Words of the last line | Shown by |\n"
+    "| Fault | Status of the running trial | Exit code | Words of the last line | Test |\n"
     "|---|---|---|---|---|"
 )
 
 
 def table() -> str:
-    """All rows in Markdown."""
+    """Return the whole table in Markdown."""
     return "\n".join([_HEAD, *(fault.row for fault in FAULTS.values())])
 
 

@@ -1,7 +1,7 @@
 """About how long a trial takes, before it has run.
 
 Usage:
-    estimator = make_estimator(device_here(), variants)
+    estimator = make_estimator(device, variants)
     estimator(variant.id, variant).trial_s      # and .basis says what it is made from
     estimated_trial_s(variant)                  # on a CPU, from the table alone
 

@@ -2,7 +2,7 @@
 
 Usage:
     seen = inspect_node(counts, logical=False, free_timeout_s=10.0)   # on a node, as the run starts
-    taken = acquire_gpus(assigned(), allotment)         # in a worker, before TensorFlow is imported
+    taken = acquire_gpus(assigned_gpus(), allotment)    # in a worker, before TensorFlow is imported
     if isinstance(taken, UnfitGpus): ...                 # the block goes elsewhere
 
 A GPU is unfit where another process computes on it, where much more memory is held on it than as

@@ -4,11 +4,11 @@ Usage:
     fleet = BlockPool(cluster, blocks, open_lane)
     while fleet.busy:
         fleet.start()
-        ...                                      # advance fleet.lanes
-        yield from fleet.go_on_with(smaller)     # once nodes have been lost
+        ...                                      # advance fleet.runners
+        yield from fleet.handle_node_loss(smaller)     # once nodes have been lost
         for place, gpu in fleet.release_unfit(): ...     # GPUs to do without
-        yield from fleet.go_on_without(smaller, reason)
-        yield from fleet.see_to_waiting(free)    # once others hold what was thought to be free
+        yield from fleet.exclude_gpus(smaller, reason)
+        yield from fleet.handle_pending(free)    # once others hold what was thought to be free
         fleet.close_done()
 
 A lost node ends the trials that ran on it. What they have still to do starts anew on the

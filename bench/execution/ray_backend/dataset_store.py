@@ -2,9 +2,9 @@
 
 Usage:
     shelf = DatasetStore()
-    shelf.stock(trials)                      # real data, before anything starts
+    shelf.preload(trials)                    # real data, before anything starts
     reference = shelf.reference(trial)       # what a worker is given
-    shelf.keep_only(trials_to_come)
+    shelf.evict_unused(trials_to_come)
 """
 
 from collections.abc import Iterable

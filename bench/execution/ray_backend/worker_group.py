@@ -3,8 +3,8 @@
 Usage:
     gang = WorkerGroup(trial, group, reservation)
     gang.pending                       # references to wait for
-    gang.settle(ready)                 # take in what is ready
-    gang.troubled / gang.placed / gang.records
+    gang.collect(ready)                # take in what is ready
+    gang.has_failed / gang.is_placed / gang.records
 """
 
 import dataclasses

@@ -4,7 +4,7 @@ Usage:
     cluster = Cluster(ray.nodes(), device="auto", unfit={node_id: 1})
     cluster.sizes                                # devices of each node; 1 where there are no GPUs
     cluster.shape_of(block)                      # how many of them it takes at once
-    cluster.reserve(block, places)               # the placement group to ask for
+    cluster.request_for(block, places)           # the placement group to ask for
 
 Nodes are told apart by Ray's own ids: two of them may share an address.
 """
