@@ -15,7 +15,7 @@ from bench.execution.gpus.gpu_support import (
     INSTALL_CUDA,
     first_unsupported,
     gpu_fault,
-    unloadable,
+    library_fault,
     visible_cards,
 )
 from bench.measure.gpu import Gpu
@@ -34,10 +34,10 @@ def gpu_check(facts: _Facts, on_bus: Sequence[str]) -> Check:
         version = f"driver {driver['version']}, CUDA up to {driver['cuda']}"
         found = f"{', '.join(_named(cards))} ({version})"
         if fault:
-            return Check("GPUs", "broken", f"{found}: {fault.found}", fault.remedy)
+            return Check("GPUs", "broken", f"{found}: {fault.problem}", fault.remedy)
         return Check("GPUs", "ok", found)
     if fault:
-        return Check("GPUs", "broken", fault.found, fault.remedy)
+        return Check("GPUs", "broken", fault.problem, fault.remedy)
     if not on_bus:
         return Check("GPUs", "ok", "none: trials run on the CPU")
     if driver:
@@ -94,9 +94,9 @@ def _named(cards: Sequence[_Facts]) -> Iterator[str]:
 def _libraries(reply: _Facts, facts: _Facts) -> Iterator[Check]:
     if not reply["cuda_build"]:
         return
-    fault = unloadable(reply["cuda_failures"], facts["library_path"])
+    fault = library_fault(reply["cuda_failures"], facts["library_path"])
     if fault:
-        yield Check("CUDA libraries", "broken", fault.found, fault.remedy)
+        yield Check("CUDA libraries", "broken", fault.problem, fault.remedy)
     else:
         yield Check("CUDA libraries", "ok", "all load")
 
@@ -119,7 +119,7 @@ def _seen(reply: _Facts, facts: _Facts) -> Check:
 
 
 def _remedy(reply: _Facts, facts: _Facts) -> str:
-    fault = first_unsupported(facts) or unloadable(reply["cuda_failures"], facts["library_path"])
+    fault = first_unsupported(facts) or library_fault(reply["cuda_failures"], facts["library_path"])
     if fault:
         return fault.remedy
     if not reply["driver_library"]:

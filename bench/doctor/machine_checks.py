@@ -144,7 +144,7 @@ def ray_check(reply: _Facts, address: str | None) -> Check:
     # Of this machine, they are checked already.
     faults = {name: fault for name, n in nodes.items() if address and (fault := gpu_fault(n))}
     if faults:
-        reasons = "; ".join(f"node {name}: {fault.found}" for name, fault in faults.items())
+        reasons = "; ".join(f"node {name}: {fault.problem}" for name, fault in faults.items())
         remedies = dict.fromkeys(fault.remedy for fault in faults.values())
         return Check("Ray", "broken", f"{found}, but {reasons}", "; ".join(remedies))
     if unlike := _unlike(nodes):

@@ -23,7 +23,7 @@ from bench.execution.estimation.estimator import Estimator
 from bench.execution.estimation.run_history import measured_times, recent_runs
 from bench.execution.executor import Event, Executor, Expected, Limits, Warned, drain
 from bench.execution.gpus.device_kind import device_of_nodes
-from bench.execution.gpus.device_lock import mark_devices
+from bench.execution.gpus.device_lock import lock_devices
 from bench.execution.gpus.device_memory import too_large
 from bench.execution.oom_skip import OomSkipper
 from bench.measure.environment import environment
@@ -132,7 +132,7 @@ def run_plan(
         limits = _limits(suite, retries, ledger.pruning if prune_oom else None)
         grown = _info(suite, plan)
         with (
-            mark_devices(_devices(executor)) as shared,
+            lock_devices(_devices(executor)) as shared,
             _invocation(folder, grown, executor, command, started, told) as number,
         ):
             for warning in shared:

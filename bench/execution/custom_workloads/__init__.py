@@ -1,4 +1,4 @@
-"""Workloads of the user's own: found and checked before anything starts.
+"""Find and check custom workloads before anything starts.
 
-Call `workload_check.check_workloads`; nothing here imports the user's code.
+Start at `workload_check.check_workloads`. Nothing here imports the user's code.
 """

@@ -1,8 +1,8 @@
-"""Modules of workloads that lie beside the suite's file.
+"""Find workload modules in the suite's folder, and make them importable.
 
 Usage:
-    modules = modules_in_folder(suite)        # what another machine must be sent
-    with importing_from(modules): ...          # they can be imported meanwhile
+    modules = modules_in_folder(suite)        # what another machine needs
+    with importing_from(modules): ...          # they can be imported within the block
 """
 
 import contextlib
@@ -17,18 +17,18 @@ from bench.spec.suite import Suite
 
 
 def modules_in_folder(suite: Suite) -> list[Path]:
-    """The files and packages in the suite's folder that its workloads are in."""
+    """Return the files and packages in the suite's folder that contain its workloads."""
     if suite.folder is None:
         return []
-    listed = [suite.variant, *suite.variants]
-    asked = [settings.get("workload") for settings in listed] + suite.matrix.get("workload", [])
-    packages = {_package(name.partition(":")[0]) for name in asked if name and ":" in name}
-    found = (_in_folder(suite.folder, package) for package in sorted(packages))
-    return [path for path in found if path is not None]
+    tables = [suite.variant, *suite.variants]
+    names = [settings.get("workload") for settings in tables] + suite.matrix.get("workload", [])
+    packages = {_package(name.partition(":")[0]) for name in names if name and ":" in name}
+    paths = (_in_folder(suite.folder, package) for package in sorted(packages))
+    return [path for path in paths if path is not None]
 
 
 def module_names(suite: Suite) -> list[str]:
-    """The names of all modules in the suite's folder, sorted."""
+    """Return the names of all modules in the suite's folder, sorted."""
     if suite.folder is None:
         return []
     files = [file.stem for file in suite.folder.glob("*.py")]
@@ -37,9 +37,9 @@ def module_names(suite: Suite) -> list[str]:
 
 @contextlib.contextmanager
 def importing_from(modules: Sequence[Path]) -> Iterator[None]:
-    """Have ``modules``, all of one folder, and what they import from it found.
+    """Make ``modules``, all of one folder, and what they import from it importable in the block.
 
-    They are forgotten at the end: another suite may have a module of the same name.
+    They are unloaded at the end, because another suite may have a module of the same name.
     """
     known = set(sys.modules)
     remove = install_finder(modules)
@@ -54,14 +54,14 @@ def importing_from(modules: Sequence[Path]) -> Iterator[None]:
 
 
 def install_finder(modules: Sequence[Path]) -> Callable[[], None]:
-    """The same until what is returned is called.
+    """Make ``modules`` importable until the returned function is called.
 
-    ``modules`` themselves come before what is installed under their names, and anything else in
-    their folder after all that is installed: it may hold a ``random.py``.
+    ``modules`` take precedence over installed modules of the same names. Anything else in their
+    folder comes after all installed modules: the folder may hold a ``random.py``.
     """
     if not modules:
         return lambda: None
-    finder, folder = _First(modules), str(modules[0].parent)
+    finder, folder = _ModuleFinder(modules), str(modules[0].parent)
     sys.meta_path.insert(0, finder)
     is_new = folder not in sys.path
     if is_new:
@@ -76,20 +76,20 @@ def install_finder(modules: Sequence[Path]) -> Callable[[], None]:
     return remove
 
 
-class _First:
-    """A finder of ``modules`` alone."""
+class _ModuleFinder:
+    """An import finder for ``modules`` only."""
 
     def __init__(self, modules: Sequence[Path]) -> None:
         self._folders = {module.stem: [str(module.parent)] for module in modules}
 
     def find_spec(self, name: str, path: Any = None, _target: Any = None) -> ModuleSpec | None:
-        """Where one of the modules is, as the import system asks for it."""
+        """Return the spec of one of the modules, for the import system."""
         folder = self._folders.get(name) if path is None else None
         return PathFinder.find_spec(name, folder) if folder else None
 
 
 def _in_folder(folder: Path, package: str) -> Path | None:
-    """The package or the file of that name; None where there is neither."""
+    """Return the package or the file of that name; None if there is neither."""
     if (folder / package / "__init__.py").is_file():
         return folder / package
     file = folder / f"{package}.py"

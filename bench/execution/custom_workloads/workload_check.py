@@ -1,10 +1,10 @@
-"""Workloads of the user's own: are their modules and functions there, before anything starts?
+"""Check before anything starts that the modules and functions of custom workloads exist.
 
 Usage:
     check_workloads(trials, suite)                # SuiteError that says what is missing here
-    check_on_nodes(trials, on_each_node, modules) # ResourceError that names a node as well
+    check_on_nodes(trials, on_each_node, modules) # ResourceError that also names a node
 
-Found without being imported: the driver must not load TensorFlow, which takes the GPUs.
+Nothing is imported: the driver must not load TensorFlow, which would take the GPUs.
 """
 
 import importlib.util
@@ -24,20 +24,20 @@ from bench.spec.plan import Trial
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.suite import Suite
 
-Absent = tuple[str, list[str]]
-"""A node's name, and the workloads whose modules it does not have."""
-Asked = tuple[list[str], Sequence[Path]]
-"""Workloads, and the modules that lie beside the suite's file."""
+MissingWorkloads = tuple[str, list[str]]
+"""A node's name, and the workloads whose modules it lacks."""
+WorkloadQuery = tuple[list[str], Sequence[Path]]
+"""Workloads, and the modules in the suite's folder."""
 
 
 def check_workloads(trials: Iterable[Trial], suite: Suite) -> None:
-    """SuiteError where a workload's module is not on this machine, or its function not in it."""
-    names, modules = _own(trials), modules_in_folder(suite)
-    _, lacking = missing_workloads((names, modules))
-    for name in lacking:
+    """Raise SuiteError if a workload's module is not on this machine, or lacks its function."""
+    names, modules = _custom_workloads(trials), modules_in_folder(suite)
+    _, missing = missing_workloads((names, modules))
+    for name in missing:
         near = near_misses(_module(name), module_names(suite))
         remedy = f"did you mean '{near[0]}'?" if near else _REMEDY
-        raise SuiteError(f"{_said(name)} here: {remedy}")
+        raise SuiteError(f"{_no_module(name)} here: {remedy}")
     with importing_from(modules):
         for name in names:
             _check_function(name)
@@ -45,34 +45,34 @@ def check_workloads(trials: Iterable[Trial], suite: Suite) -> None:
 
 def check_on_nodes(
     trials: Iterable[Trial],
-    ask: Callable[[Callable[[Asked], Absent], Asked], list[Absent]],
+    ask: Callable[[Callable[[WorkloadQuery], MissingWorkloads], WorkloadQuery], list[MissingWorkloads]],
     modules: Sequence[Path] = (),
 ) -> None:
-    """ResourceError where the module of a workload is not on a node; ``ask`` calls on each."""
-    names = _own(trials)
-    for node, lacking in ask(missing_workloads, (names, modules)) if names else ():
-        for name in lacking:
-            raise ResourceError(f"{_said(name)} on node {node}: {_REMEDY_THERE}")
+    """Raise ResourceError if a workload's module is not on a node; ``ask`` calls each node."""
+    names = _custom_workloads(trials)
+    for node, missing in ask(missing_workloads, (names, modules)) if names else ():
+        for name in missing:
+            raise ResourceError(f"{_no_module(name)} on node {node}: {_NODE_REMEDY}")
 
 
-def missing_workloads(asked: Asked) -> Absent:
-    """The name of this machine, and the workloads whose modules are not on it."""
-    names, modules = asked
+def missing_workloads(query: WorkloadQuery) -> MissingWorkloads:
+    """Return this machine's name and the workloads whose modules it lacks."""
+    names, modules = query
     with importing_from(modules):
-        lacking = [name for name in names if not is_installed(_module(name))]
-    return socket.gethostname(), lacking
+        missing = [name for name in names if not is_installed(_module(name))]
+    return socket.gethostname(), missing
 
 
 def is_installed(module: str) -> bool:
-    """Whether ``module`` can be found, without importing it or the package that it is in."""
+    """Return whether ``module`` exists, without importing it or its package."""
     try:
         return _spec(module) is not None
-    except KeyError:  # a namespace within one: known once the outer one is imported
+    except KeyError:  # a nested namespace package, which only an import can find
         return True
 
 
 def _spec(module: str) -> ModuleSpec | None:
-    """Where ``module`` is; KeyError for a namespace within one, which only an import finds."""
+    """Find ``module``; KeyError for a nested namespace package, which only an import can find."""
     path, *inner = module.split(".")
     try:
         spec = importlib.util.find_spec(path)
@@ -81,13 +81,13 @@ def _spec(module: str) -> ModuleSpec | None:
                 return None
             path = f"{path}.{name}"
             spec = PathFinder.find_spec(path, list(spec.submodule_search_locations))
-    except ValueError:  # such as __main__, which has no place
+    except ValueError:  # such as __main__, which has no spec
         return None
     return spec
 
 
 def _check_function(name: str) -> None:
-    """SuiteError where the module's source has no such function, or is no Python."""
+    """Raise SuiteError if the module's source lacks the function or is not valid Python."""
     module, _, function = name.partition(":")
     try:
         spec = _spec(module)
@@ -103,25 +103,25 @@ def _check_function(name: str) -> None:
         raise SuiteError(f"workload '{name}': {file.name} cannot be read: {error}") from None
     if names is not None and function not in names.every:
         raise SuiteError(
-            f"workload '{name}': no function {function} in {file.name}{_instead(function, names)}"
+            f"workload '{name}': no function {function} in {file.name}{_suggestion(function, names)}"
         )
 
 
-def _instead(function: str, names: SourceNames) -> str:
-    """What may have been meant: any name that is near, else the functions defined there."""
+def _suggestion(function: str, names: SourceNames) -> str:
+    """Suggest similar names, or else the functions that the module defines."""
     every = sorted(names.every)
-    offered = every if near_misses(function, every) else sorted(names.functions) or every
-    return nearest(function, offered) if offered else ""
+    candidates = every if near_misses(function, every) else sorted(names.functions) or every
+    return nearest(function, candidates) if candidates else ""
 
 
 _REMEDY = (
     "put it beside the suite's file, install it beside bench on every node, or name its folder in "
     "PYTHONPATH"
 )
-_REMEDY_THERE = "install it there, or name its folder in PYTHONPATH of Ray"
+_NODE_REMEDY = "install it there, or name its folder in PYTHONPATH of Ray"
 
 
-def _own(trials: Iterable[Trial]) -> list[str]:
+def _custom_workloads(trials: Iterable[Trial]) -> list[str]:
     variants = (trial.variant for trial in trials)
     return sorted({v.workload for v in variants if v.has_custom_workload})
 
@@ -130,5 +130,5 @@ def _module(name: str) -> str:
     return name.partition(":")[0]
 
 
-def _said(name: str) -> str:
+def _no_module(name: str) -> str:
     return f"workload '{name}': there is no module '{_module(name)}'"

@@ -1,4 +1,4 @@
-"""GPUs as trials need them: supported, fit, visible, free, warmed up.
+"""Prepare GPUs for trials: check support and fitness, set visibility, warm up.
 
-`gpu_support` refuses cards and drivers; `device_fitness` looks before each trial.
+`gpu_support` refuses unsupported cards and drivers. `device_fitness` checks GPUs before each trial.
 """

@@ -1,12 +1,12 @@
-"""Whether GPUs are fit for a trial, asked on their node: as a run starts, and before each trial.
+"""Check on a node whether its GPUs are fit for a trial: when a run starts and before each trial.
 
 Usage:
-    seen = inspect_node(counts, logical=False, free_timeout_s=10.0)   # on a node, as the run starts
-    taken = acquire_gpus(assigned_gpus(), allotment)    # in a worker, before TensorFlow is imported
-    if isinstance(taken, UnfitGpus): ...                 # the block goes elsewhere
+    snapshot = inspect_node(counts, logical=False, free_timeout_s=10.0)   # when the run starts
+    gpus = acquire_gpus(assigned_gpus(), allotment)     # in a worker, before TensorFlow is imported
+    if isinstance(gpus, UnfitGpus): ...                 # the block moves to other GPUs
 
-A GPU is unfit where another process computes on it, where much more memory is held on it than as
-the run started, and where the driver does not know it.
+A GPU is unfit if another process computes on it, if much more of its memory is in use than when
+the run started, or if the driver does not know it.
 """
 
 import os
@@ -24,72 +24,73 @@ from bench.records.trial_record import LeftOut
 
 @dataclass(frozen=True)
 class GpuSnapshot:
-    """A GPU that Ray hands out on a node."""
+    """A GPU that Ray can assign on a node."""
 
     name: str
-    """Ray's."""
+    """Ray's name for it."""
     uuid: str | None = None
-    """None where the driver knows none of that name, or where there is no driver."""
+    """None if the driver does not know the name, or if there is no driver."""
     is_instance: bool = False
     """Whether it is a MIG instance."""
     baseline_bytes: int | None = None
-    """What it held as the run started."""
+    """Memory in use when the run started."""
     unfit: str | None = None
-    """Why it is not to be used; None where it may be."""
+    """Why the run must not use it; None if it may."""
 
 
 @dataclass(frozen=True)
 class NodeSnapshot:
-    """The GPUs of a node as the run starts."""
+    """The GPUs of a node when the run starts."""
 
     host: str
     gpus: tuple[GpuSnapshot, ...] = ()
     hides_gpus: bool = False
-    """Whether CUDA_VISIBLE_DEVICES hides all of them, though Ray counts one."""
+    """Whether CUDA_VISIBLE_DEVICES hides all of them, although Ray counts one."""
     left_out: tuple[LeftOut, ...] = ()
-    """What is hidden, or not counted by Ray."""
+    """GPUs that are hidden or that Ray does not count."""
     warnings: tuple[str, ...] = ()
     """What makes times on its GPUs doubtful."""
 
 
 @dataclass(frozen=True)
 class GpuAllotment:
-    """What a worker is to be given, and what is known of it."""
+    """The GPUs and settings that a worker receives."""
 
     gpus: int = 0
+    """How many GPUs."""
     logical: bool = False
-    """Whether Ray's GPUs are only counted, with no device behind them, as in tests."""
+    """Whether Ray only counts GPUs, with no devices behind them, as in tests."""
     baselines_bytes: Mapping[str, int | None] = field(default_factory=dict)
-    """By UUID."""
+    """Memory in use when the run started, by UUID."""
     free_timeout_s: float = 60.0
     """How long a GPU may take to become free."""
     modules: tuple[Path, ...] = ()
-    """Of workloads, beside the suite's file."""
+    """Workload modules in the suite's folder."""
     network: str | None = None
-    """Where workers on other nodes may reach this one; None where none may."""
+    """The network on which workers on other nodes may reach this one; None if none may."""
 
 
 @dataclass(frozen=True)
 class AcquiredGpus:
-    """The GPUs of a worker, once nobody else is on them."""
+    """The GPUs of a worker, once no other process uses them."""
 
     devices: tuple[str, ...] = ()
-    """By UUID, or by Ray's names where there is no driver."""
+    """By UUID, or by Ray's names without a driver."""
     uuids: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class UnfitGpus:
-    """Why a worker cannot have GPUs that Ray gave it; nothing was started."""
+    """GPUs that Ray assigned to a worker and that it cannot use; nothing was started."""
 
     gpus: tuple[GpuSnapshot, ...]
 
 
 def inspect_node(counts: Mapping[str, int], logical: bool, free_timeout_s: float) -> NodeSnapshot:
-    """The GPUs of this node, of which Ray counts as many as ``counts`` says by the node's id.
+    """Inspect the GPUs of this node; ``counts`` maps a node's id to the number that Ray counts.
 
-    Those that somebody else uses may become free within ``free_timeout_s``.
+    Waits up to ``free_timeout_s`` for GPUs that other processes use.
     """
     import ray
 
@@ -98,40 +99,44 @@ def inspect_node(counts: Mapping[str, int], logical: bool, free_timeout_s: float
     if (hidden := gpus_hidden_by(",".join(names))) is not None:
         return NodeSnapshot(host, hides_gpus=True, left_out=(hidden,))
     try:
-        if not gpus():  # no driver: TensorFlow has the last word, in each trial
+        if not gpus():  # without a driver, TensorFlow decides in each trial
             return NodeSnapshot(host, tuple(map(GpuSnapshot, names)))
-        found = {name: _resolved(name) for name in names}
-        known = {gpu.uuid for gpu in found.values() if isinstance(gpu, Gpu)}
+        resolved = {name: _resolve(name) for name in names}
+        known = {gpu.uuid for gpu in resolved.values() if isinstance(gpu, Gpu)}
         waited = wait_until_free(dict.fromkeys(known), free_timeout_s)
-        seen = tuple(_seen(name, gpu, waited.busy, logical) for name, gpu in found.items())
-        # A screen's under WSL2, say, whose driver lists no processes: no reason to do without it.
+        snapshots = tuple(
+            _snapshot(name, gpu, waited.busy, logical) for name, gpu in resolved.items()
+        )
+        # Under WSL2, for example, a display uses memory and the driver lists no processes: the GPU
+        # can still be used.
         warnings = tuple(
             f"{count / 2**20:.0f} MiB of GPU {uuid} on {host} were held as the run started, by "
             "processes that cannot be seen: end them if they compute"
             for uuid, count in waited.held_bytes.items()
         )
-        return NodeSnapshot(host, seen, left_out=_uncounted(host, known), warnings=warnings)
+        uncounted = _uncounted_instances(host, known)
+        return NodeSnapshot(host, snapshots, left_out=uncounted, warnings=warnings)
     except ResourceError as error:  # the driver does not work
         unfit = None if logical else str(error)
         return NodeSnapshot(host, tuple(GpuSnapshot(name, unfit=unfit) for name in names))
 
 
 def gpus_hidden_by(variable: str) -> LeftOut | None:
-    """The GPUs of this machine, where a CUDA_VISIBLE_DEVICES hides all; None where it does not."""
+    """List this machine's GPUs if the CUDA_VISIBLE_DEVICES ``variable`` hides all of them."""
     if not hides_all(variable):
         return None
     try:
         uuids = tuple(gpu.uuid for gpu in gpus())
-    except ResourceError:  # nobody wants them
+    except ResourceError:  # the driver does not work, and no trial needs it
         uuids = ()
     reason = f"hidden by CUDA_VISIBLE_DEVICES={variable!r}"
     return LeftOut(node=socket.gethostname(), devices=uuids, reason=reason)
 
 
 def acquire_gpus(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpus | UnfitGpus:
-    """Wait until whoever had these GPUs before has given them back.
+    """Wait until earlier processes have released these GPUs.
 
-    Raises ResourceError where they are not as many as were asked of Ray.
+    Raises ResourceError if their number is not the number requested from Ray.
     """
     if len(names) != allotment.gpus:
         which = f" ({', '.join(names)})" if names else ""
@@ -140,21 +145,21 @@ def acquire_gpus(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpus 
             "start it on this node with as many GPUs as CUDA_VISIBLE_DEVICES names"
         )
     try:
-        return _taken(names, allotment)
+        return _wait_for_gpus(names, allotment)
     except ResourceError as error:  # the driver does not work
         if allotment.logical:
             return AcquiredGpus(tuple(names))
         return UnfitGpus(tuple(GpuSnapshot(name, unfit=str(error)) for name in names))
 
 
-def _taken(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpus | UnfitGpus:
+def _wait_for_gpus(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpus | UnfitGpus:
     if not names or not gpus():
         return AcquiredGpus(tuple(names))
-    found = {name: _resolved(name) for name in names}
-    known = {name: gpu.uuid for name, gpu in found.items() if isinstance(gpu, Gpu)}
-    if len(known) < len(found) and not allotment.logical:
+    resolved = {name: _resolve(name) for name in names}
+    known = {name: gpu.uuid for name, gpu in resolved.items() if isinstance(gpu, Gpu)}
+    if len(known) < len(resolved) and not allotment.logical:
         unknown = (name for name in names if name not in known)
-        return UnfitGpus(tuple(GpuSnapshot(name, unfit=str(found[name])) for name in unknown))
+        return UnfitGpus(tuple(GpuSnapshot(name, unfit=str(resolved[name])) for name in unknown))
     baselines_bytes = {uuid: allotment.baselines_bytes.get(uuid) for uuid in known.values()}
     waited = wait_until_free(baselines_bytes, allotment.free_timeout_s)
     if waited.busy:
@@ -163,8 +168,8 @@ def _taken(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpus | Unfi
             tuple(GpuSnapshot(name, uuid, unfit=waited.busy[uuid]) for name, uuid in busy)
         )
     warnings = (
-        f"GPU {uuid} held {count / 2**20:.0f} MiB more than as the run started, by processes that "
-        "cannot be seen"
+        f"GPU {uuid} held {count / 2**20:.0f} MiB more than when the run started, by processes "
+        "that cannot be seen"
         for uuid, count in waited.held_bytes.items()
     )
     return AcquiredGpus(
@@ -172,11 +177,11 @@ def _taken(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpus | Unfi
     )
 
 
-def _uncounted(host: str, known: Collection[str]) -> tuple[LeftOut, ...]:
-    """The MIG instances that Ray, which counts cards, does not hand out."""
-    # Where the variable was set as Ray was started, it names what is meant to be counted.
-    meant = () if "CUDA_VISIBLE_DEVICES" in os.environ else visible_gpus(None)
-    uuids = tuple(gpu.uuid for gpu in meant if gpu.is_instance and gpu.uuid not in known)
+def _uncounted_instances(host: str, known: Collection[str]) -> tuple[LeftOut, ...]:
+    """List the MIG instances that Ray does not assign, because it counts cards."""
+    # If the variable was set when Ray was started, it names the devices that Ray should count.
+    visible = () if "CUDA_VISIBLE_DEVICES" in os.environ else visible_gpus(None)
+    uuids = tuple(gpu.uuid for gpu in visible if gpu.is_instance and gpu.uuid not in known)
     reason = (
         "Ray counts cards, not MIG instances: start it there with CUDA_VISIBLE_DEVICES naming each "
         "instance, and --num-gpus their number"
@@ -184,14 +189,14 @@ def _uncounted(host: str, known: Collection[str]) -> tuple[LeftOut, ...]:
     return (LeftOut(node=host, devices=uuids, reason=reason),) if uuids else ()
 
 
-def _resolved(name: str) -> Gpu | ResourceError:
+def _resolve(name: str) -> Gpu | ResourceError:
     try:
         return resolve_visible(name)
     except ResourceError as error:
         return error
 
 
-def _seen(
+def _snapshot(
     name: str, gpu: Gpu | ResourceError, busy: Mapping[str, str], logical: bool
 ) -> GpuSnapshot:
     if isinstance(gpu, ResourceError):

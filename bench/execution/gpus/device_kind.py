@@ -1,12 +1,12 @@
-"""What kind of device trials run on: a GPU by its name, or the CPU.
+"""Identify the kind of device that trials run on: a GPU by its name, or the CPU.
 
 Usage:
-    local_device()                                  # of this machine, for a plan
-    local_device("gpu").type                        # "gpu", be there one here or not
-    device_of_nodes(environments, on_gpus=True)    # of a run, as its nodes tell
-    device_of_record(record, environments)         # of a trial that has run
+    local_device()                                 # this machine's, for a plan
+    local_device("gpu").type                       # "gpu", even if this machine has none
+    device_of_nodes(environments, on_gpus=True)    # that of a run, from its nodes' environments
+    device_of_record(record, environments)         # that of a finished trial
 
-An environment is what ``bench.measure.environment`` gives, and may come from a file.
+An environment is a result of ``bench.measure.environment``, and may come from a file.
 """
 
 import contextlib
@@ -20,66 +20,66 @@ from bench.errors import ResourceError
 from bench.spec.default_jit import DeviceType
 
 Device = Literal["auto", "cpu", "gpu"]
-"""What is asked for: auto takes GPUs where there are any."""
+"""The requested device: auto means GPUs if there are any."""
 
 
 @dataclass(frozen=True)
 class DeviceKind:
-    """Trials on devices of one kind take about as long."""
+    """A kind of device: a trial takes about as long on any device of one kind."""
 
     name: str
-    """A GPU's as NVML gives it, or a CPU's model with the number of cores."""
+    """NVML's name of a GPU, or a CPU's model with its number of cores."""
     is_gpu: bool
     memory_bytes: int | None = None
-    """Of a GPU, the smallest of a run's; None where the driver does not say."""
+    """Memory of the run's smallest GPU; None if the driver does not report it."""
 
     @property
     def type(self) -> DeviceType:
-        """As variants' defaults go by it."""
+        """The device type on which a variant's defaults depend."""
         return "gpu" if self.is_gpu else "cpu"
 
     def is_like(self, other: "DeviceKind") -> bool:
-        """Whether times measured on the one hold for the other."""
+        """Return whether times measured on one of the two also hold for the other."""
         return (self.name, self.is_gpu) == (other.name, other.is_gpu)
 
 
 CPU = DeviceKind("a CPU", is_gpu=False)
-"""Some CPU, of which nothing is known."""
+"""An unknown CPU."""
 GPU = DeviceKind("a GPU", is_gpu=True)
-"""Some GPU."""
+"""An unknown GPU."""
 
 
-def local_device(wanted: Device = "auto") -> DeviceKind:
-    """The first GPU of this machine that CUDA_VISIBLE_DEVICES leaves, or its CPU.
+def local_device(requested: Device = "auto") -> DeviceKind:
+    """Return the kind of this machine's first GPU in CUDA_VISIBLE_DEVICES, or of its CPU.
 
-    Some GPU where one is ``wanted`` and there is none here.
+    Returns ``GPU`` if a GPU is ``requested`` and this machine has none.
     """
-    # Imported here, since all that imports bench.api imports this module.
+    # Imported here because importing bench.api imports this module.
     from bench.measure.environment import cpu_model
     from bench.measure.gpu import visible_gpus
     from bench.measure.host import usable_cores
 
-    if wanted != "cpu":
-        # Where the driver does not work, "bench doctor" says so.
+    if requested != "cpu":
+        # "bench doctor" reports a driver that does not work.
         with contextlib.suppress(ResourceError):
             for gpu in visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))[:1]:
                 return DeviceKind(gpu.name, is_gpu=True, memory_bytes=gpu.memory_bytes)
-    return GPU if wanted == "gpu" else _cpu(cpu_model(), usable_cores())
+    return GPU if requested == "gpu" else _cpu(cpu_model(), usable_cores())
 
 
 def device_of_nodes(
     environments: Mapping[str, Any], *, on_gpus: bool, among: Collection[str] = ()
 ) -> DeviceKind:
-    """The commonest kind among the nodes of a run, with the least memory of its GPUs.
+    """Return the most common kind among a run's nodes, with the smallest memory of its GPUs.
 
-    Those are the ones whose UUIDs are ``among``; where that is empty, all that the nodes have.
+    Considers the GPUs whose UUIDs are in ``among``, or all GPUs if ``among`` is empty.
     """
     nodes = [node for node in environments.values() if isinstance(node, Mapping)]
     if not on_gpus:
         kinds = Counter(_cpu_of(node) for node in nodes)
         return kinds.most_common(1)[0][0] if kinds else CPU
-    here = (card for node in nodes for card in _cards(node))
-    cards = [card for card in here if not among or card.get("uuid") in among]
+    every = (card for node in nodes for card in _cards(node))
+    cards = [card for card in every if not among or card.get("uuid") in among]
     names = Counter(str(card.get("name")) for card in cards)
     sizes = [card["memory_bytes"] for card in cards if isinstance(card.get("memory_bytes"), int)]
     name = names.most_common(1)[0][0] if names else GPU.name
@@ -89,30 +89,30 @@ def device_of_nodes(
 def device_of_record(
     record: Mapping[str, Any], environments: Mapping[str, Any]
 ) -> DeviceKind | None:
-    """The kind that a trial ran on; None where its run does not say."""
+    """Return the kind of device that a trial ran on; None if its run does not say."""
     devices, node = record.get("devices"), record.get("node")
     if not isinstance(devices, list | tuple) or not devices or not isinstance(node, str):
         return None
-    there = [e for name, e in environments.items() if name.partition(" (")[0] == node]
-    for environment in there:
+    candidates = [e for name, e in environments.items() if name.partition(" (")[0] == node]
+    for environment in candidates:
         for card in _cards(environment):
             if card.get("uuid") in devices:
                 return DeviceKind(str(card.get("name")), is_gpu=True)
-    if all("CPU" in str(device) for device in devices) and there:
-        return _cpu_of(there[0])
+    if all("CPU" in str(device) for device in devices) and candidates:
+        return _cpu_of(candidates[0])
     return None
 
 
 def _cards(environment: Any) -> Iterator[Mapping[str, Any]]:
-    """GPUs of a node that a process can be given: of one that is split, its instances."""
+    """Yield the GPUs that a process can be assigned: a split card's instances, or the card."""
     for card in _mappings(environment.get("gpus") if isinstance(environment, Mapping) else None):
         instances = list(_mappings(card.get("instances")))
         yield from instances or [card]
 
 
 def _mappings(values: Any) -> Iterable[Mapping[str, Any]]:
-    found = values if isinstance(values, list | tuple) else ()
-    return (value for value in found if isinstance(value, Mapping))
+    items = values if isinstance(values, list | tuple) else ()
+    return (item for item in items if isinstance(item, Mapping))
 
 
 def _cpu_of(environment: Any) -> DeviceKind:

@@ -1,11 +1,11 @@
-"""Which devices of this machine a run of this user is on, so that a second one can say so.
+"""Lock the devices that a run uses, so that a second run of this user can warn about it.
 
 Usage:
-    with mark_devices(["GPU-1", "GPU-2"]) as warnings: ...
+    with lock_devices(["GPU-1", "GPU-2"]) as warnings: ...
 
-Marks are locks on files (flock), which the kernel gives back however a run ends. They are in the
-cache, which several machines may share, so a device's name tells it from those of all others.
-None keeps a run from starting.
+The locks are file locks (flock), which the kernel releases however a run ends. The files are in
+the cache, which several machines may share, so device names must be unique across machines.
+A lock never prevents a run from starting.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from bench.files.private_folder import private_folder
 
 
 @contextlib.contextmanager
-def mark_devices(devices: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """Mark ``devices`` as in use for the block; a warning for each run that is on any of them."""
+def lock_devices(devices: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Lock ``devices`` for the block; yield a warning for each run that uses any of them."""
     try:
         folder = private_folder("runs")
-    except OSError:  # nothing to mark in; what others take of a trial's time is recorded anyhow
+    except OSError:  # no place for locks; the load of other processes is recorded in any case
         yield ()
         return
     with contextlib.ExitStack() as stack:
@@ -41,7 +41,7 @@ def mark_devices(devices: Iterable[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _owner(file: Path, stack: contextlib.ExitStack) -> str | None:
-    """Who has ``file`` locked; None where this run now has, until ``stack`` ends."""
+    """Lock ``file`` until ``stack`` ends and return None, or return the process that holds it."""
     lock = FileLock(f"{file}.lock")
     try:
         lock.acquire(timeout=0)

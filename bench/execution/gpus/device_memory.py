@@ -1,12 +1,12 @@
-"""About how much device memory a variant needs, before it is tried.
+"""Estimate how much device memory a variant needs before it runs.
 
 Usage:
-    needed = memory_need(variant)                # None for a network of one's own
+    need = memory_need(variant)                # None for a custom workload
     too_large({"none": variant}, device_bytes=24 * 2**30)
 
-A rough sum, by arithmetic: examples held on the device, weights with gradients and the
-optimiser's slots, and outputs kept for the backward pass. What XLA fuses away, what cuDNN takes
-to work in and what the driver reserves are not in it.
+The estimate is a rough sum of the examples on the device, the weights with gradients and optimizer
+slots, and the outputs stored for the backward pass. It ignores what XLA fuses away, cuDNN's
+workspace and the driver's reservation.
 """
 
 from collections.abc import Mapping
@@ -17,56 +17,57 @@ from bench.execution.estimation.model_size import model_size
 from bench.spec.variant import Variant
 
 USABLE = 0.9
-"""Of a device's memory: the rest is the driver's, and of libraries that TensorFlow loads."""
+"""Share of a device's memory for training; the driver and TensorFlow's libraries use the rest."""
 _FASHION_MNIST_IMAGES = 55_000
-_EVALUATED = 1000
-"""Examples of a batch of the evaluation, where as many are held out."""
+_EVALUATION_BATCH = 1000
+"""Examples in a batch of the evaluation, if as many are held out."""
 _SLOTS = {"momentum": 1, "nesterov": 1, "rmsprop": 1, "adagrad": 1, "adam": 2, "adamw": 2}
 _SLOTS["nadam"] = 2
 _BYTES = {"float64": 8, "mixed_bfloat16": 2, "mixed_float16": 2}
-"""Of a number that a layer puts out; 4 otherwise."""
+"""Bytes of each number in a layer's output, by precision; 4 otherwise."""
 
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Bytes on each device of a variant, in parts."""
+    """The bytes that a variant needs on each device, by purpose."""
 
     data_bytes: int
     """Training examples; augmented ones take no storage."""
     weights_bytes: int
-    """Gradients, and weights with the optimiser's slots."""
+    """Gradients, and weights with the optimizer's slots."""
     batch_bytes: int
-    """What grows with the batch: images and outputs of training, or of evaluation if larger."""
+    """Images and outputs of a batch, in training or in evaluation, whichever needs more."""
 
     @property
     def total_bytes(self) -> int:
-        """All of it."""
+        """The sum of all parts."""
         return self.data_bytes + self.weights_bytes + self.batch_bytes
 
 
 def memory_need(variant: Variant) -> MemoryNeed | None:
-    """What ``variant`` needs on each of its devices; None for a network of one's own."""
+    """Estimate what ``variant`` needs on each device; None for a custom workload."""
     if variant.has_custom_workload:
         return None
     size = model_size(variant)
     weight_bytes = 8 if variant.precision == "float64" else 4
     output_bytes = _BYTES.get(variant.precision, 4)
-    # The backward pass needs each activation, and each norm's input besides; the largest output
-    # and its gradient are alive at once.
-    kept = (1 if variant.norm == "none" else 2) * size.outputs + 2 * size.largest_output
-    trained = variant.per_replica_batch_size * (size.pixels * weight_bytes + kept * output_bytes)
-    in_turn = size.pixels * weight_bytes + 2 * size.largest_output * output_bytes
+    # The backward pass needs each activation, and each norm's input as well. The largest output
+    # and its gradient are in memory at the same time.
+    outputs = (1 if variant.norm == "none" else 2) * size.outputs + 2 * size.largest_output
+    example_bytes = size.pixels * weight_bytes + outputs * output_bytes
+    training_bytes = variant.per_replica_batch_size * example_bytes
+    evaluated_example_bytes = size.pixels * weight_bytes + 2 * size.largest_output * output_bytes
     stored, held_out = _images(variant)
     slots = _SLOTS.get(variant.optimizer, 0)
     return MemoryNeed(
         data_bytes=stored * (size.pixels + 8) if variant.pipeline == "device" else 0,
         weights_bytes=size.parameters * weight_bytes * (2 + slots),
-        batch_bytes=max(trained, min(_EVALUATED, held_out) * in_turn),
+        batch_bytes=max(training_bytes, min(_EVALUATION_BATCH, held_out) * evaluated_example_bytes),
     )
 
 
 def too_large(variants: Mapping[str, Variant], device_bytes: int | None) -> dict[str, MemoryNeed]:
-    """Those of ``variants`` that are unlikely to fit a device; none where its size is not known."""
+    """Return the ``variants`` that are unlikely to fit; none if the device's size is unknown."""
     if device_bytes is None:
         return {}
     needs = {name: memory_need(variant) for name, variant in variants.items()}
@@ -75,7 +76,7 @@ def too_large(variants: Mapping[str, Variant], device_bytes: int | None) -> dict
 
 
 def _images(variant: Variant) -> tuple[int, int]:
-    """Training images that are stored, and those held out for each evaluation."""
+    """Return how many training images are stored, and how many are held out for evaluation."""
     if variant.dataset == "synthetic":
         return pool_sizes(variant.shape, variant.examples)
-    return _FASHION_MNIST_IMAGES, _EVALUATED
+    return _FASHION_MNIST_IMAGES, _EVALUATION_BATCH

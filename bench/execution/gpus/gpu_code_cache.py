@@ -1,4 +1,4 @@
-"""Where the driver keeps the code that it has compiled for a GPU.
+"""Choose the folder in which the driver caches the code that it compiles for a GPU.
 
 Usage:
     warning = set_code_cache(os.environ)          # before CUDA starts in this process
@@ -14,11 +14,11 @@ CACHE_BYTES = 4 * 2**30
 
 
 def set_code_cache(environ: MutableMapping[str, str]) -> str | None:
-    """Name and size CUDA's cache of compiled code in ``environ``, where the user has not.
+    """Set the path and size of CUDA's code cache in ``environ``, unless the user has set them.
 
-    The folder is the node's own: several nodes may share a home, each with another driver. Where
-    it cannot be had, CUDA's own choice stands, and the answer is a warning that says why. With
-    CUDA_CACHE_DISABLE=1 nothing is set.
+    Each node has its own folder, because nodes with different drivers may share a home folder.
+    If the folder cannot be made, CUDA's default stays in force and a warning is returned. With
+    CUDA_CACHE_DISABLE=1, nothing is set.
     """
     if environ.get("CUDA_CACHE_DISABLE") == "1":
         return None

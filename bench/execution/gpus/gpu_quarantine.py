@@ -1,12 +1,12 @@
-"""GPUs that a run does not use: held by an actor each, so that Ray gives them to nobody.
+"""Keep a run off unfit GPUs: an actor holds each one, so that Ray cannot assign it.
 
 Usage:
     quarantine = GpuQuarantine(inspect_nodes(logical=False))
     quarantine.counts                             # how many of each node's GPUs are left out
-    left = quarantine.add(node_id, host, unfit)   # found in use later; to be told of
+    exclusions = quarantine.add(node_id, host, unfit)   # found in use later; report these
 
-Ray itself chooses which GPUs of a node a placement group gets. So an actor is started for each
-free one, and those that did not get what is to be held are ended again.
+Ray chooses which GPUs of a node a placement group gets. So the quarantine starts an actor for each
+free GPU, and ends those actors that did not get an unfit one.
 """
 
 import time
@@ -26,76 +26,76 @@ from bench.records.trial_record import LeftOut
 from bench.spec.plan import Trial
 
 _START_FREE_S = 10.0
-"""How long a GPU may take to become free as a run starts: what an earlier one held is by then."""
+"""How long a GPU may take to become free when a run starts; an earlier run has released it by then."""
 _HOLD_S = 15.0
-"""How long an actor that is to hold a GPU may take to start."""
+"""How long an actor that holds a GPU may take to start."""
 
 
 class GpuHolder:
-    """A process that has a GPU of Ray's, and leaves it alone."""
+    """An actor that reserves a GPU of Ray's without using it."""
 
     def names(self) -> tuple[str, ...]:
-        """What it holds."""
+        """Return the names of the GPUs that it holds."""
         return assigned_gpus()
 
 
 class GpuQuarantine:
-    """The GPUs of the nodes of a run as it started, and those that it does without."""
+    """The GPUs of a run's nodes when it started, and those that the run excludes."""
 
     def __init__(self, nodes: Mapping[str, NodeSnapshot]) -> None:
         self._nodes = dict(nodes)
         self._names: dict[str, set[str]] = {}
         self._holders: dict[str, dict[str, Any]] = {}
         self.left_out: list[LeftOut] = []
-        """In the order in which they were found unfit."""
+        """The excluded GPUs, in the order in which they were found unfit."""
         self.warnings: list[str] = []
-        """Of GPUs that are used all the same, as the run started."""
+        """Warnings from the start of the run about GPUs that it still uses."""
         for node, seen in nodes.items():
             self.left_out += seen.left_out
             self.warnings += seen.warnings
             unfit = {gpu.name: gpu for gpu in seen.gpus if gpu.unfit}
-            # A GPU that Ray has given to other work is waited for, and looked at before each trial.
+            # A GPU that Ray has assigned to other work is not held: trials wait for it and check it.
             held = self._hold(node, unfit.keys(), _free_on(node)) if unfit else ()
             self._leave_out(node, seen.host, [unfit[name] for name in held])
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many GPUs of each node are not to be used."""
+        """How many GPUs of each node the run must not use."""
         return {node: len(names) for node, names in self._names.items()}
 
     @property
     def baselines(self) -> dict[str, int | None]:
-        """Bytes that each GPU held as the run started, by UUID; of those that were free then."""
+        """Memory in use at the start of the run, by UUID, for the GPUs that were fit then."""
         seen = (gpu for node in self._nodes.values() for gpu in node.gpus)
         return {gpu.uuid: gpu.baseline_bytes for gpu in seen if gpu.uuid and not gpu.unfit}
 
     @property
     def used(self) -> tuple[str, ...]:
-        """UUIDs of the GPUs that it does not do without, of those that a driver knows."""
+        """UUIDs of the GPUs that the run uses and the driver knows."""
         used = (gpu for node, seen in self._nodes.items() for gpu in self._used(node, seen))
         return tuple(gpu.uuid for gpu in used if gpu.uuid)
 
     @property
     def reasons(self) -> str:
-        """What is left out, and why, in one line."""
+        """Which GPUs are excluded and why, in one line."""
         return "; ".join(
             f"GPU {', '.join(left.devices)} on {left.node}: {left.reason}" for left in self.left_out
         )
 
     def add(self, node: str, host: str, unfit: Sequence[GpuSnapshot]) -> list[LeftOut]:
-        """Do without these GPUs of a node, which were just given back; what is to be told.
+        """Exclude these GPUs of a node, which were just released; return what to report.
 
-        A GPU already left out is held again but not reported again. Ray has then given it out since
-        its holder was lost, or since others had it as it was to be held.
+        A GPU that is already excluded is held again but not reported again. Ray assigned it because
+        its holder was lost, or because other work had it when it should have been held.
         """
         self._hold(node, {gpu.name for gpu in unfit}, _count_on(node))
         return self._leave_out(node, host, unfit)
 
     def _hold(self, node: str, names: Collection[str], free: int) -> Collection[str]:
-        """Hold those of ``names`` that are among the ``free`` GPUs that Ray has to give."""
-        found = _held(node, names, free)
-        self._holders[node] = {**self._holders.get(node, {}), **found}
-        return found.keys()
+        """Hold those of ``names`` that are among the ``free`` GPUs that Ray can assign."""
+        holders = _start_holders(node, names, free)
+        self._holders[node] = {**self._holders.get(node, {}), **holders}
+        return holders.keys()
 
     def _leave_out(self, node: str, host: str, unfit: Sequence[GpuSnapshot]) -> list[LeftOut]:
         names = self._names.setdefault(node, set())
@@ -104,22 +104,22 @@ class GpuQuarantine:
             if gpu.name not in names:
                 by_reason.setdefault(gpu.unfit or "", []).append(gpu.uuid or gpu.name)
         names.update(gpu.name for gpu in unfit)
-        told = [
+        exclusions = [
             LeftOut(node=host, devices=tuple(devices), reason=reason)
             for reason, devices in by_reason.items()
         ]
-        self.left_out += told
-        return told
+        self.left_out += exclusions
+        return exclusions
 
     def release(self) -> None:
-        """Give back the GPUs that are held."""
-        for held in self._holders.values():
-            for actor in held.values():
+        """Release the GPUs that are held."""
+        for holders in self._holders.values():
+            for actor in holders.values():
                 ray.kill(actor)
         self._holders.clear()
 
     def usable_nodes(self, nodes: Iterable[Node]) -> list[Node]:
-        """``nodes`` as Ray describes them, without the GPUs that are hidden where Ray runs."""
+        """Return Ray's descriptions of ``nodes`` without the GPUs that are hidden from Ray."""
         return [
             {**node, "Resources": {k: n for k, n in node["Resources"].items() if k != "GPU"}}
             if node["NodeID"] in self._nodes and self._nodes[node["NodeID"]].hides_gpus
@@ -128,15 +128,15 @@ class GpuQuarantine:
         ]
 
     def check_instances(self, trials: Iterable[Trial]) -> None:
-        """Raise ResourceError where a trial of several replicas may get MIG instances.
+        """Raise ResourceError if a trial with several replicas may get MIG instances.
 
-        CUDA gives a process one instance, whatever CUDA_VISIBLE_DEVICES names, and NCCL takes two
-        of a card for one GPU twice.
+        CUDA gives a process one instance, whatever CUDA_VISIBLE_DEVICES names, and NCCL treats two
+        instances of a card as the same GPU.
         """
-        most = max((trial.variant.total_replicas for trial in trials), default=1)
+        replicas = max((trial.variant.total_replicas for trial in trials), default=1)
         used = [(seen.host, gpu) for n, seen in self._nodes.items() for gpu in self._used(n, seen)]
         split = sorted({host for host, gpu in used if gpu.is_instance})
-        if most == 1 or not split:
+        if replicas == 1 or not split:
             return
         if all(gpu.is_instance for _, gpu in used):
             remedy = "set replicas and workers to 1, or turn MIG off there"
@@ -146,8 +146,8 @@ class GpuQuarantine:
                 "whole cards, since Ray chooses among all"
             )
         raise ResourceError(
-            f"a trial asks for {most} replicas, but GPUs of {', '.join(split)} are MIG instances, "
-            f"of which CUDA gives a process one and NCCL takes one of a card: {remedy}"
+            f"a trial needs {replicas} replicas, but GPUs of {', '.join(split)} are MIG instances: "
+            f"CUDA gives a process only one, and NCCL uses only one of each card: {remedy}"
         )
 
     def _used(self, node: str, seen: NodeSnapshot) -> list[GpuSnapshot]:
@@ -155,45 +155,45 @@ class GpuQuarantine:
 
 
 def inspect_nodes(logical: bool) -> dict[str, NodeSnapshot]:
-    """What each living node of which Ray counts GPUs says of them, by Ray's id of the node."""
+    """Inspect the GPUs of each live node on which Ray counts any; results by Ray's node id."""
     nodes = [node for node in alive_nodes() if _gpus_of(node)]
     counts = {node["NodeID"]: _gpus_of(node) for node in nodes}
     return ask_nodes(nodes, inspect_node, counts, logical, _START_FREE_S)
 
 
-def _held(node: str, names: Collection[str], free: int) -> dict[str, Any]:
-    """Holders of those of ``names`` that Ray gives to as many actors as there are ``free`` GPUs."""
+def _start_holders(node: str, names: Collection[str], free: int) -> dict[str, Any]:
+    """Start an actor for each ``free`` GPU of a node; keep those that got one of ``names``."""
     actor_class: Any = ray.remote(GpuHolder)
     here = NodeAffinitySchedulingStrategy(node, soft=False)
     options = {"num_cpus": 0, "num_gpus": 1, "max_restarts": 0, "scheduling_strategy": here}
     actors = [actor_class.options(**options).remote() for _ in range(free)]
-    asked = {actor.names.remote(): actor for actor in actors}
-    held: dict[str, Any] = {}
+    pending = {actor.names.remote(): actor for actor in actors}
+    holders: dict[str, Any] = {}
     ends_at = time.monotonic() + _HOLD_S
-    while asked and len(held) < len(names) and (left_s := ends_at - time.monotonic()) > 0:
-        ready, _ = ray.wait(list(asked), timeout=left_s)
+    while pending and len(holders) < len(names) and (left_s := ends_at - time.monotonic()) > 0:
+        ready, _ = ray.wait(list(pending), timeout=left_s)
         for answer in ready:
-            actor = asked.pop(answer)
+            actor = pending.pop(answer)
             try:
                 (name,) = ray.get(answer)
-            except (RayError, ValueError):  # it died, or Ray gave it none
+            except (RayError, ValueError):  # it died, or Ray assigned it no GPU
                 continue
             if name in names:
-                held[name] = actor
+                holders[name] = actor
     for actor in actors:
-        if actor not in held.values():
+        if actor not in holders.values():
             ray.kill(actor)
-    return held
+    return holders
 
 
 def _free_on(node: str) -> int:
-    """How many of its GPUs Ray has to give; all where it does not know yet."""
-    found = available_resources_per_node().get(node)
-    return _count_on(node) if found is None else int(found.get("GPU", 0))
+    """Return how many of a node's GPUs Ray can assign; all of them if Ray does not know yet."""
+    available = available_resources_per_node().get(node)
+    return _count_on(node) if available is None else int(available.get("GPU", 0))
 
 
 def _count_on(node: str) -> int:
-    return next((_gpus_of(found) for found in alive_nodes() if found["NodeID"] == node), 0)
+    return next((_gpus_of(alive) for alive in alive_nodes() if alive["NodeID"] == node), 0)
 
 
 def _gpus_of(node: Node) -> int:

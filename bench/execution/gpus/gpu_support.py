@@ -1,20 +1,21 @@
-"""Which GPUs and drivers the pinned TensorFlow can train on; a run on others is refused.
+"""Check that the pinned TensorFlow can train on a machine's GPUs and driver.
 
 Usage:
-    unsupported_reason(card, driver)            # a GpuFault for one card of an environment, or None
-    check_gpus(on_each_node)          # ResourceError that names node, card and remedy
-    python -m bench.execution.gpus.gpu_support     # the same of this machine, by its exit code
+    unsupported_reason(card, driver)           # a GpuFault for one card of an environment, or None
+    check_gpus(on_each_node)                   # ResourceError that names node, card and remedy
+    python -m bench.execution.gpus.gpu_support     # check this machine; see the exit code
 
-What TensorFlow 2.21.0's wheel holds, as its build information and its fat binaries say:
+According to its build information and fat binaries, TensorFlow 2.21.0's wheel holds:
 
-- machine code for compute capability 6.0, 7.0, 8.0 and 8.9, and by CUDA's rules of binary
-  compatibility for all of 6.x, 7.x and 8.x;
-- for 9.0 and later mostly PTX, of versions 8.3 and 8.5. The driver compiles it at first use, and
-  one older than CUDA 12.5, which brought PTX 8.5, refuses it (onnxruntime#22212);
-- on 12.x the driver refuses that PTX, whatever its version (tensorflow#99592, #101746).
+- machine code for compute capability 6.0, 7.0, 8.0 and 8.9, which by CUDA's rules of binary
+  compatibility runs on all of 6.x, 7.x and 8.x;
+- for 9.0 and later mostly PTX, of versions 8.3 and 8.5. The driver compiles it at first use. A
+  driver older than CUDA 12.5, which introduced PTX 8.5, refuses it (onnxruntime#22212);
+- for 12.x nothing that runs: the driver refuses that PTX, whatever the driver's version
+  (tensorflow#99592, #101746).
 
-Nobody has reported either way of 10.x (B200), whose code is PTX, too: it is not refused here, and
-``bench doctor`` trains a step on it. Any library of CUDA 12 needs a driver of CUDA 12.
+There are no reports about 10.x (B200), which also uses PTX: it is not refused here, and
+``bench doctor`` trains a step on it. Every CUDA 12 library needs a CUDA 12 driver.
 """
 
 import socket
@@ -37,38 +38,38 @@ INSTALL_CUDA = "make install EXTRAS=dev,gpu, or pip install 'trainbench[gpu]'"
 
 _Facts = Mapping[str, Any]
 Answer = tuple[str, str | None]
-"""A node's name, and what keeps its GPUs from training, None where nothing does."""
+"""A node's name, and the reason why its GPUs cannot train; None if they can."""
 
 
 @dataclass(frozen=True)
 class GpuFault:
-    """What keeps a GPU from training, and what to do about it."""
+    """Why a GPU cannot train, and what to do about it."""
 
-    found: str
+    problem: str
     remedy: str
 
 
 def check_gpus(ask: Callable[[Callable[[None], Answer], None], Iterable[Answer]]) -> None:
-    """ResourceError where the GPUs of a node cannot train; ``ask`` calls on each node in use."""
+    """Raise ResourceError if the GPUs of a node cannot train; ``ask`` calls a function per node."""
     for node, reason in ask(node_fault, None):
         if reason:
             raise ResourceError(f"node {node}: {reason}")
 
 
 def node_fault(_: None = None) -> Answer:
-    """This machine's name, and the first thing that keeps its visible GPUs from training."""
+    """Return this machine's name and the first reason why its visible GPUs cannot train."""
     from bench.measure.environment import environment
     from bench.training.cuda.cuda_libraries import has_driver, load_failures
 
     facts = environment()
     fault = first_unsupported(facts)
     if fault is None and visible_cards(facts) and has_driver():
-        fault = unloadable(load_failures(), facts["library_path"])
-    return socket.gethostname(), f"{fault.found}: {fault.remedy}" if fault else None
+        fault = library_fault(load_failures(), facts["library_path"])
+    return socket.gethostname(), f"{fault.problem}: {fault.remedy}" if fault else None
 
 
 def first_unsupported(facts: _Facts) -> GpuFault | None:
-    """What is amiss with the first visible card that TensorFlow cannot train on."""
+    """Return the fault of the first visible card that TensorFlow cannot train on."""
     if not str(facts["packages"].get("tensorflow", "")).startswith(_TENSORFLOW):
         return None
     faults = (unsupported_reason(card, facts["driver"]) for card in visible_cards(facts))
@@ -76,15 +77,15 @@ def first_unsupported(facts: _Facts) -> GpuFault | None:
 
 
 def gpu_fault(facts: _Facts) -> GpuFault | None:
-    """What an environment says against its GPUs: the driver's own error, or an unserved card."""
+    """Return the GPU fault in an environment: the driver's error, or an unsupported card."""
     if facts["gpu_error"]:
-        found, _, remedy = facts["gpu_error"].rpartition(": ")
-        return GpuFault(found, remedy)
+        problem, _, remedy = facts["gpu_error"].rpartition(": ")
+        return GpuFault(problem, remedy)
     return first_unsupported(facts)
 
 
 def unsupported_reason(card: _Facts, driver: _Facts | None) -> GpuFault | None:
-    """Why TensorFlow 2.21 cannot train on ``card``; what nobody knows is no reason."""
+    """Return why TensorFlow 2.21 cannot train on ``card``; None if it can or if nobody knows."""
     capability, cuda = _version(card["compute_capability"]), _version((driver or {}).get("cuda"))
     name = f"GPU {card['index']} ({card['name']}, compute capability {card['compute_capability']})"
     if capability and not _OLDEST_CAPABILITY <= capability < _FIRST_REFUSED:
@@ -105,42 +106,43 @@ def unsupported_reason(card: _Facts, driver: _Facts | None) -> GpuFault | None:
 
 
 def compiles_at_first_use(card: _Facts) -> bool:
-    """Whether the driver has to compile TensorFlow's code for ``card`` before it runs."""
+    """Return whether the driver must compile TensorFlow's code for ``card`` before it runs."""
     capability = _version(card["compute_capability"])
     return capability is not None and capability >= _FIRST_PTX_ONLY
 
 
-def unloadable(failures: Mapping[str, str], library_path: Iterable[str]) -> GpuFault | None:
-    """What the loader said of CUDA's libraries that TensorFlow needs; None where all load.
+def library_fault(failures: Mapping[str, str], library_path: Iterable[str]) -> GpuFault | None:
+    """Describe the CUDA libraries that TensorFlow needs and that do not load; None if all load.
 
-    ``library_path`` holds the folders of LD_LIBRARY_PATH, which come before pip's packages.
+    ``failures`` maps library names to the loader's messages. ``library_path`` holds the folders of
+    LD_LIBRARY_PATH, which come before pip's packages.
     """
     if not failures:
         return None
     by_reason: dict[str, list[str]] = {}
-    for soname, said in failures.items():
-        by_reason.setdefault(said.removeprefix(f"{soname}: "), []).append(soname)
-    reasons = "; ".join(f"{', '.join(names)}: {said}" for said, names in by_reason.items())
-    found = f"CUDA's libraries do not load: {reasons}"
+    for soname, message in failures.items():
+        by_reason.setdefault(message.removeprefix(f"{soname}: "), []).append(soname)
+    reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+    problem = f"CUDA's libraries do not load: {reasons}"
     for folder in library_path:
         if folder in reasons:
-            return GpuFault(found, f"take {folder} out of LD_LIBRARY_PATH")
-    return GpuFault(found, INSTALL_CUDA)
+            return GpuFault(problem, f"take {folder} out of LD_LIBRARY_PATH")
+    return GpuFault(problem, INSTALL_CUDA)
 
 
 def visible_cards(facts: _Facts) -> list[_Facts]:
-    """The cards of an environment that CUDA_VISIBLE_DEVICES leaves, in its order."""
+    """Return the cards of an environment that CUDA_VISIBLE_DEVICES names, in its order."""
     listed = (facts["variables"] or {}).get("CUDA_VISIBLE_DEVICES")
     if listed is None:
         return list(facts["gpus"])
-    found = []
+    visible = []
     for entry in visible_entries(listed):
         card = next((card for card in facts["gpus"] if _is_named(card, entry)), None)
-        if card is None:  # as CUDA does: what follows is not looked at
+        if card is None:  # like CUDA, ignore the entries after an unknown one
             break
-        if card not in found:
-            found.append(card)
-    return found
+        if card not in visible:
+            visible.append(card)
+    return visible
 
 
 def _is_named(card: _Facts, entry: str) -> bool:
@@ -159,7 +161,7 @@ def _text(version: tuple[int, int]) -> str:
 
 
 def main() -> int:
-    """Say what keeps this machine's GPUs from training; returns the exit code."""
+    """Print why this machine's GPUs cannot train; return the exit code."""
     try:
         check_gpus(lambda question, nothing: [question(nothing)])
     except ResourceError as error:

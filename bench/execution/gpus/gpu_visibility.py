@@ -1,4 +1,4 @@
-"""Which GPUs a process sees: those that Ray gave it, whatever its environment says.
+"""Control which GPUs a process sees: those that Ray assigned to it, whatever its environment says.
 
 Usage:
     set_visible_gpus(assigned_gpus())  # in a worker, before TensorFlow is imported
@@ -16,10 +16,10 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def assigned_gpus() -> tuple[str, ...]:
-    """Ray's names of the GPUs that it gave this worker, as CUDA_VISIBLE_DEVICES has them, sorted.
+    """Return Ray's names of the GPUs assigned to this worker, as for CUDA_VISIBLE_DEVICES, sorted.
 
-    Numbers in the bus's order where the variable was not set as Ray was started on the node, else
-    entries of it.
+    These are numbers in PCI bus order, or entries of the variable if it was set when Ray was
+    started on the node.
     """
     import ray
 
@@ -28,23 +28,23 @@ def assigned_gpus() -> tuple[str, ...]:
 
 
 def gpu_names_on_node(count: int) -> tuple[str, ...]:
-    """Ray's names of all ``count`` GPUs that it hands out on this worker's node."""
+    """Return Ray's names of all ``count`` GPUs that it can assign on this worker's node."""
     from ray._private.worker import global_worker
 
-    # The variable itself may have been changed since, for a worker that is used again.
+    # Ray may have changed the variable itself since then, if it reuses the worker.
     entries = global_worker.original_visible_accelerator_ids.get("GPU")
     return tuple(map(str, range(count) if entries is None else entries[:count]))
 
 
 def set_visible_gpus(names: Sequence[str]) -> None:
-    """Have CUDA see these GPUs alone, in the order in which Ray and NVML number them."""
+    """Make only these GPUs visible to CUDA, in the order in which Ray and NVML number them."""
     os.environ[_VISIBLE] = ",".join(names) or "-1"
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
 
 
 @contextlib.contextmanager
 def offer_gpus(names: Sequence[str]) -> Iterator[None]:
-    """For the block, name these GPUs to what is started in it; leave the variable where none."""
+    """Make these GPUs visible to processes started in the block; without names, change nothing."""
     before = os.environ.get(_VISIBLE)
     if names:
         os.environ[_VISIBLE] = ",".join(names)

@@ -1,11 +1,11 @@
-"""The warm-up of one node: its GPUs asked of Ray, then each program trained on them in turn.
+"""Warm up one node: request its GPUs from Ray, then train each program on them in turn.
 
 Usage:
-    warming = NodeWarmUp(node, reservation, {None: programs}, limits, on_event)
-    warm_up_nodes([warming], head)            # ConnectionError once Ray's head is silent
+    node_warm_up = NodeWarmUp(node, request, {None: programs}, limits, on_event)
+    warm_up_nodes([node_warm_up], head)     # ConnectionError if Ray's head does not answer
 
-A node that gets no GPU in time, or whose trainer stalls or dies, is given up: what it lacks is told
-by one event, and compiled by the trials that use it.
+The warm-up of a node stops early if the node gets no GPU in time, or if its trainer stalls or dies.
+One event reports the programs that were not warmed up; the trials that use them compile them.
 """
 
 import contextlib
@@ -34,28 +34,28 @@ from bench.measure.gpu import gpus, resolve_visible
 from bench.records.trial_record import SUCCESS_STATUSES
 from bench.spec.plan import Trial
 
-_LEAST_S = 0.05
+_MIN_WAIT_S = 0.05
 _POLL_S = 5.0
-_PATIENCE_S = 20.0
-"""How long GPUs may take to come; as far as this run knows, they were free."""
+_GPU_WAIT_S = 20.0
+"""How long Ray may take to assign GPUs, which were free as far as this run knows."""
 
 
 @dataclass(frozen=True)
 class WarmUpProgram:
-    """A short trial that stands for all that use the same kernels."""
+    """A short trial that represents all trials that use the same kernels."""
 
     kernels: str
-    """What they depend on, as marks name it."""
+    """What the kernels depend on, as ``kernels_of`` describes it."""
     trial_json: str
     data: Any
     """A reference into Ray's object store."""
 
 
 class WarmUpTrainer:
-    """A process that trains on one GPU, of which nothing is kept."""
+    """An actor that trains on one GPU and discards the results."""
 
     def __init__(self, uuid: str | None) -> None:
-        # Without a name it is the GPU that Ray gave.
+        # Without a UUID, use the GPU that Ray assigned.
         visible = (uuid,) if uuid else assigned_gpus()
         set_visible_gpus(visible)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
@@ -64,16 +64,16 @@ class WarmUpTrainer:
         if visible and gpus():
             card = resolve_visible(visible[0])
             self._marks = WarmUpMarks(os.environ, card.name)
-            # The kernels that XLA chooses here are those that trials on this GPU will run.
+            # Trials on this GPU will run the kernels that XLA chooses here.
             share_autotuning_cache([card.uuid])
 
     def train(self, kernels: str, trial_json: str, arrays: Any) -> str | None:
-        """Train on ``arrays``, and mark it; what went wrong, None where the program ran."""
+        """Train on ``arrays`` and mark the kernels as compiled; return the failure, or None."""
         from bench.measure.host import usable_cores
         from bench.training.trial import train
 
         trial = Trial.model_validate_json(trial_json)
-        load = functools.partial(_given, arrays)
+        load = functools.partial(_return_data, arrays)
         record = train(trial, load=load, threads=usable_cores())
         if record.status not in SUCCESS_STATUSES:
             return f"{record.status}: {record.error}"
@@ -83,55 +83,55 @@ class WarmUpTrainer:
 
 
 class NodeWarmUp:
-    """A node that is warmed up: waits for its GPUs, then for one program after another.
+    """The warm-up of a node, which waits for its GPUs and then for one program after another.
 
-    ``programs`` are those of each GPU by its UUID, or by None for whichever GPU Ray gives.
+    ``programs`` are by the UUID of the GPU, or by None for any GPU that Ray assigns.
     """
 
     def __init__(
         self,
         host: str,
-        reservation: ResourceRequest,
+        request: ResourceRequest,
         programs: Mapping[str | None, Sequence[WarmUpProgram]],
         limits: Limits,
         on_event: OnEvent,
     ) -> None:
         self._host, self._limits, self._on_event = host, limits, on_event
-        self._claim = PlacementRequest(reservation)
-        self._cards = deque((uuid, deque(given)) for uuid, given in programs.items())
+        self._placement = PlacementRequest(request)
+        self._queues = deque((uuid, deque(each)) for uuid, each in programs.items())
         self._trainer: Any = None
         self._failures: list[str] = []
-        self.pending: Any = self._claim.ready
-        """What Ray has still to answer; None once all is done."""
-        self._wait(min(_PATIENCE_S, limits.placement_timeout_s))
+        self.pending: Any = self._placement.ready
+        """The answer that Ray still owes; None once all is done."""
+        self._wait(min(_GPU_WAIT_S, limits.placement_timeout_s))
 
     @property
-    def left_s(self) -> float:
-        """Until what is waited for is over its limit."""
+    def remaining_s(self) -> float:
+        """Seconds until the pending answer is overdue."""
         return self._ends_at - time.monotonic()
 
     def advance(self) -> None:
-        """Take the answer that has come, and go on."""
-        if self._claim.granted:
+        """Process the answer that has arrived, and start the next program."""
+        if self._placement.granted:
             self._read()
-        self._claim.granted = True
-        self._go_on()
+        self._placement.granted = True
+        self._start_next()
 
     def give_up(self) -> None:
-        """End what is over its limit."""
-        if self._claim.granted:
+        """Abandon what is overdue, and start the next program."""
+        if self._placement.granted:
             self._abandon("made no progress")
         else:
-            left = sum(len(programs) for _, programs in self._cards)
-            self._failures += ["others took its GPUs meanwhile"] * left
-            self._cards.clear()
-        self._go_on()
+            remaining = sum(len(programs) for _, programs in self._queues)
+            self._failures += ["others took its GPUs meanwhile"] * remaining
+            self._queues.clear()
+        self._start_next()
 
     def close(self) -> None:
-        """End the process, and give the GPUs back."""
+        """End the process and release the GPUs."""
         self.pending = None
         self._end_trainer()
-        self._claim.close()
+        self._placement.close()
 
     def _read(self) -> None:
         try:
@@ -145,36 +145,36 @@ class NodeWarmUp:
             self._failures.append(_first_line(failure))
 
     def _abandon(self, reason: str) -> None:
-        """Fail the program that runs and all that are left on its GPU."""
-        _, left = self._cards[0]
-        self._failures += [reason] * (1 + len(left))
-        left.clear()
+        """Record a failure for the current program and for all that remain on its GPU."""
+        _, remaining = self._queues[0]
+        self._failures += [reason] * (1 + len(remaining))
+        remaining.clear()
 
-    def _go_on(self) -> None:
-        while self._cards and not self._cards[0][1]:
+    def _start_next(self) -> None:
+        while self._queues and not self._queues[0][1]:
             self._end_trainer()
-            self._cards.popleft()
-        if not self._cards:
+            self._queues.popleft()
+        if not self._queues:
             self.close()
             if self._failures:
                 self._on_event(NotWarmedUp(self._host, len(self._failures), self._failures[0]))
             return
-        uuid, programs = self._cards[0]
+        uuid, programs = self._queues[0]
         if self._trainer is None:
             self._trainer = self._start(uuid)
         program = programs.popleft()
-        asked = program.kernels, program.trial_json, program.data
-        self.pending = self._trainer.train.remote(*asked)
+        arguments = program.kernels, program.trial_json, program.data
+        self.pending = self._trainer.train.remote(*arguments)
         self._wait(min(self._limits.stall_timeout_s, self._limits.trial_timeout_s))
 
     def _start(self, uuid: str | None) -> Any:
-        (bundle,) = self._claim.reservation.bundles
+        (bundle,) = self._placement.reservation.bundles
         actor_class: Any = ray.remote(WarmUpTrainer)
         return actor_class.options(
             num_cpus=bundle["CPU"],
             num_gpus=bundle["GPU"],
             max_restarts=0,
-            scheduling_strategy=PlacementGroupSchedulingStrategy(self._claim.group, 0),
+            scheduling_strategy=PlacementGroupSchedulingStrategy(self._placement.group, 0),
         ).remote(uuid)
 
     def _end_trainer(self) -> None:
@@ -186,20 +186,20 @@ class NodeWarmUp:
         self._ends_at = time.monotonic() + limit_s
 
 
-def warm_up_nodes(warmings: Sequence[NodeWarmUp], head: str) -> None:
-    """Until each is done or given up; ConnectionError once Ray's ``head`` is silent."""
-    running = list(warmings)
+def warm_up_nodes(warm_ups: Sequence[NodeWarmUp], head: str) -> None:
+    """Run all warm-ups to their end; ConnectionError if Ray's ``head`` does not answer."""
+    running = list(warm_ups)
     try:
         while running:
-            next_limit_s = min(each.left_s for each in running)
+            next_limit_s = min(each.remaining_s for each in running)
             pending = [each.pending for each in running]
-            ready, _ = ray.wait(pending, timeout=min(_POLL_S, max(next_limit_s, _LEAST_S)))
+            ready, _ = ray.wait(pending, timeout=min(_POLL_S, max(next_limit_s, _MIN_WAIT_S)))
             if not is_alive(head):
                 raise ConnectionError("Ray's head does not answer")
             for each in running:
                 if each.pending in ready:
                     each.advance()
-                elif each.left_s <= 0:
+                elif each.remaining_s <= 0:
                     each.give_up()
             running = [each for each in running if each.pending is not None]
     finally:
@@ -208,9 +208,9 @@ def warm_up_nodes(warmings: Sequence[NodeWarmUp], head: str) -> None:
                 call_while_head_alive(head, each.close)
 
 
-def _first_line(said: object) -> str:
-    return next(iter(str(said).splitlines()), type(said).__name__)
+def _first_line(message: object) -> str:
+    return next(iter(str(message).splitlines()), type(message).__name__)
 
 
-def _given(arrays: Any) -> Any:
+def _return_data(arrays: Any) -> Any:
     return arrays

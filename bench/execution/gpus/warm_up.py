@@ -1,14 +1,14 @@
-"""GPUs whose code is compiled at first use, warmed up on each node before a run's first trial.
+"""Warm up GPUs whose code is compiled at first use, on each node before a run's first trial.
 
 Usage:
     warm_up(cluster, usable, trials, data_of, limits, head, on_event)
 
 For compute capability 9.0 and later TensorFlow's kernels are PTX (``gpu_support``), which the
-driver compiles when a kernel is first used, and keeps in a cache on disk (``gpu_cache``).
-Without a warm-up that time is in the cold start and the validation of whichever arm comes first.
-So a process of its own trains a few steps of each program of the run, once on each node and kind
-of GPU, untimed and unrecorded; later runs find it marked (``warm_marks``) and do not repeat it.
-What fails there is told, and fails in its own trial, too.
+driver compiles when a kernel is first used and keeps in a cache on disk (``gpu_code_cache``).
+Without a warm-up, that time would count in the cold start and the validation of the first arm.
+So a separate process trains a few steps of each program of the run, once per node and kind of GPU,
+untimed and unrecorded. Later runs find a mark (``warm_up_marks``) and do not repeat it. A program
+that fails there is reported, and fails in its own trial as well.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ _SIZES = frozenset(
     {"hidden", "depth", "filters", "examples", "global_batch_size", "learning_rate"}
     | {"clip_threshold", "max_steps", "epochs", "warmup_epochs"}
 )
-"""Settings that choose no other kernels of TensorFlow's."""
+"""Settings that do not change which of TensorFlow's kernels a program uses."""
 
 
 def warm_up(
@@ -50,12 +50,12 @@ def warm_up(
     head: str,
     on_event: OnEvent,
 ) -> None:
-    """Train a few steps of each program on each node that needs it; tell what was not warmed up.
+    """Train a few steps of each program on each node that needs it; report what was not warmed up.
 
-    ``usable`` are the UUIDs of the GPUs that nobody else uses; ``data_of`` gives a reference to a
-    trial's data in Ray's object store. Nodes whose GPUs other work on the cluster holds are left
-    out: what trains there first compiles for the others. ConnectionError where Ray's ``head`` is
-    silent.
+    ``usable`` are the UUIDs of the GPUs that no other process uses. ``data_of`` returns a reference
+    to a trial's data in Ray's object store. Nodes whose GPUs other work on the cluster holds are
+    skipped: there the first trial compiles for the others. Raises ConnectionError if Ray's ``head``
+    does not answer.
     """
     nodes = {node["NodeID"]: node for node in alive_nodes() if node["NodeID"] in cluster.nodes}
     short = {kernels_of(trial): trial for trial in programs(trials)}
@@ -63,7 +63,7 @@ def warm_up(
     shares = {node: _share(cluster, node, cold) for node, cold in cards.items() if cold.lacking}
     if not shares:
         return
-    given = _with_data(short, data_of)
+    programs_by_kernels = _with_data(short, data_of)
     free = available_resources_per_node()
     fitting = {node: share for node, share in shares.items() if _fits(share, free.get(node, {}))}
     for node in shares.keys() - fitting.keys():
@@ -72,12 +72,14 @@ def warm_up(
     if not fitting:
         return
     on_event(WarmingUp(len(fitting), max(cards[node].program_count for node in fitting)))
-    warmings = [
+    warm_ups = [
         NodeWarmUp(
             nodes[node]["NodeManagerHostname"],
             ResourceRequest((share,), "PACK", (node,)),
             {
-                uuid if cards[node].mixed else None: [given[k] for k in lacking if k in given]
+                uuid if cards[node].mixed else None: [
+                    programs_by_kernels[k] for k in lacking if k in programs_by_kernels
+                ]
                 for uuid, lacking in cards[node].lacking.items()
             },
             limits,
@@ -85,35 +87,35 @@ def warm_up(
         )
         for node, share in fitting.items()
     ]
-    warm_up_nodes(warmings, head)
+    warm_up_nodes(warm_ups, head)
 
 
 @dataclass(frozen=True)
 class ColdCards:
-    """The GPUs of a node that are to be warmed up."""
+    """The GPUs of a node that need a warm-up."""
 
     lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Kernels that are not compiled yet, by UUID of the first GPU of each kind.
 
-    Of a card split by MIG it is an instance's.
+    For a card split by MIG it is the UUID of an instance.
     """
     mixed: bool = False
-    """Whether Ray could give another kind of GPU instead."""
+    """Whether Ray could assign another kind of GPU instead."""
 
     @property
     def program_count(self) -> int:
-        """Programs to train, on all of its GPUs."""
+        """How many programs to train on all of its GPUs together."""
         return sum(map(len, self.lacking.values()))
 
 
 def cards_to_warm(usable: Sequence[str], kernels: Sequence[str]) -> ColdCards:
-    """Those of this node that are ``usable`` and lack some of ``kernels``."""
+    """Return this node's ``usable`` GPUs that have not compiled some of ``kernels``."""
     from bench.measure.environment import environment
     from bench.training.cuda.cuda_libraries import has_driver
 
     environ = dict(os.environ)
     set_code_cache(environ)
-    # Nothing would be kept.
+    # Compiled code would not be cached.
     if environ.get("CUDA_CACHE_DISABLE") == "1" or not has_driver():
         return ColdCards()
     return cold_cards(environment()["gpus"], usable, kernels, environ)
@@ -125,7 +127,7 @@ def cold_cards(
     kernels: Sequence[str],
     environ: Mapping[str, str],
 ) -> ColdCards:
-    """Those of an environment's ``cards``, by the marks in CUDA's cache that ``environ`` names."""
+    """Select from an environment's ``cards`` by the marks in the CUDA cache of ``environ``."""
     lacking: dict[str, tuple[str, ...]] = {}
     kinds = set()
     for card in cards:
@@ -142,7 +144,7 @@ def cold_cards(
 
 
 def _share(cluster: Cluster, node: str, cold: ColdCards) -> dict[str, float]:
-    """What of a node a warm-up takes: all GPUs where Ray could give the wrong one."""
+    """Return a warm-up's share of a node: all GPUs if Ray could assign one of the wrong kind."""
     gpus = cluster.sizes[node] if cold.mixed else 1
     return {"GPU": float(gpus), "CPU": cluster.cores_of(node) * gpus}
 
@@ -152,18 +154,18 @@ def _fits(share: Mapping[str, float], free: Mapping[str, float]) -> bool:
 
 
 def programs(trials: Iterable[Trial]) -> list[Trial]:
-    """One short trial on one device for each set of kernels that ``trials`` use."""
-    found: dict[str, Trial] = {}
+    """Return one short trial on one device for each set of kernels that ``trials`` use."""
+    by_kernels: dict[str, Trial] = {}
     for trial in trials:
-        variant = _shortened(trial.variant)
+        variant = _shorten(trial.variant)
         short = trial.model_copy(update={"variant": variant, "timing": _UNTIMED})
-        found.setdefault(kernels_of(short), short)
-    # Determinism, once on in a process, stays on.
-    return sorted(found.values(), key=lambda trial: trial.variant.deterministic)
+        by_kernels.setdefault(kernels_of(short), short)
+    # Determinism cannot be turned off again in a process.
+    return sorted(by_kernels.values(), key=lambda trial: trial.variant.deterministic)
 
 
 def kernels_of(short: Trial) -> str:
-    """What the kernels of one of ``programs`` depend on."""
+    """Describe what the kernels of one of ``programs`` depend on."""
     settings = short.variant.canonical().items()
     return repr(sorted((k, v) for k, v in settings if k not in _SIZES))
 
@@ -171,16 +173,16 @@ def kernels_of(short: Trial) -> str:
 def _with_data(
     short: Mapping[str, Trial], data_of: Callable[[Trial], Any]
 ) -> dict[str, WarmUpProgram]:
-    given = {}
+    by_kernels = {}
     for kernels, trial in short.items():
-        # A trial without data says so in its own record.
+        # A trial without data reports that in its own record.
         with contextlib.suppress(DatasetUnavailable):
-            given[kernels] = WarmUpProgram(kernels, trial.model_dump_json(), data_of(trial))
-    return given
+            by_kernels[kernels] = WarmUpProgram(kernels, trial.model_dump_json(), data_of(trial))
+    return by_kernels
 
 
-def _shortened(variant: Variant) -> Variant:
-    alone: Mapping[str, Any] = {
+def _shorten(variant: Variant) -> Variant:
+    one_device: Mapping[str, Any] = {
         "strategy": "one_device",
         "workers": 1,
         "replicas": 1,
@@ -191,5 +193,5 @@ def _shortened(variant: Variant) -> Variant:
         "global_batch_size": variant.per_replica_batch_size,
         "pipeline": "device" if variant.pipeline == "device" else "tfdata",
     }
-    brief = {"epochs": 1, "warmup_epochs": 0, "max_steps": _STEPS, "health_epochs": ()}
-    return Variant.model_validate({**variant.model_dump(), **alone, **brief})
+    length = {"epochs": 1, "warmup_epochs": 0, "max_steps": _STEPS, "health_epochs": ()}
+    return Variant.model_validate({**variant.model_dump(), **one_device, **length})

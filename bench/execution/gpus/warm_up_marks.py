@@ -1,10 +1,10 @@
-"""What a node's GPUs have been warmed up for: marks beside the code that the driver keeps.
+"""Mark the kernels that a node's GPUs have been warmed up for, in the driver's code cache.
 
 Usage:
-    marks = WarmUpMarks(os.environ, card_name)     # after set_cache
+    marks = WarmUpMarks(os.environ, card_name)     # after set_code_cache
     if kernels not in marks: ...; marks.add(kernels)
 
-Without a folder for CUDA's cache there are no marks. Whoever deletes the cache deletes them, too.
+Without a folder for CUDA's cache there are no marks. Deleting the cache deletes the marks as well.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ class WarmUpMarks:
     """The marks for one kind of card, with this node's driver and TensorFlow."""
 
     def __init__(self, environ: Mapping[str, str], card_name: str) -> None:
-        named = environ.get("CUDA_CACHE_PATH")
-        self._folder = Folder(Path(named)) / _FOLDER if named else None
-        known = driver()
+        path = environ.get("CUDA_CACHE_PATH")
+        self._folder = Folder(Path(path)) / _FOLDER if path else None
+        gpu_driver = driver()
         version = importlib.metadata.version("tensorflow")
-        self._common = (known.version if known else None, version, card_name)
+        self._common = (gpu_driver.version if gpu_driver else None, version, card_name)
 
     def __contains__(self, kernels: str) -> bool:
         if self._folder is None:
@@ -38,7 +38,7 @@ class WarmUpMarks:
             return False
 
     def add(self, kernels: str) -> None:
-        """Mark a program's kernels as compiled, where that can be kept."""
+        """Mark a program's kernels as compiled, if the mark can be stored."""
         if self._folder is not None:
             with contextlib.suppress(OSError):
                 self._folder.make(0o700)

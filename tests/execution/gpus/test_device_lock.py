@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from bench.execution.executor import Event, Warned
-from bench.execution.gpus.device_lock import mark_devices
+from bench.execution.gpus.device_lock import lock_devices
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.run_folder import RunFolder
 from tests.support.sample_runs import Seen, run
 
 HOLD = """
 import os
-from bench.execution.gpus.device_lock import mark_devices
-with mark_devices(["GPU-1", "GPU-2"]) as shared:
+from bench.execution.gpus.device_lock import lock_devices
+with lock_devices(["GPU-1", "GPU-2"]) as shared:
     print(len(shared), flush=True)
     input()
     os.abort()
@@ -36,25 +36,25 @@ def test_a_second_run_on_a_device_is_told_by_its_pid_until_the_first_ends_howeve
     ) as first:
         assert first.stdout and first.stdin
         assert first.stdout.readline() == "0\n"
-        with mark_devices(["GPU-0"]) as shared:
+        with lock_devices(["GPU-0"]) as shared:
             assert shared == ()
-        with mark_devices(["GPU-2", "GPU-1", "GPU-0"]) as shared:
+        with lock_devices(["GPU-2", "GPU-1", "GPU-0"]) as shared:
             (warning,) = shared
             assert f"pid {first.pid}" in warning
             assert "GPU-1" in warning and "GPU-2" in warning and "GPU-0" not in warning
         first.stdin.write("\n")
         first.stdin.flush()
         assert first.wait() < 0
-    with mark_devices(["GPU-1"]) as shared:
+    with lock_devices(["GPU-1"]) as shared:
         assert shared == ()
 
 
 def test_a_gpu_is_the_same_in_a_container_with_a_host_name_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with mark_devices(["GPU-1"]):
+    with lock_devices(["GPU-1"]):
         monkeypatch.setattr(socket, "gethostname", lambda: "container")
-        with mark_devices(["GPU-1"]) as shared:
+        with lock_devices(["GPU-1"]) as shared:
             assert len(shared) == 1
 
 
@@ -62,7 +62,7 @@ def test_a_run_goes_on_where_there_is_nowhere_to_mark_anything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("BENCH_CACHE_DIR", "/proc/nowhere")
-    with mark_devices(["GPU-0"]) as shared:
+    with lock_devices(["GPU-0"]) as shared:
         assert shared == ()
 
 
@@ -79,7 +79,7 @@ class Allotted(OnCards):
 
 
 def test_a_run_whose_devices_ray_allots_is_told_of_no_other(out: Path) -> None:
-    with mark_devices(["GPU-7"]):
+    with lock_devices(["GPU-7"]):
         run(out, executor=Allotted())
     assert RunFolder.open(out).info().invocations[0].warnings == ()
 
@@ -96,7 +96,7 @@ def test_a_run_on_devices_of_another_says_so_goes_on_and_has_it_on_record(out: P
 
     alone, second = Told(), Told()
     run(out, executor=OnCards(), observer=alone)
-    with mark_devices(["GPU-7"]):
+    with lock_devices(["GPU-7"]):
         assert run(out.with_name("second"), executor=OnCards(), observer=second).succeeded
     assert alone.warned == []
     (warning,) = second.warned

@@ -11,7 +11,7 @@ from bench.execution.gpus.gpu_support import (
     check_gpus,
     compiles_at_first_use,
     first_unsupported,
-    unloadable,
+    library_fault,
     unsupported_reason,
     visible_cards,
 )
@@ -43,13 +43,13 @@ def test_cards_are_served_by_their_capability_and_their_drivers_cuda(
     fault = unsupported_reason(card(3, capability), {"version": "550.54.14", "cuda": cuda})
     assert (fault is None) == served
     if fault:
-        assert "GPU 3 (H100" in fault.found
+        assert "GPU 3 (H100" in fault.problem
 
 
 def test_an_old_driver_is_to_be_updated_and_a_new_card_to_be_left_out() -> None:
     old = unsupported_reason(card(0), {"version": "550.54.14", "cuda": "12.4"})
     assert old is not None
-    assert "550.54.14" in old.found
+    assert "550.54.14" in old.problem
     assert "CUDA 12.5" in old.remedy
     new = unsupported_reason(card(0, "12.0"), {"version": "580.1", "cuda": "13.0"})
     assert new is not None
@@ -86,16 +86,16 @@ def test_only_visible_cards_count(listed: str | None, indices: list[int]) -> Non
 
 def test_libraries_that_the_loader_refuses_alike_are_told_together() -> None:
     names = ("libcublas.so.12", "libcudnn.so.9")
-    fault = unloadable({name: f"{name}: {MISSING}" for name in names}, [])
+    fault = library_fault({name: f"{name}: {MISSING}" for name in names}, [])
     assert fault is not None
-    assert f"libcublas.so.12, libcudnn.so.9: {MISSING}" in fault.found
+    assert f"libcublas.so.12, libcudnn.so.9: {MISSING}" in fault.problem
     assert "EXTRAS=dev,gpu" in fault.remedy
-    assert unloadable({}, []) is None
+    assert library_fault({}, []) is None
 
 
 def test_a_library_out_of_the_user_s_own_folder_is_to_leave_it() -> None:
     said = "/opt/cuda/lib64/libcublas.so.12: undefined symbol: x"
-    fault = unloadable({"libcublas.so.12": said}, ["/usr/lib", "/opt/cuda/lib64"])
+    fault = library_fault({"libcublas.so.12": said}, ["/usr/lib", "/opt/cuda/lib64"])
     assert fault is not None
     assert fault.remedy == "take /opt/cuda/lib64 out of LD_LIBRARY_PATH"
 
