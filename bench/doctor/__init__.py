@@ -1,4 +1,4 @@
-"""What works on a machine, what does not, and how to mend it.
+"""Check what works on a machine, what does not, and how to fix it.
 
-The command ``bench doctor`` calls `doctor.examine`; the checks turn facts into findings.
+The command ``bench doctor`` calls `doctor.examine`. The check modules turn facts into findings.
 """

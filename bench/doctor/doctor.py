@@ -1,10 +1,10 @@
-"""What works on this machine, what does not, and how to mend it.
+"""Examine this machine: what works, what does not, and how to fix it.
 
 Usage:
-    for check in examine(): print(check.state, check.name, check.found, check.remedy)
+    for check in examine(): print(check.state, check.name, check.finding, check.remedy)
 
-TensorFlow and Ray are tried in a process each: this one imports neither, takes no GPU, and leaves
-nothing running.
+TensorFlow and Ray are each tried in a separate process. This process imports neither, takes no GPU
+and leaves nothing running.
 """
 
 import os
@@ -37,14 +37,14 @@ from bench.measure.gpu_occupancy import Occupancy, occupancy
 __all__ = ["RESULTS", "Check", "examine"]
 
 RESULTS = Path("results/runs")
-"""Where runs go unless told otherwise."""
+"""The default folder for runs."""
 
 
 def examine(address: str | None = None, results: Path = RESULTS) -> list[Check]:
-    """Look at all that a run needs; Ray by a local start, or at ``address`` where given."""
+    """Check everything that a run needs; start Ray locally, or connect to it at ``address``."""
     facts = environment()
-    uses = _uses()  # before TensorFlow is tried, which computes on them
-    tensorflow, ray = _tried(address, in_turn=bool(facts["gpus"]))
+    uses = _gpu_uses()  # before the TensorFlow probe, which computes on the GPUs
+    tensorflow, ray = _probe(address, in_turn=bool(facts["gpus"]))
     return [
         *python_checks(facts),
         variables_check(inherited_environment().conflict),
@@ -52,18 +52,18 @@ def examine(address: str | None = None, results: Path = RESULTS) -> list[Check]:
         gpu_check(facts, cards_on_bus()),
         *use_checks(uses),
         network_check(),
-        data_check(verify(), cache_writable=_can_be_written(cache().folder)),
-        _disk(results),
+        data_check(verify(), cache_writable=_is_writable(cache().folder)),
+        _results_check(results),
         *tensorflow_checks(tensorflow, facts),
         *cuda_checks(tensorflow, facts),
         ray_check(ray, address),
     ]
 
 
-def _tried(address: str | None, in_turn: bool) -> tuple[Reply, Reply]:
-    """What TensorFlow's probe and Ray's reply.
+def _probe(address: str | None, in_turn: bool) -> tuple[Reply, Reply]:
+    """Return the replies of TensorFlow's probe and of Ray's.
 
-    Where there are GPUs they run ``in_turn``: Ray's counts those as busy that TensorFlow's is on.
+    With GPUs they run ``in_turn``: Ray's probe counts those that TensorFlow's probe uses as busy.
     """
     module, arguments = "bench.execution.ray_backend.ray_probe", [address] if address else []
     with probe_in_subprocess("bench.training.tensorflow_probe") as answer:
@@ -76,14 +76,14 @@ def _tried(address: str | None, in_turn: bool) -> tuple[Reply, Reply]:
 
 
 def network_check() -> Check:
-    """What the workers of one trial open to whom, and whether this machine can close the rest."""
+    """Check which ports a trial's workers open to whom, and whether the rest can be closed."""
     try:
         PortGuard().close()
         network = named_network(None)
         address = own_address(network) if network else None
     except ResourceError as error:
-        found, _, remedy = str(error).rpartition(": ")
-        return Check("Network", "broken", found, remedy)
+        finding, _, remedy = str(error).rpartition(": ")
+        return Check("Network", "broken", finding, remedy)
     between = (
         f"between nodes {address} in {network} is open to a trial's other nodes, without a password"
         if network
@@ -92,29 +92,29 @@ def network_check() -> Check:
     return Check("Network", "ok", f"workers of one machine use its loopback; {between}")
 
 
-def _uses() -> dict[Gpu, Occupancy]:
-    """What is on each GPU that a run started here would have."""
+def _gpu_uses() -> dict[Gpu, Occupancy]:
+    """Return the occupancy of each GPU that a run started here would use."""
     try:
-        found = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
-        return {gpu: occupancy(gpu.uuid) for gpu in found}
-    except ResourceError:  # a run would be refused, as the check of Ray says
+        visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return {gpu: occupancy(gpu.uuid) for gpu in visible}
+    except ResourceError:  # a run would be refused, which the Ray check reports
         return {}
 
 
-def _disk(folder: Path) -> Check:
-    # The folder is made by the first run: until then, look at what it would be made in.
-    free_bytes = shutil.disk_usage(_nearest(folder)).free
-    return disk_check(str(folder), free_bytes, _can_be_written(folder))
+def _results_check(folder: Path) -> Check:
+    # The first run makes the folder. Until then, look at the folder above it.
+    free_bytes = shutil.disk_usage(_nearest_existing(folder)).free
+    return disk_check(str(folder), free_bytes, _is_writable(folder))
 
 
-def _can_be_written(folder: Path) -> bool:
-    """Tried, since permissions say nothing of a read-only disk, or to root."""
+def _is_writable(folder: Path) -> bool:
+    """Try to write: permissions do not show a read-only disk, and do not apply to root."""
     try:
-        with tempfile.TemporaryFile(dir=_nearest(folder)):
+        with tempfile.TemporaryFile(dir=_nearest_existing(folder)):
             return True
     except OSError:
         return False
 
 
-def _nearest(folder: Path) -> Path:
+def _nearest_existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.absolute().parents) if place.exists())

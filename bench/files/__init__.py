@@ -1,5 +1,6 @@
-"""Files that others may have written: read within bounds, and written where no link leads.
+"""Read and write files that others may have made, safely.
 
-``reading`` reads a file that the user names, ``folder`` all that is below a folder which the
-user names, ``private_folder`` makes folders to which nobody else writes, ``toml`` parses.
+``bounded_reading`` reads a file that the user names, and ``folder`` everything below a folder that
+the user names. ``private_folder`` makes folders that nobody else can write to. ``toml_file`` and
+``yaml_file`` parse.
 """

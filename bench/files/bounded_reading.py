@@ -1,10 +1,10 @@
-"""Reading a file of unknown origin: a regular one, whole, of bounded size.
+"""Read files of unknown origin safely: only regular files, up to a maximum size.
 
 Usage:
-    content = read_file(path, most_bytes=MiB)       # UnsafeFileError where it is a pipe, say
+    content = read_file(path, most_bytes=MiB)       # UnsafeFileError if it is a pipe, for example
 
-A named pipe or a device would be waited for, or never end; a sparse file has any size. None of
-them is read. Reading takes time in proportion to the size.
+Reading a named pipe or a device could block or never end, and a sparse file can have any size.
+None of them is read. The time to read a file is proportional to its size.
 """
 
 import errno
@@ -16,24 +16,24 @@ from typing import BinaryIO
 
 KiB, MiB, GiB = 2**10, 2**20, 2**30
 _UNITS = ((GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB"))
-# Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
+# Without O_NONBLOCK, opening a pipe blocks until a writer opens it.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class UnsafeFileError(OSError):
-    """A link, a pipe, a device or a file that is too large; ``strerror`` says which."""
+    """Raised for a link, a pipe, a device or a file that is too large; ``strerror`` says which."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(errno.EINVAL, reason)
 
 
 def read_file(path: Path | str, most_bytes: int) -> bytes:
-    """The bytes of the file at ``path``, which may be a link, since the user names it.
+    """Read the file at ``path``, which may be a link because the user names it.
 
-    Raises UnsafeFileError where it is not a regular file or has more than ``most_bytes``, and
-    any other OSError as ``open`` does.
+    Raises UnsafeFileError if it is not a regular file or is larger than ``most_bytes``, and any
+    other OSError that ``open`` raises.
     """
-    handle = _opened(path, _FLAGS, None)
+    handle = _open(path, _FLAGS, None)
     try:
         return _read(handle, most_bytes)
     finally:
@@ -41,8 +41,8 @@ def read_file(path: Path | str, most_bytes: int) -> bytes:
 
 
 def read_at(folder: int, name: str, most_bytes: int) -> bytes:
-    """The bytes of the file ``name`` in an open ``folder``; a link is refused as well."""
-    handle = _opened(name, _FLAGS | os.O_NOFOLLOW, folder)
+    """Read the file ``name`` in an open ``folder``, with the same checks; also refuse a link."""
+    handle = _open(name, _FLAGS | os.O_NOFOLLOW, folder)
     try:
         return _read(handle, most_bytes)
     finally:
@@ -50,8 +50,8 @@ def read_at(folder: int, name: str, most_bytes: int) -> bytes:
 
 
 def open_at(folder: int, name: str, most_bytes: int) -> BinaryIO:
-    """The file ``name`` in an open ``folder``, open to be read in parts, with the same checks."""
-    handle = _opened(name, _FLAGS | os.O_NOFOLLOW, folder)
+    """Open the file ``name`` in an open ``folder`` to read it in parts, with the same checks."""
+    handle = _open(name, _FLAGS | os.O_NOFOLLOW, folder)
     try:
         _check(handle, most_bytes)
         return os.fdopen(handle, "rb")
@@ -61,14 +61,14 @@ def open_at(folder: int, name: str, most_bytes: int) -> BinaryIO:
 
 
 def refusal(mode: int) -> OSError:
-    """Why a file of that ``mode`` is neither read nor replaced: it is not a regular one."""
+    """Return the error for a file with this ``mode``, which is not a regular file."""
     if stat.S_ISDIR(mode):
         return IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     what = "is a symbolic link" if stat.S_ISLNK(mode) else "is not a regular file"
     return UnsafeFileError(what)
 
 
-def _opened(path: Path | str, flags: int, folder: int | None) -> int:
+def _open(path: Path | str, flags: int, folder: int | None) -> int:
     try:
         return os.open(path, flags, dir_fd=folder)
     except OSError as error:
@@ -82,9 +82,9 @@ def _opened(path: Path | str, flags: int, folder: int | None) -> int:
 def _read(handle: int, most_bytes: int) -> bytes:
     size = _check(handle, most_bytes)
     content = os.read(handle, size + 1)
-    if len(content) == size:  # nearly always
+    if len(content) == size:  # the usual case
         return content
-    # It is being written to, or has more than a single call reads.
+    # Another process is writing to it, or it is too large for a single call.
     parts = io.BytesIO()
     while content:
         parts.write(content)
@@ -95,15 +95,15 @@ def _read(handle: int, most_bytes: int) -> bytes:
 
 
 def _check(handle: int, most_bytes: int) -> int:
-    """Its size in bytes, where it is a regular file of at most so many."""
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode):
-        raise refusal(found.st_mode)
-    if found.st_size > most_bytes:
+    """Return the size in bytes of a regular file; UnsafeFileError for any other or a larger one."""
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise refusal(status.st_mode)
+    if status.st_size > most_bytes:
         raise _too_large(most_bytes)
-    return found.st_size
+    return status.st_size
 
 
 def _too_large(most_bytes: int) -> UnsafeFileError:
-    size, unit = next((one for one in _UNITS if most_bytes >= one[0]), (1, "bytes"))
+    size, unit = next((unit for unit in _UNITS if most_bytes >= unit[0]), (1, "bytes"))
     return UnsafeFileError(f"is larger than {most_bytes // size} {unit}")

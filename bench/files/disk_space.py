@@ -1,4 +1,4 @@
-"""What the system refuses to write, and where: the disk, the folder or the name at fault.
+"""Explain why the system cannot write a file: which disk, folder or name is at fault.
 
 Usage:
     except OSError as error:
@@ -10,22 +10,22 @@ import os
 from pathlib import Path
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-_LEAST_FREE_BYTES = 2**16
+_MIN_FREE_BYTES = 2**16
 _SHOWN_LETTERS = 40
-_MOST_NAME_BYTES = 255
-"""Of a file's name, on every file system that Linux is commonly installed on."""
+_MAX_NAME_BYTES = 255
+"""Longest file name on the usual file systems of Linux."""
 
 
 def storage_problem(path: Path, error: OSError, needed_bytes: int | None = None) -> str:
-    """One line: ``path``, what the system says, and the disk or folder at fault, to be mended.
+    """Return one line with ``path``, the system's message, and a remedy for the disk or folder.
 
-    ``needed_bytes`` is the size of what did not fit, where it is known.
+    ``needed_bytes`` is the size of what did not fit, if known.
     """
     return f"{path}: {error.strerror or error}: {_remedy(path, error.errno, needed_bytes)}"
 
 
 def mount_point(path: Path) -> Path:
-    """Where the disk is mounted that holds ``path``, or would hold it."""
+    """Return the mount point of the disk that holds, or would hold, ``path``."""
     place = Path(os.path.realpath(_nearest(path)))
     while not os.path.ismount(place):
         place = place.parent
@@ -33,19 +33,17 @@ def mount_point(path: Path) -> Path:
 
 
 def room(path: Path) -> str:
-    """Where the disk of ``path`` is mounted, and in brackets what is left: bytes, or no files."""
+    """Return the mount point of the disk of ``path``, and in brackets the free space."""
     place = mount_point(path)
-    found = os.statvfs(place)
-    if found.f_files and not found.f_favail:
+    status = os.statvfs(place)
+    if status.f_files and not status.f_favail:
         return f"{place} (it can hold no more files)"
-    return f"{place} ({found.f_bavail * found.f_frsize} bytes are left for you)"
+    return f"{place} ({status.f_bavail * status.f_frsize} bytes are left for you)"
 
 
 def full_disks(places: list[Path]) -> list[Path]:
-    """The mount points of those ``places`` whose disks have next to nothing left."""
-    return sorted(
-        {mount_point(place) for place in places if _free_bytes(place) < _LEAST_FREE_BYTES}
-    )
+    """Return the mount points of those ``places`` whose disks are almost full."""
+    return sorted({mount_point(place) for place in places if _free_bytes(place) < _MIN_FREE_BYTES})
 
 
 def _remedy(path: Path, number: int | None, needed_bytes: int | None) -> str:
@@ -64,12 +62,12 @@ def _remedy(path: Path, number: int | None, needed_bytes: int | None) -> str:
 
 
 def _free_bytes(path: Path) -> int:
-    found = os.statvfs(_nearest(path))
-    return found.f_bavail * found.f_frsize
+    status = os.statvfs(_nearest(path))
+    return status.f_bavail * status.f_frsize
 
 
 def _nearest(path: Path) -> Path:
-    """``path``, or the nearest of the folders above it that is there."""
+    """Return ``path``, or the nearest folder above it that exists."""
     for place in (path.absolute(), *path.absolute().parents):
         try:
             place.lstat()
@@ -80,7 +78,7 @@ def _nearest(path: Path) -> Path:
 
 
 def _closed_folder(path: Path) -> Path:
-    """The folder that lets nobody in, or in which nothing may be made."""
+    """Return the folder that cannot be entered, or in which nothing can be made."""
     above = list(reversed(path.absolute().parents))
     closed = (place for place in above if place.is_dir() and not os.access(place, os.X_OK))
     return next(closed, _nearest(path.absolute().parent))
@@ -89,6 +87,6 @@ def _closed_folder(path: Path) -> Path:
 def _long_name(path: Path) -> str:
     name = max(path.absolute().parts, key=lambda part: len(os.fsencode(part)))
     size = len(os.fsencode(name))
-    if size <= _MOST_NAME_BYTES:
+    if size <= _MAX_NAME_BYTES:
         return f"the path has {len(os.fsencode(path.absolute()))} bytes"
-    return f"{name[:_SHOWN_LETTERS]}... has {size} bytes, of which {_MOST_NAME_BYTES} are allowed"
+    return f"{name[:_SHOWN_LETTERS]}... has {size} bytes, of which {_MAX_NAME_BYTES} are allowed"

@@ -1,15 +1,15 @@
-"""A folder that may come from a stranger: read and written through handles, no link followed.
+"""Read and write a folder that may come from a stranger, through handles and without links.
 
 Usage:
-    folder = Folder(Path("results/runs/quick-1"))      # this path itself may be a link
+    folder = Folder(Path("results/runs/quick-1"))      # this path may itself be a link
     folder.read("run.json", most_bytes=MiB)
     report = folder / "report"
     report.make()
-    report.write("summary.md", b"...")                  # the old content, or all of the new
+    report.write("summary.md", b"...")                  # atomic: the old content or the new
 
-Each folder below the root is opened from the handle of the one above it, and a link there is
-refused, as a pipe, a device or a socket is. A path would be looked up anew by each call, and
-could lead elsewhere by then.
+Each folder below the root is opened from the handle of its parent. Links, pipes, devices and
+sockets are refused. Paths are not used, because each call would resolve them again, and they could
+lead elsewhere by then.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _RANDOM_BYTES = 8
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder ``root``, which the user named, or one inside it."""
+    """The folder ``root``, which the user named, or a folder inside it."""
 
     root: Path
     inner: tuple[str, ...] = ()
@@ -44,75 +44,75 @@ class Folder:
 
     @property
     def path(self) -> Path:
-        """Where it is, for people; a path may lead elsewhere by the time it is used."""
+        """The path, for messages; it may lead elsewhere by the time it is used."""
         return self.root.joinpath(*self.inner)
 
     def make(self, mode: int = 0o777) -> None:
-        """Make it, and what it stands in, where they are missing; those inside get ``mode``."""
+        """Make the folder and its parents where missing; those below the root get ``mode``."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with self._opened(mode):
+        with self._open(mode):
             pass
 
     @contextlib.contextmanager
     def handle(self) -> Iterator[int]:
-        """Its handle, for ``dir_fd`` and for ``read_at``, within the block."""
-        with self._opened() as handle:
+        """Open a handle for ``dir_fd`` and ``read_at`` within the block."""
+        with self._open() as handle:
             yield handle
 
     def read(self, name: str, most_bytes: int) -> bytes:
-        """The bytes of the file ``name`` in it; errors of ``read_file``."""
+        """Read the file ``name`` in it; raises the errors of ``read_file``."""
         with self.handle() as handle:
             return read_at(handle, name, most_bytes)
 
     @contextlib.contextmanager
     def reader(self, name: str, most_bytes: int) -> Iterator[BinaryIO]:
-        """The file ``name`` in it, open to be read in parts; errors of ``read_file``."""
+        """Open the file ``name`` to read it in parts; raises the errors of ``read_file``."""
         with self.handle() as handle, open_at(handle, name, most_bytes) as file:
             yield file
 
     def write(self, name: str, content: bytes) -> Path:
-        """Replace the file ``name`` by ``content``, which is on the disk when this returns."""
+        """Replace the file ``name`` by ``content``; it is on disk when this returns."""
         with self.replacing(name, durable=True) as file:
             file.write(content)
         return self.path / name
 
     @contextlib.contextmanager
     def replacing(self, name: str, *, durable: bool = False) -> Iterator[BinaryIO]:
-        """A file to write to, which takes the place of ``name`` once all went well.
+        """Open a file that replaces ``name`` when the block ends without an exception.
 
-        Where it is ``durable``, it then outlasts a loss of power. UnsafeFileError where there is
-        a link or a special file in that place; any other OSError as ``open`` does.
+        If ``durable``, the new file then survives a loss of power. Raises UnsafeFileError if
+        ``name`` is a link or a special file, and any other OSError that ``open`` raises.
         """
         with self.handle() as handle:
-            check_place(handle, name)
-            fresh = f".{name}.{secrets.token_hex(_RANDOM_BYTES)}"
+            check_regular(handle, name)
+            temporary = f".{name}.{secrets.token_hex(_RANDOM_BYTES)}"
             try:
-                with os.fdopen(os.open(fresh, _NEW, 0o666, dir_fd=handle), "wb") as file:
+                with os.fdopen(os.open(temporary, _NEW, 0o666, dir_fd=handle), "wb") as file:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
-                os.rename(fresh, name, src_dir_fd=handle, dst_dir_fd=handle)
+                os.rename(temporary, name, src_dir_fd=handle, dst_dir_fd=handle)
             except BaseException:
                 with contextlib.suppress(OSError):
-                    os.unlink(fresh, dir_fd=handle)
+                    os.unlink(temporary, dir_fd=handle)
                 raise
             if durable:
                 _sync(handle)
 
     @contextlib.contextmanager
-    def _opened(self, mode: int | None = None) -> Iterator[int]:
-        """Its handle; with ``mode``, what is missing below the root is made."""
+    def _open(self, mode: int | None = None) -> Iterator[int]:
+        """Open a handle; with ``mode``, make the folders that are missing below the root."""
         handle = os.open(self.root, _FLAGS)
         try:
             for name in self.inner:
-                above, handle = handle, _below(handle, name, mode)
+                above, handle = handle, _open_child(handle, name, mode)
                 os.close(above)
             yield handle
         finally:
             os.close(handle)
 
 
-def _below(above: int, name: str, mode: int | None) -> int:
+def _open_child(above: int, name: str, mode: int | None) -> int:
     if mode is not None:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, mode, dir_fd=above)
@@ -126,17 +126,20 @@ def _below(above: int, name: str, mode: int | None) -> int:
         raise UnsafeFileError(f"{name} is a {what}, not a folder") from None
 
 
-def check_place(folder: int, name: str) -> None:
-    """UnsafeFileError where ``name`` in an open ``folder`` is there, and is no regular file."""
+def check_regular(folder: int, name: str) -> None:
+    """Raise UnsafeFileError if ``name`` exists in an open ``folder`` and is not a regular file."""
     with contextlib.suppress(FileNotFoundError):
-        found = os.lstat(name, dir_fd=folder)
-        if not stat.S_ISREG(found.st_mode):
-            raise refusal(found.st_mode)
+        mode = os.lstat(name, dir_fd=folder).st_mode
+        if not stat.S_ISREG(mode):
+            raise refusal(mode)
 
 
 def _sync(folder: int) -> None:
     try:
         os.fsync(folder)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # as some network file systems say
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # some network file systems cannot sync
             raise

@@ -1,7 +1,7 @@
-"""A folder copied through handles, down to the disk: what no rename can move is moved so.
+"""Copy a folder through handles and sync it to disk, where a rename cannot move it.
 
 Usage:
-    copy_folder(source, "quick", target)     # handles of the folders that it is in, and goes to
+    copy_folder(source, "quick", target)     # handles of the source and target folders
 """
 
 import contextlib
@@ -18,15 +18,15 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def copy_folder(source: int, name: str, target: int) -> None:
-    """Copy the folder ``name`` from ``source`` to ``target``, where there is none of that name.
+    """Copy the folder ``name`` from ``source`` to ``target``, which must not have that name yet.
 
-    Links are copied as links. OSError of the disk; UnsafeFileError where there is a special file.
+    Links are copied as links. Raises OSError of the disk, and UnsafeFileError for a special file.
     """
     os.mkdir(name, dir_fd=target)
-    with _opened(source, name) as there, _opened(target, name) as here:
+    with _open(source, name) as there, _open(target, name) as here:
         with os.scandir(there) as entries:
-            found = [(entry.name, entry.stat(follow_symlinks=False).st_mode) for entry in entries]
-        for inner, mode in found:
+            items = [(entry.name, entry.stat(follow_symlinks=False).st_mode) for entry in entries]
+        for inner, mode in items:
             if stat.S_ISDIR(mode):
                 copy_folder(there, inner, here)
             elif stat.S_ISLNK(mode):
@@ -47,7 +47,7 @@ def _copy_file(source: int, name: str, target: int, mode: int) -> None:
 
 
 @contextlib.contextmanager
-def _opened(above: int, name: str) -> Iterator[int]:
+def _open(above: int, name: str) -> Iterator[int]:
     handle = os.open(name, _FOLDER, dir_fd=above)
     try:
         yield handle

@@ -1,15 +1,16 @@
-"""A folder replaced by a new one, so that an end at any instant loses neither of the two.
+"""Replace a folder by a new one without losing either if the process is killed.
 
 Usage:
-    with replaced_folder(Path("results/published"), "quick") as fresh:     # a path to fill
-        (fresh / "run.json").write_text("{}")
-    # results/published/quick is now what was filled
+    with replaced_folder(Path("results/published"), "quick") as new_folder:     # a path to fill
+        (new_folder / "run.json").write_text("{}")
+    # results/published/quick is now the new folder
 
 The new folder is made in ``.replacing/new`` beside the old one, and the two are exchanged in one
-step where the file system can do that. Elsewhere the old one is moved to ``.replacing/old`` first:
-``recover_folder`` moves it back where a kill came before the new one took its place. Where no
-rename moves it either, as on overlayfs a folder of a lower layer, it is copied there and then
-removed. What a killed process has left is removed by the next ``replaced_folder``.
+step if the file system can do that. Otherwise the old folder is first moved to ``.replacing/old``,
+and ``recover_folder`` moves it back if the process is killed before the new one is in place. If a
+rename cannot move it either (overlayfs cannot move folders of a lower layer), the old folder is
+copied there completely before it is removed. The next ``replaced_folder`` removes what a killed
+process has left.
 """
 
 import contextlib
@@ -28,25 +29,25 @@ from bench.files.folder_copy import copy_folder
 _JOURNAL = ".replacing"
 _RENAME_EXCHANGE = 2  # of linux/fs.h
 _PARTS = ("new", "old", "copy")
-_NOT_HERE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EXDEV})
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EXDEV})
 
 
 @contextlib.contextmanager
 def replaced_folder(place: Path, name: str) -> Iterator[Path]:
-    """A new folder that takes the place of ``place/name``, if there is one, once all went well.
+    """Make a folder that replaces ``place/name`` when the block ends without an exception.
 
-    Whatever ends the block, ``place/name`` is afterwards the old folder, or all of the new one.
-    ResourceError where another process replaces a folder of ``place``; OSError of the disk.
+    However the block ends, ``place/name`` is then the old folder or the complete new one. Raises
+    ResourceError if another process is replacing a folder in ``place``, and OSError of the disk.
     """
-    with _locked(place) as handle:
+    with _lock(place) as handle:
         _recover(place, handle)
         journal = Folder(place) / _JOURNAL
         for part in _PARTS:
             (journal / part).make()
         try:
-            fresh = (journal / "new" / name).path
-            fresh.mkdir()
-            yield fresh
+            new_folder = (journal / "new" / name).path
+            new_folder.mkdir()
+            yield new_folder
             with _parts(journal) as (new, old, copy):
                 _take_place(handle, name, new, old, copy)
             os.fsync(handle)
@@ -55,27 +56,27 @@ def replaced_folder(place: Path, name: str) -> Iterator[Path]:
 
 
 def recover_folder(place: Path) -> None:
-    """Bring back or remove what a killed ``replaced_folder`` has left in ``place``.
+    """Restore or remove what a killed ``replaced_folder`` has left in ``place``.
 
-    Nothing is done where another process is at work there, or where nobody may write.
+    Does nothing if another process works there or if ``place`` is not writable.
     """
-    with contextlib.suppress(OSError, ResourceError), _locked(place) as handle:
+    with contextlib.suppress(OSError, ResourceError), _lock(place) as handle:
         _recover(place, handle)
 
 
 def _take_place(place: int, name: str, new: int, old: int, copy: int) -> None:
     """Put ``new/name`` in the place of ``place/name``; the old one stays in ``new`` or ``old``."""
-    if _is_there(place, name) and _exchanged(place, new, name):
+    if _exists(place, name) and _exchange(place, new, name):
         return
-    if _is_there(place, name) and not _moved(place, name, old):
+    if _exists(place, name) and not _rename(place, name, old):
         _move_copy(place, name, old, copy)
-        # From here on ``old`` has all of it, so ``_recover`` heeds no rest of it in ``place``.
+        # Now ``old`` is complete, so ``_recover`` ignores any remainder in ``place``.
         shutil.rmtree(name, dir_fd=place)
     os.rename(name, name, src_dir_fd=new, dst_dir_fd=place)
 
 
-def _moved(source: int, name: str, target: int) -> bool:
-    """Whether ``name`` was renamed from one folder to the other; False where only a copy can be."""
+def _rename(source: int, name: str, target: int) -> bool:
+    """Rename ``name`` from one folder to the other; return False if it must be copied instead."""
     try:
         os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
     except OSError as error:
@@ -86,36 +87,36 @@ def _moved(source: int, name: str, target: int) -> bool:
 
 
 def _move_copy(source: int, name: str, target: int, copy: int) -> None:
-    """Put a copy of ``source/name`` into ``target``: all of it at once, and on the disk."""
-    if _is_there(copy, name):
+    """Put a copy of ``source/name`` into ``target`` atomically, and sync it to disk."""
+    if _exists(copy, name):
         shutil.rmtree(name, dir_fd=copy)
     copy_folder(source, name, copy)
     os.rename(name, name, src_dir_fd=copy, dst_dir_fd=target)
     os.fsync(target)
 
 
-def _exchanged(place: int, new: int, name: str) -> bool:
-    """Whether ``name`` in the two folders was exchanged; False where the system cannot."""
+def _exchange(place: int, new: int, name: str) -> bool:
+    """Exchange ``name`` between the two folders; return False if the system cannot."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
-    word = os.fsencode(name)
-    if renameat2(new, word, place, word, _RENAME_EXCHANGE) == 0:
+    encoded = os.fsencode(name)
+    if renameat2(new, encoded, place, encoded, _RENAME_EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
-    if number in _NOT_HERE:
+    if number in _UNSUPPORTED:
         return False
     raise OSError(number, os.strerror(number), name)
 
 
 def _recover(place: Path, handle: int) -> None:
-    """Move back what has no successor, and remove the journal."""
-    if not _is_there(handle, _JOURNAL):
+    """Move back an old folder that has no successor, and remove the journal."""
+    if not _exists(handle, _JOURNAL):
         return
     journal = Folder(place) / _JOURNAL
     with contextlib.suppress(FileNotFoundError):
         _move_back(journal, handle)
-    # Renamed first: half removed, it must not be taken for a folder to be moved back.
+    # Rename it first, so that a half-removed folder is never moved back.
     with journal.handle() as opened:
         try:
             os.rename("old", "new/removed", src_dir_fd=opened, dst_dir_fd=opened)
@@ -125,38 +126,38 @@ def _recover(place: Path, handle: int) -> None:
 
 
 def _move_back(journal: Folder, place: int) -> None:
-    """Move back to ``place`` what was moved to ``old``, and its successor is not there.
+    """Move folders from ``old`` back to ``place`` if their successors are not there.
 
-    Where a successor still waits in ``new``, a folder in its place is the rest of one of which
-    ``old`` has all.
+    If a successor is still in ``new``, a folder in its place is the remainder of the one that
+    ``old`` holds completely.
     """
     with (journal / "old").handle() as old, os.scandir(old) as entries:
         names = [entry.name for entry in entries]
     if not names:
         return
-    for part in _PARTS:  # one of before there was a "copy"
+    for part in _PARTS:  # a journal of an earlier version has no "copy"
         (journal / part).make()
     with _parts(journal) as (new, old, copy):
         for name in names:
-            if _is_there(place, name):
-                if not _is_there(new, name):
+            if _exists(place, name):
+                if not _exists(new, name):
                     continue
                 shutil.rmtree(name, dir_fd=place)
-            if not _moved(old, name, place):
+            if not _rename(old, name, place):
                 _move_copy(old, name, place, copy)
 
 
 @contextlib.contextmanager
 def _parts(journal: Folder) -> Iterator[tuple[int, int, int]]:
-    """The handles of ``new``, ``old`` and ``copy`` in it."""
+    """Open the handles of ``new``, ``old`` and ``copy`` in the journal."""
     new, old, copy = ((journal / part).handle() for part in _PARTS)
     with new as first, old as second, copy as third:
         yield first, second, third
 
 
 @contextlib.contextmanager
-def _locked(place: Path) -> Iterator[int]:
-    """The handle of ``place``, locked for this process until the block or the process ends."""
+def _lock(place: Path) -> Iterator[int]:
+    """Open a handle of ``place``, locked until the block or the process ends."""
     with Folder(place).handle() as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,7 +170,7 @@ def _locked(place: Path) -> Iterator[int]:
         yield handle
 
 
-def _is_there(folder: int, name: str) -> bool:
+def _exists(folder: int, name: str) -> bool:
     try:
         os.lstat(name, dir_fd=folder)
     except FileNotFoundError:

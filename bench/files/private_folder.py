@@ -1,11 +1,11 @@
-"""Folders of the suite's cache that only their user may write to.
+"""Make cache folders that only their user can write to.
 
 Usage:
-    folder = private_folder("cuda") / host       # OSError where there cannot be one
+    folder = private_folder("cuda") / host       # OSError if it cannot be made
 
-They hold what is used without being compared with anything else: code, choices of it, training
-examples, what was read of records. Each user has folders of their own, since several may share
-one BENCH_CACHE_DIR.
+They hold data that is used without further checks: compiled code, kernel choices, training
+examples, cached records. Each user has separate folders, because several users may share one
+BENCH_CACHE_DIR.
 """
 
 import os
@@ -16,20 +16,24 @@ from pathlib import Path
 from bench.files.user_path import user_path
 
 _PRIVATE = 0o700
-_WRITTEN_BY_OTHERS = 0o022
+_WRITABLE_BY_OTHERS = 0o022
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def cache_root() -> Path:
-    """The suite's cache: ``BENCH_CACHE_DIR``, else trainbench under the XDG cache folder."""
-    own = os.environ.get("BENCH_CACHE_DIR")
+    """Return the cache folder: ``BENCH_CACHE_DIR``, or trainbench in the XDG cache folder."""
+    configured = os.environ.get("BENCH_CACHE_DIR")
     xdg = os.environ.get("XDG_CACHE_HOME")
-    base = Path(own) if own else (Path(xdg) if xdg else user_home() / ".cache") / "trainbench"
+    base = (
+        Path(configured)
+        if configured
+        else (Path(xdg) if xdg else user_home() / ".cache") / "trainbench"
+    )
     return user_path(base)
 
 
 def user_home() -> Path:
-    """The user's folder; of one without, as in a container, the system's for temporary files."""
+    """Return the user's home folder, or the temporary folder if there is none (in a container)."""
     try:
         return Path.home()
     except RuntimeError:
@@ -37,15 +41,15 @@ def user_home() -> Path:
 
 
 def private_path(kind: str) -> Path:
-    """Where this user's folder of that kind is, or would be."""
+    """Return the path of this user's folder of that kind, which may not exist yet."""
     return (cache_root() / f"{kind}-{os.getuid()}").absolute()
 
 
 def private_folder(kind: str) -> Path:
-    """This user's folder of that kind in the suite's cache, made where it is missing.
+    """Return this user's cache folder of that kind, and make it if it is missing.
 
-    OSError, which names no path, where it belongs to somebody else, is a link, could be written
-    or replaced by others, or cannot be written at all.
+    Raises OSError, with a message that names no path, if the folder belongs to another user, is a
+    link, can be written or replaced by others, or is not writable.
     """
     folder = private_path(kind)
     name = folder.name
@@ -69,18 +73,18 @@ def private_folder(kind: str) -> Path:
 
 
 def _check(handle: int, name: str) -> None:
-    found = os.fstat(handle)
-    if found.st_uid != os.getuid():
+    status = os.fstat(handle)
+    if status.st_uid != os.getuid():
         raise OSError(f"the cache's folder {name} belongs to another user")
-    if found.st_mode & _WRITTEN_BY_OTHERS:
+    if status.st_mode & _WRITABLE_BY_OTHERS:
         raise OSError(f"others may write to the cache's folder {name}")
 
 
-def _replaceable(around: os.stat_result) -> bool:
-    """Whether a stranger may put another folder in the place of one that is in this one.
+def _replaceable(parent: os.stat_result) -> bool:
+    """Return whether a stranger could replace a folder inside ``parent``.
 
-    Whoever owns a folder that the user has named is no stranger.
+    The owner of a folder that the user has configured is trusted.
     """
-    owners = (0, os.getuid(), around.st_uid if os.environ.get("BENCH_CACHE_DIR") else 0)
-    for_all = around.st_mode & stat.S_IWOTH and not around.st_mode & stat.S_ISVTX
-    return bool(for_all) or around.st_uid not in owners
+    owners = (0, os.getuid(), parent.st_uid if os.environ.get("BENCH_CACHE_DIR") else 0)
+    world_writable = parent.st_mode & stat.S_IWOTH and not parent.st_mode & stat.S_ISVTX
+    return bool(world_writable) or parent.st_uid not in owners

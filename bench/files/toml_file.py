@@ -1,37 +1,37 @@
-"""TOML of unknown origin as plain data, in a time that its size bounds.
+"""Parse TOML of unknown origin, in a time proportional to its size.
 
 Usage:
-    content = parse_toml(text)          # ValueError, with the reason, where it is none
+    content = parse_toml(text)          # ValueError, with the reason, if it is invalid
 """
 
 import re
 import tomllib
 from typing import Any
 
-# Of parts, or blanks, of more than 200 characters a file has too few to matter.
+# A file has too few parts or blanks of more than 200 characters to matter.
 _LONG_KEY = re.compile(
-    r"""(?<![\w"'.-])                # where a run of parts begins, so that each is tried once
+    r"""(?<![\w"'.-])                # the beginning of a run of parts, so that each is tried once
     (?:
         (?: "(?:[^"\\\n]|\\.){0,200}+" | '[^'\n]{0,200}+' | [\w-]{1,200}+ )
         [ \t]{0,200}+ \. [ \t]{0,200}+
     ){32}""",
     re.VERBOSE,
 )
-# Python reads these whatever their length, and then fails to write them in decimal.
+# Python reads such numbers of any length, and then fails to write them in decimal.
 _LONG_NUMBER = re.compile(r"\b0[xob][\da-fA-F_]{400}")
 _DIGITS = "a number has too many digits"
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The content of a TOML document.
+    """Return the content of a TOML document.
 
-    Raises ValueError where it is none, is nested too deeply, or has a number of too many digits
-    or a dotted key of too many parts, which the parser reads in the square of their number.
+    Raises ValueError if it is invalid, is nested too deeply, has a number with too many digits, or
+    has a dotted key with too many parts, for which the parser takes quadratic time.
     """
     if _LONG_NUMBER.search(text):
         raise ValueError(_DIGITS)
-    if found := _LONG_KEY.search(text):
-        line = text.count("\n", 0, found.start()) + 1
+    if match := _LONG_KEY.search(text):
+        line = text.count("\n", 0, match.start()) + 1
         raise ValueError(f"a key of more than 32 parts (at line {line})")
     try:
         return tomllib.loads(text)
@@ -39,5 +39,5 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    except ValueError:  # Python's own, which tells programmers what to do
+    except ValueError:  # Python's own message is meant for programmers
         raise ValueError(_DIGITS) from None

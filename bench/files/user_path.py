@@ -1,4 +1,4 @@
-"""A path as people write it.
+"""Expand the home folder in a path that a user writes.
 
 Usage:
     user_path("~/runs/mine")        # /home/ada/runs/mine
@@ -10,10 +10,10 @@ from bench.errors import UsageError
 
 
 def user_path(path: Path | str) -> Path:
-    """``path`` with the home folder in the place of a leading ``~`` or ``~user``, as in a shell.
+    """Expand a leading ``~`` or ``~user`` in ``path``, like a shell.
 
-    A shell leaves the tilde of ``--out=~/mine``, and so does Python in what it is given. UsageError
-    where there is no such user.
+    A shell does not expand the tilde of ``--out=~/mine``, and neither does Python. Raises
+    UsageError if there is no such user.
     """
     try:
         return Path(path).expanduser()

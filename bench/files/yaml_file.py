@@ -1,19 +1,19 @@
-"""YAML of unknown origin as plain data, in a time that its size bounds.
+"""Parse YAML of unknown origin as plain data, with a limit on its size when expanded.
 
 Usage:
-    content = parse_yaml(text)          # ValueError, with the reason, where it is none
+    content = parse_yaml(text)          # ValueError, with the reason, if it is invalid
 """
 
 from typing import Any
 
-_MOST_VALUES = 100_000
+_MAX_VALUES = 100_000
 
 
 def parse_yaml(text: str) -> Any:
-    """The content of a YAML document, of plain data alone.
+    """Return the content of a YAML document that holds only plain data.
 
-    Raises ValueError where it is none, or where its aliases make too many values of it: what nests
-    aliases of aliases is small in a file and in memory, and without end to who walks through it.
+    Raises ValueError if it is invalid or if its aliases expand to too many values: nested aliases
+    take little space in a file and in memory, but walking through them would never end.
     """
     import yaml
 
@@ -22,8 +22,8 @@ def parse_yaml(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        if _values(node, {}) > _MOST_VALUES:
-            raise ValueError(f"it has more than {_MOST_VALUES} values")
+        if _values(node, {}) > _MAX_VALUES:
+            raise ValueError(f"it has more than {_MAX_VALUES} values")
         return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(str(error).splitlines()[0]) from None
@@ -34,9 +34,9 @@ def parse_yaml(text: str) -> Any:
 
 
 def _values(node: Any, known: dict[int, int]) -> int:
-    """How many values a node of YAML is, written out; ``known`` has those of parts by identity."""
+    """Count the values of an expanded YAML node; ``known`` caches counts of parts by identity."""
     if id(node) not in known:
-        known[id(node)] = _MOST_VALUES  # of a part that holds itself
+        known[id(node)] = _MAX_VALUES  # for a part that contains itself
         parts = node.value if isinstance(node.value, list) else []
         # The parts of a mapping are pairs of nodes.
         flat = (one for part in parts for one in (part if isinstance(part, tuple) else (part,)))

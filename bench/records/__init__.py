@@ -1,1 +1,1 @@
-"""What came back: records of trials, the table of metrics, and the folder that holds them."""
+"""Define records of trials, the table of metrics, and the run folder that holds the records."""

@@ -1,13 +1,13 @@
-"""A run as others may read it: the fields that ``public_fields`` lists, in the shapes it gives.
+"""Make a run public: keep only the fields that ``public_fields`` lists, in the shapes it defines.
 
 Usage:
     names = Pseudonyms()
     info = public_info(names, info)              # plain data in, plain data out
     records = [public_record(names, record) for record in records]
 
-Nothing is looked for and taken out: what is not known to be public does not leave. The suite's own
-words (name, description, labels, values of its axes) and the remark are published as their author
-wrote them. Hosts are numbered as the run names them. Nothing measured changes.
+This is an allow list: what is not known to be public is left out. The suite's own words (name,
+description, labels, values of its axes) and the remark are published as their author wrote them.
+Hosts are numbered in the order in which the run names them. Measured values do not change.
 """
 
 import itertools
@@ -30,7 +30,7 @@ from bench.records.public_values import (
     node,
     number,
     reason,
-    suite_s,
+    suite_text,
     table,
 )
 from bench.spec.suite import shipped_suites
@@ -44,26 +44,25 @@ OPTIONS = frozenset(
         *("--retries", "--network", "--prune-oom", "--set", "--only", "--json", "--debug"),
     }
 )
-"""Of ``bench run``. One that is missing is published as "HIDDEN"."""
+"""Options of ``bench run``. An option that is missing here is published as "HIDDEN"."""
 _WORDS = frozenset({"auto", "cpu", "gpu", "ray", "inprocess", "simulated"})
 
 _DUPLICATE = fields(
-    label=suite_s,
-    same_as=suite_s,
+    label=suite_text,
+    same_as=suite_text,
     without_effect=table(re.compile("|".join(AXES)), lambda _: reason),
 )
 
 TRIAL_ID = re.compile(r"b\d{3,6}-(?P<variant_id>[0-9a-f]{10})")
-"""As a plan makes it, of a block's number and a hash."""
+"""A trial id as a plan makes it, from a block's number and a hash."""
 
 
 def public_info(names: Pseudonyms, info: _Plain) -> dict[str, Any]:
-    """What ``run.json`` holds."""
-    variants = {found["variant_id"] for i in info["trial_ids"] if (found := TRIAL_ID.fullmatch(i))}
-    said = command(_suite_s_words(info), OPTIONS)
+    """Return the public part of ``run.json``."""
+    variants = {match["variant_id"] for i in info["trial_ids"] if (match := TRIAL_ID.fullmatch(i))}
     call = fields(
         started_at=MOMENT,
-        command=said,
+        command=command(_suite_words(info), OPTIONS),
         executor=EXECUTOR,
         environment=_environments,
         wall_s=number,
@@ -89,11 +88,10 @@ def public_info(names: Pseudonyms, info: _Plain) -> dict[str, Any]:
 
 
 def public_record(names: Pseudonyms, record: _Plain, labels: Mapping[str, str]) -> dict[str, Any]:
-    """An attempt at a trial; ``labels`` are the suite's, by variant."""
+    """Return the public part of a record; ``labels`` are the suite's, by variant."""
     public: dict[str, Any] = RECORD(names, record)
     _, _, variant_id = public["trial"]["trial_id"].partition("-")
-    own = {"variant_id": variant_id, "label": labels.get(variant_id, variant_id)}
-    public["trial"] |= own
+    public["trial"] |= {"variant_id": variant_id, "label": labels.get(variant_id, variant_id)}
     return public
 
 
@@ -101,7 +99,7 @@ def _environments(names: Pseudonyms, value: Mapping[str, Any]) -> dict[str, Any]
     return {node(names, host): ENVIRONMENT(names, machine) for host, machine in value.items()}
 
 
-def _suite_s_words(info: _Plain) -> Iterator[str]:
+def _suite_words(info: _Plain) -> Iterator[str]:
     suite = info["suite"]
     yield from itertools.chain(_WORDS, shipped_suites(), info["labels"], info["labels"].values())
     yield from (suite["name"], f"{suite['name']}.toml")
@@ -114,7 +112,7 @@ def _suite_s_words(info: _Plain) -> Iterator[str]:
 
 
 def _settings(suite: _Plain) -> Iterator[tuple[str, list[Any]]]:
-    """Each key of a suite, and of its tables of settings, with the values that it has there."""
+    """Yield each key of a suite and of its tables of settings, with its values there."""
     for key, value in suite.items():
         if isinstance(value, dict):
             yield from ((k, [*(v if isinstance(v, list) else []), v]) for k, v in value.items())

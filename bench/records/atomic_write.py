@@ -1,8 +1,8 @@
-"""Writing so that nothing measured is lost: aside and renamed, or kept elsewhere.
+"""Write files atomically, and save records elsewhere if the disk is full.
 
 Usage:
     with staged_file(folder, "trials.csv") as file:
-        file.write(b"...")               # the name holds the old bytes, or all of the new
+        file.write(b"...")               # the name holds either the old bytes or all of the new
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from bench.files.staging import Staging, staged_folder
 
 @contextlib.contextmanager
 def disk_errors(path: Path, needed_bytes: int | None = None) -> Iterator[None]:
-    """Turn what the system says of the disk into StorageError, with what to do about it."""
+    """Turn an OSError of the disk into StorageError, with a remedy."""
     try:
         yield
     except UnsafeFileError as error:
@@ -34,19 +34,19 @@ def disk_errors(path: Path, needed_bytes: int | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def staged_file(folder: Folder, name: str) -> Iterator[BinaryIO]:
-    """A file to write to, which replaces ``name`` in ``folder`` once all went well.
+    """Open a file that replaces ``name`` in ``folder`` when the block ends without an exception.
 
-    Raises StorageError where the disk is full or the folder cannot be written, and where there
-    is a link or a special file in that place.
+    Raises StorageError if the disk is full, if the folder is not writable, or if ``name`` is a link
+    or a special file.
     """
     with disk_errors(folder.path / name), folder.replacing(name) as file:
         yield file
 
 
 def write_atomically(folder: Folder, name: str, text: str) -> Path:
-    """Replace the text of ``name`` in ``folder``, which is on the disk itself when this returns.
+    """Replace the text of ``name`` in ``folder``, and sync it to disk.
 
-    Returns its path; raises StorageError as ``staged_file`` does.
+    Returns its path. Raises StorageError like ``staged_file``.
     """
     content = text.encode(errors="backslashreplace")
     with disk_errors(folder.path / name, len(content)):
@@ -54,29 +54,29 @@ def write_atomically(folder: Folder, name: str, text: str) -> Path:
 
 
 def make_folder(folder: Folder) -> None:
-    """Make ``folder`` where it is missing; StorageError where it is none or cannot be made."""
+    """Make ``folder`` if it is missing; StorageError if it is not a folder or cannot be made."""
     with disk_errors(folder.path):
         folder.make()
 
 
 @contextlib.contextmanager
-def files_staged(out: Folder) -> Iterator[Staging]:
-    """A folder to write to, whose files go to ``out`` together; StorageError as ``staged_file``."""
-    with disk_errors(out.path), staged_folder(out) as new:
-        yield new
+def staged_files(out: Folder) -> Iterator[Staging]:
+    """Open a folder whose files move to ``out`` together; StorageError like ``staged_file``."""
+    with disk_errors(out.path), staged_folder(out) as staging:
+        yield staging
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for the block alone; StorageError where there is no room for it."""
+    """Make a folder that exists only within the block; StorageError if there is no space."""
     with _temporary_errors():
-        made = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
-    with made as name:
+        folder = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
+    with folder as name:
         yield Path(name)
 
 
 def temporary_file() -> IO[bytes]:
-    """A file without a name, gone once it is closed; StorageError where there is no room for it."""
+    """Open a nameless file, which disappears when closed; StorageError if there is no space."""
     with _temporary_errors():
         return tempfile.TemporaryFile()
 
@@ -86,19 +86,19 @@ def _temporary_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        tried = os.environ.get("TMPDIR") or "/tmp"
+        folder = os.environ.get("TMPDIR") or "/tmp"
         raise StorageError(
-            f"nothing can be put into the temporary folder {tried} ({error.strerror}): "
+            f"nothing can be put into the temporary folder {folder} ({error.strerror}): "
             "free space there, or name a writable folder in TMPDIR"
         ) from None
 
 
 def rescue(path: Path, text: str) -> str:
-    """Keep what ``path`` had no room for elsewhere, and say where; else the text itself."""
+    """Save elsewhere the text that did not fit at ``path``; return where, or else the text itself."""
     for place in (tempfile.gettempdir, lambda: "/dev/shm", Path.home):
         with contextlib.suppress(OSError, RuntimeError, StorageError):
             private = Folder(Path(tempfile.mkdtemp(prefix="bench-", dir=place())))
-            kept = write_atomically(private, path.name, text)
+            saved = write_atomically(private, path.name, text)
             then = f"move its record to {path.parent} then, and go on with --resume"
-            return f"{then}; it was kept: {kept}"
+            return f"{then}; it was kept: {saved}"
     return f"its record could be kept nowhere: {text}"

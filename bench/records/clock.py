@@ -1,8 +1,8 @@
-"""The calendar time of a record. Durations come from ``time.perf_counter``, never from here."""
+"""Tell the calendar time for records. Durations come from ``time.perf_counter`` instead."""
 
 import datetime
 
 
 def utc_now() -> str:
-    """Now, in UTC, ISO 8601, to the second."""
+    """Return the current time in UTC as ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""What is recorded of an epoch, and how accuracies of earlier versions are read.
+"""Define the record of an epoch, and correct accuracies that earlier versions recorded.
 
 Usage:
     EpochRecord.model_validate({"epoch": 0, "warmup": True, "epoch_s": 0.5, ...})
@@ -26,14 +26,14 @@ _SCORES = tuple((f"{kind}_loss", f"{kind}_accuracy") for kind in ("train", "val"
 
 
 def without_accuracy_of_nan(fields: Any) -> Any:
-    """``fields`` of an epoch or of measures, each accuracy beside a NaN loss as None.
+    """Return ``fields`` of an epoch or of measures with None for each accuracy with a NaN loss.
 
-    Earlier versions recorded the share of labels that are 0 there, the argmax of NaN.
+    For a NaN loss, earlier versions recorded the share of labels that are 0, the argmax of NaN.
     """
     if not isinstance(fields, dict):
         return fields
-    void = [accuracy for loss, accuracy in _SCORES if _is_nan(fields.get(loss))]
-    return {**fields, **dict.fromkeys(void)} if void else fields
+    invalid = [accuracy for loss, accuracy in _SCORES if _is_nan(fields.get(loss))]
+    return {**fields, **dict.fromkeys(invalid)} if invalid else fields
 
 
 def _is_nan(value: Any) -> bool:
@@ -41,46 +41,46 @@ def _is_nan(value: Any) -> bool:
 
 
 class EpochRecord(RecordPart):
-    """One epoch of training, timed from sync to sync around exactly its steps."""
+    """One epoch of training, timed from sync to sync around only its steps."""
 
     epoch: Count
     """From 0."""
     warmup: Flag
-    """Whether it is left out of every figure of its trial."""
+    """Whether all figures of the trial exclude it."""
     epoch_s: EpochSeconds
-    """From sync to sync; shuffling is inside, validation is not."""
+    """From sync to sync; includes shuffling, excludes validation."""
     examples: Positive
-    """Examples trained on: the remainder that fills no batch is left out."""
+    """Examples trained on, without the remainder that does not fill a batch."""
     steps: Positive
-    """Updates asked for, skipped ones included."""
+    """Updates, including skipped ones."""
     train_loss: Number
-    """Mean over the steps taken, with what layers add to it; a step that was skipped has none."""
+    """Mean over the steps, including losses that layers add; skipped steps do not count."""
     train_accuracy: SomeShare | None
-    """Over the same examples, as the weights were at each step; null where the loss is NaN."""
+    """Over the same examples, with the weights at each step; null if the loss is NaN."""
     val_loss: Number | None = None
-    """After the epoch, on the 5,000 images kept for validation, with what layers add to it;
-    infinite where some predictions are NaN, NaN where all are."""
+    """After the epoch, on the 5,000 validation images, including losses that layers add; infinite
+    if some predictions are NaN, NaN if all are."""
     val_accuracy: Share | None = None
-    """After the epoch, on the same images; a prediction that is NaN is never right."""
+    """After the epoch, on the same images; a NaN prediction counts as wrong."""
     evaluate_s: Seconds | None = None
     """Time of the validation after the epoch, outside ``epoch_s``."""
     window_s: FailFastTuple[Seconds] = ()
-    """Time of each window of steps; their number of steps is in ``resolved``."""
+    """Time of each window of steps; ``resolved`` has the number of steps in a window."""
     repeats: Positive = 1
-    """How often the epoch was timed, from the same state; its times are means over these."""
+    """How often the epoch was timed from the same state; its times are means over the repeats."""
     clipped_steps: Count | None = None
     """Steps in which clipping changed a gradient; None without clipping."""
     skipped_steps: Count | None = None
-    """Steps applied on no replica for a non-finite sum of gradients. None where ``non_finite``
-    has such a sum applied: on every replica then, and the trial diverges."""
+    """Steps that no replica applied because the sum of gradients was not finite. None if
+    ``non_finite`` applies such sums: then every replica applies them, and the trial diverges."""
     input_wait_s: Seconds | None = None
-    """Inside ``epoch_s``, time in which the loop over steps waited for its next batch; None where
-    the device holds the data, and in deterministic runs. A GPU may have been at work meanwhile on
-    steps given to it before."""
+    """Part of ``epoch_s`` in which the loop over steps waited for its next batch; None if the
+    device holds the data, and in deterministic runs. A GPU may still have been working on earlier
+    steps during that time."""
 
     _accuracies = model_validator(mode="before")(without_accuracy_of_nan)
 
     @property
     def examples_per_s(self) -> float:
-        """Examples over time of this same epoch."""
+        """Examples divided by the time of this epoch."""
         return self.examples / self.epoch_s

@@ -1,10 +1,10 @@
-"""What is plain data in a run folder, as far as anything is made of it: the types of its fields.
+"""Check the types of those fields of plain data in a run folder that the package reads.
 
 Usage:
     environment: dict[str, NodeEnvironment]       # stays a plain dict, checked
 
-An environment and a trial's resolved settings have more fields than these, of whatever type: they
-are compared and written as they are. These are read one by one.
+An environment and a trial's resolved settings have other fields as well, of any type: these are
+compared and written unchanged. The fields listed here are read individually.
 """
 
 from typing import Annotated, Any
@@ -95,8 +95,8 @@ def _pair(value: Pair) -> Pair:
 
 def _environment(value: dict[str, Any]) -> dict[str, Any]:
     _Environment.model_validate(value)
-    known = value.get("variables") or {}
-    return {**value, "variables": {name: encodable(text) for name, text in known.items()}}
+    variables = value.get("variables") or {}
+    return {**value, "variables": {name: encodable(text) for name, text in variables.items()}}
 
 
 def _resolved(value: dict[str, Any]) -> dict[str, Any]:
@@ -105,10 +105,10 @@ def _resolved(value: dict[str, Any]) -> dict[str, Any]:
 
 
 NodeEnvironment = Annotated[dict[str, Any], AfterValidator(_environment)]
-"""What ``bench.measure.environment`` gives of a machine."""
+"""A machine's environment, as ``bench.measure.environment`` returns it."""
 ResolvedSettings = Annotated[dict[str, Any], AfterValidator(_resolved)]
-"""What a trial was given and chose."""
+"""The settings that a trial resolved."""
 StoredSuite = Annotated[dict[str, Any], AfterValidator(_suite)]
-"""A suite; its axes are not checked, and keys of a later version stay."""
+"""A suite; its axes are not checked, and keys of later versions are kept."""
 StoredPair = Annotated[Pair, AfterValidator(_pair)]
-"""Two variants, compared for an axis that there is."""
+"""Two variants that are compared for an existing axis."""

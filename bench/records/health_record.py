@@ -1,4 +1,4 @@
-"""What is recorded of a look at the layers of a network.
+"""Define the record of a look at the layers of a network.
 
 Usage:
     HealthRecord.model_validate({"after_epochs": 0, "kind": ["dense"], ...})
@@ -15,40 +15,43 @@ _SharePerLayer = FailFastTuple[SomeShare | None]
 
 
 class HealthRecord(RecordPart):
-    """A look at each layer between epochs, on 512 examples that never change.
+    """Statistics of each layer between epochs, on 512 fixed examples.
 
-    One value a layer, in the model's order; None where a layer has no such thing. Infinite
-    stands for what is no finite number.
+    Each field has one value per layer, in the model's order; None if the statistic does not apply
+    to the layer. Infinite means that the value is not a finite number.
     """
 
     after_epochs: Count
-    """Epochs trained before the look; 0: the weights as they start."""
+    """Epochs trained before the look; 0: the initial weights."""
     kind: FailFastTuple[str]
-    """What the layer is: dense, activation, batch_norm ..."""
+    """The layer's kind: dense, activation, batch_norm ..."""
     depth: FailFastTuple[Count]
-    """Products, dense or convolution, up to the layer and with it; 0 on the input's side."""
+    """Dense layers and convolutions up to and including this layer; 0 before the first."""
     output_mean: _PerLayer
-    """Of its output, over examples and units."""
+    """Mean of its output, over examples and units."""
     output_variance: _PerLayer
-    """Of its output, over examples and units."""
+    """Variance of its output, over examples and units."""
     output_gradient_variance: _PerLayer
-    """Of the gradient of each example's loss by the layer's output, over examples and units."""
+    """Variance of the gradient of each example's loss with respect to the layer's output, over
+    examples and units."""
     saturated_fraction: _SharePerLayer
-    """Part of outputs within 1 % of the range of a bound, of an activation that has two."""
+    """Share of outputs within 1 % of the range of a bound, for activations with two bounds."""
     dead_fraction: _SharePerLayer
-    """Part of units, or channels, that are 0 for every example, after relu."""
+    """Share of units, or channels, that are 0 for every example, after relu."""
     gradient_norm: _PerLayer
-    """L2 norm of the gradient of the mean loss by the layer's weights, before clipping."""
+    """L2 norm of the gradient of the mean loss with respect to the layer's weights, before
+    clipping."""
     update_ratio: _PerLayer
-    """L2 norm of what the optimiser would then change, over that of the weights."""
+    """L2 norm of the change that the optimizer would then make, over that of the weights."""
     clipped_fraction: _SharePerLayer
-    """Part of that gradient's numbers, zeros left out, that clipping would change."""
+    """Share of that gradient's nonzero numbers that clipping would change."""
     overflow_fraction: _SharePerLayer
-    """Part of that gradient's numbers that are not finite under the loss scale in force."""
+    """Share of that gradient's numbers that are not finite at the current loss scale."""
     moving_mean_drift: _PerLayer
-    """Root mean square of batch norm's moving mean less its input's, in its deviations."""
+    """Root mean square difference of batch norm's moving mean and its input's mean, in standard
+    deviations of the input."""
     moving_variance_drift: _PerLayer
-    """Root mean square of the logarithm of batch norm's moving variance over its input's."""
+    """Root mean square logarithm of the ratio of batch norm's moving variance to its input's."""
 
     @model_validator(mode="after")
     def _one_value_a_layer(self) -> "HealthRecord":

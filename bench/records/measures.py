@@ -1,4 +1,4 @@
-"""What is measured on a trial as a whole.
+"""Define what is measured on a trial as a whole.
 
 Usage:
     Measures(parameters=266_610, cold_start_s=1.2)
@@ -12,64 +12,65 @@ from bench.records.record_part import RecordPart
 
 
 class Measures(RecordPart):
-    """What was measured on a trial as a whole, in SI units."""
+    """Measurements of a trial as a whole, in SI units."""
 
     parameters: Count | None = None
-    """All of the model's, those that training does not change included."""
+    """All parameters of the model, including those that training does not change."""
     trainable_parameters: Count | None = None
-    """Those that gradients change."""
+    """Parameters that gradients change."""
     import_s: Seconds | None = None
-    """Importing TensorFlow and Keras in the fresh process."""
+    """Importing TensorFlow and Keras in the new process."""
     rendezvous_s: Seconds | None = None
-    """Making the strategy; with several workers, until all of them have met."""
+    """Making the strategy; with several workers, until all have connected."""
     data_load_s: Seconds | None = None
-    """Bringing the data to where training reads it."""
+    """Loading the data to where training reads it."""
     build_s: Seconds | None = None
-    """Building the model and its optimiser."""
+    """Building the model and its optimizer."""
     cold_start_s: Seconds | None = None
-    """First call of every compiled shape: trace, compile, autotune."""
+    """First call for every compiled shape: trace, compile, autotune."""
     warmup_s: Seconds | None = None
     """Untimed training between the cold start and the first epoch."""
     warmup_steps: Count | None = None
     """Steps of that training."""
     loss_scale_initial: Amount | None = None
-    """What mixed_float16 multiplies the loss by in the first timed step."""
+    """Loss scale of mixed_float16 in the first timed step."""
     loss_scale_final: Amount | None = None
     """The same after the last epoch."""
     loss_scale_settling_steps: Count | None = None
-    """Untimed steps before the first epoch in which it came down from 32768, weights put back."""
+    """Untimed steps before the first epoch in which the scale came down from 32768; the weights
+    were restored afterwards."""
     evaluate_s: Seconds | None = None
-    """All validation and the final test, first calls included."""
+    """All validation and the final test, including first calls."""
     health_s: Seconds | None = None
-    """Looking at layers (``health_epochs``), between epochs and in no time of theirs."""
+    """Looking at layers (``health_epochs``) between epochs; not part of any epoch's time."""
     total_s: Seconds | None = None
     """The trial from its process's first line to its record."""
     test_loss: Number | None = None
-    """On the test images, after the last epoch; infinite where some predictions are NaN."""
+    """On the test images, after the last epoch; infinite if some predictions are NaN."""
     test_accuracy: Share | None = None
-    """On the test images, after the last epoch; a prediction that is NaN is never right."""
+    """On the test images, after the last epoch; a NaN prediction counts as wrong."""
     weights_l2: Number | None = None
-    """Norm of all trained weights at the end: equal where a trial repeats another."""
+    """Norm of all trained weights at the end: equal if a trial repeats another exactly."""
     peak_rss_bytes: Count | None = None
-    """Largest resident memory of the process; of several workers, the largest."""
+    """Peak resident memory of the process; with several workers, the largest."""
     peak_device_memory_bytes: Count | None = None
-    """Of training, as TensorFlow's allocator counts; of several GPUs the largest; null on a CPU."""
+    """Peak in training, by TensorFlow's allocator; the largest of several GPUs; null on a CPU."""
     peak_device_memory_cold_start_bytes: Count | None = None
-    """The same until the first epoch: data, compiling and autotuning, the warm-up."""
+    """The same until the first epoch: data, compilation and autotuning, the warm-up."""
     peak_device_memory_evaluate_bytes: Count | None = None
-    """The same of validation and test."""
+    """The same for validation and test."""
     load_average: Amount | None = None
-    """Of the node, over the minute before training."""
+    """Load average of the node over the minute before training."""
     cpu_s: Seconds | None = None
-    """CPU time of the trial's process, from after its imports to its record."""
+    """CPU time of the trial's process, from the end of its imports to its record."""
     other_cpu_s: Seconds | None = None
-    """CPU time of all other processes on the node meanwhile; of peers on it, too."""
+    """CPU time of all other processes on the node during that time, including peers."""
     steal_s: Seconds | None = None
-    """CPU time that the hypervisor gave to other machines meanwhile."""
+    """CPU time that the hypervisor gave to other machines during that time."""
     cpu_taken_share: Share | None = None
-    """Part of the time of the trial's cores that others had meanwhile, at least."""
+    """Least share of the time of the trial's cores that other work took during that time."""
     cpu_throttled_s: Seconds | None = None
-    """CPU time for which a container's or a job's quota held threads back meanwhile."""
+    """CPU time for which the quota of a container or job throttled threads during that time."""
     energy_j: Amount | None = None
     """Not measured yet."""
     mean_power_w: Amount | None = None
@@ -77,10 +78,10 @@ class Measures(RecordPart):
     throttled: Flag | None = None
     """Not measured yet."""
     flops_per_step: Count | None = None
-    """Floating-point operations of one replica's passes, counted from its graph; null where a
-    loop, a branch or an operation without a formula hides a part of them."""
+    """Floating-point operations of one replica's passes, counted from its graph; null if a loop, a
+    branch or an operation without a formula hides some of them."""
     reduced_bytes_per_step: Count | None = None
-    """What a replica gives to be summed over all in a step: gradients, metrics, statistics."""
+    """What each replica contributes to all-reduce in a step: gradients, metrics, statistics."""
     mfu: Amount | None = None
     """Not measured yet."""
 

@@ -1,4 +1,4 @@
-"""One table of what is measured: unit, which direction is better, how it is rounded.
+"""Define the metrics in one table: unit, which direction is better, rounding.
 
 Usage:
     METRICS["epoch_s"].unit          # "s"
@@ -10,14 +10,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of results that is a number. ``unit`` is SI; "" where there is none."""
+    """A numeric column of results. ``unit`` is SI; "" if there is none."""
 
     name: str
     title: str
     unit: str
     better: Literal["lower", "higher", "neither"]
     digits: int
-    """Significant digits that a table shows."""
+    """Significant digits in tables."""
 
 
 METRICS: dict[str, Metric] = {

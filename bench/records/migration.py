@@ -1,8 +1,8 @@
-"""From older schemas to today's, one small function a step.
+"""Migrate documents from older schemas to the current one, one small function per step.
 
-``STEPS[n]`` turns a document of schema version n into one of version n + 1. An axis that is
-added needs no step if its default is what the code did before: it stands on the axis's field in
-``bench.spec.variant``, and is what a record without that axis is read with.
+``STEPS[n]`` turns a document of schema version n into one of version n + 1. A new axis needs no
+step if its default is the previous behaviour: a record without the axis is read with the default
+of the axis's field in ``bench.spec.variant``.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ STEPS: dict[int, Callable[[_Document], _Document]] = {}
 
 
 def migrate(document: _Document, path: Path | str) -> _Document:
-    """``document`` in today's schema; RunFolderError where it comes from a newer one."""
+    """Return ``document`` in the current schema; RunFolderError if its schema is newer."""
     version = document["schema_version"]
     if version > SCHEMA_VERSION:
         raise RunFolderError(

@@ -1,10 +1,10 @@
-"""Which fields of a run are published, and the shape that each value must have.
+"""List the fields of a run that are published, with the shape that each value must have.
 
 Usage:
-    RECORD(names, record)
+    RECORD(names, record), ENVIRONMENT(names, environment)
 
-Every field that is not here stays at home. One that is added to a record, an environment or to
-what a trial resolves is added here too (tests/records/test_anonymize.py tells of what is missing).
+Fields that are not listed here are not published. A new field of a record, an environment or a
+trial's resolved settings must be added here (tests/records/test_anonymize.py reports missing ones).
 """
 
 import re
@@ -30,7 +30,7 @@ from bench.records.public_values import (
     number,
     one_of,
     reason,
-    suite_s,
+    suite_text,
     table,
     visible,
     words,
@@ -187,13 +187,13 @@ _KIND = one_of(
 )
 _LEFT_OUT = each(fields(node=node, devices=each(device), reason=reason))
 _TRIAL = fields(
-    trial_id=suite_s,
-    variant_id=suite_s,
-    label=suite_s,
+    trial_id=suite_text,
+    variant_id=suite_text,
+    label=suite_text,
     block=number,
     order=number,
     seed=number,
-    variant=fields(**dict.fromkeys(Variant.model_fields, suite_s)),
+    variant=fields(**dict.fromkeys(Variant.model_fields, suite_text)),
     timing=fields(**dict.fromkeys(Timing.model_fields, number)),
 )
 _LAYERS: dict[str, Shape] = {**dict.fromkeys(HealthRecord.model_fields, number)}
@@ -202,7 +202,7 @@ RECORD = fields(
     trial=_TRIAL,
     attempt=number,
     invocation=number,
-    status=suite_s,
+    status=suite_text,
     error=reason,
     log_tail=nothing,
     started_at=MOMENT,
@@ -216,6 +216,6 @@ RECORD = fields(
     epochs=each(fields(**dict.fromkeys(EpochRecord.model_fields, number))),
     health=each(fields(**{**_LAYERS, "kind": each(_KIND)})),
 )
-"""Its trial's ids, settings and status are checked where a record is read."""
+"""The trial's ids, settings and status are checked when a record is read."""
 EXECUTOR = one_of("ray", "inprocess", "simulated")
 LEFT_OUT, WARNINGS = _LEFT_OUT, each(reason)

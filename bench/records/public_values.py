@@ -1,10 +1,10 @@
-"""Shapes of values that may be published: each takes a value, and gives what is public of it.
+"""Define shapes of values that may be published: each takes a value and returns its public part.
 
 Usage:
     VERSION(names, "2.21.0")                # "2.21.0"
     VERSION(names, "ann@gpu7")              # "hidden-1"
 
-What has not its field's shape is given a pseudonym, by which equal values stay equal.
+A value without its field's shape is replaced by a pseudonym; equal values get equal pseudonyms.
 """
 
 import re
@@ -20,7 +20,7 @@ Shape = Callable[[Pseudonyms, Any], Any]
 
 _HIDDEN = "hidden"
 HIDDEN_WORD = "HIDDEN"
-"""In a command, which has no use for pseudonyms."""
+"""Replaces a word in a command, where pseudonyms would not help."""
 _MASK = "…"
 _DEVICE = re.compile(r"(?:(?P<host>[^\s/]+)/)?(?P<rest>(?:worker:\d{1,5}/)?(?:CPU|GPU):\d{1,4})")
 _KERNEL = re.compile(r"([1-9]\.\d{1,3}(?:\.\d{1,3})?)(.*)", re.DOTALL)
@@ -28,12 +28,12 @@ _NUMBERS = re.compile(r"-?\d{1,12}(\.\d{1,6})?(,-?\d{1,12})*")
 
 
 def hidden(names: Pseudonyms, value: Any) -> Any:
-    """Nothing but that it is the same as elsewhere."""
+    """Replace a value by a pseudonym, which shows only where the value is repeated."""
     return value if value is None else names.of(_HIDDEN, repr(value))
 
 
 def number(names: Pseudonyms, value: Any) -> Any:
-    """A number, a truth value or nothing, of whatever structure; no text."""
+    """Publish a number, a boolean or None, or nested lists of these, but no text."""
     if isinstance(value, list | tuple):
         return [number(names, inner) for inner in value]
     if value is None or isinstance(value, bool | int | float) or value in NOT_FINITE:
@@ -42,7 +42,7 @@ def number(names: Pseudonyms, value: Any) -> Any:
 
 
 def matching(pattern: str) -> Shape:
-    """Text that is wholly ``pattern``."""
+    """Publish text that matches ``pattern`` completely."""
     compiled = re.compile(pattern)
 
     def shape(names: Pseudonyms, value: Any) -> Any:
@@ -54,28 +54,28 @@ def matching(pattern: str) -> Shape:
 
 
 def one_of(*words: str) -> Shape:
-    """One of ``words``."""
+    """Publish one of ``words``."""
     return matching("|".join(map(re.escape, words)))
 
 
 def nothing(_names: Pseudonyms, _value: Any) -> None:
-    """What is never published."""
+    """Never publish the value."""
 
 
-def suite_s(_names: Pseudonyms, value: Any) -> Any:
-    """The suite's own: published as its author wished."""
+def suite_text(_names: Pseudonyms, value: Any) -> Any:
+    """Publish the suite's own text as its author wrote it."""
     return value
 
 
 VERSION = matching(r"\d{1,5}(\.\d{1,5}){0,2}((a|b|rc|\.post|\.dev)\d{1,4})?(\+nv\d\d\.\d\d)?")
 NVIDIA_VERSION = matching(r"(?!10\.)\d{1,2}(\.\d{1,4}){1,3}")
-"""Of four numbers at most, as an address has them: none begins as one does."""
+"""At most four numbers, like an IP address, so no version may begin like a private address."""
 HEX = matching(r"[0-9a-f]{8,40}")
 MOMENT = matching(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?")
 
 
 def each(shape: Shape) -> Shape:
-    """A list of ``shape``."""
+    """Publish a list of ``shape``."""
 
     def shapes(names: Pseudonyms, value: Any) -> Any:
         if not isinstance(value, list | tuple):
@@ -86,7 +86,7 @@ def each(shape: Shape) -> Shape:
 
 
 def fields(**known: Shape) -> Shape:
-    """A table of fields, of which those that are not ``known`` are left out."""
+    """Publish a table without the fields that are not ``known``."""
 
     def shape(names: Pseudonyms, value: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -97,7 +97,7 @@ def fields(**known: Shape) -> Shape:
 
 
 def table(key: re.Pattern[str], of: Callable[[str], Shape]) -> Shape:
-    """A table whose keys match ``key``, each with the shape that ``of`` gives it."""
+    """Publish the entries of a table whose keys match ``key``, with the shapes from ``of``."""
 
     def shape(names: Pseudonyms, value: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -108,7 +108,7 @@ def table(key: re.Pattern[str], of: Callable[[str], Shape]) -> Shape:
 
 
 def node(names: Pseudonyms, value: Any) -> Any:
-    """A host: numbered, with what tells two of one name apart."""
+    """Publish a host as a number, with a pseudonym for the address that follows its name."""
     if value is None or value in ("driver", "simulated"):
         return value
     host, bracket, address = str(value).partition(" (")
@@ -117,52 +117,52 @@ def node(names: Pseudonyms, value: Any) -> Any:
 
 
 def device(names: Pseudonyms, value: Any) -> Any:
-    """A GPU by its UUID, or a device as TensorFlow names it, of a host perhaps."""
-    found = _DEVICE.fullmatch(str(value))
-    if found:
-        return f"{node(names, found['host'])}/{found['rest']}" if found["host"] else value
+    """Publish a GPU's UUID as a pseudonym, or TensorFlow's name of a device, with its host."""
+    match = _DEVICE.fullmatch(str(value))
+    if match:
+        return f"{node(names, match['host'])}/{match['rest']}" if match["host"] else value
     kind, dash, _ = str(value).partition("-")
     return names.of(kind, str(value)) if dash and kind in ("GPU", "MIG") else number(names, value)
 
 
 def visible(names: Pseudonyms, value: Any) -> Any:
-    """What CUDA_VISIBLE_DEVICES holds."""
+    """Publish a value of CUDA_VISIBLE_DEVICES."""
     if not isinstance(value, str) or _NUMBERS.fullmatch(value) or value in ("", "NoDevFiles"):
         return value if isinstance(value, str) else number(names, value)
     return ",".join(str(device(names, part)) for part in value.split(","))
 
 
 def kernel(names: Pseudonyms, value: Any) -> Any:
-    """A kernel's release: its numbers, and what else was built into its name by a pseudonym."""
-    found = _KERNEL.fullmatch(str(value))
-    if not found:
+    """Publish the version of a kernel's release, with a pseudonym for the rest of the name."""
+    match = _KERNEL.fullmatch(str(value))
+    if not match:
         return hidden(names, value)
-    return found[1] + (f"-{names.of('build', str(value))}" if found[2] else "")
+    return match[1] + (f"-{names.of('build', str(value))}" if match[2] else "")
 
 
 def words(of: Words) -> Shape:
-    """A name made of known words; the rest of it by a pseudonym."""
+    """Publish the known words of a name, with a pseudonym for the rest."""
 
     def shape(names: Pseudonyms, value: Any) -> Any:
         if not isinstance(value, str):
             return number(names, value)
         known = [word for word in value.split() if is_known(word, of)]
-        whole = len(known) == len(value.split())
-        return " ".join(known if whole else [*known, names.of(_HIDDEN, value)])
+        complete = len(known) == len(value.split())
+        return " ".join(known if complete else [*known, names.of(_HIDDEN, value)])
 
     return shape
 
 
 def reason(_names: Pseudonyms, value: Any) -> Any:
-    """Why something did not go well, without the words that nobody here has written."""
+    """Publish why something failed, with a mask for words that are not in the vocabulary."""
     if value is None:
         return None
-    said = [word if is_known(word, "reason") else _MASK for word in str(value).split()]
-    return " ".join(w for i, w in enumerate(said) if w != _MASK or said[i - 1 : i] != [_MASK])
+    words = [word if is_known(word, "reason") else _MASK for word in str(value).split()]
+    return " ".join(w for i, w in enumerate(words) if w != _MASK or words[i - 1 : i] != [_MASK])
 
 
 def variable(name: str) -> Shape:
-    """The value of the environment's variable ``name``."""
+    """Return the shape for values of the environment variable ``name``."""
     if name == "CUDA_VISIBLE_DEVICES":
         return visible
 
@@ -181,7 +181,7 @@ VARIABLES = table(VARIABLE_NAME, variable)
 
 
 def command(allowed: Iterable[str], options: frozenset[str]) -> Shape:
-    """A command's words, where they are options or the suite's ``allowed`` strings."""
+    """Publish the words of a command that are options or ``allowed`` strings of the suite."""
     known = {*allowed, "bench", "run"}
 
     def word(text: str) -> str:

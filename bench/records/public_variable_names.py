@@ -1,9 +1,9 @@
-"""Names of environment variables that may be published: those that libraries document.
+"""List the environment variables whose names may be published: those that libraries document.
 
 Usage:
     VARIABLE_NAME.fullmatch("TF_XLA_FLAGS")
 
-Anybody may set a variable of any other name, such as one that names a customer or a project.
+Other names are private: users may set a variable whose name reveals a customer or a project.
 """
 
 import re

@@ -1,10 +1,10 @@
-"""Words that may be published: of reasons, of hardware and systems. Any other may be a name.
+"""List the words that may be published in reasons and in names of hardware and systems.
 
 Usage:
-    is_known("memory", REASON_WORDS)
+    is_known("memory", "reason")
 
-Reasons quote libraries, and libraries quote paths, hosts and users. What is published of a reason
-are words that stand here, numbers, and the names of axes and their values.
+Any other word may be private: reasons quote libraries, and libraries quote paths, hosts and users.
+A reason is published with only the words listed here, numbers, and the names of axes and values.
 """
 
 import re
@@ -74,18 +74,18 @@ Words = Literal["reason", "system", "cpu", "gpu"]
 _PATTERNS = {"system": SYSTEM_WORDS, "cpu": CPU_WORDS, "gpu": GPU_WORDS}
 _NUMBER = re.compile(r"[-+]?\d{1,18}(\.\d{1,18})?(e[-+]?\d{1,3})?%?")
 _SIZES = re.compile(r"\[\d{1,9}(,\d{1,9})*\]")
-_RAISED = re.compile(r"[A-Z][A-Za-z]{2,30}(Error|Exception)")
-_AROUND = ".,:;()'\"`!?"
+_EXCEPTION_NAME = re.compile(r"[A-Z][A-Za-z]{2,30}(Error|Exception)")
+_PUNCTUATION = ".,:;()'\"`!?"
 
 
 def is_known(word: str, of: Words) -> bool:
-    """Whether ``word``, with what stands around it, may be told."""
-    bare = word.strip(_AROUND)
+    """Return whether ``word`` may be published, ignoring the punctuation around it."""
+    bare = word.strip(_PUNCTUATION)
     if not bare or _NUMBER.fullmatch(bare):
         return True
     if of != "reason":
         return bool(_PATTERNS[of].fullmatch(word))
     parts = bare.split("=")
-    return bool(_SIZES.fullmatch(bare) or _RAISED.fullmatch(bare)) or all(
+    return bool(_SIZES.fullmatch(bare) or _EXCEPTION_NAME.fullmatch(bare)) or all(
         part.lower() in REASON_WORDS or _NUMBER.fullmatch(part) for part in parts
     )

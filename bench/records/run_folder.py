@@ -29,11 +29,11 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import ResourceError, RunFolderError, StorageError, SuiteError
-from bench.files.folder import Folder, check_place
+from bench.files.folder import Folder, check_regular
 from bench.files.user_path import user_path
 from bench.records.atomic_write import disk_errors, make_folder, rescue, write_atomically
 from bench.records.file_shapes import NodeEnvironment, StoredPair, StoredSuite
-from bench.records.ranges import Moment, Positive, Said, Seconds
+from bench.records.ranges import Moment, Positive, Text, Seconds
 from bench.records.record_files import (
     MOST_BYTES,
     RESTORE,
@@ -58,7 +58,7 @@ class Invocation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     started_at: Moment
-    command: FailFastTuple[Said] = ()
+    command: FailFastTuple[Text] = ()
     executor: str
     environment: FailFastDict[NodeEnvironment] = {}
     """The driver's environment under "driver", and each node's under its name."""
@@ -202,7 +202,7 @@ class RunFolder:
         path = self.path / ".lock"
         lock = FileLock(path)
         with disk_errors(path), self.files.handle() as handle:
-            check_place(handle, path.name)
+            check_regular(handle, path.name)
             try:
                 lock.acquire(timeout=0)
             except Timeout:  # An OSError too, but no fault of the disk.

@@ -16,7 +16,7 @@ from bench.records.epoch_record import EpochRecord
 from bench.records.file_shapes import ResolvedSettings
 from bench.records.health_record import HealthRecord
 from bench.records.measures import Measures
-from bench.records.ranges import NOT_FINITE, Count, Moment, Positive, Said, Seconds
+from bench.records.ranges import NOT_FINITE, Count, Moment, Positive, Text, Seconds
 from bench.records.record_part import RecordPart
 from bench.spec.fail_fast_types import FailFastTuple
 from bench.spec.plan import Trial
@@ -75,9 +75,9 @@ class TrialRecord(RecordPart):
     """Which call of ``bench run`` on this folder made the attempt, from 0."""
     status: Status
     """How it ended."""
-    error: Said | None = None
+    error: Text | None = None
     """Why it did not complete, in one line."""
-    log_tail: Said | None = None
+    log_tail: Text | None = None
     """The last lines that its process wrote, where it did not complete."""
     started_at: Moment | None = None
     """UTC, ISO 8601."""
@@ -89,7 +89,7 @@ class TrialRecord(RecordPart):
     """GPUs by UUID, or TensorFlow's names of the devices."""
     left_out: FailFastTuple[LeftOut] = ()
     """GPUs that it was to start on and that were found unfit: it then went to others."""
-    warnings: FailFastTuple[Said] = ()
+    warnings: FailFastTuple[Text] = ()
     """What was not as it should be and did not keep it from training, a line each."""
     resolved: Annotated[ResolvedSettings, BeforeValidator(_with_numbers)] = Field(
         default_factory=dict

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
 from bench.files.folder import Folder
-from bench.records.atomic_write import files_staged
+from bench.records.atomic_write import staged_files
 from bench.records.run_folder import RunFolder
 from bench.report.charts.render_process import RenderProcess
 
@@ -65,7 +65,7 @@ def _write(runs: "Sequence[ReportData]", out: Folder, renderer: RenderProcess) -
     from bench.report.page.write_page import write_page
     from bench.report.write_report import write_summary
 
-    with files_staged(out) as staging:
+    with staged_files(out) as staging:
         for run in runs:
             folder = staging.files / run.name if len(runs) > 1 else staging.files
             write_summary(run.summary, folder)

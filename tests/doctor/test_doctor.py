@@ -53,7 +53,7 @@ def test_a_machine_that_can_run_these_tests_is_found_sound_and_left_as_it_was(
     found = {check.name: check for check in examine(results=tmp_path / "not" / "yet")}
     for name in ("Python", "CPU", "TensorFlow", "XLA", "Strategies", "Fashion-MNIST", "Ray"):
         assert found[name].state == "ok", found[name]
-    assert found["Ray"].found.startswith("a local start works (nodes: 1")
+    assert found["Ray"].finding.startswith("a local start works (nodes: 1")
     assert found["Results"].state == "ok"
     assert _soon_none(ray_folder)
     assert list(ray_folder.iterdir()) == []

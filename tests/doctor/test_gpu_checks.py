@@ -60,7 +60,7 @@ def test_a_sound_node_has_nothing_to_mend() -> None:
         *cuda_checks(_reply(gpus=[{}] * 8), facts),
     ]
     assert {check.state for check in checks} == {"ok"}
-    assert checks[0].found == "0-7 H100 (driver 570.86.15, CUDA up to 12.8)"
+    assert checks[0].finding == "0-7 H100 (driver 570.86.15, CUDA up to 12.8)"
 
 
 def test_a_node_without_gpus_has_nothing_to_check_in_cuda() -> None:
@@ -71,7 +71,7 @@ def test_a_node_without_gpus_has_nothing_to_check_in_cuda() -> None:
 
 def test_a_card_on_the_bus_without_a_driver_is_a_fault() -> None:
     check = gpu_check(node(), ["0000:3b:00.0"])
-    assert (check.state, check.found) == (
+    assert (check.state, check.finding) == (
         "broken",
         "1 on the PCI bus (0000:3b:00.0), but no driver",
     )
@@ -102,20 +102,20 @@ def test_an_old_driver_is_named_and_wants_an_update() -> None:
 def test_a_run_does_without_the_cards_that_others_use() -> None:
     (check,) = use_checks(_used(IDLE, _use(4242, 7), IDLE))
     assert check.state == "ok"
-    assert "GPU 1" in check.found and "4242, 7" in check.found
+    assert "GPU 1" in check.finding and "4242, 7" in check.finding
 
 
 def test_no_card_that_is_free_is_a_fault() -> None:
     (check,) = use_checks(_used(_use(4242), _use(4343)))
     assert check.state == "broken"
-    assert "GPU 0" in check.found and "GPU 1" in check.found
+    assert "GPU 0" in check.finding and "GPU 1" in check.finding
 
 
 @pytest.mark.parametrize("held_bytes", [900_000_000, MEMORY_BYTES // 2])
 def test_memory_of_no_process_is_told_and_no_fault(held_bytes: int) -> None:
     (check,) = use_checks(_used(_use(held_bytes=held_bytes)))
     assert check.state == "ok"
-    assert f"{held_bytes / 1e9:.1f} GB" in check.found
+    assert f"{held_bytes / 1e9:.1f} GB" in check.finding
 
 
 def test_a_library_that_does_not_load_is_named_in_the_loaders_words() -> None:
@@ -124,21 +124,21 @@ def test_a_library_that_does_not_load_is_named_in_the_loaders_words() -> None:
     checks = cuda_checks(reply, node(card(0)))
     check = _named(checks, "CUDA libraries")
     assert check.state == "broken"
-    assert "libcusolver.so.11" in check.found and said in check.found
+    assert "libcusolver.so.11" in check.finding and said in check.finding
     assert check.remedy == _named(checks, SEEN).remedy
     assert check.remedy and "trainbench[gpu]" in check.remedy
 
 
 def test_a_container_without_the_driver_s_cuda_is_told_how_to_have_it() -> None:
     check = _seen(node(card(0)), driver_library=False)
-    assert (check.state, check.found) == ("broken", "0 of 1")
+    assert (check.state, check.finding) == ("broken", "0 of 1")
     assert check.remedy and "NVIDIA_DRIVER_CAPABILITIES" in check.remedy
 
 
 def test_a_build_without_cuda_is_said_to_be_one() -> None:
     checks = cuda_checks(_reply(cuda_build=False), node(card(0)))
     assert [check.name for check in checks] == [SEEN]
-    assert "built without CUDA" in checks[0].found
+    assert "built without CUDA" in checks[0].finding
     assert checks[0].remedy and "trainbench[gpu]" in checks[0].remedy
 
 

@@ -142,8 +142,8 @@ def test_two_tensorflows_over_each_other_are_a_fault() -> None:
 def test_what_does_not_compile_or_distribute_keeps_tensorflows_reason() -> None:
     strategies = {"one_device": None, "mirrored": "InternalError: NCCL", "multi_worker": None}
     checks = tensorflow_checks(_reply(xla="NotFoundError: ptxas", strategies=strategies), _facts())
-    assert _named(checks, "XLA").found == "NotFoundError: ptxas"
-    found = _named(checks, "Strategies").found
+    assert _named(checks, "XLA").finding == "NotFoundError: ptxas"
+    found = _named(checks, "Strategies").finding
     assert found == "one_device, multi_worker work; mirrored: InternalError: NCCL"
 
 
@@ -177,7 +177,7 @@ def test_data_that_is_nowhere_is_missing_and_a_damaged_copy_is_broken(tmp_path: 
     (tmp_path / "0").touch()
     check = data_check(files)
     assert (check.state, check.remedy) == ("broken", "bench data fetch --force")
-    assert check.found == f"{tmp_path / '0'} is damaged"
+    assert check.finding == f"{tmp_path / '0'} is damaged"
 
 
 def _node(**packages: str) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def test_nodes_of_different_versions_are_a_fault() -> None:
     nodes = {"a": _node(tensorflow="2.21.0"), "b": _node(tensorflow="2.20.0")}
     check = ray_check({"error": None, "nodes": nodes}, "head:6379")
     assert check.state == "broken"
-    assert "tensorflow (2.20.0, 2.21.0)" in check.found
+    assert "tensorflow (2.20.0, 2.21.0)" in check.finding
 
 
 def test_a_node_whose_gpus_cannot_train_is_a_fault_of_the_cluster() -> None:
@@ -208,8 +208,8 @@ def test_a_node_whose_gpus_cannot_train_is_a_fault_of_the_cluster() -> None:
     }
     check = ray_check({"error": None, "nodes": nodes}, "head:6379")
     assert check.state == "broken"
-    assert "node old" in check.found and "node dead" in check.found
-    assert "node sound" not in check.found
+    assert "node old" in check.finding and "node dead" in check.finding
+    assert "node sound" not in check.finding
     assert check.remedy and "CUDA 12.5" in check.remedy and "reboot" in check.remedy
     # A local Ray's node is this machine, which has a check of its own.
     assert ray_check({"error": None, "nodes": {"old": nodes["old"]}}, None).state == "ok"
@@ -222,7 +222,7 @@ def test_a_ray_that_fails_on_purpose_gives_its_own_remedy_and_another_the_logs(
     assert ray_check(expected, "h:1").remedy == "start Ray there"
     sudden = {"error": "RuntimeError: no port: 1"}
     check = ray_check(sudden, None)
-    assert check.found == "a local start failed: RuntimeError: no port: 1"
+    assert check.finding == "a local start failed: RuntimeError: no port: 1"
     monkeypatch.setenv("RAY_TMPDIR", "/scratch")
     moved = ray_check(sudden, None)
     assert moved.remedy and "/scratch/ray-" in moved.remedy
@@ -235,4 +235,4 @@ def test_a_ray_that_fails_on_purpose_gives_its_own_remedy_and_another_the_logs(
 def test_results_need_room_and_a_folder_that_can_be_written() -> None:
     assert disk_check("r", 50 * GIB, True).state == "ok"
     assert disk_check("r", GIB // 2, True).state == "broken"
-    assert disk_check("r", 50 * GIB, False).found == "r cannot be written"
+    assert disk_check("r", 50 * GIB, False).finding == "r cannot be written"

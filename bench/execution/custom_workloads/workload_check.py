@@ -45,7 +45,9 @@ def check_workloads(trials: Iterable[Trial], suite: Suite) -> None:
 
 def check_on_nodes(
     trials: Iterable[Trial],
-    ask: Callable[[Callable[[WorkloadQuery], MissingWorkloads], WorkloadQuery], list[MissingWorkloads]],
+    ask: Callable[
+        [Callable[[WorkloadQuery], MissingWorkloads], WorkloadQuery], list[MissingWorkloads]
+    ],
     modules: Sequence[Path] = (),
 ) -> None:
     """Raise ResourceError if a workload's module is not on a node; ``ask`` calls each node."""
@@ -103,7 +105,8 @@ def _check_function(name: str) -> None:
         raise SuiteError(f"workload '{name}': {file.name} cannot be read: {error}") from None
     if names is not None and function not in names.every:
         raise SuiteError(
-            f"workload '{name}': no function {function} in {file.name}{_suggestion(function, names)}"
+            f"workload '{name}': no function {function} in {file.name}"
+            f"{_suggestion(function, names)}"
         )
 
 

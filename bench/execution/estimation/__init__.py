@@ -1,4 +1,4 @@
-"""How long trials will take, before they run.
+"""Estimate how long trials will take before they run.
 
-`estimator.estimator_for` uses what earlier runs measured, else rates of the device.
+`estimator.make_estimator` uses times from earlier runs, or else the device's rates.
 """

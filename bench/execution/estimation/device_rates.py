@@ -1,10 +1,10 @@
-"""How fast a kind of device is, from a table: for estimates where nothing was measured.
+"""Look up the speed of a kind of device, for estimates without a measurement.
 
 Usage:
-    step_s, flops_per_s = gpu_rates("NVIDIA A100-SXM4-80GB", variant)
+    rates = gpu_rates("NVIDIA A100-SXM4-80GB", variant, model_size(variant))
 
-The CPU's constants were measured on one machine of two cores. No GPU has been measured: its
-rates are a share of the peak of its data sheet, and a time for each kernel launch.
+The CPU's constants were measured on one machine with two cores. No GPU has been measured: a GPU's
+rates are a share of the peak in its data sheet, and a time for each kernel launch.
 """
 
 from typing import Literal, NamedTuple
@@ -17,24 +17,24 @@ from bench.spec.variant import Variant
 Basis = Literal["rates", "guess"]
 
 START_S = 9.0
-"""Process, imports, data, compilation."""
+"""Time for the process start, imports, data and compilation."""
 GPU_START_S = 28.0 + GPU_WARMUP_S
-"""The same with CUDA's libraries to load and kernels to choose, a guess, and the warm-up."""
+"""The same plus loading CUDA's libraries and choosing kernels (a guess) and the warm-up."""
 
 _STEP_S = 2.0e-4
 _NORM_STEP_S = 2.0e-4
 _FLOPS_PER_S = 2.0e11
 _MEASURED_CORES = 2
-"""Of the machine that the CPU's rates were measured on."""
+"""Cores of the machine on which the CPU's rates were measured."""
 _LAUNCH_S = 5.0e-6
 _LAUNCHES = {"none": (6, 25), "step": (10, 8), "epoch": (10, 8)}
-"""Kernels of a step for each layer and for each norm, counted on a dense net of three layers."""
+"""Kernels per step for each layer and for each norm, counted on a dense net with three layers."""
 _UTILISATION = 0.3
-"""Of the peak: a guess, as of the order that well-tuned training reaches."""
+"""Share of the peak that training reaches: a guess, of the order of well-tuned training."""
 
 
 class _Peak(NamedTuple):
-    """Dense operations a second, in 10^12, with sparsity left out of account."""
+    """Dense operations per second, in 10^12, without sparsity."""
 
     float32: float
     tf32: float
@@ -60,50 +60,50 @@ _PEAKS = {
     "NVIDIA H100": _Peak(67, 494, 989),
     "NVIDIA H200": _Peak(67, 494, 989),
 }
-"""By the beginning of the name that NVML gives. Data sheets of NVIDIA, where a figure with
-sparsity is halved; of GeForce cards the white papers of GA102 and of the Ada architecture."""
+"""By the beginning of NVML's name. Source: NVIDIA's data sheets, with figures for sparsity halved;
+for GeForce cards, the white papers on GA102 and on the Ada architecture."""
 _UNKNOWN = _Peak(15, 15, 60)
-"""Of a card that is not in the table."""
+"""The peak of a card that is not in the table."""
 
 
 class Rates(NamedTuple):
-    """What an epoch's time is made of."""
+    """The components of an epoch's time."""
 
     start_s: float
     step_s: float
     flops_per_s: float
     min_epoch_s: float
-    """What an epoch that is over sooner takes, since it is repeated."""
+    """Least time of an epoch: shorter ones are repeated until it has passed."""
     basis: Basis
 
 
 def cpu_rates(variant: Variant) -> Rates:
-    """The rates of ``variant`` on a CPU."""
+    """Return the rates of ``variant`` on a CPU."""
     step_s = _STEP_S + (0.0 if variant.norm == "none" else _NORM_STEP_S)
-    # Of a network of one's own only the worst is known.
-    own = variant.has_custom_workload
-    slowdown = None if own else xla_slowdown(variant.workload, variant.jit, "cpu")
+    # XLA's slowdown of a custom workload is unknown.
+    custom = variant.has_custom_workload
+    slowdown = None if custom else xla_slowdown(variant.workload, variant.jit, "cpu")
     cores = (variant.threads or _MEASURED_CORES) / _MEASURED_CORES
     return Rates(START_S, step_s, _FLOPS_PER_S * cores / (slowdown or 1.0), 0.0, "rates")
 
 
 def gpu_rates(name: str, variant: Variant, size: ModelSize) -> Rates:
-    """The rates of ``variant``, whose network is of ``size``, on the GPU that NVML calls so."""
-    of_layer, of_norm = _LAUNCHES[variant.jit]
-    launches = size.layers * (of_layer + (0 if variant.norm == "none" else of_norm))
+    """Return the rates of ``variant``, with a network of ``size``, on a GPU by NVML's ``name``."""
+    per_layer, per_norm = _LAUNCHES[variant.jit]
+    launches = size.layers * (per_layer + (0 if variant.norm == "none" else per_norm))
     flops_per_s = _UTILISATION * 1e12 * _peak(name, variant.precision)
     return Rates(GPU_START_S, launches * _LAUNCH_S, flops_per_s, GPU_MIN_TIMING_S, "guess")
 
 
 def _peak(name: str, precision: str) -> float:
-    """In 10^12 operations a second. A longer name goes before a shorter one."""
-    named = [key for key in _PEAKS if _begins(name, key)]
-    peak = _PEAKS[max(named, key=len)] if named else _UNKNOWN
+    """Return the peak in 10^12 operations per second, by the longest name that matches."""
+    matches = [key for key in _PEAKS if _begins(name, key)]
+    peak = _PEAKS[max(matches, key=len)] if matches else _UNKNOWN
     if precision in ("mixed_bfloat16", "mixed_float16"):
         return peak.half
     return peak.tf32 if precision == "float32" else peak.float32
 
 
 def _begins(name: str, key: str) -> bool:
-    """Whether ``name`` begins with the whole words of ``key``: an A10G is no A10."""
+    """Return whether ``name`` begins with the whole words of ``key``: an A10G is not an A10."""
     return name.startswith(key) and not name[len(key) : len(key) + 1].isalnum()

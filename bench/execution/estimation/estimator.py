@@ -1,13 +1,13 @@
-"""About how long a trial takes, before it has run.
+"""Estimate how long a trial will take before it runs.
 
 Usage:
     estimator = make_estimator(device, variants)
-    estimator(variant.id, variant).trial_s      # and .basis says what it is made from
-    estimated_trial_s(variant)                  # on a CPU, from the table alone
+    estimator(variant.id, variant).trial_s      # .basis names the source of the estimate
+    estimated_trial_s(variant)                  # on a CPU, only from the table
 
-Good for "minutes or hours?", for the order of blocks and for simulated runs, not for any
-result. Where earlier runs have measured the variant on this kind of device, theirs is taken;
-else multiplications and steps are counted and divided by rates from a table.
+Estimates answer "minutes or hours?", order blocks and drive simulated runs; no result uses them.
+The time comes from earlier runs of the variant on this kind of device, if there are any.
+Otherwise, multiplications and steps are counted and divided by rates from a table.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 Basis = Literal["measured", "rates", "guess"]
-"""measured: in an earlier run; rates: from rates that were measured on one machine; guess: from a
-data sheet, with no measurement behind it."""
+"""measured: in an earlier run; rates: from rates measured on one machine; guess: from a data sheet,
+without any measurement."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The time of a variant's trials, and what that is made from."""
+    """The time of a variant's trials, and the basis of the estimate."""
 
     trial_s: float
     basis: Basis
@@ -54,26 +54,26 @@ class Estimator:
         self._measured = measured or {}
 
     def __call__(self, variant_id: str, variant: Variant) -> Estimate:
-        """The estimate for ``variant``, whose id is ``variant_id``."""
-        known = self._measured.get(variant_id)
-        if known is not None:
-            return Estimate(known.start_s + variant.epochs * known.epoch_s, "measured", known.run)
+        """Return the estimate for ``variant``, whose id is ``variant_id``."""
+        time = self._measured.get(variant_id)
+        if time is not None:
+            return Estimate(time.start_s + variant.epochs * time.epoch_s, "measured", time.run)
         rates = _rates(self.device, variant)
         return Estimate(_trial_s(variant, rates), rates.basis)
 
 
 def make_estimator(device: DeviceKind, variants: Mapping[str, Variant]) -> Estimator:
-    """Estimates of ``variants``, by id, on ``device``: by the newest runs in the usual folder."""
+    """Return an estimator of ``variants`` (by id) on ``device``, based on the newest runs."""
     return Estimator(device, measured_times(recent_runs(), variants, device))
 
 
 def estimated_trial_s(variant: Variant) -> float:
-    """Seconds on a CPU from a trial's dispatch to its record."""
+    """Estimate the seconds on a CPU from a trial's dispatch to its record."""
     return _trial_s(variant, cpu_rates(variant))
 
 
 def estimated_epoch_s(variant: Variant) -> float:
-    """Seconds on a CPU of one epoch of training, as it is run."""
+    """Estimate the seconds on a CPU of one epoch of training."""
     return _epoch_s(variant, cpu_rates(variant))
 
 
@@ -90,6 +90,6 @@ def _trial_s(variant: Variant, rates: Rates) -> float:
 def _epoch_s(variant: Variant, rates: Rates) -> float:
     steps = variant.steps_per_epoch
     examples = steps * variant.per_replica_batch_size
-    # Forward, and backward for weights and for inputs: three products, two operations each.
+    # Three products, forward, backward for weights and backward for inputs, of two operations each.
     flops = 6 * model_size(variant).products * examples
     return steps * rates.step_s + flops / rates.flops_per_s

@@ -1,8 +1,8 @@
-"""How large a variant's network is, by arithmetic: for estimates before anything has run.
+"""Calculate the size of a variant's network, for estimates before anything has run.
 
 Usage:
     size = model_size(variant)
-    6 * size.products * examples           # operations of training on so many examples
+    6 * size.products * examples           # operations of training on that many examples
 """
 
 import itertools
@@ -13,32 +13,32 @@ from bench.spec.variant import Variant
 
 _RESNET50_PLACES = 224 * 224
 _RESNET50_PRODUCTS, _RESNET50_OUTPUTS = 4_087_000_000, 11_100_000
-"""Of one example of 224 x 224; both grow with the number of places. K. He et al., CVPR 2016,
-arXiv 1512.03385, and I. Radosavovic et al., CVPR 2020, arXiv 2003.13678, table 8."""
+"""For one example of 224 x 224; both are proportional to the number of places. K. He et al., CVPR
+2016, arXiv 1512.03385, and I. Radosavovic et al., CVPR 2020, arXiv 2003.13678, table 8."""
 _RESNET50_WEIGHTS, _RESNET50_FEATURES = 23_500_000, 2048
 _RESNET50_CHANNELS = 64
-"""Of its first convolution, which halves rows and columns; no later output is larger."""
+"""Channels of its first convolution, which halves rows and columns; no later output is larger."""
 
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Counts for one example; norms and biases, which hardly add to them, are left out."""
+    """Counts for one example, without the small contributions of norms and biases."""
 
     pixels: int
-    """Numbers of an image."""
+    """Numbers in an image."""
     products: int
-    """Multiplications of one forward pass."""
+    """Multiplications in one forward pass."""
     parameters: int
     outputs: int
-    """Numbers that all dense layers and convolutions put out."""
+    """Numbers in the outputs of all dense layers and convolutions."""
     largest_output: int
-    """Numbers of the largest of these outputs."""
+    """Numbers in the largest of these outputs."""
     layers: int
-    """Dense layers and convolutions."""
+    """How many dense layers and convolutions there are."""
 
 
 def model_size(variant: Variant) -> ModelSize:
-    """The size of ``variant``'s network; one's own counts as a dense net of its ``hidden``."""
+    """Return the size of ``variant``'s network; a custom one counts as a net of its ``hidden``."""
     height, width, channels = variant.example_shape
     if variant.workload == "resnet50":
         return _resnet50(height * width, channels, variant.classes)

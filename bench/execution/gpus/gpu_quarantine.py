@@ -26,7 +26,7 @@ from bench.records.trial_record import LeftOut
 from bench.spec.plan import Trial
 
 _START_FREE_S = 10.0
-"""How long a GPU may take to become free when a run starts; an earlier run has released it by then."""
+"""How long a GPU may take to become free when a run starts: an earlier run releases it by then."""
 _HOLD_S = 15.0
 """How long an actor that holds a GPU may take to start."""
 
@@ -54,7 +54,7 @@ class GpuQuarantine:
             self.left_out += seen.left_out
             self.warnings += seen.warnings
             unfit = {gpu.name: gpu for gpu in seen.gpus if gpu.unfit}
-            # A GPU that Ray has assigned to other work is not held: trials wait for it and check it.
+            # A GPU that Ray has assigned to other work is not held; each trial checks it.
             held = self._hold(node, unfit.keys(), _free_on(node)) if unfit else ()
             self._leave_out(node, seen.host, [unfit[name] for name in held])
 

@@ -28,7 +28,7 @@ from bench.execution.ray_backend.cluster_nodes import alive_nodes, ask_nodes
 from bench.execution.ray_backend.head_address import resolve_address
 from bench.execution.ray_backend.local_ray import local_ray
 from bench.execution.ray_backend.ray_shutdown import shutdown_safely
-from bench.execution.trial_environment.version_check import refused_by_ray
+from bench.execution.trial_environment.version_check import ray_version_mismatch
 from bench.measure.host import usable_cores
 
 Kind = Literal["caller's", "joined", "local"]
@@ -120,7 +120,7 @@ def _join(address: str, modules: Sequence[Path]) -> None:
         ray.init(address=address, runtime_env=package, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = str(error)
-        reason = refused_by_ray(said) or (
+        reason = ray_version_mismatch(said) or (
             f"{said.splitlines()[0] if said else type(error).__name__}: give this machine its "
             "Python, its Ray and its token (~/.ray/auth_token)"
         )

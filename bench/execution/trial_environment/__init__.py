@@ -1,4 +1,4 @@
-"""What a trial's process inherits: variables, flags, versions, other load.
+"""Check and set what a trial's process inherits: variables, flags, versions, other load.
 
-`inherited_environment.check_inherited` refuses what would make records untrue.
+`inherited_environment.check_inherited` refuses environments that would make records wrong.
 """

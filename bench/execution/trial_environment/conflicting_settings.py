@@ -1,10 +1,10 @@
-"""Variables and files that would have trials train otherwise than their records say.
+"""Find variables and files that would make trials train differently from what records say.
 
 Usage:
     conflicting_setting(os.environ)  # "KERAS_BACKEND=jax, but trials use TensorFlow: unset it"
 
-Such a variable is refused, not overridden: whoever set it expects that it acts. A keras.json is
-for all programs of its user: of it only what Keras cannot change later is refused.
+Such a variable is refused and not overridden, because the user who set it expects it to act. A
+keras.json applies to all of its user's programs, so only what Keras cannot change later is refused.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.files.bounded_reading import MiB, read_file
 
-_MOST_BYTES = MiB
+_MAX_BYTES = MiB
 _BY_JIT = "jit says what XLA compiles"
 _BY_PRECISION = "precision says how numbers are computed"
 _BY_DETERMINISTIC = "deterministic says whether results repeat"
@@ -39,8 +39,8 @@ def _relaxes_float32(value: str) -> bool:
     return value.upper() not in ("", "STRICT")
 
 
-def _clusters(value: str) -> bool:
-    """Whether flags of XLA have it compile what no ``jit`` asks for; the last of a kind holds."""
+def _enables_auto_clustering(value: str) -> bool:
+    """Return whether XLA's flags compile what ``jit`` does not request; the last flag counts."""
     name = "--tf_xla_auto_jit="
     levels = [f.removeprefix(name) for f in _flags(value) if f.startswith(name)]
     return bool(levels) and levels[-1] not in ("0", "-1")
@@ -56,26 +56,26 @@ _SWITCHES = {
     "xla_allow_excess_precision": True,
     "xla_cpu_multi_thread_eigen": True,
 }
-"""By switch of XLA that acts on arithmetic or threads: how it is where no flag names it."""
+"""Default values of the XLA switches that affect arithmetic or threads."""
 
 
-def _acts_on_arithmetic_or_threads(value: str) -> bool:
-    """Whether flags of XLA turn one of its switches that act on these; the last of a kind holds."""
-    found = dict(_SWITCHES)
+def _changes_switches(value: str) -> bool:
+    """Return whether XLA's flags change one of ``_SWITCHES``; the last flag of each counts."""
+    switches = dict(_SWITCHES)
     for flag in _flags(value):
-        name, _, said = flag.removeprefix("--").partition("=")
-        if name in found:
-            found[name] = said.lower() in ("", "1", "true")
-    return found != _SWITCHES
+        name, _, setting = flag.removeprefix("--").partition("=")
+        if name in switches:
+            switches[name] = setting.lower() in ("", "1", "true")
+    return switches != _SWITCHES
 
 
 _CONFLICTS: dict[str, tuple[Callable[[str], bool], str]] = {
     "KERAS_BACKEND": (_is_another_backend, "trials train with TensorFlow"),
     "KERAS_NNX_ENABLED": (_is_true, "it is for JAX, and trials train with TensorFlow"),
     "TF_USE_LEGACY_KERAS": (_is_true, "trials train with Keras 3"),
-    "TF_XLA_FLAGS": (_clusters, _BY_JIT),
+    "TF_XLA_FLAGS": (_enables_auto_clustering, _BY_JIT),
     "TF_FUNCTION_JIT_COMPILE_DEFAULT": (_is_true, _BY_JIT),
-    "XLA_FLAGS": (_acts_on_arithmetic_or_threads, f"{_BY_PRECISION}, and {_BY_THREADS}"),
+    "XLA_FLAGS": (_changes_switches, f"{_BY_PRECISION}, and {_BY_THREADS}"),
     "TF_OVERRIDE_GLOBAL_THREADPOOL": (_is_true, _BY_THREADS),
     "OMP_THREAD_LIMIT": (_is_set, _BY_THREADS),
     "TF_DETERMINISTIC_OPS": (_is_true, _BY_DETERMINISTIC),
@@ -88,28 +88,28 @@ _CONFLICTS: dict[str, tuple[Callable[[str], bool], str]] = {
     "TF_FP16_RNN_USE_FP32_COMPUTE": (_is_false, _BY_PRECISION),
     "TF_SET_ONEDNN_FPMATH_MODE": (_relaxes_float32, _BY_PRECISION),
 }
-"""By variable: the values that contradict what a record says of its trial, and why they do."""
+"""By variable: which values contradict what a record says of its trial, and why."""
 
 
 def python_conflict() -> str | None:
-    """What of this Python keeps Ray from working, and what to change."""
+    """Return why Ray cannot work with this Python, and what to change."""
     if sys.flags.optimize >= 2:
         return "Python drops docstrings, which Ray needs: unset PYTHONOPTIMIZE, leave out -OO"
     return None
 
 
 def conflicting_setting(environ: Mapping[str, str]) -> str | None:
-    """The first conflict that a process with ``environ`` would inherit, and what to change."""
+    """Return the first conflict that a process with ``environ`` would inherit, and its remedy."""
     for name, (contradicts, reason) in _CONFLICTS.items():
         value = environ.get(name, "")
         if contradicts(value):
             return f"{name}={value}, but {reason}: unset it"
-    return _conflict_of_keras_json(environ)
+    return _keras_json_conflict(environ)
 
 
-def _conflict_of_keras_json(environ: Mapping[str, str]) -> str | None:
-    """Of what Keras reads as it is imported; the rest of that file is overridden in each trial."""
-    # As Keras asks: without HOME, of the system's list of users.
+def _keras_json_conflict(environ: Mapping[str, str]) -> str | None:
+    """Find a conflict in what Keras reads at import; each trial overrides the rest of the file."""
+    # Like Keras: without HOME, take the home folder from the system's list of users.
     home = (environ["HOME"] or "/") if "HOME" in environ else _expanded("~")
     folder = Path(home if os.access(home, os.W_OK) else "/tmp", ".keras")
     path = Path(_expanded(str(Path(environ.get("KERAS_HOME", folder), "keras.json"))))
@@ -123,24 +123,24 @@ def _conflict_of_keras_json(environ: Mapping[str, str]) -> str | None:
 
 
 def _expanded(path: str) -> str:
-    """As Keras has it: what names no known user's home folder stays."""
+    """Expand a home folder like Keras, which leaves the path of an unknown user unchanged."""
     return os.path.expanduser(path)  # noqa: PTH111 - Path raises there
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """An object from a file; an empty one where it cannot be read, as Keras has it."""
+    """Read an object from a JSON file; like Keras, return an empty one if it cannot be read."""
     try:
-        found = json.loads(read_file(path, _MOST_BYTES))
+        content = json.loads(read_file(path, _MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _flags(value: str) -> list[str]:
-    """The flags in a variable, or in the file that it names, as XLA reads them."""
+    """Return the flags in a variable, or in the file that it names, as XLA reads them."""
     if value and not value.startswith("--"):
         try:
-            value = read_file(value, _MOST_BYTES).decode()
-        except (OSError, ValueError):  # a trial's own failure, which names the variable
+            value = read_file(value, _MAX_BYTES).decode()
+        except (OSError, ValueError):  # each trial fails with an error that names the variable
             return []
     return value.split()

@@ -1,11 +1,11 @@
-"""What trials inherit from their node, and whether they can train with it as a suite says.
+"""Check that trials can train as a suite says with what they inherit from their node.
 
 Usage:
     check_conflicts(inherited_environment())               # ResourceError that names the variable
     check_inherited(blocks, cluster, {node: inherited_environment()})
 
-Of variables for threads, one that trials would override is refused, where the suite does not say
-``threads``: whoever set it expects that it acts.
+A thread variable that trials would override is refused if the suite does not set ``threads``,
+because the user who set the variable expects it to act.
 """
 
 import os
@@ -29,23 +29,23 @@ THREAD_VARIABLES = (
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS"),
 )
-"""How many threads TensorFlow and the libraries below it compute with."""
+"""Variables that set how many threads TensorFlow and its libraries compute with."""
 
 
 @dataclass(frozen=True)
 class InheritedEnvironment:
-    """What the trials of a node start with."""
+    """What a node's trials inherit."""
 
     host: str
     conflict: str | None
-    """What trials cannot heed, and what to change; None where there is no such thing."""
+    """A setting that contradicts trials, and what to change; None if there is none."""
     threads: Mapping[str, str]
     """The variables of ``THREAD_VARIABLES`` that are set."""
     usable_cores: int
 
 
 def inherited_environment(environ: Mapping[str, str] = os.environ) -> InheritedEnvironment:
-    """What a process with ``environ`` inherits on this machine."""
+    """Return what a process with ``environ`` inherits on this machine."""
     threads = {name: environ[name] for name in THREAD_VARIABLES if environ.get(name)}
     return InheritedEnvironment(
         socket.gethostname(),
@@ -56,26 +56,29 @@ def inherited_environment(environ: Mapping[str, str] = os.environ) -> InheritedE
 
 
 def inherited_by_workers() -> InheritedEnvironment:
-    """What this node's trials inherit, asked in a worker of Ray's."""
+    """Return what this node's trials inherit; runs in a Ray worker."""
     import ray
 
-    given = ray.get_runtime_context().runtime_env.get("env_vars") or {}
-    return inherited_environment(worker_environment(os.environ, given))
+    runtime_variables = ray.get_runtime_context().runtime_env.get("env_vars") or {}
+    return inherited_environment(worker_environment(os.environ, runtime_variables))
 
 
-def worker_environment(environ: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` of a worker without the OMP_NUM_THREADS that Ray sets where there is none.
+def worker_environment(
+    environ: Mapping[str, str], runtime_variables: Mapping[str, str]
+) -> dict[str, str]:
+    """Return a worker's ``environ`` without the OMP_NUM_THREADS that Ray adds if it is not set.
 
-    Of ``given``, the variables of Ray's runtime environment, the worker's parent knows nothing.
+    The worker's parent does not have the ``runtime_variables`` of Ray's runtime environment.
     """
-    found = dict(environ)
-    if "OMP_NUM_THREADS" not in given and "OMP_NUM_THREADS" not in _variables_of_parent():
-        found.pop("OMP_NUM_THREADS", None)
-    return found
+    inherited = dict(environ)
+    names = runtime_variables.keys() | _parent_variables()
+    if "OMP_NUM_THREADS" not in names:
+        inherited.pop("OMP_NUM_THREADS", None)
+    return inherited
 
 
-def _variables_of_parent() -> set[str]:
-    """Names of those that the process which started this one has; none where it does not tell."""
+def _parent_variables() -> set[str]:
+    """Return the names of the parent process's variables; none if they cannot be read."""
     try:
         entries = Path(f"/proc/{os.getppid()}/environ").read_bytes().split(b"\0")
     except OSError:
@@ -83,41 +86,42 @@ def _variables_of_parent() -> set[str]:
     return {os.fsdecode(entry).partition("=")[0] for entry in entries}
 
 
-def check_conflicts(found: InheritedEnvironment) -> None:
-    """ResourceError where trials on a node inherit what they cannot heed."""
-    if found.conflict:
-        raise ResourceError(f"node {found.host}: {found.conflict}")
+def check_conflicts(inherited: InheritedEnvironment) -> None:
+    """Raise ResourceError if trials on a node inherit a setting that contradicts them."""
+    if inherited.conflict:
+        raise ResourceError(f"node {inherited.host}: {inherited.conflict}")
 
 
 def check_inherited(
-    blocks: Iterable[Block], cluster: Cluster, found: Mapping[str, InheritedEnvironment]
+    blocks: Iterable[Block], cluster: Cluster, environments: Mapping[str, InheritedEnvironment]
 ) -> None:
-    """ResourceError where trials cannot train as the suite says with what is ``found`` on nodes.
+    """Raise ResourceError if trials cannot train as the suite says in the nodes' environments.
 
-    By Ray's id of a node. That is where a variable contradicts the suite, where there are fewer
-    cores than ``threads``, and where a variable asks for other threads than a silent suite gives.
+    ``environments`` are by Ray's node id. A node is refused if a variable contradicts the suite, if
+    it has fewer cores than ``threads``, or if the suite does not set ``threads`` and a variable
+    sets a number of threads other than the default.
     """
-    for inherited in found.values():
+    for inherited in environments.values():
         check_conflicts(inherited)
     repeated = {frozenset(t.variant_id for t in block.trials): block for block in blocks}
     for block in repeated.values():
         variants = [trial.variant for trial in block.trials]
-        asked = any(variant.threads is not None for variant in variants)
-        for node, inherited in found.items():
-            if asked or inherited.threads:
-                reservation = cluster.request_for(block, [node])
+        sets_threads = any(variant.threads is not None for variant in variants)
+        for node, inherited in environments.items():
+            if sets_threads or inherited.threads:
+                request = cluster.request_for(block, [node])
                 for variant in variants:
-                    _check_threads_of(variant, reservation, inherited)
+                    _check_threads(variant, request, inherited)
 
 
-def _check_threads_of(
-    variant: Variant, reservation: ResourceRequest, inherited: InheritedEnvironment
+def _check_threads(
+    variant: Variant, request: ResourceRequest, inherited: InheritedEnvironment
 ) -> None:
-    share, where = reservation.share_of(variant), f"on node {inherited.host}"
+    share, where = request.share_of(variant), f"on node {inherited.host}"
     if variant.threads is None:
         check_thread_variables(inherited, share)
         return
-    workers = max(1, round(reservation.bundles[0]["CPU"] / reservation.needs(variant)["CPU"]))
+    workers = max(1, round(request.bundles[0]["CPU"] / request.needs(variant)["CPU"]))
     cores = min(share, inherited.usable_cores // workers)
     if variant.threads > cores:
         raise ResourceError(
@@ -127,7 +131,7 @@ def _check_threads_of(
 
 
 def check_thread_variables(inherited: InheritedEnvironment, threads: int) -> None:
-    """ResourceError where a variable asks for other than the ``threads`` that a trial has."""
+    """Raise ResourceError if a variable sets a number other than a trial's ``threads``."""
     for name, value in inherited.threads.items():
         if value not in ("0", str(threads)):
             raise ResourceError(

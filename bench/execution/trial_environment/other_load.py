@@ -1,9 +1,9 @@
-"""What else a machine does: said as a run starts, recorded with each trial.
+"""Warn of other load on a machine when a run starts, and record it with each trial.
 
 Usage:
-    load_warning(cores=8)                           # one line, or None on a quiet machine
-    ask_nodes(nodes, load_of_node)                  # the same of other machines
-    add_cpu_time(record.measures, cpu_time)        # the trial's own part of the CPU
+    load_warning(cores=8)                           # one line, or None on an idle machine
+    ask_nodes(nodes, load_of_node)                  # the same for other machines
+    add_cpu_time(record.measures, cpu_time)         # the CPU time during the trial
 """
 
 import socket
@@ -15,33 +15,35 @@ from bench.records.trial_record import MUCH_TAKEN
 
 
 def load_warning(cores: int) -> str | None:
-    """What takes much of the ``cores`` that trials are to have; looks on for half a second."""
+    """Describe what uses much of the ``cores`` meant for trials; measures for half a second."""
     load = measure_other_load()
     if taken_share(load.cores, 0.0, 1.0, cores, load.allowed_cores) <= MUCH_TAKEN:
         return None
-    named = "; ".join(f"{name}, pid {pid}, {used:.1f} cores" for name, pid, used in load.processes)
+    processes = "; ".join(
+        f"{name}, pid {pid}, {used:.1f} cores" for name, pid, used in load.processes
+    )
     return (
-        f"other processes{f' ({named})' if named else ''} use {load.cores:.1f} of the "
+        f"other processes{f' ({processes})' if processes else ''} use {load.cores:.1f} of the "
         f"{load.allowed_cores} cores allowed here, so that times will be too long: end them, or "
         "run when it is idle"
     )
 
 
 def load_of_node() -> str | None:
-    """``load_warning`` of all cores of the node that is asked, and which node that is."""
+    """Return the ``load_warning`` for all cores of this node, with the node's name."""
     warning = load_warning(usable_cores())
     return f"node {socket.gethostname()}: {warning}" if warning else None
 
 
-def add_cpu_time(measures: Measures, found: CpuTime) -> Measures:
-    """``measures`` with what was counted over the trial."""
+def add_cpu_time(measures: Measures, cpu_time: CpuTime) -> Measures:
+    """Return ``measures`` with the CPU times counted during the trial."""
     return measures.model_copy(
         update={
-            "load_average": found.load_average,
-            "cpu_s": found.cpu_s,
-            "other_cpu_s": found.other_cpu_s,
-            "steal_s": found.steal_s,
-            "cpu_taken_share": found.taken_share,
-            "cpu_throttled_s": found.throttled_s,
+            "load_average": cpu_time.load_average,
+            "cpu_s": cpu_time.cpu_s,
+            "other_cpu_s": cpu_time.other_cpu_s,
+            "steal_s": cpu_time.steal_s,
+            "cpu_taken_share": cpu_time.taken_share,
+            "cpu_throttled_s": cpu_time.throttled_s,
         }
     )

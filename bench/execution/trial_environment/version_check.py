@@ -1,12 +1,12 @@
-"""Whether the driver and the nodes have the same software, as far as results depend on it.
+"""Check that the driver and the nodes have the same versions of Python, Ray, TensorFlow and Keras.
 
 Usage:
     check_versions(driver, nodes)        # ResourceError that names both versions
-    refused_by_ray(said)                 # the same of what Ray says as it lets nobody join
+    ray_version_mismatch(message)        # the same, from Ray's message when it refuses to connect
 
-Both are environments as ``bench.measure.environment`` tells them. Trials pass records and
-data between driver and node as Python, Ray, TensorFlow and Keras of one version write them,
-and a comparison must not be one of TensorFlow's versions.
+Both arguments are environments as ``bench.measure.environment`` returns them. Driver and nodes
+exchange records and data in formats that depend on the versions of Python, Ray, TensorFlow and
+Keras, and a comparison must not mix versions of TensorFlow.
 """
 
 import re
@@ -21,8 +21,8 @@ _PACKAGES = {
     "Keras": ("keras",),
 }
 
-_RAY_NAMES = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
-"""In Ray's own words (``ray._private.utils.check_version_info``), the cluster's come first."""
+_RAY_VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
+"""Ray's wording (``ray._private.utils.check_version_info``), with the cluster's versions first."""
 
 
 def check_versions(driver: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -35,21 +35,21 @@ def check_versions(driver: Mapping[str, Any], nodes: Mapping[str, Mapping[str, A
             )
 
 
-def refused_by_ray(said: str) -> str | None:
-    """The versions that differ, where that is why Ray refuses a driver; None where it is not.
+def ray_version_mismatch(message: str) -> str | None:
+    """Return the versions that differ if that is why Ray refused a driver; None otherwise.
 
-    Ray compares before a node can be asked, and tells patches of Python apart.
+    Ray compares versions before a node can be asked, and distinguishes patch versions of Python.
     """
-    named = _RAY_NAMES.findall(said)
-    if len(named) != 2:
+    pairs = _RAY_VERSIONS.findall(message)
+    if len(pairs) != 2:
         return None
-    cluster, driver = (dict(zip(("Ray", "Python"), versions, strict=True)) for versions in named)
-    unlike = [
+    cluster, driver = (dict(zip(("Ray", "Python"), pair, strict=True)) for pair in pairs)
+    mismatches = [
         f"{what} is {driver[what]} here and {cluster[what]} there"
         for what in driver
         if driver[what] != cluster[what]
     ]
-    return f"{', '.join(unlike)}: install the same version on both" if unlike else None
+    return f"{', '.join(mismatches)}: install the same version on both" if mismatches else None
 
 
 def _differences(driver: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -59,13 +59,13 @@ def _differences(driver: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str
 
 def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
     installed = environment["packages"]
-    found = {"Python": _minor(environment["python"]["version"])}
+    versions = {"Python": _minor(environment["python"]["version"])}
     for what, names in _PACKAGES.items():
         present = [installed[name] for name in names if name in installed]
-        found[what] = present[0] if present else "not installed"
-    return found
+        versions[what] = present[0] if present else "not installed"
+    return versions
 
 
 def _minor(version: str) -> str:
-    # Of Python, what pickles and bytecode depend on.
+    # The part of Python's version that pickles and bytecode depend on.
     return ".".join(version.split(".")[:2])

@@ -1,10 +1,10 @@
-"""The variables that a trial's process sets for itself before it imports TensorFlow.
+"""Set the variables of a trial's process before it imports TensorFlow.
 
 Usage:
     set_worker_variables(os.environ, threads=4, tf_config=None)
 
-What the environment says of a cluster, of threads and of proxies is meant for another program, or
-is refused before a run starts (``bench.execution.trial_environment.inherited_environment``).
+Inherited settings of clusters, threads and proxies are meant for other programs, or are refused
+before a run starts (``bench.execution.trial_environment.inherited_environment``).
 """
 
 import contextlib
@@ -14,10 +14,10 @@ from collections.abc import Iterator, MutableMapping
 from bench.execution.trial_environment.inherited_environment import THREAD_VARIABLES
 
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
-"""What gRPC looks at, in this order."""
+"""The variables that gRPC reads, in this order."""
 _EXEMPTIONS = ("no_proxy", "NO_PROXY")
 _GRPC_EXEMPTIONS = "no_grpc_proxy"
-"""Where it is set, gRPC looks at no_proxy no more."""
+"""If this is set, gRPC ignores no_proxy."""
 
 
 def set_worker_variables(
@@ -25,9 +25,9 @@ def set_worker_variables(
 ) -> None:
     """Set ``environ`` for a process that computes with ``threads`` threads.
 
-    ``tf_config`` describes the workers of a trial of several. A TF_CONFIG that a job scheduler has
-    set describes other processes, for which TensorFlow would wait. Peers are reached directly
-    where a proxy is named.
+    ``tf_config`` describes the workers of a trial that has several. A TF_CONFIG that a job
+    scheduler has set is removed: it describes other processes, and TensorFlow would wait for them.
+    Connections to peers bypass any proxy.
     """
     environ.pop("TF_CONFIG", None)
     environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
@@ -38,7 +38,7 @@ def set_worker_variables(
 
 @contextlib.contextmanager
 def worker_variables(environ: MutableMapping[str, str], threads: int) -> Iterator[None]:
-    """``set_worker_variables`` for the block, in a process that goes on afterwards."""
+    """Apply ``set_worker_variables`` within the block, in a process that continues afterwards."""
     before = {name: environ.get(name) for name in ("TF_CONFIG", *THREAD_VARIABLES)}
     set_worker_variables(environ, threads)
     try:
@@ -51,14 +51,14 @@ def worker_variables(environ: MutableMapping[str, str], threads: int) -> Iterato
 
 
 def _hosts(tf_config: str) -> list[str]:
-    """The workers' hosts without ports; an IPv6 address with brackets and without."""
+    """Return the workers' hosts without ports; IPv6 addresses both with and without brackets."""
     workers = json.loads(tf_config)["cluster"]["worker"]
     hosts = [address.rpartition(":")[0] for address in workers]
     return list(dict.fromkeys(form for host in hosts for form in (host, host.strip("[]"))))
 
 
 def _exempt(environ: MutableMapping[str, str], hosts: list[str]) -> None:
-    """Add ``hosts`` to those that no proxy is used for, where one is named."""
+    """Add ``hosts`` to those that bypass the proxy, if a proxy is set."""
     if not any(environ.get(name) for name in _PROXIES):
         return
     before = {name: environ.get(name) for name in (*_EXEMPTIONS, _GRPC_EXEMPTIONS)}

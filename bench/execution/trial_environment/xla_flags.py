@@ -1,9 +1,9 @@
-"""Whether a process ended since it does not understand the flags that a variable has for XLA.
+"""Detect that a process ended because TensorFlow rejected XLA's flags in a variable.
 
 Usage:
-    refused_flags(log)             # "XLA_FLAGS is not understood: Unknown flag ...: correct it"
+    refused_flags(log)             # "XLA_FLAGS is not understood by TensorFlow (...): correct ..."
 
-TensorFlow parses them as it first uses XLA, and ends the process on the spot.
+TensorFlow parses the flags when it first uses XLA, and ends the process if it rejects one.
 """
 
 import re
@@ -12,22 +12,22 @@ _PARSER_ENDED = re.compile(r"parse_flags_from_env\.cc:\d+\] (.*)")
 _MISREAD = re.compile(r"Couldn't interpret value .* for flag \w+")
 _VARIABLE = re.compile(r"\b(?:TF_)?XLA_FLAGS\b")
 _OF_TENSORFLOW = re.compile(r"(?:for flag |usage: --)tf_")
-"""Only TF_XLA_FLAGS holds flags of such names."""
+"""Only TF_XLA_FLAGS can hold flags with such names."""
 
 
 def refused_flags(log: str) -> str | None:
-    """The variable and what is wrong with it, as ``log`` has it; None where it has no such thing.
+    """Return the variable and its fault according to ``log``; None if the log has no such fault.
 
-    TensorFlow names the variable of an unknown flag, and only the flag where its value is wrong.
+    For an unknown flag TensorFlow names the variable; for a wrong value, only the flag.
     """
     ended = _PARSER_ENDED.search(log)
     if ended is None:
         return None
     misread = _MISREAD.search(log)
-    said = misread.group() if misread else ended.group(1)
-    named = _VARIABLE.search(said)
-    if named is not None:
-        variable = named.group()
+    fault = misread.group() if misread else ended.group(1)
+    match = _VARIABLE.search(fault)
+    if match is not None:
+        variable = match.group()
     else:
         variable = "TF_XLA_FLAGS" if _OF_TENSORFLOW.search(log) else "XLA_FLAGS"
-    return f"{variable} is not understood by TensorFlow ({said}): correct or unset it"
+    return f"{variable} is not understood by TensorFlow ({fault}): correct or unset it"

@@ -27,7 +27,7 @@ def render(checks: Sequence[Check]) -> str:
         cells = (
             f"{check.state:<{state_width}}",
             f"{check.name:<{name_width}}",
-            plain(check.found),
+            plain(check.finding),
         )
         lines.append(_GAP.join(cells).rstrip())
         if check.remedy:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.errors import ResourceError
-from bench.execution.trial_environment.version_check import check_versions, refused_by_ray
+from bench.execution.trial_environment.version_check import check_versions, ray_version_mismatch
 
 
 def environment(python: str = "3.11.7", **packages: str) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def test_what_ray_refuses_a_driver_for_is_said_with_both_versions(
     with pytest.raises(RuntimeError) as refused:
         check_version_info(there, "node 192.0.2.1")
     expected = f"{said.format(**here)}: install the same version on both"
-    assert refused_by_ray(str(refused.value)) == expected
+    assert ray_version_mismatch(str(refused.value)) == expected
 
 
 def test_what_ray_says_of_anything_else_is_no_matter_of_versions() -> None:
-    assert refused_by_ray("Failed to connect to GCS: Ray: is it there?") is None
+    assert ray_version_mismatch("Failed to connect to GCS: Ray: is it there?") is None
