@@ -48,7 +48,7 @@ from bench.analysis.statistics.capped_epochs import capped_epochs
 from bench.analysis.statistics.estimates import estimates
 from bench.analysis.statistics.paired import Estimate, rate
 from bench.records.run_folder import Invocation, RunFolder, RunInfo
-from bench.records.trial_record import MUCH_TAKEN
+from bench.records.trial_record import MAX_TAKEN_SHARE
 from bench.spec.expand import Duplicate
 from bench.spec.variant import Variant
 
@@ -64,7 +64,7 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class CpuContention:
-    """Trials of a variant in which other processes used more than ``MUCH_TAKEN`` of their cores."""
+    """Trials of a variant in which other processes used more than ``MAX_TAKEN_SHARE`` of their cores."""
 
     count: int
     largest_share: float
@@ -302,7 +302,7 @@ def _warnings(completed: pd.DataFrame, raw: RecordArrays) -> dict[str, tuple[str
 
 def _cpu_contention(completed: pd.DataFrame) -> dict[str, CpuContention]:
     """Return the contention by variant id, where completed trials ran on a busy machine."""
-    busy = completed[completed["cpu_taken_share"] > MUCH_TAKEN]
+    busy = completed[completed["cpu_taken_share"] > MAX_TAKEN_SHARE]
     shares = busy.groupby("variant_id")["cpu_taken_share"].agg(["size", "max"])
     return {
         str(v): CpuContention(int(count), float(most)) for v, count, most in shares.itertuples()

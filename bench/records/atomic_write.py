@@ -94,7 +94,7 @@ def _temporary_errors() -> Iterator[None]:
 
 
 def rescue(path: Path, text: str) -> str:
-    """Save elsewhere the text that did not fit at ``path``; return where, or else the text itself."""
+    """Save the text that did not fit at ``path`` elsewhere; return where, or the text itself."""
     for place in (tempfile.gettempdir, lambda: "/dev/shm", Path.home):
         with contextlib.suppress(OSError, RuntimeError, StorageError):
             private = Folder(Path(tempfile.mkdtemp(prefix="bench-", dir=place())))

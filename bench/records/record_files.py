@@ -1,11 +1,11 @@
-"""The files of a run folder as plain data: found whole, of this schema, or told of.
+"""Read the files of a run folder as plain data, or report what is wrong with them.
 
 Usage:
-    read_json(files, "run.json", RESTORE)     # RunFolderError with the cure where it is damaged
+    read_json(files, "run.json", RESTORE)     # RunFolderError with the remedy if it is damaged
     for path, record in records_in(files / "trials", all_attempts=True): ...
 
-Links, pipes and devices are refused, and what is larger than any run's. To read a file takes time
-in proportion to its size.
+Links, pipes, devices and files larger than those of any run are refused. The time to read a file
+is proportional to its size.
 """
 
 import contextlib
@@ -24,38 +24,38 @@ from bench.records.migration import migrate
 from bench.records.trial_record import TrialRecord
 from bench.spec.error_text import error_text
 
-MOST_BYTES = 128 * MiB
-"""Of run.json, which lists 100,000 trials in 20 MiB, and of a record: 300,000 epochs, each of
-twenty windows."""
-MOST_PUBLISHED_BYTES = 4 * GiB
-"""Of all records in one file."""
+MAX_BYTES = 128 * MiB
+"""Limit for run.json, which lists 100,000 trials in 20 MiB, and for a record, which reaches it with
+300,000 epochs of twenty windows each."""
+MAX_PUBLISHED_BYTES = 4 * GiB
+"""Limit for a file of all records."""
 RESTORE = "restore it from a copy"
 _RESTORE_FOLDER = "restore that folder from a copy"
-_RUN_AGAIN = "restore it, or delete it and run again with --resume"
+_REPEAT_TRIAL = "restore it, or delete it and run again with --resume"
 
-Marks = list[tuple[str, int, int, int, int, int]]
-"""Of each file its name, device, inode, size (bytes) and the times (ns) at which its content and
-its inode changed. The kernel alone sets the last: nobody can give a file the time of another."""
+Fingerprint = list[tuple[str, int, int, int, int, int]]
+"""For each file its name, device, inode, size (bytes) and the times (ns) at which its content and
+its inode changed. Only the kernel sets the last one, so it cannot be copied from another file."""
 
 
 def records_in(folder: Folder, *, all_attempts: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The paths of files with a record each, and the records, in the order of the names.
+    """Yield the path and content of each record file in the order of the names.
 
-    Without ``all_attempts``, those of earlier attempts are left out.
+    Without ``all_attempts``, earlier attempts are left out.
     """
-    with _refusals(folder.path, _RESTORE_FOLDER), folder.handle() as handle:
+    with _read_errors(folder.path, _RESTORE_FOLDER), folder.handle() as handle:
         with os.scandir(handle) as entries:
             names = sorted(entry.name for entry in entries if _is_record(entry))
-        # Plain strings: 100,000 files as Path objects would take seconds more.
-        at = f"{folder.path}{os.sep}"
+        # Plain strings, because Path objects for 100,000 files take seconds longer.
+        prefix = f"{folder.path}{os.sep}"
         for name in names:
             if all_attempts or ".attempt" not in name:
-                yield at + name, _record(handle, name, at + name)
+                yield prefix + name, _record(handle, name, prefix + name)
 
 
-def marks_in(folder: Folder) -> Marks:
-    """What tells the JSON files of ``folder`` from any others, sorted by name."""
-    with _refusals(folder.path, _RESTORE_FOLDER), folder.handle() as handle:
+def folder_fingerprint(folder: Folder) -> Fingerprint:
+    """Return the fingerprint of the JSON files in ``folder``, sorted by name."""
+    with _read_errors(folder.path, _RESTORE_FOLDER), folder.handle() as handle:
         device = os.fstat(handle).st_dev
         with os.scandir(handle) as entries:
             files = [(e.name, e.stat(follow_symlinks=False)) for e in entries if _is_record(e)]
@@ -69,58 +69,60 @@ def _is_record(entry: os.DirEntry[str]) -> bool:
 
 
 def _record(folder: int, name: str, path: str) -> dict[str, Any]:
-    with _refusals(path, _RUN_AGAIN):
-        content = read_at(folder, name, MOST_BYTES)
-    record = _checked(content, path, _RUN_AGAIN)
+    with _read_errors(path, _REPEAT_TRIAL):
+        content = read_at(folder, name, MAX_BYTES)
+    record = _parse(content, path, _REPEAT_TRIAL)
     if not isinstance(record.get("trial"), dict):
         raise RunFolderError(f"{path}: no record of a trial: move it elsewhere")
     return record
 
 
-def checked(raw: Mapping[str, Any], where: str) -> TrialRecord:
-    """The record that ``raw``, found in the file ``where``, is."""
+def parse_record(raw: Mapping[str, Any], path: str) -> TrialRecord:
+    """Validate ``raw``, from the file ``path``, as a record; RunFolderError names the fault."""
     try:
         return TrialRecord.model_validate(raw)
     except ValidationError as error:
-        raise RunFolderError(f"{where}: {error_text(error.errors()[0])}: {_RUN_AGAIN}") from None
+        raise RunFolderError(f"{path}: {error_text(error.errors()[0])}: {_REPEAT_TRIAL}") from None
 
 
-def read_json(folder: Folder, name: str, cure: str, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """What the file ``name`` of a run folder holds; ``cure`` is what to do where it is damaged."""
+def read_json(
+    folder: Folder, name: str, remedy: str, most_bytes: int = MAX_BYTES
+) -> dict[str, Any]:
+    """Read the file ``name`` of a run folder; ``remedy`` says what to do if it is damaged."""
     path = folder.path / name
-    with _refusals(path, cure):
+    with _read_errors(path, remedy):
         content = folder.read(name, most_bytes)
-    return _checked(content, path, cure)
+    return _parse(content, path, remedy)
 
 
 @contextlib.contextmanager
-def _refusals(path: Path | str, cure: str) -> Iterator[None]:
-    """Turn what the system says of a file into RunFolderError, with what to do about it."""
+def _read_errors(path: Path | str, remedy: str) -> Iterator[None]:
+    """Turn an OSError of a file into RunFolderError, with a remedy."""
     try:
         yield
     except UnsafeFileError as error:
-        raise RunFolderError(f"{path}: {error.strerror}: {cure}") from None
+        raise RunFolderError(f"{path}: {error.strerror}: {remedy}") from None
     except OSError as error:
         raise RunFolderError(
             f"{path}: {error.strerror or error}: make that file readable"
         ) from None
 
 
-def _checked(text: bytes, path: Path | str, cure: str) -> dict[str, Any]:
+def _parse(text: bytes, path: Path | str, remedy: str) -> dict[str, Any]:
     try:
         content = from_json(text)
     except ValueError as error:
-        raise RunFolderError(f"{path}: damaged ({error}): {cure}") from None
+        raise RunFolderError(f"{path}: damaged ({error}): {remedy}") from None
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
-        raise RunFolderError(f"{path}: not a file of bench run: {cure}")
+        raise RunFolderError(f"{path}: not a file of bench run: {remedy}")
     return migrate(content, path)
 
 
-def published(folder: Folder, name: str, *, all_attempts: bool) -> Iterator[dict[str, Any]]:
-    """The records in the one file of a published run, a line each."""
+def published_records(folder: Folder, name: str, *, all_attempts: bool) -> Iterator[dict[str, Any]]:
+    """Yield the records of a published run, which are in one file, one per line."""
     path = folder.path / name
-    with _refusals(path, RESTORE), folder.reader(name, MOST_PUBLISHED_BYTES) as file:
-        records = [_checked(line, path, RESTORE) for line in _lines(file, path)]
+    with _read_errors(path, RESTORE), folder.reader(name, MAX_PUBLISHED_BYTES) as file:
+        records = [_parse(line, path, RESTORE) for line in _lines(file, path)]
     for record in records:
         if not isinstance(record.get("trial"), dict):
             raise RunFolderError(f"{path}: a line is no record of a trial: {RESTORE}")
@@ -129,7 +131,7 @@ def published(folder: Folder, name: str, *, all_attempts: bool) -> Iterator[dict
 
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
-    while line := file.readline(MOST_BYTES + 1):
-        if len(line) > MOST_BYTES:
+    while line := file.readline(MAX_BYTES + 1):
+        if len(line) > MAX_BYTES:
             raise RunFolderError(f"{path}: a line is longer than any record: {RESTORE}")
         yield line

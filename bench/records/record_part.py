@@ -1,4 +1,4 @@
-"""What the parts of a record have in common.
+"""Define the base class of the parts of a record.
 
 Usage:
     class Measures(RecordPart): ...
@@ -8,6 +8,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class RecordPart(BaseModel):
-    """A part of a record: immutable, and read without the fields that a newer version adds."""
+    """A part of a record: immutable, and ignoring fields that a newer version adds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")

@@ -1,15 +1,15 @@
-"""The run folder: every file name of it, written aside and renamed, read back checked.
+"""Read and write the run folder: all its file names, atomic writes, parse_record reads.
 
-    <run>/run.json                         what was asked for, and each call that worked on it
+    <run>/run.json                         the plan, and each call of bench run that worked on it
     <run>/trials/<trial_id>.json           the last attempt at a trial
-    <run>/trials/<trial_id>.attempt1.json  an earlier one
-    <run>/trials.csv ... epochs.parquet    the same as tables, made from the records
+    <run>/trials/<trial_id>.attempt1.json  an earlier attempt
+    <run>/trials.csv ... epochs.parquet    tables made from the records
     <run>/report/                          what ``bench report`` writes
-    <run>/.lock                            held by the one driver that may write
-    <run>/records.jsonl                    in trials' place where a run was published
+    <run>/.lock                            locked by the one driver that may write
+    <run>/records.jsonl                    replaces trials/ in a published run
 
-It may come from a stranger. Its path may be a link, since the user names it; nothing below may,
-nor be a pipe or a device, and everything there is opened from the folder's own handle.
+The folder may come from a stranger. Its path may be a link, because the user names it. Nothing
+below it may be a link, a pipe or a device, and everything there is opened from the folder's handle.
 
 Usage:
     folder = RunFolder.create(path, info)  # or RunFolder.open(path)
@@ -33,14 +33,14 @@ from bench.files.folder import Folder, check_regular
 from bench.files.user_path import user_path
 from bench.records.atomic_write import disk_errors, make_folder, rescue, write_atomically
 from bench.records.file_shapes import NodeEnvironment, StoredPair, StoredSuite
-from bench.records.ranges import Moment, Positive, Text, Seconds
+from bench.records.ranges import Moment, Positive, Seconds, Text
 from bench.records.record_files import (
-    MOST_BYTES,
+    MAX_BYTES,
     RESTORE,
-    Marks,
-    checked,
-    marks_in,
-    published,
+    Fingerprint,
+    folder_fingerprint,
+    parse_record,
+    published_records,
     read_json,
     records_in,
 )
@@ -53,7 +53,7 @@ from bench.spec.suite import Suite, parse_suite
 
 
 class Invocation(BaseModel):
-    """One call of ``bench run`` on a folder: when, how, and on what it ran."""
+    """One call of ``bench run`` on a folder: when, how and on what it ran."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,15 +61,15 @@ class Invocation(BaseModel):
     command: FailFastTuple[Text] = ()
     executor: str
     environment: FailFastDict[NodeEnvironment] = {}
-    """The driver's environment under "driver", and each node's under its name."""
+    """The environments of the driver, under "driver", and of each node, under its name."""
     wall_s: Seconds | None = None
-    """How long the call took; None where it did not end by itself."""
+    """How long the call took; None if it was killed."""
     lanes: Positive = 1
     """How many trials could run at once."""
     left_out: FailFastTuple[LeftOut] = ()
-    """GPUs that it did not use, from its start or from when they were found unfit."""
+    """GPUs that the call did not use, from its start or since they were found unfit."""
     warnings: FailFastTuple[str] = ()
-    """What made its times doubtful as it started, a line each."""
+    """What made its times doubtful when it started, one line each."""
 
 
 class RunInfo(BaseModel):
@@ -80,18 +80,18 @@ class RunInfo(BaseModel):
     schema_version: int = SCHEMA_VERSION
     suite: StoredSuite
     defaults_for: DeviceType | None = None
-    """The kind of device for which the variants' defaults were chosen; None before the first call
-    knows its devices, and in folders of before ``jit`` depended on them: it was as on a GPU."""
+    """The type of device for which the variants' defaults were chosen. None before the first call
+    knows its devices, and in folders from before ``jit`` depended on them (then as on a GPU)."""
     pairs: FailFastTuple[StoredPair]
     trial_ids: FailFastTuple[Id]
-    """In planned order; none before the first call knows its devices."""
+    """In planned order; empty before the first call knows its devices."""
     labels: FailFastDict[str] = {}
-    """The label of each variant by its id, in the order in which the suite names them."""
+    """The label of each variant by its id, in the suite's order."""
     duplicates: FailFastTuple[Duplicate] = ()
-    """Variants of the suite that train like others, and were not run beside them."""
+    """Variants of the suite that train exactly like others and were therefore not run."""
     invocations: FailFastTuple[Invocation] = ()
     remark: str = ""
-    """What a reader must know besides, such as what else ran on the machine."""
+    """What else readers must know, such as other load on the machine."""
 
 
 class RunFolder:
@@ -100,20 +100,20 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files = Folder(path)
-        """For all that is written to it, or read from it."""
-        self._made: tuple[Path, ...] = ()
-        self._written = False
+        """The folder through which all files are read and written."""
+        self._new_folders: tuple[Path, ...] = ()
+        self._has_record = False
 
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> "RunFolder":
-        """Make a new run folder; ResourceError where the place is taken.
+        """Make a new run folder; ResourceError if ``path`` is in use.
 
-        Where it cannot be made, none of it is left.
+        If it cannot be made, nothing remains of it.
         """
         folder = cls(path)
         cls.check_free(path)
         with disk_errors(path):
-            folder._made = tuple(f for f in (path, *path.parents) if not f.exists())
+            folder._new_folders = tuple(f for f in (path, *path.parents) if not f.exists())
         make_folder(folder.files / "trials")
         try:
             folder.write_info(info)
@@ -124,7 +124,7 @@ class RunFolder:
 
     @classmethod
     def check_free(cls, path: Path) -> None:
-        """ResourceError where ``path`` is neither missing, nor empty, nor ``was_never_begun``."""
+        """Raise ResourceError unless ``path`` is missing, empty or ``was_never_begun``."""
         with disk_errors(path):
             empty = path.is_dir() and not any(path.iterdir())
             if path.exists() and not empty and not cls.was_never_begun(path):
@@ -134,18 +134,18 @@ class RunFolder:
 
     @classmethod
     def was_never_begun(cls, path: Path) -> bool:
-        """Whether ``path`` holds something, and only what ``create`` leaves where it is killed."""
+        """Return whether ``path`` holds only what a killed ``create`` leaves behind."""
         try:
             names = {entry.name for entry in path.iterdir()}
-            recorded = "trials" in names and any((path / "trials").iterdir())
+            has_record = "trials" in names and any((path / "trials").iterdir())
         except OSError:
             return False
-        aside = all(name.startswith(".run.json") for name in names - {"trials"})
-        return bool(names) and aside and not recorded
+        only_temporary = all(name.startswith(".run.json") for name in names - {"trials"})
+        return bool(names) and only_temporary and not has_record
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
-        """An existing run folder; RunFolderError where there is none at ``path``."""
+        """Open an existing run folder; RunFolderError if there is none at ``path``."""
         folder = cls(user_path(path))
         if not folder.path.is_dir():
             raise RunFolderError(f"{path}: no such run folder: name one that bench run made")
@@ -156,48 +156,48 @@ class RunFolder:
                 f"{path}: not a run folder (no run.json): name one of bench run's"
             ) from None
         except OSError:
-            pass  # it is there, and ``info`` says why it is not read
+            pass  # it exists, and ``info`` reports why it cannot be read
         folder.info()
         return folder
 
     @property
     def trials(self) -> Path:
-        """Where the records are."""
+        """The folder of the records."""
         return self.path / "trials"
 
     @property
     def published(self) -> Path:
-        """All attempts in one file, a line each, the last at a trial after the earlier ones."""
+        """The file of a published run: one attempt per line, a trial's last attempt after others."""
         return self.path / "records.jsonl"
 
-    def marks(self) -> Marks:
-        """What tells run.json and each record's file from any other; none where it was published.
+    def fingerprint(self) -> Fingerprint:
+        """Return a fingerprint of run.json and the record files; empty for a published run.
 
-        They change whenever one of these does, whoever changes it.
+        It changes whenever any process changes one of these files.
         """
         if not os.path.lexists(self.trials):
             return []
-        return [*marks_in(self.files), *marks_in(self.files / "trials")]
+        return [*folder_fingerprint(self.files), *folder_fingerprint(self.files / "trials")]
 
     @property
     def report(self) -> Path:
-        """Where the report goes."""
+        """The path of the report."""
         return self.report_files.path
 
     @property
     def report_files(self) -> Folder:
-        """The same, to write to."""
+        """The folder of the report, for writing."""
         return self.files / "report"
 
     def table(self, name: str, suffix: str) -> Path:
-        """Where a table of the records goes: ``table("epochs", "csv")``."""
+        """Return the path of a table of the records: ``table("epochs", "csv")``."""
         return self.path / f"{name}.{suffix}"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; ResourceError where another driver holds it.
+        """Lock the folder; ResourceError if another driver has locked it.
 
-        StorageError where there is a link or a special file in the place of its lock.
+        Raises StorageError if its lock file is a link or a special file.
         """
         path = self.path / ".lock"
         lock = FileLock(path)
@@ -205,7 +205,7 @@ class RunFolder:
             check_regular(handle, path.name)
             try:
                 lock.acquire(timeout=0)
-            except Timeout:  # An OSError too, but no fault of the disk.
+            except Timeout:  # an OSError, but not a fault of the disk
                 raise ResourceError(
                     f"{self.path}: another bench run is working on it: "
                     "wait for it, or choose another --out"
@@ -216,23 +216,24 @@ class RunFolder:
             lock.release()
 
     def discard(self) -> bool:
-        """Remove the folder, and those made for it, if it never had a record; whether it is gone.
+        """Remove the folder and the parents made for it, unless it ever had a record.
 
-        A record that the disk had no room for counts: it is to be moved here.
+        A record that did not fit on the disk counts, because the user must move it here. Returns
+        whether the folder is gone.
         """
-        if self._written:
+        if self._has_record:
             return False
         with contextlib.suppress(OSError):
-            self.trials.rmdir()  # fails where there is a record
+            self.trials.rmdir()  # fails if there is a record
             for name in ("run.json", ".lock"):
                 (self.path / name).unlink(missing_ok=True)
             self.path.rmdir()
-            for folder in self._made[1:]:
-                folder.rmdir()  # fails where another run is in it
+            for folder in self._new_folders[1:]:
+                folder.rmdir()  # fails if another run is in it
         return not self.path.exists()
 
     def info(self) -> RunInfo:
-        """What ``run.json`` holds."""
+        """Read ``run.json``."""
         path = self.path / "run.json"
         try:
             return RunInfo.model_validate(read_json(self.files, path.name, RESTORE))
@@ -242,7 +243,7 @@ class RunFolder:
             ) from None
 
     def suite(self) -> Suite:
-        """The suite that the run was made from."""
+        """Return the suite of the run."""
         path = self.path / "run.json"
         try:
             return parse_suite(self.info().suite, f"{path}: suite")
@@ -254,12 +255,12 @@ class RunFolder:
         write_atomically(self.files, "run.json", info.model_dump_json(indent=1))
 
     def write(self, record: TrialRecord) -> None:
-        """Keep a record. An earlier attempt at the same trial stays, under its own name.
+        """Write a record, and keep an earlier attempt at the same trial under another name.
 
-        Where the disk is full or gone, the record goes to the system's temporary folder, or
-        to the first other place that takes it, and StorageError names the file.
+        If the disk is full or gone, the record goes to the system's temporary folder or the first
+        other place that has space, and StorageError names the file.
         """
-        self._written = True
+        self._has_record = True
         trials, name = self.files / "trials", f"{record.trial.trial_id}.json"
         text = record.model_dump_json()
         try:
@@ -269,68 +270,68 @@ class RunFolder:
             raise StorageError(f"{error}; {rescue(trials.path / name, text)}") from None
 
     def raw_records(self, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
-        """Each record as plain data, the last attempt at each trial unless all are wanted.
+        """Yield each record as plain data: the last attempt at each trial, or all attempts.
 
-        Fast path for tables: the schema version is checked, and that the trial is one of this
-        run's; the other fields are not.
+        This is the fast path for tables: it checks the schema version and that the trial belongs to
+        this run, but no other fields.
         """
-        for _, record in self._found(all_attempts):
+        for _, record in self._located_records(all_attempts):
             yield record
 
     def records(
         self, *, all_attempts: bool = False, which: Callable[[dict[str, Any]], bool] | None = None
     ) -> Iterator[TrialRecord]:
-        """Each record, or those of which ``which`` says so as plain data, checked.
+        """Yield each validated record, or only those whose plain data ``which`` accepts.
 
         RunFolderError names the file and the field that is wrong.
         """
-        for where, raw in self._found(all_attempts):
+        for path, raw in self._located_records(all_attempts):
             if which is None or which(raw):
-                yield checked(raw, where)
+                yield parse_record(raw, path)
 
-    def _found(self, all_attempts: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each record, and the file that it is in."""
-        where = str(self.published)
+    def _located_records(self, all_attempts: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the path of each record's file, and the record."""
         if os.path.lexists(self.trials):
-            found = _once(records_in(self.files / "trials", all_attempts=all_attempts))
+            records = _unique(records_in(self.files / "trials", all_attempts=all_attempts))
         elif os.path.lexists(self.published):
-            lines = published(self.files, self.published.name, all_attempts=all_attempts)
-            found = ((where, record) for record in lines)
+            name = self.published.name
+            lines = published_records(self.files, name, all_attempts=all_attempts)
+            records = ((str(self.published), record) for record in lines)
         else:
             return
         planned = set(self.info().trial_ids)
-        for path, record in found:
-            yield path, _of_run(record, planned, path)
+        for path, record in records:
+            yield path, _check_planned(record, planned, path)
 
 
 _MOVE = "move that file elsewhere"
 
 
-def _once(found: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    earlier: dict[str, Any] | None = None
-    for path, record in found:
+def _unique(records: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    previous: dict[str, Any] | None = None
+    for path, record in records:
         name = path.rpartition(os.sep)[2].removesuffix(".json").partition(".attempt")[0]
         if record["trial"].get("trial_id") != name:
             raise RunFolderError(f"{path}: trial.trial_id is another trial's: {_MOVE}")
-        # Twice there after a kill between keeping an attempt and writing the next one.
-        if record != earlier:
+        # A kill between copying an attempt and writing the next one leaves it twice.
+        if record != previous:
             yield path, record
-        earlier = record
+        previous = record
 
 
-def _of_run(record: dict[str, Any], planned: Collection[str], where: str) -> dict[str, Any]:
+def _check_planned(record: dict[str, Any], planned: Collection[str], path: str) -> dict[str, Any]:
     trial_id = record["trial"].get("trial_id")
     if not isinstance(trial_id, str) or trial_id not in planned:
-        raise RunFolderError(f"{where}: trial.trial_id is none of this run's trials: {_MOVE}")
+        raise RunFolderError(f"{path}: trial.trial_id is none of this run's trials: {_MOVE}")
     return record
 
 
 def _keep_earlier(trials: Folder, name: str) -> None:
-    """Copy the attempt that ``name`` holds to a name of its own, since ``name`` is the last's.
+    """Copy the attempt in ``name`` to a numbered name, because ``name`` holds the last attempt.
 
-    A copy and not a link, which not every file system has.
+    It is a copy because not every file system has links.
     """
     with disk_errors(trials.path / name), contextlib.suppress(FileNotFoundError):
-        content = trials.read(name, MOST_BYTES)
+        content = trials.read(name, MAX_BYTES)
         names = (f"{name.removesuffix('.json')}.attempt{n}.json" for n in itertools.count(1))
         trials.write(next(n for n in names if not os.path.lexists(trials.path / n)), content)

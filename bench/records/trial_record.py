@@ -1,10 +1,10 @@
-"""What a trial leaves behind: raw values, warm-ups kept apart, nothing derived but medians.
+"""Define a trial's record: raw values with warm-up epochs marked, and medians derived from them.
 
 Usage:
     record = TrialRecord(trial=trial, status="completed", epochs=(...), ...)
     record.model_dump_json()
 
-A record is immutable. What could not be measured is None, never 0.
+A record is immutable. A value that could not be measured is None, never 0.
 """
 
 import statistics
@@ -16,7 +16,7 @@ from bench.records.epoch_record import EpochRecord
 from bench.records.file_shapes import ResolvedSettings
 from bench.records.health_record import HealthRecord
 from bench.records.measures import Measures
-from bench.records.ranges import NOT_FINITE, Count, Moment, Positive, Text, Seconds
+from bench.records.ranges import NOT_FINITE, Count, Moment, Positive, Seconds, Text
 from bench.records.record_part import RecordPart
 from bench.spec.fail_fast_types import FailFastTuple
 from bench.spec.plan import Trial
@@ -36,13 +36,13 @@ Status = Literal[
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 SUCCESS_STATUSES: frozenset[Status] = frozenset({"completed", "diverged", "unsupported"})
-"""Statuses that are answers: with these alone, a run has succeeded."""
+"""Statuses that answer the question; a run succeeds if all its trials have one of these."""
 
 FINAL_STATUSES: frozenset[Status] = SUCCESS_STATUSES | {"out_of_memory"}
-"""Statuses that a resumed run leaves as they are; the others are tried again."""
+"""Statuses that a resumed run keeps; it retries trials with other statuses."""
 
-MUCH_TAKEN = 0.1
-"""Part of a trial's cores that makes its time doubtful, taken by other work."""
+MAX_TAKEN_SHARE = 0.1
+"""Share of a trial's cores above which other work makes its time doubtful."""
 
 
 class LeftOut(RecordPart):
@@ -50,58 +50,58 @@ class LeftOut(RecordPart):
 
     node: str
     devices: FailFastTuple[str]
-    """By UUID, or as Ray names them where the driver knows none of that name."""
+    """By UUID, or by Ray's name if the driver does not know it."""
     reason: str
     """Why, in one line."""
 
 
-def _with_numbers(value: Any) -> Any:
-    """``value`` from JSON, its texts for numbers that are not finite as those numbers."""
+def _restore_not_finite(value: Any) -> Any:
+    """Convert the texts for NaN and infinities in ``value``, from JSON, to numbers."""
     if isinstance(value, dict):
-        return {key: _with_numbers(inner) for key, inner in value.items()}
+        return {key: _restore_not_finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_with_numbers(inner) for inner in value]
+        return [_restore_not_finite(inner) for inner in value]
     return NOT_FINITE.get(value, value) if isinstance(value, str) else value
 
 
 class TrialRecord(RecordPart):
-    """One attempt at a trial, whatever became of it."""
+    """One attempt at a trial, with any outcome."""
 
     schema_version: int = SCHEMA_VERSION
     trial: Trial
     attempt: Positive = 1
-    """From 1; a trial whose worker was lost is tried again."""
+    """From 1; a trial whose worker was lost is retried."""
     invocation: Count = 0
     """Which call of ``bench run`` on this folder made the attempt, from 0."""
     status: Status
-    """How it ended."""
+    """How the attempt ended."""
     error: Text | None = None
     """Why it did not complete, in one line."""
     log_tail: Text | None = None
-    """The last lines that its process wrote, where it did not complete."""
+    """The last lines that its process wrote, if it did not complete."""
     started_at: Moment | None = None
     """UTC, ISO 8601."""
     wall_s: Seconds | None = None
-    """From its dispatch to its end as the driver saw it: what the trial cost."""
+    """From its dispatch to its end, as the driver saw them: the cost of the trial."""
     node: str | None = None
-    """The host that trained; of several workers, the first's."""
+    """The host that trained; with several workers, the host of the first."""
     devices: FailFastTuple[str] = ()
-    """GPUs by UUID, or TensorFlow's names of the devices."""
+    """UUIDs of GPUs, or TensorFlow's names of the devices."""
     left_out: FailFastTuple[LeftOut] = ()
-    """GPUs that it was to start on and that were found unfit: it then went to others."""
+    """Unfit GPUs on which it would have started; it moved to others."""
     warnings: FailFastTuple[Text] = ()
-    """What was not as it should be and did not keep it from training, a line each."""
-    resolved: Annotated[ResolvedSettings, BeforeValidator(_with_numbers)] = Field(
+    """Problems that did not prevent training, one line each."""
+    resolved: Annotated[ResolvedSettings, BeforeValidator(_restore_not_finite)] = Field(
         default_factory=dict
     )
-    """What TensorFlow was given and chose in the end, in plain data.
+    """The settings that TensorFlow received and chose, in plain data.
 
-    Its texts "NaN", "Infinity" and "-Infinity" are numbers: JSON has no other way to write them.
+    The texts "NaN", "Infinity" and "-Infinity" are numbers, which JSON cannot write otherwise.
     """
     measures: Measures = Measures()
     epochs: FailFastTuple[EpochRecord] = ()
     health: FailFastTuple[HealthRecord] = ()
-    """A look at the layers after each epoch that ``health_epochs`` names."""
+    """Layer statistics after each epoch that ``health_epochs`` names."""
 
     @model_validator(mode="after")
     def _in_order(self) -> "TrialRecord":
@@ -114,7 +114,7 @@ class TrialRecord(RecordPart):
 
     @property
     def steady_epochs(self) -> tuple[EpochRecord, ...]:
-        """Epochs after the warm-up; the only epoch where there is but one."""
+        """Epochs after the warm-up, or the only epoch if there is just one."""
         return tuple(e for e in self.epochs if not e.warmup)
 
     @property
@@ -125,7 +125,7 @@ class TrialRecord(RecordPart):
 
     @property
     def examples_per_s(self) -> float | None:
-        """All examples of the steady epochs over all their time."""
+        """All examples of the steady epochs divided by their total time."""
         steady = self.steady_epochs
         seconds = sum(e.epoch_s for e in steady)
         return sum(e.examples for e in steady) / seconds if steady else None
@@ -133,7 +133,7 @@ class TrialRecord(RecordPart):
     def time_to_accuracy_s(self) -> float | None:
         """Training time to ``target_accuracy`` on the validation data, without cold start.
 
-        None where no target was set, infinity where it was not reached. A trial that diverged
+        Returns None if no target was set, and infinity if it was not reached. A trial that diverged
         did not reach it.
         """
         target = self.trial.variant.target_accuracy
@@ -149,6 +149,6 @@ class TrialRecord(RecordPart):
         return float("inf")
 
     def time_to_accuracy_with_cold_start_s(self) -> float | None:
-        """The same with the cold start before it; None where either is not known."""
+        """Return the same plus the cold start; None if either is unknown."""
         reached, cold_start_s = self.time_to_accuracy_s(), self.measures.cold_start_s
         return None if reached is None or cold_start_s is None else reached + cold_start_s

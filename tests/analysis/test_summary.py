@@ -20,7 +20,7 @@ from bench.analysis.statistics.paired import (
 )
 from bench.analysis.summary import CpuContention, FailureGroup, Summary, VariantSummary, summarize
 from bench.records.run_folder import RunFolder
-from bench.records.trial_record import MUCH_TAKEN, TrialRecord
+from bench.records.trial_record import MAX_TAKEN_SHARE, TrialRecord
 from bench.spec.plan import Trial
 from tests.support.sample_records import NORMS, made_record, made_run, no_record
 
@@ -305,7 +305,7 @@ def test_synthetic_data_and_throttling_are_flagged(tmp_path: Path) -> None:
 def test_cpu_contention_counts_trials_and_keeps_the_worst(
     tmp_path: Path,
 ) -> None:
-    shares = {0: 0.25, 1: 0.5, 2: MUCH_TAKEN}
+    shares = {0: 0.25, 1: 0.5, 2: MAX_TAKEN_SHARE}
 
     def busy(record: TrialRecord) -> TrialRecord:
         share = shares[record.trial.block] if record.trial.variant.norm == "none" else None

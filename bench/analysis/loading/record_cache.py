@@ -1,13 +1,13 @@
 """Cache the arrays read from many records, in the user's cache folder.
 
 Usage:
-    marks = folder.marks()                       # before the records are read
-    raw = load_cached(folder.path, marks)        # None: read the records instead
-    store_cached(folder.path, marks, raw)
+    fingerprint = folder.fingerprint()                       # before the records are read
+    raw = load_cached(folder.path, fingerprint)        # None: read the records instead
+    store_cached(folder.path, fingerprint, raw)
 
 The records remain the source of truth. A cache entry is used only by the user who wrote it, on the
 same machine, while run.json and every record are the very files that were read
-(``RunFolder.marks``) and this version of the package reads the same fields. A run folder never
+(``RunFolder.fingerprint``) and this version of the package reads the same fields. A run folder never
 brings a cache with it. The file holds numbers and JSON, no pickle.
 """
 
@@ -33,7 +33,7 @@ from bench.files.bounded_reading import GiB
 from bench.files.folder import Folder
 from bench.files.private_folder import private_folder
 from bench.records.atomic_write import staged_file
-from bench.records.record_files import Marks
+from bench.records.record_files import Fingerprint
 from bench.records.trial_record import SCHEMA_VERSION
 
 CACHE_VERSION = 3
@@ -46,14 +46,14 @@ since some file systems count time in steps of two seconds."""
 _MAX_BYTES = 8 * GiB
 
 
-def load_cached(run: Path, marks: Marks) -> RecordArrays | None:
-    """Return the cached arrays of ``run`` if they match ``marks``, or None."""
+def load_cached(run: Path, fingerprint: Fingerprint) -> RecordArrays | None:
+    """Return the cached arrays of ``run`` if they match ``fingerprint``, or None."""
     try:
         with (
             _folder().reader(_file_name(run), _MAX_BYTES) as file,
             np.load(file, allow_pickle=False) as arrays,
         ):
-            if arrays["of"].tobytes() != _digest(marks):
+            if arrays["of"].tobytes() != _digest(fingerprint):
                 return None
             metadata: dict[str, Any] = from_json(arrays["about"].tobytes())
             epochs = arrays["epochs"]
@@ -70,9 +70,9 @@ def load_cached(run: Path, marks: Marks) -> RecordArrays | None:
         return None
 
 
-def store_cached(run: Path, marks: Marks, raw: RecordArrays) -> None:
+def store_cached(run: Path, fingerprint: Fingerprint, raw: RecordArrays) -> None:
     """Cache ``raw`` of ``run``; failing to write is not an error."""
-    newest_ns = max((changed_ns for *_, changed_ns in marks), default=0)
+    newest_ns = max((changed_ns for *_, changed_ns in fingerprint), default=0)
     if newest_ns > time.time_ns() - MIN_FILE_AGE_S * 1e9:
         return
     metadata = {
@@ -82,7 +82,7 @@ def store_cached(run: Path, marks: Marks, raw: RecordArrays) -> None:
         "warnings": raw.warnings,
     }
     arrays: dict[str, Any] = {
-        "of": np.frombuffer(_digest(marks), np.uint8),
+        "of": np.frombuffer(_digest(fingerprint), np.uint8),
         "about": np.frombuffer(to_json(metadata, inf_nan_mode="constants"), np.uint8),
         "epochs": np.stack([raw.epochs[name] for name in ALL_EPOCH_FIELDS]),
         "epoch_counts": raw.epoch_counts,
@@ -110,7 +110,7 @@ def _file_name(run: Path) -> str:
     return hashlib.sha256(repr(location).encode()).hexdigest()[:32] + ".npz"
 
 
-def _digest(marks: Marks) -> bytes:
-    """Hash the marks of the files, and the fields that this version of the package reads."""
+def _digest(fingerprint: Fingerprint) -> bytes:
+    """Hash the fingerprint of the files, and the fields that this version of the package reads."""
     reader = CACHE_VERSION, SCHEMA_VERSION, NAMES, ALL_EPOCH_FIELDS, VARIANT_DEFAULTS
-    return hashlib.sha256(repr((marks, reader)).encode()).digest()
+    return hashlib.sha256(repr((fingerprint, reader)).encode()).digest()

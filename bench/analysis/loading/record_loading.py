@@ -38,13 +38,13 @@ def load_records(
     Their epochs have at least ``epoch_fields``. Raises RunFolderError, naming the file and the
     field, if a record is damaged.
     """
-    marks = folder.marks()
-    if len(marks) < MIN_CACHED_RECORDS:
+    fingerprint = folder.fingerprint()
+    if len(fingerprint) < MIN_CACHED_RECORDS:
         return read_records(folder, all_attempts=all_attempts, epoch_fields=epoch_fields)
-    raw = load_cached(folder.path, marks)
+    raw = load_cached(folder.path, fingerprint)
     if raw is None:
         raw = read_records(folder, all_attempts=True, epoch_fields=ALL_EPOCH_FIELDS)
-        store_cached(folder.path, marks, raw)
+        store_cached(folder.path, fingerprint, raw)
     return raw if all_attempts else last_attempts(raw)
 
 

@@ -11,13 +11,13 @@ import socket
 from bench.measure.cpu_time import CpuTime, measure_other_load, taken_share
 from bench.measure.host import usable_cores
 from bench.records.measures import Measures
-from bench.records.trial_record import MUCH_TAKEN
+from bench.records.trial_record import MAX_TAKEN_SHARE
 
 
 def load_warning(cores: int) -> str | None:
     """Describe what uses much of the ``cores`` meant for trials; measures for half a second."""
     load = measure_other_load()
-    if taken_share(load.cores, 0.0, 1.0, cores, load.allowed_cores) <= MUCH_TAKEN:
+    if taken_share(load.cores, 0.0, 1.0, cores, load.allowed_cores) <= MAX_TAKEN_SHARE:
         return None
     processes = "; ".join(
         f"{name}, pid {pid}, {used:.1f} cores" for name, pid, used in load.processes

@@ -17,7 +17,7 @@ from bench.errors import RunFolderError
 from bench.files.bounded_reading import UnsafeFileError, read_file
 from bench.files.folder import Folder
 from bench.records.atomic_write import disk_errors, temporary_folder
-from bench.records.record_files import MOST_PUBLISHED_BYTES
+from bench.records.record_files import MAX_PUBLISHED_BYTES
 from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import SOURCE_FILES, check_run, write_derived_files
 
@@ -96,7 +96,7 @@ def page_text(page: str) -> str:
 def _copy(folder: Path, name: str, fresh: Path) -> None:
     try:
         with (
-            Folder(folder).reader(name, MOST_PUBLISHED_BYTES) as source,
+            Folder(folder).reader(name, MAX_PUBLISHED_BYTES) as source,
             disk_errors(fresh / name),
             (fresh / name).open("xb") as copy,
         ):

@@ -91,7 +91,7 @@ def test_cache_gives_the_same_frames_and_summary(
 @pytest.mark.usefixtures("large")
 def test_writing_tables_fills_the_cache(folder: RunFolder) -> None:
     write_tables(folder)
-    assert load_cached(folder.path, folder.marks()) is not None
+    assert load_cached(folder.path, folder.fingerprint()) is not None
 
 
 @pytest.mark.usefixtures("large")
@@ -125,7 +125,7 @@ def test_damaged_cache_is_rebuilt(folder: RunFolder, cache: Path, damage: bytes 
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] if damage is None else damage)
     assert_frame_equal(load_trials(folder.path), first)
-    assert load_cached(folder.path, folder.marks()) is not None
+    assert load_cached(folder.path, folder.fingerprint()) is not None
 
 
 @pytest.mark.usefixtures("large")
@@ -134,7 +134,7 @@ def test_cache_of_another_version_is_rebuilt(
 ) -> None:
     load_records(folder, all_attempts=True)
     monkeypatch.setattr("bench.analysis.loading.record_cache.CACHE_VERSION", 0)
-    assert load_cached(folder.path, folder.marks()) is None
+    assert load_cached(folder.path, folder.fingerprint()) is None
 
 
 def test_small_run_is_not_cached(folder: RunFolder, cache: Path) -> None:
@@ -172,9 +172,9 @@ def test_rewritten_record_with_equal_name_size_and_time_is_noticed(folder: RunFo
 @pytest.mark.usefixtures("large")
 def test_cache_writable_by_others_is_not_used(folder: RunFolder, cache: Path) -> None:
     load_trials(folder.path)
-    assert load_cached(folder.path, folder.marks()) is not None
+    assert load_cached(folder.path, folder.fingerprint()) is not None
     cache.chmod(0o777)
-    assert load_cached(folder.path, folder.marks()) is None
+    assert load_cached(folder.path, folder.fingerprint()) is None
 
 
 @pytest.mark.usefixtures("large")
@@ -197,7 +197,7 @@ def test_most_recent_runs_stay_in_the_cache(
         load_trials(copy.path)
         (new,) = set(cache_files(cache)) - before
         os.utime(new, (1e9 + age, 1e9 + age))
-    assert [load_cached(copy.path, copy.marks()) is not None for copy in copies] == [
+    assert [load_cached(copy.path, copy.fingerprint()) is not None for copy in copies] == [
         False,
         True,
         True,
@@ -210,7 +210,7 @@ def test_pickle_in_the_cache_is_never_loaded(folder: RunFolder, cache: Path) -> 
     (path,) = cache_files(cache)
     with path.open("wb") as file:
         np.savez(file, of=np.array([{}], dtype=object))
-    assert load_cached(folder.path, folder.marks()) is None
+    assert load_cached(folder.path, folder.fingerprint()) is None
 
 
 @pytest.mark.usefixtures("large")
