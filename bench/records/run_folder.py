@@ -167,7 +167,7 @@ class RunFolder:
 
     @property
     def published(self) -> Path:
-        """The file of a published run: one attempt per line, a trial's last attempt after others."""
+        """The file of a published run: one attempt per line, the last at a trial after others."""
         return self.path / "records.jsonl"
 
     def fingerprint(self) -> Fingerprint:

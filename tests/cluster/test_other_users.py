@@ -34,7 +34,7 @@ def steal(thief: Node, server: str, private: Path, written: Path) -> str:
     return done.stdout
 
 
-def test_nothing_of_a_local_run_is_reached_from_another_machine(
+def test_a_local_run_cannot_be_reached_from_another_machine(
     nodes: tuple[Node, Node], tmp_path: Path
 ) -> None:
     machine, stranger = nodes

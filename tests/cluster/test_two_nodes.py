@@ -90,7 +90,7 @@ def ended(process: "subprocess.Popen[bytes]") -> int:
     return process.wait(400)
 
 
-def test_workers_on_two_nodes_train_as_one_with_the_driver_s_own_package(
+def test_workers_on_two_nodes_train_together_with_the_driver_s_package(
     nodes: tuple[Node, Node],
 ) -> None:
     head, other = nodes
@@ -155,7 +155,7 @@ def test_a_node_with_another_keras_is_refused_and_both_versions_are_named(
 
 
 @pytest.mark.parametrize("network", [None, "10.78.0.0/24", "10.0.0.0/8"])
-def test_workers_on_two_nodes_are_refused_without_a_network_of_one_address_each(
+def test_workers_on_two_nodes_need_a_network_with_one_address_each(
     nodes: tuple[Node, Node], network: str | None
 ) -> None:
     head, other = nodes
@@ -171,7 +171,7 @@ def test_workers_on_two_nodes_are_refused_without_a_network_of_one_address_each(
     assert ended(alone.start()) == 0, alone.log.read_text()
 
 
-def test_between_nodes_a_worker_hears_the_nodes_and_no_neighbour_of_theirs(
+def test_a_worker_accepts_connections_from_its_nodes_only(
     nodes: tuple[Node, Node],
 ) -> None:
     head, other = nodes
@@ -202,7 +202,7 @@ def kill(node: Node) -> None:
 
 
 @pytest.mark.parametrize("lose", [cut, kill])
-def test_a_node_that_is_lost_ends_its_trial_alone_and_a_resumed_run_fills_the_hole(
+def test_a_lost_node_ends_only_its_trial_and_a_resumed_run_repeats_it(
     nodes: tuple[Node, Node], lose: Callable[[Node], None]
 ) -> None:
     head, other = nodes
@@ -240,7 +240,7 @@ def test_a_node_that_is_lost_ends_its_trial_alone_and_a_resumed_run_fills_the_ho
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_a_run_whose_head_is_lost_says_so_and_goes_on_once_there_is_one(
+def test_a_run_whose_head_is_lost_reports_it_and_resumes_on_a_new_head(
     nodes: tuple[Node, Node], encrypted: bool
 ) -> None:
     head, _ = nodes

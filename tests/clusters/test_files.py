@@ -60,7 +60,7 @@ def test_ray_s_own_loader_takes_the_launcher_s_files(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LAUNCHER)
-def test_nodes_are_set_up_alike_wherever_they_are(name: str) -> None:
+def test_all_nodes_have_the_same_setup(name: str) -> None:
     here, first = launcher_file(name), launcher_file("onprem")
     assert here["file_mounts"] == first["file_mounts"]
     assert here["setup_commands"][-4:] == first["setup_commands"]
@@ -70,7 +70,7 @@ def test_nodes_are_set_up_alike_wherever_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LAUNCHER)
-def test_every_ray_asks_for_the_token_and_counts_gpus_as_nvml_does(name: str) -> None:
+def test_every_ray_requires_the_token_and_counts_gpus_like_nvml(name: str) -> None:
     content = launcher_file(name)
     assert content["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     for kind in ("head", "worker"):
@@ -83,14 +83,14 @@ def test_every_ray_asks_for_the_token_and_counts_gpus_as_nvml_does(name: str) ->
 
 
 @pytest.mark.parametrize("file", [*(f"{n}.yaml" for n in LAUNCHER), "slurm.sbatch"])
-def test_every_ray_keeps_its_files_where_other_users_cannot_enter(file: str) -> None:
+def test_every_ray_has_a_private_folder_for_its_files(file: str) -> None:
     text = (CLUSTERS / file).read_text()
     starts = 1 if file in ("local.yaml", "slurm.sbatch") else 2
     assert text.count('--temp-dir="$(mktemp -d /tmp/ray-XXXXXX)/r"') == starts
 
 
 @pytest.mark.parametrize("file", [*(f"{n}.yaml" for n in (*LAUNCHER, "kuberay")), "slurm.sbatch"])
-def test_a_silent_node_is_lost_within_the_time_that_the_readme_names(file: str) -> None:
+def test_an_unresponsive_node_is_lost_within_the_time_in_the_readme(file: str) -> None:
     checks = health_checks(file)
     assert checks == health_checks("onprem.yaml")
     assert len(checks) == 4
@@ -100,13 +100,13 @@ def test_a_silent_node_is_lost_within_the_time_that_the_readme_names(file: str) 
 
 
 @pytest.mark.parametrize("name", LAUNCHER)
-def test_only_the_head_is_told_of_health_checks(name: str) -> None:
+def test_only_the_head_has_settings_for_health_checks(name: str) -> None:
     commands = launcher_file(name)["worker_start_ray_commands"]
     assert not any("health_check" in command for command in commands)
 
 
 @pytest.mark.parametrize("name", LAUNCHER)
-def test_every_command_is_a_whole_one_to_the_shell(name: str) -> None:
+def test_every_command_is_complete_shell_syntax(name: str) -> None:
     content = launcher_file(name)
     commands = [c for key, value in content.items() if key.endswith("commands") for c in value]
     for command in commands:
@@ -114,13 +114,13 @@ def test_every_command_is_a_whole_one_to_the_shell(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["local", "onprem"])
-def test_machines_of_one_s_own_use_the_autoscaler_that_knows_them(name: str) -> None:
+def test_local_machines_use_the_autoscaler_for_them(name: str) -> None:
     (_, start) = launcher_file(name)["head_start_ray_commands"]
     assert "RAY_enable_autoscaler_v2=0" in start
 
 
 @pytest.mark.parametrize("name", ["aws", "gcp"])
-def test_clouds_start_all_of_the_workers_that_they_may(name: str) -> None:
+def test_clouds_start_the_maximum_number_of_workers(name: str) -> None:
     content = launcher_file(name)
     workers = content["available_node_types"]["gpu"]
     assert workers["min_workers"] == workers["max_workers"] == content["max_workers"]
@@ -157,7 +157,7 @@ def test_its_pods_have_fields_that_kubernetes_knows(job: dict[str, Any]) -> None
             assert container["resources"]["requests"] == container["resources"]["limits"]
 
 
-def test_the_driver_s_results_go_to_the_volume_that_is_claimed(job: dict[str, Any]) -> None:
+def test_the_driver_s_results_go_to_the_claimed_volume(job: dict[str, Any]) -> None:
     claim, _ = yaml.safe_load_all((CLUSTERS / "kuberay.yaml").read_text())
     spec = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
     names = {volume["name"]: volume.get("persistentVolumeClaim") for volume in spec["volumes"]}
@@ -183,7 +183,7 @@ def test_every_pod_has_a_volume_for_the_cache(job: dict[str, Any]) -> None:
         assert any(Path(cache).is_relative_to(path) for path in mounted)
 
 
-def test_kuberay_is_told_of_the_ray_that_is_installed(
+def test_kuberay_names_the_installed_ray(
     job: dict[str, Any], pinned: dict[str, str]
 ) -> None:
     assert job["spec"]["rayClusterSpec"]["rayVersion"] == pinned["ray"]
@@ -212,7 +212,7 @@ def test_the_image_s_version_is_the_package_s(job: dict[str, Any]) -> None:
     assert f"trainbench:{version} ." in (CLUSTERS / "Dockerfile").read_text()
 
 
-def test_the_slurm_script_is_whole_and_asks_for_whole_nodes() -> None:
+def test_the_slurm_script_is_complete_and_requests_whole_nodes() -> None:
     script = CLUSTERS / "slurm.sbatch"
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     asked = [line for line in script.read_text().splitlines() if line.startswith("#SBATCH ")]
@@ -229,7 +229,7 @@ def test_a_job_with_gpus_that_cannot_train_ends_before_ray_starts() -> None:
 
 
 @pytest.mark.parametrize("name", [*LAUNCHER, "kuberay"])
-def test_the_readme_tells_of_every_file(name: str) -> None:
+def test_the_readme_mentions_every_file(name: str) -> None:
     assert f"`{name}.yaml`" in (CLUSTERS / "README.md").read_text()
 
 
@@ -270,7 +270,7 @@ _STAND_INS = {
         ("first", ["--out=other"], "first"),
     ],
 )
-def test_a_job_of_slurm_s_looks_for_results_where_they_go(
+def test_a_slurm_job_reads_results_from_where_they_are_written(
     tmp_path: Path, variable: str, words: list[str], expected: str
 ) -> None:
     programs = tmp_path / "venv/bin"

@@ -66,7 +66,7 @@ def test_the_run_folder_comes_back_from_a_cluster_that_was_started_over_ssh(
 
 
 @pytest.mark.usefixtures("smoke")
-def test_a_run_is_gone_on_with_where_it_ended(site: Site, make_bench: MakeBench) -> None:
+def test_a_run_resumes_where_it_ended(site: Site, make_bench: MakeBench) -> None:
     further = "ARGS=--set epochs=1"
     done = make_bench("SUITE=smoke", "OUT=/mnt/results/smoke", "RESUME=1", "BLOCKS=2", further)
     assert done.returncode == 0, done.stderr
@@ -76,7 +76,7 @@ def test_a_run_is_gone_on_with_where_it_ended(site: Site, make_bench: MakeBench)
 
 
 @pytest.mark.usefixtures("smoke")
-def test_ctrl_c_brings_back_what_the_run_there_has_closed(site: Site, config: Path) -> None:
+def test_ctrl_c_fetches_the_run_folder_after_the_remote_run_has_closed_it(site: Site, config: Path) -> None:
     laptop, _ = site
     written(laptop.folder / "endless.toml", ENDLESS)
     words = ["run", "/mnt/endless.toml", f"--cluster={config}", "--out=/mnt/results/endless"]
@@ -95,7 +95,7 @@ def test_ctrl_c_brings_back_what_the_run_there_has_closed(site: Site, config: Pa
 
 
 @pytest.mark.usefixtures("smoke")
-def test_without_the_token_nobody_is_let_in(site: Site) -> None:
+def test_without_the_token_access_is_refused(site: Site) -> None:
     _, (head, _) = site
     module = "bench.execution.ray_backend.head_address"
     code = f"import sys; from {module} import resolve_address as f; f(sys.argv[1])"
@@ -106,7 +106,7 @@ def test_without_the_token_nobody_is_let_in(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("smoke")
-def test_a_cluster_that_stays_too_small_is_told_of(site: Site) -> None:
+def test_a_cluster_that_stays_too_small_is_reported(site: Site) -> None:
     wait = [
         sys.executable,
         "-m",
@@ -120,7 +120,7 @@ def test_a_cluster_that_stays_too_small_is_told_of(site: Site) -> None:
     assert "2 of 3 nodes joined the Ray cluster" in done.stderr.splitlines()[-1]
 
 
-def test_results_come_back_from_one_machine_behind_a_gateway_too_when_trials_failed(
+def test_results_of_failed_trials_are_fetched_through_a_gateway_too(
     site: Site, make_bench: MakeBench
 ) -> None:
     laptop, (head, gateway) = site
@@ -151,7 +151,7 @@ def test_a_setup_that_fails_ends_with_one_line_and_code_2(
 
 
 @pytest.mark.usefixtures("smoke")
-def test_what_the_launcher_says_takes_the_cluster_down(site: Site, config: Path) -> None:
+def test_the_launcher_s_command_takes_the_cluster_down(site: Site, config: Path) -> None:
     laptop, (head, _) = site
     laptop.run(Path(sys.prefix) / "bin/ray", "down", "-y", config)
     # The worker's Ray ends by itself once it has missed the head for a minute.

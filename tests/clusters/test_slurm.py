@@ -32,7 +32,7 @@ def shared(site: Site) -> Path:
     return laptop.folder.parent / "shared"
 
 
-def test_the_run_folder_lands_where_the_job_was_submitted(site: Site, shared: Path) -> None:
+def test_the_run_folder_is_in_the_folder_of_submission(site: Site, shared: Path) -> None:
     laptop, nodes = site
     done = _sbatch(laptop, "smoke", "--set", "epochs=1")
     assert done.returncode == 0, _log(shared)
@@ -49,7 +49,7 @@ def test_the_job_leaves_no_token_and_no_ray_behind(site: Site, shared: Path) -> 
         assert "raylet" not in node.run("ps", "-A", "-o", "comm").stdout
 
 
-def test_the_job_s_exit_code_is_that_of_the_run(site: Site, shared: Path) -> None:
+def test_the_job_has_the_exit_code_of_the_run(site: Site, shared: Path) -> None:
     hasty = (ROOT / "bench/suites/smoke.toml").read_text().replace('"smoke"', '"hasty"')
     (shared / "hasty.toml").write_text("trial_timeout_s = 0.5\n" + hasty)
     done = _sbatch(site[0], "hasty.toml", out="there")
@@ -57,7 +57,7 @@ def test_the_job_s_exit_code_is_that_of_the_run(site: Site, shared: Path) -> Non
     assert set(bench.load_trials(shared / "there")["status"]) == {"timed_out"}
 
 
-def test_what_slurm_sends_before_the_time_is_up_closes_the_run_in_good_order(
+def test_slurm_s_signal_before_the_time_limit_closes_the_run_cleanly(
     site: Site, shared: Path
 ) -> None:
     laptop, _ = site
@@ -74,7 +74,7 @@ def test_what_slurm_sends_before_the_time_is_up_closes_the_run_in_good_order(
     assert bench.load_epochs(shared / "cut")["epoch_s"].gt(0).any()
 
 
-def test_a_node_whose_ray_dies_costs_what_ran_there_and_not_the_job(
+def test_a_node_whose_ray_dies_ends_its_trials_and_not_the_job(
     site: Site, shared: Path
 ) -> None:
     laptop, nodes = site
@@ -93,7 +93,7 @@ def test_a_node_whose_ray_dies_costs_what_ran_there_and_not_the_job(
     assert list(bench.load_trials(shared / "lost")["status"]) == ["completed"] * 4
 
 
-def test_a_suite_that_cannot_be_ends_the_job_before_it_starts_ray(site: Site, shared: Path) -> None:
+def test_an_invalid_suite_ends_the_job_before_ray_starts(site: Site, shared: Path) -> None:
     before = set(shared.glob("ray-*.log"))
     done = _sbatch(site[0], "no-such-suite")
     assert done.returncode == 2

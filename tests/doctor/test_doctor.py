@@ -43,7 +43,7 @@ def _soon_none(folder: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_a_machine_that_can_run_these_tests_is_found_sound_and_left_as_it_was(
+def test_a_machine_that_can_run_these_tests_passes_all_checks_and_is_unchanged(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fashion_mnist_dir: Path,
@@ -61,7 +61,7 @@ def test_a_machine_that_can_run_these_tests_is_found_sound_and_left_as_it_was(
 
 
 @pytest.mark.slow
-def test_leaving_while_ray_is_up_leaves_none_of_it(ray_folder: Path) -> None:
+def test_exiting_while_ray_is_up_leaves_nothing_running(ray_folder: Path) -> None:
     with probe_in_subprocess("bench.execution.ray_backend.ray_probe"):
         while not any(ray_folder.rglob("python-core-driver*.log")):
             time.sleep(0.05)
@@ -78,14 +78,14 @@ def test_the_doctor_itself_imports_neither_tensorflow_nor_ray() -> None:
     assert run.stdout.strip() == "set()"
 
 
-def test_an_address_where_nothing_answers_says_what_to_correct() -> None:
+def test_an_address_without_an_answer_says_what_to_correct() -> None:
     with probe_in_subprocess("bench.execution.ray_backend.ray_probe", "127.0.0.1:1") as answer:
         reply = answer()
     assert reply["expected"]
     assert reply["error"].startswith("no Ray answers at 127.0.0.1:1")
 
 
-def test_a_damaged_tensorflow_is_an_answer_too(
+def test_a_damaged_tensorflow_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tensorflow.py").write_text("raise ImportError('libcudart.so:\\n not found')")

@@ -52,7 +52,7 @@ def _used(*uses: Occupancy) -> dict[Gpu, Occupancy]:
     return dict(zip(cards, uses, strict=True))
 
 
-def test_a_sound_node_has_nothing_to_mend() -> None:
+def test_a_working_node_passes_all_checks() -> None:
     facts = node(*(card(i) for i in range(8)))
     checks = [
         gpu_check(facts, ()),
@@ -78,13 +78,13 @@ def test_a_card_on_the_bus_without_a_driver_is_a_fault() -> None:
     assert check.remedy and check.remedy.startswith("install NVIDIA's driver")
 
 
-def test_cards_that_the_driver_gives_to_nobody_are_a_fault() -> None:
+def test_cards_that_the_driver_does_not_list_are_a_fault() -> None:
     check = gpu_check(node(driver={"version": "570.86.15", "cuda": "12.8"}), ["0000:3b:00.0"])
     assert check.state == "broken"
     assert check.remedy and "/dev/nvidia*" in check.remedy
 
 
-def test_a_broken_driver_gives_its_own_remedy() -> None:
+def test_a_broken_driver_has_a_remedy_of_its_own() -> None:
     error = "the NVIDIA driver: its library differs (NVML error 18): reboot"
     check = gpu_check(node(gpu_error=error), [])
     assert check == Check(
@@ -92,33 +92,33 @@ def test_a_broken_driver_gives_its_own_remedy() -> None:
     )
 
 
-def test_an_old_driver_is_named_and_wants_an_update() -> None:
+def test_an_old_driver_is_named_with_an_update_as_the_remedy() -> None:
     check = gpu_check(node(card(0), cuda="12.4"), [])
     assert check.state == "broken"
     assert check.remedy and "CUDA 12.5" in check.remedy
     assert _seen(node(card(0), cuda="12.4")).remedy == check.remedy
 
 
-def test_a_run_does_without_the_cards_that_others_use() -> None:
+def test_a_run_leaves_out_the_cards_that_others_use() -> None:
     (check,) = use_checks(_used(IDLE, _use(4242, 7), IDLE))
     assert check.state == "ok"
     assert "GPU 1" in check.finding and "4242, 7" in check.finding
 
 
-def test_no_card_that_is_free_is_a_fault() -> None:
+def test_it_is_a_fault_if_no_card_is_free() -> None:
     (check,) = use_checks(_used(_use(4242), _use(4343)))
     assert check.state == "broken"
     assert "GPU 0" in check.finding and "GPU 1" in check.finding
 
 
 @pytest.mark.parametrize("held_bytes", [900_000_000, MEMORY_BYTES // 2])
-def test_memory_of_no_process_is_told_and_no_fault(held_bytes: int) -> None:
+def test_memory_without_a_visible_process_is_reported_and_is_not_a_fault(held_bytes: int) -> None:
     (check,) = use_checks(_used(_use(held_bytes=held_bytes)))
     assert check.state == "ok"
     assert f"{held_bytes / 1e9:.1f} GB" in check.finding
 
 
-def test_a_library_that_does_not_load_is_named_in_the_loaders_words() -> None:
+def test_a_library_that_does_not_load_is_named_with_the_loader_s_message() -> None:
     said = "libnvJitLink.so.12: cannot open shared object file: No such file or directory"
     reply = _reply(cuda_failures={"libcusolver.so.11": said})
     checks = cuda_checks(reply, node(card(0)))
@@ -129,13 +129,13 @@ def test_a_library_that_does_not_load_is_named_in_the_loaders_words() -> None:
     assert check.remedy and "trainbench[gpu]" in check.remedy
 
 
-def test_a_container_without_the_driver_s_cuda_is_told_how_to_have_it() -> None:
+def test_a_container_without_the_driver_s_cuda_gets_a_remedy() -> None:
     check = _seen(node(card(0)), driver_library=False)
     assert (check.state, check.finding) == ("broken", "0 of 1")
     assert check.remedy and "NVIDIA_DRIVER_CAPABILITIES" in check.remedy
 
 
-def test_a_build_without_cuda_is_said_to_be_one() -> None:
+def test_a_build_without_cuda_is_reported() -> None:
     checks = cuda_checks(_reply(cuda_build=False), node(card(0)))
     assert [check.name for check in checks] == [SEEN]
     assert "built without CUDA" in checks[0].finding
@@ -155,7 +155,7 @@ def test_a_build_without_cuda_is_said_to_be_one() -> None:
         ("1,7,0", 1, "ok"),
     ],
 )
-def test_how_many_cards_should_be_seen_follows_what_is_visible(
+def test_the_expected_number_of_cards_depends_on_visible_devices(
     visible: str | None, seen: int, state: str
 ) -> None:
     variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
@@ -163,7 +163,7 @@ def test_how_many_cards_should_be_seen_follows_what_is_visible(
     assert _seen(facts, gpus=[{}] * seen).state == state
 
 
-def test_of_cards_split_by_mig_one_instance_is_all_that_can_be_seen() -> None:
+def test_only_one_instance_of_split_cards_is_expected() -> None:
     assert _seen(node(card(0, mig=True), card(1, mig=True)), gpus=[{}]).state == "ok"
 
 

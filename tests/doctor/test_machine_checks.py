@@ -64,7 +64,7 @@ def _named(checks: list[Check], name: str) -> Check:
     return found
 
 
-def test_a_sound_machine_has_nothing_to_mend() -> None:
+def test_a_working_machine_passes_all_checks() -> None:
     facts = _facts()
     checks = [*machine_checks(facts), *tensorflow_checks(_reply(), facts)]
     assert {check.state for check in checks} == {"ok"}
@@ -133,13 +133,13 @@ def test_a_variable_that_contradicts_suites_is_a_fault_and_none_is_not() -> None
     assert variables_check(None).state == "ok"
 
 
-def test_two_tensorflows_over_each_other_are_a_fault() -> None:
+def test_two_installed_tensorflows_are_a_fault() -> None:
     packages = {"tensorflow": "2.21.0", "tensorflow-cpu": "2.21.0"}
     check = _named(tensorflow_checks(_reply(), _facts(packages=packages)), "TensorFlow")
     assert check.state == "broken"
 
 
-def test_what_does_not_compile_or_distribute_keeps_tensorflows_reason() -> None:
+def test_a_failing_compilation_or_strategy_is_reported_with_tensorflow_s_reason() -> None:
     strategies = {"one_device": None, "mirrored": "InternalError: NCCL", "multi_worker": None}
     checks = tensorflow_checks(_reply(xla="NotFoundError: ptxas", strategies=strategies), _facts())
     assert _named(checks, "XLA").finding == "NotFoundError: ptxas"
@@ -147,7 +147,7 @@ def test_what_does_not_compile_or_distribute_keeps_tensorflows_reason() -> None:
     assert found == "one_device, multi_worker work; mirrored: InternalError: NCCL"
 
 
-def test_a_wrong_result_is_the_device_s_and_no_installation_mends_it() -> None:
+def test_a_wrong_result_is_the_device_s_fault_and_not_the_installation_s() -> None:
     wrong = "ArithmeticError: a result is 0.0, not 8.0"
     strategies = {"one_device": wrong, "mirrored": wrong, "multi_worker": None}
     checks = tensorflow_checks(_reply(xla=wrong, strategies=strategies), _facts())
@@ -165,12 +165,12 @@ def _files(folder: Path, place: str, *problems: str | None) -> list[FileCheck]:
     return [FileCheck(folder / str(i), place, p is None, p) for i, p in enumerate(problems)]
 
 
-def test_one_whole_copy_of_the_data_is_enough(tmp_path: Path) -> None:
+def test_one_complete_copy_of_the_data_is_enough(tmp_path: Path) -> None:
     files = [*_files(tmp_path / "a", "a", "no such folder"), *_files(tmp_path, "b", None, None)]
     assert data_check(files) == Check("Fashion-MNIST", "ok", f"b: {tmp_path}")
 
 
-def test_data_that_is_nowhere_is_missing_and_a_damaged_copy_is_broken(tmp_path: Path) -> None:
+def test_absent_data_is_missing_and_a_damaged_copy_is_broken(tmp_path: Path) -> None:
     files = _files(tmp_path, "a", "is damaged", None)
     assert data_check(files).state == "missing"
     assert "BENCH_CACHE_DIR" in (data_check(files, cache_writable=False).remedy or "")
@@ -215,7 +215,7 @@ def test_a_node_whose_gpus_cannot_train_is_a_fault_of_the_cluster() -> None:
     assert ray_check({"error": None, "nodes": {"old": nodes["old"]}}, None).state == "ok"
 
 
-def test_a_ray_that_fails_on_purpose_gives_its_own_remedy_and_another_the_logs(
+def test_an_expected_failure_of_ray_has_a_remedy_and_another_names_the_logs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = {"error": "nothing answers at h:1: start Ray there", "expected": True}
@@ -232,7 +232,7 @@ def test_a_ray_that_fails_on_purpose_gives_its_own_remedy_and_another_the_logs(
     assert check.remedy and "/tmp/ray-" in check.remedy
 
 
-def test_results_need_room_and_a_folder_that_can_be_written() -> None:
+def test_results_need_space_and_a_writable_folder() -> None:
     assert disk_check("r", 50 * GIB, True).state == "ok"
     assert disk_check("r", GIB // 2, True).state == "broken"
     assert disk_check("r", 50 * GIB, False).finding == "r cannot be written"

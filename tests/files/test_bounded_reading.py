@@ -21,7 +21,7 @@ def handle(tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000, 3 * MiB])
-def test_a_regular_file_is_read_whole(tmp_path: Path, handle: int, size: int) -> None:
+def test_a_regular_file_is_read_completely(tmp_path: Path, handle: int, size: int) -> None:
     content = os.urandom(size)
     (tmp_path / "file").write_bytes(content)
     assert read_file(tmp_path / "file", size) == content
@@ -31,14 +31,14 @@ def test_a_regular_file_is_read_whole(tmp_path: Path, handle: int, size: int) ->
 
 
 @pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
-def test_what_never_ends_is_refused(tmp_path: Path, kind: str) -> None:
+def test_special_files_are_refused(tmp_path: Path, kind: str) -> None:
     plant(kind, tmp_path / "file")
     with pytest.raises(UnsafeFileError):
         read_file(tmp_path / "file", 100 * MiB)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_in_a_folder_a_link_is_refused_as_well(tmp_path: Path, handle: int, kind: str) -> None:
+def test_a_link_in_a_folder_is_refused(tmp_path: Path, handle: int, kind: str) -> None:
     plant(kind, tmp_path / "file")
     expected = IsADirectoryError if kind == "folder" else UnsafeFileError
     with pytest.raises(expected):
@@ -53,7 +53,7 @@ def test_a_link_that_the_user_names_is_followed(tmp_path: Path) -> None:
     assert read_file(tmp_path / "link", 4) == b"mine"
 
 
-def test_a_byte_too_many_is_refused(tmp_path: Path) -> None:
+def test_one_byte_too_many_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(101))
     assert len(read_file(tmp_path / "file", 101)) == 101
     with pytest.raises(UnsafeFileError, match="larger than 100 bytes"):
@@ -61,7 +61,7 @@ def test_a_byte_too_many_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("most", [64, 10 * MiB])
-def test_a_file_whose_size_says_nothing_is_bounded_too(most: int) -> None:
+def test_a_file_without_a_meaningful_size_is_limited_too(most: int) -> None:
     """Those of /proc are as large as what they say, and have a size of 0."""
     path = Path("/proc/self/maps")
     if most == 64:

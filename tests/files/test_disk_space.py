@@ -22,14 +22,14 @@ def real_refusal(work: Callable[[], object], path: Path) -> str:
     return storage_problem(path, error.value)
 
 
-def test_a_disk_is_named_by_its_mount_point_also_of_what_is_not_there_yet(tmp_path: Path) -> None:
+def test_a_disk_is_named_by_its_mount_point_even_for_a_missing_path(tmp_path: Path) -> None:
     assert mount_point(SHARED_MEMORY / "a/b/c") == SHARED_MEMORY
     (tmp_path / "link").symlink_to(SHARED_MEMORY)
     assert mount_point(tmp_path / "link" / "run") == SHARED_MEMORY
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_named_with_what_is_left_and_what_was_needed(number: int) -> None:
+def test_a_full_disk_is_named_with_its_free_and_the_needed_space(number: int) -> None:
     said = refused(SHARED_MEMORY / "run/run.json", number, 4321)
     assert said.startswith(f"{SHARED_MEMORY}/run/run.json: ")
     assert f"the disk at {SHARED_MEMORY} (" in said
@@ -40,7 +40,7 @@ def test_a_read_only_disk_is_named() -> None:
     assert f"the disk at {SHARED_MEMORY} writable" in refused(SHARED_MEMORY / "run", errno.EROFS)
 
 
-def test_the_folder_that_lets_nobody_in_is_named(
+def test_a_folder_that_cannot_be_entered_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "closed/inner").mkdir(parents=True)
@@ -50,24 +50,24 @@ def test_the_folder_that_lets_nobody_in_is_named(
     assert f"make the folder {tmp_path / 'closed'} writable" in refused(path, errno.EACCES)
 
 
-def test_the_nearest_folder_is_named_where_nothing_may_be_made_in_it(tmp_path: Path) -> None:
+def test_the_nearest_folder_is_named_if_it_is_not_writable(tmp_path: Path) -> None:
     assert f"make the folder {tmp_path} writable" in refused(tmp_path / "a/b", errno.EACCES)
 
 
-def test_a_file_in_a_folder_s_place_is_named(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "run" / "trials"
     assert f"{tmp_path / 'file'} is not a folder" in real_refusal(path.mkdir, path)
 
 
 @pytest.mark.parametrize("letter", ["n", "ü"])
-def test_the_name_that_is_too_long_is_shown_in_part(tmp_path: Path, letter: str) -> None:
+def test_a_name_that_is_too_long_is_shortened(tmp_path: Path, letter: str) -> None:
     path = tmp_path / (letter * 300) / "trials"
     said = real_refusal(path.mkdir, path)
     assert f"{300 * len(letter.encode())} bytes" in said
 
 
-def test_disks_with_next_to_nothing_left_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_almost_full_disks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert full_disks([SHARED_MEMORY]) == []
     empty = os.statvfs_result((4096, 4096, 100, 0, 0, 100, 9, 9, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: empty)

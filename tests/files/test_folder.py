@@ -32,7 +32,7 @@ def names_in(folder: Folder) -> set[str]:
     return {path.name for path in folder.path.iterdir()}
 
 
-def test_a_file_appears_whole_or_not_at_all(folder: Folder) -> None:
+def test_a_file_appears_completely_or_not_at_all(folder: Folder) -> None:
     with folder.replacing("table.csv") as file:
         file.write(b"half")
         assert not (folder.path / "table.csv").exists()
@@ -43,13 +43,13 @@ def test_a_file_appears_whole_or_not_at_all(folder: Folder) -> None:
     assert names_in(folder) == {"table.csv"}
 
 
-def test_it_has_the_user_s_usual_mode(folder: Folder) -> None:
+def test_a_new_file_has_the_user_s_usual_mode(folder: Folder) -> None:
     (folder.path / "usual").touch()
     usual = (folder.path / "usual").stat().st_mode
     assert folder.write("file", b"").stat().st_mode == usual
 
 
-def test_folders_inside_are_made_and_found_again(folder: Folder) -> None:
+def test_inner_folders_are_made_and_found_again(folder: Folder) -> None:
     inside = folder / "report" / "charts"
     inside.make()
     inside.make()
@@ -58,7 +58,7 @@ def test_folders_inside_are_made_and_found_again(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc"])
-def test_a_name_that_leads_out_is_none(folder: Folder, name: str) -> None:
+def test_a_name_that_leads_outside_is_refused(folder: Folder, name: str) -> None:
     with pytest.raises(ValueError):
         folder / name
 
@@ -70,7 +70,7 @@ def test_the_root_may_be_a_link_since_the_user_names_it(tmp_path: Path, folder: 
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_a_link_in_a_folder_s_place_is_refused(folder: Folder, victim: Path, depth: int) -> None:
+def test_a_link_in_place_of_a_folder_is_refused(folder: Folder, victim: Path, depth: int) -> None:
     inside = folder / "report" / "charts"
     (folder.path / "report").mkdir()
     link = folder.path / ("report" if depth == 1 else "report/charts")
@@ -101,14 +101,14 @@ def test_a_link_to_a_file_is_neither_followed_nor_replaced(folder: Folder, victi
     assert (victim / "file").read_bytes() == b"precious"
 
 
-def test_what_shares_a_file_by_a_hard_link_keeps_its_own(folder: Folder, victim: Path) -> None:
+def test_a_hard_link_to_a_file_keeps_the_old_content(folder: Folder, victim: Path) -> None:
     os.link(victim / "file", folder.path / "file")
     folder.write("file", b"text")
     assert (victim / "file").read_bytes() == b"precious"
     assert folder.read("file", 4) == b"text"
 
 
-def test_the_name_that_is_written_to_aside_cannot_be_foreseen(folder: Folder) -> None:
+def test_the_temporary_name_is_unpredictable(folder: Folder) -> None:
     names = set()
     for _ in range(20):
         with folder.replacing("file"):
@@ -116,7 +116,7 @@ def test_the_name_that_is_written_to_aside_cannot_be_foreseen(folder: Folder) ->
     assert len(names) == 20
 
 
-def test_and_is_refused_where_somebody_did_foresee_it(
+def test_a_temporary_name_that_exists_is_refused(
     folder: Folder, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
@@ -126,7 +126,7 @@ def test_and_is_refused_where_somebody_did_foresee_it(
     assert (victim / "file").read_bytes() == b"precious"
 
 
-def test_a_folder_that_is_exchanged_for_a_link_meanwhile_is_still_written_to(
+def test_a_folder_that_is_replaced_by_a_link_meanwhile_is_still_written_to(
     folder: Folder, victim: Path
 ) -> None:
     report = folder / "report"
@@ -139,6 +139,6 @@ def test_a_folder_that_is_exchanged_for_a_link_meanwhile_is_still_written_to(
     assert (victim / "file").read_bytes() == b"precious"
 
 
-def test_folders_inside_have_the_mode_that_is_asked_for(folder: Folder) -> None:
+def test_inner_folders_have_the_requested_mode(folder: Folder) -> None:
     (folder / "own").make(0o700)
     assert stat.S_IMODE((folder.path / "own").stat().st_mode) == 0o700

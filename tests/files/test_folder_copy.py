@@ -33,7 +33,7 @@ def test_files_folders_and_links_are_copied(handles: tuple[int, int], tmp_path: 
 
 
 @pytest.mark.timeout(10)
-def test_a_pipe_is_refused_not_waited_for(handles: tuple[int, int], tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_blocking(handles: tuple[int, int], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "from/it/pipe")
     with pytest.raises(UnsafeFileError):
         copy_folder(handles[0], "it", handles[1])

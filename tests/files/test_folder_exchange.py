@@ -24,7 +24,7 @@ class Killed(BaseException):
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an old one in it, where two can be exchanged, renamed, or only copied."""
     if request.param != "exchange":
-        monkeypatch.setattr(folder_exchange, "_exchanged", lambda *_: False)
+        monkeypatch.setattr(folder_exchange, "_exchange", lambda *_: False)
     if request.param == "copy":
         monkeypatch.setattr(os, "rename", _rename_as_on_overlayfs)
     _fill_old(tmp_path / "place")
@@ -57,7 +57,7 @@ def _content(folder: Path) -> str:
 
 
 def _replaced(place: Path, text: str) -> None:
-    with replaced_folder(place, "quick") as fresh:
+    with replaced_folder(place, "quick") as new_folder:
         _fill(fresh, text)
 
 
@@ -84,14 +84,14 @@ def _killed_at(step: int, monkeypatch: pytest.MonkeyPatch, work: Callable[[], No
     return False
 
 
-def test_the_new_folder_takes_the_old_one_s_place_and_nothing_else_stays(place: Path) -> None:
+def test_the_new_folder_replaces_the_old_one_and_nothing_else_remains(place: Path) -> None:
     _replaced(place, "new")
     assert _content(place / "quick") == "new"
     assert [path.name for path in place.iterdir()] == ["quick"]
 
 
 @pytest.mark.slow
-def test_killed_at_any_step_twice_in_a_row_it_is_the_old_or_the_new(
+def test_after_two_kills_at_any_step_the_folder_is_the_old_or_the_new_one(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last = next(
@@ -109,18 +109,18 @@ def test_killed_at_any_step_twice_in_a_row_it_is_the_old_or_the_new(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
-def test_where_it_is_interrupted_or_finds_no_room_the_old_one_stays(
+def test_after_an_interruption_or_on_a_full_disk_the_old_folder_remains(
     place: Path, error: BaseException
 ) -> None:
-    with pytest.raises(type(error)), replaced_folder(place, "quick") as fresh:
+    with pytest.raises(type(error)), replaced_folder(place, "quick") as new_folder:
         _fill(fresh, "new")
         raise error
     assert _content(place / "quick") == "old"
     assert [path.name for path in place.iterdir()] == ["quick"]
 
 
-def test_two_at_once_do_not_take_each_other_s_folders(place: Path) -> None:
-    with replaced_folder(place, "quick") as fresh:
+def test_two_processes_do_not_disturb_each_other(place: Path) -> None:
+    with replaced_folder(place, "quick") as new_folder:
         with pytest.raises(ResourceError):
             _replaced(place, "other")
         recover_folder(place)  # leaves alone what is being made
@@ -128,7 +128,7 @@ def test_two_at_once_do_not_take_each_other_s_folders(place: Path) -> None:
     assert _content(place / "quick") == "new"
 
 
-def test_a_link_in_the_journal_s_place_is_not_followed(place: Path, tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_journal_is_not_followed(place: Path, tmp_path: Path) -> None:
     _fill(tmp_path / "mine", "mine")
     (place / ".replacing").symlink_to(tmp_path / "mine")
     with pytest.raises(OSError, match="symbolic link"):
@@ -154,14 +154,14 @@ try:
         raise KeyboardInterrupt
 except KeyboardInterrupt:
     print((place / "quick/run.json").read_text())
-with replaced_folder(place, "quick") as fresh:
-    (fresh / "run.json").write_text("new")
+with replaced_folder(place, "quick") as new_folder:
+    (new_folder / "run.json").write_text("new")
 print((place / "quick/run.json").read_text())
 print(*sorted(path.name for path in place.iterdir()))
 """
 
 
-def test_a_folder_of_an_image_s_layer_is_replaced_and_moved_back(tmp_path: Path) -> None:
+def test_a_folder_of_an_image_layer_is_replaced_and_moved_back(tmp_path: Path) -> None:
     _fill(tmp_path / "lower/quick", "old")
     _fill(tmp_path / "lower/.replacing/old/killed", "older")
     (tmp_path / "probe/lower").mkdir(parents=True)

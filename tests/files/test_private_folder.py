@@ -17,13 +17,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / f"code-{os.getuid()}"
 
 
-def test_it_is_made_for_its_user_alone_and_found_again(folder: Path) -> None:
+def test_the_folder_is_private_to_its_user_and_reused(folder: Path) -> None:
     assert private_folder("code") == folder
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert private_folder("code") == folder
 
 
-def test_what_others_could_read_they_no_longer_can(folder: Path) -> None:
+def test_read_access_of_others_is_removed(folder: Path) -> None:
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     private_folder("code")
@@ -31,7 +31,7 @@ def test_what_others_could_read_they_no_longer_can(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
-def test_what_others_could_write_to_is_refused(folder: Path, mode: int) -> None:
+def test_a_folder_that_others_can_write_to_is_refused(folder: Path, mode: int) -> None:
     folder.mkdir(parents=True)
     folder.chmod(mode)
     with pytest.raises(OSError):
@@ -39,7 +39,7 @@ def test_what_others_could_write_to_is_refused(folder: Path, mode: int) -> None:
 
 
 @pytest.mark.parametrize(("mode", "replaceable"), [(0o777, True), (0o1777, False), (0o755, False)])
-def test_it_is_refused_where_anybody_could_put_another_in_its_place(
+def test_a_folder_that_anybody_could_replace_is_refused(
     folder: Path, mode: int, replaceable: bool
 ) -> None:
     private_folder("code")
@@ -48,7 +48,7 @@ def test_it_is_refused_where_anybody_could_put_another_in_its_place(
         private_folder("code")
 
 
-def test_one_in_a_stranger_s_folder_is_refused_unless_the_user_named_that(
+def test_a_folder_inside_a_stranger_s_is_refused_unless_the_user_named_that_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     around = tmp_path / "trainbench"
@@ -78,7 +78,7 @@ def test_a_link_and_a_file_are_refused(folder: Path, tmp_path: Path) -> None:
     assert str(tmp_path) not in f"{link.value} {file.value}"
 
 
-def test_somebody_else_s_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_user_s_folder_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     private_folder("code")
     other = os.getuid() + 1
     folder.rename(folder.with_name(f"code-{other}"))

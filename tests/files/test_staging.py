@@ -27,7 +27,7 @@ def _content(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_all_is_there_at_the_end_the_page_last(out: Path) -> None:
+def test_all_files_are_moved_at_the_end_the_page_last(out: Path) -> None:
     with staged_folder(Folder(out)) as new:
         _write(new.files)
         assert (out / "index.html").read_text() == "old"
@@ -36,14 +36,14 @@ def test_all_is_there_at_the_end_the_page_last(out: Path) -> None:
     assert {path.name for path in out.iterdir()} == {"index.html", "charts", "mine.txt"}
 
 
-def test_where_it_is_cut_off_all_old_files_stay(out: Path) -> None:
+def test_after_an_interruption_all_old_files_remain(out: Path) -> None:
     with pytest.raises(KeyboardInterrupt), staged_folder(Folder(out)) as new:
         _write(new.files)
         raise KeyboardInterrupt
     assert _content(out) == {"index.html": "old", "mine.txt": "old"}
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not(
+def test_leftovers_of_killed_processes_are_removed_and_files_of_live_ones_kept(
     out: Path,
 ) -> None:
     (out / ".new-left").mkdir()
@@ -56,7 +56,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_no
 
 
 @pytest.mark.parametrize("name", ["index.html", "charts/a.svg"])
-def test_a_link_in_a_file_s_place_moves_nothing(out: Path, tmp_path: Path, name: str) -> None:
+def test_with_a_link_in_place_of_a_file_nothing_is_moved(out: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "mine").write_text("mine")
     (out / "charts").mkdir()
     (out / name).unlink(missing_ok=True)

@@ -33,6 +33,6 @@ def nested(form: str) -> str:
     ],
     ids=["aliases", "merged", "itself", "deep", "long number", "no YAML", "no plain data"],
 )
-def test_what_is_more_than_it_seems_or_no_plain_data_is_refused(text: str) -> None:
+def test_expanding_aliases_and_other_than_plain_data_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_yaml(text)

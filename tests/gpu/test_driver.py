@@ -26,7 +26,7 @@ sys.stdin.read()
 """
 
 
-def test_each_card_is_described_and_named_in_one_way(cards: tuple[Gpu, ...]) -> None:
+def test_each_card_has_a_description_and_one_name(cards: tuple[Gpu, ...]) -> None:
     assert driver() is not None
     for card in cards:
         assert card.memory_bytes
@@ -41,7 +41,7 @@ def test_the_state_of_each_card_is_recorded(cards: tuple[Gpu, ...]) -> None:
             assert recorded[card.uuid]["power_cap_w"] > 0
 
 
-def test_memory_of_a_killed_process_comes_back(cards: tuple[Gpu, ...]) -> None:
+def test_memory_of_a_killed_process_is_released(cards: tuple[Gpu, ...]) -> None:
     uuid = cards[0].uuid
     before = occupancy(uuid).held_bytes
     assert before is not None

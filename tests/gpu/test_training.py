@@ -45,7 +45,7 @@ def profiled(folder: Path, visible: str, **asked: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("jit", ["none", "step", "epoch"])
-def test_an_epoch_copies_its_indices_up_and_its_sums_down(
+def test_an_epoch_copies_only_indices_to_the_device_and_sums_back(
     cards: tuple[Gpu, ...], tmp_path: Path, jit: str
 ) -> None:
     found = profiled(tmp_path, cards[0].uuid, jit=jit)
@@ -76,7 +76,7 @@ def test_each_replica_has_its_data_on_its_own_card(
     [{}, {"norm": "bn_post"}, {"norm": "bn_post", "batch_norm": "fused"}],
     ids=["plain", "keras", "fused"],
 )
-def test_a_card_computes_what_the_cpu_does(
+def test_a_card_computes_the_same_as_the_cpu(
     cards: tuple[Gpu, ...], tmp_path: Path, asked: dict[str, Any], jit: str
 ) -> None:
     asked = {"jit": jit, **asked}

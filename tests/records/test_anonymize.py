@@ -152,7 +152,7 @@ OTHERS = re.compile(
 
 
 @given(data=st.data())
-def test_no_secret_leaves_by_whatever_field(
+def test_no_field_publishes_a_secret(
     made: tuple[dict[str, Any], list[dict[str, Any]]], data: st.DataObject
 ) -> None:
     whole: Any = copy.deepcopy({"info": made[0], "records": made[1]})
@@ -173,7 +173,7 @@ def test_no_secret_leaves_by_whatever_field(
     assert json.dumps(secret)[1:-1] not in told
 
 
-def test_what_is_known_to_be_public_stays(
+def test_public_values_are_published(
     made: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
     info, records = made
@@ -198,7 +198,7 @@ def test_what_is_known_to_be_public_stays(
     assert found["suite"] == info["suite"]
 
 
-def test_publishing_what_was_published_changes_nothing(
+def test_publishing_a_published_run_changes_nothing(
     made: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
     once = public(*made)
@@ -206,7 +206,7 @@ def test_publishing_what_was_published_changes_nothing(
     assert public(info, records) == once
 
 
-def test_what_differed_still_differs_and_what_was_equal_is_equal(
+def test_equal_values_stay_equal_and_different_ones_different(
     made: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
     info = copy.deepcopy(made[0])
@@ -229,7 +229,7 @@ def test_what_differed_still_differs_and_what_was_equal_is_equal(
         ("global_batch_size 512 of the same variant", "global_batch_size 512 of the same variant"),
     ],
 )
-def test_a_reason_keeps_the_words_that_are_known(
+def test_a_reason_keeps_the_words_of_the_vocabulary(
     made: tuple[dict[str, Any], list[dict[str, Any]]], said: str, told: str
 ) -> None:
     record = {**made[1][0], "error": said}
@@ -250,7 +250,7 @@ def test_a_reason_keeps_the_words_that_are_known(
         ("bench run quick --secret x", "bench run quick HIDDEN HIDDEN"),
     ],
 )
-def test_of_a_command_options_and_the_suite_s_words_are_told(
+def test_options_and_the_suite_s_words_of_a_command_are_published(
     made: tuple[dict[str, Any], list[dict[str, Any]]], command: str, told: str
 ) -> None:
     info = copy.deepcopy(made[0])
@@ -269,7 +269,7 @@ def test_a_list_that_the_suite_holds_is_published_however_it_is_spaced(
     assert public == [*words, "--set", "HIDDEN"]
 
 
-def test_every_option_of_bench_run_may_be_told() -> None:
+def test_every_option_of_bench_run_may_be_published() -> None:
     import inspect
 
     from bench.cli.run_command import run
@@ -304,7 +304,7 @@ def _keys(value: Any, path: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["quick", "scaling", "activations"])
-def test_what_published_runs_have_resolved_is_listed(name: str) -> None:
+def test_resolved_settings_of_published_runs_are_listed(name: str) -> None:
     path = ROOT / "results/published" / name / "records.jsonl"
     for line in path.read_text().splitlines():
         record = json.loads(line)
@@ -312,7 +312,7 @@ def test_what_published_runs_have_resolved_is_listed(name: str) -> None:
         assert told == record["resolved"]
 
 
-def test_why_a_setting_has_no_effect_is_told_as_it_is() -> None:
+def test_why_a_setting_has_no_effect_is_published_unchanged() -> None:
     plain = Variant.model_validate(fill_defaults({}))
     skipping = plain.model_copy(update={"precision": "mixed_float16"})
     for why in {*inactive_settings(plain).values(), *inactive_settings(skipping).values()}:

@@ -93,7 +93,7 @@ def rescued(message: str) -> TrialRecord:
     return TrialRecord.model_validate_json(Path(message.split("was kept: ")[1]).read_text())
 
 
-def test_on_a_full_disk_the_record_is_kept_elsewhere_and_the_file_named(
+def test_on_a_full_disk_the_record_is_saved_elsewhere_and_the_file_is_named(
     place: Path, tmp_path: Path
 ) -> None:
     outcome = on_small_disk(place, tmp_path, "full")
@@ -108,7 +108,7 @@ def test_on_a_full_disk_the_record_is_kept_elsewhere_and_the_file_named(
     assert kept.log_tail == "x" * 3000
 
 
-def test_on_a_disk_that_cannot_be_written_the_record_is_kept_elsewhere(
+def test_on_a_read_only_disk_the_record_is_saved_elsewhere(
     place: Path, tmp_path: Path
 ) -> None:
     outcome = on_small_disk(place, tmp_path, "read-only")
@@ -116,7 +116,7 @@ def test_on_a_disk_that_cannot_be_written_the_record_is_kept_elsewhere(
     assert rescued(outcome.message).trial.block == 0
 
 
-def test_a_record_for_which_there_is_no_room_anywhere_is_in_the_message_itself(
+def test_a_record_that_fits_nowhere_is_in_the_message(
     place: Path,
 ) -> None:
     no_room = f"{SMALL_DISK} && mount -t tmpfs -o ro none /dev/shm"
@@ -126,7 +126,7 @@ def test_a_record_for_which_there_is_no_room_anywhere_is_in_the_message_itself(
     assert kept.trial.block == len(outcome.written) == len(outcome.read)
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(
+def test_a_folder_that_is_not_writable_is_refused_before_anything_runs(
     place: Path, tmp_path: Path
 ) -> None:
     read_only = 'mount -t tmpfs -o ro none "$1"'
@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(
 
 
 @pytest.mark.parametrize("make", [temporary_file, lambda: temporary_folder().__enter__()])
-def test_a_temporary_folder_that_cannot_be_written_is_named(
+def test_a_temporary_folder_that_is_not_writable_is_named(
     monkeypatch: pytest.MonkeyPatch, make: Callable[[], object]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/proc")

@@ -62,7 +62,7 @@ def errors(adapter: TypeAdapter[Any], value: Any) -> int:
 
 
 @pytest.mark.parametrize(("model", "name", "kind"), FIELDS)
-def test_a_long_list_or_table_makes_the_errors_of_its_first_item(
+def test_a_long_list_or_table_gives_only_the_errors_of_its_first_item(
     model: type[BaseModel], name: str, kind: type
 ) -> None:
     field = model.model_fields[name]
@@ -80,21 +80,21 @@ def test_a_long_list_or_table_makes_the_errors_of_its_first_item(
             assert errors(adapter, many) == error.error_count()
 
 
-def test_lists_of_every_part_of_a_record_and_of_run_json_are_looked_at() -> None:
+def test_the_lists_of_all_parts_of_a_record_and_of_run_json_are_checked() -> None:
     looked_at = {param.id for param in FIELDS}
     assert {"TrialRecord.epochs", "RunInfo.trial_ids", "RunInfo.labels"} <= looked_at
     assert {"HealthRecord.kind", "_Environment.gpus", "_Gpu.instances"} <= looked_at
 
 
 @pytest.mark.parametrize("model", [Variant, Comparison, Suite])
-def test_of_many_unknown_keys_one_is_reported(model: type[BaseModel]) -> None:
+def test_only_one_of_many_unknown_keys_is_reported(model: type[BaseModel]) -> None:
     counts = {
         errors(TypeAdapter(model), {f"key{n}": 0 for n in range(count)}) for count in (100, MANY)
     }
     assert counts == {1 + sum(field.is_required() for field in model.model_fields.values())}
 
 
-def test_a_column_ends_at_its_first_wrong_value() -> None:
+def test_a_column_is_read_up_to_its_first_wrong_value() -> None:
     with pytest.raises(ValidationError) as refused:
         column_check(EpochRecord, "epoch_s")(["slow"] * MANY)
     assert refused.value.error_count() == 1

@@ -14,19 +14,19 @@ METRIC = pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))
 
 
 @METRIC
-def test_the_unit_is_the_one_in_the_name(metric: Metric) -> None:
+def test_the_unit_agrees_with_the_name(metric: Metric) -> None:
     ending = next((e for e in UNITS if metric.name.endswith(e)), "")
     assert metric.unit == UNITS.get(ending, "")
 
 
 @METRIC
-def test_what_is_reported_is_recorded(metric: Metric) -> None:
+def test_every_metric_is_recorded(metric: Metric) -> None:
     recorded = {*Measures.model_fields, *EpochRecord.model_fields, *dir(TrialRecord)}
     assert metric.name in recorded
 
 
 @METRIC
-def test_a_table_shows_some_digits_of_it_under_a_title(metric: Metric) -> None:
+def test_every_metric_has_digits_and_a_title(metric: Metric) -> None:
     assert 1 <= metric.digits <= 9
     assert metric.title[0].isupper()
 

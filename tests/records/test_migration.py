@@ -13,7 +13,7 @@ from bench.records.trial_record import SCHEMA_VERSION
 PATH = Path("run/trials/b000.json")
 
 
-def test_todays_schema_is_left_as_it_is() -> None:
+def test_the_current_schema_is_unchanged() -> None:
     document = {"schema_version": SCHEMA_VERSION, "a": 1}
     assert migrate(document, PATH) == document
 
@@ -24,12 +24,12 @@ def test_a_newer_schema_is_refused_with_what_to_install() -> None:
 
 
 @pytest.mark.parametrize("version", [-1, 0])
-def test_a_version_that_never_was_is_refused(version: int) -> None:
+def test_an_unknown_version_is_refused(version: int) -> None:
     with pytest.raises(RunFolderError, match=f"version {version} is not one of bench"):
         migrate({"schema_version": version}, PATH)
 
 
-def test_every_step_between_is_taken_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_steps_are_applied_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     def step(name: str) -> Any:
         return lambda document: {**document, "taken": [*document.get("taken", []), name]}
 
@@ -44,5 +44,5 @@ def test_every_step_between_is_taken_in_order(monkeypatch: pytest.MonkeyPatch) -
     assert old == {"schema_version": SCHEMA_VERSION - 2, "kept": [1]}
 
 
-def test_every_version_so_far_has_its_step() -> None:
+def test_every_earlier_version_has_a_step() -> None:
     assert set(migration.STEPS) == set(range(1, SCHEMA_VERSION))

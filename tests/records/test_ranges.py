@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> RunFolder:
         ("resolved.window_steps", "many"),
     ],
 )
-def test_it_is_refused_with_its_file_and_field(folder: RunFolder, field: str, value: Any) -> None:
+def test_a_value_out_of_range_is_refused_with_its_file_and_field(folder: RunFolder, field: str, value: Any) -> None:
     path = sorted(folder.trials.iterdir())[0]
     record = json.loads(path.read_text())
     *way, last = (int(step) if step.isdecimal() else step for step in field.split("."))
@@ -84,7 +84,7 @@ def test_it_is_refused_with_its_file_and_field(folder: RunFolder, field: str, va
         ("measures.flops_per_step", 10**17),
     ],
 )
-def test_what_training_may_give_is_read(folder: RunFolder, field: str, value: Any) -> None:
+def test_values_that_training_can_give_are_read(folder: RunFolder, field: str, value: Any) -> None:
     path = sorted(folder.trials.iterdir())[0]
     record = json.loads(path.read_text())
     *way, last = (int(step) if step.isdecimal() else step for step in field.split("."))
@@ -110,7 +110,7 @@ def test_what_training_may_give_is_read(folder: RunFolder, field: str, value: An
         ("labels", {"a": 3}),
     ],
 )
-def test_so_is_what_no_run_json_holds(folder: RunFolder, field: str, value: Any) -> None:
+def test_invalid_values_in_run_json_are_refused(folder: RunFolder, field: str, value: Any) -> None:
     path = folder.path / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
     for read in READERS:

@@ -57,7 +57,7 @@ def refusal(error: type[BenchError], action: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("axis", sorted(LATER_AXES))
-def test_a_record_from_before_an_axis_was_added_is_read_with_what_held_then(
+def test_a_record_from_before_an_axis_was_added_is_read_with_the_behaviour_of_that_time(
     folder: RunFolder, axis: str
 ) -> None:
     folder.write(record())
@@ -72,7 +72,7 @@ def test_a_record_from_before_an_axis_was_added_is_read_with_what_held_then(
     assert list(load_records(folder, all_attempts=False).columns[axis]) == [shown]
 
 
-def test_a_record_without_an_axis_that_always_was_is_refused(folder: RunFolder) -> None:
+def test_a_record_without_an_original_axis_is_refused(folder: RunFolder) -> None:
     folder.write(record())
     damaged = json.loads(file_of(folder).read_text())
     del damaged["trial"]["variant"]["norm"]
@@ -80,18 +80,18 @@ def test_a_record_without_an_axis_that_always_was_is_refused(folder: RunFolder) 
     assert "norm is missing" in refusal(RunFolderError, lambda: list(folder.records()))
 
 
-def test_a_new_folder_says_what_was_asked_for(folder: RunFolder) -> None:
+def test_a_new_folder_holds_the_plan(folder: RunFolder) -> None:
     again = RunFolder.open(folder.path)
     assert again.info() == INFO
     assert parse_suite(again.info().suite).model_dump() == parse_suite(SUITE).model_dump()
     assert list(again.records()) == []
 
 
-def test_an_empty_folder_that_exists_is_taken(tmp_path: Path) -> None:
+def test_an_existing_empty_folder_is_used(tmp_path: Path) -> None:
     assert RunFolder.create(tmp_path, INFO).info() == INFO
 
 
-def test_a_place_that_is_taken_is_refused(folder: RunFolder, tmp_path: Path) -> None:
+def test_a_path_that_is_in_use_is_refused(folder: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for path in (folder.path, tmp_path / "file"):
         message = refusal(ResourceError, functools.partial(RunFolder.create, path, INFO))
@@ -102,7 +102,7 @@ def test_a_place_that_is_taken_is_refused(folder: RunFolder, tmp_path: Path) -> 
     )
 
 
-def test_records_come_back_as_they_were_in_the_order_of_their_names(folder: RunFolder) -> None:
+def test_records_are_read_back_unchanged_in_the_order_of_their_names(folder: RunFolder) -> None:
     written = [record(i, error=f"error {i}", log_tail="a\nb") for i in range(len(PLAN.trials))]
     for one in reversed(written):
         folder.write(one)
@@ -110,7 +110,7 @@ def test_records_come_back_as_they_were_in_the_order_of_their_names(folder: RunF
     assert read == sorted(written, key=lambda r: r.trial.trial_id)
 
 
-def test_an_earlier_attempt_keeps_its_place_beside_the_last(folder: RunFolder) -> None:
+def test_an_earlier_attempt_is_kept_beside_the_last(folder: RunFolder) -> None:
     attempts = [
         record(status="worker_lost", attempt=1),
         record(status="failed", attempt=2),
@@ -128,7 +128,7 @@ def test_an_earlier_attempt_keeps_its_place_beside_the_last(folder: RunFolder) -
     assert sorted(folder.records(all_attempts=True), key=lambda r: r.attempt) == attempts
 
 
-def test_an_attempt_with_a_number_that_was_used_before_replaces_nothing(folder: RunFolder) -> None:
+def test_an_attempt_with_a_repeated_number_replaces_nothing(folder: RunFolder) -> None:
     folder.write(record(error="first"))
     folder.write(record(error="second"))
     assert {r.error for r in folder.records(all_attempts=True)} == {"first", "second"}
@@ -181,7 +181,7 @@ def kill_in_mid_write(folder: RunFolder) -> None:
         os.kill(process_id, signal.SIGKILL)
 
 
-def test_a_driver_killed_in_mid_write_leaves_a_folder_that_can_be_read(tmp_path: Path) -> None:
+def test_a_driver_killed_while_writing_leaves_a_readable_folder(tmp_path: Path) -> None:
     for round_ in range(20):
         folder = RunFolder.create(tmp_path / f"run{round_}", INFO)
         folder.write(record(1, error="kept"))
@@ -206,7 +206,7 @@ def test_a_second_driver_is_refused_until_the_first_is_gone(folder: RunFolder) -
         folder.write(record())
 
 
-def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_run_folder_is_refused(tmp_path: Path) -> None:
     missing = refusal(RunFolderError, lambda: RunFolder.open(tmp_path / "none"))
     assert missing.endswith("none: no such run folder: name one that bench run made")
     assert "not a run folder (no run.json)" in refusal(
@@ -224,7 +224,7 @@ def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
         ('{"schema_version": 99}', "schema version 99 is newer"),
     ],
 )
-def test_a_damaged_or_newer_file_is_refused_by_its_name(
+def test_a_damaged_or_newer_file_is_refused_by_name(
     content: str, message: str, folder: RunFolder
 ) -> None:
     folder.write(record())
@@ -252,7 +252,7 @@ def test_a_file_with_a_wrong_field_is_refused_with_the_field(folder: RunFolder) 
     assert "suite is missing" in refusal(RunFolderError, lambda: RunFolder.open(folder.path))
 
 
-def test_a_record_of_an_older_schema_is_brought_up_to_date(
+def test_a_record_of_an_older_schema_is_migrated(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.write(record())
@@ -266,7 +266,7 @@ def test_a_record_of_an_older_schema_is_brought_up_to_date(
     assert list(folder.records()) == [record()]
 
 
-def test_raw_records_are_the_same_without_the_checks(folder: RunFolder) -> None:
+def test_raw_records_are_the_same_without_validation(folder: RunFolder) -> None:
     folder.write(record(attempt=1))
     folder.write(record(attempt=2))
     assert [raw["attempt"] for raw in folder.raw_records()] == [2]

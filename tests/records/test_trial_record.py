@@ -89,7 +89,7 @@ def record(*epochs: EpochRecord, **more: Any) -> TrialRecord:
     st.none() | TEXTS,
     RESOLVED,
 )
-def test_a_record_comes_back_from_json_as_it_was(
+def test_a_record_is_read_back_from_json_unchanged(
     epochs: tuple[EpochRecord, ...],
     measures: Measures,
     status: Any,
@@ -102,7 +102,7 @@ def test_a_record_comes_back_from_json_as_it_was(
     assert repr(again) == repr(once)
 
 
-def test_settings_that_are_not_finite_come_back_as_numbers() -> None:
+def test_settings_that_are_not_finite_are_read_back_as_numbers() -> None:
     once = record(
         resolved={"epsilon": math.inf, "config": {"momentum": -math.inf, "a": [math.nan]}}
     )
@@ -116,19 +116,19 @@ def test_the_epoch_time_is_the_median_of_the_steady_epochs() -> None:
     assert record(epoch(0, 9.0, warmup=False)).epoch_s == 9.0
 
 
-def test_throughput_is_all_steady_examples_over_all_their_time() -> None:
+def test_throughput_is_steady_examples_divided_by_their_time() -> None:
     # The mean of the two rates would be 62.5.
     made = record(epoch(0, 9.0), epoch(1, 1.0), epoch(2, 4.0))
     assert made.examples_per_s == 200 / 5.0
 
 
-def test_warm_up_epochs_are_kept_apart_and_never_dropped() -> None:
+def test_warm_up_epochs_are_marked_and_never_dropped() -> None:
     made = record(epoch(0, 9.0), epoch(1, 1.0))
     assert [e.epoch for e in made.epochs] == [0, 1]
     assert [e.epoch for e in made.steady_epochs] == [1]
 
 
-def test_what_was_not_measured_is_none_and_never_zero() -> None:
+def test_an_unmeasured_value_is_none_and_never_zero() -> None:
     bare = record(status="failed")
     assert bare.epoch_s is None
     assert bare.examples_per_s is None
@@ -156,13 +156,13 @@ def test_time_to_accuracy_is_the_training_time_up_to_the_epoch_that_reached_it(
     assert with_it == (None if expected is None else expected + 1.5)
 
 
-def test_answers_stand_and_accidents_are_tried_again() -> None:
+def test_final_statuses_are_kept_and_others_retried() -> None:
     assert {"completed", "diverged", "unsupported"} == SUCCESS_STATUSES
     assert {"out_of_memory"} == FINAL_STATUSES - SUCCESS_STATUSES
     assert set(STATUSES) - FINAL_STATUSES == {"failed", "timed_out", "worker_lost", "interrupted"}
 
 
-def test_a_record_cannot_be_changed_nor_have_a_status_of_its_own() -> None:
+def test_a_record_is_immutable_and_has_a_known_status() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         record().status = "failed"  # type: ignore[misc]
     with pytest.raises(ValidationError, match="status"):

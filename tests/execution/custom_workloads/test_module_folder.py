@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_modules_of_workloads_are_found_beside_the_suite_wherever_it_names_them(
+def test_workload_modules_are_found_in_the_suite_s_folder(
     folder: Path,
 ) -> None:
     suite = {**SINGLE, "matrix": {"workload": ["mlp", "mine:net", "nets.deep:net"]}}
@@ -35,7 +35,7 @@ def test_the_modules_of_workloads_are_found_beside_the_suite_wherever_it_names_t
     assert modules_in_folder(parse_suite(suite)) == []
 
 
-def test_they_and_what_they_import_are_there_for_as_long_as_they_are_wanted(folder: Path) -> None:
+def test_modules_and_their_imports_are_importable_within_the_block(folder: Path) -> None:
     path, finders = list(sys.path), list(sys.meta_path)
     with importing_from([folder / "mine.py"]):
         mine = importlib.import_module("mine")
@@ -46,7 +46,7 @@ def test_they_and_what_they_import_are_there_for_as_long_as_they_are_wanted(fold
     assert "random" in sys.modules
 
 
-def test_the_one_beside_the_suite_is_meant_and_not_one_that_is_installed(
+def test_a_module_in_the_suite_s_folder_takes_precedence_over_an_installed_one(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = tmp_path_factory.mktemp("installed")

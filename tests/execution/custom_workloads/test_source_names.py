@@ -11,13 +11,13 @@ pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
-def test_what_never_ends_is_no_module(tmp_path: Path, kind: str) -> None:
+def test_a_special_file_is_not_a_module(tmp_path: Path, kind: str) -> None:
     plant(kind, tmp_path / "mine.py")
     with pytest.raises(OSError):
         names_in_source(tmp_path / "mine.py")
 
 
 @pytest.mark.parametrize("text", ["-" * 100_000 + "1", "a = " + "not " * 100_000 + "1"])
-def test_of_what_no_parser_reads_nothing_is_known(tmp_path: Path, text: str) -> None:
+def test_unparsable_source_gives_no_names(tmp_path: Path, text: str) -> None:
     (tmp_path / "mine.py").write_text(text)
     assert names_in_source(tmp_path / "mine.py") is None

@@ -58,7 +58,7 @@ def check(suite: Suite) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_is_not_on_this_machine_is_refused_by_its_name(folder: Path) -> None:
+def test_a_module_that_is_not_on_this_machine_is_refused_by_name(folder: Path) -> None:
     (folder / "raising/nets.py").write_text("def towers(layers, images): ...\n")
     check(suite_of(SINGLE, workload="raising.nets:towers"))
     check(suite_of(SINGLE))
@@ -106,7 +106,7 @@ def test_a_function_that_a_module_does_not_have_is_refused(tmp_path: Path, name:
     assert ("did you mean 'plain'?" in str(refused.value)) == (name == "plian")
 
 
-def test_the_functions_that_a_module_defines_are_offered_before_others(tmp_path: Path) -> None:
+def test_functions_that_a_module_defines_are_suggested_first(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import keras\nfrom keras import Dense\ndef net(l, i): ...\n")
     with pytest.raises(SuiteError, match=r"use one of net$"):
         check(beside(tmp_path, "mine:towers"))
@@ -118,25 +118,25 @@ def test_the_functions_that_a_module_defines_are_offered_before_others(tmp_path:
     "line",
     ["from others import *", "globals()['net'] = print", "def __getattr__(name): return print"],
 )
-def test_what_only_an_import_can_tell_is_let_through(tmp_path: Path, line: str) -> None:
+def test_names_that_only_an_import_can_find_are_accepted(tmp_path: Path, line: str) -> None:
     (tmp_path / "mine.py").write_text(line)
     check(beside(tmp_path, "mine:net"))
 
 
-def test_source_that_is_no_python_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_invalid_python_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import keras\ndef net(layers images): ...\n")
     with pytest.raises(SuiteError, match=r"\(mine\.py, line 2\)"):
         check(beside(tmp_path, "mine:net"))
 
 
-def test_a_module_beside_the_suite_is_near_to_one_misspelt(tmp_path: Path) -> None:
+def test_a_module_in_the_suite_s_folder_is_suggested_for_a_misspelled_name(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(SOURCE)
     with pytest.raises(SuiteError, match="no module 'mein' here: did you mean 'mine'"):
         check(beside(tmp_path, "mein:plain"))
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_is_not_on_a_node_is_refused_before_anything_starts(
+def test_a_module_that_is_not_on_a_node_is_refused_before_anything_starts(
     ray_executor: "RayExecutor",
 ) -> None:
     # Ray was started without that folder, which this process has.

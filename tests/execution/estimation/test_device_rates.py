@@ -31,7 +31,7 @@ def flops_per_s(name: str, **asked: Any) -> float:
         ("NVIDIA H100 PCIe", 51, 378, 756),
     ],
 )
-def test_a_gpu_s_rate_is_one_share_of_the_dense_peak_of_its_precision(
+def test_a_gpu_s_rate_is_a_share_of_the_dense_peak_at_its_precision(
     name: str, float32_strict: float, float32: float, half: float
 ) -> None:
     strict = flops_per_s(name, precision="float32_strict")
@@ -41,14 +41,14 @@ def test_a_gpu_s_rate_is_one_share_of_the_dense_peak_of_its_precision(
     assert flops_per_s(name, precision="mixed_bfloat16") == pytest.approx(share * half)
 
 
-def test_a_name_that_only_begins_alike_is_another_card() -> None:
+def test_a_name_with_the_same_beginning_is_another_card() -> None:
     unknown = flops_per_s("A card of tomorrow")
     assert flops_per_s("NVIDIA A10G") == unknown
     assert flops_per_s("NVIDIA L400") == unknown
     assert flops_per_s("NVIDIA A10") > unknown
 
 
-def test_no_gpu_s_rate_is_called_measured() -> None:
+def test_gpu_rates_are_guesses() -> None:
     assert gpu_rates("NVIDIA H200", variant(), model_size(variant())).basis == "guess"
     assert cpu_rates(variant()).basis == "rates"
 
@@ -64,7 +64,7 @@ def test_a_step_on_a_gpu_takes_as_long_as_its_launches() -> None:
 
 @pytest.mark.parametrize("workload", ["convnet", "resnet50"])
 @pytest.mark.parametrize("jit", ["step", "epoch"])
-def test_what_xla_slows_on_a_cpu_is_estimated_by_the_table_that_defaults_go_by(
+def test_xla_s_slowdown_on_a_cpu_comes_from_the_table_for_defaults(
     workload: str, jit: Jit
 ) -> None:
     plain, compiled = (cpu_rates(variant(workload=workload, jit=j)) for j in ("none", jit))
@@ -73,12 +73,12 @@ def test_what_xla_slows_on_a_cpu_is_estimated_by_the_table_that_defaults_go_by(
 
 
 @pytest.mark.parametrize("workload", ["mlp", "own_nets:towers"])
-def test_what_xla_does_not_slow_or_may_not_is_estimated_alike(workload: str) -> None:
+def test_workloads_that_xla_does_not_slow_have_equal_estimates(workload: str) -> None:
     plain, compiled = (cpu_rates(variant(workload=workload, jit=j)) for j in ("none", "epoch"))
     assert plain == compiled
 
 
-def test_a_cpu_s_rate_of_operations_grows_with_the_threads_and_is_that_of_two_where_silent() -> (
+def test_a_cpu_s_rate_grows_with_threads_and_defaults_to_two() -> (
     None
 ):
     one, two, four = (cpu_rates(variant(threads=n)).flops_per_s for n in (1, 2, 4))

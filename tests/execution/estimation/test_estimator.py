@@ -24,13 +24,13 @@ def variant(**asked: Any) -> Variant:
 
 
 @given(st.lists(st.integers(1, 500), max_size=4), st.integers(1, 500))
-def test_one_layer_more_takes_longer(hidden: list[int], width: int) -> None:
+def test_another_layer_takes_longer(hidden: list[int], width: int) -> None:
     smaller, larger = variant(hidden=hidden), variant(hidden=[*hidden, 785 + width])
     assert estimated_epoch_s(larger) > estimated_epoch_s(smaller)
 
 
 @given(st.integers(1, 50), st.integers(1, 50))
-def test_epochs_add_up_on_top_of_the_start(few: int, more: int) -> None:
+def test_the_estimate_is_the_start_plus_the_epochs(few: int, more: int) -> None:
     each = estimated_epoch_s(variant())
     assert estimated_trial_s(variant(epochs=few)) == pytest.approx(START_S + few * each)
     assert estimated_trial_s(variant(epochs=few + more)) > estimated_trial_s(variant(epochs=few))
@@ -45,7 +45,7 @@ def test_epochs_add_up_on_top_of_the_start(few: int, more: int) -> None:
         {"workload": "convnet"},
     ],
 )
-def test_what_takes_longer_is_guessed_longer(slower: dict[str, Any]) -> None:
+def test_slower_settings_have_longer_estimates(slower: dict[str, Any]) -> None:
     assert estimated_epoch_s(variant(**slower)) > estimated_epoch_s(variant())
 
 
@@ -54,7 +54,7 @@ def test_several_devices_share_the_work() -> None:
     assert estimated_epoch_s(pair) < estimated_epoch_s(variant(global_batch_size=32))
 
 
-def test_what_an_earlier_run_measured_is_taken_and_named() -> None:
+def test_a_time_measured_in_an_earlier_run_is_used_and_names_the_run() -> None:
     known = variant(epochs=5)
     measured = {known.id: MeasuredTime(start_s=3.0, epoch_s=2.0, run="results/runs/a")}
     estimator = Estimator(CPU, measured)
@@ -73,7 +73,7 @@ def test_a_faster_gpu_takes_less_time(workload: str, batch: int) -> None:
     assert fast(asked.id, asked).basis == "guess"
 
 
-def test_a_convolutional_net_takes_far_longer_on_a_cpu_where_xla_compiles_it() -> None:
+def test_a_convolutional_net_takes_much_longer_on_a_cpu_with_xla() -> None:
     plain, compiled = (variant(workload="convnet", jit=jit) for jit in ("none", "epoch"))
     assert estimated_epoch_s(compiled) > 10 * estimated_epoch_s(plain)
 

@@ -24,7 +24,7 @@ from bench.training.model.models import build_model
         {"workload": "convnet", "filters": [4, 8, 3], "dataset": "synthetic", "shape": [9, 7, 3]},
     ],
 )
-def test_counts_are_those_of_the_model(asked: dict[str, Any]) -> None:
+def test_counts_agree_with_the_model(asked: dict[str, Any]) -> None:
     variant = Variant.model_validate(fill_defaults(asked))
     synthetic = variant.dataset == "synthetic"
     shape = variant.shape if synthetic else (28, 28, 1)

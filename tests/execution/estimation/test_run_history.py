@@ -60,7 +60,7 @@ def found(*runs: Path, device: DeviceKind = HERE, variant: Variant = PLAIN) -> M
     return measured_times(runs, {variant.id: variant}, device).get(variant.id)
 
 
-def test_a_variant_s_time_is_that_of_its_steady_epochs_and_of_all_around_them(made: Made) -> None:
+def test_a_variant_s_time_consists_of_its_steady_epochs_and_its_start(made: Made) -> None:
     run = made(epoch_s=0.5)
     time = found(run)
     assert time is not None
@@ -70,14 +70,14 @@ def test_a_variant_s_time_is_that_of_its_steady_epochs_and_of_all_around_them(ma
     assert time.run == str(run)
 
 
-def test_an_epoch_that_is_timed_several_times_takes_so_long(made: Made) -> None:
+def test_an_epoch_that_is_repeated_takes_the_time_of_all_repeats(made: Made) -> None:
     time = found(made(epoch_s=0.5, repeats=3))
     assert time is not None
     assert time.epoch_s == pytest.approx(3 * 0.5 + 0.02)
     assert time.start_s == 0.0  # more than the made wall time
 
 
-def test_trials_with_other_epochs_and_seeds_serve_as_well(made: Made) -> None:
+def test_trials_with_other_epochs_and_seeds_count_as_well(made: Made) -> None:
     run = made()
     longer = make_plan(suite_of(SUITE, epochs=50)).cells[0].variant
     assert longer.id != PLAIN.id
@@ -92,7 +92,7 @@ def test_the_first_run_that_has_a_variant_gives_its_time(made: Made, tmp_path: P
     assert found(old, new) == found(old)
 
 
-def test_times_of_another_kind_of_device_say_nothing(made: Made) -> None:
+def test_times_of_another_kind_of_device_are_ignored(made: Made) -> None:
     on_cpu, on_gpu = made("cpu"), made("gpu", on_gpu=True)
     gpu = DeviceKind("NVIDIA L4", is_gpu=True)
     assert found(on_cpu, device=gpu) is None
@@ -105,13 +105,13 @@ def test_times_of_another_kind_of_device_say_nothing(made: Made) -> None:
     "update",
     [{"status": "failed"}, {"node": None}, {"node": "other"}, {"devices": ()}, {"invocation": 7}],
 )
-def test_a_record_that_does_not_say_enough_is_passed_over(
+def test_an_incomplete_record_is_skipped(
     made: Made, update: dict[str, Any]
 ) -> None:
     assert found(made(**update)) is None
 
 
-def test_damaged_files_are_passed_over(made: Made, tmp_path: Path) -> None:
+def test_damaged_files_are_skipped(made: Made, tmp_path: Path) -> None:
     run = made()
     first, second = sorted((run / "trials").glob(f"*-{PLAIN.id}.json"))
     first.write_text("{")
@@ -134,7 +134,7 @@ _JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.sampled_from(["trial", "epochs", "wall_s", "devices", "node", "invocation"]), _JSON)
-def test_whatever_stands_in_a_record_no_time_is_made_of_nonsense(
+def test_invalid_values_in_a_record_never_give_a_time(
     made: Made, tmp_path: Path, key: str, value: Any
 ) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
@@ -147,7 +147,7 @@ def test_whatever_stands_in_a_record_no_time_is_made_of_nonsense(
     assert time is None or (time.epoch_s > 0 and time.start_s >= 0)
 
 
-def test_no_more_than_a_bound_is_read(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_files_read_is_limited(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     run = made()
     read: list[str] = []
     real = run_history._read
@@ -157,14 +157,14 @@ def test_no_more_than_a_bound_is_read(made: Made, monkeypatch: pytest.MonkeyPatc
         return real(folder, name)
 
     monkeypatch.setattr(run_history, "_read", reading)
-    monkeypatch.setattr(run_history, "_MOST_RECORDS", 3)
+    monkeypatch.setattr(run_history, "_MAX_RECORDS", 3)
     strangers = [make_plan(suite_of(SUITE, hidden=[w])).cells[0].variant for w in range(20, 40)]
     measured_times([run] * 10, {v.id: v for v in [PLAIN, *strangers]}, HERE)
     assert len([name for name in read if name != "run.json"]) == 3
 
 
 def test_a_large_file_is_not_read(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_history, "_MOST_BYTES", 100)
+    monkeypatch.setattr(run_history, "_MAX_BYTES", 100)
     assert found(made()) is None
 
 

@@ -76,7 +76,7 @@ def test_each_gpu_has_a_folder_that_only_its_user_can_enter(share: Share, cache:
     assert stat.S_IMODE(top.stat().st_mode) == 0o700
 
 
-def test_later_trials_find_the_same_folder_and_say_how_many_choices_there_were(
+def test_later_trials_use_the_same_folder_and_record_how_many_choices_it_held(
     share: Share,
 ) -> None:
     first = share()
@@ -91,7 +91,7 @@ def test_later_trials_find_the_same_folder_and_say_how_many_choices_there_were(
     assert [entry.name for entry in folder.glob("*.textproto")] == ["a.textproto"]
 
 
-def test_what_is_recorded_names_versions_and_model_and_no_place(share: Share, cache: Path) -> None:
+def test_the_recorded_key_names_versions_and_model_but_no_path(share: Share, cache: Path) -> None:
     answer = share()
     key = answer["settings"]["autotune_cache"]
     assert key == folder_of(answer).parent.name
@@ -99,14 +99,14 @@ def test_what_is_recorded_names_versions_and_model_and_no_place(share: Share, ca
     assert "/" not in key and str(cache) not in key
 
 
-def test_a_user_s_own_flags_are_kept_and_come_last(share: Share) -> None:
+def test_the_user_s_flags_are_kept_and_come_last(share: Share) -> None:
     flags = share("--xla_gpu_autotune_level=2")["flags"].split()
     assert flags[0].startswith(FLAG)
     assert flags[1:] == ["--xla_gpu_autotune_level=2"]
 
 
 @pytest.mark.parametrize("own", [f"{FLAG}=/mine", "flags.txt"])
-def test_a_folder_or_a_file_of_flags_of_the_user_s_is_left_alone(share: Share, own: str) -> None:
+def test_the_user_s_cache_folder_or_flag_file_is_left_alone(share: Share, own: str) -> None:
     answer = share(own)
     assert (answer["settings"], answer["warning"], answer["flags"]) == ({}, None, own)
 
@@ -117,7 +117,7 @@ def test_without_gpus_nothing_changes(share: Share, cache: Path) -> None:
     assert not cache.exists()
 
 
-def test_a_tensorflow_that_may_not_know_the_flag_is_not_given_it(share: Share) -> None:
+def test_a_tensorflow_that_may_not_know_the_flag_does_not_get_it(share: Share) -> None:
     # An unknown flag ends the process.
     assert share(version="2.22.0")["flags"] is None
     assert share(version="2.211.0")["flags"] is None
@@ -128,7 +128,7 @@ def refused(answer: dict[str, Any]) -> bool:
     return answer["flags"] is None and answer["settings"] == {"autotune_cache": None}
 
 
-def test_a_place_where_nothing_can_be_kept_is_no_failure_and_is_told(
+def test_an_unusable_cache_folder_gives_a_warning_and_no_failure(
     share: Share, cache: Path
 ) -> None:
     cache.mkdir()
@@ -138,7 +138,7 @@ def test_a_place_where_nothing_can_be_kept_is_no_failure_and_is_told(
     assert answer["warning"] and str(cache) not in answer["warning"]
 
 
-def test_a_folder_that_is_somebody_else_s_link_is_not_used(
+def test_a_link_made_by_another_user_is_not_used(
     share: Share, cache: Path, tmp_path: Path
 ) -> None:
     cache.mkdir()
@@ -147,7 +147,7 @@ def test_a_folder_that_is_somebody_else_s_link_is_not_used(
     assert refused(share())
 
 
-def test_a_path_that_xla_would_cut_in_two_is_not_used(share: Share, tmp_path: Path) -> None:
+def test_a_path_with_whitespace_is_not_used(share: Share, tmp_path: Path) -> None:
     answer = share(BENCH_CACHE_DIR=str(tmp_path / "with blank"))
     assert refused(answer) and "BENCH_CACHE_DIR" in answer["warning"]
 

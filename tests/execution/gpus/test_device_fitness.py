@@ -55,13 +55,13 @@ def test_free_gpus_are_named_by_uuid(fake_nvml: Path) -> None:
     }
 
 
-def test_of_several_gpus_the_busy_one_alone_is_unfit(fake_nvml: Path) -> None:
+def test_only_the_busy_one_of_several_gpus_is_unfit(fake_nvml: Path) -> None:
     (gpu,) = taken(fake_nvml, "0", "1", computing=1234)["gpus"]
     assert (gpu["name"], gpu["uuid"]) == ("1", CARD_0)
     assert "1234" in gpu["unfit"]
 
 
-def test_memory_beyond_the_baseline_that_nobody_is_seen_to_hold_is_a_warning(
+def test_memory_beyond_the_baseline_without_a_visible_process_gives_a_warning(
     fake_nvml: Path,
 ) -> None:
     grown = taken(fake_nvml, "1", baselines={CARD_0: GIB}, free_after=999)
@@ -81,7 +81,7 @@ def test_a_gpu_that_the_driver_does_not_know_is_unfit_unless_it_is_only_counted(
     assert taken(fake_nvml, "0", name, logical=True)["uuids"] == [CARD_1]
 
 
-def test_where_the_driver_is_broken_no_gpu_is_fit_unless_it_is_only_counted(
+def test_with_a_broken_driver_no_gpu_is_fit_unless_it_is_only_counted(
     fake_nvml: Path,
 ) -> None:
     broken = "nvmlInitWithFlags=18"
@@ -90,6 +90,6 @@ def test_where_the_driver_is_broken_no_gpu_is_fit_unless_it_is_only_counted(
     assert taken(fake_nvml, "0", "1", fail=broken, logical=True)["uuids"] == []
 
 
-def test_without_a_driver_tensorflow_is_to_say_whether_there_is_a_gpu(fake_nvml: Path) -> None:
+def test_without_a_driver_tensorflow_decides_whether_there_is_a_gpu(fake_nvml: Path) -> None:
     found = taken(fake_nvml, "0", fail="nvmlInitWithFlags=9")
     assert (found["devices"], found["uuids"]) == (["0"], [])

@@ -27,32 +27,32 @@ def node(*cards: Any) -> dict[str, Any]:
     return {**PROCESSOR, "gpus": list(cards)}
 
 
-def test_a_run_is_on_the_commonest_gpu_and_has_the_least_memory() -> None:
+def test_a_run_has_the_most_common_gpu_and_the_least_memory() -> None:
     nodes = {"a": node(LARGE, SMALL), "b": node(LARGE)}
     expected = DeviceKind("NVIDIA H200", is_gpu=True, memory_bytes=24)
     assert device_of_nodes(nodes, on_gpus=True) == expected
     assert device_of_nodes(nodes, on_gpus=False) == ON_CPU
 
 
-def test_gpus_that_a_run_does_not_use_are_not_its_kind_nor_bound_its_memory() -> None:
+def test_gpus_that_a_run_does_not_use_affect_neither_its_kind_nor_its_memory() -> None:
     nodes = {"a": node(LARGE, SMALL, {**SMALL, "uuid": "GPU-3"})}
     kind = device_of_nodes(nodes, on_gpus=True, among={"GPU-1"})
     assert kind == DeviceKind("NVIDIA H200", is_gpu=True, memory_bytes=141)
 
 
-def test_memory_that_no_driver_tells_is_not_known() -> None:
+def test_memory_that_the_driver_does_not_report_is_unknown() -> None:
     kind = device_of_nodes({"a": node({"name": "NVIDIA GB10", "memory_bytes": None})}, on_gpus=True)
     assert (kind.name, kind.memory_bytes) == ("NVIDIA GB10", None)
 
 
-def test_a_card_that_is_split_counts_as_its_instances() -> None:
+def test_a_split_card_counts_as_its_instances() -> None:
     slice_of = {"name": "NVIDIA H200 MIG 1g.18gb", "uuid": "MIG-1", "memory_bytes": 18}
     kind = device_of_nodes({"a": node({**LARGE, "instances": [slice_of]})}, on_gpus=True)
     assert kind == DeviceKind("NVIDIA H200 MIG 1g.18gb", is_gpu=True, memory_bytes=18)
 
 
 @pytest.mark.parametrize("nodes", [{}, {"a": None}, {"a": {"gpus": 3, "cpu": []}}, {"a": "b"}])
-def test_an_environment_that_says_nothing_is_some_device(nodes: dict[str, Any]) -> None:
+def test_an_empty_environment_gives_an_unknown_device(nodes: dict[str, Any]) -> None:
     assert device_of_nodes(nodes, on_gpus=False) == CPU
     assert device_of_nodes(nodes, on_gpus=True).memory_bytes is None
 
@@ -90,7 +90,7 @@ def test_a_plan_may_be_for_the_other_kind_of_device(fake_nvml: Path) -> None:
     assert (GPU.type, local_device("cpu").type) == ("gpu", "cpu")
 
 
-def test_the_cpu_of_this_machine_is_named_as_its_environment_names_it() -> None:
+def test_this_machine_s_cpu_has_the_name_from_its_environment() -> None:
     from bench.measure.environment import environment
 
     assert local_device() == device_of_nodes({"here": environment()}, on_gpus=False)

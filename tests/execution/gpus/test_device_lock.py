@@ -30,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_a_second_run_on_a_device_is_told_by_its_pid_until_the_first_ends_however_it_does() -> None:
+def test_a_second_run_on_a_device_gets_a_warning_with_a_pid_until_the_first_ends() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as first:
@@ -49,7 +49,7 @@ def test_a_second_run_on_a_device_is_told_by_its_pid_until_the_first_ends_howeve
         assert shared == ()
 
 
-def test_a_gpu_is_the_same_in_a_container_with_a_host_name_of_its_own(
+def test_a_gpu_is_the_same_in_a_container_with_another_host_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with lock_devices(["GPU-1"]):
@@ -58,7 +58,7 @@ def test_a_gpu_is_the_same_in_a_container_with_a_host_name_of_its_own(
             assert len(shared) == 1
 
 
-def test_a_run_goes_on_where_there_is_nowhere_to_mark_anything(
+def test_a_run_continues_without_a_folder_for_locks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("BENCH_CACHE_DIR", "/proc/nowhere")
@@ -78,13 +78,13 @@ class Allotted(OnCards):
     devices_allotted = True
 
 
-def test_a_run_whose_devices_ray_allots_is_told_of_no_other(out: Path) -> None:
+def test_a_run_whose_devices_ray_assigns_gets_no_warning(out: Path) -> None:
     with lock_devices(["GPU-7"]):
         run(out, executor=Allotted())
     assert RunFolder.open(out).info().invocations[0].warnings == ()
 
 
-def test_a_run_on_devices_of_another_says_so_goes_on_and_has_it_on_record(out: Path) -> None:
+def test_a_run_on_devices_of_another_run_warns_continues_and_records_it(out: Path) -> None:
     class Told(Seen):
         def __init__(self) -> None:
             super().__init__()

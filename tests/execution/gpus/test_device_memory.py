@@ -32,7 +32,7 @@ def needed(**asked: Any) -> MemoryNeed:
 
 
 @pytest.mark.parametrize(("batch", "low", "high"), [(32, 2, 6), (128, 9, 16), (512, 36, 60)])
-def test_resnet50_needs_what_is_known_of_it(batch: int, low: int, high: int) -> None:
+def test_resnet50_needs_its_known_amount_of_memory(batch: int, low: int, high: int) -> None:
     # A batch of 128 in float32 fits 16 GB, one of 256 does not.
     assert low * GB < needed(**IMAGENET, global_batch_size=batch).total_bytes < high * GB
 
@@ -58,7 +58,7 @@ def test_augmented_and_streamed_examples_take_no_storage() -> None:
         assert needed(pipeline=pipeline).data_bytes == 0
 
 
-def test_norms_and_optimisers_take_their_part_and_half_precision_halves_outputs() -> None:
+def test_norms_and_optimizers_take_memory_and_half_precision_halves_outputs() -> None:
     plain, normed = needed(**IMAGENET | {"norm": "none"}), needed(**IMAGENET)
     assert normed.batch_bytes > plain.batch_bytes
     adam, sgd = needed(**IMAGENET, optimizer="adam"), needed(**IMAGENET)
@@ -68,14 +68,14 @@ def test_norms_and_optimisers_take_their_part_and_half_precision_halves_outputs(
     assert half.batch_bytes < 0.6 * sgd.batch_bytes
 
 
-def test_what_does_not_fit_is_named_and_only_where_the_size_is_known() -> None:
+def test_variants_that_do_not_fit_are_named_only_if_the_device_s_size_is_known() -> None:
     sizes = {str(b): variant(**IMAGENET, global_batch_size=b) for b in (32, 128, 512)}
     assert set(too_large(sizes, 24 * GB)) == {"512"}
     assert set(too_large(sizes, 8 * GB)) == {"128", "512"}
     assert too_large(sizes, None) == {}
 
 
-def test_nothing_is_said_of_a_network_of_one_s_own() -> None:
+def test_a_custom_workload_has_no_estimate() -> None:
     own = variant(workload="my.nets:wide", global_batch_size=55_000)
     assert memory_need(own) is None
     assert too_large({"own": own}, 1) == {}

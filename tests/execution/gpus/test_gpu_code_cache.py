@@ -15,7 +15,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_it_is_in_the_suites_cache_and_nobody_else_s_to_write(cache: Path) -> None:
+def test_the_code_cache_is_private_to_its_user(cache: Path) -> None:
     environ: dict[str, str] = {}
     assert set_code_cache(environ) is None
     folder = Path(environ["CUDA_CACHE_PATH"])
@@ -24,7 +24,7 @@ def test_it_is_in_the_suites_cache_and_nobody_else_s_to_write(cache: Path) -> No
     assert environ["CUDA_CACHE_MAXSIZE"] == str(CACHE_BYTES)
 
 
-def test_what_the_user_set_stands(cache: Path) -> None:
+def test_the_user_s_settings_are_kept(cache: Path) -> None:
     environ = {"CUDA_CACHE_PATH": "/mine", "CUDA_CACHE_MAXSIZE": "7"}
     assert set_code_cache(environ) is None
     assert environ == {"CUDA_CACHE_PATH": "/mine", "CUDA_CACHE_MAXSIZE": "7"}
@@ -38,7 +38,7 @@ def test_a_cache_that_the_user_turned_off_stays_off(cache: Path) -> None:
     assert not cache.exists()
 
 
-def test_where_no_folder_can_be_made_cuda_has_its_own_and_it_is_told(cache: Path) -> None:
+def test_without_a_folder_cuda_uses_its_default_and_there_is_a_warning(cache: Path) -> None:
     cache.write_text("a file")
     environ: dict[str, str] = {}
     assert set_code_cache(environ)

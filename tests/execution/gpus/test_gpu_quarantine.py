@@ -47,7 +47,7 @@ def test_busy_and_hidden_gpus_are_not_counted(found: dict[str, Any]) -> None:
     assert sorted(found["used"]) == [*cards, "MIG-0000bbbb-0000-0000-0000-000000000000"]
 
 
-def test_what_is_left_out_is_named(found: dict[str, Any]) -> None:
+def test_excluded_gpus_are_named(found: dict[str, Any]) -> None:
     first, second = (f"MIG-000{slot}bbbb-0000-0000-0000-000000000000" for slot in (0, 1))
     card = "GPU-0000aaaa-0000-0000-0000-000000000000"
     # Busy, on the split card the instance that Ray does not count, hidden.
@@ -55,18 +55,18 @@ def test_what_is_left_out_is_named(found: dict[str, Any]) -> None:
     assert [first] not in found["left_out"]
 
 
-def test_ray_gives_no_busy_gpu_to_anybody(found: dict[str, Any]) -> None:
+def test_ray_does_not_assign_busy_gpus(found: dict[str, Any]) -> None:
     # Of the node's four, the one is held as others get the rest: nothing is left to be given.
     assert (found["held"], found["given"]) == (["3"], ["0", "1", "2"])
 
 
-def test_gpus_that_ray_gave_to_others_may_come_back_and_are_not_left_out(
+def test_gpus_that_ray_assigned_to_others_are_not_excluded(
     found: dict[str, Any],
 ) -> None:
     assert found["of others"] == 0
 
 
-def test_a_gpu_that_ray_gave_out_again_is_held_anew_and_told_of_once(found: dict[str, Any]) -> None:
+def test_a_gpu_that_ray_assigned_again_is_held_again_and_reported_once(found: dict[str, Any]) -> None:
     assert found["told"] == [["1"]]
     assert found["counts"] == 2
     assert (found["then held"], found["then given"]) == (["1", "3"], ["0", "2"])
@@ -85,7 +85,7 @@ def refused(settings: dict[str, Any], **nodes: list[GpuSnapshot]) -> str:
 @pytest.mark.parametrize(
     "settings", [SEVERAL, {**SEVERAL, "strategy": "multi_worker", "workers": 2, "replicas": 1}]
 )
-def test_several_replicas_in_a_process_or_in_several_run_on_whole_cards_only(
+def test_several_replicas_run_only_on_whole_cards(
     settings: dict[str, Any],
 ) -> None:
     assert refused(settings, whole=[WHOLE, WHOLE]) == ""

@@ -37,7 +37,7 @@ MISSING = "cannot open shared object file: No such file or directory"
         ("9.0", None, True),
     ],
 )
-def test_cards_are_served_by_their_capability_and_their_drivers_cuda(
+def test_support_depends_on_the_card_s_capability_and_the_driver_s_cuda(
     capability: str | None, cuda: str | None, served: bool
 ) -> None:
     fault = unsupported_reason(card(3, capability), {"version": "550.54.14", "cuda": cuda})
@@ -46,7 +46,7 @@ def test_cards_are_served_by_their_capability_and_their_drivers_cuda(
         assert "GPU 3 (H100" in fault.problem
 
 
-def test_an_old_driver_is_to_be_updated_and_a_new_card_to_be_left_out() -> None:
+def test_the_remedy_is_to_update_an_old_driver_or_to_hide_a_new_card() -> None:
     old = unsupported_reason(card(0), {"version": "550.54.14", "cuda": "12.4"})
     assert old is not None
     assert "550.54.14" in old.problem
@@ -56,7 +56,7 @@ def test_an_old_driver_is_to_be_updated_and_a_new_card_to_be_left_out() -> None:
     assert "CUDA_VISIBLE_DEVICES" in new.remedy
 
 
-def test_another_tensorflow_s_table_is_not_known() -> None:
+def test_the_support_of_another_tensorflow_is_unknown() -> None:
     assert first_unsupported(node(card(0, "12.0"), packages={"tensorflow": "2.22.0"})) is None
 
 
@@ -84,7 +84,7 @@ def test_only_visible_cards_count(listed: str | None, indices: list[int]) -> Non
     assert (first_unsupported(facts) is not None) == (0 in indices)
 
 
-def test_libraries_that_the_loader_refuses_alike_are_told_together() -> None:
+def test_libraries_with_the_same_loader_error_are_reported_together() -> None:
     names = ("libcublas.so.12", "libcudnn.so.9")
     fault = library_fault({name: f"{name}: {MISSING}" for name in names}, [])
     assert fault is not None
@@ -93,7 +93,7 @@ def test_libraries_that_the_loader_refuses_alike_are_told_together() -> None:
     assert library_fault({}, []) is None
 
 
-def test_a_library_out_of_the_user_s_own_folder_is_to_leave_it() -> None:
+def test_the_remedy_for_a_library_in_the_user_s_folder_names_the_folder() -> None:
     said = "/opt/cuda/lib64/libcublas.so.12: undefined symbol: x"
     fault = library_fault({"libcublas.so.12": said}, ["/usr/lib", "/opt/cuda/lib64"])
     assert fault is not None
@@ -111,5 +111,5 @@ def test_a_run_is_refused_for_the_first_node_that_cannot_train() -> None:
 
 
 @pytest.mark.parametrize(("capability", "compiles"), [("8.9", False), ("9.0", True), (None, False)])
-def test_what_has_machine_code_is_not_compiled(capability: Any, compiles: bool) -> None:
+def test_cards_with_machine_code_need_no_compilation(capability: Any, compiles: bool) -> None:
     assert compiles_at_first_use(card(0, capability)) == compiles

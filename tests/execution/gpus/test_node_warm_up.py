@@ -37,21 +37,21 @@ def warmed(
 
 
 @pytest.mark.slow
-def test_what_fails_is_told_and_the_others_are_trained(ray_executor: RayExecutor) -> None:
+def test_a_failing_program_is_reported_and_the_others_are_trained(ray_executor: RayExecutor) -> None:
     (event,) = warmed(ray_executor, BROKEN, TRIAL.model_dump_json())
     assert isinstance(event, NotWarmedUp)
     assert (event.node, event.programs) == ("here", 1)
 
 
 @pytest.mark.slow
-def test_nothing_is_told_of_what_was_trained(ray_executor: RayExecutor) -> None:
+def test_programs_that_were_trained_are_not_reported(ray_executor: RayExecutor) -> None:
     assert warmed(ray_executor, TRIAL.model_dump_json()) == []
 
 
-def test_a_node_whose_devices_others_took_is_given_up(
+def test_the_warm_up_of_a_node_whose_gpus_are_taken_is_abandoned(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_warm_up, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(node_warm_up, "_GPU_WAIT_S", 0.5)
     (event,) = warmed(ray_executor, TRIAL.model_dump_json(), BROKEN, cores=10_000.0)
     assert isinstance(event, NotWarmedUp)
     assert event.programs == 2
@@ -69,6 +69,6 @@ def test_a_program_that_makes_no_progress_ends_the_warm_up_of_its_gpu(
     assert time.monotonic() - began < LIMITS.trial_timeout_s
 
 
-def test_without_ray_s_head_it_ends(ray_executor: RayExecutor) -> None:
+def test_the_warm_up_ends_without_ray_s_head(ray_executor: RayExecutor) -> None:
     with pytest.raises(ConnectionError):
         warmed(ray_executor, TRIAL.model_dump_json(), head="127.0.0.1:1")

@@ -60,7 +60,7 @@ def run(fake_nvml: Path, tmp_path: Path) -> Run:
     return ran
 
 
-def test_a_busy_gpu_is_left_out_and_one_that_turns_busy_is_given_up_and_its_trial_moved(
+def test_a_busy_gpu_is_excluded_and_a_trial_moves_from_one_that_becomes_busy(
     run: Run,
 ) -> None:
     last = max(os.sched_getaffinity(0))
@@ -95,7 +95,7 @@ def test_a_busy_gpu_is_left_out_and_one_that_turns_busy_is_given_up_and_its_tria
         assert allotted["cores"] == [last]
 
 
-def test_where_the_last_gpu_turns_busy_the_rest_is_not_run_and_says_why(run: Run) -> None:
+def test_when_the_last_gpu_becomes_busy_the_run_ends_and_says_why(run: Run) -> None:
     found = run(ONE_BLOCK, comes=True, FAKE_GPUS="1", **LOGICAL)
     first, second = sorted(found["records"], key=lambda record: record["trial"]["order"])
     assert (first["status"], second["status"]) == ("completed", "timed_out")
@@ -103,14 +103,14 @@ def test_where_the_last_gpu_turns_busy_the_rest_is_not_run_and_says_why(run: Run
     assert [left["devices"] for left in second["left_out"]] == [[gpu(0)]]
 
 
-def test_a_run_that_has_no_gpu_left_does_not_start(run: Run, tmp_path: Path) -> None:
+def test_a_run_without_a_fit_gpu_does_not_start(run: Run, tmp_path: Path) -> None:
     found = run(SINGLE, FAKE_GPUS="1", FAKE_NVML_COMPUTING="1234", **LOGICAL)
     assert found["exit_code"] == 2
     assert gpu(0) in found["error"]
     assert not (tmp_path / "run").exists()
 
 
-def test_memory_that_is_held_from_the_start_is_the_baseline_and_the_run_warns(run: Run) -> None:
+def test_memory_in_use_at_the_start_is_the_baseline_and_the_run_warns(run: Run) -> None:
     held = {"FAKE_NVML_FREE_AFTER": "999999", "FAKE_GPU_MEMORY_BYTES": str(24 * 2**30)}
     found = run(SINGLE, FAKE_GPUS="1", **held, **LOGICAL)
     (record,) = found["records"]
@@ -120,7 +120,7 @@ def test_memory_that_is_held_from_the_start_is_the_baseline_and_the_run_warns(ru
     assert len([warning for warning in found["warnings"] if gpu(0) in warning]) == 1
 
 
-def test_a_gpu_that_tensorflow_does_not_see_fails_its_trial_by_name(run: Run) -> None:
+def test_a_trial_on_a_gpu_that_tensorflow_does_not_see_fails_and_names_it(run: Run) -> None:
     found = run(SINGLE, FAKE_GPUS="4", CUDA_VISIBLE_DEVICES="2,3")
     assert found["lanes"] == 2
     (record,) = found["records"]
@@ -132,7 +132,7 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_its_trial_by_name(run: Run) ->
     assert record["epochs"] == []
 
 
-def test_gpus_that_the_user_hides_are_not_counted_and_the_run_says_so(run: Run) -> None:
+def test_gpus_that_the_user_hides_are_excluded_and_the_run_reports_them(run: Run) -> None:
     found = run(SINGLE, FAKE_GPUS="2", CUDA_VISIBLE_DEVICES="-1")
     (record,) = found["records"]
     assert (record["status"], record["devices"]) == ("completed", ["CPU:0"])
@@ -154,7 +154,7 @@ def test_the_instances_of_a_split_card_are_counted(run: Run) -> None:
     assert record["resolved"]["visible_gpus"] in (instance(1, 0), instance(1, 1), "1")
 
 
-def test_several_replicas_on_instances_are_refused_before_anything_starts(
+def test_several_replicas_on_mig_instances_are_refused_before_anything_starts(
     run: Run, tmp_path: Path
 ) -> None:
     several = {"strategy": "mirrored", "replicas": 2, "global_batch_size": 32}

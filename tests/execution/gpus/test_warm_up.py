@@ -36,12 +36,12 @@ def test_each_set_of_kernels_is_trained_once() -> None:
     }
 
 
-def test_what_stays_on_in_a_process_comes_last() -> None:
+def test_deterministic_programs_come_last() -> None:
     short = programs(make_plan(suite_of(SUITE)).trials)
     assert [t.variant.deterministic for t in short] == [False, False, False, True]
 
 
-def test_it_is_brief_on_one_device_and_writes_no_files() -> None:
+def test_a_warm_up_trial_is_short_on_one_device_and_writes_no_files() -> None:
     for trial in programs(make_plan(suite_of(SUITE)).trials):
         variant = trial.variant
         assert (variant.total_replicas, variant.epochs, variant.steps_per_epoch) == (1, 1, 2)
@@ -68,24 +68,24 @@ def found(cards: Sequence[Any], *usable: str, cache: Path | None = None) -> Cold
     return cold_cards(cards, usable, ["a", "b"], environ)
 
 
-def test_one_gpu_of_a_kind_is_warmed_up_and_any_will_do_where_all_are_alike() -> None:
+def test_one_gpu_of_each_kind_is_warmed_up_and_any_one_if_all_are_equal() -> None:
     cards, both = [H100, OTHER_H100], ("a", "b")
     assert found(cards, "H100-0", "H100-1") == ColdCards({"H100-0": both}, False)
     assert found(cards, "H100-1") == ColdCards({"H100-1": both}, False)
 
 
-def test_the_right_gpu_is_named_where_ray_could_give_another() -> None:
+def test_the_gpu_is_named_if_ray_could_assign_another_kind() -> None:
     assert found([A100, H100], "A100", "H100-0") == ColdCards({"H100-0": ("a", "b")}, True)
     assert found([A100, H100], "H100-0") == ColdCards({"H100-0": ("a", "b")}, False)
     assert found([A100], "A100") == ColdCards({}, False)
 
 
-def test_of_a_split_card_it_is_an_instance() -> None:
+def test_an_instance_of_a_split_card_is_warmed_up() -> None:
     split = card("H100-0", "9.0", "MIG-0", "MIG-1")
     assert found([split], "MIG-1") == ColdCards({"MIG-1": ("a", "b")}, False)
 
 
-def test_what_is_marked_in_cuda_s_cache_is_not_repeated_on_cards_of_that_name(
+def test_kernels_marked_in_cuda_s_cache_are_not_repeated_on_cards_of_that_name(
     tmp_path: Path,
 ) -> None:
     environ = {"CUDA_CACHE_PATH": str(tmp_path)}

@@ -76,7 +76,7 @@ def test_a_variable_that_contradicts_a_suite_is_named(name: str, value: str) -> 
         ("KERAS_HOME", "/no/such/folder"),
     ],
 )
-def test_one_that_does_not_is_let_through(name: str, value: str) -> None:
+def test_a_variable_that_does_not_contradict_a_suite_is_accepted(name: str, value: str) -> None:
     assert conflicting_setting({name: value}) is None
 
 
@@ -87,7 +87,7 @@ def test_flags_are_read_from_the_file_that_the_variable_names(tmp_path: Path) ->
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
-def test_what_never_ends_is_read_neither_for_keras_nor_for_flags(tmp_path: Path, kind: str) -> None:
+def test_special_files_are_read_neither_for_keras_nor_for_flags(tmp_path: Path, kind: str) -> None:
     plant(kind, tmp_path / "keras.json")
     assert conflicting_setting({"KERAS_HOME": str(tmp_path)}) is None
     assert conflicting_setting({"TF_XLA_FLAGS": str(tmp_path / "keras.json")}) is None
@@ -104,12 +104,12 @@ def test_a_keras_json_is_refused_for_what_keras_cannot_change_later(tmp_path: Pa
     assert conflicting_setting({"KERAS_HOME": str(pinned)}) is None
 
 
-def test_it_is_looked_for_in_the_home_folder(tmp_path: Path) -> None:
+def test_keras_json_is_searched_in_the_home_folder(tmp_path: Path) -> None:
     written(tmp_path / ".keras", backend="torch")
     assert conflicting_setting({"HOME": str(tmp_path)}) is not None
 
 
-def test_without_a_home_variable_it_is_looked_for_where_the_system_has_the_user_s(
+def test_without_home_keras_json_is_searched_in_the_system_s_home_folder_of_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written(tmp_path / ".keras", backend="torch")
@@ -120,7 +120,7 @@ def test_without_a_home_variable_it_is_looked_for_where_the_system_has_the_user_
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "{", "\N{SNOWMAN}"])
-def test_one_that_is_damaged_is_as_none_as_keras_has_it(tmp_path: Path, text: str) -> None:
+def test_a_damaged_keras_json_is_ignored_as_by_keras(tmp_path: Path, text: str) -> None:
     (tmp_path / "keras.json").write_text(text)
     assert conflicting_setting({"KERAS_HOME": str(tmp_path)}) is None
 

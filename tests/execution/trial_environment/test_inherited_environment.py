@@ -32,14 +32,14 @@ def with_threads(**variables: str) -> InheritedEnvironment:
     return dataclasses.replace(NODE, threads=variables)
 
 
-def test_a_conflict_is_told_with_its_node() -> None:
+def test_a_conflict_is_reported_with_its_node() -> None:
     conflict = dataclasses.replace(NODE, host="there", conflict="KERAS_BACKEND=jax: unset it")
     with pytest.raises(ResourceError, match=r"there.*KERAS_BACKEND=jax"):
         check(conflict, {})
 
 
 @pytest.mark.parametrize("name", ["TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"])
-def test_a_variable_is_refused_that_asks_for_other_threads_than_a_silent_suite_gives(
+def test_a_thread_variable_other_than_the_default_is_refused_if_the_suite_sets_no_threads(
     name: str,
 ) -> None:
     check(with_threads(**{name: "8"}), {})
@@ -50,7 +50,7 @@ def test_a_variable_is_refused_that_asks_for_other_threads_than_a_silent_suite_g
         check(with_threads(**{name: "1"}), {"threads": 1}, {})
 
 
-def test_what_a_trial_has_of_its_node_is_what_a_variable_is_compared_with() -> None:
+def test_a_thread_variable_is_compared_with_a_trial_s_share_of_its_node() -> None:
     check(with_threads(OMP_NUM_THREADS="4"), gang(2))
     check(with_threads(OMP_NUM_THREADS="4"), {}, gpus=True)
     with pytest.raises(ResourceError, match="OMP_NUM_THREADS=8"):
@@ -70,14 +70,14 @@ def test_more_threads_than_a_worker_has_cores_are_refused(
         check(NODE, {**asked, "threads": most + 1}, gpus=gpus)
 
 
-def test_cores_that_ray_only_counts_are_none() -> None:
+def test_cores_that_only_ray_counts_do_not_exist() -> None:
     fewer = dataclasses.replace(NODE, usable_cores=2)
     check(fewer, {**gang(2), "threads": 1})
     with pytest.raises(ResourceError, match=r"threads 2 .* 1 cores"):
         check(fewer, {**gang(2), "threads": 2})
 
 
-def test_only_the_omp_num_threads_that_ray_sets_is_none_that_trials_inherit() -> None:
+def test_the_omp_num_threads_that_ray_sets_is_not_inherited() -> None:
     worker = (
         "import os; os.environ.setdefault('OMP_NUM_THREADS', '2'); "
         "from bench.execution.trial_environment import inherited_environment as inherited; "
@@ -105,7 +105,7 @@ print(dict(sorted(found.threads.items())), found.conflict)
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_variables_of_ray_s_runtime_environment_are_among_what_trials_inherit() -> None:
+def test_trials_inherit_variables_of_ray_s_runtime_environment() -> None:
     bare = {name: value for name, value in os.environ.items() if "_THREADS" not in name}
     done = subprocess.run(
         [sys.executable, "-c", RUNTIME_ENVIRONMENT], env=bare, capture_output=True, text=True
@@ -115,13 +115,13 @@ def test_variables_of_ray_s_runtime_environment_are_among_what_trials_inherit() 
     )
 
 
-def test_this_process_s_own_are_read_as_they_are() -> None:
+def test_this_process_s_variables_are_read_unchanged() -> None:
     found = inherited_environment(
         {"TF_NUM_INTEROP_THREADS": "3", "OMP_NUM_THREADS": "", "HOME": "/"}
     )
     assert found.threads == {"TF_NUM_INTEROP_THREADS": "3"}
 
 
-def test_trials_of_one_process_that_ask_for_several_numbers_of_threads_are_refused() -> None:
+def test_trials_of_one_process_with_different_threads_are_refused() -> None:
     with pytest.raises(AssertionError, match="ResourceError"):
         observe_apart("inprocess", {**SINGLE, "matrix": {"threads": [1, 2]}})

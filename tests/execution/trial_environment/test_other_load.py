@@ -14,7 +14,7 @@ def found(monkeypatch: pytest.MonkeyPatch, cores: float) -> None:
 
 
 @pytest.mark.parametrize(("others", "own"), [(0.0, 8), (0.7, 8), (6.0, 2)])
-def test_work_that_takes_none_of_a_trial_s_cores_is_not_told(
+def test_work_that_uses_none_of_a_trial_s_cores_gives_no_warning(
     monkeypatch: pytest.MonkeyPatch, others: float, own: int
 ) -> None:
     found(monkeypatch, others)
@@ -22,7 +22,7 @@ def test_work_that_takes_none_of_a_trial_s_cores_is_not_told(
 
 
 @pytest.mark.parametrize(("others", "own"), [(0.9, 8), (8.0, 8), (6.5, 2)])
-def test_work_that_takes_of_them_is_told_by_its_process(
+def test_work_that_uses_a_trial_s_cores_gives_a_warning_with_its_process(
     monkeypatch: pytest.MonkeyPatch, others: float, own: int
 ) -> None:
     found(monkeypatch, others)
@@ -32,7 +32,7 @@ def test_work_that_takes_of_them_is_told_by_its_process(
     assert "\n" not in told
 
 
-def test_a_node_s_is_told_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_s_warning_names_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(other_load, "usable_cores", lambda: 8)
     found(monkeypatch, 0.7)
     assert other_load.load_of_node() is None

@@ -40,11 +40,11 @@ def test_a_node_without_tensorflow_is_refused() -> None:
         check_versions(environment(), {"a": node})
 
 
-def test_what_results_do_not_hang_on_may_differ() -> None:
+def test_versions_that_do_not_affect_results_may_differ() -> None:
     check_versions(environment(), {"a": environment("3.11.9", numpy="2.3.0")})
 
 
-def test_the_build_for_cpus_alone_is_the_same_tensorflow() -> None:
+def test_the_cpu_build_counts_as_the_same_tensorflow() -> None:
     node = environment(**{"tensorflow-cpu": "2.21.0"})
     del node["packages"]["tensorflow"]
     check_versions(environment(), {"a": node})
@@ -62,7 +62,7 @@ def test_the_build_for_cpus_alone_is_the_same_tensorflow() -> None:
         ),
     ],
 )
-def test_what_ray_refuses_a_driver_for_is_said_with_both_versions(
+def test_ray_s_refusal_of_a_driver_is_reported_with_both_versions(
     ray_version: str, python: str, said: str
 ) -> None:
     from ray._private.utils import check_version_info, compute_version_info
@@ -75,5 +75,5 @@ def test_what_ray_refuses_a_driver_for_is_said_with_both_versions(
     assert ray_version_mismatch(str(refused.value)) == expected
 
 
-def test_what_ray_says_of_anything_else_is_no_matter_of_versions() -> None:
+def test_other_messages_of_ray_are_not_about_versions() -> None:
     assert ray_version_mismatch("Failed to connect to GCS: Ray: is it there?") is None

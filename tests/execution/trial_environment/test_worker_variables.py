@@ -17,7 +17,7 @@ HOSTS = ("10.0.0.1", "fd00::2", "[fd00::2]")
 LISTS = st.lists(st.sampled_from(["localhost", ".example.org", "10.1.0.0/16"]), max_size=3)
 
 
-def test_a_description_of_another_cluster_is_never_heeded() -> None:
+def test_a_description_of_another_cluster_is_ignored() -> None:
     environ = {"TF_CONFIG": FOREIGN}
     set_worker_variables(environ, 2)
     assert "TF_CONFIG" not in environ
@@ -26,13 +26,13 @@ def test_a_description_of_another_cluster_is_never_heeded() -> None:
     assert environ["TF_CONFIG"] == PEERS
 
 
-def test_variables_for_threads_say_what_holds() -> None:
+def test_thread_variables_are_set_to_the_trial_s_threads() -> None:
     environ = {"OMP_NUM_THREADS": "64"}
     set_worker_variables(environ, 3)
     assert environ == dict.fromkeys(THREAD_VARIABLES, "3")
 
 
-def test_where_there_is_no_proxy_nothing_is_exempted_from_one() -> None:
+def test_without_a_proxy_there_are_no_exemptions() -> None:
     environ = {"http_proxy": ""}
     set_worker_variables(environ, 1, PEERS)
     assert not {"no_proxy", "NO_PROXY", "no_grpc_proxy"} & environ.keys()
@@ -42,7 +42,7 @@ def test_where_there_is_no_proxy_nothing_is_exempted_from_one() -> None:
     st.sampled_from(["http_proxy", "https_proxy", "grpc_proxy"]),
     st.dictionaries(st.sampled_from(["no_proxy", "NO_PROXY", "no_grpc_proxy"]), LISTS),
 )
-def test_peers_are_reached_directly_and_so_is_what_the_user_had_exempted(
+def test_peers_and_the_user_s_exemptions_bypass_the_proxy(
     proxy: str, exempted: dict[str, list[str]]
 ) -> None:
     own = {name: ",".join(hosts) for name, hosts in exempted.items()}
@@ -59,7 +59,7 @@ def test_peers_are_reached_directly_and_so_is_what_the_user_had_exempted(
     assert {*before} <= {*environ["no_proxy"].split(",")}
 
 
-def test_a_process_that_goes_on_has_its_variables_back() -> None:
+def test_a_process_that_continues_gets_its_variables_back() -> None:
     before = {"OMP_NUM_THREADS": "8", "TF_CONFIG": FOREIGN, "HOME": "/"}
     environ = dict(before)
     with worker_variables(environ, 2):

@@ -29,12 +29,12 @@ def test_the_variable_is_named(log: str, variable: str) -> None:
 
 
 @pytest.mark.parametrize("log", ["", "F0000 00:00:1 9 xla.cc:12] Check failed: replicas == 1"])
-def test_any_other_end_is_none_over_flags(log: str) -> None:
+def test_other_logs_report_no_refused_flags(log: str) -> None:
     assert refused_flags(log) is None
 
 
 @pytest.mark.slow
-def test_the_real_parser_s_words_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_parser_s_messages_are_recognized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=maybe")
     with probe_in_subprocess("bench.training.tensorflow_probe") as answer:
         reply = answer()
