@@ -1,4 +1,4 @@
-"""Two nodes for the tests of this folder."""
+"""Provide two nodes for the tests of this folder."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What the tests on real nodes need of this machine, and may lack.
+"""Report what this machine lacks for the tests on real nodes.
 
 python -m tests.cluster.missing_packages      # a line, and exit code 1, where it lacks anything
 """
@@ -15,7 +15,7 @@ SLURM = ("munged", "slurmctld", "slurmd", "sbatch")
 
 
 def missing(programs: Sequence[str]) -> str:
-    """Why nodes that need these programs cannot be had here, or nothing."""
+    """Return why nodes that need these programs cannot run here; empty if they can."""
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     absent = [program for program in programs if shutil.which(program, path=path) is None]
     if absent:
@@ -32,7 +32,7 @@ def missing(programs: Sequence[str]) -> str:
 
 
 def main() -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     reason = missing(sorted({*NODES, *MACHINES, *SLURM}))
     if reason:
         sys.stderr.write(f"the tests on real nodes cannot run here: {reason}\n")

@@ -1,4 +1,4 @@
-"""Two Ray nodes, each in a network namespace of its own, joined by a cable that can be cut.
+"""Run two Ray nodes in separate network namespaces, joined by a cable that can be cut.
 
 Usage:
     with cable() as (head, other), started_node(head), started_node(other):
@@ -29,7 +29,7 @@ PATIENCE_S = 240.0
 _PORT = 6379
 _NUMBERS = itertools.count()
 _OF_WORKERS = range(20_000, 32_768)
-"""Above those that Ray gives out, below those that the system hands out."""
+"""Above the ports that Ray assigns, below those that the system assigns."""
 _CONNECTS = """
 import socket, sys
 from tests.support.paths import ROOT
@@ -41,20 +41,20 @@ SETTINGS = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 def health_checks(file: str) -> dict[str, str]:
-    """What a file of clusters/ has Ray's head set of how it finds that a node is lost."""
+    """Return the head's settings for detecting lost nodes in a file of clusters/."""
     text = (ROOT / "clusters" / file).read_text()
     return dict(re.findall(r"(RAY_health_check_\w+)(?:=|, value: \")(\d+)", text))
 
 
 def lost_within_s(checks: Mapping[str, str]) -> float:
-    """After how many seconds at most a node that falls silent is lost."""
+    """Return after how many seconds at most an unresponsive node counts as lost."""
     waits_ms = sum(int(checks[f"RAY_health_check_{name}_ms"]) for name in ("timeout", "period"))
     return int(checks["RAY_health_check_failure_threshold"]) * waits_ms / 1000
 
 
 @dataclass(frozen=True)
 class Node:
-    """A namespace with an address, and a folder for what Ray keeps there."""
+    """A network namespace with an address, and a folder for Ray's files."""
 
     name: str
     address: str
@@ -64,13 +64,13 @@ class Node:
 
     @property
     def ray(self) -> str:
-        """The address of the cluster's head."""
+        """Return the address of the cluster's head."""
         return f"{self.head}:{_PORT}"
 
     def start(
         self, *words: str | Path, log: Path, env: Mapping[str, str] | None = None
     ) -> "subprocess.Popen[bytes]":
-        """A program of this environment, started in the namespace, away from the checkout."""
+        """Start a program of this environment in the namespace, outside the checkout."""
         command = ["ip", "netns", "exec", self.name, str(BIN / words[0]), *map(str, words[1:])]
         outside = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         token = {"RAY_AUTH_TOKEN_PATH": str(self.folder.parent / "token")}
@@ -88,14 +88,14 @@ class Node:
         return process
 
     def processes(self, name: str = "") -> list[psutil.Process]:
-        """What runs in the namespace; with ``name``, what has it in its command line."""
-        found = []
+        """Return the processes in the namespace, or those with ``name`` in their command line."""
+        processes = []
         for pid in _ip("netns", "pids", self.name).split():
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(int(pid))
                 if name in " ".join(process.cmdline()):
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     def kill(self) -> None:
         """End everything that runs in the namespace, at once."""
@@ -112,33 +112,33 @@ class Node:
         _ip("-n", self.name, "link", "set", "cable", state)
 
     def listening(self) -> list[int]:
-        """The port of each socket that listens here."""
+        """Return the port of each listening socket."""
         lines = _ip("netns", "exec", self.name, "ss", "-Hltn").splitlines()
         return [int(line.split()[3].rpartition(":")[2]) for line in lines]
 
     def served(self) -> list[int]:
-        """The ports on which TensorFlow listens, beside the guard's socket on each."""
+        """Return the ports on which TensorFlow listens beside the guard's sockets."""
         ports = Counter(self.listening())
         return [port for port, sockets in ports.items() if sockets > 1 and port in _OF_WORKERS]
 
     def serves(self) -> bool:
-        """Whether a worker here listens for its peers: TensorFlow has started."""
+        """Return whether a worker here listens for its peers, because TensorFlow has started."""
         return bool(self.served())
 
     def reaches(self, port: int, of: str, source: str) -> bool:
-        """Whether a connection from an address of this node to a port elsewhere is made."""
-        asked = [str(BIN / "python"), "-c", _CONNECTS, of, str(port), source]
-        command = ["ip", "netns", "exec", self.name, *asked]
+        """Return whether an address of this node can connect to a port elsewhere."""
+        arguments = [str(BIN / "python"), "-c", _CONNECTS, of, str(port), source]
+        command = ["ip", "netns", "exec", self.name, *arguments]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def add_address(self, address: str) -> None:
-        """Give the node's end of the cable a further address."""
+        """Give the node's end of the cable another address."""
         _ip("-n", self.name, "address", "add", f"{address}/24", "dev", "cable")
 
 
 @contextlib.contextmanager
 def cable(folder: Path) -> Iterator[tuple[Node, Node]]:
-    """Two namespaces, joined; deleted in the end, with all that runs in them."""
+    """Join two namespaces; delete them at the end with all their processes."""
     number = next(_NUMBERS)
     nodes = []
     try:
@@ -163,7 +163,7 @@ def cable(folder: Path) -> Iterator[tuple[Node, Node]]:
 
 
 def start_ray(node: Node, env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
-    """Ray on a node with one core, and ``env`` beside its settings; returns once it is up."""
+    """Start Ray on a node with one core and ``env``; return once it is up."""
     place, role, checks = f"--address={node.ray}", [], {}
     if node.address == node.head:
         place, role = f"--port={_PORT}", ["--head", "--include-dashboard=false"]
@@ -181,7 +181,7 @@ def start_ray(node: Node, env: Mapping[str, str] | None = None) -> "subprocess.P
 
 
 def certificates(folder: Path, *addresses: str) -> dict[str, str]:
-    """What has Ray encrypt all that it says, with a certificate for these addresses."""
+    """Make a certificate for these addresses; return the variables with which Ray encrypts."""
     files = {name: str(folder / f"tls.{name}") for name in ("key", "crt")}
     names = ",".join(f"IP:{address}" for address in ("127.0.0.1", *addresses))
     subprocess.run(
@@ -202,7 +202,7 @@ def certificates(folder: Path, *addresses: str) -> dict[str, str]:
 
 
 def wait_until(happened: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait while ``process`` lives, which writes to ``log``."""
+    """Wait until a condition holds, while ``process``, which writes to ``log``, lives."""
     ends = time.monotonic() + PATIENCE_S
     while not happened():
         assert process.poll() is None, log.read_text()

@@ -1,4 +1,4 @@
-"""A run on one machine, and a stranger on another of the same network."""
+"""A run on one machine is safe from a stranger on another machine in the same network."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ with tf.Graph().as_default():
 
 
 def steal(thief: Node, server: str, private: Path, written: Path) -> str:
-    """What a TensorFlow session on ``thief`` has of the server: the content of a file."""
+    """Return the content of a file that a TensorFlow session on ``thief`` reads from the server."""
     words = ["ip", "netns", "exec", thief.name, sys.executable, "-c", STEALS, server]
     done = subprocess.run(
         [*words, str(private), str(written)], capture_output=True, text=True, check=False
@@ -38,7 +38,7 @@ def test_a_local_run_cannot_be_reached_from_another_machine(
     nodes: tuple[Node, Node], tmp_path: Path
 ) -> None:
     machine, stranger = nodes
-    private, made, log = tmp_path / "private", tmp_path / "made", tmp_path / "log"
+    private, created, log = tmp_path / "private", tmp_path / "made", tmp_path / "log"
     private.write_text("private")
     suite = written(tmp_path / "suite.toml", {**SINGLE, "variant": {**SINGLE["variant"], **LONG}})
     process = machine.start("bench", "run", suite, "--out", tmp_path / "run", log=log)
@@ -46,7 +46,7 @@ def test_a_local_run_cannot_be_reached_from_another_machine(
     ports = set(machine.listening())
     assert not [p for p in ports if stranger.reaches(p, machine.address, stranger.address)]
     for port in machine.served():
-        assert "private" not in steal(stranger, f"{machine.address}:{port}", private, made)
-    assert not made.exists()
+        assert "private" not in steal(stranger, f"{machine.address}:{port}", private, created)
+    assert not created.exists()
     process.terminate()
     assert process.wait(400) == 130

@@ -1,4 +1,4 @@
-"""A cluster of two nodes with addresses of their own: whole, cut in two, and robbed of one."""
+"""Run on a cluster of two nodes: connected, disconnected, and with one lost.
 
 import importlib.metadata
 import json
@@ -27,7 +27,7 @@ from tests.support.sample_suites import SINGLE, written
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NOTICED_WITHIN_S = lost_within_s(health_checks("onprem.yaml")) + 40
-"""A lost node: Ray's health checks, what TensorFlow waits, the grace, what is asked of nodes."""
+"""Time to lose a node: Ray's health checks, TensorFlow's wait, the grace period, node queries."""
 
 SPREAD: dict[str, Any] = {
     "label": "spread",
@@ -45,7 +45,7 @@ SUITE: dict[str, Any] = {
 
 
 class Run:
-    """``bench run`` on the head's node."""
+    """Run ``bench run`` on the head's node."""
 
     def __init__(
         self,
@@ -75,15 +75,15 @@ class Run:
         return self._head.start("bench", *words, log=self.log, env=self._env)
 
     def lines(self) -> list[str]:
-        """What was said."""
+        """The output of the run."""
         return self.log.read_text().splitlines()
 
     def statuses(self) -> dict[str, list[str]]:
-        """Each label's, attempt by attempt."""
-        found: dict[str, list[str]] = {}
+        """Return the statuses of each label, attempt by attempt."""
+        by_label: dict[str, list[str]] = {}
         for _, row in bench.load_attempts(self.out).sort_values("attempt").iterrows():
-            found.setdefault(row["label"], []).append(row["status"])
-        return found
+            by_label.setdefault(row["label"], []).append(row["status"])
+        return by_label
 
 
 def ended(process: "subprocess.Popen[bytes]") -> int:
@@ -116,7 +116,7 @@ import importlib.util, sys
 sys.meta_path = [f for f in sys.meta_path if "__editable__" not in getattr(f, "__module__", "")]
 assert importlib.util.find_spec("bench") is None, "still there"
 """
-"""Run as a Python starts up, this makes a checkout that was installed to be edited unfindable."""
+"""When run at Python's start, this hides an editable install of the checkout."""
 
 
 def test_a_node_needs_neither_the_package_nor_a_good_copy_of_the_data(
@@ -149,8 +149,8 @@ def test_a_node_with_another_keras_is_refused_and_both_versions_are_named(
     start_ray(other, {"PYTHONPATH": str(installed.parent)})
     run = Run(head, SUITE)
     assert ended(run.start()) == 2
-    (said,) = run.log.read_text().splitlines()
-    assert f"Keras is {importlib.metadata.version('keras')} here and 3.0.1 on node" in said
+    (output,) = run.log.read_text().splitlines()
+    assert f"Keras is {importlib.metadata.version('keras')} here and 3.0.1 on node" in output
     assert not run.out.exists()
 
 
@@ -164,8 +164,8 @@ def test_workers_on_two_nodes_need_a_network_with_one_address_each(
     start_ray(other)
     run = Run(head, SUITE, network=network)
     assert ended(run.start()) == 2
-    said = run.log.read_text().splitlines()[-1]
-    assert "--network" in said
+    output = run.log.read_text().splitlines()[-1]
+    assert "--network" in output
     assert not run.out.exists()
     alone = Run(head, {**SUITE, "variants": [{"label": "alone"}]}, "alone", network=network)
     assert ended(alone.start()) == 0, alone.log.read_text()
@@ -254,11 +254,11 @@ def test_a_run_whose_head_is_lost_reports_it_and_resumes_on_a_new_head(
     for server in head.processes("gcs_server"):
         server.kill()
     assert ended(process) == 5
-    said = run.log.read_text().splitlines()
-    assert "is gone: start it again, then go on with --resume" in said[-1]
-    assert not any("Traceback" in line for line in said)
-    kept = run.statuses()
-    assert sorted(status for statuses in kept.values() for status in statuses) == [
+    output = run.log.read_text().splitlines()
+    assert "is gone: start it again, then go on with --resume" in output[-1]
+    assert not any("Traceback" in line for line in output)
+    statuses_by_label = run.statuses()
+    assert sorted(status for statuses in statuses_by_label.values() for status in statuses) == [
         "completed",
         "worker_lost",
     ]

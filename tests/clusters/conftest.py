@@ -1,4 +1,4 @@
-"""A laptop and two machines with ssh servers, once for all tests that use them."""
+"""Start a laptop and two machines with ssh servers, shared by all tests that use them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,5 +15,5 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A laptop, and two machines that it reaches by ssh."""
     if reason := missing(MACHINES):
         pytest.skip(reason)
-    with machines(tmp_path_factory.mktemp("site"), 2) as made:
-        yield made
+    with machines(tmp_path_factory.mktemp("site"), 2) as laptop_and_machines:
+        yield laptop_and_machines

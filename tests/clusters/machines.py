@@ -1,4 +1,4 @@
-"""Machines on this one, with a network, processes, a name and a /tmp of their own, and ssh.
+"""Simulate machines with separate networks, processes, names and /tmp, connected by ssh.
 
 Usage:
     with machines(tmp_path, 2) as (laptop, (head, worker)):
@@ -36,7 +36,7 @@ if test -e /mnt/sshd_config; then exec /usr/sbin/sshd -D -f /mnt/sshd_config -E 
 else exec sleep infinity; fi
 """
 _PASSWD = f"root:x:0:0::{HOME}:/bin/bash\nsshd:x:100:65534::/:/bin/false\n"
-"""Since ssh reads ~ from there, whatever HOME says."""
+"""ssh reads ~ from there, whatever HOME says."""
 _SSHD_CONFIG = """\
 HostKey /mnt/host_key
 AuthorizedKeysFile /mnt/key.pub
@@ -59,7 +59,7 @@ class Machine:
     def run(
         self, *words: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 240
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command there, from the top of the source, with the machine's own home."""
+        """Run a command there, from the root of the source, with the machine's home folder."""
         return subprocess.run(
             self._entering(words),
             env={**_environment(), **(env or {})},
@@ -72,12 +72,12 @@ class Machine:
 
     @contextlib.contextmanager
     def running(self, *words: str | Path) -> Iterator[subprocess.Popen[bytes]]:
-        """The same command while it runs; all that it says goes to ``said`` in its folder."""
+        """Run the same command within the block; its output goes to ``output`` in its folder."""
         none, both = subprocess.DEVNULL, subprocess.STDOUT
         with (
-            (self.folder / "said").open("wb") as said,
+            (self.folder / "output").open("wb") as output,
             subprocess.Popen(
-                self._entering(words), env=_environment(), stdin=none, stdout=said, stderr=both
+                self._entering(words), env=_environment(), stdin=none, stdout=output, stderr=both
             ) as process,
         ):
             try:
@@ -96,7 +96,7 @@ def _environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def machines(folder: Path, count: int) -> Iterator[tuple[Machine, Sequence[Machine]]]:
-    """A laptop, and ``count`` machines with ssh servers that let it in by ``KEY``."""
+    """Start a laptop, and ``count`` machines with ssh servers that accept its ``KEY``."""
     with contextlib.ExitStack() as stack:
         laptop = stack.enter_context(_machine(folder / "laptop", "10.99.0.254"))
         _ip(laptop, "link", "add", "lan", "type", "bridge")
@@ -124,9 +124,9 @@ def _machine(folder: Path, address: str, key: str = "") -> Iterator[Machine]:
         _keygen(folder / "host_key")
         (folder / "key.pub").write_text(key)
         (folder / "sshd_config").write_text(_SSHD_CONFIG)
-    apart = ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child"]
+    isolation = ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child"]
     seen = [str(folder), str(folder.parent / "shared"), folder.name, str(ROOT)]
-    boot = [*apart, "sh", "-c", _BOOT, "boot", *seen]
+    boot = [*isolation, "sh", "-c", _BOOT, "boot", *seen]
     first = subprocess.Popen(boot, stdin=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
@@ -162,15 +162,15 @@ def _keygen(file: Path) -> None:
 
 
 def give_environment(machine: Machine) -> None:
-    """An environment in its home where all that the package needs is found, as if installed.
+    """Make an environment in its home with all that the package needs, as if installed.
 
     So that the setup of a file in clusters/ has nothing left to fetch, and installs the package.
     """
     folder = machine.folder / "home/trainbench/.venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    (own,) = folder.glob("lib/python3*/site-packages")
+    (site_packages,) = folder.glob("lib/python3*/site-packages")
     here = Path(ray.__file__).parents[1]
-    (own / "here.pth").write_text(f"{here}\n")
+    (site_packages / "here.pth").write_text(f"{here}\n")
     for name, module in (("pip", "pip"), ("ray", "ray.scripts.scripts")):
         script = folder / "bin" / name
         script.write_text(f'#!/bin/sh\nexec {HOME}/trainbench/.venv/bin/python -m {module} "$@"\n')

@@ -1,4 +1,4 @@
-"""Slurm on machines of ``tests.clusters.machines``: a controller and a node daemon on each.
+"""Start Slurm on machines of ``tests.clusters.machines``: a controller, and a daemon on each node.
 
 Usage:
     with machines(tmp_path, 2) as (laptop, nodes):

@@ -1,4 +1,4 @@
-"""What can be said of the files in clusters/ without the clusters that they are for.
+"""Check the files in clusters/ without the clusters that they are for.
 
 Launcher files go through Ray's own loader. kuberay.yaml is held against the fields of KubeRay's
 API reference for ray.io/v1 (RayJobSpec, RayClusterSpec, HeadGroupSpec, WorkerGroupSpec,
@@ -33,7 +33,7 @@ CONTAINER = {"name", "image", "workingDir", "env", "resources", "volumeMounts"}
 
 @pytest.fixture(scope="module")
 def pinned() -> dict[str, str]:
-    """constraints.txt: versions by package."""
+    """The versions in constraints.txt, by package."""
     lines = (CLUSTERS.parent / "constraints.txt").read_text().splitlines()
     pairs = (line.partition("==") for line in lines if "==" in line)
     return {name.lower(): version for name, _, version in pairs}
@@ -183,9 +183,7 @@ def test_every_pod_has_a_volume_for_the_cache(job: dict[str, Any]) -> None:
         assert any(Path(cache).is_relative_to(path) for path in mounted)
 
 
-def test_kuberay_names_the_installed_ray(
-    job: dict[str, Any], pinned: dict[str, str]
-) -> None:
+def test_kuberay_names_the_installed_ray(job: dict[str, Any], pinned: dict[str, str]) -> None:
     assert job["spec"]["rayClusterSpec"]["rayVersion"] == pinned["ray"]
 
 
@@ -215,8 +213,8 @@ def test_the_image_s_version_is_the_package_s(job: dict[str, Any]) -> None:
 def test_the_slurm_script_is_complete_and_requests_whole_nodes() -> None:
     script = CLUSTERS / "slurm.sbatch"
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
-    asked = [line for line in script.read_text().splitlines() if line.startswith("#SBATCH ")]
-    options = {word.partition("=")[0] for line in asked for word in shlex.split(line)[1:]}
+    directives = [line for line in script.read_text().splitlines() if line.startswith("#SBATCH ")]
+    options = {word.partition("=")[0] for line in directives for word in shlex.split(line)[1:]}
     assert {"--nodes", "--exclusive", "--time", "--signal"} <= options
 
 
@@ -239,7 +237,7 @@ def groups(job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def dockerfile() -> list[tuple[str, str]]:
-    """The image's steps: instruction, and the rest with its lines joined."""
+    """Return the image's steps: the instruction, and the rest with its lines joined."""
     text = (CLUSTERS / "Dockerfile").read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     steps = [line.partition(" ") for line in lines]

@@ -1,4 +1,4 @@
-"""clusters/onprem.yaml and local.yaml on machines with ssh servers, from a laptop, by make."""
+"""Run clusters/onprem.yaml and local.yaml with make from a laptop on machines with ssh servers."""
 
 import json
 import re
@@ -26,7 +26,7 @@ MakeBench = Callable[..., CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def config(site: Site) -> Path:
-    """The file as a user edits it, in the laptop's folder."""
+    """Return the file with a user's edits, in the laptop's folder."""
     laptop, (head, worker) = site
     for machine in (head, worker):
         give_environment(machine)
@@ -35,7 +35,7 @@ def config(site: Site) -> Path:
 
 @pytest.fixture(scope="module")
 def make_bench(site: Site, config: Path) -> MakeBench:
-    """Call it with make's variables; its OUT is a folder of the laptop."""
+    """Return a function that runs bench with make's variables; OUT is a folder of the laptop."""
 
     def call(*variables: str, cluster: Path = config) -> CompletedProcess[str]:
         words = ["make", "-o", "install", "bench", f"VENV={sys.prefix}"]
@@ -46,7 +46,7 @@ def make_bench(site: Site, config: Path) -> MakeBench:
 
 @pytest.fixture(scope="module")
 def smoke(make_bench: MakeBench) -> CompletedProcess[str]:
-    """The first run on the cluster, which it starts."""
+    """The first run on the cluster; it also starts the cluster."""
     return make_bench("SUITE=smoke", "OUT=/mnt/results/smoke", "ARGS=--set epochs=1")
 
 
@@ -76,13 +76,15 @@ def test_a_run_resumes_where_it_ended(site: Site, make_bench: MakeBench) -> None
 
 
 @pytest.mark.usefixtures("smoke")
-def test_ctrl_c_fetches_the_run_folder_after_the_remote_run_has_closed_it(site: Site, config: Path) -> None:
+def test_ctrl_c_fetches_the_run_folder_after_the_remote_run_has_closed_it(
+    site: Site, config: Path
+) -> None:
     laptop, _ = site
     written(laptop.folder / "endless.toml", ENDLESS)
     words = ["run", "/mnt/endless.toml", f"--cluster={config}", "--out=/mnt/results/endless"]
     with laptop.running(Path(sys.prefix) / "bin/bench", *words) as run:
         ends = time.monotonic() + PATIENCE_S
-        while not re.search(r"\([1-9]\d*/20000 epochs", (laptop.folder / "said").read_text()):
+        while not re.search(r"\([1-9]\d*/20000 epochs", (laptop.folder / "output").read_text()):
             assert run.poll() is None, "it ended"
             assert time.monotonic() < ends, "it has not trained"
             time.sleep(0.5)

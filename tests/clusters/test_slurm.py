@@ -1,4 +1,4 @@
-"""clusters/slurm.sbatch under a real Slurm of two nodes."""
+"""Run clusters/slurm.sbatch under a real Slurm with two nodes."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def shared(site: Site) -> Path:
-    """The folder that all machines see as /srv, where jobs are submitted."""
+    """The folder that all machines see as /srv, in which jobs are submitted."""
     if reason := missing(SLURM_PROGRAMS):
         pytest.skip(reason)
     laptop, nodes = site
@@ -74,9 +74,7 @@ def test_slurm_s_signal_before_the_time_limit_closes_the_run_cleanly(
     assert bench.load_epochs(shared / "cut")["epoch_s"].gt(0).any()
 
 
-def test_a_node_whose_ray_dies_ends_its_trials_and_not_the_job(
-    site: Site, shared: Path
-) -> None:
+def test_a_node_whose_ray_dies_ends_its_trials_and_not_the_job(site: Site, shared: Path) -> None:
     laptop, nodes = site
     with ThreadPoolExecutor() as beside:
         words = ("--set", "epochs=600", "--blocks", "2", "--retries", "2")

@@ -26,12 +26,12 @@ def ray_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def _writing_below(folder: Path) -> list[str]:
     """Processes that hold a file open there; Ray renames its own, but each keeps a log."""
-    found = []
+    checks = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if any(file.path.startswith(str(folder)) for file in process.open_files()):
-                found.append(process.name())
-    return found
+                checks.append(process.name())
+    return checks
 
 
 def _soon_none(folder: Path) -> bool:
@@ -50,11 +50,11 @@ def test_a_machine_that_can_run_these_tests_passes_all_checks_and_is_unchanged(
     ray_folder: Path,
 ) -> None:
     monkeypatch.setenv("BENCH_DATA_DIR", str(fashion_mnist_dir))
-    found = {check.name: check for check in examine(results=tmp_path / "not" / "yet")}
+    checks = {check.name: check for check in examine(results=tmp_path / "not" / "yet")}
     for name in ("Python", "CPU", "TensorFlow", "XLA", "Strategies", "Fashion-MNIST", "Ray"):
-        assert found[name].state == "ok", found[name]
-    assert found["Ray"].finding.startswith("a local start works (nodes: 1")
-    assert found["Results"].state == "ok"
+        assert checks[name].state == "ok", checks[name]
+    assert checks["Ray"].finding.startswith("a local start works (nodes: 1")
+    assert checks["Results"].state == "ok"
     assert _soon_none(ray_folder)
     assert list(ray_folder.iterdir()) == []
     assert not (tmp_path / "not").exists()
@@ -85,9 +85,7 @@ def test_an_address_without_an_answer_says_what_to_correct() -> None:
     assert reply["error"].startswith("no Ray answers at 127.0.0.1:1")
 
 
-def test_a_damaged_tensorflow_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_tensorflow_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tensorflow.py").write_text("raise ImportError('libcudart.so:\\n not found')")
     (tmp_path / "keras.py").touch()
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path.cwd())]))

@@ -26,8 +26,8 @@ def _reply(**changed: Any) -> dict[str, Any]:
 
 
 def _named(checks: list[Check], name: str) -> Check:
-    (found,) = [check for check in checks if check.name == name]
-    return found
+    (match,) = [check for check in checks if check.name == name]
+    return match
 
 
 def _seen(facts: dict[str, Any], **reply: Any) -> Check:
@@ -119,12 +119,12 @@ def test_memory_without_a_visible_process_is_reported_and_is_not_a_fault(held_by
 
 
 def test_a_library_that_does_not_load_is_named_with_the_loader_s_message() -> None:
-    said = "libnvJitLink.so.12: cannot open shared object file: No such file or directory"
-    reply = _reply(cuda_failures={"libcusolver.so.11": said})
+    loader_error = "libnvJitLink.so.12: cannot open shared object file: No such file or directory"
+    reply = _reply(cuda_failures={"libcusolver.so.11": loader_error})
     checks = cuda_checks(reply, node(card(0)))
     check = _named(checks, "CUDA libraries")
     assert check.state == "broken"
-    assert "libcusolver.so.11" in check.finding and said in check.finding
+    assert "libcusolver.so.11" in check.finding and loader_error in check.finding
     assert check.remedy == _named(checks, SEEN).remedy
     assert check.remedy and "trainbench[gpu]" in check.remedy
 

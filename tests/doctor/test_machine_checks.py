@@ -60,8 +60,8 @@ def _reply(**changed: Any) -> dict[str, Any]:
 
 
 def _named(checks: list[Check], name: str) -> Check:
-    (found,) = [check for check in checks if check.name == name]
-    return found
+    (match,) = [check for check in checks if check.name == name]
+    return match
 
 
 def test_a_working_machine_passes_all_checks() -> None:
@@ -87,9 +87,9 @@ def test_a_container_s_small_shared_memory_is_a_fault(
     size_bytes: int | None, states: list[str]
 ) -> None:
     checks = machine_checks(_facts(memory={**MEMORY, "shared_bytes": size_bytes}))
-    found = [check for check in checks if check.name == "Shared memory"]
-    assert [check.state for check in found] == states
-    assert all("--shm-size" in str(check.remedy) for check in found if check.state == "broken")
+    match = [check for check in checks if check.name == "Shared memory"]
+    assert [check.state for check in match] == states
+    assert all("--shm-size" in str(check.remedy) for check in match if check.state == "broken")
 
 
 def test_a_container_needs_no_virtual_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +128,8 @@ def test_a_tensorflow_that_cannot_be_used_says_why(
 
 
 def test_a_variable_that_contradicts_suites_is_a_fault_and_none_is_not() -> None:
-    found = variables_check("KERAS_BACKEND=jax, but trials train with TensorFlow: unset it")
-    assert (found.state, found.remedy) == ("broken", "unset it")
+    match = variables_check("KERAS_BACKEND=jax, but trials train with TensorFlow: unset it")
+    assert (match.state, match.remedy) == ("broken", "unset it")
     assert variables_check(None).state == "ok"
 
 
@@ -143,8 +143,8 @@ def test_a_failing_compilation_or_strategy_is_reported_with_tensorflow_s_reason(
     strategies = {"one_device": None, "mirrored": "InternalError: NCCL", "multi_worker": None}
     checks = tensorflow_checks(_reply(xla="NotFoundError: ptxas", strategies=strategies), _facts())
     assert _named(checks, "XLA").finding == "NotFoundError: ptxas"
-    found = _named(checks, "Strategies").finding
-    assert found == "one_device, multi_worker work; mirrored: InternalError: NCCL"
+    match = _named(checks, "Strategies").finding
+    assert match == "one_device, multi_worker work; mirrored: InternalError: NCCL"
 
 
 def test_a_wrong_result_is_the_device_s_fault_and_not_the_installation_s() -> None:

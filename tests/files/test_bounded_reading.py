@@ -1,4 +1,4 @@
-"""A file is read whole, or refused at once: no pipe is waited for, no device read without end."""
+"""A file is read completely or refused at once; pipes and devices never block a read."""
 
 import os
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def test_one_byte_too_many_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("most", [64, 10 * MiB])
 def test_a_file_without_a_meaningful_size_is_limited_too(most: int) -> None:
-    """Those of /proc are as large as what they say, and have a size of 0."""
+    """Files in /proc report a size of 0, whatever their content."""
     path = Path("/proc/self/maps")
     if most == 64:
         with pytest.raises(UnsafeFileError):
@@ -74,7 +74,7 @@ def test_a_file_without_a_meaningful_size_is_limited_too(most: int) -> None:
 def test_a_long_file_takes_no_more_calls_than_a_short_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parts that are joined one by one are copied as often as there are parts."""
+    """Joining parts one by one would copy the content once per part."""
     calls = 0
     real = os.read
 

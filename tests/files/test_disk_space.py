@@ -1,4 +1,4 @@
-"""What the system refuses is told with the disk, the folder or the name that is at fault."""
+"""An error of the system is reported with the disk, the folder or the name at fault."""
 
 import errno
 import os
@@ -30,10 +30,10 @@ def test_a_disk_is_named_by_its_mount_point_even_for_a_missing_path(tmp_path: Pa
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_named_with_its_free_and_the_needed_space(number: int) -> None:
-    said = refused(SHARED_MEMORY / "run/run.json", number, 4321)
-    assert said.startswith(f"{SHARED_MEMORY}/run/run.json: ")
-    assert f"the disk at {SHARED_MEMORY} (" in said
-    assert "4321" in said
+    message = refused(SHARED_MEMORY / "run/run.json", number, 4321)
+    assert message.startswith(f"{SHARED_MEMORY}/run/run.json: ")
+    assert f"the disk at {SHARED_MEMORY} (" in message
+    assert "4321" in message
 
 
 def test_a_read_only_disk_is_named() -> None:
@@ -63,8 +63,8 @@ def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("letter", ["n", "ü"])
 def test_a_name_that_is_too_long_is_shortened(tmp_path: Path, letter: str) -> None:
     path = tmp_path / (letter * 300) / "trials"
-    said = real_refusal(path.mkdir, path)
-    assert f"{300 * len(letter.encode())} bytes" in said
+    message = real_refusal(path.mkdir, path)
+    assert f"{300 * len(letter.encode())} bytes" in message
 
 
 def test_almost_full_disks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A folder that may be a stranger's: what is written stays in it, what is read is its own."""
+"""In a folder that may be a stranger's, no read or write leaves the folder."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Path:
-    """A folder of the user's with a file, to which links lead."""
+    """A folder of the user with a file that links point to."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "file").write_bytes(b"precious")
     return tmp_path / "home"

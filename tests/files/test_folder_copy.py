@@ -1,4 +1,4 @@
-"""A copied folder has what was in the other, and nothing behind its links."""
+"""A copied folder has the content of the original, without following links."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from bench.files.folder_copy import copy_folder
 
 @pytest.fixture
 def handles(tmp_path: Path) -> Iterator[tuple[int, int]]:
-    """Of the folders ``from``, with a folder ``it`` in it, and ``to``."""
+    """Handles of the folders ``from``, which contains a folder ``it``, and ``to``."""
     for name in ("from/it", "to"):
         (tmp_path / name).mkdir(parents=True)
     source, target = (os.open(tmp_path / name, os.O_RDONLY) for name in ("from", "to"))

@@ -1,4 +1,4 @@
-"""A folder is replaced in whole or not at all, wherever and however often the work is cut off."""
+"""A folder is replaced completely or not at all, wherever and however often it is interrupted."""
 
 import errno
 import itertools
@@ -17,12 +17,12 @@ from bench.files.folder_exchange import recover_folder, replaced_folder
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing of it runs any more."""
+    """Represents the end of the process: none of its code runs after it."""
 
 
 @pytest.fixture(params=["exchange", "rename", "copy"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with an old one in it, where two can be exchanged, renamed, or only copied."""
+    """A folder with an old one in it; folders can be exchanged, renamed, or only copied."""
     if request.param != "exchange":
         monkeypatch.setattr(folder_exchange, "_exchange", lambda *_: False)
     if request.param == "copy":
@@ -35,7 +35,7 @@ _RENAME = os.rename
 
 
 def _rename_as_on_overlayfs(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
-    """``os.rename``, which refuses the folder that ``_fill_old`` made."""
+    """Rename like ``os.rename``, but refuse the folder that ``_fill_old`` made."""
     if os.stat(source, dir_fd=src_dir_fd).st_mtime == 0:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
     _RENAME(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
@@ -58,11 +58,11 @@ def _content(folder: Path) -> str:
 
 def _replaced(place: Path, text: str) -> None:
     with replaced_folder(place, "quick") as new_folder:
-        _fill(fresh, text)
+        _fill(new_folder, text)
 
 
 def _killed_at(step: int, monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> bool:
-    """Do ``work`` until its call number ``step`` of the system, after which it can do no more."""
+    """Do ``work`` up to its system call number ``step``, and make all later calls fail."""
     calls = itertools.count()
 
     def counted(real: Callable[..., object]) -> Callable[..., object]:
@@ -113,7 +113,7 @@ def test_after_an_interruption_or_on_a_full_disk_the_old_folder_remains(
     place: Path, error: BaseException
 ) -> None:
     with pytest.raises(type(error)), replaced_folder(place, "quick") as new_folder:
-        _fill(fresh, "new")
+        _fill(new_folder, "new")
         raise error
     assert _content(place / "quick") == "old"
     assert [path.name for path in place.iterdir()] == ["quick"]
@@ -124,7 +124,7 @@ def test_two_processes_do_not_disturb_each_other(place: Path) -> None:
         with pytest.raises(ResourceError):
             _replaced(place, "other")
         recover_folder(place)  # leaves alone what is being made
-        _fill(fresh, "new")
+        _fill(new_folder, "new")
     assert _content(place / "quick") == "new"
 
 
@@ -165,13 +165,22 @@ def test_a_folder_of_an_image_layer_is_replaced_and_moved_back(tmp_path: Path) -
     _fill(tmp_path / "lower/quick", "old")
     _fill(tmp_path / "lower/.replacing/old/killed", "older")
     (tmp_path / "probe/lower").mkdir(parents=True)
-    apart = ["unshare", "--mount", "sh", "-c"]
+    isolation = ["unshare", "--mount", "sh", "-c"]
     try:
-        subprocess.run([*apart, OVERLAY, "sh", tmp_path / "probe"], check=True, capture_output=True)
+        subprocess.run(
+            [*isolation, OVERLAY, "sh", tmp_path / "probe"], check=True, capture_output=True
+        )
     except (FileNotFoundError, subprocess.CalledProcessError):
         pytest.skip("mounting layers needs root and unshare")
     done = subprocess.run(
-        [*apart, f'{OVERLAY} && exec "$2" -c "$3" "$1"', "sh", tmp_path, sys.executable, REPLACE],
+        [
+            *isolation,
+            f'{OVERLAY} && exec "$2" -c "$3" "$1"',
+            "sh",
+            tmp_path,
+            sys.executable,
+            REPLACE,
+        ],
         capture_output=True,
         text=True,
         check=False,

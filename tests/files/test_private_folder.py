@@ -1,4 +1,4 @@
-"""A folder of the cache that only its user can write to, or none."""
+"""A cache folder is writable for its user only, or is refused."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from bench.files.private_folder import private_folder
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where it is to be."""
+    """The path of the new folder."""
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache" / f"code-{os.getuid()}"
 

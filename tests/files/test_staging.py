@@ -1,4 +1,4 @@
-"""Files of a report get into its folder together, and whatever else is there stays."""
+"""The files of a report move to its folder together, and other files there remain."""
 
 from pathlib import Path
 
@@ -56,7 +56,9 @@ def test_leftovers_of_killed_processes_are_removed_and_files_of_live_ones_kept(
 
 
 @pytest.mark.parametrize("name", ["index.html", "charts/a.svg"])
-def test_with_a_link_in_place_of_a_file_nothing_is_moved(out: Path, tmp_path: Path, name: str) -> None:
+def test_with_a_link_in_place_of_a_file_nothing_is_moved(
+    out: Path, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "mine").write_text("mine")
     (out / "charts").mkdir()
     (out / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""TOML from anywhere: plain data, or ValueError, in a time that its size bounds."""
+"""TOML of any origin gives plain data or ValueError, in a time proportional to its size."""
 
 import tomllib
 
@@ -28,7 +28,7 @@ def test_ordinary_documents_are_read_unchanged(text: str) -> None:
 @pytest.mark.parametrize("part", ["a", "a ", '"\\""', "' '", '"a.b"', "a\t", "-"])
 @pytest.mark.parametrize("form", ["{}.a = 1", "[{}.a]", "[[{}.a]]", "x = {{ {}.a = 1 }}"])
 def test_a_key_with_very_many_parts_is_refused(part: str, form: str) -> None:
-    """tomllib takes minutes for one of 50,000."""
+    """tomllib takes minutes for a key with 50,000 parts."""
     with pytest.raises(ValueError, match="parts"):
         parse_toml(form.format(".".join([part] * 50_000)))
 

@@ -1,4 +1,4 @@
-"""YAML from anywhere: plain data, or ValueError, in a time that its size bounds."""
+"""YAML of any origin gives plain data or ValueError, in a time proportional to its size."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_plain_data_with_a_few_aliases_is_read() -> None:
 
 
 def nested(form: str) -> str:
-    """Ten lines, each of which holds the one before nine times."""
+    """Ten lines, each with nine references to the previous one."""
     lines = ["x0: &x0 {k: v}"]
     lines += [f"x{i + 1}: &x{i + 1} " + form % ", ".join([f"*x{i}"] * 9) for i in range(9)]
     return "\n".join(lines)

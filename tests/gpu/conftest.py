@@ -1,4 +1,4 @@
-"""Tests for a machine with a real GPU (make test-gpu): they are skipped where there is none."""
+"""Tests for a machine with a real GPU (make test-gpu); skipped without one."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from bench.measure.gpu import Gpu, visible_gpus
 @pytest.fixture(scope="session")
 def cards() -> tuple[Gpu, ...]:
     """The GPUs that this process may use."""
-    found = visible_gpus(None)
-    if not found:
+    visible = visible_gpus(None)
+    if not visible:
         pytest.skip("no GPU here")
-    return found
+    return visible

@@ -1,4 +1,4 @@
-"""What TensorFlow's profiler sees GPUs do in one epoch, in a process of its own.
+"""Profile one epoch on GPUs with TensorFlow's profiler, in a separate process.
 
     python -m tests.gpu.profiled_epoch FOLDER VARIANT
 
@@ -30,7 +30,7 @@ _SIZE = re.compile(r"size:(\d+)")
 
 
 def main(folder: Path, variant: Variant) -> dict[str, Any]:
-    """Train two epochs, and profile the second."""
+    """Train two epochs and profile the second."""
     runtime.configure(variant, threads=2)
     replicas, arrays = make_replicas(variant), arrays_of(variant)
     feed: Any = make_feed(variant, arrays, _SEED, replicas)
@@ -56,20 +56,20 @@ def main(folder: Path, variant: Variant) -> dict[str, Any]:
 
 
 def copies(folder: Path) -> dict[str, Any]:
-    """The copies in a profile's planes of GPUs: how many each way, and the largest's bytes."""
-    found: dict[str, list[int]] = {"H2D": [], "D2H": []}
+    """Count the copies in the GPU planes of a profile, in each direction, with the largest size."""
+    by_direction: dict[str, list[int]] = {"H2D": [], "D2H": []}
     for name, details in _events(folder):
         if copied := _COPY.search(name):
             size = _SIZE.search(details)
-            found[copied[1]].append(int(size[1]) if size else 0)
+            by_direction[copied[1]].append(int(size[1]) if size else 0)
     return {
-        "copies": {way: len(sizes) for way, sizes in found.items()},
-        "largest_bytes": {way: max(sizes, default=0) for way, sizes in found.items()},
+        "copies": {way: len(sizes) for way, sizes in by_direction.items()},
+        "largest_bytes": {way: max(sizes, default=0) for way, sizes in by_direction.items()},
     }
 
 
 def _events(folder: Path) -> Iterator[tuple[str, str]]:
-    """Name and details of each event on a GPU."""
+    """Yield the name and details of each event on a GPU."""
     # Private: TensorFlow 2.21 has the schema of its profiles nowhere else.
     from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
@@ -82,7 +82,7 @@ def _events(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _details(plane: Any, event: Any) -> str:
-    """What the profiler says of a copy, its size among it; "" for any other event."""
+    """Return the profiler's details of a copy, including its size; "" for any other event."""
     for stat in event.stats:
         if plane.stat_metadata[stat.metadata_id].name == "memcpy_details":
             return str(stat.str_value or plane.stat_metadata[stat.ref_value].name)
@@ -90,5 +90,5 @@ def _details(plane: Any, event: Any) -> str:
 
 
 if __name__ == "__main__":
-    asked = Variant.model_validate_json(sys.argv[2])
-    print("\n" + json.dumps(main(Path(sys.argv[1]), asked)), flush=True)
+    variant = Variant.model_validate_json(sys.argv[2])
+    print("\n" + json.dumps(main(Path(sys.argv[1]), variant)), flush=True)

@@ -1,4 +1,4 @@
-"""What NVML says of a real card; none of it needs TensorFlow."""
+"""NVML describes a real card; no test here needs TensorFlow."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Training on a real card: where its data lie, what an epoch copies, and what it computes."""
+"""Train on a real card: check where data are, what an epoch copies and what it computes."""
 
 import json
 import os
@@ -25,13 +25,13 @@ SMALL: dict[str, Any] = {
     "precision": "float32_strict",
 }
 COPIES_AN_EPOCH = 4
-"""The most, each way and on each card: indices go up and sums come down."""
+"""The maximum in each direction and on each card: indices go up and sums come down."""
 PATIENCE_S = 500.0
 
 
-def profiled(folder: Path, visible: str, **asked: Any) -> dict[str, Any]:
-    """An epoch of a variant on the GPUs that ``visible`` names; "-1" is the CPU."""
-    variant = variant_of(**{**SMALL, **asked})
+def profiled(folder: Path, visible: str, **settings: Any) -> dict[str, Any]:
+    """Profile an epoch of a variant on the GPUs that ``visible`` names; "-1" is the CPU."""
+    variant = variant_of(**{**SMALL, **settings})
     done = subprocess.run(
         [sys.executable, "-m", "tests.gpu.profiled_epoch", str(folder), variant.model_dump_json()],
         env={**os.environ, "CUDA_VISIBLE_DEVICES": visible},
@@ -40,20 +40,20 @@ def profiled(folder: Path, visible: str, **asked: Any) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    profile: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return profile
 
 
 @pytest.mark.parametrize("jit", ["none", "step", "epoch"])
 def test_an_epoch_copies_only_indices_to_the_device_and_sums_back(
     cards: tuple[Gpu, ...], tmp_path: Path, jit: str
 ) -> None:
-    found = profiled(tmp_path, cards[0].uuid, jit=jit)
-    assert found["devices"][0].endswith("GPU:0")
-    for way, count in found["copies"].items():
+    profile = profiled(tmp_path, cards[0].uuid, jit=jit)
+    assert profile["devices"][0].endswith("GPU:0")
+    for way, count in profile["copies"].items():
         assert 1 <= count <= COPIES_AN_EPOCH, way
-        assert found["largest_bytes"][way] < found["data_bytes"] / 10
-    assert found["peak_bytes"] > found["data_bytes"]
+        assert profile["largest_bytes"][way] < profile["data_bytes"] / 10
+    assert profile["peak_bytes"] > profile["data_bytes"]
 
 
 @pytest.mark.parametrize("jit", ["none", "step"])
@@ -63,25 +63,26 @@ def test_each_replica_has_its_data_on_its_own_card(
     if len(cards) < 2:
         pytest.skip("one GPU here")
     both = ",".join(card.uuid for card in cards[:2])
-    found = profiled(tmp_path, both, jit=jit, strategy="mirrored", replicas=2)
-    assert [device[-5:] for device in found["devices"]] == ["GPU:0", "GPU:1"]
-    for way, count in found["copies"].items():
+    profile = profiled(tmp_path, both, jit=jit, strategy="mirrored", replicas=2)
+    assert [device[-5:] for device in profile["devices"]] == ["GPU:0", "GPU:1"]
+    for way, count in profile["copies"].items():
         assert 1 <= count <= 2 * COPIES_AN_EPOCH, way
-        assert found["largest_bytes"][way] < found["data_bytes"] / 10
+        assert profile["largest_bytes"][way] < profile["data_bytes"] / 10
 
 
 @pytest.mark.parametrize("jit", ["none", "epoch"])
 @pytest.mark.parametrize(
-    "asked",
+    "settings",
     [{}, {"norm": "bn_post"}, {"norm": "bn_post", "batch_norm": "fused"}],
     ids=["plain", "keras", "fused"],
 )
 def test_a_card_computes_the_same_as_the_cpu(
-    cards: tuple[Gpu, ...], tmp_path: Path, asked: dict[str, Any], jit: str
+    cards: tuple[Gpu, ...], tmp_path: Path, settings: dict[str, Any], jit: str
 ) -> None:
-    asked = {"jit": jit, **asked}
+    settings = {"jit": jit, **settings}
     on_gpu, on_cpu = (
-        profiled(tmp_path / visible, visible, **asked)["loss"] for visible in (cards[0].uuid, "-1")
+        profiled(tmp_path / visible, visible, **settings)["loss"]
+        for visible in (cards[0].uuid, "-1")
     )
     assert on_gpu == pytest.approx(on_cpu, rel=1e-4)
 

@@ -1,4 +1,4 @@
-"""What is published of a run: the fields that are listed, in known shapes, and nothing else."""
+"""A published run has only the listed fields, in known shapes."""
 
 import copy
 import json
@@ -109,8 +109,10 @@ def as_trained(record: TrialRecord) -> TrialRecord:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Content of run.json, and records, with every field in which a text may stand."""
+def run_data(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The content of run.json and records with every field that may hold text."""
     environments = {"driver": MACHINE, "worker7": MACHINE, "worker7 (10.0.0.7)": MACHINE}
     folder = made_run(
         tmp_path_factory.mktemp("made") / "run", SUITE, change=as_trained, environment=environments
@@ -125,12 +127,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list
 
 def public(info: dict[str, Any], records: list[dict[str, Any]]) -> str:
     names = Pseudonyms()
-    found = public_info(names, info)
-    return json.dumps([found, *(public_record(names, r, found["labels"]) for r in records)])
+    published_info = public_info(names, info)
+    return json.dumps(
+        [published_info, *(public_record(names, r, published_info["labels"]) for r in records)]
+    )
 
 
 def texts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where a text stands, as a value or as a key; keys of tables by a last step None."""
+    """Yield the path of each text, as a value or a key; a last step None means a key."""
     if isinstance(value, str):
         yield path
     elif isinstance(value, dict):
@@ -153,9 +157,9 @@ OTHERS = re.compile(
 
 @given(data=st.data())
 def test_no_field_publishes_a_secret(
-    made: tuple[dict[str, Any], list[dict[str, Any]]], data: st.DataObject
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]], data: st.DataObject
 ) -> None:
-    whole: Any = copy.deepcopy({"info": made[0], "records": made[1]})
+    whole: Any = copy.deepcopy({"info": run_data[0], "records": run_data[1]})
     secret = data.draw(st.sampled_from(SECRETS))
     for _ in range(data.draw(st.integers(1, 3))):
         places = [path for path in texts(whole) if not OTHERS.match(str(path))]
@@ -168,23 +172,23 @@ def test_no_field_publishes_a_secret(
             parent[text] = parent[way[-1]]
         else:
             parent[last] = text
-    told = public(whole["info"], whole["records"])
-    assert secret not in told
-    assert json.dumps(secret)[1:-1] not in told
+    published = public(whole["info"], whole["records"])
+    assert secret not in published
+    assert json.dumps(secret)[1:-1] not in published
 
 
 def test_public_values_are_published(
-    made: tuple[dict[str, Any], list[dict[str, Any]]],
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
-    info, records = made
+    info, records = run_data
     names = Pseudonyms()
-    found = public_info(names, info)
-    first = public_record(names, records[0], found["labels"])
-    (call,) = found["invocations"]
+    published_info = public_info(names, info)
+    first = public_record(names, records[0], published_info["labels"])
+    (call,) = published_info["invocations"]
     assert set(call["environment"]) == {"driver", "node-1", "node-1 (address-1)"}
     machine = call["environment"]["driver"]
-    kept = ("python", "cpu", "memory", "container", "packages", "source", "variables", "driver")
-    assert {key: machine[key] for key in kept} == {key: MACHINE[key] for key in kept}
+    keys = ("python", "cpu", "memory", "container", "packages", "source", "variables", "driver")
+    assert {key: machine[key] for key in keys} == {key: MACHINE[key] for key in keys}
     assert machine["os"]["name"] == MACHINE["os"]["name"]
     assert machine["os"]["kernel"] == "6.1.0-build-1"
     assert machine["gpus"][0]["name"] == CARD["name"]
@@ -195,32 +199,36 @@ def test_public_values_are_published(
     assert first["trial"] == records[0]["trial"]
     for same in ("measures", "epochs", "health", "status", "wall_s"):
         assert first[same] == records[0][same]
-    assert found["suite"] == info["suite"]
+    assert published_info["suite"] == info["suite"]
 
 
 def test_publishing_a_published_run_changes_nothing(
-    made: tuple[dict[str, Any], list[dict[str, Any]]],
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
-    once = public(*made)
+    once = public(*run_data)
     info, *records = json.loads(once)
     assert public(info, records) == once
 
 
 def test_equal_values_stay_equal_and_different_ones_different(
-    made: tuple[dict[str, Any], list[dict[str, Any]]],
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
-    info = copy.deepcopy(made[0])
+    info = copy.deepcopy(run_data[0])
     environments = info["invocations"][0]["environment"]
     environments["worker7"]["os"]["boot"] = "another"
     environments["worker7"]["variables"]["LD_PRELOAD"] = "/home/annabel/a.so"
-    found = public_info(Pseudonyms(), info)["invocations"][0]["environment"]
-    driver, other, same = found["driver"], found["node-1"], found["node-1 (address-1)"]
+    published_info = public_info(Pseudonyms(), info)["invocations"][0]["environment"]
+    driver, other, same = (
+        published_info["driver"],
+        published_info["node-1"],
+        published_info["node-1 (address-1)"],
+    )
     assert driver["os"]["boot"] == same["os"]["boot"] != other["os"]["boot"]
     assert other["variables"]["LD_PRELOAD"].startswith("hidden-")
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("text", "published"),
     [
         ("TensorFlow aborted: out of memory", "TensorFlow aborted: out of memory"),
         ("NotFoundError: /home/annabel/x is missing", "NotFoundError: … is …"),
@@ -230,14 +238,14 @@ def test_equal_values_stay_equal_and_different_ones_different(
     ],
 )
 def test_a_reason_keeps_the_words_of_the_vocabulary(
-    made: tuple[dict[str, Any], list[dict[str, Any]]], said: str, told: str
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]], text: str, published: str
 ) -> None:
-    record = {**made[1][0], "error": said}
-    assert public_record(Pseudonyms(), record, {})["error"] == told
+    record = {**run_data[1][0], "error": text}
+    assert public_record(Pseudonyms(), record, {})["error"] == published
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "published"),
     [
         ("bench run quick --blocks 3 --resume", "bench run quick --blocks 3 --resume"),
         ("bench run /home/annabel/x.toml --out runs/x", "bench run HIDDEN --out HIDDEN"),
@@ -251,11 +259,11 @@ def test_a_reason_keeps_the_words_of_the_vocabulary(
     ],
 )
 def test_options_and_the_suite_s_words_of_a_command_are_published(
-    made: tuple[dict[str, Any], list[dict[str, Any]]], command: str, told: str
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]], command: str, published: str
 ) -> None:
-    info = copy.deepcopy(made[0])
+    info = copy.deepcopy(run_data[0])
     info["invocations"][0]["command"] = command.split()
-    assert public_info(Pseudonyms(), info)["invocations"][0]["command"] == told.split()
+    assert public_info(Pseudonyms(), info)["invocations"][0]["command"] == published.split()
 
 
 def test_a_list_that_the_suite_holds_is_published_however_it_is_spaced(
@@ -274,22 +282,24 @@ def test_every_option_of_bench_run_may_be_published() -> None:
 
     from bench.cli.run_command import run
 
-    given = {name for name in inspect.signature(run, eval_str=True).parameters if name != "suite"}
+    parameters = {
+        name for name in inspect.signature(run, eval_str=True).parameters if name != "suite"
+    }
     renamed = {"changes": "set", "as_json": "json"}
-    assert {f"--{renamed.get(n, n).replace('_', '-')}" for n in given} <= OPTIONS
+    assert {f"--{renamed.get(n, n).replace('_', '-')}" for n in parameters} <= OPTIONS
 
 
 def test_every_field_of_a_run_and_of_this_machine_is_listed(
-    made: tuple[dict[str, Any], list[dict[str, Any]]],
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
-    info, records = copy.deepcopy(made)
+    info, records = copy.deepcopy(run_data)
     info["invocations"][0]["environment"]["driver"] = here = environment()
     names = Pseudonyms()
-    found = public_info(names, info)
-    assert set(found) == set(RunInfo.model_fields)
-    assert set(found["invocations"][0]) == set(info["invocations"][0])
-    told = found["invocations"][0]["environment"]["driver"]
-    assert {*_keys(told)} == {*_keys(here)}
+    published_info = public_info(names, info)
+    assert set(published_info) == set(RunInfo.model_fields)
+    assert set(published_info["invocations"][0]) == set(info["invocations"][0])
+    published = published_info["invocations"][0]["environment"]["driver"]
+    assert {*_keys(published)} == {*_keys(here)}
     record = public_record(names, records[0], {})
     assert set(record) == set(TrialRecord.model_fields)
     assert {*_keys(record)} == {*_keys(records[0])}
@@ -308,8 +318,8 @@ def test_resolved_settings_of_published_runs_are_listed(name: str) -> None:
     path = ROOT / "results/published" / name / "records.jsonl"
     for line in path.read_text().splitlines():
         record = json.loads(line)
-        told = public_record(Pseudonyms(), record, {})["resolved"]
-        assert told == record["resolved"]
+        published = public_record(Pseudonyms(), record, {})["resolved"]
+        assert published == record["resolved"]
 
 
 def test_why_a_setting_has_no_effect_is_published_unchanged() -> None:

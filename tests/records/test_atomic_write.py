@@ -1,4 +1,4 @@
-"""A full or read-only disk costs no record. Real ones: small disks in a mount namespace."""
+"""A full or read-only disk loses no record. Tested on real small disks in a mount namespace."""
 
 import json
 import re
@@ -53,7 +53,7 @@ except StorageError as error:
 
 @dataclass
 class Outcome:
-    """What a driver on a small disk said, and what it left there."""
+    """What a driver on a small disk reported and left there."""
 
     message: str
     written: list[str]
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def on_small_disk(place: Path, temporary: Path, how: str, mounts: str = SMALL_DISK) -> Outcome:
-    """Write records to a disk of 64 KiB, mounted for that one process, until it refuses."""
+    """Write records to a disk of 64 KiB, mounted for that process only, until it is full."""
     probe = ["unshare", "--mount", "--map-root-user", "sh", "-c", SMALL_DISK, "sh", str(place)]
     try:
         possible = subprocess.run(probe, capture_output=True, check=False).returncode == 0
@@ -103,14 +103,12 @@ def test_on_a_full_disk_the_record_is_saved_elsewhere_and_the_file_is_named(
     assert outcome.written
     assert outcome.read == outcome.written
     assert outcome.half_written == []
-    kept = rescued(outcome.message)
-    assert kept.trial.block == len(outcome.written)
-    assert kept.log_tail == "x" * 3000
+    saved = rescued(outcome.message)
+    assert saved.trial.block == len(outcome.written)
+    assert saved.log_tail == "x" * 3000
 
 
-def test_on_a_read_only_disk_the_record_is_saved_elsewhere(
-    place: Path, tmp_path: Path
-) -> None:
+def test_on_a_read_only_disk_the_record_is_saved_elsewhere(place: Path, tmp_path: Path) -> None:
     outcome = on_small_disk(place, tmp_path, "read-only")
     assert f"Read-only file system: make the disk at {place} writable" in outcome.message
     assert rescued(outcome.message).trial.block == 0
@@ -122,8 +120,8 @@ def test_a_record_that_fits_nowhere_is_in_the_message(
     no_room = f"{SMALL_DISK} && mount -t tmpfs -o ro none /dev/shm"
     outcome = on_small_disk(place, place, "full", no_room)
     record = outcome.message.split("could be kept nowhere: ")[1]
-    kept = TrialRecord.model_validate_json(record)
-    assert kept.trial.block == len(outcome.written) == len(outcome.read)
+    saved = TrialRecord.model_validate_json(record)
+    assert saved.trial.block == len(outcome.written) == len(outcome.read)
 
 
 def test_a_folder_that_is_not_writable_is_refused_before_anything_runs(

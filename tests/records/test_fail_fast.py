@@ -1,4 +1,4 @@
-"""However much of a file is wrong, as few errors are made as of one wrong item."""
+"""A file with many errors gives as few messages as a file with one error."""
 
 import itertools
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from bench.spec.variant import Variant
 
 MANY = 30_000
 READ = (TrialRecord, RunInfo, _Environment, _KnownKeys, _Resolved, Suite)
-"""What files are read as; the models of their fields are found from these."""
+"""The models that files are read as; the models of their fields follow from these."""
 
 
 def types_in(annotation: Any) -> Iterator[Any]:
@@ -26,10 +26,10 @@ def types_in(annotation: Any) -> Iterator[Any]:
         yield from types_in(part)
 
 
-def models(found: type[BaseModel], known: set[type[BaseModel]]) -> set[type[BaseModel]]:
-    if found not in known:
-        known.add(found)
-        for field in found.model_fields.values():
+def models(model: type[BaseModel], known: set[type[BaseModel]]) -> set[type[BaseModel]]:
+    if model not in known:
+        known.add(model)
+        for field in model.model_fields.values():
             for part in types_in(field.annotation):
                 if isinstance(part, type) and issubclass(part, BaseModel):
                     models(part, known)
@@ -42,7 +42,7 @@ MODELS = sorted(
 
 
 def of_any(annotation: Any) -> bool:
-    """Whether every item of JSON may stand in a list or table of that type."""
+    """Return whether a list or table of that type accepts any JSON value."""
     return get_args(annotation)[-1] is Any
 
 

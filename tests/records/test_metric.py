@@ -1,4 +1,4 @@
-"""Each number that is reported has a unit, a direction and a precision, and is recorded."""
+"""Each metric has a unit, a direction and a precision, and is recorded."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from bench.records.metric import METRICS, Metric
 from bench.records.trial_record import TrialRecord
 
 UNITS = {"_per_s": "examples/s", "_s": "s", "_bytes": "B", "_j": "J", "_w": "W"}
-"""By the ending of the name, the longest first."""
+"""By suffix of the name, the longest first."""
 
 METRIC = pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))
 

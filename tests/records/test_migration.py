@@ -1,4 +1,4 @@
-"""Older schemas are brought up to date step by step; newer ones are refused."""
+"""Older schemas are migrated step by step; newer ones are refused."""
 
 from pathlib import Path
 from typing import Any

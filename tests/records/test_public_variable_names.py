@@ -1,4 +1,4 @@
-"""Which names of environment variables are published."""
+"""Only documented names of environment variables are published."""
 
 import pytest
 

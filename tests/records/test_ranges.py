@@ -1,4 +1,4 @@
-"""What no training measures is refused where a record is read, with its file and field."""
+"""Values that no training can measure are refused with their file and field."""
 
 import json
 from collections.abc import Callable
@@ -55,7 +55,9 @@ def folder(tmp_path: Path) -> RunFolder:
         ("resolved.window_steps", "many"),
     ],
 )
-def test_a_value_out_of_range_is_refused_with_its_file_and_field(folder: RunFolder, field: str, value: Any) -> None:
+def test_a_value_out_of_range_is_refused_with_its_file_and_field(
+    folder: RunFolder, field: str, value: Any
+) -> None:
     path = sorted(folder.trials.iterdir())[0]
     record = json.loads(path.read_text())
     *way, last = (int(step) if step.isdecimal() else step for step in field.split("."))

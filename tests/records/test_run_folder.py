@@ -1,4 +1,4 @@
-"""A run folder loses nothing, is never half written, and is checked when it is read."""
+"""A run folder loses nothing, is never half written, and is validated when it is read."""
 
 import contextlib
 import functools
@@ -67,8 +67,8 @@ def test_a_record_from_before_an_axis_was_added_is_read_with_the_behaviour_of_th
     (read,) = folder.records()
     assert read == record()
     assert getattr(read.trial.variant, axis) == LATER_AXES[axis]
-    held = LATER_AXES[axis]
-    shown = str(list(held)) if isinstance(held, tuple) else held
+    value = LATER_AXES[axis]
+    shown = str(list(value)) if isinstance(value, tuple) else value
     assert list(load_records(folder, all_attempts=False).columns[axis]) == [shown]
 
 
@@ -151,7 +151,7 @@ with folder.locked():
 
 @contextlib.contextmanager
 def second_driver(folder: RunFolder) -> Iterator[int]:
-    """The process id of another driver, which writes to the folder until it is killed."""
+    """Start another driver, which writes to the folder until killed; return its process id."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITE_FOR_EVER, str(folder.path)],
         stdin=subprocess.PIPE,
@@ -229,25 +229,25 @@ def test_a_damaged_or_newer_file_is_refused_by_name(
 ) -> None:
     folder.write(record())
     file_of(folder).write_text(content)
-    said = refusal(RunFolderError, lambda: list(folder.records()))
-    assert said.startswith(f"{file_of(folder)}: ")
-    assert message in said
+    error = refusal(RunFolderError, lambda: list(folder.records()))
+    assert error.startswith(f"{file_of(folder)}: ")
+    assert message in error
     (folder.path / "run.json").write_text(content)
-    said = refusal(RunFolderError, lambda: RunFolder.open(folder.path))
-    assert message in said
-    assert "--resume" not in said  # without run.json there is nothing to go on with
+    error = refusal(RunFolderError, lambda: RunFolder.open(folder.path))
+    assert message in error
+    assert "--resume" not in error  # without run.json there is nothing to go on with
 
 
 def test_a_file_with_a_wrong_field_is_refused_with_the_field(folder: RunFolder) -> None:
     folder.write(record())
     content = json.loads(file_of(folder).read_text())
     file_of(folder).write_text(json.dumps({**content, "status": "fine"}))
-    said = refusal(RunFolderError, lambda: list(folder.records()))
-    assert said.startswith(f"{file_of(folder)}: status cannot be 'fine'")
-    assert said.endswith("delete it and run again with --resume")
+    error = refusal(RunFolderError, lambda: list(folder.records()))
+    assert error.startswith(f"{file_of(folder)}: status cannot be 'fine'")
+    assert error.endswith("delete it and run again with --resume")
     file_of(folder).write_text(json.dumps({**content, "trial": 3}))
-    said = refusal(RunFolderError, lambda: list(folder.records()))
-    assert said == f"{file_of(folder)}: no record of a trial: move it elsewhere"
+    error = refusal(RunFolderError, lambda: list(folder.records()))
+    assert error == f"{file_of(folder)}: no record of a trial: move it elsewhere"
     (folder.path / "run.json").write_text('{"schema_version": 1}')
     assert "suite is missing" in refusal(RunFolderError, lambda: RunFolder.open(folder.path))
 

@@ -1,4 +1,4 @@
-"""A record keeps raw values, and derives from them only what has one definition."""
+"""A record keeps raw values, and derives only values that have a single definition."""
 
 import math
 from typing import Any
@@ -118,14 +118,14 @@ def test_the_epoch_time_is_the_median_of_the_steady_epochs() -> None:
 
 def test_throughput_is_steady_examples_divided_by_their_time() -> None:
     # The mean of the two rates would be 62.5.
-    made = record(epoch(0, 9.0), epoch(1, 1.0), epoch(2, 4.0))
-    assert made.examples_per_s == 200 / 5.0
+    sample = record(epoch(0, 9.0), epoch(1, 1.0), epoch(2, 4.0))
+    assert sample.examples_per_s == 200 / 5.0
 
 
 def test_warm_up_epochs_are_marked_and_never_dropped() -> None:
-    made = record(epoch(0, 9.0), epoch(1, 1.0))
-    assert [e.epoch for e in made.epochs] == [0, 1]
-    assert [e.epoch for e in made.steady_epochs] == [1]
+    sample = record(epoch(0, 9.0), epoch(1, 1.0))
+    assert [e.epoch for e in sample.epochs] == [0, 1]
+    assert [e.epoch for e in sample.steady_epochs] == [1]
 
 
 def test_an_unmeasured_value_is_none_and_never_zero() -> None:
@@ -142,16 +142,16 @@ def test_an_unmeasured_value_is_none_and_never_zero() -> None:
 def test_time_to_accuracy_is_the_training_time_up_to_the_epoch_that_reached_it(
     target: float | None, expected: float | None
 ) -> None:
-    asked = {} if target is None else {"target_accuracy": target}
-    made = record(
+    settings = {} if target is None else {"target_accuracy": target}
+    sample = record(
         epoch(0, 2.0, val_accuracy=0.7, evaluate_s=50.0),
         epoch(1, 1.0, val_accuracy=0.8),
         epoch(2, 4.0, val_accuracy=0.85),
-        trial=trial(**asked),
+        trial=trial(**settings),
     )
-    assert made.time_to_accuracy_s() == expected
-    assert made.time_to_accuracy_with_cold_start_s() is None
-    started = made.model_copy(update={"measures": Measures(cold_start_s=1.5)})
+    assert sample.time_to_accuracy_s() == expected
+    assert sample.time_to_accuracy_with_cold_start_s() is None
+    started = sample.model_copy(update={"measures": Measures(cold_start_s=1.5)})
     with_it = started.time_to_accuracy_with_cold_start_s()
     assert with_it == (None if expected is None else expected + 1.5)
 

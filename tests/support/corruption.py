@@ -1,4 +1,4 @@
-"""Ways in which the files of a run folder are damaged, or made up by a stranger.
+"""Damage the files of a run folder, or forge them like a stranger.
 
 Usage:
     @hypothesis.given(damages())
@@ -32,10 +32,10 @@ VALUES: tuple[Any, ...] = (
 
 @dataclass(frozen=True)
 class Damage:
-    """What befalls one file: which, where in it, and what."""
+    """Damage to one file: which file, where in it, and how."""
 
     file: int
-    """Of those of the folder, in their order."""
+    """The folder's records, in order."""
     place: int
     kind: str
     value: Any
@@ -61,7 +61,7 @@ class Damage:
         return bytes(changed)
 
     def _of_lines(self, old: bytes) -> bytes:
-        """One of the documents in a file, which has one or, published, one a line."""
+        """Return a document in a file, which has one, or in a published run one per line."""
         try:
             whole = [json.loads(old)]
         except ValueError:
@@ -106,7 +106,7 @@ KINDS = (*BYTES, "drop", "twice", "swap", "turn", "rename", "set", "set", "set")
 
 
 def _places(value: Any, path: _Path = ()) -> Iterator[_Path]:
-    """Each place in a document: long lists by their ends alone."""
+    """Yield each path in a document; only the first and last items of long lists."""
     steps: list[Any] = []
     if isinstance(value, dict):
         steps = list(value)
@@ -124,7 +124,7 @@ def _at(document: Any, path: _Path) -> Any:
 
 
 def damages() -> st.SearchStrategy[Damage]:
-    """Any damage of one file."""
+    """Any damage to one file."""
     return st.builds(
         Damage,
         file=st.integers(0, 30),

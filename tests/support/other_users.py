@@ -1,4 +1,4 @@
-"""What a stranger may put in a file's place.
+"""Put in a file's place what a stranger might put there.
 
 Usage:
     plant("pipe", folder / "run.json")
@@ -17,7 +17,7 @@ _HUGE_BYTES = 2**40
 
 
 def plant(kind: str, path: Path) -> None:
-    """Put something of that ``kind`` at ``path``, in the place of what was there."""
+    """Replace what is at ``path`` by something of that ``kind``."""
     path.unlink(missing_ok=True)
     _MAKERS[kind](path)
 
@@ -53,5 +53,5 @@ _MAKERS: dict[str, Callable[[Path], object]] = {
     "huge": _huge,
 }
 KINDS = tuple(_MAKERS)
-"""No file of a run is any of these."""
+"""No file of a run has one of these values."""
 SPECIAL = ("pipe", "socket", "device")

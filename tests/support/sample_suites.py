@@ -1,4 +1,4 @@
-"""Suites so small that a trial's training takes no time; what is left is what stands around it.
+"""Provide suites so small that training takes almost no time.
 
 Usage:
     suite = suite_of(TINY, epochs=3)                 # a key of [variant] replaced
@@ -37,23 +37,23 @@ ENDLESS: dict[str, Any] = {
     "name": "endless",
     "variant": {**SINGLE["variant"], "epochs": 20_000, "jit": "none"},
 }
-"""One trial of many short epochs, to be ended by something else."""
+"""One trial with many short epochs, which something else ends."""
 
 SHORT_AND_LONG: dict[str, Any] = {
     **SINGLE,
     "name": "short-and-long",
     "variants": [{"label": "short"}, {"label": "long", "epochs": 8000, "jit": "none"}],
 }
-"""A trial that ends, then one that is still at work when a test ends its run."""
+"""A trial that ends, then one that is still running when a test ends the run."""
 
 
 def suite_of(content: Mapping[str, Any], **settings: Any) -> Suite:
-    """The suite of ``content``, with ``settings`` put into its ``[variant]``."""
+    """Return the suite of ``content``, with ``settings`` in its ``[variant]``."""
     return parse_suite({**content, "variant": {**content["variant"], **settings}})
 
 
 def written(path: Path, content: Mapping[str, Any]) -> Path:
-    """``content`` as a suite's file at ``path``."""
+    """Write ``content`` as a suite's file at ``path``."""
     path.write_text("".join(_lines(content)), encoding="utf-8")
     return path
 

@@ -14,7 +14,7 @@ from tests.support.sample_suites import SINGLE, written
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two modules, a package, and one with a name of Python's own."""
+    """Two modules, a package, and one with the name of a standard module."""
     (tmp_path / "mine.py").write_text("import helper\nfrom random import Random\nSIZE = 3\n")
     (tmp_path / "helper.py").write_text("")
     (tmp_path / "random.py").write_text("raise RuntimeError('imported')\n")

@@ -36,7 +36,7 @@ def beside(folder: Path, workload: str) -> Suite:
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("module", "found"),
+    ("module", "installed"),
     [
         ("raising", True),
         ("raising.nets", True),
@@ -49,8 +49,8 @@ def beside(folder: Path, workload: str) -> Suite:
         ("__main__.nets", False),
     ],
 )
-def test_a_module_is_found_without_being_imported(module: str, found: bool) -> None:
-    assert is_installed(module) == found
+def test_a_module_is_found_without_being_imported(module: str, installed: bool) -> None:
+    assert is_installed(module) == installed
 
 
 def check(suite: Suite) -> None:
@@ -62,8 +62,8 @@ def test_a_module_that_is_not_on_this_machine_is_refused_by_name(folder: Path) -
     (folder / "raising/nets.py").write_text("def towers(layers, images): ...\n")
     check(suite_of(SINGLE, workload="raising.nets:towers"))
     check(suite_of(SINGLE))
-    said = "^workload 'raising.net:towers': there is no module 'raising.net' here: put it beside"
-    with pytest.raises(SuiteError, match=said):
+    message = "^workload 'raising.net:towers': there is no module 'raising.net' here: put it beside"
+    with pytest.raises(SuiteError, match=message):
         check(suite_of(SINGLE, workload="raising.net:towers"))
 
 
@@ -141,6 +141,6 @@ def test_a_module_that_is_not_on_a_node_is_refused_before_anything_starts(
 ) -> None:
     # Ray was started without that folder, which this process has.
     suite = suite_of(SINGLE, workload="raising.nets:towers")
-    said = f"there is no module 'raising.nets' on node {os.uname().nodename}: install it there"
-    with pytest.raises(ResourceError, match=said):
+    message = f"there is no module 'raising.nets' on node {os.uname().nodename}: install it there"
+    with pytest.raises(ResourceError, match=message):
         observe(ray_executor, suite)

@@ -11,13 +11,13 @@ from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant
 
 
-def variant(**asked: Any) -> Variant:
-    return Variant.model_validate(fill_defaults(asked))
+def variant(**settings: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(settings))
 
 
-def flops_per_s(name: str, **asked: Any) -> float:
-    made = variant(**asked)
-    return gpu_rates(name, made, model_size(made)).flops_per_s
+def flops_per_s(name: str, **settings: Any) -> float:
+    sample = variant(**settings)
+    return gpu_rates(name, sample, model_size(sample)).flops_per_s
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_gpu_rates_are_guesses() -> None:
 
 
 def test_a_step_on_a_gpu_takes_as_long_as_its_launches() -> None:
-    def step_s(**asked: Any) -> float:
-        made = variant(**asked)
-        return gpu_rates("NVIDIA H200", made, model_size(made)).step_s
+    def step_s(**settings: Any) -> float:
+        sample = variant(**settings)
+        return gpu_rates("NVIDIA H200", sample, model_size(sample)).step_s
 
     assert step_s(norm="bn_post", jit="none") > step_s(jit="none")
     assert step_s(norm="bn_post", jit="epoch") < step_s(norm="bn_post", jit="none")
@@ -64,9 +64,7 @@ def test_a_step_on_a_gpu_takes_as_long_as_its_launches() -> None:
 
 @pytest.mark.parametrize("workload", ["convnet", "resnet50"])
 @pytest.mark.parametrize("jit", ["step", "epoch"])
-def test_xla_s_slowdown_on_a_cpu_comes_from_the_table_for_defaults(
-    workload: str, jit: Jit
-) -> None:
+def test_xla_s_slowdown_on_a_cpu_comes_from_the_table_for_defaults(workload: str, jit: Jit) -> None:
     plain, compiled = (cpu_rates(variant(workload=workload, jit=j)) for j in ("none", jit))
     slowdown = xla_slowdown(workload, jit, "cpu")
     assert plain.flops_per_s / compiled.flops_per_s == pytest.approx(slowdown)
@@ -78,9 +76,7 @@ def test_workloads_that_xla_does_not_slow_have_equal_estimates(workload: str) ->
     assert plain == compiled
 
 
-def test_a_cpu_s_rate_grows_with_threads_and_defaults_to_two() -> (
-    None
-):
+def test_a_cpu_s_rate_grows_with_threads_and_defaults_to_two() -> None:
     one, two, four = (cpu_rates(variant(threads=n)).flops_per_s for n in (1, 2, 4))
     assert (two, four) == (2 * one, 4 * one)
     assert cpu_rates(variant()).flops_per_s == two

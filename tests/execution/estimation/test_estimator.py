@@ -19,8 +19,8 @@ from bench.spec.timing import GPU_MIN_TIMING_S
 from bench.spec.variant import Variant
 
 
-def variant(**asked: Any) -> Variant:
-    return Variant.model_validate(fill_defaults(asked))
+def variant(**sample: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(sample))
 
 
 @given(st.lists(st.integers(1, 500), max_size=4), st.integers(1, 500))
@@ -68,9 +68,9 @@ def test_a_time_measured_in_an_earlier_run_is_used_and_names_the_run() -> None:
 @given(st.sampled_from(["mlp", "convnet", "resnet50"]), st.sampled_from([32, 512]))
 def test_a_faster_gpu_takes_less_time(workload: str, batch: int) -> None:
     slow, fast = (Estimator(DeviceKind(name, is_gpu=True)) for name in ("Tesla T4", "NVIDIA H200"))
-    asked = variant(workload=workload, global_batch_size=batch)
-    assert fast(asked.id, asked).trial_s <= slow(asked.id, asked).trial_s
-    assert fast(asked.id, asked).basis == "guess"
+    sample = variant(workload=workload, global_batch_size=batch)
+    assert fast(sample.id, sample).trial_s <= slow(sample.id, sample).trial_s
+    assert fast(sample.id, sample).basis == "guess"
 
 
 def test_a_convolutional_net_takes_much_longer_on_a_cpu_with_xla() -> None:
@@ -81,5 +81,5 @@ def test_a_convolutional_net_takes_much_longer_on_a_cpu_with_xla() -> None:
 def test_a_short_epoch_on_a_gpu_takes_as_long_as_it_is_timed() -> None:
     gpu = Estimator(DeviceKind("NVIDIA H200", is_gpu=True))
     few, many = (variant(examples=32, epochs=epochs) for epochs in (1, 11))
-    times = [gpu(asked.id, asked).trial_s for asked in (few, many)]
+    times = [gpu(sample.id, sample).trial_s for sample in (few, many)]
     assert times[1] - times[0] == pytest.approx(10 * GPU_MIN_TIMING_S)

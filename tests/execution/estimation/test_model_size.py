@@ -14,7 +14,7 @@ from bench.training.model.models import build_model
 
 @pytest.mark.usefixtures("configured_tensorflow")
 @pytest.mark.parametrize(
-    "asked",
+    "settings",
     [
         {},
         {"hidden": []},
@@ -24,8 +24,8 @@ from bench.training.model.models import build_model
         {"workload": "convnet", "filters": [4, 8, 3], "dataset": "synthetic", "shape": [9, 7, 3]},
     ],
 )
-def test_counts_agree_with_the_model(asked: dict[str, Any]) -> None:
-    variant = Variant.model_validate(fill_defaults(asked))
+def test_counts_agree_with_the_model(settings: dict[str, Any]) -> None:
+    variant = Variant.model_validate(fill_defaults(settings))
     synthetic = variant.dataset == "synthetic"
     shape = variant.shape if synthetic else (28, 28, 1)
     model = build_model(variant, shape, variant.classes if synthetic else 10, seed=1)

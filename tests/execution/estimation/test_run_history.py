@@ -1,4 +1,4 @@
-"""What earlier runs measured: found by variant and device, and believed only where it can be."""
+"""Times of earlier runs are found by variant and device, and only plausible ones are used."""
 
 import json
 import os
@@ -25,11 +25,11 @@ CARD = {"name": "NVIDIA L4", "uuid": "GPU-1", "memory_bytes": 24 * 10**9, "insta
 SUITE = {**TINY, "variant": {**TINY["variant"], "epochs": 4}}
 PLAIN, NORMED = (cell.variant for cell in make_plan(suite_of(SUITE)).cells)
 
-Made = Callable[..., Path]
+MakeRun = Callable[..., Path]
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def make_run(tmp_path: Path) -> MakeRun:
     """A run of ``SUITE`` with epochs of so many seconds, on node-1 as ENVIRONMENT describes it."""
 
     def make(
@@ -56,13 +56,15 @@ def made(tmp_path: Path) -> Made:
     return make
 
 
-def found(*runs: Path, device: DeviceKind = HERE, variant: Variant = PLAIN) -> MeasuredTime | None:
+def measured(
+    *runs: Path, device: DeviceKind = HERE, variant: Variant = PLAIN
+) -> MeasuredTime | None:
     return measured_times(runs, {variant.id: variant}, device).get(variant.id)
 
 
-def test_a_variant_s_time_consists_of_its_steady_epochs_and_its_start(made: Made) -> None:
-    run = made(epoch_s=0.5)
-    time = found(run)
+def test_a_variant_s_time_consists_of_its_steady_epochs_and_its_start(make_run: MakeRun) -> None:
+    run = make_run(epoch_s=0.5)
+    time = measured(run)
     assert time is not None
     assert time.epoch_s == pytest.approx(0.5 + 0.02)  # with the validation
     # Of 4 s that a made trial takes besides its epochs, four validations are in theirs.
@@ -70,59 +72,57 @@ def test_a_variant_s_time_consists_of_its_steady_epochs_and_its_start(made: Made
     assert time.run == str(run)
 
 
-def test_an_epoch_that_is_repeated_takes_the_time_of_all_repeats(made: Made) -> None:
-    time = found(made(epoch_s=0.5, repeats=3))
+def test_an_epoch_that_is_repeated_takes_the_time_of_all_repeats(make_run: MakeRun) -> None:
+    time = measured(make_run(epoch_s=0.5, repeats=3))
     assert time is not None
     assert time.epoch_s == pytest.approx(3 * 0.5 + 0.02)
     assert time.start_s == 0.0  # more than the made wall time
 
 
-def test_trials_with_other_epochs_and_seeds_count_as_well(made: Made) -> None:
-    run = made()
+def test_trials_with_other_epochs_and_seeds_count_as_well(make_run: MakeRun) -> None:
+    run = make_run()
     longer = make_plan(suite_of(SUITE, epochs=50)).cells[0].variant
     assert longer.id != PLAIN.id
-    assert found(run, variant=longer) == found(run)
+    assert measured(run, variant=longer) == measured(run)
     other = make_plan(suite_of(SUITE, hidden=[17])).cells[0].variant
-    assert found(run, variant=other) is None
+    assert measured(run, variant=other) is None
 
 
-def test_the_first_run_that_has_a_variant_gives_its_time(made: Made, tmp_path: Path) -> None:
-    new, old = made("new", 0.25), made("old", 0.5)
-    assert found(tmp_path / "none", new, old) == found(new)
-    assert found(old, new) == found(old)
+def test_the_first_run_that_has_a_variant_gives_its_time(make_run: MakeRun, tmp_path: Path) -> None:
+    new, old = make_run("new", 0.25), make_run("old", 0.5)
+    assert measured(tmp_path / "none", new, old) == measured(new)
+    assert measured(old, new) == measured(old)
 
 
-def test_times_of_another_kind_of_device_are_ignored(made: Made) -> None:
-    on_cpu, on_gpu = made("cpu"), made("gpu", on_gpu=True)
+def test_times_of_another_kind_of_device_are_ignored(make_run: MakeRun) -> None:
+    on_cpu, on_gpu = make_run("cpu"), make_run("gpu", on_gpu=True)
     gpu = DeviceKind("NVIDIA L4", is_gpu=True)
-    assert found(on_cpu, device=gpu) is None
-    assert found(on_gpu, device=gpu) is not None
-    assert found(on_gpu) is None
-    assert found(on_gpu, device=DeviceKind("NVIDIA H200", is_gpu=True)) is None
+    assert measured(on_cpu, device=gpu) is None
+    assert measured(on_gpu, device=gpu) is not None
+    assert measured(on_gpu) is None
+    assert measured(on_gpu, device=DeviceKind("NVIDIA H200", is_gpu=True)) is None
 
 
 @pytest.mark.parametrize(
     "update",
     [{"status": "failed"}, {"node": None}, {"node": "other"}, {"devices": ()}, {"invocation": 7}],
 )
-def test_an_incomplete_record_is_skipped(
-    made: Made, update: dict[str, Any]
-) -> None:
-    assert found(made(**update)) is None
+def test_an_incomplete_record_is_skipped(make_run: MakeRun, update: dict[str, Any]) -> None:
+    assert measured(make_run(**update)) is None
 
 
-def test_damaged_files_are_skipped(made: Made, tmp_path: Path) -> None:
-    run = made()
+def test_damaged_files_are_skipped(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run()
     first, second = sorted((run / "trials").glob(f"*-{PLAIN.id}.json"))
     first.write_text("{")
-    assert found(run) is not None
+    assert measured(run) is not None
     second.unlink()
     os.mkfifo(second)  # who opened it would wait for ever
-    assert found(run) is None
+    assert measured(run) is None
     (run / "run.json").write_text("[]")
-    assert found(run, variant=NORMED) is None
+    assert measured(run, variant=NORMED) is None
     (tmp_path / "a file").write_text("")
-    assert found(tmp_path / "a file") is None
+    assert measured(tmp_path / "a file") is None
 
 
 _JSON = st.recursive(
@@ -135,20 +135,22 @@ _JSON = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.sampled_from(["trial", "epochs", "wall_s", "devices", "node", "invocation"]), _JSON)
 def test_invalid_values_in_a_record_never_give_a_time(
-    made: Made, tmp_path: Path, key: str, value: Any
+    make_run: MakeRun, tmp_path: Path, key: str, value: Any
 ) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
     if not run.exists():
-        made("whole"), made("run")
+        make_run("whole"), make_run("run")
     for path in (whole / "trials").glob(f"*-{PLAIN.id}.json"):
         changed = json.loads(path.read_text()) | {key: value}
         (run / "trials" / path.name).write_text(json.dumps(changed))
-    time = found(run)
+    time = measured(run)
     assert time is None or (time.epoch_s > 0 and time.start_s >= 0)
 
 
-def test_the_number_of_files_read_is_limited(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = made()
+def test_the_number_of_files_read_is_limited(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
     read: list[str] = []
     real = run_history._read
 
@@ -163,14 +165,14 @@ def test_the_number_of_files_read_is_limited(made: Made, monkeypatch: pytest.Mon
     assert len([name for name in read if name != "run.json"]) == 3
 
 
-def test_a_large_file_is_not_read(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_is_not_read(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_history, "_MAX_BYTES", 100)
-    assert found(made()) is None
+    assert measured(make_run()) is None
 
 
-def test_recent_runs_are_the_newest_run_folders_first(made: Made, tmp_path: Path) -> None:
+def test_recent_runs_are_the_newest_run_folders_first(make_run: MakeRun, tmp_path: Path) -> None:
     for age, name in enumerate(["a", "b", "c"]):
-        os.utime(made(name) / "run.json", (1e9 - age, 1e9 - age))
+        os.utime(make_run(name) / "run.json", (1e9 - age, 1e9 - age))
     (tmp_path / "no run").mkdir()
     assert [path.name for path in recent_runs(tmp_path)] == ["a", "b", "c"]
     assert recent_runs(tmp_path / "none") == []

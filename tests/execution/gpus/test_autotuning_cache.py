@@ -1,4 +1,4 @@
-"""XLA's choices of kernels are kept in a private folder of each GPU; the user's flags win.
+"""XLA's kernel choices are kept in a private folder per GPU; the user's flags take precedence.
 
 What XLA does with the folder is seen on a CUDA stack; here TensorFlow's flag, and the folder.
 """
@@ -23,7 +23,7 @@ from bench.measure.gpu import gpus
 version = {version!r}
 if version:
     importlib.metadata.version = lambda _name: version
-cards = gpus() if {given!r} else ()
+cards = gpus() if {has_gpus!r} else ()
 settings, warning = share_autotuning_cache([card.uuid for card in cards])
 answer = {{"settings": settings, "warning": warning, "flags": os.environ.get("XLA_FLAGS")}}
 answer["uuids"] = [card.uuid for card in cards]
@@ -41,15 +41,15 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def share(fake_nvml: Path, cache: Path) -> Share:
-    """What a process with GPUs is given, and what it then says."""
+    """Share the cache in a process with GPUs, and return what it reports."""
 
     def shared(
-        flags: str | None = None, *, given: bool = True, version: str = "", **variables: str
+        flags: str | None = None, *, has_gpus: bool = True, version: str = "", **variables: str
     ) -> dict[str, Any]:
         environ = {**os.environ, "LD_LIBRARY_PATH": str(fake_nvml), "BENCH_CACHE_DIR": str(cache)}
         environ.pop("XLA_FLAGS", None)
         environ |= variables | ({} if flags is None else {"XLA_FLAGS": flags})
-        code = _SHARE.format(version=version, given=given)
+        code = _SHARE.format(version=version, has_gpus=has_gpus)
         done = subprocess.run(
             [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
         )
@@ -60,7 +60,7 @@ def share(fake_nvml: Path, cache: Path) -> Share:
 
 
 def folder_of(answer: dict[str, Any]) -> Path:
-    """The folder that XLA is told of."""
+    """Return the folder in XLA's flags."""
     first = answer["flags"].split()[0]
     assert first.startswith(f"{FLAG}=")
     return Path(first.partition("=")[2])
@@ -105,14 +105,14 @@ def test_the_user_s_flags_are_kept_and_come_last(share: Share) -> None:
     assert flags[1:] == ["--xla_gpu_autotune_level=2"]
 
 
-@pytest.mark.parametrize("own", [f"{FLAG}=/mine", "flags.txt"])
-def test_the_user_s_cache_folder_or_flag_file_is_left_alone(share: Share, own: str) -> None:
-    answer = share(own)
-    assert (answer["settings"], answer["warning"], answer["flags"]) == ({}, None, own)
+@pytest.mark.parametrize("user_flags", [f"{FLAG}=/mine", "flags.txt"])
+def test_the_user_s_cache_folder_or_flag_file_is_left_alone(share: Share, user_flags: str) -> None:
+    answer = share(user_flags)
+    assert (answer["settings"], answer["warning"], answer["flags"]) == ({}, None, user_flags)
 
 
 def test_without_gpus_nothing_changes(share: Share, cache: Path) -> None:
-    answer = share(given=False)
+    answer = share(has_gpus=False)
     assert (answer["settings"], answer["warning"], answer["flags"]) == ({}, None, None)
     assert not cache.exists()
 
@@ -124,13 +124,11 @@ def test_a_tensorflow_that_may_not_know_the_flag_does_not_get_it(share: Share) -
 
 
 def refused(answer: dict[str, Any]) -> bool:
-    """Whether nothing is kept, and the record will say so."""
+    """Return whether nothing is cached and the record says so."""
     return answer["flags"] is None and answer["settings"] == {"autotune_cache": None}
 
 
-def test_an_unusable_cache_folder_gives_a_warning_and_no_failure(
-    share: Share, cache: Path
-) -> None:
+def test_an_unusable_cache_folder_gives_a_warning_and_no_failure(share: Share, cache: Path) -> None:
     cache.mkdir()
     (cache / f"autotuning-{os.getuid()}").write_text("in the way")
     answer = share()
@@ -138,9 +136,7 @@ def test_an_unusable_cache_folder_gives_a_warning_and_no_failure(
     assert answer["warning"] and str(cache) not in answer["warning"]
 
 
-def test_a_link_made_by_another_user_is_not_used(
-    share: Share, cache: Path, tmp_path: Path
-) -> None:
+def test_a_link_made_by_another_user_is_not_used(share: Share, cache: Path, tmp_path: Path) -> None:
     cache.mkdir()
     (tmp_path / "elsewhere").mkdir()
     (cache / f"autotuning-{os.getuid()}").symlink_to(tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""What a worker finds of its GPUs before a trial, asked of the real binding in a fresh process."""
+"""A worker checks its GPUs before a trial, through the real binding in a new process."""
 
 import json
 import os
@@ -23,7 +23,7 @@ print(json.dumps(dataclasses.asdict(acquire_gpus(names, allotment))))
 """
 
 
-def taken(
+def acquired(
     fake_nvml: Path,
     *names: str,
     logical: bool = False,
@@ -48,7 +48,7 @@ def taken(
 
 
 def test_free_gpus_are_named_by_uuid(fake_nvml: Path) -> None:
-    assert taken(fake_nvml, "0", "1") == {
+    assert acquired(fake_nvml, "0", "1") == {
         "devices": [CARD_1, CARD_0],
         "uuids": [CARD_1, CARD_0],
         "warnings": [],
@@ -56,7 +56,7 @@ def test_free_gpus_are_named_by_uuid(fake_nvml: Path) -> None:
 
 
 def test_only_the_busy_one_of_several_gpus_is_unfit(fake_nvml: Path) -> None:
-    (gpu,) = taken(fake_nvml, "0", "1", computing=1234)["gpus"]
+    (gpu,) = acquired(fake_nvml, "0", "1", computing=1234)["gpus"]
     assert (gpu["name"], gpu["uuid"]) == ("1", CARD_0)
     assert "1234" in gpu["unfit"]
 
@@ -64,11 +64,11 @@ def test_only_the_busy_one_of_several_gpus_is_unfit(fake_nvml: Path) -> None:
 def test_memory_beyond_the_baseline_without_a_visible_process_gives_a_warning(
     fake_nvml: Path,
 ) -> None:
-    grown = taken(fake_nvml, "1", baselines={CARD_0: GIB}, free_after=999)
+    grown = acquired(fake_nvml, "1", baselines={CARD_0: GIB}, free_after=999)
     assert grown["devices"] == [CARD_0]
     (warning,) = grown["warnings"]
     assert CARD_0 in warning
-    same = taken(fake_nvml, "1", baselines={CARD_0: 8 * GIB}, free_after=999)
+    same = acquired(fake_nvml, "1", baselines={CARD_0: 8 * GIB}, free_after=999)
     assert same["warnings"] == []
 
 
@@ -76,20 +76,20 @@ def test_memory_beyond_the_baseline_without_a_visible_process_gives_a_warning(
 def test_a_gpu_that_the_driver_does_not_know_is_unfit_unless_it_is_only_counted(
     fake_nvml: Path, name: str
 ) -> None:
-    (gpu,) = taken(fake_nvml, "0", name)["gpus"]
+    (gpu,) = acquired(fake_nvml, "0", name)["gpus"]
     assert (gpu["name"], gpu["uuid"]) == (name, None)
-    assert taken(fake_nvml, "0", name, logical=True)["uuids"] == [CARD_1]
+    assert acquired(fake_nvml, "0", name, logical=True)["uuids"] == [CARD_1]
 
 
 def test_with_a_broken_driver_no_gpu_is_fit_unless_it_is_only_counted(
     fake_nvml: Path,
 ) -> None:
     broken = "nvmlInitWithFlags=18"
-    found = taken(fake_nvml, "0", "1", fail=broken)["gpus"]
+    found = acquired(fake_nvml, "0", "1", fail=broken)["gpus"]
     assert [gpu["name"] for gpu in found] == ["0", "1"]
-    assert taken(fake_nvml, "0", "1", fail=broken, logical=True)["uuids"] == []
+    assert acquired(fake_nvml, "0", "1", fail=broken, logical=True)["uuids"] == []
 
 
 def test_without_a_driver_tensorflow_decides_whether_there_is_a_gpu(fake_nvml: Path) -> None:
-    found = taken(fake_nvml, "0", fail="nvmlInitWithFlags=9")
+    found = acquired(fake_nvml, "0", fail="nvmlInitWithFlags=9")
     assert (found["devices"], found["uuids"]) == (["0"], [])

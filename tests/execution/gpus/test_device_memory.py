@@ -21,12 +21,12 @@ IMAGENET: dict[str, Any] = {
 GB = 10**9
 
 
-def variant(**asked: Any) -> Variant:
-    return Variant.model_validate(fill_defaults(asked))
+def variant(**settings: Any) -> Variant:
+    return Variant.model_validate(fill_defaults(settings))
 
 
-def needed(**asked: Any) -> MemoryNeed:
-    found = memory_need(variant(**asked))
+def memory(**settings: Any) -> MemoryNeed:
+    found = memory_need(variant(**settings))
     assert found is not None
     return found
 
@@ -34,37 +34,37 @@ def needed(**asked: Any) -> MemoryNeed:
 @pytest.mark.parametrize(("batch", "low", "high"), [(32, 2, 6), (128, 9, 16), (512, 36, 60)])
 def test_resnet50_needs_its_known_amount_of_memory(batch: int, low: int, high: int) -> None:
     # A batch of 128 in float32 fits 16 GB, one of 256 does not.
-    assert low * GB < needed(**IMAGENET, global_batch_size=batch).total_bytes < high * GB
+    assert low * GB < memory(**IMAGENET, global_batch_size=batch).total_bytes < high * GB
 
 
 @given(st.integers(1, 400), st.integers(1, 400))
 def test_a_larger_batch_needs_more(batch: int, more: int) -> None:
-    smaller, larger = (needed(global_batch_size=size) for size in (batch, batch + more))
+    smaller, larger = (memory(global_batch_size=size) for size in (batch, batch + more))
     assert smaller.batch_bytes <= larger.batch_bytes
     assert smaller.data_bytes == larger.data_bytes
 
 
 def test_replicas_share_a_batch() -> None:
-    shared = needed(**IMAGENET, strategy="mirrored", replicas=4, global_batch_size=256)
-    alone = needed(**IMAGENET, global_batch_size=64)
+    shared = memory(**IMAGENET, strategy="mirrored", replicas=4, global_batch_size=256)
+    alone = memory(**IMAGENET, global_batch_size=64)
     assert shared == alone
 
 
 def test_augmented_and_streamed_examples_take_no_storage() -> None:
-    all_real = needed(examples=55_000)
+    all_real = memory(examples=55_000)
     assert all_real.data_bytes == 55_000 * (28 * 28 + 8)
-    assert needed(examples=5_500_000) == all_real
+    assert memory(examples=5_500_000) == all_real
     for pipeline in ("tfdata", "tfrecord"):
-        assert needed(pipeline=pipeline).data_bytes == 0
+        assert memory(pipeline=pipeline).data_bytes == 0
 
 
 def test_norms_and_optimizers_take_memory_and_half_precision_halves_outputs() -> None:
-    plain, normed = needed(**IMAGENET | {"norm": "none"}), needed(**IMAGENET)
+    plain, normed = memory(**IMAGENET | {"norm": "none"}), memory(**IMAGENET)
     assert normed.batch_bytes > plain.batch_bytes
-    adam, sgd = needed(**IMAGENET, optimizer="adam"), needed(**IMAGENET)
+    adam, sgd = memory(**IMAGENET, optimizer="adam"), memory(**IMAGENET)
     # Gradients and weights, and two slots for each weight with adam.
     assert adam.weights_bytes == 2 * sgd.weights_bytes
-    half = needed(**IMAGENET, precision="mixed_bfloat16")
+    half = memory(**IMAGENET, precision="mixed_bfloat16")
     assert half.batch_bytes < 0.6 * sgd.batch_bytes
 
 

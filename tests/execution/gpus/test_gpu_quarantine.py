@@ -25,7 +25,7 @@ SEVERAL = {"global_batch_size": 32, "strategy": "mirrored", "replicas": 2}
 
 
 @pytest.fixture(scope="module")
-def found(fake_nvml: Path) -> dict[str, Any]:
+def quarantined(fake_nvml: Path) -> dict[str, Any]:
     around = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.ray_on_mixed_gpus"],
@@ -41,35 +41,37 @@ def found(fake_nvml: Path) -> dict[str, Any]:
     return answer
 
 
-def test_busy_and_hidden_gpus_are_not_counted(found: dict[str, Any]) -> None:
-    assert found["sizes"] == {"busy": 3, "split": 1}
+def test_busy_and_hidden_gpus_are_not_counted(quarantined: dict[str, Any]) -> None:
+    assert quarantined["sizes"] == {"busy": 3, "split": 1}
     cards = [f"GPU-{card}000aaaa-0000-0000-0000-000000000000" for card in (1, 2, 3)]
-    assert sorted(found["used"]) == [*cards, "MIG-0000bbbb-0000-0000-0000-000000000000"]
+    assert sorted(quarantined["used"]) == [*cards, "MIG-0000bbbb-0000-0000-0000-000000000000"]
 
 
-def test_excluded_gpus_are_named(found: dict[str, Any]) -> None:
+def test_excluded_gpus_are_named(quarantined: dict[str, Any]) -> None:
     first, second = (f"MIG-000{slot}bbbb-0000-0000-0000-000000000000" for slot in (0, 1))
     card = "GPU-0000aaaa-0000-0000-0000-000000000000"
     # Busy, on the split card the instance that Ray does not count, hidden.
-    assert sorted(found["left_out"]) == sorted([[card], [second], [card]])
-    assert [first] not in found["left_out"]
+    assert sorted(quarantined["left_out"]) == sorted([[card], [second], [card]])
+    assert [first] not in quarantined["left_out"]
 
 
-def test_ray_does_not_assign_busy_gpus(found: dict[str, Any]) -> None:
+def test_ray_does_not_assign_busy_gpus(quarantined: dict[str, Any]) -> None:
     # Of the node's four, the one is held as others get the rest: nothing is left to be given.
-    assert (found["held"], found["given"]) == (["3"], ["0", "1", "2"])
+    assert (quarantined["held"], quarantined["given"]) == (["3"], ["0", "1", "2"])
 
 
 def test_gpus_that_ray_assigned_to_others_are_not_excluded(
-    found: dict[str, Any],
+    quarantined: dict[str, Any],
 ) -> None:
-    assert found["of others"] == 0
+    assert quarantined["of others"] == 0
 
 
-def test_a_gpu_that_ray_assigned_again_is_held_again_and_reported_once(found: dict[str, Any]) -> None:
-    assert found["told"] == [["1"]]
-    assert found["counts"] == 2
-    assert (found["then held"], found["then given"]) == (["1", "3"], ["0", "2"])
+def test_a_gpu_that_ray_assigned_again_is_held_again_and_reported_once(
+    quarantined: dict[str, Any],
+) -> None:
+    assert quarantined["told"] == [["1"]]
+    assert quarantined["counts"] == 2
+    assert (quarantined["then held"], quarantined["then given"]) == (["1", "3"], ["0", "2"])
 
 
 def refused(settings: dict[str, Any], **nodes: list[GpuSnapshot]) -> str:

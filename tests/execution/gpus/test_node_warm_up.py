@@ -37,7 +37,9 @@ def warmed(
 
 
 @pytest.mark.slow
-def test_a_failing_program_is_reported_and_the_others_are_trained(ray_executor: RayExecutor) -> None:
+def test_a_failing_program_is_reported_and_the_others_are_trained(
+    ray_executor: RayExecutor,
+) -> None:
     (event,) = warmed(ray_executor, BROKEN, TRIAL.model_dump_json())
     assert isinstance(event, NotWarmedUp)
     assert (event.node, event.programs) == ("here", 1)

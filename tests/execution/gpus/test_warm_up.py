@@ -62,7 +62,7 @@ def card(name: str, capability: str, *instances: str) -> dict[str, Any]:
 A100, H100, OTHER_H100 = card("A100", "8.0"), card("H100-0", "9.0"), card("H100-1", "9.0")
 
 
-def found(cards: Sequence[Any], *usable: str, cache: Path | None = None) -> ColdCards:
+def cold(cards: Sequence[Any], *usable: str, cache: Path | None = None) -> ColdCards:
     """What of a node with ``cards`` is to be warmed up for two programs."""
     environ = {} if cache is None else {"CUDA_CACHE_PATH": str(cache)}
     return cold_cards(cards, usable, ["a", "b"], environ)
@@ -70,19 +70,19 @@ def found(cards: Sequence[Any], *usable: str, cache: Path | None = None) -> Cold
 
 def test_one_gpu_of_each_kind_is_warmed_up_and_any_one_if_all_are_equal() -> None:
     cards, both = [H100, OTHER_H100], ("a", "b")
-    assert found(cards, "H100-0", "H100-1") == ColdCards({"H100-0": both}, False)
-    assert found(cards, "H100-1") == ColdCards({"H100-1": both}, False)
+    assert cold(cards, "H100-0", "H100-1") == ColdCards({"H100-0": both}, False)
+    assert cold(cards, "H100-1") == ColdCards({"H100-1": both}, False)
 
 
 def test_the_gpu_is_named_if_ray_could_assign_another_kind() -> None:
-    assert found([A100, H100], "A100", "H100-0") == ColdCards({"H100-0": ("a", "b")}, True)
-    assert found([A100, H100], "H100-0") == ColdCards({"H100-0": ("a", "b")}, False)
-    assert found([A100], "A100") == ColdCards({}, False)
+    assert cold([A100, H100], "A100", "H100-0") == ColdCards({"H100-0": ("a", "b")}, True)
+    assert cold([A100, H100], "H100-0") == ColdCards({"H100-0": ("a", "b")}, False)
+    assert cold([A100], "A100") == ColdCards({}, False)
 
 
 def test_an_instance_of_a_split_card_is_warmed_up() -> None:
     split = card("H100-0", "9.0", "MIG-0", "MIG-1")
-    assert found([split], "MIG-1") == ColdCards({"MIG-1": ("a", "b")}, False)
+    assert cold([split], "MIG-1") == ColdCards({"MIG-1": ("a", "b")}, False)
 
 
 def test_kernels_marked_in_cuda_s_cache_are_not_repeated_on_cards_of_that_name(
@@ -90,10 +90,10 @@ def test_kernels_marked_in_cuda_s_cache_are_not_repeated_on_cards_of_that_name(
 ) -> None:
     environ = {"CUDA_CACHE_PATH": str(tmp_path)}
     WarmUpMarks(environ, "H100").add("a")
-    assert found([H100], "H100-0", cache=tmp_path) == ColdCards({"H100-0": ("b",)}, False)
-    assert found([card("H200", "9.0")], "H200", cache=tmp_path).program_count == 2
+    assert cold([H100], "H100-0", cache=tmp_path) == ColdCards({"H100-0": ("b",)}, False)
+    assert cold([card("H200", "9.0")], "H200", cache=tmp_path).program_count == 2
     WarmUpMarks(environ, "H100").add("b")
-    assert found([OTHER_H100], "H100-1", cache=tmp_path) == ColdCards({}, False)
+    assert cold([OTHER_H100], "H100-1", cache=tmp_path) == ColdCards({}, False)
 
 
 def test_without_a_folder_for_the_cache_nothing_is_marked() -> None:

@@ -22,10 +22,10 @@ from tests.support.sample_suites import SINGLE
 NODE = InheritedEnvironment(host="here", conflict=None, threads={}, usable_cores=8)
 
 
-def check(found: InheritedEnvironment, *asked: dict[str, Any], gpus: bool = False) -> None:
+def check(inherited: InheritedEnvironment, *settings: dict[str, Any], gpus: bool = False) -> None:
     """Check a block on nodes of 8 cores, or on some of 4 GPUs and 16 cores."""
     cluster = Cluster(GPU_NODES if gpus else TWO_NODES, "auto")
-    check_inherited([block(*asked)], cluster, {"a": NODE, "b": found})
+    check_inherited([block(*settings)], cluster, {"a": NODE, "b": inherited})
 
 
 def with_threads(**variables: str) -> InheritedEnvironment:
@@ -58,16 +58,16 @@ def test_a_thread_variable_is_compared_with_a_trial_s_share_of_its_node() -> Non
 
 
 @pytest.mark.parametrize(
-    ("asked", "most", "gpus"),
+    ("settings", "most", "gpus"),
     [({}, 8, False), (gang(2), 4, False), (gang(2, placement="spread"), 8, False), ({}, 4, True)],
     ids=["one worker", "two on a node", "two on two nodes", "a GPU of four"],
 )
 def test_more_threads_than_a_worker_has_cores_are_refused(
-    asked: dict[str, Any], most: int, gpus: bool
+    settings: dict[str, Any], most: int, gpus: bool
 ) -> None:
-    check(NODE, {**asked, "threads": most}, gpus=gpus)
+    check(NODE, {**settings, "threads": most}, gpus=gpus)
     with pytest.raises(ResourceError, match=f"threads {most + 1} .* {most} cores"):
-        check(NODE, {**asked, "threads": most + 1}, gpus=gpus)
+        check(NODE, {**settings, "threads": most + 1}, gpus=gpus)
 
 
 def test_cores_that_only_ray_counts_do_not_exist() -> None:
@@ -116,10 +116,10 @@ def test_trials_inherit_variables_of_ray_s_runtime_environment() -> None:
 
 
 def test_this_process_s_variables_are_read_unchanged() -> None:
-    found = inherited_environment(
+    inherited = inherited_environment(
         {"TF_NUM_INTEROP_THREADS": "3", "OMP_NUM_THREADS": "", "HOME": "/"}
     )
-    assert found.threads == {"TF_NUM_INTEROP_THREADS": "3"}
+    assert inherited.threads == {"TF_NUM_INTEROP_THREADS": "3"}
 
 
 def test_trials_of_one_process_with_different_threads_are_refused() -> None:

@@ -16,7 +16,7 @@ def environment(python: str = "3.11.7", **packages: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("node", "said"),
+    ("node", "message"),
     [
         (environment(tensorflow="2.20.0"), "TensorFlow is 2.21.0 here and 2.20.0 on node b"),
         (environment(keras="3.14.0"), "Keras is 3.15.1 here and 3.14.0 on node b"),
@@ -25,10 +25,10 @@ def environment(python: str = "3.11.7", **packages: str) -> dict[str, Any]:
     ],
 )
 def test_a_node_with_another_version_is_refused_and_both_versions_are_named(
-    node: dict[str, Any], said: str
+    node: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(
-        ResourceError, match=f"^{re.escape(said)}: install the same version on both$"
+        ResourceError, match=f"^{re.escape(message)}: install the same version on both$"
     ):
         check_versions(environment(), {"a": environment(), "b": node})
 
@@ -51,7 +51,7 @@ def test_the_cpu_build_counts_as_the_same_tensorflow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ray_version", "python", "said"),
+    ("ray_version", "python", "message"),
     [
         ("2.59.1", "{python}", "Ray is {ray} here and 2.59.1 there"),
         ("{ray}", "3.12.1", "Python is {python} here and 3.12.1 there"),
@@ -63,7 +63,7 @@ def test_the_cpu_build_counts_as_the_same_tensorflow() -> None:
     ],
 )
 def test_ray_s_refusal_of_a_driver_is_reported_with_both_versions(
-    ray_version: str, python: str, said: str
+    ray_version: str, python: str, message: str
 ) -> None:
     from ray._private.utils import check_version_info, compute_version_info
 
@@ -71,7 +71,7 @@ def test_ray_s_refusal_of_a_driver_is_reported_with_both_versions(
     there = {"ray_version": ray_version.format(**here), "python_version": python.format(**here)}
     with pytest.raises(RuntimeError) as refused:
         check_version_info(there, "node 192.0.2.1")
-    expected = f"{said.format(**here)}: install the same version on both"
+    expected = f"{message.format(**here)}: install the same version on both"
     assert ray_version_mismatch(str(refused.value)) == expected
 
 

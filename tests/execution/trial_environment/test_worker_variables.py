@@ -1,4 +1,4 @@
-"""What a trial's process sets of its own variables before it imports TensorFlow."""
+"""A trial's process sets its variables before it imports TensorFlow."""
 
 import json
 
@@ -45,13 +45,13 @@ def test_without_a_proxy_there_are_no_exemptions() -> None:
 def test_peers_and_the_user_s_exemptions_bypass_the_proxy(
     proxy: str, exempted: dict[str, list[str]]
 ) -> None:
-    own = {name: ",".join(hosts) for name, hosts in exempted.items()}
-    environ = {proxy: "http://proxy:3128", **own}
+    exemptions = {name: ",".join(hosts) for name, hosts in exempted.items()}
+    environ = {proxy: "http://proxy:3128", **exemptions}
     set_worker_variables(environ, 1, PEERS)
     # As gRPC looks: at its own variable first, where there is one.
     heeded = "no_grpc_proxy" if "no_grpc_proxy" in environ else "no_proxy"
     assert {*HOSTS} <= {*environ[heeded].split(",")}
-    assert "no_grpc_proxy" not in environ or "no_grpc_proxy" in own
+    assert "no_grpc_proxy" not in environ or "no_grpc_proxy" in exemptions
     for name, hosts in exempted.items():
         assert {*hosts} <= {*environ[name].split(",")}
     # As Python looks: small letters first.
