@@ -64,7 +64,7 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class CpuContention:
-    """Trials of a variant in which other processes used more than ``MAX_TAKEN_SHARE`` of their cores."""
+    """Trials of a variant whose cores other processes used by more than ``MAX_TAKEN_SHARE``."""
 
     count: int
     largest_share: float

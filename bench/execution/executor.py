@@ -23,7 +23,7 @@ from bench.execution.gpus.device_kind import DeviceKind
 from bench.execution.gpus.device_memory import MemoryNeed
 from bench.execution.signals import defer_signals
 from bench.records.epoch_record import EpochRecord
-from bench.records.trial_record import LeftOut, TrialRecord
+from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.spec.expand import Duplicate
 from bench.spec.pairing import LostBaseline
 from bench.spec.plan import Block, Trial
@@ -131,9 +131,17 @@ class Opened:
 
 
 Event = (
-    Started | EpochEnded | Waiting | Expected | WarmingUp | NotWarmedUp | LeftOut | Warned | Opened
+    Started
+    | EpochEnded
+    | Waiting
+    | Expected
+    | WarmingUp
+    | NotWarmedUp
+    | ExcludedGpus
+    | Warned
+    | Opened
 )
-"""``LeftOut``: from now on a run does not use these GPUs."""
+"""``ExcludedGpus``: from now on a run does not use these GPUs."""
 OnEvent = Callable[[Event], None]
 
 

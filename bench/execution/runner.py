@@ -32,7 +32,7 @@ from bench.records.run_folder import Invocation, RunFolder, RunInfo
 from bench.records.trial_record import (
     FINAL_STATUSES,
     SUCCESS_STATUSES,
-    LeftOut,
+    ExcludedGpus,
     Status,
     TrialRecord,
 )
@@ -210,11 +210,11 @@ def _info(suite: Suite, plan: Plan) -> RunInfo:
 class _GpuEvents:
     """What the executor tells of the GPUs during a call."""
 
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[ExcludedGpus] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def note(self, event: Event) -> None:
-        if isinstance(event, LeftOut):
+        if isinstance(event, ExcludedGpus):
             self.left_out.append(event)
         elif isinstance(event, Warned):
             self.warnings.append(event.reason)

@@ -44,7 +44,7 @@ from bench.records.record_files import (
     read_json,
     records_in,
 )
-from bench.records.trial_record import SCHEMA_VERSION, LeftOut, TrialRecord
+from bench.records.trial_record import SCHEMA_VERSION, ExcludedGpus, TrialRecord
 from bench.spec.default_jit import DeviceType
 from bench.spec.error_text import error_text
 from bench.spec.expand import Duplicate, Id
@@ -66,7 +66,7 @@ class Invocation(BaseModel):
     """How long the call took; None if it was killed."""
     lanes: Positive = 1
     """How many trials could run at once."""
-    left_out: FailFastTuple[LeftOut] = ()
+    left_out: FailFastTuple[ExcludedGpus] = ()
     """GPUs that the call did not use, from its start or since they were found unfit."""
     warnings: FailFastTuple[str] = ()
     """What made its times doubtful when it started, one line each."""

@@ -45,7 +45,7 @@ MAX_TAKEN_SHARE = 0.1
 """Share of a trial's cores above which other work makes its time doubtful."""
 
 
-class LeftOut(RecordPart):
+class ExcludedGpus(RecordPart):
     """GPUs of a node that a run does not use."""
 
     node: str
@@ -87,7 +87,7 @@ class TrialRecord(RecordPart):
     """The host that trained; with several workers, the host of the first."""
     devices: FailFastTuple[str] = ()
     """UUIDs of GPUs, or TensorFlow's names of the devices."""
-    left_out: FailFastTuple[LeftOut] = ()
+    left_out: FailFastTuple[ExcludedGpus] = ()
     """Unfit GPUs on which it would have started; it moved to others."""
     warnings: FailFastTuple[Text] = ()
     """Problems that did not prevent training, one line each."""

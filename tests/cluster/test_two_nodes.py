@@ -1,4 +1,4 @@
-"""Run on a cluster of two nodes: connected, disconnected, and with one lost.
+"""Run on a cluster of two nodes: connected, disconnected, and with one lost."""
 
 import importlib.metadata
 import json

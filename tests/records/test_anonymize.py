@@ -267,9 +267,9 @@ def test_options_and_the_suite_s_words_of_a_command_are_published(
 
 
 def test_a_list_that_the_suite_holds_is_published_however_it_is_spaced(
-    made: tuple[dict[str, Any], list[dict[str, Any]]],
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
-    info = copy.deepcopy(made[0])
+    info = copy.deepcopy(run_data[0])
     info["suite"]["variant"] = {"hidden": [100, 50]}
     words = ["bench", "run", "quick", "--set", "hidden=[100,50]", "--set", "hidden=[100, 50]"]
     info["invocations"][0]["command"] = [*words, "--set", "hidden=[7,7]"]

@@ -21,7 +21,7 @@ from bench.execution.null_observer import NullObserver
 from bench.execution.ray_backend import ray_executor
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.records.run_folder import RunFolder
-from bench.records.trial_record import LeftOut
+from bench.records.trial_record import ExcludedGpus
 from bench.spec.suite import parse_suite
 from tests.cuda.neighbour import neighbour
 
@@ -31,10 +31,10 @@ class Watching(NullObserver):
 
     def __init__(self, executor: RayExecutor, stack: contextlib.ExitStack, comes: bool) -> None:
         self._executor, self._stack, self._comes = executor, stack, comes
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[ExcludedGpus] = []
 
     def event(self, event: Event) -> None:
-        if isinstance(event, LeftOut):
+        if isinstance(event, ExcludedGpus):
             self.left_out.append(event)
         if isinstance(event, EpochEnded) and self._comes:
             self._comes = False

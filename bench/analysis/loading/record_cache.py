@@ -7,8 +7,8 @@ Usage:
 
 The records remain the source of truth. A cache entry is used only by the user who wrote it, on the
 same machine, while run.json and every record are the very files that were read
-(``RunFolder.fingerprint``) and this version of the package reads the same fields. A run folder never
-brings a cache with it. The file holds numbers and JSON, no pickle.
+(``RunFolder.fingerprint``) and this version of the package reads the same fields. A run folder
+never brings a cache with it. The file holds numbers and JSON, no pickle.
 """
 
 import contextlib

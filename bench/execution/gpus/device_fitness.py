@@ -19,7 +19,7 @@ from bench.errors import ResourceError
 from bench.execution.gpus.gpu_visibility import gpu_names_on_node
 from bench.measure.gpu import Gpu, gpus, hides_all, resolve_visible, visible_gpus
 from bench.measure.gpu_occupancy import occupancy, wait_until_free
-from bench.records.trial_record import LeftOut
+from bench.records.trial_record import ExcludedGpus
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class NodeSnapshot:
     gpus: tuple[GpuSnapshot, ...] = ()
     hides_gpus: bool = False
     """Whether CUDA_VISIBLE_DEVICES hides all of them, although Ray counts one."""
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[ExcludedGpus, ...] = ()
     """GPUs that are hidden or that Ray does not count."""
     warnings: tuple[str, ...] = ()
     """What makes times on its GPUs doubtful."""
@@ -121,7 +121,7 @@ def inspect_node(counts: Mapping[str, int], logical: bool, free_timeout_s: float
         return NodeSnapshot(host, tuple(GpuSnapshot(name, unfit=unfit) for name in names))
 
 
-def gpus_hidden_by(variable: str) -> LeftOut | None:
+def gpus_hidden_by(variable: str) -> ExcludedGpus | None:
     """List this machine's GPUs if the CUDA_VISIBLE_DEVICES ``variable`` hides all of them."""
     if not hides_all(variable):
         return None
@@ -130,7 +130,7 @@ def gpus_hidden_by(variable: str) -> LeftOut | None:
     except ResourceError:  # the driver does not work, and no trial needs it
         uuids = ()
     reason = f"hidden by CUDA_VISIBLE_DEVICES={variable!r}"
-    return LeftOut(node=socket.gethostname(), devices=uuids, reason=reason)
+    return ExcludedGpus(node=socket.gethostname(), devices=uuids, reason=reason)
 
 
 def acquire_gpus(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpus | UnfitGpus:
@@ -177,7 +177,7 @@ def _wait_for_gpus(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpu
     )
 
 
-def _uncounted_instances(host: str, known: Collection[str]) -> tuple[LeftOut, ...]:
+def _uncounted_instances(host: str, known: Collection[str]) -> tuple[ExcludedGpus, ...]:
     """List the MIG instances that Ray does not assign, because it counts cards."""
     # If the variable was set when Ray was started, it names the devices that Ray should count.
     visible = () if "CUDA_VISIBLE_DEVICES" in os.environ else visible_gpus(None)
@@ -186,7 +186,7 @@ def _uncounted_instances(host: str, known: Collection[str]) -> tuple[LeftOut, ..
         "Ray counts cards, not MIG instances: start it there with CUDA_VISIBLE_DEVICES naming each "
         "instance, and --num-gpus their number"
     )
-    return (LeftOut(node=host, devices=uuids, reason=reason),) if uuids else ()
+    return (ExcludedGpus(node=host, devices=uuids, reason=reason),) if uuids else ()
 
 
 def _resolve(name: str) -> Gpu | ResourceError:

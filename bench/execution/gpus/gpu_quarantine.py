@@ -22,7 +22,7 @@ from bench.errors import ResourceError
 from bench.execution.gpus.device_fitness import GpuSnapshot, NodeSnapshot, inspect_node
 from bench.execution.gpus.gpu_visibility import assigned_gpus
 from bench.execution.ray_backend.cluster_nodes import Node, alive_nodes, ask_nodes
-from bench.records.trial_record import LeftOut
+from bench.records.trial_record import ExcludedGpus
 from bench.spec.plan import Trial
 
 _START_FREE_S = 10.0
@@ -46,7 +46,7 @@ class GpuQuarantine:
         self._nodes = dict(nodes)
         self._names: dict[str, set[str]] = {}
         self._holders: dict[str, dict[str, Any]] = {}
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[ExcludedGpus] = []
         """The excluded GPUs, in the order in which they were found unfit."""
         self.warnings: list[str] = []
         """Warnings from the start of the run about GPUs that it still uses."""
@@ -82,7 +82,7 @@ class GpuQuarantine:
             f"GPU {', '.join(left.devices)} on {left.node}: {left.reason}" for left in self.left_out
         )
 
-    def add(self, node: str, host: str, unfit: Sequence[GpuSnapshot]) -> list[LeftOut]:
+    def add(self, node: str, host: str, unfit: Sequence[GpuSnapshot]) -> list[ExcludedGpus]:
         """Exclude these GPUs of a node, which were just released; return what to report.
 
         A GPU that is already excluded is held again but not reported again. Ray assigned it because
@@ -97,7 +97,7 @@ class GpuQuarantine:
         self._holders[node] = {**self._holders.get(node, {}), **holders}
         return holders.keys()
 
-    def _leave_out(self, node: str, host: str, unfit: Sequence[GpuSnapshot]) -> list[LeftOut]:
+    def _leave_out(self, node: str, host: str, unfit: Sequence[GpuSnapshot]) -> list[ExcludedGpus]:
         names = self._names.setdefault(node, set())
         by_reason: dict[str, list[str]] = {}
         for gpu in unfit:
@@ -105,7 +105,7 @@ class GpuQuarantine:
                 by_reason.setdefault(gpu.unfit or "", []).append(gpu.uuid or gpu.name)
         names.update(gpu.name for gpu in unfit)
         exclusions = [
-            LeftOut(node=host, devices=tuple(devices), reason=reason)
+            ExcludedGpus(node=host, devices=tuple(devices), reason=reason)
             for reason, devices in by_reason.items()
         ]
         self.left_out += exclusions

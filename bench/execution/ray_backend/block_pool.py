@@ -27,7 +27,7 @@ from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.queue import job_of
 from bench.execution.scheduling.resources import Bundle, ResourceRequest
 from bench.execution.scheduling.scheduler import Scheduler
-from bench.records.trial_record import LeftOut, Status, TrialRecord
+from bench.records.trial_record import ExcludedGpus, Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
 
@@ -50,7 +50,7 @@ class BlockPool:
         """Nodes of blocks that waited in vain, and since when."""
         self._moving: list[int] = []
         """Blocks that had to leave their GPUs."""
-        self._left: dict[str, list[LeftOut]] = {}
+        self._left: dict[str, list[ExcludedGpus]] = {}
         """The GPUs that a trial could not start on, by trial."""
         for number in self._blocks:
             self._queue(number)
@@ -134,7 +134,7 @@ class BlockPool:
             self._vacate(number)
             for place, gpu in lane.unfit:
                 names = (gpu.uuid or gpu.name,)
-                left_out = LeftOut(node=place.node, devices=names, reason=gpu.unfit or "")
+                left_out = ExcludedGpus(node=place.node, devices=names, reason=gpu.unfit or "")
                 self._left.setdefault(trial_id, []).append(left_out)
                 yield place, gpu
 

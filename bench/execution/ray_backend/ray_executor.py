@@ -58,7 +58,7 @@ from bench.execution.trial_environment.version_check import check_versions
 from bench.measure.environment import environment
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import usable_cores
-from bench.records.trial_record import LeftOut, TrialRecord
+from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.spec.plan import Block, Trial
 
 _LEAST_S = 0.05
@@ -92,7 +92,7 @@ class RayExecutor:
         self._address, self._device, self._folder = address, device, folder
         self._modules, self._network = tuple(modules), named_network(network)
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
-        self._hidden: LeftOut | None = None
+        self._hidden: ExcludedGpus | None = None
         self._load: str | None = None
         self._shelf = DatasetStore()
         self._board: Any = None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.records.metric import METRICS
-from bench.records.trial_record import LeftOut
+from bench.records.trial_record import ExcludedGpus
 from bench.report.text.number_text import number, plural, scale_of
 
 PACKAGES = ("tensorflow", "keras", "ray", "numpy")
@@ -33,7 +33,7 @@ def environment_facts(environment: Mapping[str, _Environment]) -> dict[str, str]
     }
 
 
-def excluded_gpus_text(excluded: LeftOut) -> str:
+def excluded_gpus_text(excluded: ExcludedGpus) -> str:
     """Say which GPUs of a node the run does not use, and why."""
     devices = ", ".join(excluded.devices) or "all"
     return f"GPU not used: {devices} on {excluded.node}: {excluded.reason}"

@@ -26,7 +26,7 @@ from bench.execution.executor import (
     WarmingUp,
     Warned,
 )
-from bench.records.trial_record import LeftOut, TrialRecord
+from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.report.text.duplicate_text import duplicate_lines
 from bench.report.text.environment_text import excluded_gpus_text
 from bench.report.text.escaping import plain, visible
@@ -93,7 +93,7 @@ class Progress:
         elif isinstance(event, NotWarmedUp):
             programs = plural(event.programs, "program")
             self._line(f"{plain(event.node)}: {programs} not warmed up: {plain(event.reason)}")
-        elif isinstance(event, LeftOut):
+        elif isinstance(event, ExcludedGpus):
             self._line(plain(excluded_gpus_text(event)))
         elif isinstance(event, Warned):
             self._line(f"warning: {plain(event.reason)}")

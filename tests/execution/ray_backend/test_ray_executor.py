@@ -22,7 +22,7 @@ from bench.execution.ray_backend.progress_actor import ProgressUpdate
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.trial_environment.inherited_environment import THREAD_VARIABLES
 from bench.measure.host import usable_cores
-from bench.records.trial_record import LeftOut
+from bench.records.trial_record import ExcludedGpus
 from bench.spec.plan import Block, make_plan
 from tests.support.observers import LIMITS, Log, observe
 from tests.support.processes import workers_below
@@ -39,7 +39,7 @@ def test_the_unfit_gpus_of_a_node_are_held_at_once(monkeypatch: pytest.MonkeyPat
     held: list[tuple[str, str, list[str]]] = []
 
     class Noting(GpuQuarantine):
-        def add(self, node: str, host: str, unfit: Sequence[GpuSnapshot]) -> list[LeftOut]:
+        def add(self, node: str, host: str, unfit: Sequence[GpuSnapshot]) -> list[ExcludedGpus]:
             held.append((node, host, [gpu.name for gpu in unfit]))
             return []
 

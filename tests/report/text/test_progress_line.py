@@ -22,7 +22,7 @@ from bench.execution.executor import (
 from bench.execution.gpus.device_kind import CPU, DeviceKind
 from bench.execution.gpus.device_memory import MemoryNeed
 from bench.execution.simulated import SimulatedExecutor
-from bench.records.trial_record import STATUSES, LeftOut, Status, TrialRecord
+from bench.records.trial_record import STATUSES, ExcludedGpus, Status, TrialRecord
 from bench.report.text.progress_line import Progress, progress
 from bench.spec.plan import Block, Trial, make_plan
 from bench.spec.suite import parse_suite
@@ -70,7 +70,7 @@ def test_the_first_line_counts_trials_and_how_many_run_at_once(screen: Screen) -
 
 
 def test_excluded_gpus_and_warnings_have_a_line_each(screen: Screen) -> None:
-    screen.progress.event(LeftOut(node="node-1", devices=("GPU-1",), reason="somebody's"))
+    screen.progress.event(ExcludedGpus(node="node-1", devices=("GPU-1",), reason="somebody's"))
     assert all(word in screen.lines[-1] for word in ("GPU-1", "node-1", "somebody's"))
     screen.progress.event(Warned("GPU-3 was held"))
     assert "GPU-3 was held" in screen.lines[-1]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.summary import Summary, summarize
-from bench.records.trial_record import LeftOut
+from bench.records.trial_record import ExcludedGpus
 from bench.report.text.footnotes import of_summary
 from bench.report.text.latex import latex
 from bench.report.text.report_header import header_facts
@@ -82,7 +82,7 @@ def test_a_difference_in_only_the_command_is_not_noted(tmp_path: Path) -> None:
 
 
 def test_excluded_gpus_and_warnings_are_noted_below_the_table_once(tmp_path: Path) -> None:
-    excluded = LeftOut(node="node-1", devices=("GPU-1",), reason="somebody's")
+    excluded = ExcludedGpus(node="node-1", devices=("GPU-1",), reason="somebody's")
     calls = {"left_out": (excluded,), "warnings": ("much of GPU-2 was held",)}
     summary = summary_of(tmp_path / "run", calls, calls)
     (note,) = [text for text in of_summary(summary) if "GPU-1" in text]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.records.measures import Measures
-from bench.records.trial_record import LeftOut, TrialRecord
+from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.report.text.trial_list import trial_rows, trials_text
 from bench.report.text.trial_text import trial_text, value_text
 from bench.spec.plan import Trial, make_plan
@@ -96,7 +96,7 @@ def test_a_failed_trial_has_its_reason_and_the_end_of_its_log(trial: Trial) -> N
 def test_warnings_and_layer_inspections_are_shown(trial: Trial) -> None:
     variant = trial.variant.model_copy(update={"health_epochs": (0, -1), "max_steps": 3})
     record = looked_at(made_record(trial.model_copy(update={"variant": variant})))
-    excluded = LeftOut(node="n", devices=("GPU-1",), reason="somebody's")
+    excluded = ExcludedGpus(node="n", devices=("GPU-1",), reason="somebody's")
     texts = rows(
         trial_text(record.model_copy(update={"left_out": (excluded,), "warnings": ("GPU-2 held",)}))
     )
