@@ -7,7 +7,7 @@ import pytest
 from bench.execution.executor import Executor
 from bench.execution.executor_registry import make_executor
 from bench.spec.plan import make_plan
-from tests.support.observers import LIMITS, InterruptAt, Log, observe, observe_apart
+from tests.support.observers import LIMITS, InterruptAt, Log, observe, observe_in_subprocess
 from tests.support.sample_suites import ENDLESS, SINGLE, TINY, suite_of
 
 pytestmark = pytest.mark.slow
@@ -19,12 +19,12 @@ PLAN = make_plan(suite_of(TINY))
 def _log(request: pytest.FixtureRequest, suite: dict[str, Any], *, interrupt: bool = False) -> Log:
     name: str = request.param
     if name == "inprocess":  # TensorFlow in this process would take its settings for good
-        return observe_apart(name, suite, interrupt=interrupt)
+        return observe_in_subprocess(name, suite, interrupt=interrupt)
     executor: Executor = (
         request.getfixturevalue("ray_executor") if name == "ray" else make_executor(name)
     )
     wanted = InterruptAt() if interrupt else lambda _event: None
-    return observe(executor, suite_of(suite), and_then=wanted)
+    return observe(executor, suite_of(suite), also=wanted)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -71,7 +71,7 @@ def test_a_trial_says_which_variables_tensorflow_was_given(
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     monkeypatch.setenv("OMP_NUM_THREADS", "4096")
     asked = {**SINGLE, "variant": {**SINGLE["variant"], "threads": 1}}
-    (record,) = observe_apart("inprocess", asked).records
+    (record,) = observe_in_subprocess("inprocess", asked).records
     assert record.status == "completed", record.error
     assert record.resolved["intra_op_threads"] == 1
     given = record.resolved["variables"]

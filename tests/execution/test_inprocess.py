@@ -10,7 +10,7 @@ import pytest
 from bench.execution.inprocess import InProcessExecutor
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
-from tests.support.observers import observe, observe_apart
+from tests.support.observers import observe, observe_in_subprocess
 from tests.support.sample_suites import SINGLE, suite_of, written
 
 CARD = "GPU-0000aaaa-0000-0000-0000-000000000000"
@@ -27,7 +27,7 @@ def a_card(fake_nvml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.slow
 def test_a_trial_does_not_train_on_the_cpu_of_a_machine_with_a_gpu_without_a_word() -> None:
-    (record,) = observe_apart("inprocess", SINGLE).records
+    (record,) = observe_in_subprocess("inprocess", SINGLE).records
     assert (record.status, record.epochs) == ("failed", ())
     assert CARD in (record.error or "")
     variables = record.resolved["variables"]
@@ -65,7 +65,7 @@ def test_it_does_where_the_gpu_is_hidden_or_only_counted(
     variable: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(*variable)
-    (record,) = observe_apart("inprocess", SINGLE).records
+    (record,) = observe_in_subprocess("inprocess", SINGLE).records
     assert (record.status, record.devices) == ("completed", ("CPU:0",))
 
 

@@ -26,16 +26,16 @@ SWEEP: dict[str, Any] = {
 def beyond(size: int) -> Callable[[Trial, int], Status]:
     """Batches of ``size`` and more do not fit, but for those with a norm."""
 
-    def fate(trial: Trial, _attempt: int) -> Status:
+    def status_of(trial: Trial, _attempt: int) -> Status:
         variant = trial.variant
         fits = variant.norm != "none" or variant.global_batch_size < size
         return "completed" if fits else "out_of_memory"
 
-    return fate
+    return status_of
 
 
 def records_of(out: Path, suite: Suite, **options: Any) -> list[TrialRecord]:
-    bench.run(suite, out, executor=SimulatedExecutor(fate=beyond(128)), **options)
+    bench.run(suite, out, executor=SimulatedExecutor(status_of=beyond(128)), **options)
     return list(RunFolder.open(out).records())
 
 

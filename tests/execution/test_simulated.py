@@ -100,17 +100,17 @@ def test_a_trial_that_no_device_is_left_for_is_refused() -> None:
 def test_only_a_lost_worker_is_tried_again_and_at_most_as_often_as_allowed(
     blocks: list[Block], random: Any, retries: int
 ) -> None:
-    fates: dict[tuple[str, int], Status] = {}
+    chosen: dict[tuple[str, int], Status] = {}
 
-    def fate(trial: Trial, attempt: int) -> Status:
-        fates[trial.trial_id, attempt] = random.choice(STATUSES)
-        return fates[trial.trial_id, attempt]
+    def choose(trial: Trial, attempt: int) -> Status:
+        chosen[trial.trial_id, attempt] = random.choice(STATUSES)
+        return chosen[trial.trial_id, attempt]
 
     limits = Limits(LIMITS.trial_timeout_s, retries=retries)
-    log = observe(SimulatedExecutor(2, fate=fate), blocks, limits)
+    log = observe(SimulatedExecutor(2, status_of=choose), blocks, limits)
     for trial in (trial for block in blocks for trial in block.trials):
         statuses = [r.status for r in log.records if r.trial == trial]
-        assert statuses == [fates[trial.trial_id, n] for n in range(1, len(statuses) + 1)]
+        assert statuses == [chosen[trial.trial_id, n] for n in range(1, len(statuses) + 1)]
         assert set(statuses[:-1]) <= {"worker_lost"}
         assert statuses[-1] != "worker_lost" or len(statuses) == retries + 1
 

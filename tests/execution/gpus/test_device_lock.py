@@ -12,7 +12,7 @@ from bench.execution.executor import Event, Warned
 from bench.execution.gpus.device_lock import mark_devices
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.run_folder import RunFolder
-from tests.support.sample_runs import Seen, run
+from tests.support.sample_runs import RecordingObserver, run
 
 HOLD = """
 import os
@@ -85,7 +85,7 @@ def test_a_run_whose_devices_ray_allots_is_told_of_no_other(out: Path) -> None:
 
 
 def test_a_run_on_devices_of_another_says_so_goes_on_and_has_it_on_record(out: Path) -> None:
-    class Told(Seen):
+    class Told(RecordingObserver):
         def __init__(self) -> None:
             super().__init__()
             self.warned: list[str] = []

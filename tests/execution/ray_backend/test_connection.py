@@ -47,7 +47,7 @@ def inside():
 @ray.remote(num_cpus=0, resources={"license": 1})
 def inside_without_cores():
     with RayExecutor() as executor:
-        return executor.lanes
+        return executor.parallel_blocks
 
 def refused(**options):
     try:

@@ -87,14 +87,14 @@ def test_a_run_holds_no_data_that_only_ended_blocks_needed(ray_executor: RayExec
 
     def look(event: Event) -> None:
         if isinstance(event, Started):
-            held.append(len(ray_executor._shelf))
+            held.append(len(ray_executor._datasets))
 
-    ray_executor._shelf.clear()
+    ray_executor._datasets.clear()
     blocks = [Block(repeat=i, trials=(trial,)) for i, trial in enumerate((SMALL, LARGE, SMALL))]
     observe(ray_executor, blocks, LIMITS, look)
-    # As each starts: nothing; the first's, which the last needs; that again, not the second's.
+    # As each starts: nothing; the first's, which the last needs; that resume_run, not the second's.
     assert held == [0, 1, 1]
-    assert len(ray_executor._shelf) == 0
+    assert len(ray_executor._datasets) == 0
 
 
 @pytest.mark.parametrize("name", ["ray", "inprocess"])

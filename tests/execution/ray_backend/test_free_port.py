@@ -13,7 +13,7 @@ from bench.execution.ray_backend.free_port import bind_to_free_port
 def handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file in which the system says which ports it hands out."""
     file = tmp_path / "ip_local_port_range"
-    monkeypatch.setattr(free_port, "_HANDED_OUT", file)
+    monkeypatch.setattr(free_port, "_EPHEMERAL_PORTS", file)
     return file
 
 

@@ -10,7 +10,7 @@ from bench.execution.ray_backend import port_guard
 from bench.execution.ray_backend.port_guard import PortGuard
 
 CALLERS = ("127.0.0.1", "127.0.0.2", "127.0.1.2", "::1")
-_PATIENCE_S = 0.2
+_PLACEMENT_CHECK_S = 0.2
 """A connection on this machine is made at once, or the kernel has dropped it."""
 
 
@@ -44,7 +44,7 @@ def let_through(port: int) -> set[str]:
 def reaches(caller: str, port: int) -> bool:
     family = socket.AF_INET6 if ":" in caller else socket.AF_INET
     with socket.socket(family) as client:
-        client.settimeout(_PATIENCE_S)
+        client.settimeout(_PLACEMENT_CHECK_S)
         client.bind((caller, 0))
         try:
             client.connect((caller, port))

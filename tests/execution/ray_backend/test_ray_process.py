@@ -50,7 +50,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ending:
         # In the place of an address, the log of the worker that it starts.
         return RayProcess(str(tmp_path / "worker.log"))
 
-    for name in ("_INTERRUPTED_S", "_LEAVE_S"):
+    for name in ("_INTERRUPTED_S", "_SHUTDOWN_S"):
         monkeypatch.setattr(ray_process, name, 0.5)
     return made
 
@@ -95,7 +95,7 @@ def test_a_process_that_dies_loses_what_ran_but_no_finished_epoch(
 def test_a_process_that_freezes_is_given_up_with_its_records(
     ending: Ending, marks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_process, "_LOOK_S", 0.5)
+    monkeypatch.setattr(ray_process, "_WAIT_S", 0.5)
     records: list[TrialRecord] = []
     with pytest.raises(ClusterLostError, match="no answer in 12 s"):
         run(ending("freezes"), records)
@@ -122,7 +122,7 @@ def test_a_process_that_does_not_answer_an_interrupt_is_not_waited_for_again(
     ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = ending("freezes")
-    monkeypatch.setattr(ray_process, "_LEAVE_S", PATIENCE_S)
+    monkeypatch.setattr(ray_process, "_SHUTDOWN_S", PATIENCE_S)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run(executor, [], interrupt)
@@ -130,7 +130,7 @@ def test_a_process_that_does_not_answer_an_interrupt_is_not_waited_for_again(
 
 
 def test_an_interrupt_takes_less_than_batch_systems_leave_for_it() -> None:
-    assert ray_process._INTERRUPTED_S + ray_process._LEAVE_S < 30
+    assert ray_process._INTERRUPTED_S + ray_process._SHUTDOWN_S < 30
 
 
 def test_an_interrupt_between_two_records_loses_neither(

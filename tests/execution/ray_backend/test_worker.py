@@ -122,7 +122,7 @@ def test_a_worker_opens_its_port_to_its_peers_as_tensorflow_is_about_to_start(
     worker._guard = PortGuard()
     monkeypatch.setattr(worker._guard, "admit", admitted.extend)
     peers = ["10.0.0.1:1", "[fd00::2]:2"]
-    worker._let_in_peers(
+    worker._admit_peers(
         json.dumps({"cluster": {"worker": peers}, "task": {"type": "worker", "index": 0}})
     )
     assert admitted == ["10.0.0.1", "fd00::2"]

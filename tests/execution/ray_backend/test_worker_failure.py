@@ -1,4 +1,4 @@
-"""What Ray raises in a worker's place, and what the worker left, make its fate."""
+"""What Ray raises in a worker's place, and what the worker left, make its failure."""
 
 import tempfile
 import time
@@ -38,16 +38,16 @@ def left(ray_executor: RayExecutor, tmp_path: Path) -> MakePlace:
 
 
 def fate_at(place: WorkerLocation, *, refusable: bool = False) -> WorkerFailure:
-    """The fate of a worker that died there."""
+    """The failure of a worker that died there."""
     return classify_failure(
         RayActorError(), place, fetch_worker_logs({0: place})[0], refusable=refusable
     )
 
 
 def test_a_process_that_left_no_reason_is_lost_and_named(left: MakePlace) -> None:
-    fate = fate_at(left("all is well"))
-    assert fate.status == "worker_lost"
-    assert "its process (pid 4711 on here) died" in fate.reason
+    failure = fate_at(left("all is well"))
+    assert failure.status == "worker_lost"
+    assert "its process (pid 4711 on here) died" in failure.reason
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_flags_that_xla_does_not_know_are_a_fault_of_the_user_s(
 ) -> None:
     words = "F0000 00:00:1 1 parse_flags_from_env.cc:234] Unknown flag in TF_XLA_FLAGS: --no=1\n"
     # The parser may list all flags that there are.
-    fate = fate_at(left(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable)
-    assert fate.status == "failed"
-    assert "TF_XLA_FLAGS" in fate.reason
+    failure = fate_at(left(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable)
+    assert failure.status == "failed"
+    assert "TF_XLA_FLAGS" in failure.reason
 
 
 @pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
@@ -81,10 +81,10 @@ def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
     left: MakePlace, refusable: bool, status: str
 ) -> None:
     words = "F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)\n"
-    fate = fate_at(left(words), refusable=refusable)
-    assert fate.status == status
+    failure = fate_at(left(words), refusable=refusable)
+    assert failure.status == status
     if refusable:
-        assert "Check failed: replicas == 1" in fate.reason
+        assert "Check failed: replicas == 1" in failure.reason
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_ray_s_own_word_on_memory_needs_no_log(error: Exception) -> None:
 
 
 def test_any_other_fault_of_ray_s_is_a_failure_in_one_line() -> None:
-    fate = classify_failure(RaySystemError("first\n  second"), None, None, refusable=True)
-    assert fate.status == "failed"
-    assert "\n" not in fate.reason
+    failure = classify_failure(RaySystemError("first\n  second"), None, None, refusable=True)
+    assert failure.status == "failed"
+    assert "\n" not in failure.reason
 
 
 def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakePlace) -> None:

@@ -16,7 +16,7 @@ from bench.execution.trial_environment.inherited_environment import (
     inherited_environment,
 )
 from tests.execution.scheduling.test_cluster import GPU_NODES, TWO_NODES, block, gang
-from tests.support.observers import observe_apart
+from tests.support.observers import observe_in_subprocess
 from tests.support.sample_suites import SINGLE
 
 NODE = InheritedEnvironment(host="here", conflict=None, threads={}, usable_cores=8)
@@ -124,4 +124,4 @@ def test_this_process_s_own_are_read_as_they_are() -> None:
 
 def test_trials_of_one_process_that_ask_for_several_numbers_of_threads_are_refused() -> None:
     with pytest.raises(AssertionError, match="ResourceError"):
-        observe_apart("inprocess", {**SINGLE, "matrix": {"threads": [1, 2]}})
+        observe_in_subprocess("inprocess", {**SINGLE, "matrix": {"threads": [1, 2]}})
