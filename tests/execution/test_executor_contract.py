@@ -49,7 +49,7 @@ def test_every_trial_gives_one_record_in_the_order_of_its_block(log: Log) -> Non
     assert not log.interrupted
 
 
-def test_a_record_holds_the_very_trial_that_was_asked_for(log: Log) -> None:
+def test_a_record_holds_the_planned_trial(log: Log) -> None:
     assert {r.trial.trial_id: r.trial for r in log.records} == {t.trial_id: t for t in PLAN.trials}
 
 
@@ -65,7 +65,7 @@ def test_a_completed_trial_has_every_epoch_and_says_where_it_ran(log: Log) -> No
         assert record.wall_s > 0
 
 
-def test_a_trial_says_which_variables_tensorflow_was_given(
+def test_a_trial_records_the_variables_of_its_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
@@ -107,7 +107,7 @@ def test_an_interrupt_gives_the_running_trial_s_record_before_it_passes_through(
 
 
 @pytest.mark.parametrize("name", ["simulated", "ray"])
-def test_an_interrupt_between_two_records_keeps_the_one_that_is_out(
+def test_an_interrupt_between_two_records_keeps_the_first(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     executor: Executor = (

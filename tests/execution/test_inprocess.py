@@ -26,7 +26,7 @@ def a_card(fake_nvml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
-def test_a_trial_does_not_train_on_the_cpu_of_a_machine_with_a_gpu_without_a_word() -> None:
+def test_a_trial_does_not_silently_train_on_the_cpu_of_a_machine_with_a_gpu() -> None:
     (record,) = observe_in_subprocess("inprocess", SINGLE).records
     assert (record.status, record.epochs) == ("failed", ())
     assert CARD in (record.error or "")
@@ -36,7 +36,7 @@ def test_a_trial_does_not_train_on_the_cpu_of_a_machine_with_a_gpu_without_a_wor
 
 
 @pytest.mark.parametrize("threads", [1, None])
-def test_threads_bind_the_process_for_the_run_alone(
+def test_threads_bind_the_process_only_during_the_run(
     threads: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_LOGICAL_GPUS", "1")
@@ -61,7 +61,7 @@ def test_threads_bind_the_process_for_the_run_alone(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variable", [("CUDA_VISIBLE_DEVICES", "-1"), ("BENCH_LOGICAL_GPUS", "1")])
-def test_it_does_where_the_gpu_is_hidden_or_only_counted(
+def test_a_trial_trains_on_the_cpu_if_the_gpu_is_hidden_or_logical(
     variable: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(*variable)

@@ -41,7 +41,7 @@ def test_each_record_is_on_disk_before_the_next_trial_is_waited_for(out: Path) -
     assert seen.on_disk == [set(ids[: n + 1]) for n in range(len(ids))]
 
 
-def test_a_run_s_folder_holds_what_was_asked_for_and_who_asked(out: Path) -> None:
+def test_a_run_folder_holds_the_suite_and_the_command(out: Path) -> None:
     run(out, command=["bench", "run", "tiny"])
     info = RunFolder.open(out).info()
     assert parse_suite(info.suite) == SUITE
@@ -57,7 +57,7 @@ def test_a_run_s_folder_holds_what_was_asked_for_and_who_asked(out: Path) -> Non
     assert call.wall_s > 0
 
 
-def test_a_run_has_succeeded_when_every_trial_gave_an_answer(tmp_path: Path) -> None:
+def test_a_run_has_succeeded_if_every_trial_has_a_success_status(tmp_path: Path) -> None:
     for status in STATUSES:
         result = run(tmp_path / status, executor=SimulatedExecutor(status_of=only_first(status)))
         assert result.succeeded == (status in SUCCESS_STATUSES)
@@ -65,9 +65,7 @@ def test_a_run_has_succeeded_when_every_trial_gave_an_answer(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_resuming_runs_what_has_no_settled_record_and_nothing_else(
-    out: Path, status: Status
-) -> None:
+def test_resuming_runs_only_trials_without_a_final_status(out: Path, status: Status) -> None:
     run(out, executor=SimulatedExecutor(status_of=only_first(status)), retries=0)
     expected = [] if status in FINAL_STATUSES else [TRIALS[0].trial_id]
     assert resume_run(out) == expected
@@ -94,7 +92,7 @@ def test_more_blocks_extend_a_run(out: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["trial_timeout_s", "stall_timeout_s", "placement_timeout_s"])
-def test_a_longer_time_limit_is_no_other_suite(out: Path, limit: str) -> None:
+def test_a_longer_time_limit_is_not_another_suite(out: Path, limit: str) -> None:
     run(out, executor=SimulatedExecutor(status_of=only_first("timed_out")))
     patient = suite_of({**TINY, limit: 7200.0})
     assert resume_run(out, patient) == [TRIALS[0].trial_id]
@@ -129,7 +127,7 @@ def test_another_suite_is_refused_with_the_first_difference(
         ({}, False),  # nothing was trained
     ],
 )
-def test_a_run_goes_on_with_no_norm_that_meant_something_else(
+def test_a_run_with_an_older_meaning_of_norm_is_not_resumed(
     out: Path, resolved: dict[str, Any], refused: bool
 ) -> None:
     layer = {**TINY, "matrix": {"norm": ["none", "layer"]}}
@@ -168,7 +166,7 @@ def test_attempts_are_numbered_across_calls_and_all_are_kept(out: Path) -> None:
     assert len(bench.load_attempts(out)) == len(TRIALS) + 3
 
 
-def test_a_worker_lost_once_and_then_not_leaves_a_run_that_succeeded(out: Path) -> None:
+def test_a_run_whose_lost_worker_was_retried_has_succeeded(out: Path) -> None:
     def lost_once(_trial: Trial, attempt: int) -> Status:
         return "worker_lost" if attempt == 1 else "completed"
 
@@ -187,7 +185,7 @@ def test_a_folder_that_is_in_use_is_refused(out: Path) -> None:
     assert (out / "trials.csv").stat().st_mtime_ns == before
 
 
-def test_a_folder_that_holds_something_is_refused_and_left_alone(out: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused_and_unchanged(out: Path) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
     with pytest.raises(ResourceError, match="not empty: choose another --out"):
@@ -263,7 +261,7 @@ def test_before_the_first_trial_a_run_says_what_it_expects_and_what_may_not_fit(
     assert result.succeeded  # they are tried all the same
 
 
-def test_a_resumed_run_goes_by_what_it_has_measured(out: Path) -> None:
+def test_a_resumed_run_estimates_from_its_measurements(out: Path) -> None:
     nodes = {"node-1": ENVIRONMENT["driver"]}
     made_run(out, TINY, change=only_first_block, environment=nodes)
     told = ExpectationObserver()

@@ -68,7 +68,7 @@ def test_a_run_keeps_its_variants_on_another_kind_of_device(out: Path) -> None:
     assert resume_run(out, LONGER, executor=UnusedExecutor()) == []
 
 
-def test_a_run_of_before_there_was_a_choice_keeps_what_xla_compiled(out: Path) -> None:
+def test_a_run_older_than_default_jit_keeps_its_compiled_variants(out: Path) -> None:
     run(out, SUITE, executor=OnGpus(status_of=only_in_block(0)), retries=0)
     folder = RunFolder.open(out)
     folder.write_info(folder.info().model_copy(update={"defaults_for": None}))
@@ -77,7 +77,7 @@ def test_a_run_of_before_there_was_a_choice_keeps_what_xla_compiled(out: Path) -
     assert jits(out) == {"epoch"}
 
 
-def test_a_run_that_never_began_is_planned_for_the_devices_that_it_gets(out: Path) -> None:
+def test_a_run_that_never_began_is_planned_for_its_actual_devices(out: Path) -> None:
     folder = open_folder(out, SUITE, resume=False)
     assert (folder.info().defaults_for, folder.info().trial_ids) == (None, ())
     run(out, SUITE, resume=True)

@@ -42,7 +42,7 @@ def test_tables_are_there_however_the_run_ends(out: Path) -> None:
     assert resume_run(out) == [trial.trial_id for trial in TRIALS[2:]]
 
 
-def test_an_error_of_our_own_making_leaves_a_run_that_can_go_on(out: Path) -> None:
+def test_after_an_internal_error_a_run_can_be_resumed(out: Path) -> None:
     def break_down(count: int) -> None:
         if count == 1:
             raise RuntimeError("a bug")
@@ -66,7 +66,7 @@ def test_an_interrupt_while_a_record_is_written_waits_and_then_ends_the_run(out:
     assert resume_run(out) == [trial.trial_id for trial in TRIALS[1:]]
 
 
-def test_an_interrupt_in_mid_trial_leaves_its_record_and_the_trial_to_be_run(out: Path) -> None:
+def test_an_interrupt_during_a_trial_leaves_its_record_and_resuming_runs_it(out: Path) -> None:
     class Interrupting(RecordingObserver):
         def event(self, event: Event) -> None:
             if isinstance(event, Started):
@@ -89,7 +89,7 @@ def test_a_run_that_cannot_start_leaves_no_folder_behind(out: Path) -> None:
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt(), RuntimeError("Ray did not start"), DataError("no data")]
 )
-def test_whatever_ends_a_run_before_its_first_record_leaves_no_folder(
+def test_a_run_that_ends_before_its_first_record_leaves_no_folder(
     tmp_path: Path, error: BaseException
 ) -> None:
     def stop(_count: int) -> None:
@@ -101,7 +101,7 @@ def test_whatever_ends_a_run_before_its_first_record_leaves_no_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_made_for_a_run_that_never_started_stays_where_another_run_is_in_it(
+def test_a_parent_folder_made_for_a_failed_run_stays_if_another_run_uses_it(
     tmp_path: Path,
 ) -> None:
     def neighbour(_count: int) -> None:
@@ -113,7 +113,7 @@ def test_a_folder_made_for_a_run_that_never_started_stays_where_another_run_is_i
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["second"]
 
 
-def test_a_run_whose_first_record_found_no_room_keeps_its_folder_for_it(
+def test_a_run_whose_first_record_did_not_fit_on_the_disk_keeps_its_folder(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(folder: Folder, name: str, _text: str) -> None:
@@ -154,7 +154,7 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     subprocess.run(["umount", str(mount)], check=True)
 
 
-def test_a_disk_that_fills_in_mid_run_loses_nothing(small_disk: Path) -> None:
+def test_a_disk_that_fills_during_a_run_loses_no_record(small_disk: Path) -> None:
     out, seen = small_disk / "run", RecordingObserver()
     many = suite_of({**TINY, "blocks": 400})
     with pytest.raises(StorageError, match=r"No space left.*free space") as full:
@@ -168,7 +168,7 @@ def test_a_disk_that_fills_in_mid_run_loses_nothing(small_disk: Path) -> None:
     assert len(bench.load_trials(out)) == len(seen.records)
 
 
-def test_a_run_whose_disk_was_full_goes_on_once_there_is_space(small_disk: Path) -> None:
+def test_a_run_whose_disk_was_full_resumes_once_there_is_space(small_disk: Path) -> None:
     out, ballast = small_disk / "run", small_disk / "ballast"
     ballast.write_bytes(bytes(400_000))
     many = suite_of({**TINY, "blocks": 20})

@@ -125,7 +125,7 @@ FAULTS = {
         130,
         "resume with bench run ... --resume",
         "tests/execution/ray_backend/test_ray_process.py::"
-        "test_an_interrupt_is_heeded_whatever_the_process_makes_of_it",
+        "test_an_interrupt_ends_the_run_however_the_process_reacts",
     ),
     "progress actor killed": Fault(
         "the actor that collects the workers' progress is killed, and restarted",
@@ -148,7 +148,7 @@ FAULTS = {
         None,
         5,
         "No space left on device ... free space",
-        "tests/execution/test_runner_interruptions.py::test_a_disk_that_fills_in_mid_run_loses_nothing",
+        "tests/execution/test_runner_interruptions.py::test_a_disk_that_fills_during_a_run_loses_no_record",
     ),
     "data damaged": Fault(
         "data is missing or damaged",

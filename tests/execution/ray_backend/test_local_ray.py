@@ -60,7 +60,7 @@ def test_a_start_that_hangs_is_given_up_and_leaves_no_process_and_no_folder(tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_heeded_while_a_start_hangs(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_is_handled_while_a_start_hangs(tmp_path: Path, number: signal.Signals) -> None:
     suite, out = written(tmp_path / "s.toml", SINGLE), tmp_path / "run"
     with hanging(PATIENCE_S, suite, out) as run:
         assert run.stdout and run.stdout.readline() == "stopped\n"

@@ -50,7 +50,7 @@ def limited_group() -> Iterator[Path]:
         group.rmdir()
 
 
-def test_a_gang_that_the_kernel_ends_at_a_memory_limit_is_out_of_memory_and_spares_larger_ones(
+def test_workers_killed_at_a_memory_limit_are_out_of_memory_and_skip_larger_batches(
     limited_group: Path, tmp_path: Path
 ) -> None:
     large = {"hidden": [20_000, 20_000]}

@@ -55,7 +55,7 @@ def reaches(caller: str, port: int) -> bool:
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("peers", [(), ("127.0.0.2",), ("::1",), CALLERS[:3], CALLERS])
-def test_peers_get_through_and_nobody_else_does(guard: PortGuard, peers: tuple[str, ...]) -> None:
+def test_only_peers_can_connect(guard: PortGuard, peers: tuple[str, ...]) -> None:
     guard.admit(peers)
     assert let_through(guard.port) == set(peers)
 

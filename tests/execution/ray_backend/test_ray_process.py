@@ -107,7 +107,7 @@ def test_a_process_that_freezes_is_given_up_with_its_records(
 @pytest.mark.parametrize(
     "end", ["hangs", "freezes", "errs on the interrupt", "loses Ray on the interrupt"]
 )
-def test_an_interrupt_is_heeded_whatever_the_process_makes_of_it(
+def test_an_interrupt_ends_the_run_however_the_process_reacts(
     ending: Ending, marks: list[str], end: str
 ) -> None:
     records: list[TrialRecord] = []
@@ -118,7 +118,7 @@ def test_an_interrupt_is_heeded_whatever_the_process_makes_of_it(
     assert [marked_processes(mark) for mark in marks] == [[]]
 
 
-def test_a_process_that_does_not_answer_an_interrupt_is_not_waited_for_again(
+def test_a_process_that_ignores_an_interrupt_gets_no_second_wait(
     ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = ending("freezes")
@@ -169,9 +169,7 @@ def test_what_the_process_raises_is_raised_here_after_the_records(ending: Ending
     assert [record.status for record in records] == ["interrupted"]
 
 
-def test_what_a_record_makes_needless_is_asked_anew_after_it(
-    ending: Ending, marks: list[str]
-) -> None:
+def test_the_skip_reason_is_renewed_after_each_record(ending: Ending, marks: list[str]) -> None:
     limits = Limits(60.0, skip_reason=_told)
     events: list[Event] = []
     with ending("completed") as executor:

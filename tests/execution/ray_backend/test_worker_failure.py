@@ -44,7 +44,7 @@ def fate_at(place: WorkerLocation, *, refusable: bool = False) -> WorkerFailure:
     )
 
 
-def test_a_process_that_left_no_reason_is_lost_and_named(left: MakePlace) -> None:
+def test_a_process_that_died_without_a_reason_is_lost_and_named(left: MakePlace) -> None:
     failure = fate_at(left("all is well"))
     assert failure.status == "worker_lost"
     assert "its process (pid 4711 on here) died" in failure.reason
@@ -120,7 +120,7 @@ def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakePlace) -> None:
     assert fetch_worker_logs({0: place})[0].log_tail is None
 
 
-def test_a_node_that_is_gone_left_nothing_and_keeps_none_of_the_others_from_telling(
+def test_a_lost_node_has_no_log_and_does_not_block_the_others(
     left: MakePlace,
 ) -> None:
     place = left("all is well")
@@ -128,7 +128,7 @@ def test_a_node_that_is_gone_left_nothing_and_keeps_none_of_the_others_from_tell
     assert set(fetch_worker_logs({0: gone, 1: place, 2: gone})) == {1}
 
 
-def test_all_are_asked_at_once(left: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_logs_are_fetched_at_once(left: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     place = left("")
     folder = str(Path(place.log).parent)
 
@@ -143,4 +143,4 @@ def test_all_are_asked_at_once(left: MakePlace, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("bench.execution.ray_backend.worker_failure.read_worker_log", meet)
     monkeypatch.setattr("bench.execution.ray_backend.worker_failure._FETCH_S", 60.0)
     found = fetch_worker_logs({0: place, 1: place})
-    assert [remains.log_tail for remains in found.values()] == ["met", "met"]
+    assert [log.log_tail for log in found.values()] == ["met", "met"]

@@ -33,7 +33,7 @@ def test_three_workers_find_room_on_two_cores() -> None:
     assert round(needs["CPU"] * 10_000) * 3 <= 2 * 10_000
 
 
-def test_workers_side_by_side_have_a_slot_each_and_a_share_or_the_threads_asked_for() -> None:
+def test_workers_in_a_bundle_have_a_slot_and_a_share_of_its_threads() -> None:
     def variant(**asked: object) -> Variant:
         workers = {"strategy": "multi_worker", "workers": 4, "global_batch_size": 64}
         return Variant.model_validate(fill_defaults({**workers, **asked}))
@@ -47,6 +47,6 @@ def test_workers_side_by_side_have_a_slot_each_and_a_share_or_the_threads_asked_
     assert [whole.slot_of(spread, worker) for worker in range(4)] == [0, 0, 0, 0]
 
 
-def test_it_says_what_it_asks_for() -> None:
+def test_a_request_describes_itself() -> None:
     bundle = {"GPU": 4.0, "CPU": 16.0}
     assert str(ResourceRequest((bundle, bundle), "PACK", ("a", "b"))) == "2 x (4 GPU, 16 CPU)"
