@@ -10,7 +10,7 @@ import pytest
 
 from bench.records.run_folder import RunFolder
 from tests.support.fault_table import FAULTS
-from tests.support.processes import PATIENCE_S, Running, survivors_after, session_of, started
+from tests.support.processes import PATIENCE_S, Running, session_of, started, survivors_after
 from tests.support.sample_suites import ENDLESS, written
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ import bench as api
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
 from tests.support.fault_table import FAULTS
-from tests.support.processes import PATIENCE_S, bench, survivors_after, started
+from tests.support.processes import PATIENCE_S, bench, started, survivors_after
 from tests.support.sample_suites import ENDLESS, SHORT_AND_LONG, SINGLE, written
 
 pytestmark = pytest.mark.slow

@@ -133,7 +133,7 @@ FAULTS = {
         0,
         "",
         "tests/execution/ray_backend/test_ray_executor.py::"
-        "test_epochs_that_were_told_to_an_actor_that_died_are_not_lost_and_it_is_started_again",
+        "test_a_dead_progress_actor_loses_no_epoch_and_restarts",
     ),
     "over time": Fault(
         "a trial exceeds its time limit, or makes no progress",
@@ -141,7 +141,7 @@ FAULTS = {
         5,
         "--resume",
         "tests/execution/ray_backend/test_ray_executor.py::"
-        "test_a_trial_that_is_over_a_limit_is_ended_and_keeps_its_epochs",
+        "test_a_trial_that_exceeds_a_limit_is_ended_and_keeps_its_epochs",
     ),
     "disk full": Fault(
         "the disk is full; the record that did not fit is kept elsewhere",

@@ -15,7 +15,7 @@ from bench.execution.trial_environment.inherited_environment import (
     check_inherited,
     inherited_environment,
 )
-from tests.execution.scheduling.test_cluster import GPU_NODES, TWO_NODES, block, gang
+from tests.execution.scheduling.test_cluster import GPU_NODES, TWO_NODES, block, workers_of
 from tests.support.observers import observe_in_subprocess
 from tests.support.sample_suites import SINGLE
 
@@ -51,15 +51,20 @@ def test_a_variable_is_refused_that_asks_for_other_threads_than_a_silent_suite_g
 
 
 def test_what_a_trial_has_of_its_node_is_what_a_variable_is_compared_with() -> None:
-    check(with_threads(OMP_NUM_THREADS="4"), gang(2))
+    check(with_threads(OMP_NUM_THREADS="4"), workers_of(2))
     check(with_threads(OMP_NUM_THREADS="4"), {}, gpus=True)
     with pytest.raises(ResourceError, match="OMP_NUM_THREADS=8"):
-        check(with_threads(OMP_NUM_THREADS="8"), gang(2))
+        check(with_threads(OMP_NUM_THREADS="8"), workers_of(2))
 
 
 @pytest.mark.parametrize(
     ("asked", "most", "gpus"),
-    [({}, 8, False), (gang(2), 4, False), (gang(2, placement="spread"), 8, False), ({}, 4, True)],
+    [
+        ({}, 8, False),
+        (workers_of(2), 4, False),
+        (workers_of(2, placement="spread"), 8, False),
+        ({}, 4, True),
+    ],
     ids=["one worker", "two on a node", "two on two nodes", "a GPU of four"],
 )
 def test_more_threads_than_a_worker_has_cores_are_refused(
@@ -72,9 +77,9 @@ def test_more_threads_than_a_worker_has_cores_are_refused(
 
 def test_cores_that_ray_only_counts_are_none() -> None:
     fewer = dataclasses.replace(NODE, usable_cores=2)
-    check(fewer, {**gang(2), "threads": 1})
+    check(fewer, {**workers_of(2), "threads": 1})
     with pytest.raises(ResourceError, match=r"threads 2 .* 1 cores"):
-        check(fewer, {**gang(2), "threads": 2})
+        check(fewer, {**workers_of(2), "threads": 2})
 
 
 def test_only_the_omp_num_threads_that_ray_sets_is_none_that_trials_inherit() -> None:
