@@ -7,8 +7,9 @@ Usage:
     ...
     shutdown_safely()                  # instead of ray.shutdown()
 
-No other module imports a private name of Ray. tests/execution/ray_backend/test_ray_compat.py
-fails, and names the part, when a later Ray no longer has one of them.
+Two other modules import a private part inside a function: launching.launch (checks of a launcher's
+file) and gpus.gpu_visibility. tests/execution/ray_backend/test_ray_compat.py fails, and names the
+part, when a later Ray no longer has one of those here.
 """
 
 import atexit

@@ -78,10 +78,10 @@ class Scheduler:
     def start(self, now: float) -> list[Job]:
         """Return the jobs to start at ``now`` (seconds on any clock), and assign their devices."""
         started = []
-        while (start := self._next(now)) is not None:
-            job, places = start
+        while (placed := self._next(now)) is not None:
+            job, places = placed
             allocate(self._free, job.shape, places)
-            self._running[job.key] = start
+            self._running[job.key] = placed
             bisect.insort(self._ends, (now + job.seconds, job.key))
             started.append(job)
         return started
