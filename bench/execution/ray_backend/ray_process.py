@@ -237,7 +237,7 @@ class RayProcess:
     def _shut_down(self) -> None:
         """Have the process shut Ray down; an interrupt ends the wait."""
         with contextlib.suppress(KeyboardInterrupt, OSError, subprocess.TimeoutExpired):
-            self._child.socket.shutdown(socket.SHUT_RDWR)
+            self._child.run_socket.shutdown(socket.SHUT_RDWR)
             self._child.process.wait(0.0 if self._lost else _SHUTDOWN_S)
 
 
@@ -281,7 +281,7 @@ class _Child(NamedTuple):
     """Ray's process, and the pipe to it."""
 
     process: "subprocess.Popen[bytes]"
-    socket: socket.socket
+    run_socket: socket.socket
     connection: Connection
     messages: "queue.SimpleQueue[Any]"
     """Its messages; None once it has ended."""
@@ -300,24 +300,24 @@ class _Child(NamedTuple):
 @contextlib.contextmanager
 def _child(mark: str) -> Iterator[_Child]:
     """Start Ray's process for the block; kill it at the end."""
-    own, its = socket.socketpair()
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
-    with its, own:
+    run_socket, child_socket = socket.socketpair()
+    run_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
+    with child_socket, run_socket:
         process = subprocess.Popen(
-            module_command("bench.execution.ray_backend.ray_child", str(its.fileno())),
+            module_command("bench.execution.ray_backend.ray_child", str(child_socket.fileno())),
             stdin=subprocess.DEVNULL,
             # Ray reports its processes' faults there; records, errors and Ray's logs have them,
             # too.
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[its.fileno()],
+            pass_fds=[child_socket.fileno()],
             # The run handles a terminal's Ctrl-C and a batch system's signal to the process group.
             process_group=0,
             env={**os.environ, **inherited_mark(mark)},
         )
-        its.close()
-        with Connection(os.dup(own.fileno())) as connection:
-            child = _Child(process, own, connection, queue.SimpleQueue())
+        child_socket.close()
+        with Connection(os.dup(run_socket.fileno())) as connection:
+            child = _Child(process, run_socket, connection, queue.SimpleQueue())
             reader = threading.Thread(target=child.read, name="reads from Ray", daemon=True)
             reader.start()
             try:
@@ -326,7 +326,7 @@ def _child(mark: str) -> Iterator[_Child]:
                 process.kill()
                 process.wait()
                 with contextlib.suppress(OSError):
-                    own.shutdown(socket.SHUT_RDWR)
+                    run_socket.shutdown(socket.SHUT_RDWR)
                 reader.join()
 
 
