@@ -109,7 +109,7 @@ def test_a_result_writes_its_report(result: bench.RunResult, tmp_path: Path) -> 
 
 def test_trials_have_the_last_attempt_and_attempts_have_all(tmp_path: Path) -> None:
     lost_once = SimulatedExecutor(
-        fate=lambda _trial, attempt: "worker_lost" if attempt == 1 else "completed"
+        status_of=lambda _trial, attempt: "worker_lost" if attempt == 1 else "completed"
     )
     path = bench.run(suite_of(TINY), tmp_path / "run", executor=lost_once).path
     assert list(bench.load_trials(path).status) == ["completed"] * 4

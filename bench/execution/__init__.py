@@ -1,5 +1,5 @@
-"""Where trials run. The only room that imports Ray, and it does so only when asked to run.
+"""Run trials. Only this package imports Ray, and only for a run on Ray.
 
-``session.run_plan`` takes a plan through an executor into a run folder; ``executor`` is the
-contract, and ``ray_executor``, ``inprocess`` and ``simulated`` keep it.
+``runner.run_plan`` runs a plan through an executor into a run folder. ``executor`` is the contract,
+which ``ray_backend``, ``inprocess`` and ``simulated`` implement.
 """

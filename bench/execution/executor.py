@@ -1,14 +1,14 @@
-"""The contract of everything that can run trials.
+"""The contract of executors, which run trials.
 
 Usage:
-    with make_executor() as executor:
+    with make_executor("ray") as executor:
         for record in executor.run(blocks, limits, on_event):
             folder.write(record)
 
-A record comes as soon as its trial ends, whatever became of it: an executor raises only
-where it cannot run anything at all. On KeyboardInterrupt it first gives the records of what
-it was running, as interrupted, and then lets the exception through; so it does where the
-exception is thrown into it between two records.
+Each record is yielded as soon as its trial ends, with whatever status. An executor raises an error
+only if it cannot run anything. On KeyboardInterrupt it first yields the records of the running
+trials, as interrupted, and then lets the exception pass. It does the same if the exception is
+thrown into it between two records.
 """
 
 import contextlib
@@ -29,32 +29,33 @@ from bench.spec.pairing import LostBaseline
 from bench.spec.plan import Block, Trial
 
 
-def _never(_trial: Trial) -> None:
+def _no_reason(_trial: Trial) -> None:
     return None
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a trial may take before it is ended, how often it is tried, whether it is at all."""
+    """Time limits of a trial, the number of retries, and whether it is worth trying."""
 
     trial_timeout_s: float
     stall_timeout_s: float = 900.0
-    """How long a trial may go without finishing a window of steps or another stage."""
+    """How long a trial may run without finishing a window of steps or another stage."""
     retries: int = 1
     placement_timeout_s: float = 3600.0
-    """How long a block waits for its devices where somebody else's work holds them."""
-    skip_reason: Callable[[Trial], str | None] = _never
-    """Why a trial would be out of memory, asked as its turn comes; it is not started then."""
+    """How long a block waits for devices that other work occupies."""
+    skip_reason: Callable[[Trial], str | None] = _no_reason
+    """Returns why a trial would run out of memory, so that it must not start; called at its turn.
+    """
 
 
 @dataclass(frozen=True)
 class Started:
-    """A trial was given to a worker."""
+    """A trial was assigned to a worker."""
 
     trial: Trial
     where: str
     logs: tuple[str, ...] = ()
-    """Of its workers, on their nodes; what they have finished stands beside them."""
+    """Paths of its workers' logs on their nodes; the logs of finished epochs are beside them."""
 
 
 @dataclass(frozen=True)
@@ -67,44 +68,44 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A block waits for devices that others hold; told once."""
+    """A block waits for devices that other work occupies; sent once."""
 
     trial: Trial
-    """The first of the block."""
+    """The block's first trial."""
     reason: str
-    """What was asked for, and what is free."""
+    """Which resources the block requests, and which are free."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected of the trials to come, told before the first."""
+    """What to expect of the trials; sent before the first."""
 
     device: DeviceKind
-    """What they run on."""
+    """The device that they run on."""
     estimates: Mapping[str, Estimate]
     """The time of a trial, by variant id."""
     too_large: Mapping[str, MemoryNeed]
-    """Variants that are unlikely to fit the device's memory, by id; they are tried all the same."""
+    """Variants that are unlikely to fit the device's memory, by id; they are tried anyway."""
     open_jit: frozenset[str] = frozenset()
-    """Ids of variants whose ``jit`` the suite does not say, so that it was chosen."""
+    """Ids of variants for which the suite does not set ``jit``, so that a default was chosen."""
     duplicates: tuple[Duplicate, ...] = ()
-    """Variants of the suite that train like others, and are not run beside them."""
+    """Variants of the suite that train like others, and are not run in addition."""
     lost: tuple[LostBaseline, ...] = ()
-    """Baselines that the suite's ``only`` leaves out."""
+    """Baselines that the suite's ``only`` excludes."""
 
 
 @dataclass(frozen=True)
 class WarmingUp:
-    """GPUs have the code that trials will use compiled, untimed, before the first of them."""
+    """GPUs compile the code that trials will use, untimed, before the first trial."""
 
     nodes: int
     programs: int
-    """Kinds of trials that are begun on each node."""
+    """Number of kinds of trials that are started on each node."""
 
 
 @dataclass(frozen=True)
 class Warned:
-    """Something makes the times of a run doubtful, told before the first trial."""
+    """Something makes a run's times unreliable; sent before the first trial."""
 
     reason: str
     """In one line."""
@@ -112,22 +113,22 @@ class Warned:
 
 @dataclass(frozen=True)
 class NotWarmedUp:
-    """A node has programs that were not warmed up: the first trials that use them compile them."""
+    """Some programs were not warmed up on a node: the first trials that use them compile them."""
 
     node: str
     programs: int
     reason: str
-    """Of the first of them."""
+    """Why the first of them was not."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """Trials with several workers open TensorFlow's server, which asks for no password."""
+    """Trials with several workers open TensorFlow's server, which requires no password."""
 
     network: str | None = None
-    """None where the workers of each trial stand on one machine, whose users reach them."""
+    """None if the workers of each trial run on one machine, whose users can reach them."""
     addresses: tuple[str, ...] = ()
-    """In the network, of each node: what comes from anywhere else is dropped."""
+    """Each node's address in the network: connections from other addresses are dropped."""
 
 
 Event = (
@@ -141,21 +142,21 @@ Event = (
     | Warned
     | Opened
 )
-"""``ExcludedGpus``: from now on a run does not use these GPUs."""
+"""``ExcludedGpus``: the run no longer uses these GPUs."""
 OnEvent = Callable[[Event], None]
 
 
 class Executor(Protocol):
-    """Something that can run trials."""
+    """An object that runs trials."""
 
     name: str
 
     @property
     def devices_allotted(self) -> bool:
-        """Whether no other run gets the same devices, since a Ray that was there allots them."""
+        """Whether an existing Ray allots the devices, so that no other run gets the same ones."""
 
     def __enter__(self) -> Self:
-        """Take what is needed; ResourceError where that cannot be had."""
+        """Acquire the resources; ResourceError if they are not available."""
 
     def __exit__(
         self,
@@ -163,10 +164,10 @@ class Executor(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give it back; end every process that was started."""
+        """Give the resources back; end every process that was started."""
 
     @property
-    def lanes(self) -> int:
+    def parallel_blocks(self) -> int:
         """How many blocks run at once."""
 
     @property
@@ -175,26 +176,26 @@ class Executor(Protocol):
 
     @property
     def gpus(self) -> tuple[str, ...]:
-        """UUIDs of the GPUs that trials may get; empty where no driver names them."""
+        """UUIDs of the GPUs that trials may get; empty if no driver names them."""
 
     def environment(self) -> Mapping[str, Any]:
-        """The environment of each node that trials run on, by the node's name."""
+        """Return the environment of each node that trials run on, by the node's name."""
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Run the trials of each block in order on one set of devices; their records."""
+        """Run the trials of each block in order on one set of devices; yield their records."""
 
 
 def drain(records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]) -> None:
-    """Hand each record to ``keep``. An interrupt that comes meanwhile goes to the executor."""
+    """Pass each record to ``keep``. The executor gets an interrupt that comes meanwhile."""
     advance: Callable[[], TrialRecord] = records.__next__
     with contextlib.closing(records), contextlib.suppress(StopIteration):
         while True:
             record = advance()
-            with defer_signals() as came:
+            with defer_signals() as signals:
                 keep(record)
-            if came:
+            if signals:
                 advance = functools.partial(records.throw, KeyboardInterrupt())
             else:
                 advance = records.__next__

@@ -1,4 +1,4 @@
-"""The executors by name; each is imported only when it is asked for."""
+"""Make executors by name; each is imported only when it is used."""
 
 import sys
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ def make_executor(
     modules: Sequence[Path] = (),
     network: str | None = None,
 ) -> Executor:
-    """The executor called ``name``: ray, inprocess or simulated.
+    """Return the executor called ``name``: ray, inprocess or simulated.
 
-    ``modules`` are files and packages beside the suite's file that workers import.
-    UsageError for another, and for an address, a device or a network that it cannot act on.
+    ``modules`` are files and packages beside the suite's file that workers import. Raises
+    UsageError for another name, and for an address, device or network that the executor cannot use.
     """
     if name == "ray":
         if _has_ray():
@@ -46,7 +46,7 @@ def make_executor(
 
 
 def _has_ray() -> bool:
-    """Whether this process is connected to a Ray, on which trials are then to run."""
+    """Return whether this process is already connected to a Ray, on which trials must then run."""
     if "ray" not in sys.modules:
         return False
     import ray

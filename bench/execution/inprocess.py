@@ -1,11 +1,11 @@
-"""Trials in this very process, one after another: for a debugger, not for figures.
+"""Run trials in this process, one after another: for debugging, not for measurements.
 
 Usage:
     with InProcessExecutor() as executor: ...
 
-What one trial leaves behind (memory, threads, determinism) reaches the next, so ``resolved``
-says that the trials shared a process. There is no time limit. A trial fails where TensorFlow does
-not see the GPUs that CUDA_VISIBLE_DEVICES leaves, unless BENCH_LOGICAL_GPUS=1.
+A trial's effects on the process (memory, threads, determinism) reach the next one, so ``resolved``
+says that the trials shared a process. There is no time limit. A trial fails if TensorFlow does not
+see the GPUs that CUDA_VISIBLE_DEVICES allows, unless BENCH_LOGICAL_GPUS=1.
 """
 
 import contextlib
@@ -45,19 +45,19 @@ from bench.spec.plan import Block, Trial
 
 
 class InProcessExecutor:
-    """An executor that trains here and now."""
+    """An executor that trains in this process."""
 
     name = "inprocess"
     devices_allotted = False
-    lanes = 1
+    parallel_blocks = 1
 
     def __init__(self) -> None:
-        self._load: str | None = None
+        self._load_warning: str | None = None
 
     def __enter__(self) -> Self:
         if conflict := conflicting_setting(os.environ):
             raise ResourceError(conflict)
-        self._load = load_warning(usable_cores())
+        self._load_warning = load_warning(usable_cores())
         return self
 
     def __exit__(
@@ -66,34 +66,35 @@ class InProcessExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing was taken, nothing is given back."""
+        """Do nothing: nothing was acquired."""
 
     @property
     def uses_gpus(self) -> bool:
-        """Whether this machine has a GPU that TensorFlow may take."""
+        """Whether this machine has a GPU that TensorFlow may use."""
         return local_device().is_gpu
 
     @property
     def gpus(self) -> tuple[str, ...]:
-        """UUIDs of those that CUDA_VISIBLE_DEVICES leaves; none where the driver does not work."""
+        """UUIDs of the GPUs that CUDA_VISIBLE_DEVICES allows; none if the driver does not work."""
         with contextlib.suppress(ResourceError):
-            found = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
-            # CUDA gives a process one MIG instance.
-            one = any(gpu.is_instance for gpu in found)
-            return tuple(gpu.uuid for gpu in (found[:1] if one else found))
+            gpus = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+            # CUDA gives a process only one MIG instance.
+            has_instances = any(gpu.is_instance for gpu in gpus)
+            return tuple(gpu.uuid for gpu in (gpus[:1] if has_instances else gpus))
         return ()
 
     def environment(self) -> dict[str, Any]:
-        """This machine's."""
+        """Return this machine's environment."""
         return {socket.gethostname(): environment()}
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Train each trial in turn; time limits cannot be kept without a process of its own.
+        """Train each trial in turn; time limits cannot be enforced without a separate process.
 
-        Before the first, DatasetError where real data cannot be had, ResourceError where trials
-        cannot have their threads, as where TensorFlow has computed here with others.
+        Before the first trial, raises DatasetError if real data is unavailable, and ResourceError
+        if trials cannot have their threads, for example because TensorFlow has already computed
+        here with another number.
         """
         trials = [trial for block in blocks for trial in block.trials]
         threads = _threads(trials)
@@ -104,13 +105,13 @@ class InProcessExecutor:
             os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             if not_cached := set_code_cache(os.environ):
                 on_event(Warned(not_cached))
-        if self._load:
-            on_event(Warned(self._load))
+        if self._load_warning:
+            on_event(Warned(self._load_warning))
         refused = refused_xla_flags()
-        with _bound(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
+        with _bind_cores(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
             _check_tensorflow(threads)
-            # What TensorFlow finds as it is imported, by the first of them.
-            given = {"variables": variables(dict(os.environ)), **cores}
+            # The variables when the first trial imports TensorFlow.
+            context = {"variables": variables(dict(os.environ)), **cores}
             for trial in trials:
                 if refused:
                     yield TrialRecord(trial=trial, status="failed", error=refused)
@@ -118,11 +119,11 @@ class InProcessExecutor:
                     yield skipped_record(trial, reason)
                 else:
                     on_event(Started(trial, "this process"))
-                    yield from _attempt(trial, on_event, given, gpus, threads)
+                    yield from _attempt(trial, on_event, context, gpus, threads)
 
 
 def _threads(trials: Sequence[Trial]) -> int:
-    """How many threads all ``trials`` compute with: a process has one number of them."""
+    """Return the number of threads of all ``trials``: a process can have only one."""
     inherited, cores = inherited_environment(), usable_cores()
     if any(trial.variant.threads is None for trial in trials):
         check_thread_variables(inherited, cores)
@@ -139,7 +140,7 @@ def _threads(trials: Sequence[Trial]) -> int:
 
 
 def _check_tensorflow(threads: int) -> None:
-    """ResourceError where TensorFlow was at work here before, with another number of threads."""
+    """Raise ResourceError if TensorFlow has already run here with another number of threads."""
     if "tensorflow" in sys.modules:
         from bench.training.runtime import set_threads
 
@@ -147,10 +148,12 @@ def _check_tensorflow(threads: int) -> None:
 
 
 @contextlib.contextmanager
-def _bound(trials: Sequence[Trial], threads: int, gpus: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Bind this process to as many cores where ``threads`` is asked for on a CPU; what to record.
+def _bind_cores(
+    trials: Sequence[Trial], threads: int, gpus: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Bind this process to as many cores if trials set ``threads`` on a CPU; give what to record.
 
-    XLA has a pool of its own, as large as the cores that the process may use.
+    XLA has its own pool, as large as the cores that the process may use.
     """
     if gpus or all(trial.variant.threads is None for trial in trials):
         yield {}
@@ -160,7 +163,7 @@ def _bound(trials: Sequence[Trial], threads: int, gpus: Sequence[str]) -> Iterat
 
 
 def _attempt(
-    trial: Trial, on_event: OnEvent, given: dict[str, Any], gpus: Sequence[str], threads: int
+    trial: Trial, on_event: OnEvent, context: dict[str, Any], gpus: Sequence[str], threads: int
 ) -> Iterator[TrialRecord]:
     finished: list[EpochRecord] = []
 
@@ -170,7 +173,7 @@ def _attempt(
 
     try:
         record = _train(trial, on_epoch, gpus, threads)
-        record = record.model_copy(update={"resolved": {**record.resolved, **given}})
+        record = record.model_copy(update={"resolved": {**record.resolved, **context}})
     except KeyboardInterrupt:
         yield TrialRecord(
             trial=trial, status="interrupted", error="interrupted", epochs=tuple(finished)

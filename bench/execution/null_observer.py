@@ -1,4 +1,4 @@
-"""An observer for those who do not watch."""
+"""An observer that ignores all events."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from bench.spec.plan import Block
 
 
 class NullObserver:
-    """Sees all and says nothing."""
+    """Ignores all events."""
 
-    def planned(self, blocks: Sequence[Block], lanes: int) -> None:
+    def planned(self, blocks: Sequence[Block], parallel_blocks: int) -> None:
         """Say nothing."""
 
     def event(self, event: Event) -> None:

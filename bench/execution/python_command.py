@@ -1,4 +1,4 @@
-"""The command that runs a module of this package as this process would.
+"""Build the command that runs a module of this package as this process would.
 
 Usage:
     subprocess.Popen(module_command("bench.execution.ray_backend.process_reaper", mark))
@@ -13,9 +13,9 @@ _RUN = (
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """The command; modules are looked for where this process does, not in the current folder.
+    """Return the command, which finds modules where this process does, not in the current folder.
 
-    ``sys.argv[0]`` is this process's, from whose folder Ray's workers import too.
+    ``sys.argv[0]`` is that of this process: Ray's workers import from its folder, too.
     """
     script = _RUN.format(path=sys.path, module=module, program=sys.argv[0])
     return [sys.executable, "-P", "-c", script, *arguments]

@@ -1,12 +1,12 @@
-"""A plan, through an executor, into a run folder.
+"""Run a plan through an executor and record the results in a run folder.
 
 Usage:
     folder = open_folder(path, suite, resume=False)
     with folder.locked():
         outcome = run_plan(folder, suite, executor, observer)
 
-Each record is on disk before the next is waited for, so that nothing measured is lost,
-whatever ends the run.
+Each record is written before the next trial is awaited, so that no measurement is lost, however the
+run ends.
 """
 
 import contextlib
@@ -44,40 +44,40 @@ from bench.spec.suite import Suite, first_difference
 
 
 class Observer(Protocol):
-    """Somebody who watches a run."""
+    """The interface of objects that watch a run."""
 
-    def planned(self, blocks: Sequence[Block], lanes: int) -> None:
-        """The trials that are to run now, and how many blocks run at once."""
+    def planned(self, blocks: Sequence[Block], parallel_blocks: int) -> None:
+        """Take in the trials that will run now, and how many blocks run at once."""
 
     def event(self, event: Event) -> None:
-        """What is expected; a trial started, an epoch ended, a block waits, GPUs are left out."""
+        """Take in an event, for example a started trial or a finished epoch."""
 
     def recorded(self, record: TrialRecord) -> None:
-        """A trial ended, and its record is on disk."""
+        """Take in the record of a trial that has ended; it is on disk."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of ``run_plan`` ended."""
+    """The result of ``run_plan``."""
 
     folder: RunFolder
     statuses: dict[str, Status]
-    """The last attempt's status of every trial recorded so far, by trial."""
+    """The status of the last attempt at every recorded trial, by trial id."""
     planned: int
 
     @property
     def succeeded(self) -> bool:
-        """Whether every trial of the plan is completed, diverged or unsupported."""
+        """Whether every trial of the plan has completed, diverged or is unsupported."""
         return (
             len(self.statuses) == self.planned and set(self.statuses.values()) <= SUCCESS_STATUSES
         )
 
 
 def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
-    """A new run folder for ``suite``, or the one to go on with; SuiteError if it differs.
+    """Create a run folder for ``suite``, or open the one to resume; SuiteError if they differ.
 
-    The plan of a new run is entered by ``run_plan``, which knows the devices. SuiteError where
-    there is none on any, or where the module of a workload is not here.
+    ``run_plan`` enters the plan of a new run, because it knows the devices. Raises SuiteError if
+    the suite has no plan on any device, or the module of a workload is missing.
     """
     if not resume or RunFolder.was_never_begun(path):
         check_workloads(plan_anywhere(suite).trials, suite)
@@ -100,64 +100,64 @@ def run_plan(
     prune_oom: bool = False,
     command: Sequence[str] = (),
 ) -> Outcome:
-    """Run what the folder lacks and return how it stands; the caller holds the folder's lock.
+    """Run the trials that the folder lacks; the caller holds the folder's lock.
 
     A new run is planned once the executor knows its devices; a later call keeps that plan's
-    variants. With ``prune_oom``, batches larger than one that was out of memory are not tried.
+    variants. With ``prune_oom``, batches larger than one that ran out of memory are skipped.
 
-    Raises SuiteError where the module or the function of a workload is not here, StorageError
-    where a record cannot be kept. KeyboardInterrupt passes through, once the executor has given
-    the records of what it was running.
+    Raises SuiteError if the module or function of a workload is missing, StorageError if a record
+    cannot be written. KeyboardInterrupt passes, after the executor has yielded the records of
+    running trials.
     """
     started = time.perf_counter()
-    ledger = _RunState(folder)
-    chosen_for = _defaults_for(folder.info())
+    state = _RunState(folder)
+    chosen_for = _planned_device(folder.info())
     plan = make_plan(suite, chosen_for) if chosen_for else None
     if plan:
-        pending = ledger.pending(plan)
+        pending = state.pending(plan)
         if not pending:
-            return Outcome(folder, ledger.statuses, len(plan.trials))
-        ledger.check_meanings(pending)
+            return Outcome(folder, state.statuses, len(plan.trials))
+        state.check_meanings(pending)
         check_workloads((t for block in pending for t in block.trials), suite)
-    told = _GpuEvents()
+    gpu_events = _GpuEvents()
 
     def on_event(event: Event) -> None:
-        told.note(event)
+        gpu_events.note(event)
         observer.event(event)
 
     with importing_from(modules_in_folder(suite)), executor:
         plan = plan or make_plan(suite, "gpu" if executor.uses_gpus else "cpu")
-        pending = ledger.pending(plan)
+        pending = state.pending(plan)
         lost = lost_baselines(suite, plan.device)
-        limits = _limits(suite, retries, ledger.pruning if prune_oom else None)
-        grown = _info(suite, plan)
+        limits = _limits(suite, retries, state.oom_skipper if prune_oom else None)
+        info = _run_info(suite, plan)
         with (
-            lock_devices(_devices(executor)) as shared,
-            _invocation(folder, grown, executor, command, started, told) as number,
+            lock_devices(_shared_devices(executor)) as shared,
+            _invocation(folder, info, executor, command, started, gpu_events) as number,
         ):
             for warning in shared:
                 on_event(Warned(warning))
-            observer.planned(pending, executor.lanes)
+            observer.planned(pending, executor.parallel_blocks)
             observer.event(_expected(plan, pending, executor, folder, lost))
             drain(
                 executor.run(pending, limits, on_event),
-                lambda record: observer.recorded(ledger.keep(record, number)),
+                lambda record: observer.recorded(state.keep(record, number)),
             )
-    return Outcome(folder, ledger.statuses, len(plan.trials))
+    return Outcome(folder, state.statuses, len(plan.trials))
 
 
-def _limits(suite: Suite, retries: int, pruning: OomSkipper | None) -> Limits:
+def _limits(suite: Suite, retries: int, oom_skipper: OomSkipper | None) -> Limits:
     return Limits(
         suite.trial_timeout_s,
         suite.stall_timeout_s,
         retries,
         placement_timeout_s=suite.placement_timeout_s,
-        skip_reason=pruning.skip_reason if pruning else _always_worth_it,
+        skip_reason=oom_skipper.skip_reason if oom_skipper else _no_skip_reason,
     )
 
 
-def _defaults_for(info: RunInfo) -> DeviceType | None:
-    """The kind of device for which a run's variants were chosen, which it keeps; None before."""
+def _planned_device(info: RunInfo) -> DeviceType | None:
+    """Return the kind of device that the run's variants were chosen for; None if not yet chosen."""
     return info.defaults_for or ("gpu" if info.invocations else None)
 
 
@@ -184,18 +184,18 @@ def _expected(
     )
 
 
-def _devices(executor: Executor) -> list[str]:
-    """What another run may be on, too: GPUs by UUID, or the CPU of each node."""
+def _shared_devices(executor: Executor) -> list[str]:
+    """Return the devices that another run may also use: GPUs by UUID, or the CPU of each node."""
     if executor.devices_allotted:
         return []
     return list(executor.gpus) or [f"the CPU of {node}" for node in executor.environment()]
 
 
-def _always_worth_it(_trial: Trial) -> None:
+def _no_skip_reason(_trial: Trial) -> None:
     return None
 
 
-def _info(suite: Suite, plan: Plan) -> RunInfo:
+def _run_info(suite: Suite, plan: Plan) -> RunInfo:
     return RunInfo(
         suite=suite.model_dump(mode="json"),
         defaults_for=plan.device,
@@ -208,7 +208,7 @@ def _info(suite: Suite, plan: Plan) -> RunInfo:
 
 @dataclass
 class _GpuEvents:
-    """What the executor tells of the GPUs during a call."""
+    """What the executor reports about GPUs during a call."""
 
     left_out: list[ExcludedGpus] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -221,34 +221,34 @@ class _GpuEvents:
 
 
 class _RunState:
-    """What a run folder holds already, kept in step with what is added to it."""
+    """What a run folder already holds, kept up to date with new records."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._attempts: dict[str, int] = {}
         self.statuses: dict[str, Status] = {}
-        self.pruning = OomSkipper()
+        self.oom_skipper = OomSkipper()
         self._without_norm_values: set[str] = set()
-        # All that is wrong is told of before anything is trained.
+        # A damaged record is reported before any trial runs.
         for record in folder.records():
             self._note(record)
 
     def pending(self, plan: Plan) -> tuple[Block, ...]:
-        """The plan without its settled trials, and without the blocks that leaves empty."""
-        settled = {
+        """Return the plan without the trials that have a final status, and without empty blocks."""
+        finished = {
             trial_id for trial_id, status in self.statuses.items() if status in FINAL_STATUSES
         }
-        left = (
+        blocks = (
             Block(
                 repeat=block.repeat,
-                trials=tuple(t for t in block.trials if t.trial_id not in settled),
+                trials=tuple(t for t in block.trials if t.trial_id not in finished),
             )
             for block in plan.blocks
         )
-        return tuple(block for block in left if block.trials)
+        return tuple(block for block in blocks if block.trials)
 
     def check_meanings(self, pending: Iterable[Block]) -> None:
-        """SuiteError where a variant that is to go on has records of other norms."""
+        """Raise SuiteError if records of a variant to resume were made with other norm values."""
         variants = {t.variant_id: t.variant for block in pending for t in block.trials}
         for variant_id in sorted(self._without_norm_values & variants.keys()):
             if had_other_groups(variants[variant_id]):
@@ -259,7 +259,7 @@ class _RunState:
                 )
 
     def keep(self, record: TrialRecord, invocation: int) -> TrialRecord:
-        """Number an attempt, write it, and remember how it ended."""
+        """Number an attempt, write its record and note its status."""
         trial_id = record.trial.trial_id
         attempt = self._attempts.get(trial_id, 0) + 1
         numbered = record.model_copy(update={"attempt": attempt, "invocation": invocation})
@@ -274,41 +274,40 @@ class _RunState:
         if record.resolved.get("norm_layers") and "norm_values" not in record.resolved:
             self._without_norm_values.add(record.trial.variant_id)
         if record.status == "out_of_memory":
-            self.pruning.learn(record.trial.variant)
+            self.oom_skipper.learn(record.trial.variant)
 
 
 @contextlib.contextmanager
 def _invocation(
     folder: RunFolder,
-    grown: RunInfo,
+    info: RunInfo,
     executor: Executor,
     command: Sequence[str],
     started: float,
-    told: _GpuEvents,
+    gpu_events: _GpuEvents,
 ) -> Iterator[int]:
-    """Enter this call into run.json, at once and again, with its wall time, when it ends.
+    """Enter this call into run.json now, and again with its wall time when it ends.
 
-    ``grown`` is the run as it is planned now, ``started`` the reading of ``time.perf_counter``
-    at which the call began, ``told`` what the executor has told of the GPUs when it ends.
+    ``info`` describes the run as planned now, ``started`` is the value of ``time.perf_counter``
+    when the call began, and ``gpu_events`` is read when it ends.
     """
     call = Invocation(
         started_at=utc_now(),
         command=tuple(command),
         executor=executor.name,
         environment={"driver": environment(), **executor.environment()},
-        lanes=executor.lanes,
+        parallel_blocks=executor.parallel_blocks,
     )
     before = folder.info().invocations
 
     def enter(call: Invocation) -> None:
-        folder.write_info(grown.model_copy(update={"invocations": (*before, call)}))
+        folder.write_info(info.model_copy(update={"invocations": (*before, call)}))
 
     enter(call)
     try:
         yield len(before)
     finally:
-        # A disk that is full has been told of already, with what there was to save.
+        # A full disk has been reported already, along with the record that could not be written.
         with contextlib.suppress(StorageError):
-            gpus = {"left_out": tuple(told.left_out), "warnings": tuple(told.warnings)}
-            took = {"wall_s": time.perf_counter() - started, **gpus}
-            enter(call.model_copy(update=took))
+            gpus = {"left_out": tuple(gpu_events.left_out), "warnings": tuple(gpu_events.warnings)}
+            enter(call.model_copy(update={"wall_s": time.perf_counter() - started, **gpus}))

@@ -1,12 +1,12 @@
-"""Ctrl-C held back where it would cut short what must not be lost.
+"""Defer Ctrl-C while an interrupt would lose data.
 
 Usage:
-    with defer_signals() as came:
+    with defer_signals() as signals:
         folder.write(record)
-    if came: ...                    # now end, in good order
+    if signals: ...                 # end in good order now
 
     with block_signals():
-        subprocess.Popen(...)       # does not hear of a signal that goes to the whole job
+        subprocess.Popen(...)       # gets no signal that is sent to the whole job
 """
 
 import contextlib
@@ -21,17 +21,17 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def defer_signals() -> Iterator[list[int]]:
     """Collect the signals that would raise KeyboardInterrupt; the caller acts on them.
 
-    Python raises it in the main thread alone: in others there is nothing to hold back.
+    Python raises it only in the main thread: in other threads there is nothing to defer.
     """
-    came: list[int] = []
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield came
+        yield received
         return
     raising = [s for s in _SIGNALS if signal.getsignal(s) is signal.default_int_handler]
     for number in raising:
-        signal.signal(number, lambda number, _frame: came.append(number))
+        signal.signal(number, lambda number, _frame: received.append(number))
     try:
-        yield came
+        yield received
     finally:
         for number in raising:
             signal.signal(number, signal.default_int_handler)
@@ -39,10 +39,10 @@ def defer_signals() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def block_signals() -> Iterator[None]:
-    """Block the same signals in this thread; those that come are acted on afterwards.
+    """Block the same signals in this thread; handle those that arrive afterwards.
 
-    Processes started meanwhile inherit the block and keep it. Whoever ends a job sends its signal
-    to all of its processes: these leave it to the one that started them to end them in good order.
+    Processes started meanwhile inherit the block and keep it. A signal to a job goes to all of its
+    processes: with the block, the process that started them can end them in good order.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:

@@ -1,13 +1,13 @@
-"""Trials that are not run: records made up from a model of their time, under a virtual clock.
+"""Simulate trials: make up records from a model of their time, under a virtual clock.
 
 Usage:
     with SimulatedExecutor(devices=8) as executor: ...
     with SimulatedExecutor(devices=[8, 8, 4]) as executor: ...      # of each node
     executor.makespan_s
 
-For tests of what stands around a trial, and for planning: blocks are scheduled as on a
-cluster of so many devices. The records say that they are simulated, in ``node`` and
-``resolved``, and hold no accuracy.
+For tests of everything around a trial, and for planning: blocks are scheduled as on a cluster with
+these devices. The records say in ``node`` and ``resolved`` that they are simulated, and hold no
+accuracy.
 """
 
 import heapq
@@ -30,18 +30,18 @@ from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
 from bench.spec.variant import Variant
 
-Fate = Callable[[Trial, int], Status]
-"""The status that an attempt (counted from 1) at a trial is to have."""
+StatusChooser = Callable[[Trial, int], Status]
+"""Chooses the status of an attempt (counted from 1) at a trial."""
 
 
 _NODE = "simulated"
 
 
 class SimulatedExecutor:
-    """An executor whose trials take no time; ``fate`` decides what becomes of each.
+    """An executor whose trials take no time; ``status_of`` chooses the status of each.
 
-    A block takes what it takes of a cluster with so many GPUs: ``devices`` of one node, or of
-    each of several; None stands for just so many that every block fits.
+    Blocks are placed on a cluster with so many GPUs: ``devices`` on one node, or on each of
+    several. None makes the cluster just large enough for every block.
     """
 
     name = "simulated"
@@ -53,14 +53,14 @@ class SimulatedExecutor:
         self,
         devices: int | Sequence[int] | None = None,
         epoch_s: Callable[[Trial], float] | None = None,
-        fate: Fate = lambda _trial, _attempt: "completed",
+        status_of: StatusChooser = lambda _trial, _attempt: "completed",
     ) -> None:
         sizes = [devices] if isinstance(devices, int) else devices
         self._sizes = sizes
-        self.lanes = sum(sizes) if sizes else 1
+        self.parallel_blocks = sum(sizes) if sizes else 1
         self.makespan_s = 0.0
-        self._epoch_s = epoch_s or _guessed_epoch_s
-        self._fate = fate
+        self._epoch_s = epoch_s or _estimated_epoch_s
+        self._status_of = status_of
 
     def __enter__(self) -> Self:
         return self
@@ -71,17 +71,17 @@ class SimulatedExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing was taken, nothing is given back."""
+        """Do nothing: nothing was acquired."""
 
     def environment(self) -> dict[str, Any]:
-        """No node, nothing to say."""
+        """Return nothing: there is no node."""
         return {}
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Each block as soon as the scheduler has devices for it, in virtual time."""
-        cluster = Cluster(_nodes(self._sizes or _enough(blocks)), "gpu")
+        """Run each block as soon as the scheduler has devices for it, in virtual time."""
+        cluster = Cluster(_nodes(self._sizes or _sufficient_nodes(blocks)), "gpu")
         scheduler = Scheduler(cluster.sizes)
         for number, block in enumerate(blocks):
             scheduler.add(job_of(number, block, cluster.shape_of(block), scheduler.capacity))
@@ -91,13 +91,13 @@ class SimulatedExecutor:
         while scheduler.waiting or running:
             for job in scheduler.start(now):
                 places = scheduler.places(job.key)
-                reservation = cluster.request_for(blocks[job.key], places)
+                request = cluster.request_for(blocks[job.key], places)
                 devices = [free[n].pop() for n in places for _ in range(job.shape.devices_each)]
                 ends_at = now
                 for trial in blocks[job.key].trials:
                     for record in self._attempts(trial, limits, on_event):
                         ends_at += record.wall_s or 0.0
-                        used = _used(trial.variant, reservation, devices)
+                        used = _devices_of_trial(trial.variant, request, devices)
                         yield record.model_copy(update={"devices": used})
                 heapq.heappush(running, (ends_at, job.key, devices))
             now, number, devices = heapq.heappop(running)
@@ -111,7 +111,7 @@ class SimulatedExecutor:
             yield skipped_record(trial, reason)
             return
         for attempt in range(1, limits.retries + 2):
-            record = self._record(trial, self._fate(trial, attempt), limits)
+            record = self._record(trial, self._status_of(trial, attempt), limits)
             try:
                 on_event(Started(trial, _NODE))
                 for epoch in record.epochs:
@@ -141,28 +141,28 @@ class SimulatedExecutor:
         )
 
 
-def _enough(blocks: Sequence[Block]) -> list[int]:
-    """Nodes that hold any of ``blocks``."""
+def _sufficient_nodes(blocks: Sequence[Block]) -> list[int]:
+    """Return sizes of nodes that hold any of ``blocks``."""
     variants = [trial.variant for block in blocks for trial in block.trials]
     most = max((v.total_replicas for v in variants), default=1)
     return [most] * max((v.workers for v in variants if is_spread(v)), default=1)
 
 
 def _nodes(sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """As Ray would describe them."""
+    """Describe the nodes as Ray would."""
     for number, size in enumerate(sizes):
         resources = {"GPU": size, "CPU": size}
         yield {"NodeID": f"{_NODE}-{number}", "Alive": True, "Resources": resources}
 
 
-def _used(
-    variant: Variant, reservation: ResourceRequest, devices: Sequence[str]
+def _devices_of_trial(
+    variant: Variant, request: ResourceRequest, devices: Sequence[str]
 ) -> tuple[str, ...]:
-    """Those of a block's devices that the workers of one of its trials have."""
-    each = len(devices) // len(reservation.bundles)
+    """Return those of a block's devices that the workers of one of its trials use."""
+    each = len(devices) // len(request.bundles)
     bundles = [iter(devices[first : first + each]) for first in range(0, len(devices), each)]
-    homes = [bundles[reservation.bundle_of(variant, worker)] for worker in range(variant.workers)]
-    return tuple(device for home in homes for device in itertools.islice(home, variant.replicas))
+    places = [bundles[request.bundle_of(variant, worker)] for worker in range(variant.workers)]
+    return tuple(device for place in places for device in itertools.islice(place, variant.replicas))
 
 
 def _epoch(trial: Trial, number: int, epoch_s: float) -> EpochRecord:
@@ -179,6 +179,6 @@ def _epoch(trial: Trial, number: int, epoch_s: float) -> EpochRecord:
     )
 
 
-def _guessed_epoch_s(trial: Trial) -> float:
+def _estimated_epoch_s(trial: Trial) -> float:
     noise = random.Random(trial.trial_id).gauss(0.0, 0.01)
     return estimated_epoch_s(trial.variant) * (1.0 + noise)

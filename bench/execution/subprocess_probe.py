@@ -1,13 +1,13 @@
-"""Questions put to a process of its own, so that what goes wrong there goes wrong there.
+"""Run a probe in a separate process, so that a crash there does not affect this one.
 
 Usage:
     with probe_in_subprocess("bench.training.tensorflow_probe") as answer:
-        ...                      # it works meanwhile
-        reply = answer()         # its last line, parsed; {"error": ...} where there is none
-    refused_xla_flags()         # why TensorFlow would end a process over its flags for XLA
+        ...                      # the probe works meanwhile
+        reply = answer()         # its last line, parsed; {"error": ...} if there is none
+    refused_xla_flags()          # why TensorFlow would end a process over its XLA flags
 
-The process begins a session of its own, and none of it outlives the block: Ray's helpers
-would stay for half a minute.
+The process starts its own session, and none of its processes outlives the block: Ray's helpers
+would otherwise stay for half a minute.
 """
 
 import contextlib
@@ -34,14 +34,14 @@ TIMEOUT_S = 180.0
 def probe_in_subprocess(
     module: str, *arguments: str, timeout_s: float = TIMEOUT_S
 ) -> Iterator[Callable[[], Reply]]:
-    """Start ``python -m module arguments``; gives what waits for its answer.
+    """Start ``python -m module arguments``; give a function that waits for its reply.
 
-    The answer is the JSON object on its last line. Where it ends without one, the reply holds
-    "error", and "signal" where one ended it; "timed_out" where it did not end, "refused_flags"
-    where a variable has flags for XLA that it does not understand.
+    The reply is the JSON object on its last line. If there is none, the reply holds "error", and
+    "signal" if a signal ended the process; "timed_out" if it did not end; "refused_flags" if a
+    variable has XLA flags that it does not understand.
     """
     deadline = time.monotonic() + timeout_s
-    # Files, not pipes: a helper that lives on would keep a pipe from ending.
+    # Files, not pipes: a helper that outlives the process would keep a pipe open.
     with temporary_file() as out, temporary_file() as err:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -65,7 +65,7 @@ def probe_in_subprocess(
 
 
 def refused_xla_flags() -> str | None:
-    """Why TensorFlow ends a process over the flags for XLA that are set here, tried in one."""
+    """Return why TensorFlow rejects the XLA flags that are set here; a subprocess tries them."""
     if not any(os.environ.get(name) for name in ("XLA_FLAGS", "TF_XLA_FLAGS")):
         return None
     with probe_in_subprocess("bench.training.tensorflow_probe") as answer:
@@ -74,7 +74,7 @@ def refused_xla_flags() -> str | None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # Twice, since one may start another while it is being ended.
+    # Twice, because a process may start another while it is being killed.
     for _ in range(2):
         for pid in session_pids(process.pid):
             with contextlib.suppress(ProcessLookupError):
@@ -84,10 +84,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _parsed(line: str) -> Reply | None:
     try:
-        found = json.loads(line)
+        reply = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return reply if isinstance(reply, dict) else None
 
 
 def _died(code: int, stderr: IO[bytes]) -> Reply:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.records.run_folder import RunFolder
 from tests.support.fault_table import FAULTS
-from tests.support.processes import PATIENCE_S, Running, gone_within, session_of, started
+from tests.support.processes import PATIENCE_S, Running, session_of, started, survivors_after
 from tests.support.sample_suites import ENDLESS, written
 
 pytestmark = pytest.mark.slow
@@ -63,7 +63,7 @@ def test_a_ray_process_that_dies_or_freezes_ends_the_run_with_its_records(
         wait_for_epochs(run)
         process_of(run, name).send_signal(number)
         code, message = run.process.wait(PATIENCE_S), run.stderr
-        assert gone_within(10, run.process.pid) == []
+        assert survivors_after(10, run.process.pid) == []
     assert code == expected.code, message
     assert message.splitlines()[-1].startswith("bench: ")
     assert expected.line in message.splitlines()[-1]
@@ -84,7 +84,7 @@ def test_a_signal_ends_the_run_while_a_raylet_is_stopped(endless: Path, tmp_path
         process_of(run, "raylet/raylet").suspend()
         run.process.send_signal(signal.SIGTERM)
         assert run.process.wait(PATIENCE_S) == expected.code
-        assert gone_within(10, run.process.pid) == []
+        assert survivors_after(10, run.process.pid) == []
         assert list(Path(base).iterdir()) == []
     (record,) = RunFolder.open(out).records()
     assert record.status == expected.status
@@ -103,6 +103,6 @@ def test_a_signal_ends_the_run_while_ray_starts(
             head.suspend()
         run.process.send_signal(number)
         assert run.process.wait(PATIENCE_S) == expected.code, run.stderr
-        assert gone_within(10, run.process.pid) == []
+        assert survivors_after(10, run.process.pid) == []
         assert expected.line in run.stderr.splitlines()[-1]
     assert not out.exists()

@@ -29,7 +29,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
         return "completed" if trial.variant.norm == "none" else "failed"
 
     monkeypatch.setattr(
-        "bench.execution.simulated.SimulatedExecutor", lambda: SimulatedExecutor(fate=fate)
+        "bench.execution.simulated.SimulatedExecutor", lambda: SimulatedExecutor(status_of=fate)
     )
 
 

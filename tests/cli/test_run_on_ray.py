@@ -13,7 +13,7 @@ import bench as api
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
 from tests.support.fault_table import FAULTS
-from tests.support.processes import PATIENCE_S, bench, gone_within, started
+from tests.support.processes import PATIENCE_S, bench, started, survivors_after
 from tests.support.sample_suites import ENDLESS, SHORT_AND_LONG, SINGLE, written
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def test_ctrl_c_keeps_finished_trials_and_the_run_can_be_resumed(
         run.wait_for("[1/2]")
         first = run.wait_for_training()
         assert run.interrupt() == FAULTS["Ctrl-C"].code
-        assert gone_within(20, run.process.pid) == []
+        assert survivors_after(20, run.process.pid) == []
         assert not first.is_running()
         last = run.stderr.splitlines()[-1]
     assert last == (
@@ -74,7 +74,7 @@ def test_a_second_driver_is_refused_and_sigterm_ends_the_first_as_ctrl_c_does(
         assert "another bench run is working on it" in second.stderr
         run.process.send_signal(signal.SIGTERM)
         assert run.process.wait(PATIENCE_S) == 130
-        assert gone_within(20, run.process.pid) == []
+        assert survivors_after(20, run.process.pid) == []
     assert [r.status for r in attempts(out)] == ["interrupted"]
 
 
@@ -88,7 +88,7 @@ def test_a_signal_to_all_of_a_job_ends_it_as_ctrl_c_does(
         run.wait_for_training()
         os.killpg(run.process.pid, number)
         code, message = run.process.wait(PATIENCE_S), run.stderr
-        assert gone_within(20, run.process.pid) == []
+        assert survivors_after(20, run.process.pid) == []
     assert code == expected.code, message
     assert message.splitlines()[-1].endswith(f"--out {out} --resume")
     assert [r.status for r in attempts(out)] == ["completed", expected.status]
@@ -109,7 +109,7 @@ def test_a_killed_driver_ends_its_workers_and_the_run_can_be_resumed(
         assert len(list(Path(base).iterdir())) == 1
         run.process.kill()
         run.process.wait()
-        assert gone_within(10, run.process.pid) == []
+        assert survivors_after(10, run.process.pid) == []
         assert list(Path(base).iterdir()) == []
     assert [r.status for r in attempts(out)] == ["completed"]
 

@@ -7,7 +7,7 @@ import pytest
 from bench.execution.executor import Executor
 from bench.execution.executor_registry import make_executor
 from bench.spec.plan import make_plan
-from tests.support.observers import LIMITS, InterruptAt, Log, observe, observe_apart
+from tests.support.observers import LIMITS, InterruptAt, Log, observe, observe_in_subprocess
 from tests.support.sample_suites import ENDLESS, SINGLE, TINY, suite_of
 
 pytestmark = pytest.mark.slow
@@ -19,12 +19,12 @@ PLAN = make_plan(suite_of(TINY))
 def _log(request: pytest.FixtureRequest, suite: dict[str, Any], *, interrupt: bool = False) -> Log:
     name: str = request.param
     if name == "inprocess":  # TensorFlow in this process would take its settings for good
-        return observe_apart(name, suite, interrupt=interrupt)
+        return observe_in_subprocess(name, suite, interrupt=interrupt)
     executor: Executor = (
         request.getfixturevalue("ray_executor") if name == "ray" else make_executor(name)
     )
     wanted = InterruptAt() if interrupt else lambda _event: None
-    return observe(executor, suite_of(suite), and_then=wanted)
+    return observe(executor, suite_of(suite), also=wanted)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -49,7 +49,7 @@ def test_every_trial_gives_one_record_in_the_order_of_its_block(log: Log) -> Non
     assert not log.interrupted
 
 
-def test_a_record_holds_the_very_trial_that_was_asked_for(log: Log) -> None:
+def test_a_record_holds_the_planned_trial(log: Log) -> None:
     assert {r.trial.trial_id: r.trial for r in log.records} == {t.trial_id: t for t in PLAN.trials}
 
 
@@ -65,13 +65,13 @@ def test_a_completed_trial_has_every_epoch_and_says_where_it_ran(log: Log) -> No
         assert record.wall_s > 0
 
 
-def test_a_trial_says_which_variables_tensorflow_was_given(
+def test_a_trial_records_the_variables_of_its_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     monkeypatch.setenv("OMP_NUM_THREADS", "4096")
     asked = {**SINGLE, "variant": {**SINGLE["variant"], "threads": 1}}
-    (record,) = observe_apart("inprocess", asked).records
+    (record,) = observe_in_subprocess("inprocess", asked).records
     assert record.status == "completed", record.error
     assert record.resolved["intra_op_threads"] == 1
     given = record.resolved["variables"]
@@ -107,7 +107,7 @@ def test_an_interrupt_gives_the_running_trial_s_record_before_it_passes_through(
 
 
 @pytest.mark.parametrize("name", ["simulated", "ray"])
-def test_an_interrupt_between_two_records_keeps_the_one_that_is_out(
+def test_an_interrupt_between_two_records_keeps_the_first(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     executor: Executor = (

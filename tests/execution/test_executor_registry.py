@@ -15,12 +15,12 @@ def test_an_executor_is_made_by_its_name(name: str) -> None:
     assert make_executor(name).name == name
 
 
-def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_name_is_refused_with_the_known_names() -> None:
     with pytest.raises(UsageError, match="no executor 'slurm': use ray, inprocess or simulated"):
         make_executor("slurm")
 
 
-def test_only_the_executor_that_is_asked_for_is_imported() -> None:
+def test_only_the_named_executor_is_imported() -> None:
     script = (
         "import sys; from bench.execution.executor_registry import make_executor; "
         "make_executor('simulated'); print({'ray', 'tensorflow'} & set(sys.modules))"
@@ -35,6 +35,6 @@ def test_only_the_executor_that_is_asked_for_is_imported() -> None:
 @pytest.mark.parametrize(
     "asked", [{"address": "here:6379"}, {"device": "cpu"}, {"network": "10.0.0.0/24"}]
 )
-def test_what_an_executor_cannot_act_on_is_refused(name: str, asked: dict[str, Any]) -> None:
+def test_options_that_an_executor_cannot_use_are_refused(name: str, asked: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"are for the executor ray, not for {name}"):
         make_executor(name, **asked)

@@ -10,7 +10,7 @@ import pytest
 from bench.execution.inprocess import InProcessExecutor
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
-from tests.support.observers import observe, observe_apart
+from tests.support.observers import observe, observe_in_subprocess
 from tests.support.sample_suites import SINGLE, suite_of, written
 
 CARD = "GPU-0000aaaa-0000-0000-0000-000000000000"
@@ -26,8 +26,8 @@ def a_card(fake_nvml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
-def test_a_trial_does_not_train_on_the_cpu_of_a_machine_with_a_gpu_without_a_word() -> None:
-    (record,) = observe_apart("inprocess", SINGLE).records
+def test_a_trial_does_not_silently_train_on_the_cpu_of_a_machine_with_a_gpu() -> None:
+    (record,) = observe_in_subprocess("inprocess", SINGLE).records
     assert (record.status, record.epochs) == ("failed", ())
     assert CARD in (record.error or "")
     variables = record.resolved["variables"]
@@ -36,7 +36,7 @@ def test_a_trial_does_not_train_on_the_cpu_of_a_machine_with_a_gpu_without_a_wor
 
 
 @pytest.mark.parametrize("threads", [1, None])
-def test_threads_bind_the_process_for_the_run_alone(
+def test_threads_bind_the_process_only_during_the_run(
     threads: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_LOGICAL_GPUS", "1")
@@ -61,11 +61,11 @@ def test_threads_bind_the_process_for_the_run_alone(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variable", [("CUDA_VISIBLE_DEVICES", "-1"), ("BENCH_LOGICAL_GPUS", "1")])
-def test_it_does_where_the_gpu_is_hidden_or_only_counted(
+def test_a_trial_trains_on_the_cpu_if_the_gpu_is_hidden_or_logical(
     variable: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(*variable)
-    (record,) = observe_apart("inprocess", SINGLE).records
+    (record,) = observe_in_subprocess("inprocess", SINGLE).records
     assert (record.status, record.devices) == ("completed", ("CPU:0",))
 
 

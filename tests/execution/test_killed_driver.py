@@ -65,7 +65,7 @@ class Run:
 
     def __call__(self) -> None:
         """Begin it, or go on with it."""
-        executor = SimulatedExecutor(fate=self._fate)
+        executor = SimulatedExecutor(status_of=self._fate)
         begun = self.path.exists() and any(self.path.iterdir())
         bench.run(SUITE, self.path, resume=begun, executor=executor)
 

@@ -26,25 +26,25 @@ SWEEP: dict[str, Any] = {
 def beyond(size: int) -> Callable[[Trial, int], Status]:
     """Batches of ``size`` and more do not fit, but for those with a norm."""
 
-    def fate(trial: Trial, _attempt: int) -> Status:
+    def status_of(trial: Trial, _attempt: int) -> Status:
         variant = trial.variant
         fits = variant.norm != "none" or variant.global_batch_size < size
         return "completed" if fits else "out_of_memory"
 
-    return fate
+    return status_of
 
 
 def records_of(out: Path, suite: Suite, **options: Any) -> list[TrialRecord]:
-    bench.run(suite, out, executor=SimulatedExecutor(fate=beyond(128)), **options)
+    bench.run(suite, out, executor=SimulatedExecutor(status_of=beyond(128)), **options)
     return list(RunFolder.open(out).records())
 
 
-def test_without_being_asked_every_trial_is_tried(tmp_path: Path) -> None:
+def test_every_trial_is_tried_by_default(tmp_path: Path) -> None:
     records = records_of(tmp_path / "run", suite_of(SWEEP))
     assert not any("not run" in (record.error or "") for record in records)
 
 
-def test_larger_batches_of_a_variant_that_was_out_of_memory_are_recorded_and_not_run(
+def test_larger_batches_of_a_variant_that_ran_out_of_memory_are_recorded_but_not_run(
     tmp_path: Path,
 ) -> None:
     suite = suite_of(SWEEP)
@@ -65,7 +65,7 @@ def test_larger_batches_of_a_variant_that_was_out_of_memory_are_recorded_and_not
         )
 
 
-def test_what_an_earlier_run_found_out_holds_when_it_is_resumed(tmp_path: Path) -> None:
+def test_a_resumed_run_skips_by_its_earlier_records(tmp_path: Path) -> None:
     out, small = tmp_path / "run", suite_of(SWEEP).model_copy(update={"blocks": 1})
     records_of(out, small)
     records = records_of(out, suite_of(SWEEP), resume=True, prune_oom=True)
@@ -76,13 +76,13 @@ def test_what_an_earlier_run_found_out_holds_when_it_is_resumed(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("size", [32, 64])
-def test_a_smaller_batch_is_tried_though_a_larger_one_failed(tmp_path: Path, size: int) -> None:
+def test_a_smaller_batch_is_tried_although_a_larger_one_failed(tmp_path: Path, size: int) -> None:
     records = records_of(tmp_path / "run", suite_of(SWEEP), prune_oom=True)
     statuses = {r.status for r in records if r.trial.variant.global_batch_size == size}
     assert statuses == {"completed"}
 
 
-def test_what_is_deeper_spares_nothing_that_is_not() -> None:
+def test_a_deeper_variant_does_not_skip_a_shallower_one() -> None:
     pruning = OomSkipper()
     deep, shallow, same = (
         make_plan(suite_of(SINGLE, global_batch_size=size, **layers)).trials[0]

@@ -22,18 +22,26 @@ from bench.records.trial_record import (
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import parse_suite
 from tests.support.sample_records import ENVIRONMENT, made_run
-from tests.support.sample_runs import SUITE, TRIALS, NeverEntered, Seen, again, only_first, run
+from tests.support.sample_runs import (
+    SUITE,
+    TRIALS,
+    RecordingObserver,
+    UnusedExecutor,
+    only_first,
+    resume_run,
+    run,
+)
 from tests.support.sample_suites import TINY, suite_of
 
 
 def test_each_record_is_on_disk_before_the_next_trial_is_waited_for(out: Path) -> None:
-    seen = Seen(out)
+    seen = RecordingObserver(out)
     run(out, observer=seen)
     ids = [trial.trial_id for trial in TRIALS]
     assert seen.on_disk == [set(ids[: n + 1]) for n in range(len(ids))]
 
 
-def test_a_run_s_folder_holds_what_was_asked_for_and_who_asked(out: Path) -> None:
+def test_a_run_folder_holds_the_suite_and_the_command(out: Path) -> None:
     run(out, command=["bench", "run", "tiny"])
     info = RunFolder.open(out).info()
     assert parse_suite(info.suite) == SUITE
@@ -49,26 +57,24 @@ def test_a_run_s_folder_holds_what_was_asked_for_and_who_asked(out: Path) -> Non
     assert call.wall_s > 0
 
 
-def test_a_run_has_succeeded_when_every_trial_gave_an_answer(tmp_path: Path) -> None:
+def test_a_run_has_succeeded_if_every_trial_has_a_success_status(tmp_path: Path) -> None:
     for status in STATUSES:
-        result = run(tmp_path / status, executor=SimulatedExecutor(fate=only_first(status)))
+        result = run(tmp_path / status, executor=SimulatedExecutor(status_of=only_first(status)))
         assert result.succeeded == (status in SUCCESS_STATUSES)
         assert result.statuses[TRIALS[0].trial_id] == status
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_resuming_runs_what_has_no_settled_record_and_nothing_else(
-    out: Path, status: Status
-) -> None:
-    run(out, executor=SimulatedExecutor(fate=only_first(status)), retries=0)
+def test_resuming_runs_only_trials_without_a_final_status(out: Path, status: Status) -> None:
+    run(out, executor=SimulatedExecutor(status_of=only_first(status)), retries=0)
     expected = [] if status in FINAL_STATUSES else [TRIALS[0].trial_id]
-    assert again(out) == expected
+    assert resume_run(out) == expected
 
 
 def test_resuming_a_finished_run_starts_no_executor_and_notes_no_call(out: Path) -> None:
     run(out)
     before = (out / "run.json").read_bytes()
-    result = run(out, resume=True, executor=NeverEntered())
+    result = run(out, resume=True, executor=UnusedExecutor())
     assert result.succeeded
     assert set(result.statuses) == {trial.trial_id for trial in TRIALS}
     assert (out / "run.json").read_bytes() == before
@@ -78,7 +84,7 @@ def test_more_blocks_extend_a_run(out: Path) -> None:
     run(out)
     longer = suite_of({**TINY, "blocks": 3})
     new = [t.trial_id for t in make_plan(longer).trials if t.block == 2]
-    assert again(out, longer) == new
+    assert resume_run(out, longer) == new
     info = RunFolder.open(out).info()
     assert info.suite["blocks"] == 3
     assert info.trial_ids == tuple(t.trial_id for t in make_plan(longer).trials)
@@ -86,10 +92,10 @@ def test_more_blocks_extend_a_run(out: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["trial_timeout_s", "stall_timeout_s", "placement_timeout_s"])
-def test_a_longer_time_limit_is_no_other_suite(out: Path, limit: str) -> None:
-    run(out, executor=SimulatedExecutor(fate=only_first("timed_out")))
+def test_a_longer_time_limit_is_not_another_suite(out: Path, limit: str) -> None:
+    run(out, executor=SimulatedExecutor(status_of=only_first("timed_out")))
     patient = suite_of({**TINY, limit: 7200.0})
-    assert again(out, patient) == [TRIALS[0].trial_id]
+    assert resume_run(out, patient) == [TRIALS[0].trial_id]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,7 @@ def test_another_suite_is_refused_with_the_first_difference(
         ({}, False),  # nothing was trained
     ],
 )
-def test_a_run_goes_on_with_no_norm_that_meant_something_else(
+def test_a_run_with_an_older_meaning_of_norm_is_not_resumed(
     out: Path, resolved: dict[str, Any], refused: bool
 ) -> None:
     layer = {**TINY, "matrix": {"norm": ["none", "layer"]}}
@@ -131,19 +137,19 @@ def test_a_run_goes_on_with_no_norm_that_meant_something_else(
         record = json.loads(file.read_text())
         if record["trial"]["variant"]["norm"] == "layer":
             file.write_text(json.dumps({**record, "resolved": resolved}))
-    assert again(out, suite) == []
+    assert resume_run(out, suite) == []
     more = suite_of({**layer, "blocks": 3}, workload="convnet", filters=[3, 5])
     if refused:
         with pytest.raises(SuiteError, match=r"norm .layer. .* choose another --out"):
-            run(out, more, resume=True, executor=NeverEntered())
+            run(out, more, resume=True, executor=UnusedExecutor())
     else:
-        assert len(again(out, more)) == 2
+        assert len(resume_run(out, more)) == 2
 
 
 def test_attempts_are_numbered_across_calls_and_all_are_kept(out: Path) -> None:
-    lost = SimulatedExecutor(fate=only_first("worker_lost"))
+    lost = SimulatedExecutor(status_of=only_first("worker_lost"))
     run(out, executor=lost, retries=1)
-    run(out, executor=SimulatedExecutor(fate=only_first("failed")), resume=True)
+    run(out, executor=SimulatedExecutor(status_of=only_first("failed")), resume=True)
     run(out, resume=True)
     found = [
         (r.attempt, r.invocation, r.status)
@@ -160,11 +166,11 @@ def test_attempts_are_numbered_across_calls_and_all_are_kept(out: Path) -> None:
     assert len(bench.load_attempts(out)) == len(TRIALS) + 3
 
 
-def test_a_worker_lost_once_and_then_not_leaves_a_run_that_succeeded(out: Path) -> None:
+def test_a_run_whose_lost_worker_was_retried_has_succeeded(out: Path) -> None:
     def lost_once(_trial: Trial, attempt: int) -> Status:
         return "worker_lost" if attempt == 1 else "completed"
 
-    result = run(out, executor=SimulatedExecutor(fate=lost_once), retries=1)
+    result = run(out, executor=SimulatedExecutor(status_of=lost_once), retries=1)
     assert result.succeeded
     assert set(bench.load_trials(out).status) == {"completed"}
 
@@ -179,7 +185,7 @@ def test_a_folder_that_is_in_use_is_refused(out: Path) -> None:
     assert (out / "trials.csv").stat().st_mtime_ns == before
 
 
-def test_a_folder_that_holds_something_is_refused_and_left_alone(out: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused_and_unchanged(out: Path) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
     with pytest.raises(ResourceError, match="not empty: choose another --out"):
@@ -202,9 +208,9 @@ def test_a_damaged_record_is_named_before_anything_runs(out: Path, content: str)
     record = out / "trials" / f"{TRIALS[1].trial_id}.json"
     record.write_text(content)
     with pytest.raises(RunFolderError, match=r"trials"):
-        run(out, resume=True, executor=NeverEntered())
+        run(out, resume=True, executor=UnusedExecutor())
     record.unlink()
-    assert again(out) == [TRIALS[1].trial_id]
+    assert resume_run(out) == [TRIALS[1].trial_id]
 
 
 def only_first_block(record: TrialRecord) -> TrialRecord | None:
@@ -230,7 +236,7 @@ class OnSmallGpus(SimulatedExecutor):
         return {"node-1": {"gpus": [screen, used]}}
 
 
-class Told(NullObserver):
+class ExpectationObserver(NullObserver):
     """An observer that keeps what is expected, and what it had seen by then."""
 
     def __init__(self) -> None:
@@ -245,7 +251,7 @@ class Told(NullObserver):
 
 
 def test_before_the_first_trial_a_run_says_what_it_expects_and_what_may_not_fit(out: Path) -> None:
-    told = Told()
+    told = ExpectationObserver()
     result = run(out, executor=OnSmallGpus(), observer=told)
     ids = {trial.variant_id for trial in TRIALS}
     (expected,) = told.expected
@@ -255,10 +261,10 @@ def test_before_the_first_trial_a_run_says_what_it_expects_and_what_may_not_fit(
     assert result.succeeded  # they are tried all the same
 
 
-def test_a_resumed_run_goes_by_what_it_has_measured(out: Path) -> None:
+def test_a_resumed_run_estimates_from_its_measurements(out: Path) -> None:
     nodes = {"node-1": ENVIRONMENT["driver"]}
     made_run(out, TINY, change=only_first_block, environment=nodes)
-    told = Told()
+    told = ExpectationObserver()
     run(out, executor=OnOneCpu(), resume=True, observer=told)
     (expected,) = told.expected
     assert {(e.basis, e.run) for e in expected.estimates.values()} == {("measured", str(out))}

@@ -8,12 +8,12 @@ import pytest
 from bench.execution.executor import Event, Expected
 from bench.execution.null_observer import NullObserver
 from bench.execution.runner import open_folder
-from bench.execution.simulated import Fate, SimulatedExecutor
+from bench.execution.simulated import SimulatedExecutor, StatusChooser
 from bench.records.run_folder import RunFolder
 from bench.spec.default_jit import DeviceType
 from bench.spec.plan import make_plan
 from bench.spec.suite import parse_suite
-from tests.support.sample_runs import NeverEntered, again, run
+from tests.support.sample_runs import UnusedExecutor, resume_run, run
 from tests.support.sample_suites import TINY, suite_of
 
 CONVNET: dict[str, Any] = {"workload": "convnet", "filters": [2]}
@@ -27,7 +27,7 @@ class OnGpus(SimulatedExecutor):
     uses_gpus = True
 
 
-class Told(NullObserver):
+class ExpectationObserver(NullObserver):
     """An observer that keeps what is expected."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ def jits(out: Path) -> set[str]:
     return {record.trial.variant.jit for record in RunFolder.open(out).records()}
 
 
-def only_in_block(number: int) -> Fate:
+def only_in_block(number: int) -> StatusChooser:
     """Trials of that block complete, all others fail."""
     return lambda trial, _attempt: "completed" if trial.block == number else "failed"
 
@@ -62,14 +62,14 @@ def test_defaults_are_chosen_for_the_devices_that_the_executor_has(
 
 def test_a_run_keeps_its_variants_on_another_kind_of_device(out: Path) -> None:
     run(out, SUITE, executor=OnGpus())
-    assert len(again(out, LONGER, executor=SimulatedExecutor())) == 2
+    assert len(resume_run(out, LONGER, executor=SimulatedExecutor())) == 2
     assert RunFolder.open(out).info().defaults_for == "gpu"
     assert jits(out) == {"epoch"}
-    assert again(out, LONGER, executor=NeverEntered()) == []
+    assert resume_run(out, LONGER, executor=UnusedExecutor()) == []
 
 
-def test_a_run_of_before_there_was_a_choice_keeps_what_xla_compiled(out: Path) -> None:
-    run(out, SUITE, executor=OnGpus(fate=only_in_block(0)), retries=0)
+def test_a_run_older_than_default_jit_keeps_its_compiled_variants(out: Path) -> None:
+    run(out, SUITE, executor=OnGpus(status_of=only_in_block(0)), retries=0)
     folder = RunFolder.open(out)
     folder.write_info(folder.info().model_copy(update={"defaults_for": None}))
     run(out, SUITE, resume=True)
@@ -77,7 +77,7 @@ def test_a_run_of_before_there_was_a_choice_keeps_what_xla_compiled(out: Path) -
     assert jits(out) == {"epoch"}
 
 
-def test_a_run_that_never_began_is_planned_for_the_devices_that_it_gets(out: Path) -> None:
+def test_a_run_that_never_began_is_planned_for_its_actual_devices(out: Path) -> None:
     folder = open_folder(out, SUITE, resume=False)
     assert (folder.info().defaults_for, folder.info().trial_ids) == (None, ())
     run(out, SUITE, resume=True)
@@ -86,6 +86,6 @@ def test_a_run_that_never_began_is_planned_for_the_devices_that_it_gets(out: Pat
 
 def test_a_run_says_which_variants_leave_jit_open(out: Path) -> None:
     suite = parse_suite({**TINY, "matrix": {}, "compare": [], "variants": [{}, {"jit": "step"}]})
-    run(out, suite, observer=(told := Told()))
+    run(out, suite, observer=(told := ExpectationObserver()))
     left_open, _asked = make_plan(suite).cells
     assert [expected.open_jit for expected in told.expected] == [{left_open.id}]

@@ -18,7 +18,15 @@ from bench.files.folder import Folder
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import make_plan
-from tests.support.sample_runs import TRIALS, OutOfReach, Seen, WithRun, again, only_first, run
+from tests.support.sample_runs import (
+    TRIALS,
+    HookedExecutor,
+    RecordingObserver,
+    UnavailableExecutor,
+    only_first,
+    resume_run,
+    run,
+)
 from tests.support.sample_suites import TINY, suite_of
 
 
@@ -28,25 +36,25 @@ def test_tables_are_there_however_the_run_ends(out: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(out, executor=WithRun(stop))
+        run(out, executor=HookedExecutor(stop))
     assert len(bench.load_trials(out)) == 2
     assert (out / "trials.csv").read_text().count("completed") == 2
-    assert again(out) == [trial.trial_id for trial in TRIALS[2:]]
+    assert resume_run(out) == [trial.trial_id for trial in TRIALS[2:]]
 
 
-def test_an_error_of_our_own_making_leaves_a_run_that_can_go_on(out: Path) -> None:
+def test_after_an_internal_error_a_run_can_be_resumed(out: Path) -> None:
     def break_down(count: int) -> None:
         if count == 1:
             raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        run(out, executor=WithRun(break_down))
+        run(out, executor=HookedExecutor(break_down))
     assert RunFolder.open(out).info().invocations[0].wall_s is not None
-    assert again(out) == [trial.trial_id for trial in TRIALS[1:]]
+    assert resume_run(out) == [trial.trial_id for trial in TRIALS[1:]]
 
 
 def test_an_interrupt_while_a_record_is_written_waits_and_then_ends_the_run(out: Path) -> None:
-    class Interrupting(Seen):
+    class Interrupting(RecordingObserver):
         def recorded(self, record: TrialRecord) -> None:
             super().recorded(record)
             os.kill(os.getpid(), signal.SIGINT)
@@ -55,11 +63,11 @@ def test_an_interrupt_while_a_record_is_written_waits_and_then_ends_the_run(out:
     with pytest.raises(KeyboardInterrupt):
         run(out, observer=seen)
     assert [r.status for r in RunFolder.open(out).records()] == ["completed"]
-    assert again(out) == [trial.trial_id for trial in TRIALS[1:]]
+    assert resume_run(out) == [trial.trial_id for trial in TRIALS[1:]]
 
 
-def test_an_interrupt_in_mid_trial_leaves_its_record_and_the_trial_to_be_run(out: Path) -> None:
-    class Interrupting(Seen):
+def test_an_interrupt_during_a_trial_leaves_its_record_and_resuming_runs_it(out: Path) -> None:
+    class Interrupting(RecordingObserver):
         def event(self, event: Event) -> None:
             if isinstance(event, Started):
                 raise KeyboardInterrupt
@@ -68,12 +76,12 @@ def test_an_interrupt_in_mid_trial_leaves_its_record_and_the_trial_to_be_run(out
         run(out, observer=Interrupting())
     (record,) = RunFolder.open(out).records()
     assert record.status == "interrupted"
-    assert again(out) == [trial.trial_id for trial in TRIALS]
+    assert resume_run(out) == [trial.trial_id for trial in TRIALS]
 
 
 def test_a_run_that_cannot_start_leaves_no_folder_behind(out: Path) -> None:
     with pytest.raises(ResourceError, match="no cluster"):
-        run(out, executor=OutOfReach())
+        run(out, executor=UnavailableExecutor())
     assert not out.exists()
     assert run(out).succeeded
 
@@ -81,7 +89,7 @@ def test_a_run_that_cannot_start_leaves_no_folder_behind(out: Path) -> None:
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt(), RuntimeError("Ray did not start"), DataError("no data")]
 )
-def test_whatever_ends_a_run_before_its_first_record_leaves_no_folder(
+def test_a_run_that_ends_before_its_first_record_leaves_no_folder(
     tmp_path: Path, error: BaseException
 ) -> None:
     def stop(_count: int) -> None:
@@ -89,11 +97,11 @@ def test_whatever_ends_a_run_before_its_first_record_leaves_no_folder(
 
     out = tmp_path / "results" / "runs" / "run"
     with pytest.raises(type(error)):
-        run(out, executor=WithRun(stop))
+        run(out, executor=HookedExecutor(stop))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_made_for_a_run_that_never_started_stays_where_another_run_is_in_it(
+def test_a_parent_folder_made_for_a_failed_run_stays_if_another_run_uses_it(
     tmp_path: Path,
 ) -> None:
     def neighbour(_count: int) -> None:
@@ -101,17 +109,17 @@ def test_a_folder_made_for_a_run_that_never_started_stays_where_another_run_is_i
         raise RuntimeError("the first ends")
 
     with pytest.raises(RuntimeError):
-        run(tmp_path / "runs" / "first", executor=WithRun(neighbour))
+        run(tmp_path / "runs" / "first", executor=HookedExecutor(neighbour))
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["second"]
 
 
-def test_a_run_whose_first_record_found_no_room_keeps_its_folder_for_it(
+def test_a_run_whose_first_record_did_not_fit_on_the_disk_keeps_its_folder(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(folder: Folder, name: str, _text: str) -> None:
         raise StorageError(f"{folder.path / name}: No space left on device: free space")
 
-    class Full(Seen):
+    class Full(RecordingObserver):
         def planned(self, *_: object) -> None:
             monkeypatch.setattr("bench.records.run_folder.write_atomically", full)
 
@@ -119,14 +127,14 @@ def test_a_run_whose_first_record_found_no_room_keeps_its_folder_for_it(
     with pytest.raises(StorageError):
         run(out, observer=Full())
     monkeypatch.undo()
-    assert again(out) == [trial.trial_id for trial in TRIALS]
+    assert resume_run(out) == [trial.trial_id for trial in TRIALS]
 
 
 def test_a_resumed_run_that_cannot_start_leaves_its_folder_as_it_was(out: Path) -> None:
-    run(out, executor=SimulatedExecutor(fate=only_first("failed")))
+    run(out, executor=SimulatedExecutor(status_of=only_first("failed")))
     with pytest.raises(ResourceError, match="no cluster"):
-        run(out, executor=OutOfReach(), resume=True)
-    assert again(out) == [TRIALS[0].trial_id]
+        run(out, executor=UnavailableExecutor(), resume=True)
+    assert resume_run(out) == [TRIALS[0].trial_id]
 
 
 @pytest.fixture
@@ -146,8 +154,8 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     subprocess.run(["umount", str(mount)], check=True)
 
 
-def test_a_disk_that_fills_in_mid_run_loses_nothing(small_disk: Path) -> None:
-    out, seen = small_disk / "run", Seen()
+def test_a_disk_that_fills_during_a_run_loses_no_record(small_disk: Path) -> None:
+    out, seen = small_disk / "run", RecordingObserver()
     many = suite_of({**TINY, "blocks": 400})
     with pytest.raises(StorageError, match=r"No space left.*free space") as full:
         run(out, many, observer=seen)
@@ -160,7 +168,7 @@ def test_a_disk_that_fills_in_mid_run_loses_nothing(small_disk: Path) -> None:
     assert len(bench.load_trials(out)) == len(seen.records)
 
 
-def test_a_run_whose_disk_was_full_goes_on_once_there_is_space(small_disk: Path) -> None:
+def test_a_run_whose_disk_was_full_resumes_once_there_is_space(small_disk: Path) -> None:
     out, ballast = small_disk / "run", small_disk / "ballast"
     ballast.write_bytes(bytes(400_000))
     many = suite_of({**TINY, "blocks": 20})
@@ -168,6 +176,6 @@ def test_a_run_whose_disk_was_full_goes_on_once_there_is_space(small_disk: Path)
         run(out, many)
     done = {r.trial.trial_id for r in RunFolder.open(out).records()}
     ballast.unlink()
-    assert again(out, many) == [
+    assert resume_run(out, many) == [
         t.trial_id for t in make_plan(many).trials if t.trial_id not in done
     ]

@@ -20,7 +20,7 @@ def raising(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
     signal.signal(request.param, before)
 
 
-def test_a_signal_waits_and_is_told_of_afterwards(raising: signal.Signals) -> None:
+def test_a_deferred_signal_is_reported_afterwards(raising: signal.Signals) -> None:
     finished = False
     with defer_signals() as came:
         os.kill(os.getpid(), raising)
@@ -29,7 +29,7 @@ def test_a_signal_waits_and_is_told_of_afterwards(raising: signal.Signals) -> No
     assert came == [raising]
 
 
-def test_a_signal_raises_again_once_nothing_is_held_back(raising: signal.Signals) -> None:
+def test_a_signal_raises_again_once_no_signal_is_deferred(raising: signal.Signals) -> None:
     with defer_signals() as came:
         pass
     assert came == []
@@ -37,14 +37,14 @@ def test_a_signal_raises_again_once_nothing_is_held_back(raising: signal.Signals
         os.kill(os.getpid(), raising)
 
 
-def test_an_error_inside_passes_through_and_leaves_the_signals_as_they_were() -> None:
+def test_an_error_inside_passes_and_restores_the_signal_handlers() -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(OSError, match="full"), defer_signals():
         raise OSError("full")
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_signal_that_does_something_else_is_left_alone() -> None:
+def test_a_signal_with_another_handler_is_not_deferred() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
     try:
@@ -55,7 +55,7 @@ def test_a_signal_that_does_something_else_is_left_alone() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_outside_the_main_thread_there_is_nothing_to_hold_back() -> None:
+def test_outside_the_main_thread_no_signal_is_deferred() -> None:
     seen: list[object] = []
 
     def inside() -> None:
@@ -68,7 +68,7 @@ def test_outside_the_main_thread_there_is_nothing_to_hold_back() -> None:
     assert seen == [[]]
 
 
-def test_a_signal_to_a_deaf_thread_is_acted_on_afterwards(raising: signal.Signals) -> None:
+def test_a_blocked_signal_is_handled_afterwards(raising: signal.Signals) -> None:
     finished = False
 
     def go_on() -> None:
@@ -84,7 +84,7 @@ def test_a_signal_to_a_deaf_thread_is_acted_on_afterwards(raising: signal.Signal
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_process_started_unheard_hears_no_signal_of_the_job_but_can_be_killed(
+def test_a_process_started_with_blocked_signals_ignores_them_but_can_be_killed(
     number: signal.Signals,
 ) -> None:
     told = [sys.executable, "-c", "import sys; print(sys.stdin.readline())"]
@@ -101,7 +101,7 @@ def test_a_process_started_unheard_hears_no_signal_of_the_job_but_can_be_killed(
         end.close()
 
 
-def test_a_process_started_afterwards_hears_them(raising: signal.Signals) -> None:
+def test_a_process_started_afterwards_receives_signals(raising: signal.Signals) -> None:
     with block_signals():
         pass
     with subprocess.Popen(["sleep", "60"]) as child:

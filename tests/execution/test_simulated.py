@@ -1,4 +1,4 @@
-"""Simulated runs: laws of lanes and time, statuses, tries."""
+"""Simulated runs: bounds of their time, statuses, retries."""
 
 from collections import Counter
 from typing import Any
@@ -42,22 +42,24 @@ def seconds(trial: Trial) -> float:
 
 
 @given(plans(), st.integers(1, 6))
-def test_the_whole_takes_no_less_than_its_longest_block_nor_than_the_work_shared_evenly(
-    blocks: list[Block], lanes: int
+def test_the_makespan_obeys_the_bounds_of_list_scheduling(
+    blocks: list[Block], devices: int
 ) -> None:
-    executor = SimulatedExecutor(lanes, seconds)
+    executor = SimulatedExecutor(devices, seconds)
     records = observe(executor, blocks).records
     wall = {r.trial.trial_id: r.wall_s or 0.0 for r in records}
     of_blocks = [sum(wall[trial.trial_id] for trial in block.trials) for block in blocks]
     assert executor.makespan_s >= max(of_blocks) * (1 - 1e-9)
-    assert executor.makespan_s >= sum(of_blocks) / lanes * (1 - 1e-9)
+    assert executor.makespan_s >= sum(of_blocks) / devices * (1 - 1e-9)
     # R. L. Graham's bound for list scheduling (SIAM J. Appl. Math. 17, 1969, 416-429).
     longest = max(of_blocks)
-    assert executor.makespan_s <= (sum(of_blocks) / lanes + longest * (1 - 1 / lanes)) * (1 + 1e-9)
+    assert executor.makespan_s <= (sum(of_blocks) / devices + longest * (1 - 1 / devices)) * (
+        1 + 1e-9
+    )
 
 
 @given(plans())
-def test_one_lane_takes_as_long_as_all_trials_together(blocks: list[Block]) -> None:
+def test_one_device_takes_as_long_as_all_trials_together(blocks: list[Block]) -> None:
     executor = SimulatedExecutor(1, seconds)
     records = observe(executor, blocks).records
     assert executor.makespan_s == pytest.approx(sum(r.wall_s or 0.0 for r in records))
@@ -89,7 +91,7 @@ def test_a_block_takes_as_many_devices_as_its_largest_trial_has_replicas() -> No
     )
 
 
-def test_a_trial_that_no_device_is_left_for_is_refused() -> None:
+def test_a_trial_with_more_replicas_than_devices_is_refused() -> None:
     content = {**TINY, "matrix": {}, "compare": []}
     asked = suite_of(content, strategy="mirrored", replicas=4)
     with pytest.raises(ResourceError, match="lower replicas or workers"):
@@ -97,20 +99,20 @@ def test_a_trial_that_no_device_is_left_for_is_refused() -> None:
 
 
 @given(plans(), st.randoms(use_true_random=False), st.integers(0, 3))
-def test_only_a_lost_worker_is_tried_again_and_at_most_as_often_as_allowed(
+def test_only_lost_workers_are_retried_up_to_the_limit(
     blocks: list[Block], random: Any, retries: int
 ) -> None:
-    fates: dict[tuple[str, int], Status] = {}
+    chosen: dict[tuple[str, int], Status] = {}
 
-    def fate(trial: Trial, attempt: int) -> Status:
-        fates[trial.trial_id, attempt] = random.choice(STATUSES)
-        return fates[trial.trial_id, attempt]
+    def choose(trial: Trial, attempt: int) -> Status:
+        chosen[trial.trial_id, attempt] = random.choice(STATUSES)
+        return chosen[trial.trial_id, attempt]
 
     limits = Limits(LIMITS.trial_timeout_s, retries=retries)
-    log = observe(SimulatedExecutor(2, fate=fate), blocks, limits)
+    log = observe(SimulatedExecutor(2, status_of=choose), blocks, limits)
     for trial in (trial for block in blocks for trial in block.trials):
         statuses = [r.status for r in log.records if r.trial == trial]
-        assert statuses == [fates[trial.trial_id, n] for n in range(1, len(statuses) + 1)]
+        assert statuses == [chosen[trial.trial_id, n] for n in range(1, len(statuses) + 1)]
         assert set(statuses[:-1]) <= {"worker_lost"}
         assert statuses[-1] != "worker_lost" or len(statuses) == retries + 1
 
@@ -153,7 +155,7 @@ def test_10_000_trials_on_1_000_gpus_take_at_most_5_percent_more_than_they_must(
     assert executor.makespan_s <= 1.05 * max(devices_s / sum(NODES), longest_s)
 
 
-def test_a_gang_is_on_nodes_that_hold_its_workers_whole() -> None:
+def test_each_worker_is_on_one_node_and_spread_workers_are_apart() -> None:
     blocks = mixed_blocks()[:500]
     for record in SimulatedExecutor((8, 8, 8, 8, 4, 3), epoch_s).run(
         [b for b in blocks if b.trials[0].variant.workers < 5], LIMITS, lambda _: None

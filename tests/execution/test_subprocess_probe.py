@@ -24,37 +24,37 @@ def _gone(pid: int) -> bool:
     return False
 
 
-def test_the_answer_is_the_last_line_whatever_was_said_before(module: Path) -> None:
+def test_the_reply_is_the_last_line_of_the_output(module: Path) -> None:
     module.write_text("import sys; print('noise'); print('{\"error\": null, \"n\": 1}\\n')")
     with probe_in_subprocess("asked") as answer:
         assert answer() == {"error": None, "n": 1}
 
 
-def test_arguments_reach_it(module: Path) -> None:
+def test_the_probe_gets_its_arguments(module: Path) -> None:
     module.write_text("import sys, json; print(json.dumps({'got': sys.argv[1:]}))")
     with probe_in_subprocess("asked", "a", "b c") as answer:
         assert answer() == {"got": ["a", "b c"]}
 
 
-def test_a_process_ended_by_a_signal_says_which(module: Path) -> None:
+def test_a_probe_ended_by_a_signal_names_the_signal(module: Path) -> None:
     module.write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     with probe_in_subprocess("asked") as answer:
         assert answer()["signal"] == "SIGILL"
 
 
-def test_one_that_fails_gives_its_last_words(module: Path) -> None:
+def test_a_failed_probe_reports_its_last_line_of_stderr(module: Path) -> None:
     module.write_text("raise RuntimeError('no luck')")
     with probe_in_subprocess("asked") as answer:
         assert answer() == {"error": "its process ended with code 1: RuntimeError: no luck"}
 
 
-def test_one_that_says_nothing_of_use_has_no_answer(module: Path) -> None:
+def test_a_probe_without_json_has_no_reply(module: Path) -> None:
     module.write_text("print('[1, 2]')")
     with probe_in_subprocess("asked") as answer:
         assert answer() == {"error": "its process ended with code 0"}
 
 
-def test_one_that_takes_too_long_is_ended(module: Path) -> None:
+def test_a_probe_that_takes_too_long_is_ended(module: Path) -> None:
     pid_file = module.with_name("pid")
     module.write_text(
         f"import os, time, pathlib; pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))\n"
@@ -65,7 +65,7 @@ def test_one_that_takes_too_long_is_ended(module: Path) -> None:
     assert _gone(int(pid_file.read_text()))
 
 
-def test_helpers_that_it_leaves_behind_are_ended_with_it(module: Path) -> None:
+def test_processes_that_a_probe_leaves_behind_are_ended(module: Path) -> None:
     module.write_text(
         "import subprocess, json\n"
         "child = subprocess.Popen(['sleep', '600'], process_group=0)\n"
@@ -78,7 +78,7 @@ def test_helpers_that_it_leaves_behind_are_ended_with_it(module: Path) -> None:
     assert _gone(pid)
 
 
-def test_an_interrupt_of_the_asker_leaves_nothing(module: Path) -> None:
+def test_an_interrupt_of_the_caller_leaves_no_process(module: Path) -> None:
     pid_file = module.with_name("pid")
     module.write_text(
         f"import os, time, pathlib; pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))\n"

@@ -20,7 +20,7 @@ def lost_once(trial: Trial, attempt: int) -> Status:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run in which some trials were retried."""
     path = tmp_path_factory.mktemp("run") / "run"
-    return bench.run(suite_of(TINY), path, executor=SimulatedExecutor(fate=lost_once)).path
+    return bench.run(suite_of(TINY), path, executor=SimulatedExecutor(status_of=lost_once)).path
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,7 @@ FAULTS = {
         130,
         "resume with bench run ... --resume",
         "tests/execution/ray_backend/test_ray_process.py::"
-        "test_an_interrupt_is_heeded_whatever_the_process_makes_of_it",
+        "test_an_interrupt_ends_the_run_however_the_process_reacts",
     ),
     "progress actor killed": Fault(
         "the actor that collects the workers' progress is killed, and restarted",
@@ -133,7 +133,7 @@ FAULTS = {
         0,
         "",
         "tests/execution/ray_backend/test_ray_executor.py::"
-        "test_epochs_that_were_told_to_an_actor_that_died_are_not_lost_and_it_is_started_again",
+        "test_a_dead_progress_actor_loses_no_epoch_and_restarts",
     ),
     "over time": Fault(
         "a trial exceeds its time limit, or makes no progress",
@@ -141,14 +141,14 @@ FAULTS = {
         5,
         "--resume",
         "tests/execution/ray_backend/test_ray_executor.py::"
-        "test_a_trial_that_is_over_a_limit_is_ended_and_keeps_its_epochs",
+        "test_a_trial_that_exceeds_a_limit_is_ended_and_keeps_its_epochs",
     ),
     "disk full": Fault(
         "the disk is full; the record that did not fit is kept elsewhere",
         None,
         5,
         "No space left on device ... free space",
-        "tests/execution/test_runner_interruptions.py::test_a_disk_that_fills_in_mid_run_loses_nothing",
+        "tests/execution/test_runner_interruptions.py::test_a_disk_that_fills_during_a_run_loses_no_record",
     ),
     "data damaged": Fault(
         "data is missing or damaged",

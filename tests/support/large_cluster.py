@@ -15,7 +15,7 @@ from bench.spec.variant import Variant
 
 NODES = (8,) * 125
 TRIALS = 10_000
-_GANGS = ((1, 1), (1, 2), (1, 4), (1, 8), (2, 2), (2, 8), (4, 8), (8, 4))
+_GROUP_SIZES = ((1, 1), (1, 2), (1, 4), (1, 8), (2, 2), (2, 8), (4, 8), (8, 4))
 """Workers, and replicas of each."""
 
 
@@ -38,7 +38,7 @@ def mixed_blocks(seed: int = 1) -> list[Block]:
     rng = random.Random(seed)
     blocks = []
     for number in range(TRIALS):
-        workers, replicas = rng.choices(_GANGS, weights=(40, 20, 15, 10, 5, 4, 3, 3))[0]
+        workers, replicas = rng.choices(_GROUP_SIZES, weights=(40, 20, 15, 10, 5, 4, 3, 3))[0]
         epochs = min(120, max(2, round(rng.lognormvariate(3.7, 0.5))))
         variant = _variant(workers, replicas, epochs, rng.choice(("pack", "spread")))
         trial = Trial(

@@ -2,7 +2,7 @@
 
 Usage:
     log = observe(executor, suite)
-    log = observe_apart("inprocess", TINY)      # in a process of its own
+    log = observe_in_subprocess("inprocess", TINY)      # in a process of its own
 """
 
 import json
@@ -51,15 +51,15 @@ def observe(
     executor: Executor,
     plan: Suite | list[Block],
     limits: Limits = LIMITS,
-    and_then: Callable[[Event], None] = lambda _event: None,
+    also: Callable[[Event], None] = lambda _event: None,
 ) -> Log:
-    """Run a suite's plan, or blocks; ``and_then`` is called after each event is noted."""
+    """Run a suite's plan, or blocks; ``also`` is called after each event is noted."""
     log = Log()
     blocks = list(make_plan(plan).blocks) if isinstance(plan, Suite) else plan
 
     def on_event(event: Event) -> None:
         log.note(event)
-        and_then(event)
+        also(event)
 
     try:
         for record in executor.run(blocks, limits, on_event):
@@ -82,7 +82,7 @@ class InterruptAt:
             raise KeyboardInterrupt
 
 
-def observe_apart(name: str, suite: dict[str, Any], *, interrupt: bool = False) -> Log:
+def observe_in_subprocess(name: str, suite: dict[str, Any], *, interrupt: bool = False) -> Log:
     """The same in a fresh process, which may import TensorFlow."""
     asked = json.dumps([name, suite, interrupt])
     done = subprocess.run(
@@ -106,7 +106,7 @@ def _main() -> None:
     name, content, interrupt = json.loads(sys.argv[1])
     with make_executor(name) as executor:
         wanted = InterruptAt() if interrupt else lambda _event: None
-        log = observe(executor, parse_suite(content), and_then=wanted)
+        log = observe(executor, parse_suite(content), also=wanted)
     records = [record.model_dump(mode="json") for record in log.records]
     print(json.dumps({"lines": log.lines, "records": records, "interrupted": log.interrupted}))
 

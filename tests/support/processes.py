@@ -125,7 +125,7 @@ def session_of(pid: int) -> list[psutil.Process]:
     return found
 
 
-def gone_within(seconds: float, pid: int, *but: str) -> list[str]:
+def survivors_after(seconds: float, pid: int, *but: str) -> list[str]:
     """Commands of the session of ``pid`` that still live after so long, ``but`` some."""
     ends = time.monotonic() + seconds
     while True:

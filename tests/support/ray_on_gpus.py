@@ -51,7 +51,7 @@ class Watching(NullObserver):
 
 
 def main(out: str, suite: str, *comes: str) -> dict[str, Any]:
-    """The lanes, what was left out, the run's folder, and why it did not run."""
+    """Run the suite; return what was recorded, or the error."""
     ray_executor._GPU_FREE_S = gpu_quarantine._START_FREE_S = 0.5
     gpu_quarantine._HOLD_S = 120.0  # on a slow machine, too
     executor = RayExecutor()

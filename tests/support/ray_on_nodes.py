@@ -1,8 +1,8 @@
-"""Two Ray nodes of four logical GPUs each, on this machine; what becomes of blocks there, as JSON.
+"""Run blocks on two local Ray nodes with four logical GPUs each, and print the results as JSON.
 
     python -m tests.support.ray_on_nodes
 
-In a process of its own, since a process joins one cluster. No trial trains: each is needless
+In a separate process, because a process can join only one cluster. No trial trains: each is skipped
 once its block has its devices.
 """
 
@@ -30,15 +30,15 @@ PLACED = "it had its devices"
 
 
 class Holder:
-    """Somebody else's work on the cluster."""
+    """Other work on the cluster."""
 
     def ready(self) -> bool:
         """Whether it has begun."""
         return True
 
 
-def held(gpus: int, nodes: Iterable[str]) -> list[Any]:
-    """So many GPUs of each node, taken."""
+def occupy(gpus: int, nodes: Iterable[str]) -> list[Any]:
+    """Occupy so many GPUs of each node."""
     actor: Any = ray.remote(Holder)
     near = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
     options = {"num_cpus": 0, "num_gpus": gpus}
@@ -48,7 +48,7 @@ def held(gpus: int, nodes: Iterable[str]) -> list[Any]:
 
 
 def blocks(*gpus: int) -> list[Block]:
-    """One of a single trial each, which takes so many GPUs."""
+    """Blocks of a single trial each, which uses so many GPUs."""
     asked = ({"strategy": "mirrored", "replicas": n, "per_replica_batch_size": 8} for n in gpus)
     return [make_plan(suite_of(SINGLE, **settings)).blocks[0] for settings in asked]
 
@@ -59,7 +59,7 @@ def run(
     timeout_s: float = 3600.0,
     on_waiting: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """What becomes of one block, and what is said meanwhile."""
+    """Run one block; return its record's status and the reported waits."""
     reasons = list[str]()
 
     def on_event(event: Event) -> None:
@@ -75,39 +75,39 @@ def run(
 def pinned() -> dict[str, Any]:
     """The nodes that blocks of 3, 3 and 2 GPUs were to have, and those that Ray gave them."""
 
-    def open_lane(block: Block, reservation: ResourceRequest) -> BlockRunner:
+    def open_runner(block: Block, request: ResourceRequest) -> BlockRunner:
         return BlockRunner(
-            block, reservation, Limits(3600.0), print, lambda _: None, None, {}, GpuAllotment()
+            block, request, Limits(3600.0), print, lambda _: None, None, {}, GpuAllotment()
         )
 
-    fleet = BlockPool(Cluster(ray.nodes(), "auto"), blocks(3, 3, 2), open_lane)
-    fleet.start()
-    ray.get([runner.claim.ready for runner in fleet.runners], timeout=120)
-    chosen = [runner.claim.reservation.nodes for runner in fleet.runners]
-    tables = [placement_group_table(runner.claim.group) for runner in fleet.runners]
-    fleet.close()
+    pool = BlockPool(Cluster(ray.nodes(), "auto"), blocks(3, 3, 2), open_runner)
+    pool.start()
+    ray.get([runner.placement.ready for runner in pool.runners], timeout=120)
+    chosen = [runner.placement.request.nodes for runner in pool.runners]
+    tables = [placement_group_table(runner.placement.group) for runner in pool.runners]
+    pool.close()
     return {"chosen": chosen, "given": [[*t["bundles_to_node_id"].values()] for t in tables]}
 
 
 def main() -> None:
     """Each case once."""
-    block_runner._PATIENCE_S = ray_executor._POLL_S = 0.5
+    block_runner._PLACEMENT_CHECK_S = ray_executor._POLL_S = 0.5
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
     for _ in range(2):
         nodes.add_node(num_cpus=4, num_gpus=4)
     nodes.wait_for_nodes()
-    found = {}
+    results = {}
     with RayExecutor(nodes.address) as executor:
         ids = Cluster(ray.nodes(), "auto").nodes
-        found["pinned"] = pinned()
-        others = held(3, ids)
-        found["in vain"] = run(executor, gpus=2, timeout_s=3.0)
-        found["freed"] = run(executor, gpus=2, on_waiting=lambda: ray.kill(others[1]))
+        results["pinned"] = pinned()
+        others = occupy(3, ids)
+        results["in vain"] = run(executor, gpus=2, timeout_s=3.0)
+        results["freed"] = run(executor, gpus=2, on_waiting=lambda: ray.kill(others[1]))
         ray.kill(others[0])
-        others = held(1, ids[:1])
-        found["moved"] = run(executor, gpus=4)
+        others = occupy(1, ids[:1])
+        results["moved"] = run(executor, gpus=4)
     nodes.shutdown()
-    print(json.dumps(found))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Gangs of two real workers on this machine, and what is left of them afterwards.
+"""Groups of two real workers on this machine, and checks that they are cleaned up.
 
 Usage:
-    asked = gang_suite(epochs=3)
-    with nothing_left(gangs): ...
+    suite = group_suite(epochs=3)
+    with assert_cleaned_up(groups): ...
 """
 
 import contextlib
@@ -20,36 +20,36 @@ from bench.spec.suite import Suite
 from tests.support.processes import workers_below
 from tests.support.sample_suites import SINGLE, suite_of
 
-GANG: dict[str, Any] = {"strategy": "multi_worker", "workers": 2, "global_batch_size": 64}
-LONG: dict[str, Any] = {**GANG, "epochs": 20_000}
-"""Many short epochs, to be ended by something else."""
+GROUP: dict[str, Any] = {"strategy": "multi_worker", "workers": 2, "global_batch_size": 64}
+LONG: dict[str, Any] = {**GROUP, "epochs": 20_000}
+"""Many short epochs, which something else ends."""
 
 
-def gang_suite(**settings: Any) -> Suite:
+def group_suite(**settings: Any) -> Suite:
     """One trial of two workers."""
-    return suite_of(SINGLE, **{**GANG, **settings})
+    return suite_of(SINGLE, **{**GROUP, **settings})
 
 
 class Once:
-    """Does something once, as the first epoch ends."""
+    """Calls a function once, when the first epoch ends."""
 
     def __init__(self, act: Callable[[], None]) -> None:
         self._act: Callable[[], None] | None = act
 
     def __call__(self, event: Event) -> None:
-        """Look at an event."""
+        """Act on the first finished epoch."""
         if isinstance(event, EpochEnded) and self._act:
             act, self._act = self._act, None
             act()
 
 
 @contextlib.contextmanager
-def nothing_left(gangs: Sequence[WorkerGroup]) -> Iterator[None]:
-    """What runs inside leaves no process, listening port, log or placement group behind."""
+def assert_cleaned_up(groups: Sequence[WorkerGroup]) -> Iterator[None]:
+    """Assert that the block leaves no process, listening port, log or placement group behind."""
     from ray.util import placement_group_table
 
     yield
-    places = [place for gang in gangs for place in gang.places.values()]
+    places = [place for group in groups for place in group.places.values()]
     assert places
     pids = {place.pid for place in places}
     _until(lambda: not any(psutil.pid_exists(pid) for pid in pids))

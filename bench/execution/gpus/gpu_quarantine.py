@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import ray
-from ray._private.state import available_resources_per_node
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -22,6 +21,7 @@ from bench.errors import ResourceError
 from bench.execution.gpus.device_fitness import GpuSnapshot, NodeSnapshot, inspect_node
 from bench.execution.gpus.gpu_visibility import assigned_gpus
 from bench.execution.ray_backend.cluster_nodes import Node, alive_nodes, ask_nodes
+from bench.execution.ray_backend.ray_compat import available_resources_per_node
 from bench.records.trial_record import ExcludedGpus
 from bench.spec.plan import Trial
 

@@ -168,7 +168,7 @@ class NodeWarmUp:
         self._wait(min(self._limits.stall_timeout_s, self._limits.trial_timeout_s))
 
     def _start(self, uuid: str | None) -> Any:
-        (bundle,) = self._placement.reservation.bundles
+        (bundle,) = self._placement.request.bundles
         actor_class: Any = ray.remote(WarmUpTrainer)
         return actor_class.options(
             num_cpus=bundle["CPU"],

@@ -17,8 +17,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ray._private.state import available_resources_per_node
-
 from bench.execution.executor import Limits, NotWarmedUp, OnEvent, WarmingUp
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_support import compiles_at_first_use
@@ -26,6 +24,7 @@ from bench.execution.gpus.node_warm_up import NodeWarmUp, WarmUpProgram, warm_up
 from bench.execution.gpus.warm_up_marks import WarmUpMarks
 from bench.execution.ray_backend.cluster_nodes import alive_nodes, ask_nodes
 from bench.execution.ray_backend.dataset_store import DatasetUnavailable
+from bench.execution.ray_backend.ray_compat import available_resources_per_node
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.resources import ResourceRequest
 from bench.spec.plan import Trial

@@ -1,4 +1,4 @@
-"""A suite on a cluster that Ray's launcher starts.
+"""Run a suite on a cluster that Ray's launcher starts.
 
 `launch.launch` starts the cluster, runs the command there and fetches the results.
 """

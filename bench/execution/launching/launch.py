@@ -1,11 +1,11 @@
-"""A suite on a cluster that Ray's launcher starts: up, run there, results back.
+"""Run a suite on a cluster that Ray's launcher starts, and fetch the results.
 
 Usage:
     code = launch(Path("clusters/onprem.yaml"), "notebook", Path("mine"), ["--blocks=3"])
 
-Each step is one command of Ray's own, with Ray's words on stderr. The run happens in
-~/trainbench/runs on the head, in a folder whose name is made from the local folder's path, so that
-a run can be resumed on the same cluster or, as its folder is sent along, on a new one.
+Each step is one of Ray's own commands, which print to stderr. The run is in ~/trainbench/runs on
+the head, in a folder whose name is made from the local folder's path. So a run can be resumed on
+the same cluster, or on a new one, because its folder is sent along.
 """
 
 import contextlib
@@ -34,22 +34,23 @@ from bench.process_exit import signal_name
 from bench.records.atomic_write import disk_errors, temporary_folder
 
 HOME = "~/trainbench"
-"""Where the package and its environment are on every node; the files in clusters/ agree."""
+"""Where every node has the package and its environment; the files in clusters/ use the same path.
+"""
 _NODES_TIMEOUT_S = 1800
-_MOST_CONFIG_BYTES = 64 * KiB
-_MOST_CODE_BYTES = 64
-"""Of the file that holds an exit code."""
+_MAX_CONFIG_BYTES = 64 * KiB
+_MAX_CODE_BYTES = 64
+"""Size limit of the file that holds an exit code."""
 _STDERR = 2
 _INTERRUPTED = 130
 _CLOSING_S = 20.0
-"""For the run there, to close its records once it was interrupted."""
+"""How long the remote run may take to close its records after an interrupt."""
 _ANSWER_S = 30.0
-"""For each command after an interrupt: the head may be gone."""
+"""Timeout of each command after an interrupt: the head may be lost."""
 _STEP_S = 300.0
-"""For a command that sends or asks next to nothing; ssh gives up a silent host sooner."""
+"""Timeout of a command that transfers very little; ssh gives up a silent host sooner."""
 _KILL_S = 5.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-_MOST_LETTERS = 80
+_MAX_LETTERS = 80
 _MARK_LETTERS = 8
 
 
@@ -60,16 +61,17 @@ def launch(
     options: Sequence[str] = (),
     modules: Sequence[Path] = (),
 ) -> int:
-    """Start ``config``'s cluster, run ``suite`` on it, and bring its run folder back to ``out``.
+    """Start ``config``'s cluster, run ``suite`` on it, and fetch its run folder to ``out``.
 
-    ``options`` are further ones of ``bench run``; ``modules``, files and packages, are sent along
-    with the suite's file. Returns its exit code, 0 or, where trials
-    failed, 5; the results are brought back whatever it is. ResourceError where the cluster
-    cannot be had, DataError where nothing comes back. The cluster is left running.
+    ``options`` are further options of ``bench run``. ``modules``, files and packages, are sent
+    along with the suite's file. Returns the run's exit code: 0, or 5 if trials failed; the results
+    are fetched in both cases. Raises ResourceError if the cluster is not available, DataError if no
+    results can be fetched. The cluster keeps running.
     """
     nodes = planned_nodes(config)
-    # Absolute, since rsync takes what precedes a colon for a host, and a dash for an option.
-    config, out, file = config.absolute(), _real(out), _real(Path(suite))
+    # The paths are absolute, because rsync reads a part before a colon as a host, and a dash as an
+    # option.
+    config, out, file = config.absolute(), _real_path(out), _real_path(Path(suite))
     _check_writable(out)
     name = remote_name(out)
     there = f"{HOME}/runs/{name}"
@@ -91,7 +93,8 @@ def launch(
     if out.exists():
         _ray(["rsync-up", str(config), f"{out}/", f"{there}/"], f"{out} was not sent")
     try:
-        # How it ends is read from the file that it leaves: ssh and Ray know only "failed".
+        # The exit code is read from the file that the run writes: ssh and Ray only report a
+        # failure.
         _ray(["exec", str(config), remote_command(words, name, nodes)])
         return _bring_back(config, there, out)
     except KeyboardInterrupt:
@@ -103,48 +106,47 @@ def launch(
 
 
 def remote_name(path: Path) -> str:
-    """What ``path``, a folder or a file here, is called on the head.
+    """Return the name on the head of ``path``, a local folder or file.
 
-    Its own name in letters that neither a shell nor ssh nor rsync reads otherwise, and a mark that
-    tells paths of the same name apart.
+    It is the path's own name, in letters that a shell, ssh and rsync do not interpret, and a hash
+    that distinguishes paths with the same name.
     """
-    path = _real(path)
-    plain = _UNSAFE.sub("_", path.stem if path.is_file() else path.name)[:_MOST_LETTERS]
+    path = _real_path(path)
+    plain = _UNSAFE.sub("_", path.stem if path.is_file() else path.name)[:_MAX_LETTERS]
     mark = hashlib.sha256(os.fsencode(f"{platform.node()}:{path}")).hexdigest()[:_MARK_LETTERS]
     return f"{plain.lstrip('.-') or 'run'}-{mark}"
 
 
-def _real(path: Path) -> Path:
+def _real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))  # Path.resolve raises at a link that leads to itself
 
 
 def remote_command(words: Sequence[str], name: str, nodes: int) -> str:
-    """What the head runs: wait for the nodes, run, and leave the exit code beside the run."""
+    """Return the head's command, which waits for the nodes, runs, and writes the exit code."""
     run = shlex.join([".venv/bin/bench", "run", *words, "--address=auto", f"--out=runs/{name}"])
     module = "bench.execution.launching.wait_for_nodes"
     wait = f".venv/bin/python -m {module} {nodes} --timeout-s {_NODES_TIMEOUT_S}"
-    left = shlex.quote(f"runs/{name}.code")
-    # A signal, as when the connection ends, is for the run: the shell stays to write down its end.
-    # The run's table is left out: the same is shown where the results arrive.
-    return (
-        f"cd {HOME} && trap : HUP INT TERM && {{ {wait} && {run} > /dev/null; echo $? > {left}; }}"
-    )
+    code_file = shlex.quote(f"runs/{name}.code")
+    # A signal, for example when the connection ends, is for the run: the shell stays to write the
+    # exit code. The run's table is discarded: it is shown where the results arrive.
+    steps = f"{wait} && {run} > /dev/null; echo $? > {code_file}"
+    return f"cd {HOME} && trap : HUP INT TERM && {{ {steps}; }}"
 
 
 def planned_nodes(config: Path) -> int:
-    """The head and the least number of workers of a launcher's file; UsageError if it is bad."""
+    """Return the least number of nodes in a launcher's file; UsageError if the file is bad."""
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     try:
-        content = parse_yaml(read_file(config, _MOST_CONFIG_BYTES).decode())
+        content = parse_yaml(read_file(config, _MAX_CONFIG_BYTES).decode())
         missing = [p for p in content.get("file_mounts", {}).values() if _is_missing(p)]
-        # Ray prints warnings, which it will repeat; stdout is for results.
+        # Ray prints warnings here and repeats them later; stdout is for results.
         with contextlib.redirect_stdout(io.StringIO()):
             prepared: dict[str, Any] = prepare_config(content)
         validate_config(prepared)
     except OSError as error:
         raise UsageError(f"{config}: {error.strerror}: name a file, say one of clusters/") from None
-    except Exception as error:  # whatever Ray's loader meets in a file of another kind
+    except Exception as error:  # Ray's loader may raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
             f"{config}: not a file for Ray's launcher ({reason}): compare with clusters/"
@@ -159,13 +161,13 @@ def planned_nodes(config: Path) -> int:
 
 
 def _is_missing(local: str) -> bool:
-    # The token is made when there is none.
+    # A missing token is made later.
     return not (user_path(local).exists() or local.endswith("/auth_token"))
 
 
 def _bring_back(config: Path, there: str, out: Path) -> int:
-    """Fetch the run folder, and the exit code that was left beside it."""
-    code = _code_left(config, there)
+    """Fetch the run folder, and return the exit code in the file beside it."""
+    code = _fetch_exit_code(config, there)
     if not _ray(_fetch(config, there, out)):
         if _ray(["exec", str(config), f"test -e {there}/run.json"], silent=True, timeout_s=_STEP_S):
             fetch = shlex.join(["ray", *_fetch(config, there, out)])
@@ -188,8 +190,8 @@ def _bring_back(config: Path, there: str, out: Path) -> int:
 
 
 def _bring_back_interrupted(config: Path, there: str, out: Path) -> None:
-    """Fetch what an interrupted run had finished, in ``2 * _ANSWER_S`` at most, or say how to."""
-    # The driver there closes its records first.
+    """Fetch the records of an interrupted run in ``2 * _ANSWER_S`` at most, or print how to."""
+    # The remote driver closes its records first.
     wait = f"timeout {_CLOSING_S:g} sh -c 'until test -e {there}.code; do sleep 1; done'; true"
     answers = _ray(["exec", str(config), wait], silent=True, timeout_s=_ANSWER_S)
     if not answers or not _ray(_fetch(config, there, out), timeout_s=_ANSWER_S):
@@ -198,19 +200,19 @@ def _bring_back_interrupted(config: Path, there: str, out: Path) -> None:
 
 
 def _fetch(config: Path, there: str, out: Path) -> list[str]:
-    """The words of Ray's command that brings the run folder here."""
+    """Return the arguments of Ray's command that fetches the run folder."""
     return ["rsync-down", str(config), f"{there}/", f"{out}/"]
 
 
-def _code_left(config: Path, there: str) -> int | None:
+def _fetch_exit_code(config: Path, there: str) -> int | None:
     with temporary_folder() as place:
         file = place / "code"
         fetched = _ray(["rsync-down", str(config), f"{there}.code", str(file)], timeout_s=_STEP_S)
-        return int(read_file(file, _MOST_CODE_BYTES)) if fetched else None
+        return int(read_file(file, _MAX_CODE_BYTES)) if fetched else None
 
 
 def _check_writable(out: Path) -> None:
-    """StorageError where ``out`` cannot be made, before hours are spent on what goes there."""
+    """Raise StorageError if ``out`` cannot be made, before hours are spent on its contents."""
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
@@ -220,7 +222,11 @@ def _check_writable(out: Path) -> None:
 def _ray(
     words: Sequence[str], needed: str = "", *, silent: bool = False, timeout_s: float | None = None
 ) -> bool:
-    """Whether one of Ray's commands worked; ResourceError, saying what was ``needed``, if not."""
+    """Run one of Ray's commands and return whether it worked.
+
+    If it failed, raises ResourceError with ``needed``, the text for what it was needed, unless
+    empty.
+    """
     ray = Path(sysconfig.get_path("scripts")) / "ray"
     shown = subprocess.DEVNULL if silent else _STDERR
     mark = secrets.token_hex(_MARK_LETTERS)

@@ -1,4 +1,5 @@
-"""Trials on Ray: a pool of blocks, a worker group for each trial.
+"""Run trials on Ray: a pool of blocks, and a worker group for each trial.
 
-`ray_process.RayProcess` keeps Ray in a process of its own; `ray_executor.RayExecutor` runs in it.
+`ray_process.RayProcess` keeps Ray in a separate process, in which `ray_executor.RayExecutor` runs.
+Ray's private parts are used only in `ray_compat`.
 """

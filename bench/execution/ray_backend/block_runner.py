@@ -1,14 +1,15 @@
-"""One block on its way through a Ray cluster: its devices, its trials, the one that runs.
+"""Run one block on a Ray cluster: reserve its devices, then run its trials in order.
 
-A lane reserves its devices once, by a placement group, and keeps them until its last trial
-has ended: all arms of a comparison run on the same ones. Each trial gets a gang of fresh
-processes in it.
+A runner reserves its devices once, by a placement group, and keeps them until its last trial has
+ended, so that all variants of a comparison run on the same devices. Each trial runs in a group of
+new worker processes.
 """
 
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from enum import Enum
 from typing import Any
 
 import ray
@@ -35,58 +36,68 @@ from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
-_PATIENCE_S = 20.0
-"""How long devices may take to come; as far as this run knows, they were free."""
+_PLACEMENT_CHECK_S = 20.0
+"""Seconds between checks of a placement; the devices were free as far as this run knows."""
+
+
+class State(Enum):
+    """What a block does now."""
+
+    PLACING = "waits for its devices, or starts its next trial on them"
+    RUNNING = "a worker group starts, or trains"
+    DONE = "no trial remains"
 
 
 class BlockRunner:
-    """A block in flight. ``pending`` is what must be ready before ``advance`` can do more.
+    """A block in flight; ``advance`` takes its next step once some of ``pending`` are ready.
 
-    ``attempts`` counts, for all lanes of a run, how often each trial has begun.
+    ``attempts`` counts the attempts at each trial, for all runners of a run.
     """
 
     def __init__(
         self,
         block: Block,
-        reservation: ResourceRequest,
+        request: ResourceRequest,
         limits: Limits,
         on_event: OnEvent,
         data_of: Callable[[Trial], Any],
-        board: Any,
+        progress_actor: Any,
         attempts: dict[str, int],
         allotment: GpuAllotment,
     ) -> None:
-        self.claim = PlacementRequest(reservation)
+        self.placement = PlacementRequest(request)
         self._repeat = block.repeat
         self._queue = deque(block.trials)
         self._limits, self._on_event = limits, on_event
-        self._data_of, self._board = data_of, board
-        self._told = False
-        self._gang: WorkerGroup | None = None
+        self._data_of, self._progress_actor = data_of, progress_actor
+        self._wait_reported = False
+        self._workers: WorkerGroup | None = None
         self._abandoned = False
         self._attempts, self._allotment = attempts, allotment
         self.unfit: list[tuple[WorkerLocation, GpuSnapshot]] = []
-        """Of its GPUs those that are not to be used, as a trial that was to start on them found."""
-        self._started = self._news_at = 0.0
+        """The block's GPUs that a trial found unfit when it started."""
+        self._started = self._progress_at = 0.0
         self.epochs: list[EpochRecord] = []
-        self._beats: dict[int, int] = {}
+        self._heartbeats: dict[int, int] = {}
 
     @property
-    def done(self) -> bool:
-        """Whether no trial is left."""
-        return self._gang is None and not self._queue
+    def state(self) -> State:
+        """What the block does now."""
+        if self._workers is not None:
+            return State.RUNNING
+        return State.PLACING if self._queue else State.DONE
 
     @property
-    def gang(self) -> str | None:
-        """The key of the gang that runs now."""
-        return self._gang.key if self._gang else None
+    def group_key(self) -> str | None:
+        """The key of the worker group that runs now."""
+        return self._workers.key if self._workers else None
 
     @property
     def pending(self) -> list[Any]:
-        """What Ray has still to answer."""
-        if self._gang is not None:
-            return self._gang.pending
-        return [self.claim.ready] if self._queue else []
+        """The references that Ray has not resolved yet."""
+        if self._workers is not None:
+            return self._workers.pending
+        return [self.placement.ready] if self._queue else []
 
     @property
     def remaining(self) -> Block | None:
@@ -94,118 +105,123 @@ class BlockRunner:
         return Block(repeat=self._repeat, trials=tuple(self._queue)) if self._queue else None
 
     @property
-    def poll_pending(self) -> bool:
-        """Whether others hold its devices; True once in a while, as long as they do."""
-        waits = self._gang is None and bool(self._queue)
-        return waits and self.claim.stuck(min(_PATIENCE_S, self._limits.placement_timeout_s))
+    def is_blocked(self) -> bool:
+        """Whether other work occupies its devices; checks Ray only once per interval."""
+        interval_s = min(_PLACEMENT_CHECK_S, self._limits.placement_timeout_s)
+        return self.state is State.PLACING and self.placement.is_blocked(interval_s)
 
     @property
     def overdue(self) -> bool:
-        """Whether it has waited for its devices as long as it may."""
-        return not self.claim.granted and self.claim.waited_s > self._limits.placement_timeout_s
+        """Whether it has waited for its devices longer than its limit."""
+        limit_s = self._limits.placement_timeout_s
+        return not self.placement.granted and self.placement.waited_s > limit_s
 
     @property
-    def left_s(self) -> float:
-        """Until the running trial is over a limit; infinite where none runs."""
-        if self._gang is None:
+    def remaining_s(self) -> float:
+        """Seconds until the running trial exceeds a limit; infinite if no trial runs."""
+        if self.state is not State.RUNNING:
             return math.inf
         ends_at = min(
             self._started + self._limits.trial_timeout_s,
-            self._news_at + self._limits.stall_timeout_s,
+            self._progress_at + self._limits.stall_timeout_s,
         )
         return ends_at - time.perf_counter()
 
     def runs_on(self, nodes: Collection[str]) -> bool:
-        """Whether all its devices are on these nodes."""
-        return set(self.claim.reservation.nodes).issubset(nodes)
+        """Return whether all its devices are on ``nodes``."""
+        return set(self.placement.request.nodes).issubset(nodes)
 
-    def add_news(self, news: ProgressUpdate) -> None:
-        """The running trial has come further, maybe by an epoch (told by each worker)."""
-        self._news_at = time.perf_counter()
-        self._beats[news.worker] = news.beats
-        if news.epoch_json:
-            self._add_epoch(EpochRecord.model_validate_json(news.epoch_json))
+    def add_progress(self, update: ProgressUpdate) -> None:
+        """Take in progress of one worker of the running trial, with an epoch if one has ended."""
+        self._progress_at = time.perf_counter()
+        self._heartbeats[update.worker] = update.heartbeats
+        if update.epoch_json:
+            self._add_epoch(EpochRecord.model_validate_json(update.epoch_json))
 
     def advance(self, ready: Sequence[Any]) -> Iterator[TrialRecord]:
-        """Take the next step now that some of ``pending`` are ready; a record at a trial's end."""
-        if self._gang is None:
-            self.claim.granted = True
+        """Take the next step, as some of ``pending`` are ready; yield a record at a trial's end."""
+        if self._workers is None:
+            self.placement.granted = True
             if self._queue and (reason := self._limits.skip_reason(self._queue[0])):
                 yield skipped_record(self._queue.popleft(), reason)
             else:
                 self._start_next()
-            return
-        self._gang.collect(ready)
-        if self._gang.unfit:
-            fetch_worker_logs(self._gang.places)
-            self._withdraw(self._gang)
-        elif self._gang.has_failed:
-            yield from self._trouble(self._gang)
-        elif self._gang.is_finished:
-            record = merge_records(self._gang)
-            # The news of the last epochs may be slower than the record.
+        else:
+            self._workers.collect(ready)
+            yield from self._follow(self._workers)
+
+    def _follow(self, workers: WorkerGroup) -> Iterator[TrialRecord]:
+        """Act on what the workers have answered."""
+        if workers.unfit:
+            fetch_worker_logs(workers.places)
+            self._withdraw(workers)
+        elif workers.has_failed:
+            yield self._failed(workers)
+        elif workers.is_finished:
+            record = merge_records(workers)
+            # The progress reports of the last epochs may arrive after the record.
             for epoch in record.epochs[len(self.epochs) :]:
                 self._add_epoch(epoch)
             yield self._end(record)
-        elif self._gang.is_placed and not self._gang.pending:
-            places = self._gang.places
+        elif workers.is_placed and not workers.pending:
+            places = workers.places
             logs = tuple(places[index].log for index in sorted(places))
-            self._on_event(Started(self._gang.trial, places[0].node, logs))
+            self._on_event(Started(workers.trial, places[0].node, logs))
             try:
-                self._gang.train(self._data_of(self._gang.trial), self._board)
+                workers.train(self._data_of(workers.trial), self._progress_actor)
             except DatasetUnavailable as error:
-                yield self._end(self._ended(self._gang, error.status, str(error)))
+                yield self._end(self._terminated(workers, error.status, str(error)))
             except ResourceError as error:
-                yield self._end(self._ended(self._gang, "failed", str(error)))
+                yield self._end(self._terminated(workers, "failed", str(error)))
 
     def expire(self) -> Iterator[TrialRecord]:
-        """End the running trial where its time is over, or where it has stopped moving."""
-        if self._gang is None:
+        """End the running trial if it has exceeded its time limit or makes no progress."""
+        if self._workers is None:
             return
         now, limits = time.perf_counter(), self._limits
         if now - self._started > limits.trial_timeout_s:
             over = f"its time limit of {limits.trial_timeout_s:g} s: raise trial_timeout_s"
-        elif now - self._news_at > limits.stall_timeout_s:
+        elif now - self._progress_at > limits.stall_timeout_s:
             over = (
-                f"{limits.stall_timeout_s:g} s without progress{self._behind(self._gang)}: "
+                f"{limits.stall_timeout_s:g} s without progress{self._behind(self._workers)}: "
                 "raise stall_timeout_s if slow"
             )
         else:
             return
-        reason = f"ended after {over}"
-        yield self._end(self._ended(self._gang, "timed_out", reason))
+        yield self._end(self._terminated(self._workers, "timed_out", f"ended after {over}"))
 
     def wait(self, free: str) -> Iterator[TrialRecord]:
-        """Say once that others hold its devices; after its time, give the block up.
+        """Report once that other work occupies its devices; give the block up at the limit.
 
-        ``free`` is what they leave.
+        ``free`` describes the devices that the other work leaves.
         """
-        asked, limit_s = self.claim.reservation, self._limits.placement_timeout_s
+        request, limit_s = self.placement.request, self._limits.placement_timeout_s
         if self.overdue:
             reason = (
-                f"not run: in {limit_s:g} s Ray had no room for {asked}; free are {free}: "
+                f"not run: in {limit_s:g} s Ray had no room for {request}; free are {free}: "
                 "end other work on the cluster, or raise placement_timeout_s"
             )
             while self._queue:
                 trial = self._queue.popleft()
                 yield TrialRecord(trial=trial, status="timed_out", error=reason, wall_s=0.0)
-        elif not self._told:
-            self._told = True
-            reason = f"{asked} asked for, other work on the cluster leaves {free}"
+        elif not self._wait_reported:
+            self._wait_reported = True
+            reason = f"{request} asked for, other work on the cluster leaves {free}"
             self._on_event(Waiting(self._queue[0], reason))
 
     def abandon(self, status: Status, reason: str) -> Iterator[TrialRecord]:
-        """The running trial's record as far as it is known here, with nothing asked of Ray.
+        """Yield the running trial's record from what the driver knows, without a call to Ray.
 
-        Given once: an interrupt may come while a lost head's records are kept.
+        Only the first call yields: an interrupt may come while the records of a lost head are
+        written.
         """
-        if self._gang is not None and not self._abandoned:
+        if self._workers is not None and not self._abandoned:
             self._abandoned = True
-            place, epochs = self._gang.places.get(0), tuple(self.epochs)
-            for other in self._gang.places.values():
+            place, epochs = self._workers.places.get(0), tuple(self.epochs)
+            for other in self._workers.places.values():
                 epochs = with_lines(epochs, epoch_lines(other.log))
             yield TrialRecord(
-                trial=self._gang.trial,
+                trial=self._workers.trial,
                 status=status,
                 error=reason,
                 node=place.node if place else None,
@@ -214,59 +230,59 @@ class BlockRunner:
             )
 
     def handle_node_loss(self) -> Iterator[TrialRecord]:
-        """End the running trial since a node of its is gone; to be tried again, if it may be."""
-        gang = self._gang
-        if gang is None:
+        """End the running trial because one of its nodes was lost; retry if attempts remain."""
+        workers = self._workers
+        if workers is None:
             return
-        if not gang.is_placed and not gang.has_failed:
-            # It was never there.
-            self._withdraw(gang)
+        if not workers.is_placed and not workers.has_failed:
+            self._withdraw(workers)  # it never started
             return
-        ready, _ = ray.wait(gang.pending, num_returns=len(gang.pending), timeout=GRACE_S)
-        gang.collect(ready)
-        if gang.has_failed:
-            gang.kill()
-            yield self._retried(failure_record(gang, self.epochs))
+        ready, _ = ray.wait(workers.pending, num_returns=len(workers.pending), timeout=GRACE_S)
+        workers.collect(ready)
+        if workers.has_failed:
+            yield self._failed(workers)
         else:
-            yield self._retried(self._ended(gang, "worker_lost", "a node of its was lost"))
+            reason = "a node of its was lost"
+            yield self._retried(self._terminated(workers, "worker_lost", reason))
 
     def close(self) -> None:
-        """Give the devices back; what still trains is ended, and its logs go."""
-        if self._gang is not None:
-            self._gang.kill()
-            fetch_worker_logs(self._gang.places)
-            self._gang = None
-        self.claim.close()
+        """Give the devices back, kill what still trains and delete its logs."""
+        if self._workers is not None:
+            self._workers.kill()
+            fetch_worker_logs(self._workers.places)
+            self._workers = None
+        self.placement.close()
 
     def _add_epoch(self, epoch: EpochRecord) -> None:
-        if epoch.epoch == len(self.epochs) and self._gang:
+        if epoch.epoch == len(self.epochs) and self._workers:
             self.epochs.append(epoch)
-            self._on_event(EpochEnded(self._gang.trial.trial_id, epoch))
+            self._on_event(EpochEnded(self._workers.trial.trial_id, epoch))
 
-    def _behind(self, gang: WorkerGroup) -> str:
-        behind = slowest_workers(self._beats, gang.trial.variant.workers)
+    def _behind(self, workers: WorkerGroup) -> str:
+        behind = slowest_workers(self._heartbeats, workers.trial.variant.workers)
         return f", worker {' and '.join(map(str, behind))} furthest behind" if behind else ""
 
     def _start_next(self) -> None:
         trial = self._queue.popleft()
         self._attempts[trial.trial_id] = self._attempts.get(trial.trial_id, 0) + 1
-        self.epochs, self._beats = [], {}
-        self._started = self._news_at = time.perf_counter()
-        self._gang = WorkerGroup(trial, self.claim.group, self.claim.reservation, self._allotment)
+        self.epochs, self._heartbeats = [], {}
+        self._started = self._progress_at = time.perf_counter()
+        placement = self.placement
+        self._workers = WorkerGroup(trial, placement.group, placement.request, self._allotment)
 
-    def _withdraw(self, gang: WorkerGroup) -> None:
-        """Put back a trial that has not begun, without a record."""
-        gang.kill()
+    def _withdraw(self, workers: WorkerGroup) -> None:
+        """Put a trial that has not begun back into the queue, without a record."""
+        workers.kill()
         self.unfit = [
-            (gang.places[i], gpu) for i, found in gang.unfit.items() for gpu in found.gpus
+            (workers.places[i], gpu) for i, unfit in workers.unfit.items() for gpu in unfit.gpus
         ]
-        self._gang = None
-        self._attempts[gang.trial.trial_id] -= 1
-        self._queue.appendleft(gang.trial)
+        self._workers = None
+        self._attempts[workers.trial.trial_id] -= 1
+        self._queue.appendleft(workers.trial)
 
-    def _trouble(self, gang: WorkerGroup) -> Iterator[TrialRecord]:
-        gang.kill()
-        yield self._retried(failure_record(gang, self.epochs))
+    def _failed(self, workers: WorkerGroup) -> TrialRecord:
+        workers.kill()
+        return self._retried(failure_record(workers, self.epochs))
 
     def _retried(self, record: TrialRecord) -> TrialRecord:
         lost = record.status == "worker_lost"
@@ -274,12 +290,12 @@ class BlockRunner:
             self._queue.appendleft(record.trial)
         return self._end(record)
 
-    def _ended(self, gang: WorkerGroup, status: Status, reason: str) -> TrialRecord:
-        gang.kill()
-        return terminated_record(gang, status, reason, self.epochs)
+    def _terminated(self, workers: WorkerGroup, status: Status, reason: str) -> TrialRecord:
+        workers.kill()
+        return terminated_record(workers, status, reason, self.epochs)
 
     def _end(self, record: TrialRecord) -> TrialRecord:
-        if self._gang is not None:
-            self._gang.kill()
-            self._gang = None
+        if self._workers is not None:
+            self._workers.kill()
+            self._workers = None
         return record.model_copy(update={"wall_s": time.perf_counter() - self._started})

@@ -1,9 +1,9 @@
-"""The Ray that a run is to use: its caller's, one at an address, or one of this machine's own.
+"""Connect to the Ray for a run: the caller's, one at an address, or a local one.
 
 Usage:
     with connection(address, gpus) as kind: ...
 
-A program that has a Ray already keeps it: what is not a run's own is left as it was found.
+If the program is already connected to Ray, the run uses that Ray and leaves it as it was.
 """
 
 import contextlib
@@ -16,10 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import ray
-from ray._private import worker
-
-# Ray's compiled library tells no types.
-from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.util import client
 
 import bench
@@ -27,7 +23,11 @@ from bench.errors import ResourceError, UsageError
 from bench.execution.ray_backend.cluster_nodes import alive_nodes, ask_nodes
 from bench.execution.ray_backend.head_address import resolve_address
 from bench.execution.ray_backend.local_ray import local_ray
-from bench.execution.ray_backend.ray_shutdown import shutdown_safely
+from bench.execution.ray_backend.ray_compat import (
+    forget_settings,
+    in_worker_process,
+    shutdown_safely,
+)
 from bench.execution.trial_environment.version_check import ray_version_mismatch
 from bench.measure.host import usable_cores
 
@@ -43,11 +43,11 @@ def connection(
     modules: Sequence[Path] = (),
     folder: Path | None = None,
 ) -> Iterator[Kind]:
-    """Connect this process to Ray for the block, and leave its variables as they were.
+    """Connect this process to Ray for the block, and restore its variables afterwards.
 
-    ``gpus`` names those of this machine for a Ray of its own, whose files are in ``folder``;
-    ``modules`` are sent along to one at ``address``. UsageError (a ResourceError among them) where
-    there is none to be had, or where the caller's cannot run trials.
+    ``gpus`` names this machine's GPUs for a local Ray, whose files are in ``folder``. ``modules``
+    are sent to a Ray at ``address``. Raises UsageError (which includes ResourceError) if no Ray is
+    available, or if the caller's cannot run trials.
     """
     if client.ray.is_connected():
         raise UsageError(
@@ -58,11 +58,11 @@ def connection(
         _check_callers(address)
         yield "caller's"
         return
-    with _variables_kept():
-        # NVML and Ray count GPUs in the bus's order; CUDA does so only when told.
+    with _restore_variables():
+        # NVML and Ray number GPUs in the bus's order; CUDA does so only with this setting.
         os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Ray would have its workers give way to whatever else runs here.
+        # By default, Ray gives its workers a lower priority than other processes.
         os.environ.setdefault("RAY_worker_niceness", "0")
         os.environ.setdefault("RAY_COLOR_PREFIX", "0")
         if address is None:
@@ -70,7 +70,7 @@ def connection(
                 yield "local"
             return
         try:
-            with _own_signals():
+            with _restore_sigterm():
                 _join(address, modules)
             yield "joined"
         finally:
@@ -78,15 +78,14 @@ def connection(
 
 
 def _check_callers(address: str | None) -> None:
-    """Raise UsageError where trials cannot run on the Ray that this process is connected to."""
+    """Raise UsageError if trials cannot run on the Ray that this process is connected to."""
     context = ray.get_runtime_context()
     if address is not None and resolve_address(address) != context.gcs_address:
         raise UsageError(
             f"this process is connected to the Ray at {context.gcs_address}, not to {address}: "
             "leave the address out, or call ray.shutdown() first"
         )
-    in_worker = worker.global_worker.mode == ray.WORKER_MODE
-    if in_worker and context.get_assigned_resources().keys() & {"CPU", "GPU"}:
+    if in_worker_process() and context.get_assigned_resources().keys() & {"CPU", "GPU"}:
         raise UsageError(
             "the Ray task or actor that calls this holds cores or GPUs for which its trials would "
             "wait: give it num_cpus=0 and num_gpus=0, or call from the driver"
@@ -102,7 +101,8 @@ def _check_callers(address: str | None) -> None:
 
 
 def _bench_finder() -> Callable[[], bool]:
-    # Not a function of this module, which a node without it could not even load.
+    # The inner function is no function of this module, because a node without the module could not
+    # load it.
     def finds_bench() -> bool:
         import importlib.util
 
@@ -119,17 +119,17 @@ def _join(address: str, modules: Sequence[Path]) -> None:
     try:
         ray.init(address=address, runtime_env=package, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        said = str(error)
-        reason = ray_version_mismatch(said) or (
-            f"{said.splitlines()[0] if said else type(error).__name__}: give this machine its "
+        text = str(error)
+        reason = ray_version_mismatch(text) or (
+            f"{text.splitlines()[0] if text else type(error).__name__}: give this machine its "
             "Python, its Ray and its token (~/.ray/auth_token)"
         )
         raise ResourceError(f"cannot join the Ray cluster at {address}: {reason}") from None
 
 
 @contextlib.contextmanager
-def _variables_kept() -> Iterator[None]:
-    """Put back the variables that a start of Ray sets, and what Ray has read of them."""
+def _restore_variables() -> Iterator[None]:
+    """Restore the variables that a start of Ray sets, and clear what Ray has read from them."""
     before = _variables()
     try:
         yield
@@ -137,8 +137,7 @@ def _variables_kept() -> Iterator[None]:
         for name in _variables().keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
+        forget_settings()
 
 
 def _variables() -> dict[str, str]:
@@ -146,8 +145,8 @@ def _variables() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Put back the handler of SIGTERM that Ray replaces by one that exits on the spot."""
+def _restore_sigterm() -> Iterator[None]:
+    """Restore the handler of SIGTERM, which Ray replaces by one that exits at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,10 +1,10 @@
-"""The data sets of a run in Ray's object store: each read once, and kept while it is needed.
+"""Keep the data sets of a run in Ray's object store: read each once, keep it while it is needed.
 
 Usage:
-    shelf = DatasetStore()
-    shelf.preload(trials)                    # real data, before anything starts
-    reference = shelf.reference(trial)       # what a worker is given
-    shelf.evict_unused(trials_to_come)
+    datasets = DatasetStore()
+    datasets.preload(trials)                    # real data, before anything starts
+    reference = datasets.reference(trial)       # for a worker
+    datasets.evict_unused(remaining_trials)
 """
 
 from collections.abc import Iterable
@@ -23,11 +23,11 @@ from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 
 _SHARED_MEMORY = Path("/dev/shm")
-"""Where Ray's object store is; it moves what does not fit to its own folder."""
+"""Where Ray's object store is; Ray moves what does not fit to its own folder."""
 
 
-class DatasetUnavailable(Exception):  # noqa: N818 (it is what becomes of a trial)
-    """A trial's data could not be made or read; ``status`` is what its record says."""
+class DatasetUnavailable(Exception):  # noqa: N818 (a trial's result, not a bug)
+    """A trial's data could not be made or read; ``status`` is that of its record."""
 
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class DatasetUnavailable(Exception):  # noqa: N818 (it is what becomes of a tria
 
 
 class DatasetStore:
-    """References to data sets, by what distinguishes them."""
+    """References to data sets, by the settings that distinguish them."""
 
     def __init__(self) -> None:
         self._references: dict[str, Any] = {}
@@ -44,9 +44,9 @@ class DatasetStore:
         return len(self._references)
 
     def preload(self, trials: Iterable[Trial]) -> None:
-        """Have the real data that ``trials`` need, without which each would fail alike.
+        """Load the real data that ``trials`` need, because each would fail without it.
 
-        DatasetError where it cannot be had, StorageError where Ray has no room for it.
+        Raises DatasetError if the data is unavailable, StorageError if Ray has no room for it.
         """
         for variant in real_variants(trial.variant for trial in trials):
             try:
@@ -55,7 +55,7 @@ class DatasetStore:
                 raise StorageError(_reason(error)) from None
 
     def reference(self, trial: Trial) -> Any:
-        """The data of ``trial`` in the object store; DatasetUnavailable where it cannot be had."""
+        """Return the data of ``trial`` in the object store; DatasetUnavailable if it fails."""
         try:
             return self._reference(trial.variant)
         except (MemoryError, ObjectStoreFullError) as error:
@@ -64,7 +64,7 @@ class DatasetStore:
             raise DatasetUnavailable("failed", _reason(error)) from error
 
     def evict_unused(self, trials: Iterable[Trial]) -> None:
-        """Forget what none of ``trials`` needs: Ray frees it once no worker has it either."""
+        """Forget data that none of ``trials`` needs; Ray frees it once no worker uses it either."""
         needed = {dataset_key(trial.variant) for trial in trials}
         for key in self._references.keys() - needed:
             del self._references[key]
@@ -81,12 +81,12 @@ class DatasetStore:
 
 
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split())
+    text = " ".join(str(error).split())
     if isinstance(error, DataError):
-        return said
+        return text
     if isinstance(error, ObjectStoreFullError | OutOfDiskError):
         return (
             f"its data found no room in Ray's object store ({type(error).__name__}): "
             f"free space on the disks at {room(_SHARED_MEMORY)} and {room(logs_folder())}"
         )
-    return f"its data could not be had: {type(error).__name__}: {said}".removesuffix(": ")
+    return f"its data could not be had: {type(error).__name__}: {text}".removesuffix(": ")

@@ -1,11 +1,11 @@
-"""The epochs that a worker has finished, in a file beside its log, which outlives the worker.
+"""Log the epochs that a worker has finished in a file beside its log, which outlives the worker.
 
 Usage:
     append_epoch(log, epoch)         # in the worker
     lines = epoch_lines(log)         # on its node, from any process
     epochs = with_lines(known, lines)
 
-What a worker tells the driver may be on its way when the worker, its node or Ray ends.
+A progress report may still be on its way to the driver when the worker, its node or Ray ends.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from pydantic import ValidationError
 
 from bench.records.epoch_record import EpochRecord
 
-_MOST_BYTES = 64 * 2**20
+_MAX_BYTES = 64 * 2**20
 
 
 def append_epoch(log: str, epoch: EpochRecord) -> None:
-    """Add a line; where the disk has no room, what was told to the driver must do.
+    """Append a line; if the disk is full, the driver still gets the epoch as a progress report.
 
-    Nothing is written, nor waited for, where the file is not a regular one of this user's own.
+    Nothing is written, and nothing blocks, if the file is not a regular file of this user.
     """
     line = epoch.model_dump_json() + "\n"
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -38,13 +38,13 @@ def append_epoch(log: str, epoch: EpochRecord) -> None:
 
 
 def epoch_lines(log: str) -> tuple[str, ...]:
-    """The epochs as JSON; none where there is no such file of this user's."""
+    """Return the epochs as JSON; none if this user has no such file."""
     try:
         handle = os.open(_path(log), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
             if not _is_own(handle):
                 return ()
-            content = file.read(_MOST_BYTES)
+            content = file.read(_MAX_BYTES)
     except OSError:
         return ()
     return tuple(content.decode(errors="replace").splitlines())
@@ -57,7 +57,7 @@ def remove_epochs(log: str) -> None:
 
 
 def with_lines(known: Sequence[EpochRecord], lines: Iterable[str]) -> tuple[EpochRecord, ...]:
-    """``known`` and those of ``lines`` that come after, up to the first that is not whole."""
+    """Return ``known`` and the epochs of ``lines`` that follow, up to the first incomplete line."""
     epochs = list(known)
     for line in lines:
         try:
@@ -70,12 +70,12 @@ def with_lines(known: Sequence[EpochRecord], lines: Iterable[str]) -> tuple[Epoc
 
 
 def _is_own(handle: int) -> bool:
-    """Whether it is a regular file of this user's, under no other name.
+    """Return whether it is a regular file of this user with only one name.
 
-    In the folder of a Ray that this package has not started every user may put something else.
+    In the folder of a Ray that this package has not started, any user can replace the file.
     """
-    found = os.fstat(handle)
-    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
+    status = os.fstat(handle)
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1
 
 
 def _path(log: str) -> Path:

@@ -1,24 +1,24 @@
-"""A port for a worker's peers to find it at.
+"""Find a free port for a worker's peers.
 
-A port that the system hands out ("any free one") is handed to others as well, for calls that go
-out. The ports below that range are taken by nobody who does not mean to.
+The system gives a port of its range ("any free one") also to outgoing connections of others. The
+ports below that range are used only by programs that ask for them.
 """
 
 import random
 import socket
 from pathlib import Path
 
-_HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_ABOVE_RAYS = 20_000
+_EPHEMERAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST_PORT = 20_000
 """Ray gives its own workers ports from 10002 to 19999."""
 _TRIES = 100
-_choose = random.SystemRandom()
+_random = random.SystemRandom()
 
 
 def bind_to_free_port(unbound: socket.socket) -> int:
-    """Bind a socket to all addresses, on a port that nobody listens on; the port's number."""
-    ports = range(_ABOVE_RAYS, _first_handed_out())
-    for port in [*_choose.sample(ports, min(_TRIES, len(ports))), 0]:
+    """Bind a socket to all addresses on a port where nobody listens; return the port's number."""
+    ports = range(_FIRST_PORT, _first_ephemeral_port())
+    for port in [*_random.sample(ports, min(_TRIES, len(ports))), 0]:
         try:
             unbound.bind(("", port))
         except OSError:
@@ -29,8 +29,8 @@ def bind_to_free_port(unbound: socket.socket) -> int:
     return int(unbound.getsockname()[1])
 
 
-def _first_handed_out() -> int:
+def _first_ephemeral_port() -> int:
     try:
-        return int(_HANDED_OUT.read_text().split()[0])
+        return int(_EPHEMERAL_PORTS.read_text().split()[0])
     except (OSError, ValueError, IndexError):
-        return _ABOVE_RAYS
+        return _FIRST_PORT

@@ -1,56 +1,55 @@
-"""Whether a Ray cluster answers at an address, and how it wants to be asked.
+"""Check that a Ray cluster answers at an address, with the credentials that it requires.
 
 Usage:
-    address = resolve_address("head:6379")        # ResourceError where no Ray answers there
+    address = resolve_address("head:6379")        # ResourceError if no Ray answers there
 
-Ray itself tries for minutes before it gives up, and says nothing of a token that is missing.
-It is asked as Ray would ask: with RAY_USE_TLS set by its certificates, with the token where
-there is one.
+Ray itself retries for minutes before it gives up, and does not report a missing token. The check
+connects as Ray would: with the certificates of RAY_USE_TLS, and with the token if there is one.
 """
 
 import time
 
 import grpc
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
-)
-from ray._private.grpc_utils import init_grpc_channel
-from ray._private.ray_constants import GLOBAL_GRPC_OPTIONS
-from ray._private.services import get_ray_address_from_environment
 from ray.exceptions import AuthenticationError
 
 from bench.errors import ResourceError
+from bench.execution.ray_backend.ray_compat import (
+    GLOBAL_GRPC_OPTIONS,
+    get_ray_address_from_environment,
+    init_grpc_channel,
+    maybe_enable_token_auth_if_token_available,
+)
 
 _ANSWER_S = 5.0
 _TRIES = 3
-_ASKS_FOR_IDENTITY = "/ray.rpc.NodeInfoGcsService/GetClusterId"
-"""What a Ray client asks first of all."""
-_ASKS_FOR_SETTINGS = "/ray.rpc.NodeManagerService/GetSystemConfig"
-"""What a worker asks its raylet first of all."""
-_STRANGER = grpc.StatusCode.UNAUTHENTICATED
-_SILENCE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_GET_CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"
+"""The first call of a Ray client."""
+_GET_SYSTEM_CONFIG = "/ray.rpc.NodeManagerService/GetSystemConfig"
+"""The first call of a worker to its raylet."""
+_NO_TOKEN = grpc.StatusCode.UNAUTHENTICATED
+_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def resolve_address(address: str) -> str:
-    """HOST:PORT of the cluster that ``address`` means, once it has answered.
+    """Return HOST:PORT of the cluster that ``address`` names, after it has answered.
 
-    "auto" is the cluster of RAY_ADDRESS, else the one of this machine. Where the cluster asks
-    for a token, this process is set up to send the one that it has.
+    "auto" names the cluster of RAY_ADDRESS, else the one on this machine. If the cluster requires a
+    token, this process is set up to send the user's.
     """
     if address == "auto":
-        address = _of_this_machine()
+        address = _address_of_this_machine()
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
         raise ResourceError(f"address {address!r} is not HOST:PORT: name a Ray head's, or auto")
-    status, details = _ask(address)
-    if status is _STRANGER and _sends_token():
-        status, details = _ask(address)
-    if status is _STRANGER:
+    status, details = _call(address)
+    if status is _NO_TOKEN and _enable_token():
+        status, details = _call(address)
+    if status is _NO_TOKEN:
         raise ResourceError(
             f"the Ray cluster at {address} asks for a token that is not here: "
             "copy its ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
         )
-    if status in _SILENCE:
+    if status in _NO_ANSWER:
         raise ResourceError(
             f"no Ray answers at {address} ({details}): start it there, or correct --address"
         )
@@ -60,24 +59,24 @@ def resolve_address(address: str) -> str:
 
 
 def is_alive(address: str) -> bool:
-    """Whether anything still speaks there; asked more than once, as a head may be busy."""
-    return _answers(address, _ASKS_FOR_IDENTITY)
+    """Return whether anything answers there; tries more than once, because a head may be busy."""
+    return _answers(address, _GET_CLUSTER_ID)
 
 
 def raylet_answers(address: str) -> bool:
-    """Whether the raylet there still does, or something in its place."""
-    return _answers(address, _ASKS_FOR_SETTINGS)
+    """Return whether the raylet, or anything in its place, answers there."""
+    return _answers(address, _GET_SYSTEM_CONFIG)
 
 
-def _answers(address: str, question: str) -> bool:
+def _answers(address: str, method: str) -> bool:
     for attempt in range(_TRIES):
         time.sleep(attempt)
-        if _ask(address, question)[0] not in _SILENCE:
+        if _call(address, method)[0] not in _NO_ANSWER:
             return True
     return False
 
 
-def _of_this_machine() -> str:
+def _address_of_this_machine() -> str:
     try:
         return str(get_ray_address_from_environment("auto", None))
     except ConnectionError:
@@ -86,14 +85,14 @@ def _of_this_machine() -> str:
         ) from None
 
 
-def _ask(address: str, question: str = _ASKS_FOR_IDENTITY) -> "tuple[grpc.StatusCode | None, str]":
-    """How a question without arguments is answered: None where all is well, and words on it."""
+def _call(address: str, method: str = _GET_CLUSTER_ID) -> "tuple[grpc.StatusCode | None, str]":
+    """Call a method without arguments; return its error status, or None, and details."""
     try:
-        # Not through a proxy that http_proxy names, unless Ray itself goes that way.
+        # Ray's channel ignores a proxy that http_proxy names, unless Ray itself uses it.
         with init_grpc_channel(address, GLOBAL_GRPC_OPTIONS) as channel:
-            channel.unary_unary(question)(b"", timeout=_ANSWER_S)
-    except AuthenticationError:  # RAY_AUTH_MODE has it send a token that there is not
-        return _STRANGER, ""
+            channel.unary_unary(method)(b"", timeout=_ANSWER_S)
+    except AuthenticationError:  # RAY_AUTH_MODE requires a token that is missing
+        return _NO_TOKEN, ""
     except grpc.RpcError as error:
         return error.code(), str(error.details()).rpartition(": ")[2]
     except (OSError, RuntimeError) as error:
@@ -105,9 +104,9 @@ def _ask(address: str, question: str = _ASKS_FOR_IDENTITY) -> "tuple[grpc.Status
     return None, ""
 
 
-def _sends_token() -> bool:
-    """Have this process send the token that it has; whether there is one."""
-    # A first local Ray leaves a token, which "ray start" then asks for and ray.init omits.
+def _enable_token() -> bool:
+    """Have this process send the user's token; return whether there is one."""
+    # A first local Ray leaves a token, which "ray start" then requires and ray.init omits.
     try:
         return bool(maybe_enable_token_auth_if_token_available(warn_if_disabled=False))
     except AuthenticationError:

@@ -1,11 +1,11 @@
-"""A call to Ray that a lost head would never answer, waited for while there is a head.
+"""Run a blocking Ray call; give up when the head is unreachable.
 
 Usage:
-    call_while_head_alive("10.0.0.1:6379", fleet.close)
+    call_while_head_alive("10.0.0.1:6379", pool.close)
 
 A batch system that ends a job on several nodes ends the head along with the driver, and a head can
-be lost at any time. What the driver then asks of Ray would wait until Ray itself exits the process,
-a minute later and with a code of its own.
+be lost at any time. A call to Ray would then block until Ray itself exits the process, a minute
+later and with its own exit code.
 """
 
 import threading
@@ -14,31 +14,31 @@ from typing import TypeVar
 
 from bench.execution.ray_backend.head_address import is_alive
 
-_Found = TypeVar("_Found")
-_LOOK_S = 1.0
+_Result = TypeVar("_Result")
+_CHECK_S = 1.0
 
 
-def call_while_head_alive(head: str, call: Callable[[], _Found]) -> _Found:
-    """What ``call`` gives; ConnectionError once the head at ``head`` is silent before it ends.
+def call_while_head_alive(head: str, call: Callable[[], _Result]) -> _Result:
+    """Return the result of ``call``; raise ConnectionError if the head stops answering first.
 
-    The call then stays behind in a thread that no exit of the process waits for.
+    The call then remains in a daemon thread, for which the exit of the process does not wait.
     """
-    found: list[_Found] = []
-    raised: list[BaseException] = []
+    results: list[_Result] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            found.append(call())
+            results.append(call())
         except BaseException as error:
-            raised.append(error)
+            errors.append(error)
 
-    thread = threading.Thread(target=run, name="asks Ray", daemon=True)
+    thread = threading.Thread(target=run, name="calls Ray", daemon=True)
     thread.start()
-    thread.join(_LOOK_S)
+    thread.join(_CHECK_S)
     while thread.is_alive():
         if not is_alive(head):
             raise ConnectionError(f"Ray's head at {head} does not answer")
-        thread.join(_LOOK_S)
-    if raised:
-        raise raised[0]
-    return found[0]
+        thread.join(_CHECK_S)
+    if errors:
+        raise errors[0]
+    return results[0]

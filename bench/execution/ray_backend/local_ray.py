@@ -1,14 +1,13 @@
-"""A Ray of this machine for one run: started within a deadline, ended with all that belongs to it.
+"""Start a Ray on this machine for one run, within a deadline, and end all its processes.
 
 Usage:
-    with local_ray(cores=8, gpus=["0"]): ...      # ResourceError where none can be started
+    with local_ray(cores=8, gpus=["0"]): ...      # ResourceError if none can be started
 
-A thread starts it, so that the main thread heeds signals meanwhile: inside Ray's C++ code it
-would not. The thread lives as long as that Ray, whose processes the kernel ends with the thread
-that began them (PR_SET_PDEATHSIG).
+A thread starts Ray, so that the main thread can handle signals meanwhile, which it cannot inside
+Ray's C++ code. The thread lives as long as that Ray: the kernel ends Ray's processes together with
+the thread that began them (PR_SET_PDEATHSIG).
 """
 
-import atexit
 import contextlib
 import logging
 import os
@@ -18,22 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import worker
 
 from bench.execution.gpus.gpu_visibility import offer_gpus
-from bench.execution.ray_backend.loopback import loopback_only
-from bench.execution.ray_backend.monitor_processes import stop_monitor_processes
 from bench.execution.ray_backend.private_ray_files import NotStartedError, protect_token, ray_folder
-from bench.execution.ray_backend.ray_shutdown import shutdown_safely
+from bench.execution.ray_backend.ray_compat import (
+    cancel_exit_hook,
+    loopback_only,
+    shutdown_safely,
+    stop_monitor_processes,
+)
 from bench.execution.ray_backend.ray_storage import base_folder, logs_folder, storage_variables
 from bench.execution.ray_backend.start_limits import check_limits
 from bench.execution.signals import block_signals
 from bench.measure.host import kill_descendants
 
 _START_S = 55.0
-"""How long a start may take; on a busy machine of two cores it took 18 s."""
+"""How long a start may take; on a busy machine with two cores it took 18 s."""
 _GRACE_S = 10.0
-"""How long an interrupted start may take to come to an end, so that it can be undone in order."""
+"""How long an interrupted start may take to finish, so that it can be undone in order."""
 _KILLED_S = 5.0
 
 
@@ -56,9 +57,9 @@ class _Starter(threading.Thread):
         self.ended.wait()
 
     def _start(self) -> None:
-        # "local", since None would join whatever cluster RAY_ADDRESS or a file names.
-        # A signal to the whole job would end it first, and its library would then exit this
-        # process on the spot, before what is running is on record.
+        # The address is "local", because None would join a cluster that RAY_ADDRESS or a file
+        # names. Signals are blocked, because a signal to the whole job would end Ray first, and its
+        # library would then exit this process before the running trials are recorded.
         with block_signals(), offer_gpus(self._gpus), loopback_only():
             ray.init(
                 "local",
@@ -69,23 +70,21 @@ class _Starter(threading.Thread):
                 logging_level=logging.ERROR,
             )
         stop_monitor_processes()
-        # Where no worker can start, nothing that is asked later is answered.
+        # If no worker can start, no later call would be answered.
         task: Any = ray.remote(_answer)
         ray.get(task.options(num_cpus=0).remote())
 
 
 def _answer() -> None:
-    """What a worker is asked first."""
+    """Do nothing: a task that shows that workers start."""
 
 
 @contextlib.contextmanager
 def local_ray(cores: int, gpus: Sequence[str], folder: Path | None = None) -> Iterator[None]:
-    """Have a Ray of this machine for the block, with ``cores`` and these GPUs.
+    """Run a Ray on this machine for the block, with ``cores`` and these GPUs.
 
-    Its files are in ``folder``, or where that is None in a new one, which goes with it.
-
-    ResourceError, which names what to change, where the limits of this process, its folders or a
-    start that does not come to an end keep it from starting.
+    Its files are in ``folder``, or in a new folder that is removed with it if that is None. Raises
+    ResourceError if limits of this process, its folders or a start that does not finish prevent it.
     """
     check_limits(cores)
     os.environ.update(storage_variables())
@@ -104,7 +103,7 @@ def local_ray(cores: int, gpus: Sequence[str], folder: Path | None = None) -> It
 
 
 def _wait(starter: _Starter) -> None:
-    """Wait until Ray has started; end what has been started where it has not."""
+    """Wait until Ray has started; if it does not, end what has been started."""
     try:
         returned = starter.returned.wait(_START_S)
     except BaseException:
@@ -123,8 +122,7 @@ def _wait(starter: _Starter) -> None:
 
 
 def _abandon(starter: _Starter) -> None:
-    """Kill what a start has begun; what is stuck in Ray's library must not hold up the exit."""
+    """Kill the processes of a stuck start, so that Ray's library does not block the exit."""
     kill_descendants(str(Path(ray.__file__).parent))
     if not starter.returned.wait(_KILLED_S):
-        # It would wait for the lock that the start holds.
-        atexit.unregister(worker.shutdown)
+        cancel_exit_hook()

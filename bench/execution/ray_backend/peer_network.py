@@ -1,11 +1,11 @@
-"""The network over which the workers of one trial reach each other.
+"""Choose the network over which the workers of one trial communicate.
 
 Usage:
     opened = open_between(nodes, named_network("10.0.0.0/24"), ask_nodes)
     address = address_for_peers("10.0.0.0/24")       # of this machine
 
-Workers on one machine use its loopback interface. Between machines, TensorFlow's server can be
-reached over the network, so that the user has to name the one that may be used.
+Workers on one machine use its loopback interface. Between machines, TensorFlow's server is open to
+the whole network, so that the user must name the network to use.
 """
 
 import contextlib
@@ -25,9 +25,12 @@ _Node = Mapping[str, Any]
 _Ask = Callable[..., dict[str, tuple[str, ...]]]
 
 
-def named_network(asked: str | None) -> str | None:
-    """The network that ``asked``, or else BENCH_NETWORK, names; ResourceError where it is none."""
-    text = asked or os.environ.get(VARIABLE)
+def named_network(option: str | None) -> str | None:
+    """Return the network that ``option``, or else BENCH_NETWORK, names.
+
+    Raises ResourceError if the text is not a network that nodes can share.
+    """
+    text = option or os.environ.get(VARIABLE)
     if not text:
         return None
     try:
@@ -45,36 +48,37 @@ def named_network(asked: str | None) -> str | None:
 
 
 def open_between(nodes: Sequence[_Node], network: str | None, ask: _Ask) -> Opened:
-    """What trials open to whom where their workers stand on several of ``nodes``.
+    """Return what trials open to the network if their workers run on several of ``nodes``.
 
-    ResourceError where the user has named no network, or a node
-    has not exactly one address in it. ``ask`` puts a question to all nodes (``nodes.ask_nodes``).
+    Raises ResourceError if the user has named no network, or if a node does not have exactly one
+    address in it. ``ask`` runs a function on all nodes (``cluster_nodes.ask_nodes``).
     """
     if len({node["NodeManagerAddress"] for node in nodes}) < 2:
         return Opened()
     if network is None:
         raise no_network()
-    found = ask(nodes, addresses_in, network)
+    addresses_of = ask(nodes, addresses_in, network)
     for node in nodes:
-        addresses = found.get(node["NodeID"], ())
+        addresses = addresses_of.get(node["NodeID"], ())
         if len(addresses) != 1:
             raise ResourceError(
                 f"the node at {node['NodeManagerAddress']} has {len(addresses)} addresses in "
                 f"{network}: name a network in which every node has one (--network)"
             )
-    return Opened(network, tuple(found[node["NodeID"]][0] for node in nodes))
+    return Opened(network, tuple(addresses_of[node["NodeID"]][0] for node in nodes))
 
 
 def no_network() -> ResourceError:
-    """The error of workers on several machines for which no network is named."""
+    """Return the error for workers on several machines without a named network."""
     return ResourceError(
-        "workers of a trial stand on several nodes, and TensorFlow gives whoever reaches them the "
-        f"user's files: name a network of trusted machines (--network 10.0.0.0/24, or {VARIABLE})"
+        "workers of a trial run on several nodes, and TensorFlow gives anybody who reaches them "
+        f"the user's files: name a network of trusted machines "
+        f"(--network 10.0.0.0/24, or {VARIABLE})"
     )
 
 
 def own_address(network: str) -> str:
-    """This machine's only address in ``network``; ResourceError where it has none or several."""
+    """Return this machine's address in ``network``; ResourceError if it has none or several."""
     addresses = addresses_in(network)
     if len(addresses) != 1:
         raise ResourceError(
@@ -84,7 +88,7 @@ def own_address(network: str) -> str:
 
 
 def address_for_peers(network: str | None) -> str | None:
-    """``own_address``, or None: a worker whose peers stand on its machine needs none."""
+    """Return ``own_address``, or None if there is none: peers on one machine need no address."""
     if network is None:
         return None
     with contextlib.suppress(ResourceError):
@@ -93,7 +97,7 @@ def address_for_peers(network: str | None) -> str | None:
 
 
 def nccl_variables(address: str) -> dict[str, str]:
-    """What has NCCL listen at ``address`` alone, where the user has not chosen its interface."""
+    """Return the variable that limits NCCL to ``address``, unless the user has set it."""
     interface = interface_of(address)
     if interface is None or "NCCL_SOCKET_IFNAME" in os.environ:
         return {}

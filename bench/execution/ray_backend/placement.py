@@ -1,11 +1,11 @@
-"""A block's claim to its devices: asked of Ray, waited for while others hold them, given back.
+"""Request the devices of a block from Ray, wait for them, and give them back.
 
 Usage:
-    claim = PlacementRequest(reservation)
-    claim.ready                          # a reference to wait for; claim.granted is then set
-    if claim.stuck(patience_s=20.0):     # Ray cannot grant it
-        claim.move(elsewhere)
-    claim.close()
+    placement = PlacementRequest(request)
+    placement.ready                             # a reference to wait for; set `granted` then
+    if placement.is_blocked(interval_s=20.0):   # Ray cannot grant it
+        placement.move(other_request)
+    placement.close()
 """
 
 import time
@@ -22,43 +22,43 @@ from bench.execution.scheduling.resources import ResourceRequest
 
 
 class PlacementRequest:
-    """One placement group: all of a reservation's bundles on their nodes, or none."""
+    """One placement group: all bundles of a resource request on their nodes, or none."""
 
-    def __init__(self, reservation: ResourceRequest) -> None:
+    def __init__(self, request: ResourceRequest) -> None:
         self.granted = False
         self.since = time.perf_counter()
-        """When the devices were asked for."""
-        self._looked_at = self.since
-        self._ask(reservation)
+        """When the devices were requested."""
+        self._checked_at = self.since
+        self._submit(request)
 
     @property
     def waited_s(self) -> float:
-        """Since they were asked for."""
+        """Seconds since the devices were requested."""
         return time.perf_counter() - self.since
 
-    def stuck(self, patience_s: float) -> bool:
-        """Whether Ray still has no room for it, looked up each time that patience has run out."""
+    def is_blocked(self, interval_s: float) -> bool:
+        """Return whether Ray still has no room; asks Ray once per interval, else returns False."""
         now = time.perf_counter()
-        if self.granted or now - self._looked_at < patience_s:
+        if self.granted or now - self._checked_at < interval_s:
             return False
-        self._looked_at = now
+        self._checked_at = now
         return bool(placement_group_table(self.group)["state"] != "CREATED")
 
-    def move(self, reservation: ResourceRequest) -> None:
-        """Ask for other nodes instead; the time waited goes on."""
+    def move(self, request: ResourceRequest) -> None:
+        """Request other nodes instead; the waiting time continues."""
         self.close()
-        self._ask(reservation)
+        self._submit(request)
 
     def close(self) -> None:
-        """Give the devices back, or ask for them no longer."""
+        """Give the devices back, or withdraw the request."""
         remove_placement_group(self.group)
 
-    def _ask(self, reservation: ResourceRequest) -> None:
-        self.reservation = reservation
+    def _submit(self, request: ResourceRequest) -> None:
+        self.request = request
         self.group: PlacementGroup = placement_group(
-            list(reservation.bundles),
-            strategy=reservation.strategy,
-            bundle_label_selector=reservation.selectors,
+            list(request.bundles),
+            strategy=request.strategy,
+            bundle_label_selector=request.selectors,
         )
         self.ready: Any = self.group.ready()
-        self._looked_at = time.perf_counter()
+        self._checked_at = time.perf_counter()

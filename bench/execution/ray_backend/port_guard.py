@@ -1,17 +1,18 @@
-"""A port on which TensorFlow's server is reached by its peers and by nobody else.
+"""Reserve a port on which only its peers reach TensorFlow's server.
 
 Usage:
-    guard = PortGuard()                      # nobody is let through yet
+    guard = PortGuard()                      # no connection is accepted yet
     guard.admit(["10.0.0.1", "10.0.0.2"])
-    os.environ.update(guard.variables)       # then TensorFlow may open its server on guard.port
+    os.environ.update(guard.variables)       # TensorFlow may now open its server on guard.port
 
 TensorFlow listens on all addresses (``GrpcServer::Init`` in
-tensorflow/core/distributed_runtime/rpc/grpc_server_lib.cc), asks for no password, and reads and
-writes any file of its user's for whoever reaches it. It can be given no address to listen on. It
-can share its port, though, with other sockets of the same user (SO_REUSEPORT). The guard's socket
-is the first on the port, and installs the kernel's filter that chooses which of them gets a
-connection (socket(7), SO_ATTACH_REUSEPORT_CBPF): those of peers go to TensorFlow's, all others to
-the guard's, which drops them. The filter is in place before TensorFlow listens, and needs no root.
+tensorflow/core/distributed_runtime/rpc/grpc_server_lib.cc) and requires no password, and anybody
+who reaches it can read and write its user's files. It has no setting for the address to listen on.
+It can, however, share its port with other sockets of the same user (SO_REUSEPORT). The guard's
+socket is the first on the port, and installs the kernel's filter that chooses which socket gets a
+connection (socket(7), SO_ATTACH_REUSEPORT_CBPF): connections of peers go to TensorFlow's socket,
+all others to the guard's, which drops them. The filter is installed before TensorFlow listens, and
+needs no root.
 """
 
 import ctypes
@@ -39,7 +40,7 @@ _DROP = 0
 
 
 class _Instruction(NamedTuple):
-    """One of the kernel's classic BPF (struct sock_filter)."""
+    """An instruction of the kernel's classic BPF (struct sock_filter)."""
 
     code: int
     if_true: int
@@ -48,13 +49,14 @@ class _Instruction(NamedTuple):
 
 
 class PortGuard:
-    """Holds a port for as long as it lives; ResourceError where the kernel has no such filter."""
+    """Holds a port for as long as it lives; ResourceError if the kernel has no such filter."""
 
     def __init__(self) -> None:
         self._socket = _wildcard_socket()
         try:
             self.port = bind_to_free_port(self._socket)
-            # Bound first, so that no socket but this process's shares the port by chance.
+            # The option is set after the bind, so that no other process's socket shares the port by
+            # chance.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             self._attach(_SO_ATTACH_FILTER, [_return(_DROP)])
             self._attach(_SO_ATTACH_REUSEPORT_CBPF, [_return(_GUARD)])
@@ -68,28 +70,28 @@ class PortGuard:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What has TensorFlow share the port."""
+        """The variable that makes TensorFlow share the port."""
         return {"TF_GRPC_REUSE_PORT": "1"}
 
     def admit(self, hosts: Iterable[str]) -> None:
-        """Let connections from these IP addresses through, and no others."""
+        """Accept connections only from these IP addresses."""
         peers = sorted({ipaddress.ip_address(host) for host in hosts}, key=str)
         checks = [step for peer in peers for step in _admitting(peer)]
         self._attach(_SO_ATTACH_REUSEPORT_CBPF, [*checks, _return(_GUARD)])
 
     def close(self) -> None:
-        """Give the port up. TensorFlow's server must be gone: it would be open to all."""
+        """Close the port. TensorFlow's server must have ended: it would be open to everybody."""
         self._socket.close()
 
     def _attach(self, option: int, program: Sequence[_Instruction]) -> None:
         code = b"".join(struct.pack("HBBI", *step) for step in program)
-        held = ctypes.create_string_buffer(code, len(code))  # the kernel copies it
-        fprog = struct.pack("HP", len(program), ctypes.addressof(held))
+        buffer = ctypes.create_string_buffer(code, len(code))  # the kernel copies it
+        fprog = struct.pack("HP", len(program), ctypes.addressof(buffer))
         self._socket.setsockopt(socket.SOL_SOCKET, option, fprog)
 
 
 def _wildcard_socket() -> socket.socket:
-    """Of the family that gRPC takes: where ::1 can be bound to, IPv6 for both versions."""
+    """Open a socket of the family that gRPC uses: IPv6 for both versions if ::1 can be bound."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
@@ -101,7 +103,7 @@ def _wildcard_socket() -> socket.socket:
 
 
 def _admitting(peer: Address) -> list[_Instruction]:
-    """Choose TensorFlow's socket where a packet comes from ``peer``, else go on below."""
+    """Choose TensorFlow's socket if a packet comes from ``peer``; otherwise continue below."""
     words = struct.unpack(f">{len(peer.packed) // 4}I", peer.packed)
     source = _IP_HEADER + _SOURCE_AT[peer.version]
     steps = [
@@ -110,9 +112,9 @@ def _admitting(peer: Address) -> list[_Instruction]:
         _Instruction(_JUMP_IF_EQUAL, 0, 2 * len(words) + 1, peer.version << 4),
     ]
     for index, word in enumerate(words):
-        left = 2 * (len(words) - 1 - index) + 1
+        remaining = 2 * (len(words) - 1 - index) + 1
         steps.append(_Instruction(_LOAD_WORD, 0, 0, source + 4 * index))
-        steps.append(_Instruction(_JUMP_IF_EQUAL, 0, left, word))
+        steps.append(_Instruction(_JUMP_IF_EQUAL, 0, remaining, word))
     return [*steps, _return(_TENSORFLOW)]
 
 

@@ -1,8 +1,8 @@
-"""What every node is asked before a run's first trial.
+"""Check every node before a run's first trial.
 
 Usage:
     reason = preflight(blocks, cluster, nodes, modules, network, on_event)
-    # ResourceError where trials cannot run; a reason where each of them would fail by it
+    # ResourceError if trials cannot run; a reason if each of them would fail for it
 """
 
 import functools
@@ -31,11 +31,11 @@ def preflight(
     network: str | None,
     on_event: OnEvent,
 ) -> str | None:
-    """Check the ``nodes`` of ``cluster`` for ``blocks``; why all trials would fail, or None.
+    """Check the ``nodes`` of ``cluster`` for ``blocks``; return why all trials would fail, or None.
 
-    ResourceError where a node lacks the module of a workload, has GPUs that cannot train, or
-    variables or fewer cores than trials can do with, and where workers are to stand on several
-    nodes and no ``network`` is named for them. Tells ``on_event`` what is opened to whom.
+    Raises ResourceError if a node lacks the module of a workload, has GPUs that cannot train, or
+    has variables or too few cores for the trials, or if workers would run on several nodes and no
+    ``network`` is named for them. Reports to ``on_event`` what trials open to the network.
     """
     trials = [trial for block in blocks for trial in block.trials]
     if any(cluster.shape_of(block).bundles > 1 for block in blocks):

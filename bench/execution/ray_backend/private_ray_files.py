@@ -1,8 +1,8 @@
-"""What Ray keeps on this machine's disk, out of reach of its other users.
+"""Keep Ray's files on this machine private to this user.
 
 Usage:
     folder = make_ray_folder(base)       # private: os.environ["RAY_TMPDIR"] for a local Ray
-    remove_ray_folder(folder)            # once that Ray has ended
+    remove_ray_folder(folder)            # after that Ray has ended
     with ray_folder(base) as folder: ... # both
     protect_token()                      # before Ray starts
     make_token()                         # before it is sent to other machines
@@ -25,31 +25,31 @@ from bench.execution.signals import defer_signals
 
 PREFIX = "ray-"
 RANDOM_LETTERS = 8
-"""That ``tempfile`` puts behind a prefix."""
+"""How many letters ``tempfile`` appends to a prefix."""
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 
 
 class NotStartedError(ResourceError):
-    """Ray did not start, and its logs say why."""
+    """Ray did not start; its logs contain the reason."""
 
 
 def make_ray_folder(base: Path) -> Path:
-    """A new folder in ``base`` that only this user can enter, under a name nobody can foresee."""
+    """Make a folder in ``base`` with an unpredictable name that only this user can enter."""
     return Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
 
 
 def remove_ray_folder(folder: Path) -> None:
-    """Remove a folder that ``make_ray_folder`` has made; whatever else is there stays."""
+    """Remove a folder that ``make_ray_folder`` has made; leave anything else."""
     is_named = folder.name.startswith(PREFIX) and len(folder.name) == len(PREFIX) + RANDOM_LETTERS
     with contextlib.suppress(FileNotFoundError):
-        found = folder.lstat()
-        if is_named and stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)  # which follows no link
+        status = folder.lstat()
+        if is_named and stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)  # follows no link
 
 
 @contextlib.contextmanager
 def ray_folder(base: Path) -> Iterator[Path]:
-    """Such a folder for the block. After a NotStartedError it stays, with the logs."""
+    """Give a private folder for the block. After a NotStartedError it remains, with the logs."""
     folder, failed = make_ray_folder(base), False
     try:
         yield folder
@@ -63,20 +63,20 @@ def ray_folder(base: Path) -> Iterator[Path]:
 
 
 def protect_token() -> None:
-    """Let nobody else read the token of this user's home folder, where there is one.
+    """Make the token in this user's home folder, if there is one, unreadable to others.
 
-    ResourceError where there is no such folder: a local Ray could not start either.
+    Raises ResourceError if there is no home folder: a local Ray could not start either.
     """
     path = _token_path()
-    with contextlib.suppress(OSError):  # there is none, or it is somebody else's to give
+    with contextlib.suppress(OSError):  # there is none, or somebody else owns it
         path.chmod(_FILE_MODE)
         path.parent.chmod(_FOLDER_MODE)
 
 
 def make_token() -> None:
-    """Make a token in the home folder where there is none, and protect it.
+    """Make a token in the home folder if there is none, and protect it.
 
-    ResourceError where there is no such folder, or it cannot be written.
+    Raises ResourceError if there is no home folder, or it is not writable.
     """
     path = _token_path()
     try:
@@ -92,7 +92,7 @@ def make_token() -> None:
 
 def _token_path() -> Path:
     try:
-        return Path.home() / ".ray" / "auth_token"  # where Ray looks, too
+        return Path.home() / ".ray" / "auth_token"  # where Ray reads it, too
     except RuntimeError:
         raise ResourceError(
             "this user has no home folder, where Ray keeps its token: set HOME to a folder of yours"
@@ -100,12 +100,12 @@ def _token_path() -> Path:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file whole or not at all; one that another process has written meanwhile stays."""
-    handle, aside = tempfile.mkstemp(dir=path.parent)  # readable by its owner alone
+    """Write a file whole or not at all; keep one that another process has written meanwhile."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent)  # readable only by its owner
     try:
         with os.fdopen(handle, "w") as file:
             file.write(text)
         with contextlib.suppress(FileExistsError):
-            os.link(aside, path)
+            os.link(temporary, path)
     finally:
-        Path(aside).unlink()
+        Path(temporary).unlink()

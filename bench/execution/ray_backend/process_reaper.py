@@ -1,10 +1,10 @@
-"""A small process that ends what a run has started, once the run's own process is gone.
+"""Kill a run's processes if the run's own process dies.
 
 Usage:
-    with reaper(mark, folder): ...   # whoever is killed in here takes all that is marked along
+    with reaper(mark, folder): ...   # if this process is killed here, all marked ones are, too
 
-Ray's agents outlive a driver that is killed by up to two minutes. The kernel closes a pipe
-however its holder ends.
+Ray's agents outlive a killed driver by up to two minutes. The reaper is a small process at the
+other end of a pipe, which the kernel closes however its holder ends.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _KILL_S = 30.0
 
 @contextlib.contextmanager
 def reaper(mark: str, folder: Path | None = None) -> Iterator[None]:
-    """Have the processes with ``mark`` killed if this process ends inside the block.
+    """Kill the processes with ``mark`` if this process ends inside the block.
 
     Ray's ``folder`` is removed after them.
     """
@@ -37,13 +37,13 @@ def reaper(mark: str, folder: Path | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        # Nothing marked is left by now, so that there is nothing to wait for.
+        # No marked process remains by now, so that there is nothing to wait for.
         process.kill()
         process.communicate()
 
 
 def main() -> None:
-    """Wait for the end of stdin, then kill what is marked and remove its folder."""
+    """Wait for the end of stdin, then kill the marked processes and remove the folder."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()

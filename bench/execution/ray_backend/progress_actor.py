@@ -1,9 +1,9 @@
-"""Where workers post how far they have come, so that a death loses no finished epoch.
+"""Collect the progress of workers in an actor, so that a worker's death loses no finished epoch.
 
 Usage:
-    with progress_reporter(board, gang, worker, pulse) as post:
-        post(epoch)           # an epoch that has ended
-    for news in ray.get(board.drain.remote()): ...
+    with progress_reporter(actor, group_key, worker, heartbeat) as report:
+        report(epoch)         # an epoch that has ended
+    for update in ray.get(actor.drain.remote()): ...
 """
 
 import contextlib
@@ -13,64 +13,65 @@ from typing import Any, NamedTuple
 
 import ray
 
-PULSE_S = 5.0
+REPORT_INTERVAL_S = 5.0
 _ARRIVAL_S = 5.0
 
 
 class ProgressUpdate(NamedTuple):
-    """How far a worker has come with its trial, and the epoch that it has finished, if it has."""
+    """How far a worker has come with its trial, with the epoch that it has finished, if any."""
 
-    gang: str
-    """Whose: another try of the same trial has another key."""
+    group_key: str
+    """The worker group's key, which differs between attempts at a trial."""
     worker: int
-    beats: int
+    heartbeats: int
     epoch_json: str | None = None
 
 
 class ProgressActor:
-    """An actor's class: it outlives every worker."""
+    """The class of the actor, which outlives every worker."""
 
     def __init__(self) -> None:
-        self._posted: list[ProgressUpdate] = []
+        self._updates: list[ProgressUpdate] = []
 
-    def report(self, news: ProgressUpdate) -> None:
-        """Keep one epoch, or a mere sign of life, until the driver asks."""
-        self._posted.append(news)
+    def report(self, update: ProgressUpdate) -> None:
+        """Keep an update until the driver fetches it."""
+        self._updates.append(update)
 
     def drain(self) -> list[ProgressUpdate]:
-        """All that was posted since the last call, in order."""
-        posted, self._posted = self._posted, []
-        return posted
+        """Return all updates since the last call, in order."""
+        updates, self._updates = self._updates, []
+        return updates
 
 
 @contextlib.contextmanager
 def progress_reporter(
-    board: Any, gang: str, worker: int, pulse: Any
+    actor: Any, group_key: str, worker: int, heartbeat: Any
 ) -> Iterator[Callable[[Any], None]]:
-    """A function that posts an epoch; beside it, whenever ``pulse`` has moved, a sign of life.
+    """Give a function that reports an epoch; meanwhile report each change of the heartbeat count.
 
-    At the end, what was posted has arrived, where the board still lives.
+    At the end, all reports have arrived, if the actor is alive.
     """
     last: Any = None
 
-    def post(epoch: Any = None) -> None:
+    def report(epoch: Any = None) -> None:
         nonlocal last
-        told = epoch and epoch.model_dump_json()
-        last = board.report.remote(ProgressUpdate(gang, worker, pulse.count, told))
+        epoch_json = epoch and epoch.model_dump_json()
+        update = ProgressUpdate(group_key, worker, heartbeat.count, epoch_json)
+        last = actor.report.remote(update)
 
     over = threading.Event()
 
     def watch() -> None:
-        seen = -1
-        while not over.wait(PULSE_S):
-            if pulse.count != seen:
-                seen = pulse.count
-                post()
+        reported = -1
+        while not over.wait(REPORT_INTERVAL_S):
+            if heartbeat.count != reported:
+                reported = heartbeat.count
+                report()
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield post
+        yield report
     finally:
         over.set()
         watcher.join()

@@ -1,4 +1,4 @@
-"""The process in which a run's Ray is: it serves one run, and then ends.
+"""Serve one run from the process in which Ray is loaded, then exit.
 
 Usage:
     python -m bench.execution.ray_backend.ray_child FD       # started by `ray_process`
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _Pipe:
-    """The pipe to the run's process, on which no message is cut in two or mixed with another."""
+    """The pipe to the run's process, which sends each message whole and in order."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -33,20 +33,21 @@ class _Pipe:
         self.receive = connection.recv
 
     def send(self, message: object) -> None:
-        """Send ``message`` whole; KeyboardInterrupt, where one has come meanwhile, after it."""
-        with defer_signals() as came, self._lock:
+        """Send ``message`` whole, then raise KeyboardInterrupt if an interrupt came meanwhile."""
+        with defer_signals() as signals, self._lock:
             self._connection.send(message)
-        if came:
+        if signals:
             raise KeyboardInterrupt
 
 
 def main() -> None:
-    """Serve the run at the other end of the pipe that the command line names."""
-    # The run's own process hears them, and tells this one by SIGINT. Ray handles what can come.
+    """Serve the run at the other end of the pipe whose descriptor the command line names."""
+    # The run's process receives these signals and notifies this one by SIGINT. Ray handles the
+    # others.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     pipe = _Pipe(Connection(int(sys.argv[1])))
-    # Where nobody is left to be told, this process just ends.
+    # If the run's process has gone, this process just ends.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             _serve(pipe)
@@ -56,44 +57,44 @@ def main() -> None:
 
 def _serve(pipe: _Pipe) -> None:
     from bench.execution.ray_backend.ray_executor import RayExecutor
-    from bench.execution.ray_backend.ray_watchdog import beat
+    from bench.execution.ray_backend.ray_watchdog import watch
 
     setup: Setup = pipe.receive()
-    asked = setup.address, setup.device, setup.modules, setup.network, setup.folder
-    with RayExecutor(*asked) as executor:
+    options = setup.address, setup.device, setup.modules, setup.network, setup.folder
+    with RayExecutor(*options) as executor:
         try:
-            found = executor.lanes, executor.uses_gpus, executor.gpus, executor.environment()
-            pipe.send(Ready(*found))
+            blocks, environment = executor.parallel_blocks, executor.environment()
+            pipe.send(Ready(blocks, executor.uses_gpus, executor.gpus, environment))
             task: Task = pipe.receive()
-            heart = threading.Thread(target=beat, args=[executor, pipe.send], daemon=True)
-            heart.start()
+            watchdog = threading.Thread(target=watch, args=[executor, pipe.send], daemon=True)
+            watchdog.start()
             _run(pipe, executor, task)
             ended = Ended()
         except EOFError:
             return
         except BaseException as error:
             ended = Ended(_picklable(error))
-        # Before Ray is left, which may take its time.
+        # Sent before Ray shuts down, which may take time.
         pipe.send(ended)
 
 
 def _run(pipe: _Pipe, executor: "RayExecutor", task: Task) -> None:
-    needless = task.limits.skip_reason
+    newest_reason = task.limits.skip_reason
 
     def keep(record: TrialRecord) -> None:
-        nonlocal needless
+        nonlocal newest_reason
         pipe.send(record)
-        needless = pipe.receive()
+        newest_reason = pipe.receive()
 
-    def still_needless(trial: Trial) -> str | None:
-        return needless(trial)
+    def skip_reason(trial: Trial) -> str | None:
+        return newest_reason(trial)
 
-    limits = dataclasses.replace(task.limits, skip_reason=still_needless)
+    limits = dataclasses.replace(task.limits, skip_reason=skip_reason)
     drain(executor.run(task.blocks, limits, pipe.send), keep)
 
 
 def _picklable(error: BaseException) -> BaseException:
-    """``error`` with its traceback as a note, or what says the same where it cannot travel."""
+    """Return ``error`` with its traceback as a note, or a RuntimeError if it cannot be pickled."""
     error.add_note("".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))

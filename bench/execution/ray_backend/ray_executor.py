@@ -1,15 +1,15 @@
-"""Trials on a Ray cluster, or on this machine by a Ray of its own.
+"""Run trials on a Ray cluster, or on a local Ray of this machine.
 
 Usage:
     with RayExecutor(address=None) as executor:
         for record in executor.run(blocks, limits, on_event): ...
 
-Where there are GPUs, each trial has as many of its own as it has replicas, and blocks run
-at once on all of them but those that somebody else uses. Elsewhere a trial has all cores of a
-node, and each node runs one block at a time.
+With GPUs, each trial gets as many as it has replicas, for itself. Blocks run at once on all GPUs
+except those that somebody else uses. Without GPUs, a trial gets all cores of a node, and each node
+runs one block at a time.
 
-With BENCH_LOGICAL_GPUS=1, Ray's GPUs are only counted, as for tests where there are none: trials
-then train on the CPU, and their records say so.
+With BENCH_LOGICAL_GPUS=1, Ray only counts GPUs, for tests on machines that have none: trials then
+train on the CPU, and their records say so.
 """
 
 import contextlib
@@ -21,7 +21,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import ray
-from ray._private.state import available_resources_per_node
 from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -47,6 +46,7 @@ from bench.execution.ray_backend.head_liveness import call_while_head_alive
 from bench.execution.ray_backend.peer_network import named_network
 from bench.execution.ray_backend.preflight import preflight
 from bench.execution.ray_backend.progress_actor import ProgressActor
+from bench.execution.ray_backend.ray_compat import available_resources_per_node
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.resources import ResourceRequest
 from bench.execution.trial_environment.inherited_environment import (
@@ -61,22 +61,23 @@ from bench.measure.host import usable_cores
 from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.spec.plan import Block, Trial
 
-_LEAST_S = 0.05
+_MIN_WAIT_S = 0.05
 _POLL_S = 5.0
-"""A look takes time of cores that a trial may be training on; an answer ends the wait at once."""
-_BOARD_S = 60.0
-_LAST_WORDS_S = 2.0
+"""Polling uses cores that a trial may need; an answer ends the wait at once."""
+_DRAIN_S = 60.0
+_LAST_DRAIN_S = 2.0
 _GPU_FREE_S = 60.0
-"""How long a GPU may take to become free before a trial; the block then goes to others."""
+"""How long a GPU may take to become free before a trial; after that the block moves to other GPUs.
+"""
 
 
 class RayExecutor:
-    """An executor on the cluster at ``address``, or on this machine where that is None.
+    """An executor on the cluster at ``address``, or on this machine if that is None.
 
-    ``modules`` are the files and packages beside the suite's file that trials import: a cluster is
-    sent them. ``network`` is where workers on several nodes reach each other, BENCH_NETWORK where
-    it is None. ``folder`` is a private one for a Ray of this machine, which makes its own where
-    that is None.
+    ``modules`` are the files and packages beside the suite's file that trials import; they are sent
+    to a cluster. ``network`` is the network over which workers on several nodes communicate;
+    BENCH_NETWORK applies if it is None. ``folder`` is a private folder for a local Ray, which makes
+    its own if that is None.
     """
 
     name = "ray"
@@ -92,40 +93,43 @@ class RayExecutor:
         self._address, self._device, self._folder = address, device, folder
         self._modules, self._network = tuple(modules), named_network(network)
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
-        self._hidden: ExcludedGpus | None = None
-        self._load: str | None = None
-        self._shelf = DatasetStore()
-        self._board: Any = None
+        self._hidden_gpus: ExcludedGpus | None = None
+        self._load_warning: str | None = None
+        self._datasets = DatasetStore()
+        self._progress_actor: Any = None
         self._environments: dict[str, Any] = {}
-        self.looked_at = time.monotonic()
-        """When a run last began to look at Ray, by ``time.monotonic``."""
+        self.polled_at = time.monotonic()
+        """When a run last began to poll Ray, by ``time.monotonic``."""
 
     def __enter__(self) -> Self:
         if self._address is None:
             check_conflicts(inherited_environment())
         with contextlib.ExitStack() as stack:
-            # Before Ray starts, which is busy as it does.
-            self._load = load_warning(usable_cores()) if self._address is None else None
+            # Measured before Ray starts, because the start loads the cores.
+            self._load_warning = load_warning(usable_cores()) if self._address is None else None
             kind = stack.enter_context(
-                connection(self._address, self._local_gpus, self._modules, self._folder)
+                connection(self._address, self._find_local_gpus, self._modules, self._folder)
             )
             self._local = kind == "local"
-            stack.callback(self._forget)
-            seen = {} if self._device == "cpu" else inspect_nodes(self._logical)
-            self._quarantine = GpuQuarantine(seen)
+            stack.callback(self._clear_caches)
+            snapshots = {} if self._device == "cpu" else inspect_nodes(self._logical)
+            self._quarantine = GpuQuarantine(snapshots)
             self.head: str = ray.get_runtime_context().gcs_address
             self.raylet = raylet_here()
-            if kind == "caller's":  # else they end with this driver
-                stack.callback(self._end_actors)
-            self._cluster = self._usable(ray.nodes())
+            if kind == "caller's":  # otherwise they end with this driver
+                stack.callback(self._kill_actors)
+            self._cluster = self._usable_cluster(ray.nodes())
             self._check_fit()
             if not self._local:
                 check_versions(environment(), self.environment())
-            # On this node, since a board on one that is lost would take the run with it.
-            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
-            board: Any = ray.remote(ProgressActor)
-            self._board = board.options(
-                num_cpus=0, scheduling_strategy=here, max_restarts=-1
+            # The actor runs on this node: if it ran on a node that is lost, the run would lose it,
+            # too.
+            node_id = ray.get_runtime_context().get_node_id()
+            actor_class: Any = ray.remote(ProgressActor)
+            self._progress_actor = actor_class.options(
+                num_cpus=0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
+                max_restarts=-1,
             ).remote()
             self._entered = stack.pop_all()
         return self
@@ -138,35 +142,35 @@ class RayExecutor:
     ) -> None:
         self._entered.close()
 
-    def _forget(self) -> None:
-        self._shelf.clear()
+    def _clear_caches(self) -> None:
+        self._datasets.clear()
         self._environments = {}
 
-    def _end_actors(self) -> None:
-        """End what would live on in a Ray that does; nothing is asked of one without a head."""
+    def _kill_actors(self) -> None:
+        """Kill the actors that would outlive the run in the caller's Ray, if its head is alive."""
 
-        def end() -> None:
+        def kill() -> None:
             self._quarantine.release()
-            if self._board is not None:
-                ray.kill(self._board)
-                self._board = None
+            if self._progress_actor is not None:
+                ray.kill(self._progress_actor)
+                self._progress_actor = None
 
         with contextlib.suppress(ConnectionError):
-            call_while_head_alive(self.head, end)
+            call_while_head_alive(self.head, kill)
 
-    def _local_gpus(self) -> list[str]:
-        """This machine's GPUs for a Ray of its own, as CUDA_VISIBLE_DEVICES names them."""
+    def _find_local_gpus(self) -> list[str]:
+        """Return this machine's GPUs for a local Ray, as CUDA_VISIBLE_DEVICES names them."""
         if self._device == "cpu":
             return []
         variable = os.environ.get("CUDA_VISIBLE_DEVICES")
-        found = gpus_hidden_by(variable) if variable is not None else None
-        if found is not None and found.devices:
+        hidden = gpus_hidden_by(variable) if variable is not None else None
+        if hidden is not None and hidden.devices:
             if self._device == "gpu":
-                raise ResourceError(f"--device gpu, but all are {found.reason}: unset it")
-            self._hidden = found
+                raise ResourceError(f"--device gpu, but all are {hidden.reason}: unset it")
+            self._hidden_gpus = hidden
         return [gpu.token for gpu in visible_gpus(variable)]
 
-    def _usable(self, nodes: Sequence[Node]) -> Cluster:
+    def _usable_cluster(self, nodes: Sequence[Node]) -> Cluster:
         return Cluster(self._quarantine.usable_nodes(nodes), self._device, self._quarantine.counts)
 
     def _check_fit(self) -> None:
@@ -178,26 +182,26 @@ class RayExecutor:
 
     @property
     def devices_allotted(self) -> bool:
-        """Whether a Ray that was there allots devices to this run and others."""
+        """Whether an existing Ray allots its devices among this run and others."""
         return not self._local
 
     @property
-    def lanes(self) -> int:
+    def parallel_blocks(self) -> int:
         """How many blocks of one-device trials run at once."""
         return self._cluster.capacity
 
     @property
     def uses_gpus(self) -> bool:
-        """Whether trials run on GPUs, which are more than counted."""
+        """Whether trials run on real GPUs, not on logical ones."""
         return self._cluster.has_gpus and not self._logical
 
     @property
     def gpus(self) -> tuple[str, ...]:
-        """UUIDs of those that trials may get now."""
+        """UUIDs of the GPUs that trials may get now."""
         return self._quarantine.used
 
     def environment(self) -> dict[str, Any]:
-        """Each node's, as the node itself tells it, by its name."""
+        """Return the environment of each node, as the node reports it, by the node's name."""
         if not self._environments:
             self._environments = environments(self._cluster.cores_of)
         return self._environments
@@ -205,10 +209,10 @@ class RayExecutor:
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Keep the devices busy, the largest blocks first; give records as trials end.
+        """Keep the devices busy, the largest blocks first; yield records as trials end.
 
-        Before anything starts, DatasetError where real data cannot be had, ResourceError as
-        ``preflight`` has it.
+        Before anything starts, raises DatasetError if real data is unavailable, and ResourceError
+        as ``preflight`` does.
         """
         attempts: dict[str, int] = {}
         allotment = GpuAllotment(
@@ -219,144 +223,144 @@ class RayExecutor:
             network=self._network,
         )
 
-        def open_lane(block: Block, reservation: ResourceRequest) -> BlockRunner:
-            data_of, board = self._shelf.reference, self._board
+        def open_runner(block: Block, request: ResourceRequest) -> BlockRunner:
+            data_of, actor = self._datasets.reference, self._progress_actor
             return BlockRunner(
-                block, reservation, limits, on_event, data_of, board, attempts, allotment
+                block, request, limits, on_event, data_of, actor, attempts, allotment
             )
 
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
-        for left_out in [*filter(None, [self._hidden]), *self._quarantine.left_out]:
+        for left_out in [*filter(None, [self._hidden_gpus]), *self._quarantine.left_out]:
             on_event(left_out)
-        asked = {} if self._local else ask_nodes(self._nodes_left(), load_of_node)
-        loads = [self._load] if self._local else asked.values()
+        node_loads = {} if self._local else ask_nodes(self._alive_trial_nodes(), load_of_node)
+        loads = [self._load_warning] if self._local else node_loads.values()
         for warning in filter(None, [*loads, *self._quarantine.warnings]):
             on_event(Warned(warning))
-        fleet, head_lost = BlockPool(self._cluster, blocks, open_lane), False
-        nodes = self._nodes_left()
+        pool, head_lost = BlockPool(self._cluster, blocks, open_runner), False
+        nodes = self._alive_trial_nodes()
         if reason := preflight(
             blocks, self._cluster, nodes, self._modules, self._network, on_event
         ):
-            yield from (TrialRecord(trial=t, status="failed", error=reason) for t in fleet.trials)
+            yield from (TrialRecord(trial=t, status="failed", error=reason) for t in pool.trials)
             return
-        self._shelf.preload(fleet.trials)
+        self._datasets.preload(pool.trials)
         try:
-            for record in self._to_the_end(fleet, limits, on_event):
-                yield fleet.marked(record)
+            for record in self._run_pool(pool, limits, on_event):
+                yield pool.marked(record)
         except KeyboardInterrupt:
-            self._hear_once_more(fleet)
-            yield from fleet.abandon("interrupted", "the run was interrupted")
+            self._drain_last_progress(pool)
+            yield from pool.abandon("interrupted", "the run was interrupted")
             raise
         except ClusterLostError:
             head_lost = True
             raise
         finally:
-            # Whatever is asked of a Ray without a head may wait for ever.
+            # A call to a Ray that has lost its head may block for ever.
             if not head_lost:
                 with contextlib.suppress(ConnectionError):
-                    call_while_head_alive(self.head, fleet.close)
+                    call_while_head_alive(self.head, pool.close)
 
-    def _to_the_end(
-        self, fleet: BlockPool, limits: Limits, on_event: OnEvent
+    def _run_pool(
+        self, pool: BlockPool, limits: Limits, on_event: OnEvent
     ) -> Iterator[TrialRecord]:
-        """Until nothing is left; ClusterLostError, after the records, once the head is gone."""
+        """Run until no block remains; raise ClusterLostError, after the records, without a head."""
         try:
-            self._warm_up(fleet.trials, limits, on_event)
-            while fleet.busy:
-                fleet.start()
-                yield from self._turn(fleet)
-                yield from self._leave_unfit(fleet, on_event)
-                if fleet.close_done():
-                    self._shelf.evict_unused(fleet.trials)
+            self._warm_up(pool.trials, limits, on_event)
+            while pool.busy:
+                pool.start()
+                yield from self._poll(pool)
+                yield from self._exclude_unfit(pool, on_event)
+                if pool.close_done():
+                    self._datasets.evict_unused(pool.trials)
         except Exception as error:
             if is_alive(self.head):
-                # Not for a fault in one place is what runs elsewhere to be without a record.
+                # An error in one place must not cost the records of the other running trials.
                 reason = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
-                yield from fleet.abandon("interrupted", reason)
+                yield from pool.abandon("interrupted", reason)
                 raise
-            self._hear_once_more(fleet)
-            yield from fleet.abandon("worker_lost", "Ray's head was lost")
-            again = "go on" if self._local else "start it again, then go on"
+            self._drain_last_progress(pool)
+            yield from pool.abandon("worker_lost", "Ray's head was lost")
+            advice = "go on" if self._local else "start it again, then go on"
             raise ClusterLostError(
-                f"Ray's head at {self.head} is gone: {again} with --resume"
+                f"Ray's head at {self.head} is gone: {advice} with --resume"
             ) from None
 
     def _warm_up(self, trials: Iterable[Trial], limits: Limits, on_event: OnEvent) -> None:
         if self._cluster.has_gpus:
-            usable, data_of = self._quarantine.baselines, self._shelf.reference
+            usable, data_of = self._quarantine.baselines, self._datasets.reference
             warm_up(self._cluster, usable, trials, data_of, limits, self.head, on_event)
 
-    def _turn(self, fleet: BlockPool) -> Iterator[TrialRecord]:
-        self.looked_at = time.monotonic()
-        pending = [answer for lane in fleet.runners for answer in lane.pending]
+    def _poll(self, pool: BlockPool) -> Iterator[TrialRecord]:
+        self.polled_at = time.monotonic()
+        pending = [reference for runner in pool.runners for reference in runner.pending]
         if not pending:
             return
-        next_limit_s = min(lane.left_s for lane in fleet.runners)
-        ready, _ = ray.wait(pending, timeout=min(_POLL_S, max(next_limit_s, _LEAST_S)))
+        next_limit_s = min(runner.remaining_s for runner in pool.runners)
+        ready, _ = ray.wait(pending, timeout=min(_POLL_S, max(next_limit_s, _MIN_WAIT_S)))
         if ready:
             ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
         if not is_alive(self.head):
             raise ConnectionError("Ray's head does not answer")
-        self._read_board(fleet.runners)
-        yield from self._lost_nodes(fleet)
-        for lane in fleet.runners:
-            if any(answer in ready for answer in lane.pending):
-                yield from lane.advance(ready)
-        yield from self._expire(fleet)
-        yield from fleet.handle_pending(available_resources_per_node)
+        self._drain_progress(pool.runners)
+        yield from self._handle_lost_nodes(pool)
+        for runner in pool.runners:
+            if any(reference in ready for reference in runner.pending):
+                yield from runner.advance(ready)
+        yield from self._expire(pool)
+        yield from pool.handle_pending(available_resources_per_node)
 
-    def _expire(self, fleet: BlockPool) -> Iterator[TrialRecord]:
-        """End what is over a limit, unless it has answered while others were seen to."""
-        over = [lane for lane in fleet.runners if lane.left_s <= 0]
+    def _expire(self, pool: BlockPool) -> Iterator[TrialRecord]:
+        """End trials that exceed a limit, unless they answered while other runners were handled."""
+        over = [runner for runner in pool.runners if runner.remaining_s <= 0]
         if over:
-            self._read_board(over)
-        for lane in over:
-            ready, _ = ray.wait(lane.pending, num_returns=len(lane.pending), timeout=0)
-            yield from lane.advance(ready) if ready else lane.expire()
+            self._drain_progress(over)
+        for runner in over:
+            ready, _ = ray.wait(runner.pending, num_returns=len(runner.pending), timeout=0)
+            yield from runner.advance(ready) if ready else runner.expire()
 
-    def _leave_unfit(self, fleet: BlockPool, on_event: OnEvent) -> Iterator[TrialRecord]:
-        """Do without the GPUs that trials have found unfit."""
+    def _exclude_unfit(self, pool: BlockPool, on_event: OnEvent) -> Iterator[TrialRecord]:
+        """Stop using the GPUs that trials have found unfit."""
         unfit: dict[tuple[str, str], list[GpuSnapshot]] = {}
-        for place, gpu in fleet.release_unfit():
+        for place, gpu in pool.release_unfit():
             unfit.setdefault((place.node_id, place.node), []).append(gpu)
-        # At once for each node: nothing else advances while GPUs are held.
+        # One call per node, because nothing else advances while GPUs are quarantined.
         for (node, host), gpus in unfit.items():
             for left_out in self._quarantine.add(node, host, gpus):
                 on_event(left_out)
         if unfit:
-            self._cluster = self._usable(self._nodes_left())
-            yield from fleet.exclude_gpus(self._cluster, self._quarantine.reasons)
+            self._cluster = self._usable_cluster(self._alive_trial_nodes())
+            yield from pool.exclude_gpus(self._cluster, self._quarantine.reasons)
 
-    def _nodes_left(self) -> list[Node]:
-        """Those of the nodes for trials that are alive."""
+    def _alive_trial_nodes(self) -> list[Node]:
+        """Return those of the trials' nodes that are alive."""
         return [node for node in alive_nodes() if node["NodeID"] in self._cluster.nodes]
 
-    def _lost_nodes(self, fleet: BlockPool) -> Iterator[TrialRecord]:
-        left = self._nodes_left()
-        if len(left) == len(self._cluster.nodes):
+    def _handle_lost_nodes(self, pool: BlockPool) -> Iterator[TrialRecord]:
+        nodes = self._alive_trial_nodes()
+        if len(nodes) == len(self._cluster.nodes):
             return
         try:
-            self._cluster = self._usable(left)
+            self._cluster = self._usable_cluster(nodes)
         except ResourceError:
-            yield from fleet.handle_node_loss(None)
+            yield from pool.handle_node_loss(None)
         else:
-            yield from fleet.handle_node_loss(self._cluster)
+            yield from pool.handle_node_loss(self._cluster)
 
-    def _hear_once_more(self, fleet: BlockPool) -> None:
-        """Take in what was told since the last look; not for long, since Ray may be ending too."""
+    def _drain_last_progress(self, pool: BlockPool) -> None:
+        """Take in the progress since the last poll, briefly, because Ray may be ending too."""
         with contextlib.suppress(Exception):
-            self._read_board(fleet.runners, _LAST_WORDS_S)
+            self._drain_progress(pool.runners, _LAST_DRAIN_S)
 
-    def _read_board(self, lanes: Sequence[BlockRunner], timeout_s: float = _BOARD_S) -> None:
-        running = {lane.gang: lane for lane in lanes}
-        # What a board that is slow has to tell stands in the records, too.
-        # One that has died begins anew; epochs that it held are in their workers' files.
+    def _drain_progress(self, runners: Sequence[BlockRunner], timeout_s: float = _DRAIN_S) -> None:
+        running = {runner.group_key: runner for runner in runners}
+        # The records repeat what a slow actor still has to report. An actor that died restarts
+        # empty; the workers' files have the epochs that it held.
         with contextlib.suppress(GetTimeoutError, RayActorError):
-            for news in ray.get(self._board.drain.remote(), timeout=timeout_s):
-                if news.gang in running:
-                    running[news.gang].add_news(news)
+            for update in ray.get(self._progress_actor.drain.remote(), timeout=timeout_s):
+                if update.group_key in running:
+                    running[update.group_key].add_progress(update)
 
 
 def _free_timeout_s(limits: Limits) -> float:
-    """How long a trial waits for its GPUs: it must move elsewhere before a limit ends it."""
+    """Return how long a trial waits for its GPUs: it must move elsewhere before a limit ends it."""
     return min(_GPU_FREE_S, limits.stall_timeout_s / 2, limits.trial_timeout_s / 2)

@@ -1,36 +1,35 @@
-"""What a run's process and its process for Ray tell each other, pickled through a private pipe."""
+"""Messages between a run's process and its process for Ray, pickled through a private pipe."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.execution.executor import Limits
-from bench.spec.plan import Block, Trial
+from bench.spec.plan import Block
 
 Device = Literal["auto", "cpu", "gpu"]
-Needless = Callable[[Trial], str | None]
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What Ray is to be asked for."""
+    """How to start or join Ray."""
 
     address: str | None
     device: Device
     modules: tuple[Path, ...] = ()
     """Files and packages beside the suite's file that trials import."""
     network: str | None = None
-    """Where workers on several nodes reach each other."""
+    """The network over which workers on several nodes communicate."""
     folder: Path | None = None
-    """A private one for a Ray of this machine, made and removed by the run's process."""
+    """A private folder for a local Ray, made and removed by the run's process."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What there is, once Ray has answered."""
+    """The devices and nodes, once Ray has answered."""
 
-    lanes: int
+    parallel_blocks: int
     uses_gpus: bool
     gpus: tuple[str, ...]
     environment: Mapping[str, Any]
@@ -38,7 +37,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be run. After each record, the newest ``needless`` follows."""
+    """The blocks to run. The run's process answers each record with the newest ``skip_reason``."""
 
     blocks: Sequence[Block]
     limits: Limits
@@ -46,11 +45,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Alive:
-    """Ray's process is at work, whatever it waits for."""
+    """A heartbeat: Ray's process is alive, whatever it waits for."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """No more comes: all has run, or ``error`` was raised."""
+    """The last message: all blocks have run, or ``error`` was raised."""
 
     error: BaseException | None = None

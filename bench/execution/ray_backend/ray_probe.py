@@ -1,9 +1,9 @@
-"""Whether Ray works here, found out in a process of its own by starting what a run starts.
+"""Test whether Ray works here, in a separate process that starts what a run starts.
 
     python -m bench.execution.ray_backend.ray_probe [ADDRESS]
 
-Starts a local Ray, or joins the cluster at ADDRESS, has a worker on every node describe it,
-and leaves. Prints one line of JSON at the end: "nodes" by name, or "error".
+Starts a local Ray, or joins the cluster at ADDRESS, has a worker describe every node, and shuts
+down. Prints one line of JSON at the end: "nodes" by name, or "error".
 """
 
 import json
@@ -14,7 +14,7 @@ from bench.errors import BenchError
 
 
 def probe(address: str | None) -> dict[str, Any]:
-    """The environment of each node, or why there is none, in plain data."""
+    """Return the environment of each node, or the error, as plain data."""
     try:
         from bench.execution.ray_backend.ray_executor import RayExecutor
 
@@ -22,10 +22,10 @@ def probe(address: str | None) -> dict[str, Any]:
             return {"error": None, "nodes": executor.environment()}
     except BenchError as error:
         return {"error": str(error), "expected": True}
-    except Exception as error:  # whatever a damaged installation raises
+    except Exception as error:  # a damaged installation may raise anything
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]}
 
 
 if __name__ == "__main__":
-    found = probe(sys.argv[1] if len(sys.argv) > 1 else None)
-    print("\n" + json.dumps(found), flush=True)
+    reply = probe(sys.argv[1] if len(sys.argv) > 1 else None)
+    print("\n" + json.dumps(reply), flush=True)

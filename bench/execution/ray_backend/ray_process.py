@@ -1,12 +1,12 @@
-"""Trials on Ray, which has a process of its own: no fault of Ray's ends or blocks the run's.
+"""Run trials on Ray in a separate process, so that no fault of Ray ends or blocks the run.
 
 Usage:
     with RayProcess(address=None) as executor:
         for record in executor.run(blocks, limits, on_event): ...
 
-Ray's library exits the process that it is in where a raylet or a head is lost, and some of its
-calls wait without end and heed no signal. Here such an exit is the loss of what was running, with
-the epochs that had been finished; a signal is always heeded; and whatever does not end is killed.
+Ray's library exits its process when a raylet or a head is lost, and some of its calls block for
+ever and handle no signal. Here such an exit costs only the running trials, whose finished epochs
+are kept. Signals are always handled, and whatever does not end is killed.
 """
 
 import contextlib
@@ -42,27 +42,28 @@ from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Block
 
 _LOCAL_START_S = 180.0
-"""Ray's library may be read from a slow disk for a minute; a local Ray has a minute of its own."""
-_JOIN_S = 600.0
-"""Of a cluster, each node is asked several times, with minutes for a busy one to answer."""
-_INTERRUPTED_S = 10.0
-"""How long Ray's process may take to give the records of what an interrupt cut short."""
-_LEAVE_S = 15.0
-"""How long it may take to leave Ray. Both together stay below the 30 s that Slurm and Kubernetes
-commonly leave between a signal and the end.
+"""Reading Ray's library from a slow disk may take a minute, and the start of a local Ray another.
 """
-_LOOK_S, _SILENT_LOOKS = 5.0, 24
-"""With no heartbeat in so many looks of so many seconds, Ray's process is taken to be frozen.
+_JOIN_S = 600.0
+"""Each node of a cluster is called several times, and a busy one may take minutes to answer."""
+_INTERRUPTED_S = 10.0
+"""How long Ray's process may take to send the records of interrupted trials."""
+_SHUTDOWN_S = 15.0
+"""How long it may take to shut Ray down. Both together stay below the 30 s that Slurm and
+Kubernetes commonly leave between a signal and the end.
+"""
+_WAIT_S, _MAX_SILENT_WAITS = 5.0, 24
+"""Ray's process counts as frozen after this many waits of this many seconds without a heartbeat.
 
-Looks are counted, not time, since this process may have been stopped meanwhile as well.
+Waits are counted, not time, because this process may have been stopped meanwhile as well.
 """
 _SEND_S = 60
-"""How long Ray's process may take to read what it is sent."""
+"""How long Ray's process may take to read a message."""
 _KILL_S = 10.0
 
 
 class _NoAnswerError(Exception):
-    """Ray's process does not answer any more; why, in words."""
+    """Ray's process no longer answers; the message says why."""
 
 
 class RayProcess:
@@ -78,7 +79,7 @@ class RayProcess:
         network: str | None = None,
     ) -> None:
         self._setup = Setup(address, device, tuple(modules), named_network(network))
-        self._lost = self._owed = False
+        self._lost = self._unacknowledged = False
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -89,7 +90,7 @@ class RayProcess:
             stack.callback(_kill, mark)
             self._child = stack.enter_context(_child(mark))
             self._ready = self._start(dataclasses.replace(self._setup, folder=folder))
-            stack.callback(self._leave)
+            stack.callback(self._shut_down)
             self._entered = stack.pop_all()
         return self
 
@@ -102,7 +103,7 @@ class RayProcess:
         self._entered.close()
 
     def _start(self, setup: Setup) -> Ready:
-        """Have the process start or join Ray; NotStartedError where that does not end."""
+        """Have the process start or join Ray; NotStartedError if that does not finish."""
         try:
             self._send(setup)
             ready = self._receive(_JOIN_S if setup.folder is None else _LOCAL_START_S)
@@ -121,34 +122,34 @@ class RayProcess:
         return self._setup.address is not None
 
     @property
-    def lanes(self) -> int:
+    def parallel_blocks(self) -> int:
         """How many blocks of one-device trials run at once."""
-        return self._ready.lanes
+        return self._ready.parallel_blocks
 
     @property
     def uses_gpus(self) -> bool:
-        """Whether trials run on GPUs, which are more than counted."""
+        """Whether trials run on real GPUs, not on logical ones."""
         return self._ready.uses_gpus
 
     @property
     def gpus(self) -> tuple[str, ...]:
-        """UUIDs of those that trials may get."""
+        """UUIDs of the GPUs that trials may get."""
         return self._ready.gpus
 
     def environment(self) -> Mapping[str, Any]:
-        """Each node's, as the node itself tells it, by its name."""
+        """Return the environment of each node, as the node reports it, by the node's name."""
         return self._ready.environment
 
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """As the executor in Ray's process gives them; ClusterLostError once that has died."""
-        running = _Running()
+        """Yield the records of the executor in Ray's process; ClusterLostError if that has died."""
+        running = _RunningTrials()
         try:
             self._send(Task(blocks, limits))
             yield from self._records(running, limits, on_event)
         except KeyboardInterrupt:
-            # Whatever else goes wrong meanwhile, it is an interrupt that ends the run.
+            # Errors in the meantime do not matter: the run ends by the interrupt.
             try:
                 yield from self._interrupted(running, limits)
             except (KeyboardInterrupt, Exception) as error:
@@ -160,21 +161,21 @@ class RayProcess:
             yield from running.cut_short("worker_lost", f"Ray was lost: {gone}")
             address = self._setup.address
             which = f"the Ray at {address}" if address else "this machine's Ray"
-            again = "start it again, then go on" if address else "go on"
-            raise ClusterLostError(f"{which} is gone ({gone}): {again} with --resume") from None
+            advice = "start it again, then go on" if address else "go on"
+            raise ClusterLostError(f"{which} is gone ({gone}): {advice} with --resume") from None
         except Exception as error:
             self._lost = isinstance(error, ClusterLostError)
-            said = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
-            yield from running.cut_short("interrupted", said)
+            reason = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
+            yield from running.cut_short("interrupted", reason)
             raise
 
     def _records(
-        self, running: "_Running", limits: Limits, on_event: OnEvent
+        self, running: "_RunningTrials", limits: Limits, on_event: OnEvent
     ) -> Iterator[TrialRecord]:
-        while not isinstance(message := self._receive(_LOOK_S, _SILENT_LOOKS), Ended):
+        while not isinstance(message := self._receive(_WAIT_S, _MAX_SILENT_WAITS), Ended):
             if isinstance(message, TrialRecord):
                 running.ended(message)
-                self._owed = True
+                self._unacknowledged = True
                 yield message
                 self._acknowledge(limits)
             elif not isinstance(message, Alive):
@@ -182,13 +183,13 @@ class RayProcess:
                 on_event(message)
 
     def _acknowledge(self, limits: Limits) -> None:
-        """Tell Ray's process that its record is kept: it waits for that."""
-        self._owed = False
+        """Confirm to Ray's process, which waits for it, that its record is written."""
+        self._unacknowledged = False
         self._send(limits.skip_reason)
 
-    def _interrupted(self, running: "_Running", limits: Limits) -> Iterator[TrialRecord]:
-        """What Ray's process has still to say, in so far as it is quick."""
-        if self._owed:
+    def _interrupted(self, running: "_RunningTrials", limits: Limits) -> Iterator[TrialRecord]:
+        """Yield the records that Ray's process still sends before a deadline."""
+        if self._unacknowledged:
             self._acknowledge(limits)
         self._child.process.send_signal(signal.SIGINT)
         ends = time.monotonic() + _INTERRUPTED_S
@@ -200,19 +201,19 @@ class RayProcess:
             else:
                 running.note(message)
 
-    def _receive(self, timeout_s: float, looks: int = 1) -> Any:
-        """The next message, or what Ray's process has raised; _NoAnswerError where none comes.
+    def _receive(self, timeout_s: float, waits: int = 1) -> Any:
+        """Return the next message; raise the error that Ray's process sent, or _NoAnswerError.
 
-        ``looks`` is how often one is waited for, ``timeout_s`` each time.
+        Waits ``waits`` times for a message, ``timeout_s`` each time.
         """
-        for _ in range(looks):
+        for _ in range(waits):
             with contextlib.suppress(queue.Empty):
                 message = self._child.messages.get(timeout=max(0.0, timeout_s))
                 break
         else:
-            raise _NoAnswerError(f"no answer in {timeout_s * looks:.0f} s")
+            raise _NoAnswerError(f"no answer in {timeout_s * waits:.0f} s")
         if message is None:
-            raise _NoAnswerError(self._end())
+            raise _NoAnswerError(self._exit_reason())
         if isinstance(message, Ended) and message.error is not None:
             raise message.error
         return message
@@ -221,10 +222,10 @@ class RayProcess:
         try:
             self._child.connection.send(message)
         except OSError:
-            raise _NoAnswerError(self._end()) from None
+            raise _NoAnswerError(self._exit_reason()) from None
 
-    def _end(self) -> str:
-        """How the process has ended."""
+    def _exit_reason(self) -> str:
+        """Return how the process has ended."""
         try:
             code = self._child.process.wait(_KILL_S)
         except subprocess.TimeoutExpired:
@@ -233,22 +234,22 @@ class RayProcess:
             return f"its process was ended by {signal.Signals(-code).name}"
         return f"its library ended its process with code {code}"
 
-    def _leave(self) -> None:
-        """Have the process leave Ray in good order; an interrupt cuts that short."""
+    def _shut_down(self) -> None:
+        """Have the process shut Ray down; an interrupt ends the wait."""
         with contextlib.suppress(KeyboardInterrupt, OSError, subprocess.TimeoutExpired):
-            self._child.own_end.shutdown(socket.SHUT_RDWR)
-            self._child.process.wait(0.0 if self._lost else _LEAVE_S)
+            self._child.run_socket.shutdown(socket.SHUT_RDWR)
+            self._child.process.wait(0.0 if self._lost else _SHUTDOWN_S)
 
 
-class _Running:
-    """The trials that were started and have not ended, with the epochs that they have told of."""
+class _RunningTrials:
+    """The trials that run, with their reported epochs."""
 
     def __init__(self) -> None:
         self._started: dict[str, tuple[Started, float]] = {}
         self._epochs: dict[str, list[EpochRecord]] = {}
 
     def note(self, event: Event) -> None:
-        """Something has happened."""
+        """Take in an event."""
         if isinstance(event, Started):
             self._started[event.trial.trial_id] = event, time.perf_counter()
             self._epochs[event.trial.trial_id] = []
@@ -256,11 +257,11 @@ class _Running:
             self._epochs.setdefault(event.trial_id, []).append(event.epoch)
 
     def ended(self, record: TrialRecord) -> None:
-        """A trial has its record."""
+        """Forget a trial that has its record."""
         self._started.pop(record.trial.trial_id, None)
 
     def cut_short(self, status: Status, reason: str) -> Iterator[TrialRecord]:
-        """The records of what runs, with the epochs that its workers have left on this machine."""
+        """Yield the records of the running trials, with the epochs in their workers' local logs."""
         while self._started:
             trial_id, (event, since) = self._started.popitem()
             epochs = tuple(self._epochs[trial_id])
@@ -280,15 +281,15 @@ class _Child(NamedTuple):
     """Ray's process, and the pipe to it."""
 
     process: "subprocess.Popen[bytes]"
-    own_end: socket.socket
+    run_socket: socket.socket
     connection: Connection
     messages: "queue.SimpleQueue[Any]"
-    """What it has said; None once it has ended."""
+    """Its messages; None once it has ended."""
 
     def read(self) -> None:
-        """Queue what it says. A thread does: an interrupt would cut a message in two."""
+        """Queue its messages. This runs in a thread: an interrupt would cut a message in two."""
         try:
-            # The pipe's end, or a message that cannot be read.
+            # The pipe has ended, or a message cannot be read.
             with contextlib.suppress(Exception):
                 while True:
                     self.messages.put(self.connection.recv())
@@ -298,25 +299,26 @@ class _Child(NamedTuple):
 
 @contextlib.contextmanager
 def _child(mark: str) -> Iterator[_Child]:
-    """Ray's process, which is killed in the end."""
-    own, its = socket.socketpair()
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
-    with its, own:
+    """Start Ray's process for the block; kill it at the end."""
+    run_socket, child_socket = socket.socketpair()
+    run_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
+    with child_socket, run_socket:
         process = subprocess.Popen(
-            module_command("bench.execution.ray_backend.ray_child", str(its.fileno())),
+            module_command("bench.execution.ray_backend.ray_child", str(child_socket.fileno())),
             stdin=subprocess.DEVNULL,
-            # Ray says there what befalls its processes, as records and errors do; its logs have it.
+            # Ray reports its processes' faults there; records, errors and Ray's logs have them,
+            # too.
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[its.fileno()],
-            # A terminal's Ctrl-C, and a batch system's signal to a group, are for the run to hear.
+            pass_fds=[child_socket.fileno()],
+            # The run handles a terminal's Ctrl-C and a batch system's signal to the process group.
             process_group=0,
             env={**os.environ, **inherited_mark(mark)},
         )
-        its.close()
-        with Connection(os.dup(own.fileno())) as connection:
-            child = _Child(process, own, connection, queue.SimpleQueue())
-            reader = threading.Thread(target=child.read, name="hears Ray's process", daemon=True)
+        child_socket.close()
+        with Connection(os.dup(run_socket.fileno())) as connection:
+            child = _Child(process, run_socket, connection, queue.SimpleQueue())
+            reader = threading.Thread(target=child.read, name="reads from Ray", daemon=True)
             reader.start()
             try:
                 yield child
@@ -324,11 +326,11 @@ def _child(mark: str) -> Iterator[_Child]:
                 process.kill()
                 process.wait()
                 with contextlib.suppress(OSError):
-                    own.shutdown(socket.SHUT_RDWR)
+                    run_socket.shutdown(socket.SHUT_RDWR)
                 reader.join()
 
 
 def _kill(mark: str) -> None:
-    """Kill all that the process for Ray has started and that is left."""
+    """Kill all remaining processes that the process for Ray has started."""
     with defer_signals():
         kill_marked(mark, _KILL_S)

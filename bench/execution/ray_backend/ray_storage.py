@@ -1,11 +1,12 @@
-"""Where a local Ray keeps its sockets and logs, and the token that its processes share.
+"""Choose the folder for a local Ray's sockets and logs, and the token that its processes share.
 
 Usage:
-    variables = storage_variables()      # ResourceError where no folder will do
+    variables = storage_variables()      # ResourceError if no folder is usable
     os.environ.update(variables)         # before ray.init("local")
 
-Ray itself takes RAY_TMPDIR, else TMPDIR, else /tmp, and ~/.ray for its token, and fails on the
-first that cannot be used. Ray is imported where it is asked: the doctor's own process has none.
+Ray itself takes RAY_TMPDIR, else TMPDIR, else /tmp, and ~/.ray for its token, and fails if the
+first of them is unusable. Ray is imported only where its token is read: the doctor's own process
+does not load it.
 """
 
 import datetime
@@ -17,25 +18,24 @@ from pathlib import Path
 from bench.errors import ResourceError
 from bench.execution.ray_backend.private_ray_files import PREFIX, RANDOM_LETTERS
 
-_LONGEST_SOCKET_BYTES = 107
+_MAX_SOCKET_BYTES = 107
 """The path of a Unix socket has room for 108 bytes, the last of which is zero (unix(7))."""
 _LARGEST_PID = 4_194_304
 """PID_MAX_LIMIT of 64-bit Linux (proc(5))."""
-_LEAST_FREE_BYTES = 32 * 2**20
-"""Logs of a start take about 1 MB, and those of some trials a few more."""
+_MIN_FREE_BYTES = 32 * 2**20
+"""The logs of a start take about 1 MB, those of some trials a few more."""
 _TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 def storage_variables() -> dict[str, str]:
-    """Variables with which a local Ray starts on this machine; ResourceError where it cannot."""
+    """Return variables with which a local Ray starts here; ResourceError if it cannot start."""
     return {"RAY_TMPDIR": str(usable_folder()), **_token()}
 
 
 def usable_folder() -> Path:
-    """Where a local Ray is to keep its files; ResourceError where no folder will do.
+    """Return the folder for a local Ray's files; ResourceError if no folder is usable.
 
-    A folder that RAY_TMPDIR names is used or refused; in place of others that cannot be used,
-    the first that can is taken.
+    A folder that RAY_TMPDIR names is used or refused. Otherwise the first usable folder is taken.
     """
     if named := os.environ.get("RAY_TMPDIR"):
         if problem := _problem(Path(named)):
@@ -56,12 +56,12 @@ def usable_folder() -> Path:
 
 
 def base_folder() -> Path:
-    """Where Ray keeps its files, by the variables as they are."""
+    """Return the folder where Ray keeps its files, by the current variables."""
     return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
 
 
 def logs_folder() -> Path:
-    """Where the Ray that was started last in ``base_folder()`` has its logs."""
+    """Return the log folder of the Ray that was started last in ``base_folder()``."""
     return base_folder() / "ray/session_latest/logs"
 
 
@@ -71,19 +71,19 @@ def _candidates() -> tuple[Path, ...]:
 
 
 def _problem(base: Path) -> str | None:
-    """Why Ray could not keep its files below ``base``; None where it could."""
+    """Return why Ray cannot keep its files below ``base``; None if it can."""
     private = base / (PREFIX + "x" * RANDOM_LETTERS)
-    # Ray's own names, as ray._private.node makes them.
+    # Ray builds these names itself, in its module node.
     session = f"session_{datetime.datetime.max:%Y-%m-%d_%H-%M-%S_%f}_{_LARGEST_PID}"
     socket = private / "ray" / session / "sockets" / "plasma_store"
     if not base.is_absolute():
         return "is no absolute path"
-    if len(os.fsencode(socket)) > _LONGEST_SOCKET_BYTES:
-        return f"is too long: its sockets' paths would exceed {_LONGEST_SOCKET_BYTES} bytes"
+    if len(os.fsencode(socket)) > _MAX_SOCKET_BYTES:
+        return f"is too long: its sockets' paths would exceed {_MAX_SOCKET_BYTES} bytes"
     try:
         if not base.is_dir():
             return "is no folder"
-        if shutil.disk_usage(base).free < _LEAST_FREE_BYTES:
+        if shutil.disk_usage(base).free < _MIN_FREE_BYTES:
             return "is full"
         with tempfile.TemporaryFile(dir=base) as file:
             file.write(bytes(4096))
@@ -93,14 +93,13 @@ def _problem(base: Path) -> str | None:
 
 
 def _token() -> dict[str, str]:
-    """A token for this Ray alone where the user has none: none is left in the home folder."""
-    from ray._private.authentication.authentication_token_generator import (
+    """Return a token for only this Ray if the user has none; leave none in the home folder."""
+    from ray.exceptions import AuthenticationError
+
+    from bench.execution.ray_backend.ray_compat import (
+        AuthenticationTokenLoader,
         generate_new_authentication_token,
     )
-
-    # Ray's compiled library tells no types.
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-    from ray.exceptions import AuthenticationError
 
     if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
         return {}

@@ -1,11 +1,11 @@
-"""The heartbeat of Ray's process, which ends that process where Ray hangs.
+"""Send heartbeats from Ray's process, and end the process if Ray hangs.
 
 Usage:
-    heart = threading.Thread(target=beat, args=[executor, connection.send], daemon=True)
-    heart.start()
+    watchdog = threading.Thread(target=watch, args=[executor, connection.send], daemon=True)
+    watchdog.start()
 
-Some calls to Ray wait without end for a head or a raylet that is frozen, and heed no signal
-meanwhile. A heartbeat that stays out tells the run that Ray's process is frozen itself.
+Some calls to Ray block for ever if a head or a raylet is frozen, and handle no signal meanwhile.
+Missing heartbeats show the run that Ray's process itself is frozen.
 """
 
 import os
@@ -18,21 +18,21 @@ from bench.execution.ray_backend.ray_messages import Alive
 
 BEAT_S = 5.0
 STALLED_S = 30.0
-"""How long one look at Ray may take before its head and its raylet are asked to answer."""
+"""How long one poll of Ray may take before its head and its raylet are checked."""
 
 
-class _Looking(Protocol):
-    """What looks at Ray: bench.execution.ray_backend.ray_executor.RayExecutor."""
+class _Polling(Protocol):
+    """The part of RayExecutor that the watchdog reads."""
 
-    looked_at: float
+    polled_at: float
     head: str
     raylet: str
 
 
-def beat(executor: _Looking, send: Callable[[Alive], None]) -> None:
-    """Send a heartbeat every ``BEAT_S``; end this process where Ray keeps a look from returning.
+def watch(executor: _Polling, send: Callable[[Alive], None]) -> None:
+    """Send a heartbeat every ``BEAT_S``; end this process if Ray blocks a poll and does not answer.
 
-    A look that takes long with a Ray that answers may go on: it may load a large data set.
+    A long poll may continue if Ray answers: it may load a large data set.
     """
     while True:
         time.sleep(BEAT_S)
@@ -40,6 +40,6 @@ def beat(executor: _Looking, send: Callable[[Alive], None]) -> None:
             send(Alive())
         except OSError:  # the run has ended
             return
-        stalled = time.monotonic() - executor.looked_at > STALLED_S
+        stalled = time.monotonic() - executor.polled_at > STALLED_S
         if stalled and not (is_alive(executor.head) and raylet_answers(executor.raylet)):
             os._exit(1)

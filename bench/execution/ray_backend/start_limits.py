@@ -1,69 +1,63 @@
-"""Whether the limits around this process leave room for a local Ray and one trial.
+"""Check that the limits of this process leave room for a local Ray and one trial.
 
 Usage:
     check_limits(cores)        # ResourceError that names the limit to raise
 
-Under a limit that is too low Ray neither starts nor fails: the libraries that it is made of wait
-for threads that could not be begun.
+Under a limit that is too low, Ray neither starts nor fails: its libraries wait for threads that
+could not be started.
 """
-
-from ray._private.utils import estimate_available_memory, resolve_object_store_memory
 
 from bench.errors import ResourceError
+from bench.execution.ray_backend.ray_compat import object_store_bytes
 from bench.measure import host
 
-LEAST_PROCESSES, PROCESSES_PER_CORE = 175, 10
-"""Processes and threads at once of a driver, Ray 2.60 and a trial of one worker, in all and for
-each core besides.
+MIN_PROCESSES, PROCESSES_PER_CORE = 175, 10
+"""Processes and threads of a driver, Ray 2.60 and a trial with one worker: base, and per core.
 
-Measured as pids.peak of a control group: 194 on two cores; by summing threads every 50 ms, 179
-on one core and 189 on two.
+Measured as pids.peak of a control group: 194 on two cores; by summing threads every 50 ms, 179 on
+one core and 189 on two.
 """
-LEAST_MEMORY_BYTES = 560 * 2**20
-"""Memory of the same.
+MIN_MEMORY_BYTES = 560 * 2**20
+"""Memory of the same processes.
 
-Measured as memory.max_usage_in_bytes of a control group: 572 to 579 MiB for a net of 8 units,
-with libraries in the cache. Under a limit of 512 MiB the worker is killed as it starts.
+Measured as memory.max_usage_in_bytes of a control group: 572 to 579 MiB for a net of 8 units, with
+libraries in the cache. Under a limit of 512 MiB the worker is killed as it starts.
 """
-LEAST_ADDRESS_SPACE_BYTES = 2_800_000_000
-"""Address space of a trial's process beyond Ray's object store, which each process maps whole.
+MIN_ADDRESS_SPACE_BYTES = 2_800_000_000
+"""Address space of a trial's process, except Ray's object store, which each process maps whole.
 
-Measured as VmPeak: 9.16 GB with a store of 6.4 GB. Of 8.19 GB TensorFlow's libraries found no room.
+Measured as VmPeak: 9.16 GB with a store of 6.4 GB. With 8.19 GB, TensorFlow's libraries did not
+fit.
 """
 
 
 def check_limits(cores: int) -> None:
-    """Compare what a local Ray and a trial on ``cores`` need with what the limits leave."""
-    needed = LEAST_PROCESSES + PROCESSES_PER_CORE * cores
+    """Raise ResourceError if the limits are too low for a local Ray and a trial on ``cores``."""
+    needed = MIN_PROCESSES + PROCESSES_PER_CORE * cores
     what = f"a local Ray and a trial need about {needed} processes and threads"
-    left = host.processes_left()
-    if left is not None and left < needed:
+    remaining = host.processes_left()
+    if remaining is not None and remaining < needed:
         raise ResourceError(
-            f"{what}, and this control group leaves {left}: raise its limit "
+            f"{what}, and this control group leaves {remaining}: raise its limit "
             "(docker run --pids-limit, TasksMax of systemd, pids.max)"
         )
-    left = host.user_processes_left()
-    if left is not None and left < needed:
-        raise ResourceError(f"{what}, and this user's limit leaves {left}: raise ulimit -u")
+    remaining = host.user_processes_left()
+    if remaining is not None and remaining < needed:
+        raise ResourceError(f"{what}, and this user's limit leaves {remaining}: raise ulimit -u")
     memory_bytes = host.memory_left_bytes()
-    if memory_bytes is not None and memory_bytes < LEAST_MEMORY_BYTES:
+    if memory_bytes is not None and memory_bytes < MIN_MEMORY_BYTES:
         raise ResourceError(
-            f"a local Ray and a trial need {_mb(LEAST_MEMORY_BYTES)} of memory, and this control "
+            f"a local Ray and a trial need {_mb(MIN_MEMORY_BYTES)} of memory, and this control "
             f"group leaves {_mb(memory_bytes)}: raise its limit (docker run --memory, sbatch "
             "--mem, memory.max)"
         )
     space_bytes = host.address_space_bytes()
-    needed_bytes = LEAST_ADDRESS_SPACE_BYTES + _object_store_bytes()
+    needed_bytes = MIN_ADDRESS_SPACE_BYTES + object_store_bytes()
     if space_bytes is not None and space_bytes < needed_bytes:
         raise ResourceError(
             f"a trial's process needs {_mb(needed_bytes)} of address space, and the limit is "
             f"{_mb(space_bytes)}: raise ulimit -v"
         )
-
-
-def _object_store_bytes() -> int:
-    """The size that Ray gives the object store of a local start."""
-    return int(resolve_object_store_memory(estimate_available_memory()))
 
 
 def _mb(count_bytes: int) -> str:

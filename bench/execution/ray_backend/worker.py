@@ -1,7 +1,6 @@
-"""What runs inside a Ray worker: one trial in a fresh process.
+"""Train one trial in a new Ray worker process.
 
-Nothing here is imported by TensorFlow's side; TensorFlow is imported in ``train`` alone,
-after the environment of the process is as the trial needs it.
+Only ``train`` imports TensorFlow, after the process's environment is as the trial needs it.
 """
 
 import dataclasses
@@ -32,37 +31,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WorkerLocation:
-    """Where a worker is: enough to find its log after it has died."""
+    """Where a worker runs, with what is needed to find its log after it has died."""
 
     node: str
     node_id: str
     pid: int
     gpus: tuple[str, ...]
-    """Ray's names of those that it gave the worker."""
+    """Ray's names of the GPUs that it assigned to the worker."""
     host: str
     """Ray's address of the machine."""
     port: int | None
-    """Where its peers reach it; None without any."""
+    """The port for its peers; None if it has none."""
     address: str | None
-    """IP address for peers on other machines; None where none may reach it."""
+    """IP address for peers on other machines; None if no network is named for them."""
     log: str
     oom_kills: int | None
-    """Processes that the kernel has ended so far at this group's memory limit."""
+    """Processes that the kernel has killed so far at this control group's memory limit."""
 
 
 class Worker:
-    """A fresh process for one trial, which is to have what ``allotment`` says."""
+    """A new process for one trial, with the GPUs and settings of ``allotment``."""
 
     def __init__(self, allotment: GpuAllotment) -> None:
         self._allotment = allotment
         self._gpus: tuple[str, ...] = ()
-        self._taken, self._near = AcquiredGpus(), Binding()
+        self._acquired, self._binding = AcquiredGpus(), Binding()
         self._guard: PortGuard | None = None
 
     def place(self, has_peers: bool) -> WorkerLocation:
-        """Where this process is; from here on what it writes goes to a log of its own.
+        """Return this process's location, and redirect its output to its own log.
 
-        ResourceError where it ``has_peers``, and no port can be kept for them.
+        Raises ResourceError if it ``has_peers`` and no port can be reserved for them.
         """
         import ray
         from ray.util import get_node_ip_address
@@ -73,7 +72,7 @@ class Worker:
         self._gpus = assigned_gpus()
         set_visible_gpus(self._gpus)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        # Ray's own folder of logs: where nobody is left to delete it, it goes with Ray's.
+        # In Ray's folder of logs, which Ray deletes if nobody else is left to do so.
         logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
         self._log = redirect_output(logs if logs.is_dir() else None)
         self._guard = PortGuard() if has_peers else None
@@ -94,17 +93,17 @@ class Worker:
         trial_json: str,
         arrays: list[Any],
         threads: int,
-        board: Any,
-        gang: str,
+        progress_actor: Any,
+        group_key: str,
         tf_config: str | None,
         slot: int = 0,
     ) -> str | UnfitGpus:
-        """Train; the record as JSON. ``arrays`` holds one reference to the data.
+        """Train the trial and return its record as JSON.
 
-        Nothing is begun where a GPU that Ray gave this worker is found unfit.
-
-        News is posted on ``board`` as that of ``gang``; ``tf_config`` tells a worker of several
-        who its peers are, ``slot`` which of those on its node it is.
+        ``arrays`` holds one reference to the data. If a GPU that Ray assigned is unfit, nothing
+        starts and the GPUs are returned instead. Progress is reported to ``progress_actor`` under
+        ``group_key``. ``tf_config`` describes the peers of a worker that has any, and ``slot`` is
+        the worker's index among those on its node.
         """
         import ray
 
@@ -117,104 +116,104 @@ class Worker:
 
         started_at, started = utc_now(), time.perf_counter()
         trial = Trial.model_validate_json(trial_json)
-        taken = acquire_gpus(self._gpus, self._allotment)
-        if isinstance(taken, UnfitGpus):
-            return taken
-        self._taken, self._near = taken, bind_near(taken.uuids, threads)
-        # On GPUs other trials run beside this one: only its pools of threads are limited.
+        acquired = acquire_gpus(self._gpus, self._allotment)
+        if isinstance(acquired, UnfitGpus):
+            return acquired
+        self._acquired, self._binding = acquired, bind_near(acquired.uuids, threads)
+        # On GPUs other trials run beside this one, so that only its thread pools are limited.
         if trial.variant.threads is not None and not self._gpus:
-            self._near = bind_to(threads, slot)
+            self._binding = bind_to(threads, slot)
         set_worker_variables(os.environ, threads, tf_config)
-        not_cached = set_code_cache(os.environ) if taken.uuids else None
-        given = variables(dict(os.environ))
-        autotuned, not_kept = share_autotuning_cache(taken.uuids)
+        not_cached = set_code_cache(os.environ) if acquired.uuids else None
+        variables_before = variables(dict(os.environ))
+        autotuned, not_kept = share_autotuning_cache(acquired.uuids)
         install_finder(self._allotment.modules)
-        self._let_in_peers(tf_config)
+        self._admit_peers(tf_config)
         import_started = time.perf_counter()
         from bench.training.cuda.nccl_log import nccl_log
         from bench.training.loop.heartbeat import Heartbeat
         from bench.training.trial import train
 
         import_s = time.perf_counter() - import_started
-        pulse = Heartbeat()
+        heartbeat = Heartbeat()
 
         def load() -> Any:
             loaded = ray.get(arrays[0])
-            pulse.count += 1
+            heartbeat.count += 1
             return loaded
 
-        gpus = self._compared
-        several_gpus = len(taken.uuids) > 0 and trial.variant.total_replicas > 1
+        gpus = self._expected_gpus
+        several_gpus = len(acquired.uuids) > 0 and trial.variant.total_replicas > 1
         with (
-            progress_reporter(board, gang, _index(tf_config), pulse) as post,
+            progress_reporter(progress_actor, group_key, _index(tf_config), heartbeat) as report,
             nccl_log(several_gpus) as nccl_transport,
             cpu_time(threads) as cpu,
         ):
 
-            def finished(epoch: "EpochRecord") -> None:
+            def on_epoch(epoch: "EpochRecord") -> None:
                 append_epoch(self._log, epoch)
-                post(epoch)
+                report(epoch)
 
             record = train(
-                trial, load=load, threads=threads, on_epoch=finished, heartbeat=pulse, gpus=gpus
+                trial, load=load, threads=threads, on_epoch=on_epoch, heartbeat=heartbeat, gpus=gpus
             )
-            seen = {"variables": given, "nccl_transport": nccl_transport()}
-        spent = {"import_s": import_s, "total_s": time.perf_counter() - started}
+            context = {"variables": variables_before, "nccl_transport": nccl_transport()}
+        durations = {"import_s": import_s, "total_s": time.perf_counter() - started}
         measures = add_cpu_time(record.measures, cpu())
-        whole = record.model_copy(
+        extended = record.model_copy(
             update={
-                "measures": measures.model_copy(update=spent),
-                "resolved": {**record.resolved, **autotuned, **seen},
+                "measures": measures.model_copy(update=durations),
+                "resolved": {**record.resolved, **autotuned, **context},
                 "warnings": (*record.warnings, *filter(None, [not_cached, not_kept])),
                 "started_at": started_at,
             }
         )
-        return self._signed(whole).model_dump_json()
+        return self._complete(extended).model_dump_json()
 
-    def _let_in_peers(self, tf_config: str | None) -> None:
-        """Have TensorFlow and NCCL, which are about to start, listen to peers alone.
+    def _admit_peers(self, tf_config: str | None) -> None:
+        """Have TensorFlow and NCCL, which start next, listen only to peers.
 
-        After the process's variables have been recorded: these make no trial faster or slower.
+        Called after the process's variables were recorded: these make no trial faster or slower.
         """
         peers = _hosts(tf_config)
         if self._guard is not None and peers:
             self._guard.admit(peers)
             os.environ.update(self._guard.variables)
-        if self._taken.uuids:
-            own = peers[_index(tf_config)] if peers else LOOPBACK
-            os.environ.update(nccl_variables(own))
+        if self._acquired.uuids:
+            address = peers[_index(tf_config)] if peers else LOOPBACK
+            os.environ.update(nccl_variables(address))
 
     @property
-    def _compared(self) -> tuple[str, ...]:
-        """The GPUs that TensorFlow must see: none where they are only counted."""
-        return () if self._allotment.logical else self._taken.devices
+    def _expected_gpus(self) -> tuple[str, ...]:
+        """The GPUs that TensorFlow must see; none if they are logical."""
+        return () if self._allotment.logical else self._acquired.devices
 
-    def _signed(self, record: "TrialRecord") -> "TrialRecord":
-        """``record`` with what this process knows of itself at its end; its log goes."""
+    def _complete(self, record: "TrialRecord") -> "TrialRecord":
+        """Return ``record`` with this process's measures and allotment; delete its log."""
         from bench.measure.host import peak_rss_bytes
 
         peak = {"peak_rss_bytes": peak_rss_bytes()}
-        seen = {"pid": os.getpid(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
+        process = {"pid": os.getpid(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
         allotted = {
-            "gpus": self._compared,
+            "gpus": self._expected_gpus,
             "logical_gpus": self._gpus if self._allotment.logical else (),
-            **dataclasses.asdict(self._near),
+            **dataclasses.asdict(self._binding),
         }
-        left = read_worker_log(self._log).log_tail
-        said = None if record.status == "completed" else _joined(left, record.log_tail)
+        output = read_worker_log(self._log).log_tail
+        tail = None if record.status == "completed" else _join_lines(output, record.log_tail)
         return record.model_copy(
             update={
-                "log_tail": said,
+                "log_tail": tail,
                 "measures": record.measures.model_copy(update=peak),
-                "resolved": {**record.resolved, **seen, "allotted": allotted},
-                "devices": self._taken.uuids or record.devices,
-                "warnings": (*record.warnings, *self._taken.warnings),
+                "resolved": {**record.resolved, **process, "allotted": allotted},
+                "devices": self._acquired.uuids or record.devices,
+                "warnings": (*record.warnings, *self._acquired.warnings),
                 "node": socket.gethostname(),
             }
         )
 
 
-def _joined(*texts: str | None) -> str | None:
+def _join_lines(*texts: str | None) -> str | None:
     return "\n".join(text for text in texts if text) or None
 
 
@@ -223,6 +222,6 @@ def _index(tf_config: str | None) -> int:
 
 
 def _hosts(tf_config: str | None) -> list[str]:
-    """The workers' IP addresses, in the order of their indices."""
+    """Return the workers' IP addresses, in the order of their indices."""
     peers = json.loads(tf_config)["cluster"]["worker"] if tf_config else []
     return [peer.rpartition(":")[0].strip("[]") for peer in peers]

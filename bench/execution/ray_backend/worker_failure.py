@@ -1,8 +1,8 @@
-"""What became of a worker whose process did not live to say it.
+"""Classify why a worker's process died.
 
 Usage:
-    left = fetch_worker_logs(places)                             # by worker, from their nodes
-    fate = classify_failure(error, place, left.get(0), refusable=False)  # what Ray raised
+    logs = fetch_worker_logs(places)           # by worker, from their nodes
+    failure = classify_failure(error, places.get(0), logs.get(0), refusable=False)
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from bench.execution.trial_environment.xla_flags import refused_flags
 from bench.records.trial_record import Status
 
 _FETCH_S = 10.0
-_RAY_SAYS_MEMORY = ("NODE_OUT_OF_MEMORY", "low on memory")
-_LOG_SAYS_MEMORY = ("bad_alloc", "Out of memory", "ResourceExhausted", "RESOURCE_EXHAUSTED")
+_MEMORY_IN_ERROR = ("NODE_OUT_OF_MEMORY", "low on memory")
+_MEMORY_IN_LOG = ("bad_alloc", "Out of memory", "ResourceExhausted", "RESOURCE_EXHAUSTED")
 _TENSORFLOW_ABORTS = re.compile(r"^F\d{4} .*|.*\] Check failed: .*|^F0000 .*", re.MULTILINE)
-_OF_MACHINES = re.compile(r"cuda|cudnn|nccl|coordination|grpc|heartbeat", re.IGNORECASE)
-"""An abort over these is a fault of a device or a connection, not a program that is refused."""
+_HARDWARE_ABORT = re.compile(r"cuda|cudnn|nccl|coordination|grpc|heartbeat", re.IGNORECASE)
+"""An abort that names one of these is a fault of a device or connection, not a refused program."""
 _MAX_REASON = 500
 
 
@@ -36,15 +36,16 @@ class WorkerFailure(NamedTuple):
 
 
 def classify_failure(
-    error: Exception, place: WorkerLocation | None, left: WorkerLog | None, *, refusable: bool
+    error: Exception, place: WorkerLocation | None, log: WorkerLog | None, *, refusable: bool
 ) -> WorkerFailure:
-    """What ``error``, raised by Ray in a worker's place, stands for, with what the worker left.
+    """Return the failure behind ``error``, which Ray raised instead of a worker's answer.
 
-    ``refusable``: whether TensorFlow may refuse the trial's program, and has finished no epoch
-    of it. A process that TensorFlow itself aborts was then given what it cannot run.
+    ``log`` is what the worker left on its node. ``refusable`` says that TensorFlow may refuse the
+    trial's program and has finished no epoch of it: if TensorFlow aborted its process, it cannot
+    run the program.
     """
     text = str(error)
-    if isinstance(error, OutOfMemoryError) or any(sign in text for sign in _RAY_SAYS_MEMORY):
+    if isinstance(error, OutOfMemoryError) or any(sign in text for sign in _MEMORY_IN_ERROR):
         return WorkerFailure(
             "out_of_memory", "Ray ended its process since the node ran low on memory"
         )
@@ -52,19 +53,19 @@ def classify_failure(
         return WorkerFailure("failed", _one_line(str(error.cause or error)))
     if not isinstance(error, RayActorError):
         return WorkerFailure("failed", _one_line(f"{type(error).__name__}: {text}"))
-    left = left or WorkerLog(None, None)
-    if place and _counted_more(place.oom_kills, left.oom_kills):
+    log = log or WorkerLog(None, None)
+    if place and _has_increased(place.oom_kills, log.oom_kills):
         reason = "the kernel ended its process at the memory limit of its group"
         return WorkerFailure("out_of_memory", reason)
-    tail = left.log_tail or ""
+    tail = log.log_tail or ""
     if flags := refused_flags(tail):
         return WorkerFailure("failed", _one_line(flags))
-    if any(sign in tail for sign in _LOG_SAYS_MEMORY):
+    if any(sign in tail for sign in _MEMORY_IN_LOG):
         return WorkerFailure(
             "out_of_memory", "its process died for want of memory, as its log says"
         )
     aborted = _TENSORFLOW_ABORTS.search(tail) if refusable else None
-    if aborted and not _OF_MACHINES.search(aborted.group()):
+    if aborted and not _HARDWARE_ABORT.search(aborted.group()):
         return WorkerFailure("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
     who = f" (pid {place.pid} on {place.node})" if place else ""
     return WorkerFailure(
@@ -73,30 +74,30 @@ def classify_failure(
 
 
 def fetch_worker_logs(places: Mapping[int, WorkerLocation]) -> dict[int, WorkerLog]:
-    """What each worker left on its node, where its log is then deleted; all asked at once.
+    """Fetch what each worker left on its node, from all nodes at once, and delete its log there.
 
-    Nothing of those whose node is gone, or does not answer within ten seconds.
+    Workers whose node is lost or does not answer within ten seconds are missing in the result.
     """
     if not places:
         return {}
-    asked = {index: _ask(place) for index, place in places.items()}
-    ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_FETCH_S)
-    found = {}
-    for index, answer in asked.items():
-        if answer in ready:
+    references = {index: _read_on_node(place) for index, place in places.items()}
+    ready, _ = ray.wait(list(references.values()), num_returns=len(places), timeout=_FETCH_S)
+    logs = {}
+    for index, reference in references.items():
+        if reference in ready:
             with contextlib.suppress(RayError):
-                found[index] = ray.get(answer)
-    return found
+                logs[index] = ray.get(reference)
+    return logs
 
 
-def _ask(place: WorkerLocation) -> Any:
-    near = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
+def _read_on_node(place: WorkerLocation) -> Any:
+    on_node = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
     task: Any = ray.remote(read_worker_log)
-    asked = task.options(num_cpus=0, scheduling_strategy=near, max_retries=0)
-    return asked.remote(place.log)
+    options = {"num_cpus": 0, "scheduling_strategy": on_node, "max_retries": 0}
+    return task.options(**options).remote(place.log)
 
 
-def _counted_more(before: int | None, after: int | None) -> bool:
+def _has_increased(before: int | None, after: int | None) -> bool:
     return before is not None and after is not None and after > before
 
 

@@ -1,10 +1,10 @@
-"""The workers of one trial: fresh processes, started together, ended together.
+"""Start and end the worker processes of one trial together.
 
 Usage:
-    gang = WorkerGroup(trial, group, reservation)
-    gang.pending                       # references to wait for
-    gang.collect(ready)                # take in what is ready
-    gang.has_failed / gang.is_placed / gang.records
+    workers = WorkerGroup(trial, placement_group, request, allotment)
+    workers.pending                     # references to wait for
+    workers.collect(ready)              # take in the answers that are ready
+    workers.has_failed / workers.is_placed / workers.records
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
 
 GRACE_S = 3.0
-"""How long the others are given to say what happened once one worker is in trouble."""
+"""Seconds in which the other workers can report what happened after one worker has failed."""
 
 
 class WorkerGroup:
@@ -34,30 +34,30 @@ class WorkerGroup:
     def __init__(
         self,
         trial: Trial,
-        group: PlacementGroup,
-        reservation: ResourceRequest,
+        placement_group: PlacementGroup,
+        request: ResourceRequest,
         allotment: GpuAllotment,
     ) -> None:
         self.trial = trial
         self.key = uuid.uuid4().hex
-        """Its own, by which its workers' news is told from that of an earlier try."""
+        """Identifies this attempt, so that progress of an earlier attempt is ignored."""
         self.places: dict[int, WorkerLocation] = {}
         self.records: dict[int, TrialRecord] = {}
         self.errors: dict[int, Exception] = {}
-        """What Ray raised in a worker's place, in the order in which it was learnt."""
+        """What Ray raised instead of a worker's answer, in the order of arrival."""
         self.unfit: dict[int, UnfitGpus] = {}
-        """The workers that did not start since their GPUs are not to be used."""
+        """The workers that did not start because a GPU is unfit."""
         actor_class: Any = ray.remote(Worker)
-        needs = reservation.needs(trial.variant)
-        self._threads = reservation.threads_of(trial.variant)
+        needs = request.needs(trial.variant)
+        self._threads = request.threads_of(trial.variant)
         self._slots = [
-            reservation.slot_of(trial.variant, index) for index in range(trial.variant.workers)
+            request.slot_of(trial.variant, index) for index in range(trial.variant.workers)
         ]
         allotted = dataclasses.replace(allotment, gpus=int(needs.get("GPU", 0)))
         self._actors = [
             actor_class.options(
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
-                    group, reservation.bundle_of(trial.variant, index)
+                    placement_group, request.bundle_of(trial.variant, index)
                 ),
                 max_restarts=0,
                 num_cpus=needs["CPU"],
@@ -66,62 +66,63 @@ class WorkerGroup:
             for index in range(trial.variant.workers)
         ]
         has_peers = len(self._actors) > 1
-        self._asked = {actor.place.remote(has_peers): i for i, actor in enumerate(self._actors)}
+        self._pending = {actor.place.remote(has_peers): i for i, actor in enumerate(self._actors)}
 
     @property
     def pending(self) -> list[Any]:
-        """What the workers have still to answer."""
-        return list(self._asked)
+        """The references that the workers have not answered yet."""
+        return list(self._pending)
 
     @property
     def is_placed(self) -> bool:
-        """Whether every worker has said where it is."""
+        """Whether every worker has reported its location."""
         return len(self.places) == len(self._actors)
 
     @property
     def is_finished(self) -> bool:
-        """Whether every worker has given its record."""
+        """Whether every worker has returned its record."""
         return len(self.records) == len(self._actors)
 
     @property
     def has_failed(self) -> bool:
-        """Whether a worker died or its part did not complete, so that the others may hang."""
+        """Whether a worker died or did not complete, so that the others may hang."""
         return bool(self.errors) or any(r.status != "completed" for r in self.records.values())
 
-    def train(self, data: Any, board: Any) -> None:
-        """Start training on every worker, each knowing the addresses of all.
+    def train(self, data: Any, progress_actor: Any) -> None:
+        """Start training on every worker, and pass each the addresses of all.
 
-        ResourceError where they stand on several machines, and no network is named for them.
+        Raises ResourceError if they run on several machines and the user has named no network for
+        them.
         """
         trial_json = self.trial.model_dump_json()
         peers = peer_addresses([self.places[index] for index in range(len(self._actors))])
         for index, actor in enumerate(self._actors):
             tf_config = _tf_config(peers, index) if len(peers) > 1 else None
-            answer = actor.train.remote(
-                *(trial_json, [data], self._threads, board, self.key, tf_config),
+            reference = actor.train.remote(
+                *(trial_json, [data], self._threads, progress_actor, self.key, tf_config),
                 slot=self._slots[index],
             )
-            self._asked[answer] = index
+            self._pending[reference] = index
 
     def collect(self, ready: Sequence[Any]) -> None:
-        """Take in those of ``ready`` that are this gang's; after trouble, what follows it."""
-        for answer in [a for a in ready if a in self._asked]:
-            self._take(answer)
-        if (self.has_failed or self.unfit) and self._asked:
-            late, _ = ray.wait(self.pending, num_returns=len(self._asked), timeout=GRACE_S)
-            for answer in late:
-                self._take(answer)
+        """Take in this group's answers among ``ready``; after a failure, wait for late ones."""
+        for reference in [r for r in ready if r in self._pending]:
+            self._store(reference)
+        if (self.has_failed or self.unfit) and self._pending:
+            late, _ = ray.wait(self.pending, num_returns=len(self._pending), timeout=GRACE_S)
+            for reference in late:
+                self._store(reference)
 
     def kill(self) -> None:
-        """End every worker's process."""
+        """Kill every worker's process."""
         for actor in self._actors:
             ray.kill(actor, no_restart=True)
-        self._asked.clear()
+        self._pending.clear()
 
-    def _take(self, answer: Any) -> None:
-        index = self._asked.pop(answer)
+    def _store(self, reference: Any) -> None:
+        index = self._pending.pop(reference)
         try:
-            result = ray.get(answer)
+            result = ray.get(reference)
         except Exception as error:
             self.errors[index] = error
             return
@@ -134,9 +135,9 @@ class WorkerGroup:
 
 
 def peer_addresses(places: Sequence[WorkerLocation]) -> list[str]:
-    """HOST:PORT of each worker: on the loopback interface where all stand on one machine.
+    """Return HOST:PORT of each worker, on the loopback interface if all run on one machine.
 
-    ResourceError where they do not, and one has no address for the others.
+    Raises ResourceError if they do not, and a worker has no address that the others can use.
     """
     if len({place.host for place in places}) == 1:
         return [f"{LOOPBACK}:{place.port}" for place in places]
@@ -150,6 +151,6 @@ def _bracketed(address: str) -> str:
 
 
 def _tf_config(peers: Sequence[str], index: int) -> str:
-    """TensorFlow's description of a cluster, as the variable TF_CONFIG holds it."""
+    """Return TensorFlow's description of the cluster, the value of the variable TF_CONFIG."""
     task = {"type": "worker", "index": index}
     return json.dumps({"cluster": {"worker": list(peers)}, "task": task})

@@ -1,10 +1,10 @@
-"""A worker's log, and what is found on its node once it has died.
+"""Redirect a worker's output to a log, and read the log after the worker has ended.
 
 Usage:
     log = redirect_output(folder)      # in the worker, whose output goes there from then on
-    left = read_worker_log(log)  # on its node, from another process, or from its own at the end
+    contents = read_worker_log(log)    # on its node, in any process
 
-Its process imports it first of all, so that nothing heavy is loaded here.
+A worker imports this module first of all, so that it must load nothing heavy.
 """
 
 import os
@@ -17,26 +17,27 @@ from pathlib import Path
 
 TAIL_BYTES = 4_000
 _READ_BYTES = 2**20
-"""Of a log's end, in which the line is looked for that a process ended on."""
+"""Size of the log's end that is searched for the line on which the process ended."""
 _FATAL = re.compile(rb"(?:^E\d{4} .{,1000}\n)?^F\d{4} .{,1000}(?:\nusage: .{,100})?", re.MULTILINE)
-"""Where TensorFlow ends its process: that line, with those around it that say of what it speaks."""
+"""The line with which TensorFlow ends its process, and the lines around it that give the context.
+"""
 
 
 @dataclass(frozen=True)
 class WorkerLog:
-    """What is found on a node after a worker has died there."""
+    """What a worker has left on its node."""
 
     log_tail: str | None
     oom_kills: int | None
-    """Processes that the kernel has ended so far at the memory limit of its group."""
+    """Processes that the kernel has killed so far at the control group's memory limit."""
     epochs: tuple[str, ...] = ()
-    """The epochs that it had finished, as JSON."""
+    """The epochs that it has finished, as JSON."""
 
 
 def redirect_output(folder: Path | None) -> str:
-    """Send this process's output, that of its C++ code included, to a file of its own.
+    """Redirect this process's output, including that of C++ code, to a new file; return its path.
 
-    In ``folder``, or the system's for temporary files.
+    The file is in ``folder``, or in the system's folder for temporary files if that is None.
     """
     handle, path = tempfile.mkstemp(prefix="bench-worker-", suffix=".log", dir=folder)
     for stream in (sys.stdout, sys.stderr):
@@ -49,36 +50,36 @@ def redirect_output(folder: Path | None) -> str:
 
 
 def read_worker_log(log: str) -> WorkerLog:
-    """What a worker left on this node, from which its files are then gone."""
+    """Return what a worker left on this node, and delete its files."""
     from bench.execution.ray_backend.epoch_log import epoch_lines, remove_epochs
     from bench.measure.host import cgroup_oom_kills
 
     try:
-        content = _own_end(log)
+        content = _end_of_log(log)
         Path(log).unlink()
     except OSError:
         content = b""
     tail = content[-TAIL_BYTES:]
-    # A list of all flags, say, may come after what a process ended on.
+    # More output, for example a list of all flags, may follow the fatal line.
     if fatal := _FATAL.search(content[:-TAIL_BYTES]):
         tail = fatal.group() + b"\n...\n" + tail
-    said = tail.decode(errors="replace").strip() or None
+    text = tail.decode(errors="replace").strip() or None
     epochs = epoch_lines(log)
     remove_epochs(log)
-    return WorkerLog(said, cgroup_oom_kills(), epochs)
+    return WorkerLog(text, cgroup_oom_kills(), epochs)
 
 
-def _own_end(log: str) -> bytes:
-    """The end of a log; OSError where what is there now is not a file of this user's own.
+def _end_of_log(log: str) -> bytes:
+    """Return the end of a log; OSError if the file is not a regular file of this user.
 
-    A Ray that this package has not started keeps logs in a folder in which every user may put a
-    link to some other file in a log's place.
+    A Ray that this package has not started keeps its logs in a folder where any user can replace a
+    log by a link to another file.
     """
     handle = os.open(log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        own = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and found.st_nlink == 1
-        if not own:
+        status = os.fstat(handle)
+        is_regular = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+        if not (is_regular and status.st_uid == os.getuid()):
             raise PermissionError(f"{log} is not this user's log")
-        file.seek(max(0, found.st_size - _READ_BYTES))
+        file.seek(max(0, status.st_size - _READ_BYTES))
         return file.read(_READ_BYTES)

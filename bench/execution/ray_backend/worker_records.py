@@ -1,8 +1,8 @@
-"""One record for a gang: what its workers say put together, or why it has none.
+"""Make one record of a worker group: merge its workers' records, or say why it has none.
 
 Usage:
-    record = merge_records(gang)                      # every worker has given its record
-    record = failure_record(gang, epochs)            # a worker died, or did not complete
+    record = merge_records(workers)                   # every worker has returned its record
+    record = failure_record(workers, epochs)          # a worker died, or did not complete
 """
 
 import math
@@ -22,28 +22,28 @@ from bench.records.measures import Measures
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.variant import Variant
 
-_MOST_TELLING: tuple[Status, ...] = (
+_STATUS_PRIORITY: tuple[Status, ...] = (
     "out_of_memory",
     "worker_lost",
     "unsupported",
     "failed",
     "diverged",
 )
-"""Of several workers' statuses, the one that explains the others stands first."""
+"""Of several workers' statuses, the one that explains the others comes first."""
 
-_SILENT = re.compile(r"stopped sending heartbeats\)?:\s*/job:worker/replica:0/task:(\d+)")
-"""What the others say of a worker that TensorFlow hears nothing of any more."""
+_SILENT_WORKER = re.compile(r"stopped sending heartbeats\)?:\s*/job:worker/replica:0/task:(\d+)")
+"""What the other workers log about a worker that no longer sends heartbeats."""
 
-_LEADER_SILENT = "RPC: /tensorflow.CoordinationService/"
-"""What they say where it is worker 0, which is asked who else is alive."""
+_SILENT_LEADER = "RPC: /tensorflow.CoordinationService/"
+"""What they log if it is worker 0, which runs the service that detects lost workers."""
 
 
-def merge_records(gang: WorkerGroup) -> TrialRecord:
-    """The chief's record; its times are the slowest worker's, its memory the largest.
+def merge_records(workers: WorkerGroup) -> TrialRecord:
+    """Return the chief's record with the slowest worker's times and the largest memory.
 
-    So is the part of its cores that others had.
+    The share of cores that other processes took is the largest worker's, too.
     """
-    records = [gang.records[index] for index in sorted(gang.records)]
+    records = [workers.records[index] for index in sorted(workers.records)]
     chief = records[0]
     if len(records) == 1:
         return chief
@@ -65,38 +65,39 @@ def merge_records(gang: WorkerGroup) -> TrialRecord:
         if name.startswith("peak_")
     }
     for name in ("cpu_taken_share", "cpu_throttled_s"):
-        found = (getattr(record.measures, name) for record in records)
-        largest[name] = max((value for value in found if value is not None), default=None)
+        values = (getattr(record.measures, name) for record in records)
+        largest[name] = max((value for value in values if value is not None), default=None)
     return chief.model_copy(
         update={
             "epochs": slowest,
             "measures": chief.measures.model_copy(update=largest),
             "warnings": tuple(dict.fromkeys(w for r in records for w in r.warnings)),
-            "devices": tuple(d for worker, r in enumerate(records) for d in _own(worker, r)),
+            "devices": tuple(d for worker, r in enumerate(records) for d in _devices_of(worker, r)),
         }
     )
 
 
-def failure_record(gang: WorkerGroup, epochs: Sequence[EpochRecord]) -> TrialRecord:
-    """The record of a gang of which a worker died or did not complete.
+def failure_record(workers: WorkerGroup, epochs: Sequence[EpochRecord]) -> TrialRecord:
+    """Return the record of a worker group in which a worker died or did not complete.
 
-    ``error`` names the worker whose end explains the others', ``log_tail`` has all of theirs.
+    ``error`` names the worker whose failure explains the others', and ``log_tail`` has all their
+    logs.
     """
-    left = fetch_worker_logs(gang.places)
-    epochs = _finished(epochs, left)
-    fates = _fates(gang, epochs, left)
-    # Of equals the first, in the order in which they were learnt.
-    index = min(fates, key=lambda i: _MOST_TELLING.index(fates[i].status))
-    fate = fates[index]
-    own = gang.records.get(index)
-    base = own or TrialRecord(trial=gang.trial, status=fate.status, epochs=epochs)
-    several = gang.trial.variant.workers > 1
-    place = gang.places.get(index)
+    logs = fetch_worker_logs(workers.places)
+    epochs = _finished_epochs(epochs, logs)
+    failures = _failures(workers, epochs, logs)
+    # Of equal statuses, the worker that failed first.
+    index = min(failures, key=lambda i: _STATUS_PRIORITY.index(failures[i].status))
+    failure = failures[index]
+    record = workers.records.get(index)
+    base = record or TrialRecord(trial=workers.trial, status=failure.status, epochs=epochs)
+    several = workers.trial.variant.workers > 1
+    place = workers.places.get(index)
     return base.model_copy(
         update={
-            "status": fate.status,
-            "error": f"worker {index}: {fate.reason}" if several else fate.reason,
-            "log_tail": _tails(gang, own, left),
+            "status": failure.status,
+            "error": f"worker {index}: {failure.reason}" if several else failure.reason,
+            "log_tail": _tails(workers, record, logs),
             "node": base.node or (place.node if place else None),
             "epochs": base.epochs or epochs,
         }
@@ -104,12 +105,12 @@ def failure_record(gang: WorkerGroup, epochs: Sequence[EpochRecord]) -> TrialRec
 
 
 def same_weights(norms: Sequence[float | None], variant: Variant) -> bool:
-    """Whether weights of these L2 norms are the same but for rounding.
+    """Return whether weights with these L2 norms are equal up to rounding.
 
-    All workers apply the same sums, so that only rounding can part them, where their hardware
-    differs: by half a unit in the last place of a weight and step, which adds up as a random
-    walk. Every precision but float64 holds weights in float32. In float64, eight times that:
-    so is the norm itself, whose own rounding counts.
+    All workers apply the same sums, so that only rounding can make them differ, if their hardware
+    differs: by half a unit in the last place per weight and step, which adds up like a random walk.
+    Every precision except float64 holds weights in float32. In float64 the tolerance is eight times
+    that, because the norm is a float64, too, and its own rounding counts.
     """
     known = [norm for norm in norms if norm is not None]
     unit = 2.0 ** (-50 if variant.precision == "float64" else -24)
@@ -117,79 +118,83 @@ def same_weights(norms: Sequence[float | None], variant: Variant) -> bool:
     return len(known) == len(norms) and math.isclose(min(known), max(known), rel_tol=tolerance)
 
 
-def slowest_workers(beats: Mapping[int, int], workers: int) -> list[int]:
-    """Of a gang's workers those that have told of least, for which the others may wait.
+def slowest_workers(heartbeats: Mapping[int, int], workers: int) -> list[int]:
+    """Return the workers with the fewest heartbeats, for which the others may wait.
 
-    ``beats`` are those that each has told of; one that has not is behind all that have. None
-    where all have come equally far.
+    ``heartbeats`` counts those of each worker; a worker without any is behind all others. The list
+    is empty if all have come equally far.
     """
-    told = [beats.get(worker, -1) for worker in range(workers)]
-    behind = [worker for worker, count in enumerate(told) if count == min(told)]
+    counts = [heartbeats.get(worker, -1) for worker in range(workers)]
+    behind = [worker for worker, count in enumerate(counts) if count == min(counts)]
     return behind if len(behind) < workers else []
 
 
 def terminated_record(
-    gang: WorkerGroup, status: Status, reason: str, epochs: Sequence[EpochRecord]
+    workers: WorkerGroup, status: Status, reason: str, epochs: Sequence[EpochRecord]
 ) -> TrialRecord:
-    """The record of a gang that the driver itself has ended."""
-    place, left = gang.places.get(0), fetch_worker_logs(gang.places)
+    """Return the record of a worker group that the driver itself has ended."""
+    place, logs = workers.places.get(0), fetch_worker_logs(workers.places)
     return TrialRecord(
-        trial=gang.trial,
+        trial=workers.trial,
         status=status,
         error=reason,
-        log_tail=_tails(gang, None, left),
+        log_tail=_tails(workers, None, logs),
         node=place.node if place else None,
-        epochs=_finished(epochs, left),
+        epochs=_finished_epochs(epochs, logs),
     )
 
 
-def _finished(
-    told: Sequence[EpochRecord], left: Mapping[int, WorkerLog]
+def _finished_epochs(
+    reported: Sequence[EpochRecord], logs: Mapping[int, WorkerLog]
 ) -> tuple[EpochRecord, ...]:
-    """The epochs that the workers have told of, and those that they had no time to."""
-    epochs = tuple(told)
-    for index in sorted(left):
-        epochs = with_lines(epochs, left[index].epochs)
+    """Return the reported epochs, and the logged epochs that were not reported in time."""
+    epochs = tuple(reported)
+    for index in sorted(logs):
+        epochs = with_lines(epochs, logs[index].epochs)
     return epochs
 
 
-def _own(worker: int, record: TrialRecord) -> list[str]:
-    """The devices of one worker; TensorFlow's names of them know those of its peers too."""
+def _devices_of(worker: int, record: TrialRecord) -> list[str]:
+    """Return the devices of one worker; TensorFlow's list includes those of its peers."""
     task = f"/task:{worker}/"
-    own = [d for d in record.devices if task in d or "/task:" not in d]
-    return [f"{record.node}/worker:{worker}/{d.rpartition('/device:')[2]}" for d in own]
+    devices = [d for d in record.devices if task in d or "/task:" not in d]
+    return [f"{record.node}/worker:{worker}/{d.rpartition('/device:')[2]}" for d in devices]
 
 
-def _fates(
-    gang: WorkerGroup, epochs: Sequence[EpochRecord], left: Mapping[int, WorkerLog]
+def _failures(
+    workers: WorkerGroup, epochs: Sequence[EpochRecord], logs: Mapping[int, WorkerLog]
 ) -> dict[int, WorkerFailure]:
-    refusable = gang.trial.variant.may_be_refused and not epochs
-    fates = {
-        index: classify_failure(error, gang.places.get(index), left.get(index), refusable=refusable)
-        for index, error in gang.errors.items()
+    refusable = workers.trial.variant.may_be_refused and not epochs
+    failures = {
+        index: classify_failure(
+            error, workers.places.get(index), logs.get(index), refusable=refusable
+        )
+        for index, error in workers.errors.items()
     }
-    for index, record in gang.records.items():
+    for index, record in workers.records.items():
         silent = _silent_peer(record.log_tail or "") if record.status == "failed" else None
         if silent is not None:
             reason = "its peers heard nothing of it any more: it was stopped, or its network cut"
-            fates.setdefault(silent, WorkerFailure("worker_lost", reason))
+            failures.setdefault(silent, WorkerFailure("worker_lost", reason))
         elif record.status != "completed":
-            fates[index] = WorkerFailure(record.status, record.error or record.status)
-    return fates
+            failures[index] = WorkerFailure(record.status, record.error or record.status)
+    return failures
 
 
 def _silent_peer(tail: str) -> int | None:
-    if named := _SILENT.search(tail):
-        return int(named.group(1))
-    return 0 if _LEADER_SILENT in tail else None
+    if match := _SILENT_WORKER.search(tail):
+        return int(match.group(1))
+    return 0 if _SILENT_LEADER in tail else None
 
 
-def _tails(gang: WorkerGroup, own: TrialRecord | None, left: Mapping[int, WorkerLog]) -> str | None:
-    tails = {index: found.log_tail for index, found in left.items() if found.log_tail}
-    for index, record in gang.records.items():
-        if record.log_tail:
-            tails[index] = record.log_tail
-    if gang.trial.variant.workers == 1:
-        return tails.get(0) or (own.log_tail if own else None)
-    named = [f"[worker {index}] {tail}" for index, tail in sorted(tails.items())]
-    return "\n".join(named) or None
+def _tails(
+    workers: WorkerGroup, record: TrialRecord | None, logs: Mapping[int, WorkerLog]
+) -> str | None:
+    tails = {index: log.log_tail for index, log in logs.items() if log.log_tail}
+    for index, other in workers.records.items():
+        if other.log_tail:
+            tails[index] = other.log_tail
+    if workers.trial.variant.workers == 1:
+        return tails.get(0) or (record.log_tail if record else None)
+    lines = [f"[worker {index}] {tail}" for index, tail in sorted(tails.items())]
+    return "\n".join(lines) or None

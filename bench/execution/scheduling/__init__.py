@@ -1,4 +1,4 @@
-"""Which block runs next, and on which nodes. No Ray here.
+"""Decide which block runs next, and on which nodes. Nothing here imports Ray.
 
 `scheduler.Scheduler` starts jobs of its `queue`; `bin_packing` chooses their nodes.
 """

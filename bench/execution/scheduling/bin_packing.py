@@ -1,10 +1,10 @@
-"""On which nodes the bundles of a job go: each whole on one node, by best fit.
+"""Choose the nodes of a job's bundles by best fit; a bundle is never split.
 
 Usage:
     places = pack(ResourceShape(bundles=2, devices_each=4), {"a": 8, "b": 3})      # ("a", "a")
 
-Packed bundles go to as few nodes as hold them, and there where least is left over; spread ones
-each to a node of its own.
+Packed bundles go to as few nodes as possible, where the fewest devices remain free. Spread bundles
+go to different nodes.
 """
 
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class ResourceShape:
-    """What a job takes at once."""
+    """The devices that a job uses at once."""
 
     bundles: int
     devices_each: int
     spread: bool = False
-    """Each bundle on a node of its own."""
+    """Whether each bundle goes to its own node."""
 
     @property
     def devices(self) -> int:
-        """Of all bundles."""
+        """Devices of all bundles."""
         return self.bundles * self.devices_each
 
     def bundles_on(self, free: int) -> int:
-        """How many of its bundles a node with ``free`` devices takes."""
+        """Return how many of its bundles fit on a node with ``free`` devices."""
         room = max(0, free) // self.devices_each
         return min(room, 1) if self.spread else room
 
@@ -36,28 +36,28 @@ Places = tuple[str, ...]
 
 
 def pack(shape: ResourceShape, free: Mapping[str, int]) -> Places | None:
-    """The node of each bundle; None where ``free`` devices of the nodes do not do."""
+    """Return the node of each bundle; None if the nodes have too few ``free`` devices."""
     rooms = {node: room for node, n in free.items() if (room := shape.bundles_on(n))}
     if sum(rooms.values()) < shape.bundles:
         return None
     chosen: list[str] = []
-    while (left := shape.bundles - len(chosen)) > 0:
-        enough = [node for node, room in rooms.items() if room >= left]
-        # Nodes that hold all that is left, the fullest first; else those that hold most.
+    while (missing := shape.bundles - len(chosen)) > 0:
+        enough = [node for node, room in rooms.items() if room >= missing]
+        # Prefer nodes that hold all missing bundles, the fullest first; else those that hold most.
         node = min(enough or rooms, key=lambda n: (0 if enough else -rooms[n], free[n]))
-        chosen += [node] * min(left, rooms.pop(node))
+        chosen += [node] * min(missing, rooms.pop(node))
     return tuple(chosen)
 
 
 def allocate(free: dict[str, int], shape: ResourceShape, places: Places) -> dict[str, int]:
-    """``free``, less what the bundles take."""
+    """Subtract what the bundles use from ``free``, and return it."""
     for node in places:
         free[node] -= shape.devices_each
     return free
 
 
 def release(free: dict[str, int], shape: ResourceShape, places: Places) -> None:
-    """Add what the bundles took, but on nodes that are no more."""
+    """Add what the bundles used to ``free``, except on lost nodes."""
     for node in places:
         if node in free:
             free[node] += shape.devices_each

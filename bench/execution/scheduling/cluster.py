@@ -1,12 +1,12 @@
-"""What a Ray cluster has, and what a block of trials takes of it.
+"""Compute what a Ray cluster has, and what a block of trials needs of it.
 
 Usage:
     cluster = Cluster(ray.nodes(), device="auto", unfit={node_id: 1})
-    cluster.sizes                                # devices of each node; 1 where there are no GPUs
-    cluster.shape_of(block)                      # how many of them it takes at once
-    cluster.request_for(block, places)           # the placement group to ask for
+    cluster.sizes                                # devices of each node; 1 if there are no GPUs
+    cluster.shape_of(block)                      # how many devices it uses at once
+    cluster.request_for(block, places)           # the placement group to request
 
-Nodes are told apart by Ray's own ids: two of them may share an address.
+Nodes are identified by Ray's ids: two nodes may share an address.
 """
 
 from collections import Counter
@@ -16,18 +16,18 @@ from typing import Any
 from bench.errors import ResourceError
 from bench.execution.gpus.device_kind import Device
 from bench.execution.scheduling.bin_packing import ResourceShape, pack
-from bench.execution.scheduling.resources import Bundle, ResourceRequest, grantable, is_spread
+from bench.execution.scheduling.resources import Bundle, ResourceRequest, is_spread, round_cores
 from bench.spec.plan import Block
 
-_TOLD = 4
-"""Kinds of nodes that a message names."""
+_MAX_KINDS = 4
+"""Number of kinds of nodes that a message names."""
 _CORES_TOO = ", or give the nodes with GPUs that have no CPU core some (--num-cpus)"
 
 
 class Cluster:
-    """Those of ``nodes``, as ``ray.nodes()`` gives them, that are alive and can run trials.
+    """The nodes of ``nodes``, as ``ray.nodes()`` describes them, that are alive and can run trials.
 
-    ``unfit`` is how many GPUs of a node are not to be used. ResourceError where there is no node.
+    ``unfit`` is how many GPUs of a node must not be used. Raises ResourceError if there is no node.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Cluster:
                 "or use --device cpu"
             )
         self.has_gpus = bool(with_gpus) and device != "cpu"
-        # A head without GPUs has cores to count that no trial on one can have.
+        # With GPUs in use, the cores of a head without GPUs do not count: no trial could have them.
         with_cores = {n: r for n, r in alive.items() if r.get("CPU", 0) >= 1}
         self._nodes: dict[str, Mapping[str, float]] = with_gpus if self.has_gpus else with_cores
         if not self._nodes:
@@ -62,7 +62,7 @@ class Cluster:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """GPUs of each node; 1 where there are no GPUs, as a trial has all of a node."""
+        """GPUs of each node; 1 without GPUs, because a trial uses the whole node."""
         if not self.has_gpus:
             return dict.fromkeys(self._nodes, 1)
         return {n: int(r["GPU"]) - self._unfit.get(n, 0) for n, r in self._nodes.items()}
@@ -73,13 +73,13 @@ class Cluster:
         return sum(self.sizes.values())
 
     def cores_of(self, node: str) -> float:
-        """The cores that a trial of one device has on a node; 0 where none runs there."""
+        """Return the cores of a trial with one device on a node; 0 if none can run there."""
         if node not in self._nodes:
             return 0.0
         return self._cores_a_gpu() if self.has_gpus else float(self._nodes[node]["CPU"])
 
     def shape_of(self, block: Block) -> ResourceShape:
-        """What a block takes of ``sizes``; ResourceError where it can never have it."""
+        """Return the devices that a block needs; ResourceError if the cluster can never hold it."""
         count, gpus = self._bundles(block)
         if not self.has_gpus:
             shape = ResourceShape(count, 1, spread=True)
@@ -100,7 +100,7 @@ class Cluster:
         return shape
 
     def request_for(self, block: Block, places: Sequence[str]) -> ResourceRequest:
-        """What a block asks for, its bundles on the nodes ``places``."""
+        """Return the resources that a block requests, with its bundles on the nodes ``places``."""
         if not self.has_gpus:
             whole = tuple({"CPU": float(self._nodes[node]["CPU"])} for node in places)
             return ResourceRequest(whole, "PACK", tuple(places))
@@ -110,28 +110,28 @@ class Cluster:
         return ResourceRequest((bundle,) * len(places), strategy, tuple(places))
 
     def free_devices(self, free: Mapping[str, Bundle]) -> dict[str, int]:
-        """How many of ``sizes`` each node can give of the resources that are ``free`` there."""
+        """Return how many devices of each node are available from its ``free`` resources."""
         if not self.has_gpus:
             whole = {node: resources["CPU"] for node, resources in self._nodes.items()}
             return {n: int(free.get(n, {}).get("CPU", 0.0) >= cores) for n, cores in whole.items()}
         each = self._cores_a_gpu()
-        left = {node: free.get(node, {}) for node in self._nodes}
+        available = {node: free.get(node, {}) for node in self._nodes}
         return {
             node: int(min(r.get("GPU", 0.0), r.get("CPU", 0.0) / each + 1e-6))
-            for node, r in left.items()
+            for node, r in available.items()
         }
 
     def free_text(self, free: Mapping[str, Bundle]) -> str:
-        """What is ``free`` on the nodes, as a user would say it: "2 x (1 GPU, 3 CPU)"."""
+        """Describe for a user what is ``free`` on the nodes: "2 x (1 GPU, 3 CPU)"."""
         names = ("GPU", "CPU") if self.has_gpus else ("CPU",)
         each = Counter(
             ", ".join(f"{free.get(node, {}).get(name, 0.0):g} {name}" for name in names)
             for node in self._nodes
         )
-        return ", ".join(f"{nodes} x ({what})" for what, nodes in each.most_common(_TOLD))
+        return ", ".join(f"{nodes} x ({what})" for what, nodes in each.most_common(_MAX_KINDS))
 
     def _bundles(self, block: Block) -> tuple[int, int]:
-        """How many in which each trial of ``block`` finds room, and the GPUs of each."""
+        """Return how many bundles hold each trial of ``block``, and the GPUs of each bundle."""
         variants = [trial.variant for trial in block.trials]
         apart = max((v.workers for v in variants if is_spread(v)), default=1)
         if not self.has_gpus:
@@ -143,11 +143,12 @@ class Cluster:
         return max([apart] + [-(-v.workers // (gpus // v.replicas)) for v in packed]), gpus
 
     def _cores_a_gpu(self) -> float:
-        """As many on every node, for trials are compared; parts of one where cores are few.
+        """Return the cores per GPU, equal on all nodes for comparable trials; may be below 1.
 
-        Those of a GPU that is not used stay unused: trials before and after have the same.
+        The cores of an unused GPU stay unused, so that earlier and later trials have the same
+        number.
         """
-        return grantable(min(r["CPU"] / int(r["GPU"]) for r in self._nodes.values()))
+        return round_cores(min(r["CPU"] / int(r["GPU"]) for r in self._nodes.values()))
 
 
 def _any_spread(block: Block) -> bool:

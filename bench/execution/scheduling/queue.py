@@ -1,4 +1,4 @@
-"""The jobs that wait for devices: by what they take, the largest first, and in turn.
+"""Order the jobs that wait for devices: by shape, the largest first, and by turn.
 
 Usage:
     queue = Queue()
@@ -18,39 +18,40 @@ from bench.spec.plan import Block
 
 @dataclass(frozen=True)
 class Job:
-    """Something that takes devices of ``shape`` at once for about ``seconds``."""
+    """A piece of work that uses devices of ``shape`` at once for about ``seconds``."""
 
     key: int
     shape: ResourceShape
     seconds: float
     turn: int = 0
-    """Of jobs of one shape, those of an earlier turn start first, and then the longest; in the
-    end, so that none drags on alone, the longest of all."""
+    """Jobs of one shape start by turn, then the longest first. Near the end, the longest job of all
+    starts first, so that it does not run on alone.
+    """
 
     @property
     def work_s(self) -> float:
-        """Seconds of all its devices."""
+        """Device-seconds."""
         return self.seconds * self.shape.devices
 
 
 def job_of(key: int, block: Block, shape: ResourceShape, capacity: int) -> Job:
-    """A block as a job. Its turn is its repeat; where blocks run one at a time, the plan's."""
+    """Return a block as a job; its turn is its repeat, or its position if blocks run singly."""
     seconds = sum(estimated_trial_s(trial.variant) for trial in block.trials)
     return Job(key, shape, seconds, key if capacity == 1 else block.repeat)
 
 
 class Queue:
-    """Jobs that wait."""
+    """The waiting jobs."""
 
     def __init__(self) -> None:
-        # By shape, the largest first; each list sorted so that its last job is the next to start.
+        # By shape; each list is sorted so that its last job is the next to start.
         self._jobs: dict[ResourceShape, list[tuple[int, float, int, Job]]] = {}
         self._shapes: list[ResourceShape] = []
         self._work_s = 0.0
 
     @property
     def shapes(self) -> list[ResourceShape]:
-        """Those of which a job waits, the largest first."""
+        """The shapes of waiting jobs, the largest first."""
         return [shape for shape in self._shapes if self._jobs[shape]]
 
     def add(self, job: Job) -> None:
@@ -62,25 +63,25 @@ class Queue:
         self._work_s += job.work_s
 
     def pop(self, shape: ResourceShape, capacity: int) -> Job:
-        """The next in turn, or one that would outlast all that waits, shared by all devices."""
+        """Take the next job, or one that would outlast all waiting work on all devices."""
         jobs = self._jobs[shape]
         longest = max(range(len(jobs)), key=lambda index: jobs[index][1:])
         outlasts = jobs[longest][-1].seconds * capacity > self._work_s
-        return self._taken(shape, longest if outlasts else -1)
+        return self._remove(shape, longest if outlasts else -1)
 
     def pop_within(self, shape: ResourceShape, seconds: float) -> Job | None:
-        """The next in turn of those that take at most so long."""
+        """Take the next job that runs for at most ``seconds``; None if there is none."""
         jobs = self._jobs[shape]
         for index in reversed(range(len(jobs))):
             if jobs[index][-1].seconds <= seconds:
-                return self._taken(shape, index)
+                return self._remove(shape, index)
         return None
 
     def drop(self, shapes: Collection[ResourceShape]) -> list[Job]:
-        """All jobs of those shapes, taken out."""
-        return [self._taken(shape, -1) for shape in shapes for _ in list(self._jobs[shape])]
+        """Remove and return all jobs of these shapes."""
+        return [self._remove(shape, -1) for shape in shapes for _ in list(self._jobs[shape])]
 
-    def _taken(self, shape: ResourceShape, index: int) -> Job:
+    def _remove(self, shape: ResourceShape, index: int) -> Job:
         job = self._jobs[shape].pop(index)[-1]
         self._work_s -= job.work_s
         return job

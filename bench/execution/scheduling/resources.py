@@ -1,8 +1,8 @@
-"""What a block asks Ray for: bundles of GPUs and cores, and who of its workers goes where.
+"""Describe the resources that a block requests from Ray, and place its workers in them.
 
 Usage:
-    reservation = ResourceRequest(({"GPU": 2.0, "CPU": 8.0},) * 2, "PACK", ("node-a", "node-b"))
-    reservation.needs(variant)                   # what each worker takes of its bundle
+    request = ResourceRequest(({"GPU": 2.0, "CPU": 8.0},) * 2, "PACK", ("node-a", "node-b"))
+    request.needs(variant)                       # what each worker reserves in its bundle
 """
 
 import math
@@ -12,13 +12,13 @@ from bench.spec.variant import Variant
 
 Bundle = dict[str, float]
 
-_PARTS_OF_A_CORE = 10_000
-"""As fine as Ray counts."""
+_CORE_UNITS = 10_000
+"""Ray's resolution: units per core."""
 
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """What to ask Ray for: all of its bundles, which are alike but for their nodes, or none."""
+    """A request for all bundles or none; the bundles differ only in their nodes."""
 
     bundles: tuple[Bundle, ...]
     strategy: str
@@ -31,34 +31,34 @@ class ResourceRequest:
         return [{"ray.io/node-id": node} for node in self.nodes]
 
     def __str__(self) -> str:
-        """As a user would say it: "2 x (4 GPU, 16 CPU)"."""
+        """Describe the request for a user: "2 x (4 GPU, 16 CPU)"."""
         each = ", ".join(f"{count:g} {name}" for name, count in self.bundles[0].items())
         return f"{len(self.bundles)} x ({each})"
 
     def bundle_of(self, variant: Variant, worker: int) -> int:
-        """Which bundle a worker goes to: one of its own, or the first that has room."""
+        """Return the bundle of a worker: its own if spread, or the first with room."""
         return worker if is_spread(variant) else worker // self._workers_a_bundle(variant)
 
     def slot_of(self, variant: Variant, worker: int) -> int:
-        """Which of the workers in its bundle a worker is, from 0."""
+        """Return the index of a worker among those in its bundle, from 0."""
         return 0 if is_spread(variant) else worker % self._workers_a_bundle(variant)
 
     def needs(self, variant: Variant) -> Bundle:
-        """What each worker of ``variant`` asks for in its bundle: cores, and its GPUs."""
+        """Return the cores and GPUs that each worker of ``variant`` reserves in its bundle."""
         together = 1 if is_spread(variant) else self._workers_a_bundle(variant)
         sharing = min(variant.workers, together)
         cores = min(bundle["CPU"] for bundle in self.bundles) / sharing
-        needs = {"CPU": grantable(cores)}
+        needs = {"CPU": round_cores(cores)}
         if "GPU" in self.bundles[0]:
             needs["GPU"] = float(variant.replicas)
         return needs
 
     def threads_of(self, variant: Variant) -> int:
-        """How many threads each worker of ``variant`` computes with."""
+        """Return the number of threads of each worker of ``variant``."""
         return variant.threads or self.share_of(variant)
 
     def share_of(self, variant: Variant) -> int:
-        """The whole cores that each worker of ``variant`` has; 1 where it has less than one."""
+        """Return the whole cores of each worker of ``variant``; 1 if it has less than one."""
         return max(1, int(self.needs(variant)["CPU"]))
 
     def _workers_a_bundle(self, variant: Variant) -> int:
@@ -67,16 +67,16 @@ class ResourceRequest:
         return int(self.bundles[0]["GPU"]) // variant.replicas
 
 
-def grantable(cores: float) -> float:
-    """Whole cores, of less than one as much as Ray can count.
+def round_cores(cores: float) -> float:
+    """Round cores down to whole ones, or below one to Ray's resolution.
 
-    Ray would round up: two thirds of a core, three times, are more than two cores to it.
+    Ray would round up: three times two thirds of a core are more than two cores to it.
     """
     if cores >= 1:
         return float(int(cores))
-    return math.floor(cores * _PARTS_OF_A_CORE + 1e-6) / _PARTS_OF_A_CORE
+    return math.floor(cores * _CORE_UNITS + 1e-6) / _CORE_UNITS
 
 
 def is_spread(variant: Variant) -> bool:
-    """Whether its workers run each on a node of its own."""
+    """Return whether each worker runs on its own node."""
     return variant.placement == "spread" and variant.workers > 1

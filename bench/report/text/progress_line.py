@@ -71,11 +71,11 @@ class Progress:
         self._remaining_estimate_s = 0.0
         self._finished_estimate_s = self._finished_time_s = 0.0
 
-    def planned(self, blocks: Sequence[Block], lanes: int) -> None:
-        """Start with the trials of ``blocks``, of which ``lanes`` blocks run at once."""
+    def planned(self, blocks: Sequence[Block], parallel_blocks: int) -> None:
+        """Start with the trials of ``blocks``, of which ``parallel_blocks`` run at once."""
         self._trials = {trial.trial_id: trial for block in blocks for trial in block.trials}
         self._remaining_estimate_s = sum(map(self._estimate_s, self._trials.values()))
-        self._concurrency = max(1, min(lanes, len(blocks)))
+        self._concurrency = max(1, min(parallel_blocks, len(blocks)))
         self._line(f"{plural(len(self._trials), 'trial')}, {self._concurrency} at a time")
         self._refresh()
 

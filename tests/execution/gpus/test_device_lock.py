@@ -12,7 +12,7 @@ from bench.execution.executor import Event, Warned
 from bench.execution.gpus.device_lock import lock_devices
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.run_folder import RunFolder
-from tests.support.sample_runs import Seen, run
+from tests.support.sample_runs import RecordingObserver, run
 
 HOLD = """
 import os
@@ -84,8 +84,8 @@ def test_a_run_whose_devices_ray_assigns_gets_no_warning(out: Path) -> None:
     assert RunFolder.open(out).info().invocations[0].warnings == ()
 
 
-def test_a_run_on_devices_of_another_run_warns_continues_and_records_it(out: Path) -> None:
-    class Told(Seen):
+def test_a_run_on_devices_of_another_says_so_goes_on_and_has_it_on_record(out: Path) -> None:
+    class Told(RecordingObserver):
         def __init__(self) -> None:
             super().__init__()
             self.warned: list[str] = []

@@ -122,14 +122,14 @@ def test_the_head_waits_for_its_nodes_and_then_runs_the_suite(head: Path) -> Non
 
 
 @pytest.mark.parametrize("code", [0, 2, 5, 130])
-def test_how_the_run_ended_is_left_beside_its_folder(head: Path, code: int) -> None:
+def test_the_exit_code_is_written_beside_the_run_folder(head: Path, code: int) -> None:
     (head / "trainbench/bench.code").write_text(str(code))
     _called(head, "smoke")
     assert int((head / "trainbench/runs/mine.code").read_text()) == code
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
-def test_a_connection_that_ends_leaves_how_the_run_ended(
+def test_the_exit_code_is_written_although_the_connection_ends(
     head: Path, number: signal.Signals
 ) -> None:
     waits = "import signal, sys, time\n" + "".join(
@@ -151,7 +151,7 @@ def test_a_connection_that_ends_leaves_how_the_run_ended(
     assert int((head / "trainbench/runs/mine.code").read_text()) == 130
 
 
-def test_nothing_runs_where_nodes_are_missing(head: Path) -> None:
+def test_nothing_runs_if_nodes_are_missing(head: Path) -> None:
     (head / "trainbench/python.code").write_text("2")
     _, calls = _called(head, "smoke")
     assert "bench" not in calls

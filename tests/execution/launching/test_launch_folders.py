@@ -123,7 +123,7 @@ def test_a_folder_that_has_something_in_it_is_not_written_to(config: Path) -> No
 
 
 @pytest.mark.usefixtures("head")
-def test_an_empty_folder_may_be_the_one_that_one_is_in(
+def test_the_current_folder_may_be_used_if_it_is_empty(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("empty").mkdir()
@@ -146,7 +146,7 @@ def test_a_launcher_that_dies_or_hangs_is_an_error_with_its_reason(
 
 
 @pytest.mark.timeout(60)
-def test_after_an_interrupt_a_head_that_is_silent_is_not_waited_for(
+def test_after_an_interrupt_a_silent_head_does_not_block(
     config: Path, head: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.execution.launching.launch._ANSWER_S", 1.0)

@@ -1,4 +1,4 @@
-"""Blocks on real Ray nodes with logical GPUs, alone and beside somebody else's work."""
+"""Blocks on real Ray nodes with logical GPUs, without and with other work on them."""
 
 import json
 import subprocess
@@ -13,7 +13,8 @@ from tests.support.ray_on_nodes import PLACED
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
+def cases() -> dict[str, Any]:
+    """The results of all cases, from one process."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.ray_on_nodes"],
         cwd=ROOT,
@@ -23,24 +24,27 @@ def found() -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    cases: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return cases
+    results: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return results
 
 
 @pytest.mark.slow
-def test_bundles_are_where_the_scheduler_put_them_and_none_is_split(found: dict[str, Any]) -> None:
-    chosen = found["pinned"]["chosen"]
-    assert found["pinned"]["given"] == chosen
-    # Two blocks of three GPUs leave one on each node: one of two waits, unlike in Ray's own sum.
+def test_bundles_are_where_the_scheduler_placed_them_and_none_is_split(
+    cases: dict[str, Any],
+) -> None:
+    chosen = cases["pinned"]["chosen"]
+    assert cases["pinned"]["given"] == chosen
+    # Two blocks of three GPUs leave one GPU on each node: a block of two waits, although Ray counts
+    # two free.
     assert len(chosen) == 2
     assert chosen[0] != chosen[1]
 
 
 @pytest.mark.slow
-def test_devices_that_others_hold_are_waited_for_aloud_and_not_for_ever(
-    found: dict[str, Any],
+def test_waiting_for_occupied_devices_is_reported_and_times_out(
+    cases: dict[str, Any],
 ) -> None:
-    case = found["in vain"]
+    case = cases["in vain"]
     asked, free = "1 x (2 GPU, 2 CPU)", "2 x (1 GPU, 4 CPU)"
     assert case["waiting"] == [f"{asked} asked for, other work on the cluster leaves {free}"]
     assert case["status"] == "timed_out"
@@ -51,14 +55,14 @@ def test_devices_that_others_hold_are_waited_for_aloud_and_not_for_ever(
 
 
 @pytest.mark.slow
-def test_devices_that_become_free_are_taken(found: dict[str, Any]) -> None:
-    assert found["freed"]["error"] == PLACED
-    assert len(found["freed"]["waiting"]) == 1
+def test_devices_that_become_free_are_used(cases: dict[str, Any]) -> None:
+    assert cases["freed"]["error"] == PLACED
+    assert len(cases["freed"]["waiting"]) == 1
 
 
 @pytest.mark.slow
-def test_a_block_whose_node_others_hold_goes_to_another_that_they_do_not(
-    found: dict[str, Any],
+def test_a_block_moves_from_an_occupied_node_to_a_free_one(
+    cases: dict[str, Any],
 ) -> None:
-    assert found["moved"]["error"] == PLACED
-    assert found["moved"]["waiting"] == []
+    assert cases["moved"]["error"] == PLACED
+    assert cases["moved"]["waiting"] == []

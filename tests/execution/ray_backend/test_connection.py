@@ -47,7 +47,7 @@ def inside():
 @ray.remote(num_cpus=0, resources={"license": 1})
 def inside_without_cores():
     with RayExecutor() as executor:
-        return executor.lanes
+        return executor.parallel_blocks
 
 def refused(**options):
     try:
@@ -98,7 +98,7 @@ print(len(warnings), f"node {socket.gethostname()}" in warnings[0])
 
 
 @pytest.mark.slow
-def test_what_else_a_node_of_a_ray_that_was_there_does_is_told_as_a_run_starts() -> None:
+def test_other_load_on_an_existing_ray_is_reported_as_a_run_starts() -> None:
     done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["1", "True"], done.stderr
 

@@ -33,19 +33,19 @@ def refuses(error: Exception) -> Any:
     return load
 
 
-def test_equal_data_is_read_once_and_forgotten_once_nothing_to_come_needs_it(
+def test_equal_data_is_read_once_and_evicted_when_unused(
     ray_executor: RayExecutor,
 ) -> None:
     del ray_executor
-    shelf = DatasetStore()
-    held = shelf.reference(SMALL)
-    assert shelf.reference(trial_of(norm="bn_post")) == held != shelf.reference(LARGE)
+    datasets = DatasetStore()
+    held = datasets.reference(SMALL)
+    assert datasets.reference(trial_of(norm="bn_post")) == held != datasets.reference(LARGE)
     assert ray.get(held).shape == (4, 4, 1)
-    shelf.evict_unused([LARGE, HUGE])
-    assert len(shelf) == 1
-    assert shelf.reference(SMALL) != held
-    shelf.clear()
-    assert len(shelf) == 0
+    datasets.evict_unused([LARGE, HUGE])
+    assert len(datasets) == 1
+    assert datasets.reference(SMALL) != held
+    datasets.clear()
+    assert len(datasets) == 0
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_equal_data_is_read_once_and_forgotten_once_nothing_to_come_needs_it(
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_data_that_cannot_be_had_says_how_its_trial_ended(
+def test_unavailable_data_determines_the_status_of_its_trial(
     monkeypatch: pytest.MonkeyPatch, error: Exception, status: Status, words: str
 ) -> None:
     monkeypatch.setattr("bench.execution.ray_backend.dataset_store.load_arrays", refuses(error))
@@ -87,14 +87,14 @@ def test_a_run_holds_no_data_that_only_ended_blocks_needed(ray_executor: RayExec
 
     def look(event: Event) -> None:
         if isinstance(event, Started):
-            held.append(len(ray_executor._shelf))
+            held.append(len(ray_executor._datasets))
 
-    ray_executor._shelf.clear()
+    ray_executor._datasets.clear()
     blocks = [Block(repeat=i, trials=(trial,)) for i, trial in enumerate((SMALL, LARGE, SMALL))]
     observe(ray_executor, blocks, LIMITS, look)
     # As each starts: nothing; the first's, which the last needs; that again, not the second's.
     assert held == [0, 1, 1]
-    assert len(ray_executor._shelf) == 0
+    assert len(ray_executor._datasets) == 0
 
 
 @pytest.mark.parametrize("name", ["ray", "inprocess"])

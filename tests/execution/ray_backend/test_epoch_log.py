@@ -32,14 +32,16 @@ LINES = [epoch(number).model_dump_json() for number in range(4)]
 
 
 @given(st.integers(0, 4), st.integers(0, sum(map(len, LINES)) + 4))
-def test_what_was_told_is_completed_up_to_the_last_whole_line(told: int, cut: int) -> None:
+def test_logged_epochs_extend_reported_ones_up_to_the_last_complete_line(
+    told: int, cut: int
+) -> None:
     written = "".join(line + "\n" for line in LINES)[:cut]
     whole = sum(written.startswith("\n".join(LINES[: n + 1])) for n in range(4))
     found = with_lines([epoch(n) for n in range(told)], written.splitlines())
     assert [e.epoch for e in found] == list(range(max(told, whole)))
 
 
-def test_what_is_appended_is_found_until_it_is_removed(tmp_path: Path) -> None:
+def test_appended_epochs_are_read_until_they_are_removed(tmp_path: Path) -> None:
     log = str(tmp_path / "worker.log")
     assert epoch_lines(log) == ()
     for number in range(3):

@@ -13,7 +13,7 @@ from bench.execution.ray_backend.free_port import bind_to_free_port
 def handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file in which the system says which ports it hands out."""
     file = tmp_path / "ip_local_port_range"
-    monkeypatch.setattr(free_port, "_HANDED_OUT", file)
+    monkeypatch.setattr(free_port, "_EPHEMERAL_PORTS", file)
     return file
 
 
@@ -22,7 +22,7 @@ def bound() -> int:
         return bind_to_free_port(taker)
 
 
-def test_a_port_is_one_that_the_system_hands_to_nobody(handed_out: Path) -> None:
+def test_a_port_is_below_the_ephemeral_range(handed_out: Path) -> None:
     handed_out.write_text("20010\t60999\n")
     assert {bound() for _ in range(50)} <= set(range(20_000, 20_010))
 
@@ -36,7 +36,7 @@ def test_a_port_that_somebody_listens_on_is_passed_over(handed_out: Path) -> Non
 
 
 @pytest.mark.parametrize("said", ["1024\t65535\n", "", "all of them\n", None])
-def test_where_the_system_hands_out_all_or_does_not_say_any_free_one_is_taken(
+def test_without_ports_below_the_ephemeral_range_any_free_one_is_used(
     handed_out: Path, said: str | None
 ) -> None:
     if said is not None:

@@ -18,21 +18,21 @@ def nowhere() -> Iterator[str]:
         yield f"127.0.0.1:{taken.getsockname()[1]}"
 
 
-def test_what_the_call_gives_or_raises_is_passed_on(nowhere: str) -> None:
+def test_the_result_or_error_of_the_call_is_passed_on(nowhere: str) -> None:
     assert call_while_head_alive(nowhere, lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):
         call_while_head_alive(nowhere, lambda: 1 // 0)
 
 
 @pytest.mark.slow
-def test_a_call_that_waits_for_a_head_that_is_gone_is_given_up(nowhere: str) -> None:
+def test_a_call_is_given_up_when_the_head_is_lost(nowhere: str) -> None:
     never = threading.Event()
     with pytest.raises(ConnectionError, match="does not answer"):
         call_while_head_alive(nowhere, never.wait)
     never.set()
 
 
-def test_a_slow_call_is_waited_for_while_the_head_answers(
+def test_a_slow_call_continues_while_the_head_answers(
     nowhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

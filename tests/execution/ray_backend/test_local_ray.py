@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fault_table import FAULTS
-from tests.support.processes import PATIENCE_S, gone_within
+from tests.support.processes import PATIENCE_S, survivors_after
 from tests.support.sample_suites import SINGLE, written
 
 HANGS = """
@@ -52,7 +52,7 @@ def test_a_start_that_hangs_is_given_up_and_leaves_no_process_and_no_folder(tmp_
     suite, out = written(tmp_path / "s.toml", SINGLE), tmp_path / "made" / "run"
     with hanging(5.0, suite, out) as run:
         _, said = run.communicate(timeout=PATIENCE_S)
-        assert gone_within(20, run.pid) == []
+        assert survivors_after(20, run.pid) == []
     assert run.returncode == FAULTS["start hangs"].code, said
     assert FAULTS["start hangs"].line in said
     assert not out.parent.exists()
@@ -60,12 +60,12 @@ def test_a_start_that_hangs_is_given_up_and_leaves_no_process_and_no_folder(tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_heeded_while_a_start_hangs(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_is_handled_while_a_start_hangs(tmp_path: Path, number: signal.Signals) -> None:
     suite, out = written(tmp_path / "s.toml", SINGLE), tmp_path / "run"
     with hanging(PATIENCE_S, suite, out) as run:
         assert run.stdout and run.stdout.readline() == "stopped\n"
         os.kill(run.pid, number)
         _, said = run.communicate(timeout=PATIENCE_S / 2)
-        assert gone_within(20, run.pid) == []
+        assert survivors_after(20, run.pid) == []
     assert run.returncode == 130, said
     assert not out.exists()

@@ -15,7 +15,7 @@ import pytest
 from bench.records.run_folder import RunFolder
 from tests.support.processes import COMMAND
 from tests.support.sample_suites import SINGLE, written
-from tests.support.worker_groups import GANG
+from tests.support.worker_groups import GROUP
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def limited_group() -> Iterator[Path]:
         group.rmdir()
 
 
-def test_a_gang_that_the_kernel_ends_at_a_memory_limit_is_out_of_memory_and_spares_larger_ones(
+def test_workers_killed_at_a_memory_limit_are_out_of_memory_and_skip_larger_batches(
     limited_group: Path, tmp_path: Path
 ) -> None:
     large = {"hidden": [20_000, 20_000]}
@@ -59,7 +59,7 @@ def test_a_gang_that_the_kernel_ends_at_a_memory_limit_is_out_of_memory_and_spar
         {"label": "does not", **large},
         {"label": "larger still", **large, "global_batch_size": 128},
     ]
-    variant = {**SINGLE["variant"], **GANG}
+    variant = {**SINGLE["variant"], **GROUP}
     suite = written(tmp_path / "s.toml", {**SINGLE, "variant": variant, "variants": variants})
     out = tmp_path / "run"
     inside = f'echo $$ > {limited_group}/cgroup.procs && exec "$0" "$@"'

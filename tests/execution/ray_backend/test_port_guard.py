@@ -10,7 +10,7 @@ from bench.execution.ray_backend import port_guard
 from bench.execution.ray_backend.port_guard import PortGuard
 
 CALLERS = ("127.0.0.1", "127.0.0.2", "127.0.1.2", "::1")
-_PATIENCE_S = 0.2
+_PLACEMENT_CHECK_S = 0.2
 """A connection on this machine is made at once, or the kernel has dropped it."""
 
 
@@ -44,7 +44,7 @@ def let_through(port: int) -> set[str]:
 def reaches(caller: str, port: int) -> bool:
     family = socket.AF_INET6 if ":" in caller else socket.AF_INET
     with socket.socket(family) as client:
-        client.settimeout(_PATIENCE_S)
+        client.settimeout(_PLACEMENT_CHECK_S)
         client.bind((caller, 0))
         try:
             client.connect((caller, port))
@@ -55,7 +55,7 @@ def reaches(caller: str, port: int) -> bool:
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("peers", [(), ("127.0.0.2",), ("::1",), CALLERS[:3], CALLERS])
-def test_peers_get_through_and_nobody_else_does(guard: PortGuard, peers: tuple[str, ...]) -> None:
+def test_only_peers_can_connect(guard: PortGuard, peers: tuple[str, ...]) -> None:
     guard.admit(peers)
     assert let_through(guard.port) == set(peers)
 

@@ -1,4 +1,4 @@
-"""Trials on a real Ray: what is recorded, and what becomes of those that do not end well."""
+"""Trials on a real Ray: their records, and what happens if they do not end well."""
 
 import dataclasses
 import os
@@ -30,33 +30,37 @@ from tests.support.sample_suites import ENDLESS, SINGLE, TINY, suite_of
 
 
 @pytest.mark.parametrize(("trial_s", "stall_s"), [(3600.0, 900.0), (3600.0, 20.0), (8.0, 900.0)])
-def test_a_trial_gives_its_gpus_up_before_a_limit_ends_it(trial_s: float, stall_s: float) -> None:
+def test_a_trial_stops_waiting_for_gpus_before_a_limit_ends_it(
+    trial_s: float, stall_s: float
+) -> None:
     waits_s = ray_executor._free_timeout_s(Limits(trial_s, stall_s))
     assert 0 < waits_s <= min(60.0, trial_s / 2, stall_s / 2)
 
 
-def test_the_unfit_gpus_of_a_node_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    held: list[tuple[str, str, list[str]]] = []
+def test_all_unfit_gpus_of_a_node_are_quarantined_in_one_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quarantined: list[tuple[str, str, list[str]]] = []
 
     class Noting(GpuQuarantine):
         def add(self, node: str, host: str, unfit: Sequence[GpuSnapshot]) -> list[ExcludedGpus]:
-            held.append((node, host, [gpu.name for gpu in unfit]))
+            quarantined.append((node, host, [gpu.name for gpu in unfit]))
             return []
 
     executor = RayExecutor()
     executor._quarantine, executor._cluster = Noting({}), cast("Any", SimpleNamespace(nodes=()))
-    monkeypatch.setattr(executor, "_usable", lambda _nodes: None)
+    monkeypatch.setattr(executor, "_usable_cluster", lambda _nodes: None)
     monkeypatch.setattr(ray_executor, "alive_nodes", list)
     found = [("a", "0"), ("b", "0"), ("a", "1")]
     unfit = [
         (SimpleNamespace(node_id=n, node=n), GpuSnapshot(name, unfit="busy")) for n, name in found
     ]
-    fleet = SimpleNamespace(release_unfit=lambda: unfit, exclude_gpus=lambda *_: ())
-    assert list(executor._leave_unfit(cast("Any", fleet), print)) == []
-    assert held == [("a", "a", ["0", "1"]), ("b", "b", ["0"])]
+    pool = SimpleNamespace(release_unfit=lambda: unfit, exclude_gpus=lambda *_: ())
+    assert list(executor._exclude_unfit(cast("Any", pool), print)) == []
+    assert quarantined == [("a", "a", ["0", "1"]), ("b", "b", ["0"])]
 
 
-def test_a_completed_trial_says_what_it_took_and_where_it_ran(ray_log: Log) -> None:
+def test_a_completed_trial_records_its_measures_and_its_node(ray_log: Log) -> None:
     for record in ray_log.records:
         measures = record.measures
         assert measures.import_s is not None
@@ -73,7 +77,7 @@ def test_a_completed_trial_says_what_it_took_and_where_it_ran(ray_log: Log) -> N
         assert record.log_tail is None
 
 
-def test_every_trial_has_a_process_of_its_own(ray_log: Log) -> None:
+def test_every_trial_runs_in_its_own_process(ray_log: Log) -> None:
     pids = [record.resolved["pid"] for record in ray_log.records]
     assert len(set(pids)) == len(pids)
     assert os.getpid() not in pids
@@ -93,20 +97,20 @@ def test_the_same_trial_gives_the_same_weights_whatever_ran_before_it(
     assert alone.measures.weights_l2 == last.measures.weights_l2
 
 
-def test_each_node_s_environment_is_told_with_the_variables_that_trials_have(
+def test_a_node_s_environment_has_the_variables_of_its_trials(
     ray_executor: RayExecutor, ray_log: Log
 ) -> None:
     (name,) = ray_executor.environment()
     assert name == os.uname().nodename
-    told = ray_executor.environment()[name]["variables"]
-    assert told["OMP_NUM_THREADS"] == str(len(os.sched_getaffinity(0)))
-    threads = dict.fromkeys(THREAD_VARIABLES, told["OMP_NUM_THREADS"])
+    reported = ray_executor.environment()[name]["variables"]
+    assert reported["OMP_NUM_THREADS"] == str(len(os.sched_getaffinity(0)))
+    threads = dict.fromkeys(THREAD_VARIABLES, reported["OMP_NUM_THREADS"])
     for record in ray_log.records:
         given = record.resolved["variables"]
-        assert given == {**told, **threads, "CUDA_VISIBLE_DEVICES": "-1"}
+        assert given == {**reported, **threads, "CUDA_VISIBLE_DEVICES": "-1"}
 
 
-def test_a_node_whose_cores_are_taken_tells_all_but_its_variables(
+def test_a_node_with_busy_cores_reports_everything_except_its_variables(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Busy:
@@ -130,10 +134,10 @@ def test_a_node_whose_cores_are_taken_tells_all_but_its_variables(
 
 
 @pytest.mark.slow
-def test_what_a_worker_writes_lies_among_ray_s_own_logs(ray_executor: RayExecutor) -> None:
+def test_worker_logs_are_in_ray_s_log_folder(ray_executor: RayExecutor) -> None:
     context = ray.get_runtime_context()
     logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
-    limits = _UntilTheFirstEpoch("trial_timeout_s")
+    limits = _LimitAfterFirstEpoch("trial_timeout_s")
     found: list[Path] = []
 
     def look(event: Event) -> None:
@@ -146,7 +150,7 @@ def test_what_a_worker_writes_lies_among_ray_s_own_logs(ray_executor: RayExecuto
 
 
 @pytest.mark.slow
-def test_an_interrupt_while_the_records_of_a_lost_head_are_kept_repeats_none(
+def test_an_interrupt_while_the_records_of_a_lost_head_are_written_repeats_none(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def the_head_is_silent(event: Event) -> None:
@@ -165,7 +169,7 @@ def test_an_interrupt_while_the_records_of_a_lost_head_are_kept_repeats_none(
 
 
 @pytest.mark.slow
-def test_an_error_of_the_driver_s_own_leaves_records_of_what_was_running(
+def test_an_error_in_the_driver_leaves_records_of_the_running_trials(
     ray_executor: RayExecutor,
 ) -> None:
     def fail(event: Event) -> None:
@@ -181,45 +185,43 @@ def test_an_error_of_the_driver_s_own_leaves_records_of_what_was_running(
     assert found[0].epochs
 
 
-class _Watched:
-    """In a lane's place: what was done with it."""
+class _FakeRunner:
+    """A stand-in for a block runner that records what happens to it."""
 
-    def __init__(self, gang: str, pending: Any) -> None:
-        self.gang, self.pending, self.left_s = gang, [pending], -1.0
-        self.news: list[ProgressUpdate] = []
+    def __init__(self, group_key: str, pending: Any) -> None:
+        self.group_key, self.pending, self.remaining_s = group_key, [pending], -1.0
+        self.updates: list[ProgressUpdate] = []
         self.advance = lambda _: iter(["advanced"])
         self.expire = lambda: iter(["expired"])
 
-    def add_news(self, news: ProgressUpdate) -> None:
-        self.news.append(news)
+    def add_progress(self, update: ProgressUpdate) -> None:
+        self.updates.append(update)
 
 
-def test_a_trial_that_answered_while_others_were_seen_to_is_not_over_its_limit(
+def test_a_trial_that_answered_while_others_were_handled_does_not_time_out(
     ray_executor: RayExecutor,
 ) -> None:
     never: Any = ray.remote(lambda: time.sleep(60)).options(num_cpus=0)
     waiting = never.remote()
-    lanes = [_Watched("done", ray.put(1)), _Watched("slow", waiting)]
+    runners = [_FakeRunner("done", ray.put(1)), _FakeRunner("slow", waiting)]
     try:
-        fleet: Any = SimpleNamespace(runners=lanes)
-        done: list[Any] = list(ray_executor._expire(fleet))
+        pool: Any = SimpleNamespace(runners=runners)
+        done: list[Any] = list(ray_executor._expire(pool))
         assert done == ["advanced", "expired"]
     finally:
         ray.cancel(waiting, force=True)
 
 
-def test_news_of_an_earlier_try_is_nobody_s(ray_executor: RayExecutor) -> None:
-    board = ray_executor._board
-    ray.get(
-        [board.report.remote(ProgressUpdate(gang, 0, 1)) for gang in ("earlier", "mine", "earlier")]
-    )
-    mine: Any = _Watched("mine", None)
-    ray_executor._read_board([mine])
-    assert [news.gang for news in mine.news] == ["mine"]
+def test_progress_of_an_earlier_attempt_is_ignored(ray_executor: RayExecutor) -> None:
+    actor, keys = ray_executor._progress_actor, ("earlier", "mine", "earlier")
+    ray.get([actor.report.remote(ProgressUpdate(key, 0, 1)) for key in keys])
+    mine: Any = _FakeRunner("mine", None)
+    ray_executor._drain_progress([mine])
+    assert [update.group_key for update in mine.updates] == ["mine"]
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(
+def test_a_killed_worker_is_retried_once_and_the_run_continues(
     ray_executor: RayExecutor,
 ) -> None:
     endless = make_plan(suite_of(ENDLESS)).blocks
@@ -228,7 +230,7 @@ def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(
 
     def kill_in_mid_trial(event: Event) -> None:
         if isinstance(event, EpochEnded) and event.trial_id == endless[0].trials[0].trial_id:
-            # ProgressUpdate comes in heaps: some of it is of a process that is dead by now.
+            # Updates arrive in batches: some are from a process that is dead by now.
             for worker in workers_below(os.getpid()):
                 if worker.pid not in killed:
                     killed.append(worker.pid)
@@ -249,21 +251,21 @@ def test_a_killed_process_is_a_lost_worker_tried_once_more_and_the_run_goes_on(
 
 
 @pytest.mark.slow
-def test_epochs_that_were_told_to_an_actor_that_died_are_not_lost_and_it_is_started_again(
+def test_a_dead_progress_actor_loses_no_epoch_and_restarts(
     ray_executor: RayExecutor,
 ) -> None:
     endless, after = (make_plan(suite_of(suite)).blocks[0] for suite in (ENDLESS, SINGLE))
     context = ray.get_runtime_context()
     logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
-    told, written = list[str](), list[int]()
+    reported, written = list[str](), list[int]()
 
     def kill_both(event: Event) -> None:
         if not isinstance(event, EpochEnded):
             return
-        told.append(event.trial_id)
+        reported.append(event.trial_id)
         if not written:
             for process in psutil.Process().children(recursive=True):
-                if process.cmdline()[:1] == ["ray::Board"]:
+                if process.cmdline()[:1] == ["ray::ProgressActor"]:
                     process.kill()
             (file,) = logs.glob("bench-worker-*.epochs")
             before = len(file.read_bytes().splitlines())
@@ -278,11 +280,11 @@ def test_epochs_that_were_told_to_an_actor_that_died_are_not_lost_and_it_is_star
     lost, completed = observe(ray_executor, [both], limits, kill_both).records
     assert (lost.status, completed.status) == ("worker_lost", "completed")
     assert len(lost.epochs) >= written[0] - 1
-    assert told[-1] == after.trials[0].trial_id
+    assert reported[-1] == after.trials[0].trial_id
     assert list(logs.glob("bench-worker-*")) == []
 
 
-class _UntilTheFirstEpoch:
+class _LimitAfterFirstEpoch:
     """Limits that let a trial begin, however slow the machine is, and then end it."""
 
     retries = 1
@@ -299,10 +301,10 @@ class _UntilTheFirstEpoch:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", ["trial_timeout_s", "stall_timeout_s"])
-def test_a_trial_that_is_over_a_limit_is_ended_and_keeps_its_epochs(
+def test_a_trial_that_exceeds_a_limit_is_ended_and_keeps_its_epochs(
     ray_executor: RayExecutor, limit: str
 ) -> None:
-    limits = _UntilTheFirstEpoch(limit)
+    limits = _LimitAfterFirstEpoch(limit)
     log = observe(ray_executor, suite_of(ENDLESS), cast(Limits, limits), limits)
     (record,) = log.records
     assert record.status == "timed_out"
@@ -311,7 +313,7 @@ def test_a_trial_that_is_over_a_limit_is_ended_and_keeps_its_epochs(
     assert workers_below(os.getpid()) == []
 
 
-def test_a_limit_that_is_over_before_the_next_look_is_kept(
+def test_a_limit_shorter_than_the_poll_interval_is_enforced(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.execution.ray_backend.ray_executor._POLL_S", 60.0)
@@ -335,7 +337,7 @@ def test_an_exception_in_training_is_a_failed_trial_with_its_traceback(
     assert record.epochs == ()
 
 
-def test_more_nodes_than_there_are_is_refused_before_anything_starts(
+def test_a_trial_with_more_workers_than_nodes_is_refused_before_anything_starts(
     ray_executor: RayExecutor,
 ) -> None:
     spread = suite_of(SINGLE, strategy="multi_worker", workers=2, placement="spread")
@@ -344,16 +346,16 @@ def test_more_nodes_than_there_are_is_refused_before_anything_starts(
 
 
 class Holder:
-    """Somebody else's work on the cluster."""
+    """Other work on the cluster."""
 
     def ready(self) -> bool:
         return True
 
 
 @pytest.fixture
-def held(ray_executor: RayExecutor) -> Iterator[None]:
-    """All cores of this machine's Ray are taken."""
-    assert ray_executor.lanes == 1
+def quarantined(ray_executor: RayExecutor) -> Iterator[None]:
+    """Other work occupies all cores of this machine's Ray."""
+    assert ray_executor.parallel_blocks == 1
     cores = ray.cluster_resources()["CPU"]
     holder = ray.remote(Holder).options(num_cpus=cores).remote()
     ray.get(holder.ready.remote(), timeout=60)
@@ -362,15 +364,15 @@ def held(ray_executor: RayExecutor) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("held")
-def test_devices_that_others_hold_are_waited_for_aloud_and_not_for_ever(
+@pytest.mark.usefixtures("quarantined")
+def test_waiting_for_occupied_devices_is_reported_and_times_out(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_runner, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(block_runner, "_PLACEMENT_CHECK_S", 0.5)
     monkeypatch.setattr("bench.execution.ray_backend.ray_executor._POLL_S", 0.5)
-    told = list[Event]()
+    reported = list[Event]()
     limits = Limits(trial_timeout_s=3600.0, placement_timeout_s=3.0)
-    log = observe(ray_executor, suite_of(TINY), limits, told.append)
+    log = observe(ray_executor, suite_of(TINY), limits, reported.append)
     assert {record.status for record in log.records} == {"timed_out"}
     assert len(log.records) == 4
     reason = log.records[0].error or ""
@@ -378,15 +380,15 @@ def test_devices_that_others_hold_are_waited_for_aloud_and_not_for_ever(
     assert reason.startswith(f"not run: in 3 s Ray had no room for {asked}; free are 1 x (0 CPU)")
     assert reason.endswith("raise placement_timeout_s")
     # The second block is given up without another wait of its own.
-    (waiting,) = (event for event in told if isinstance(event, Waiting))
+    (waiting,) = (event for event in reported if isinstance(event, Waiting))
     assert waiting.reason.startswith(f"{asked} asked for")
 
 
 @pytest.mark.slow
-def test_devices_that_become_free_are_taken(
+def test_devices_that_become_free_are_used(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_runner, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(block_runner, "_PLACEMENT_CHECK_S", 0.5)
     monkeypatch.setattr("bench.execution.ray_backend.ray_executor._POLL_S", 0.5)
     holder = ray.remote(Holder).options(num_cpus=ray.cluster_resources()["CPU"]).remote()
     ray.get(holder.ready.remote(), timeout=60)
@@ -395,5 +397,5 @@ def test_devices_that_become_free_are_taken(
         if isinstance(event, Waiting):
             ray.kill(holder)
 
-    log = observe(ray_executor, suite_of(SINGLE), and_then=let_go)
+    log = observe(ray_executor, suite_of(SINGLE), also=let_go)
     assert {record.status for record in log.records} == {"completed"}

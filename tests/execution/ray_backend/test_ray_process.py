@@ -50,7 +50,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ending:
         # In the place of an address, the log of the worker that it starts.
         return RayProcess(str(tmp_path / "worker.log"))
 
-    for name in ("_INTERRUPTED_S", "_LEAVE_S"):
+    for name in ("_INTERRUPTED_S", "_SHUTDOWN_S"):
         monkeypatch.setattr(ray_process, name, 0.5)
     return made
 
@@ -95,7 +95,7 @@ def test_a_process_that_dies_loses_what_ran_but_no_finished_epoch(
 def test_a_process_that_freezes_is_given_up_with_its_records(
     ending: Ending, marks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_process, "_LOOK_S", 0.5)
+    monkeypatch.setattr(ray_process, "_WAIT_S", 0.5)
     records: list[TrialRecord] = []
     with pytest.raises(ClusterLostError, match="no answer in 12 s"):
         run(ending("freezes"), records)
@@ -107,7 +107,7 @@ def test_a_process_that_freezes_is_given_up_with_its_records(
 @pytest.mark.parametrize(
     "end", ["hangs", "freezes", "errs on the interrupt", "loses Ray on the interrupt"]
 )
-def test_an_interrupt_is_heeded_whatever_the_process_makes_of_it(
+def test_an_interrupt_ends_the_run_however_the_process_reacts(
     ending: Ending, marks: list[str], end: str
 ) -> None:
     records: list[TrialRecord] = []
@@ -118,11 +118,11 @@ def test_an_interrupt_is_heeded_whatever_the_process_makes_of_it(
     assert [marked_processes(mark) for mark in marks] == [[]]
 
 
-def test_a_process_that_does_not_answer_an_interrupt_is_not_waited_for_again(
+def test_a_process_that_ignores_an_interrupt_gets_no_second_wait(
     ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = ending("freezes")
-    monkeypatch.setattr(ray_process, "_LEAVE_S", PATIENCE_S)
+    monkeypatch.setattr(ray_process, "_SHUTDOWN_S", PATIENCE_S)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run(executor, [], interrupt)
@@ -130,7 +130,7 @@ def test_a_process_that_does_not_answer_an_interrupt_is_not_waited_for_again(
 
 
 def test_an_interrupt_takes_less_than_batch_systems_leave_for_it() -> None:
-    assert ray_process._INTERRUPTED_S + ray_process._LEAVE_S < 30
+    assert ray_process._INTERRUPTED_S + ray_process._SHUTDOWN_S < 30
 
 
 def test_an_interrupt_between_two_records_loses_neither(
@@ -169,9 +169,7 @@ def test_what_the_process_raises_is_raised_here_after_the_records(ending: Ending
     assert [record.status for record in records] == ["interrupted"]
 
 
-def test_what_a_record_makes_needless_is_asked_anew_after_it(
-    ending: Ending, marks: list[str]
-) -> None:
+def test_the_skip_reason_is_renewed_after_each_record(ending: Ending, marks: list[str]) -> None:
     limits = Limits(60.0, skip_reason=_told)
     events: list[Event] = []
     with ending("completed") as executor:

@@ -1,4 +1,4 @@
-"""Ray's process says that it lives, and ends where Ray keeps it waiting and does not answer."""
+"""Ray's process sends heartbeats, and ends if Ray blocks it and does not answer."""
 
 import time
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from bench.execution.ray_backend import ray_watchdog
 from bench.execution.ray_backend.head_address import raylet_answers
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.ray_backend.ray_messages import Alive
-from bench.execution.ray_backend.ray_watchdog import beat
+from bench.execution.ray_backend.ray_watchdog import watch
 
 BEATS = 3
 
 
 @dataclass
-class Looking:
-    """In an executor's place: it began to look at Ray a while ago."""
+class FakeExecutor:
+    """A stand-in for an executor that began to poll Ray a while ago."""
 
-    looked_at: float
+    polled_at: float
     head: str = "head"
     raylet: str = "raylet"
 
 
 class GoneError(Exception):
-    """In the place of the end of this process, whose code it holds."""
+    """Stands in for the exit of this process, with its code."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,33 +37,33 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os._exit", exits)
 
 
-def beats_of(looking: Looking) -> list[Alive]:
-    """What the run hears, which ends after some beats."""
-    heard: list[Alive] = []
+def heartbeats_of(executor: FakeExecutor) -> list[Alive]:
+    """The heartbeats that the run receives before it ends."""
+    received: list[Alive] = []
 
-    def hear(message: Alive) -> None:
-        if len(heard) == BEATS:
+    def receive(message: Alive) -> None:
+        if len(received) == BEATS:
             raise BrokenPipeError
-        heard.append(message)
+        received.append(message)
 
-    beat(looking, hear)
-    return heard
+    watch(executor, receive)
+    return received
 
 
 @pytest.mark.parametrize("silent", ["head", "raylet"])
-def test_a_look_that_takes_long_where_ray_is_silent_ends_the_process(
+def test_a_long_poll_of_a_silent_ray_ends_the_process(
     monkeypatch: pytest.MonkeyPatch, silent: str
 ) -> None:
     monkeypatch.setattr(ray_watchdog, "is_alive", lambda address: address != silent)
     monkeypatch.setattr(ray_watchdog, "raylet_answers", lambda address: address != silent)
     with pytest.raises(GoneError, match="1"):
-        beats_of(Looking(time.monotonic() - ray_watchdog.STALLED_S - 1))
-    assert beats_of(Looking(time.monotonic())) == [Alive()] * BEATS
+        heartbeats_of(FakeExecutor(time.monotonic() - ray_watchdog.STALLED_S - 1))
+    assert heartbeats_of(FakeExecutor(time.monotonic())) == [Alive()] * BEATS
 
 
-def test_a_look_that_takes_long_goes_on_where_ray_answers(ray_executor: RayExecutor) -> None:
+def test_a_long_poll_continues_while_ray_answers(ray_executor: RayExecutor) -> None:
     assert raylet_answers(ray_executor.raylet)
-    looking = Looking(
+    executor = FakeExecutor(
         time.monotonic() - ray_watchdog.STALLED_S - 1, ray_executor.head, ray_executor.raylet
     )
-    assert beats_of(looking) == [Alive()] * BEATS
+    assert heartbeats_of(executor) == [Alive()] * BEATS

@@ -13,8 +13,8 @@ import pytest
 from bench.errors import ResourceError
 from bench.execution.ray_backend import start_limits
 from bench.execution.ray_backend.start_limits import (
-    LEAST_MEMORY_BYTES,
-    LEAST_PROCESSES,
+    MIN_MEMORY_BYTES,
+    MIN_PROCESSES,
     check_limits,
 )
 from bench.measure import host
@@ -38,16 +38,16 @@ def test_no_limit_is_no_reason() -> None:
 @pytest.mark.parametrize(
     ("limit", "least", "remedy"),
     [
-        ("processes_left", LEAST_PROCESSES + 20, "--pids-limit"),
-        ("user_processes_left", LEAST_PROCESSES + 20, "ulimit -u"),
-        ("memory_left_bytes", LEAST_MEMORY_BYTES, "--memory"),
+        ("processes_left", MIN_PROCESSES + 20, "--pids-limit"),
+        ("user_processes_left", MIN_PROCESSES + 20, "ulimit -u"),
+        ("memory_left_bytes", MIN_MEMORY_BYTES, "--memory"),
         ("address_space_bytes", 2_800_000_000 + 10**9, "ulimit -v"),
     ],
 )
 def test_a_limit_that_leaves_less_than_is_needed_is_named_with_how_to_raise_it(
     monkeypatch: pytest.MonkeyPatch, limit: str, least: int, remedy: str
 ) -> None:
-    monkeypatch.setattr(start_limits, "_object_store_bytes", lambda: 10**9)
+    monkeypatch.setattr(start_limits, "object_store_bytes", lambda: 10**9)
     monkeypatch.setattr(host, limit, lambda: least)
     check_limits(cores=2)
     monkeypatch.setattr(host, limit, lambda: least - 1)

@@ -58,9 +58,9 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_only_co
     monkeypatch.setattr("bench.execution.gpus.device_fitness.gpus", tuple)
     worker = worker_of(GpuAllotment(gpus=1, logical=logical), "0")
     worker._log = str(tmp_path / "worker.log")
-    board = SimpleNamespace(report=SimpleNamespace(remote=lambda *_: None))
+    actor = SimpleNamespace(report=SimpleNamespace(remote=lambda *_: None))
     arrays, threads = [ray.put(load_arrays(TRIAL.variant))], len(os.sched_getaffinity(0))
-    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, board, "a gang", None)
+    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, actor, "key", None)
     assert isinstance(answer, str)
     record = TrialRecord.model_validate_json(answer)
     assert record.status == status, record.error
@@ -73,7 +73,7 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_only_co
 
 
 @pytest.mark.usefixtures("configured_tensorflow", "ray_executor")
-def test_caches_that_are_refused_are_told_of_in_the_record(
+def test_refused_caches_are_warnings_in_the_record(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "cache").write_text("in the way")
@@ -85,9 +85,9 @@ def test_caches_that_are_refused_are_told_of_in_the_record(
     monkeypatch.setattr("bench.execution.ray_backend.worker.acquire_gpus", lambda *_: taken)
     worker = worker_of(GpuAllotment(gpus=1, logical=True), "0")
     worker._log = str(tmp_path / "worker.log")
-    board = SimpleNamespace(report=SimpleNamespace(remote=lambda *_: None))
+    actor = SimpleNamespace(report=SimpleNamespace(remote=lambda *_: None))
     arrays, threads = [ray.put(load_arrays(TRIAL.variant))], len(os.sched_getaffinity(0))
-    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, board, "a gang", None)
+    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, actor, "key", None)
     assert isinstance(answer, str)
     record = TrialRecord.model_validate_json(answer)
     assert record.resolved["autotune_cache"] is None
@@ -98,7 +98,7 @@ def test_caches_that_are_refused_are_told_of_in_the_record(
 def test_a_worker_that_ray_gave_another_number_of_gpus_does_not_start(gpus: tuple[str]) -> None:
     with pytest.raises(ResourceError):
         worker_of(GpuAllotment(gpus=1), *gpus).train(
-            TRIAL.model_dump_json(), [], 1, None, "a gang", None
+            TRIAL.model_dump_json(), [], 1, None, "key", None
         )
 
 
@@ -122,7 +122,7 @@ def test_a_worker_opens_its_port_to_its_peers_as_tensorflow_is_about_to_start(
     worker._guard = PortGuard()
     monkeypatch.setattr(worker._guard, "admit", admitted.extend)
     peers = ["10.0.0.1:1", "[fd00::2]:2"]
-    worker._let_in_peers(
+    worker._admit_peers(
         json.dumps({"cluster": {"worker": peers}, "task": {"type": "worker", "index": 0}})
     )
     assert admitted == ["10.0.0.1", "fd00::2"]
@@ -137,7 +137,7 @@ from bench.execution.ray_backend.worker import Worker
 
 worker = Worker(GpuAllotment(gpus=1, free_timeout_s=0.0))
 worker._gpus = ("0",)
-found = worker.train({trial!r}, [], 1, None, "a gang", None)
+found = worker.train({trial!r}, [], 1, None, "key", None)
 print([(gpu.name, gpu.uuid, bool(gpu.unfit)) for gpu in found.gpus])
 print("tensorflow" in sys.modules)
 """

@@ -1,4 +1,4 @@
-"""What Ray raises in a worker's place, and what the worker left, make its fate."""
+"""What Ray raises in a worker's place, and what the worker left, make its failure."""
 
 import tempfile
 import time
@@ -38,16 +38,16 @@ def left(ray_executor: RayExecutor, tmp_path: Path) -> MakePlace:
 
 
 def fate_at(place: WorkerLocation, *, refusable: bool = False) -> WorkerFailure:
-    """The fate of a worker that died there."""
+    """The failure of a worker that died there."""
     return classify_failure(
         RayActorError(), place, fetch_worker_logs({0: place})[0], refusable=refusable
     )
 
 
-def test_a_process_that_left_no_reason_is_lost_and_named(left: MakePlace) -> None:
-    fate = fate_at(left("all is well"))
-    assert fate.status == "worker_lost"
-    assert "its process (pid 4711 on here) died" in fate.reason
+def test_a_process_that_died_without_a_reason_is_lost_and_named(left: MakePlace) -> None:
+    failure = fate_at(left("all is well"))
+    assert failure.status == "worker_lost"
+    assert "its process (pid 4711 on here) died" in failure.reason
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_flags_that_xla_does_not_know_are_a_fault_of_the_user_s(
 ) -> None:
     words = "F0000 00:00:1 1 parse_flags_from_env.cc:234] Unknown flag in TF_XLA_FLAGS: --no=1\n"
     # The parser may list all flags that there are.
-    fate = fate_at(left(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable)
-    assert fate.status == "failed"
-    assert "TF_XLA_FLAGS" in fate.reason
+    failure = fate_at(left(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable)
+    assert failure.status == "failed"
+    assert "TF_XLA_FLAGS" in failure.reason
 
 
 @pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
@@ -81,10 +81,10 @@ def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
     left: MakePlace, refusable: bool, status: str
 ) -> None:
     words = "F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)\n"
-    fate = fate_at(left(words), refusable=refusable)
-    assert fate.status == status
+    failure = fate_at(left(words), refusable=refusable)
+    assert failure.status == status
     if refusable:
-        assert "Check failed: replicas == 1" in fate.reason
+        assert "Check failed: replicas == 1" in failure.reason
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_ray_s_own_word_on_memory_needs_no_log(error: Exception) -> None:
 
 
 def test_any_other_fault_of_ray_s_is_a_failure_in_one_line() -> None:
-    fate = classify_failure(RaySystemError("first\n  second"), None, None, refusable=True)
-    assert fate.status == "failed"
-    assert "\n" not in fate.reason
+    failure = classify_failure(RaySystemError("first\n  second"), None, None, refusable=True)
+    assert failure.status == "failed"
+    assert "\n" not in failure.reason
 
 
 def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakePlace) -> None:
@@ -120,7 +120,7 @@ def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakePlace) -> None:
     assert fetch_worker_logs({0: place})[0].log_tail is None
 
 
-def test_a_node_that_is_gone_left_nothing_and_keeps_none_of_the_others_from_telling(
+def test_a_lost_node_has_no_log_and_does_not_block_the_others(
     left: MakePlace,
 ) -> None:
     place = left("all is well")
@@ -128,7 +128,7 @@ def test_a_node_that_is_gone_left_nothing_and_keeps_none_of_the_others_from_tell
     assert set(fetch_worker_logs({0: gone, 1: place, 2: gone})) == {1}
 
 
-def test_all_are_asked_at_once(left: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_logs_are_fetched_at_once(left: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     place = left("")
     folder = str(Path(place.log).parent)
 
@@ -143,4 +143,4 @@ def test_all_are_asked_at_once(left: MakePlace, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("bench.execution.ray_backend.worker_failure.read_worker_log", meet)
     monkeypatch.setattr("bench.execution.ray_backend.worker_failure._FETCH_S", 60.0)
     found = fetch_worker_logs({0: place, 1: place})
-    assert [remains.log_tail for remains in found.values()] == ["met", "met"]
+    assert [log.log_tail for log in found.values()] == ["met", "met"]

@@ -1,4 +1,4 @@
-"""Two real workers train as one: one record of both, and whatever ends one ends the gang."""
+"""Two real workers train as one group: one record, and the end of one ends the group."""
 
 import os
 import pickle
@@ -13,7 +13,7 @@ from bench.execution.executor import Event, Limits, Opened
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.ray_backend.worker_group import WorkerGroup
 from tests.support.observers import LIMITS, observe
-from tests.support.worker_groups import LONG, Once, gang_suite, nothing_left
+from tests.support.worker_groups import LONG, Once, assert_cleaned_up, group_suite
 
 pytestmark = pytest.mark.slow
 
@@ -21,49 +21,49 @@ NODE = os.uname().nodename
 
 
 @pytest.fixture
-def gangs(monkeypatch: pytest.MonkeyPatch) -> list[WorkerGroup]:
-    """The gangs that have begun to train, each as it was."""
-    begun: list[WorkerGroup] = []
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[WorkerGroup]:
+    """The groups that have begun to train, each as it was."""
+    started: list[WorkerGroup] = []
     train: Callable[..., None] = WorkerGroup.train
 
-    def noted(gang: WorkerGroup, data: Any, board: Any) -> None:
-        begun.append(gang)
-        train(gang, data, board)
+    def record_and_train(group: WorkerGroup, data: Any, progress_actor: Any) -> None:
+        started.append(group)
+        train(group, data, progress_actor)
 
-    monkeypatch.setattr(WorkerGroup, "train", noted)
-    return begun
+    monkeypatch.setattr(WorkerGroup, "train", record_and_train)
+    return started
 
 
-def test_a_gang_gives_one_record_of_both_workers(
-    ray_executor: RayExecutor, gangs: list[WorkerGroup]
+def test_a_group_gives_one_record_of_both_workers(
+    ray_executor: RayExecutor, groups: list[WorkerGroup]
 ) -> None:
     events: list[Event] = []
-    with nothing_left(gangs):
-        (record,) = observe(ray_executor, gang_suite(), LIMITS, events.append).records
+    with assert_cleaned_up(groups):
+        (record,) = observe(ray_executor, group_suite(), LIMITS, events.append).records
     assert record.status == "completed", record.log_tail
     assert Opened() in events
     assert record.devices == (f"{NODE}/worker:0/CPU:0", f"{NODE}/worker:1/CPU:0")
-    first, second = (gangs[0].records[worker].measures.weights_l2 for worker in (0, 1))
+    first, second = (groups[0].records[worker].measures.weights_l2 for worker in (0, 1))
     assert record.measures.weights_l2 == first == second is not None
     assert [epoch.epoch for epoch in record.epochs] == [0, 1]
     assert record.log_tail is None
-    assert len({place.pid for place in gangs[0].places.values()}) == 2
+    assert len({place.pid for place in groups[0].places.values()}) == 2
 
 
 @pytest.mark.parametrize("victims", [[0], [1], [0, 1]])
-def test_a_killed_worker_ends_its_gang_which_is_tried_once_more(
-    ray_executor: RayExecutor, gangs: list[WorkerGroup], victims: list[int]
+def test_a_killed_worker_ends_its_group_which_is_retried_once(
+    ray_executor: RayExecutor, groups: list[WorkerGroup], victims: list[int]
 ) -> None:
     def kill() -> None:
         for worker in victims:
-            os.kill(gangs[0].places[worker].pid, signal.SIGKILL)
+            os.kill(groups[0].places[worker].pid, signal.SIGKILL)
 
-    with nothing_left(gangs):
-        log = observe(ray_executor, gang_suite(epochs=600), LIMITS, Once(kill))
+    with assert_cleaned_up(groups):
+        log = observe(ray_executor, group_suite(epochs=600), LIMITS, Once(kill))
     lost, completed = log.records
     assert lost.status == "worker_lost"
     causes = [
-        f"worker {worker}: its process (pid {gangs[0].places[worker].pid} on {NODE}) died"
+        f"worker {worker}: its process (pid {groups[0].places[worker].pid} on {NODE}) died"
         for worker in victims
     ]
     assert (lost.error or "").startswith(tuple(causes))
@@ -73,15 +73,15 @@ def test_a_killed_worker_ends_its_gang_which_is_tried_once_more(
     assert completed.status == "completed", completed.log_tail
 
 
-def test_a_worker_that_is_stopped_is_lost_and_named_though_another_one_failed_by_it(
-    ray_executor: RayExecutor, gangs: list[WorkerGroup]
+def test_a_stopped_worker_is_the_lost_one_although_another_failed(
+    ray_executor: RayExecutor, groups: list[WorkerGroup]
 ) -> None:
     def stop() -> None:
-        os.kill(gangs[0].places[1].pid, signal.SIGSTOP)
+        os.kill(groups[0].places[1].pid, signal.SIGSTOP)
 
     limits = Limits(trial_timeout_s=3600.0, retries=0)
-    with nothing_left(gangs):
-        (record,) = observe(ray_executor, gang_suite(**LONG), limits, Once(stop)).records
+    with assert_cleaned_up(groups):
+        (record,) = observe(ray_executor, group_suite(**LONG), limits, Once(stop)).records
     assert record.status == "worker_lost"
     assert (record.error or "").startswith("worker 1: its peers heard nothing of it any more")
     assert "UnavailableError" in (record.log_tail or "")
@@ -89,7 +89,7 @@ def test_a_worker_that_is_stopped_is_lost_and_named_though_another_one_failed_by
 
 
 class HangsOnWorkerOne:
-    """Data that comes to an end on the first worker alone."""
+    """Data that only the first worker can finish loading."""
 
     def __init__(self, arrays: Any) -> None:
         self._expression = (
@@ -102,37 +102,37 @@ class HangsOnWorkerOne:
         return eval, (self._expression,)
 
 
-def test_a_worker_that_hangs_is_ended_with_its_gang_by_the_time_without_progress(
-    ray_executor: RayExecutor, gangs: list[WorkerGroup], monkeypatch: pytest.MonkeyPatch
+def test_a_hanging_worker_ends_its_group_after_the_stall_timeout(
+    ray_executor: RayExecutor, groups: list[WorkerGroup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "bench.execution.ray_backend.dataset_store.load_arrays",
         lambda variant: HangsOnWorkerOne(load_arrays(variant)),
     )
-    # Longer than a start takes: the first sign of life comes once TensorFlow is there.
+    # Longer than a start takes: the first heartbeat comes once TensorFlow is loaded.
     limits = Limits(trial_timeout_s=3600.0, stall_timeout_s=25.0)
-    with nothing_left(gangs):
-        (record,) = observe(ray_executor, gang_suite(shape=[3, 3, 1]), limits).records
+    with assert_cleaned_up(groups):
+        (record,) = observe(ray_executor, group_suite(shape=[3, 3, 1]), limits).records
     assert record.status == "timed_out"
     assert "ended after 25 s without progress, worker 1 furthest behind" in (record.error or "")
     assert "[worker 1]" in (record.log_tail or "")
 
 
 def test_a_loss_that_is_not_finite_ends_all_workers_as_diverged(
-    ray_executor: RayExecutor, gangs: list[WorkerGroup]
+    ray_executor: RayExecutor, groups: list[WorkerGroup]
 ) -> None:
-    with nothing_left(gangs):
-        (record,) = observe(ray_executor, gang_suite(learning_rate=1e30, epochs=5)).records
+    with assert_cleaned_up(groups):
+        (record,) = observe(ray_executor, group_suite(learning_rate=1e30, epochs=5)).records
     assert record.status == "diverged"
     assert "the training loss was nan" in (record.error or "")
-    assert [gangs[0].records[worker].status for worker in (0, 1)] == ["diverged", "diverged"]
+    assert [groups[0].records[worker].status for worker in (0, 1)] == ["diverged", "diverged"]
 
 
-def test_an_exception_on_the_workers_ends_the_gang_which_names_one_and_tells_of_both(
-    ray_executor: RayExecutor, gangs: list[WorkerGroup]
+def test_an_exception_names_one_worker_and_keeps_the_logs_of_both(
+    ray_executor: RayExecutor, groups: list[WorkerGroup]
 ) -> None:
-    with nothing_left(gangs):
-        (record,) = observe(ray_executor, gang_suite(hidden=[1_000_000, 1_000_000])).records
+    with assert_cleaned_up(groups):
+        (record,) = observe(ray_executor, group_suite(hidden=[1_000_000, 1_000_000])).records
     assert record.status == "out_of_memory"
     assert (record.error or "").startswith("worker ")
     assert (record.log_tail or "").count("Traceback") == 2

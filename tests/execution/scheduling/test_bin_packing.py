@@ -19,7 +19,7 @@ def holds(shape: ResourceShape, sizes: tuple[int, ...]) -> bool:
 
 
 @given(SHAPES, FREE)
-def test_it_finds_a_place_where_there_is_one_and_takes_no_more_than_is_free(
+def test_packing_succeeds_if_possible_and_uses_only_free_devices(
     shape: ResourceShape, free: dict[str, int]
 ) -> None:
     places = pack(shape, free)
@@ -51,13 +51,13 @@ def test_packed_bundles_go_to_as_few_nodes_as_hold_them_and_spread_ones_apart(
 
 
 @given(st.integers(1, 8), FREE)
-def test_one_bundle_goes_where_least_is_left_over(devices: int, free: dict[str, int]) -> None:
+def test_one_bundle_goes_to_the_fullest_node_with_room(devices: int, free: dict[str, int]) -> None:
     places = pack(ResourceShape(1, devices), free)
     if places is not None:
         assert free[places[0]] == min(n for n in free.values() if n >= devices)
 
 
-def test_devices_of_a_node_that_is_gone_are_not_given_back() -> None:
+def test_devices_of_a_lost_node_are_not_given_back() -> None:
     free = {"a": 1}
     release(free, ResourceShape(2, 3), ("a", "gone"))
     assert free == {"a": 4}

@@ -41,7 +41,7 @@ def block(*asked: dict[str, Any]) -> Block:
     return Block(repeat=0, trials=tuple(trials))
 
 
-def gang(workers: int, replicas: int = 1, placement: str = "pack") -> dict[str, Any]:
+def workers_of(workers: int, replicas: int = 1, placement: str = "pack") -> dict[str, Any]:
     """A multi-worker variant's settings."""
     return {
         "strategy": "multi_worker",
@@ -55,9 +55,7 @@ TWO_NODES = (node("a"), node("b"))
 GPU_NODES = (node("head", cpus=4), node("a", cpus=16, gpus=4), node("b", cpus=16, gpus=4))
 
 
-def test_gpus_that_are_not_to_be_used_are_not_counted_and_trials_have_the_cores_that_they_had() -> (
-    None
-):
+def test_unfit_gpus_do_not_count_and_do_not_change_the_cores_of_trials() -> None:
     whole, less = Cluster(GPU_NODES, "auto"), Cluster(GPU_NODES, "auto", {"a": 1, "elsewhere": 2})
     assert less.sizes == {"a": 3, "b": 4}
     assert less.capacity == 7
@@ -68,7 +66,7 @@ def test_gpus_that_are_not_to_be_used_are_not_counted_and_trials_have_the_cores_
         less.shape_of(block(five))
 
 
-def test_nodes_of_which_no_gpu_may_be_used_do_not_stand_for_nodes_without_gpus() -> None:
+def test_nodes_with_only_unfit_gpus_are_not_nodes_without_gpus() -> None:
     none = Cluster(GPU_NODES, "auto", {"a": 4, "b": 4})
     assert (none.has_gpus, none.capacity) == (True, 0)
     with pytest.raises(ResourceError):
@@ -82,26 +80,26 @@ def reserved(cluster: Cluster, asked: Block) -> ResourceRequest:
     return cluster.request_for(asked, places)
 
 
-def places(reservation: ResourceRequest, asked: dict[str, Any]) -> list[int]:
+def places(request: ResourceRequest, asked: dict[str, Any]) -> list[int]:
     """The bundle of each worker."""
     variant = variant_of(**asked)
-    return [reservation.bundle_of(variant, worker) for worker in range(variant.workers)]
+    return [request.bundle_of(variant, worker) for worker in range(variant.workers)]
 
 
 def test_without_gpus_a_trial_has_all_cores_of_a_node() -> None:
     cluster = Cluster(TWO_NODES, "auto")
     assert cluster.capacity == 2
     assert cluster.shape_of(block({})).devices == 1
-    reservation = reserved(cluster, block({}))
-    assert reservation.bundles == ({"CPU": 8.0},)
-    assert reservation.selectors == [{"ray.io/node-id": "a"}]
-    assert reservation.needs(variant_of()) == {"CPU": 8.0}
+    request = reserved(cluster, block({}))
+    assert request.bundles == ({"CPU": 8.0},)
+    assert request.selectors == [{"ray.io/node-id": "a"}]
+    assert request.needs(variant_of()) == {"CPU": 8.0}
 
 
 def test_bundles_are_pinned_to_the_nodes_that_were_chosen() -> None:
     assert Cluster(TWO_NODES, "auto").request_for(block({}), ["b"]).nodes == ("b",)
-    reservation = Cluster(GPU_NODES, "auto").request_for(block(gang(4, 2)), ["b", "b", "a", "a"])
-    labels = [selector["ray.io/node-id"] for selector in reservation.selectors]
+    request = Cluster(GPU_NODES, "auto").request_for(block(workers_of(4, 2)), ["b", "b", "a", "a"])
+    labels = [selector["ray.io/node-id"] for selector in request.selectors]
     assert labels == ["b", "b", "a", "a"]
 
 
@@ -114,11 +112,11 @@ def test_bundles_always_fit_their_node_however_few_its_cores(
         return
     cluster = Cluster([node("a", cpus, gpus)], "auto")
     asked = {"strategy": "mirrored", "replicas": replicas}
-    reservation = reserved(cluster, block(asked))
+    request = reserved(cluster, block(asked))
     # As Ray counts, in ten thousandths, rounded.
-    together = int(gpus) // replicas * round(reservation.bundles[0]["CPU"] * 10_000)
+    together = int(gpus) // replicas * round(request.bundles[0]["CPU"] * 10_000)
     assert 0 < together <= cpus * 10_000
-    assert reservation.needs(variant_of(**asked))["CPU"] <= reservation.bundles[0]["CPU"]
+    assert request.needs(variant_of(**asked))["CPU"] <= request.bundles[0]["CPU"]
 
 
 def test_a_node_with_gpus_and_no_core_runs_nothing() -> None:
@@ -129,7 +127,7 @@ def test_a_node_with_gpus_and_no_core_runs_nothing() -> None:
 
 
 @pytest.mark.parametrize("device", ["auto", "gpu"])
-def test_gpus_that_no_core_goes_with_are_refused(device: Literal["auto", "gpu"]) -> None:
+def test_gpus_without_cores_are_refused(device: Literal["auto", "gpu"]) -> None:
     with pytest.raises(ResourceError, match=r"no CPU core.*give them --num-cpus"):
         Cluster([node("a", 4), node("b", 0, 8)], device)
 
@@ -150,33 +148,33 @@ def test_without_gpus_a_node_has_room_where_all_its_cores_are_free() -> None:
 
 def test_workers_packed_on_one_node_share_its_cores() -> None:
     cluster = Cluster(TWO_NODES, "auto")
-    reservation = reserved(cluster, block(gang(4)))
-    assert cluster.shape_of(block(gang(4))).devices == 1
-    assert places(reservation, gang(4)) == [0, 0, 0, 0]
-    assert reservation.needs(variant_of(**gang(4))) == {"CPU": 2.0}
-    assert reservation.needs(variant_of(**gang(16))) == {"CPU": 0.5}
+    request = reserved(cluster, block(workers_of(4)))
+    assert cluster.shape_of(block(workers_of(4))).devices == 1
+    assert places(request, workers_of(4)) == [0, 0, 0, 0]
+    assert request.needs(variant_of(**workers_of(4))) == {"CPU": 2.0}
+    assert request.needs(variant_of(**workers_of(16))) == {"CPU": 0.5}
 
 
 def test_workers_that_are_spread_have_a_node_each_and_all_of_its_cores() -> None:
-    asked = gang(2, placement="spread")
+    asked = workers_of(2, placement="spread")
     cluster = Cluster(TWO_NODES, "auto")
-    reservation = reserved(cluster, block(asked))
+    request = reserved(cluster, block(asked))
     assert cluster.shape_of(block(asked)).devices == 2
-    assert reservation.nodes == ("a", "b")
-    assert places(reservation, asked) == [0, 1]
-    assert reservation.needs(variant_of(**asked)) == {"CPU": 8.0}
+    assert request.nodes == ("a", "b")
+    assert places(request, asked) == [0, 1]
+    assert request.needs(variant_of(**asked)) == {"CPU": 8.0}
 
 
 def test_spread_and_packed_trials_of_one_block_are_spread_and_packed() -> None:
-    asked: list[dict[str, Any]] = [gang(2), gang(2, placement="spread"), {}]
+    asked: list[dict[str, Any]] = [workers_of(2), workers_of(2, placement="spread"), {}]
     for cluster in (Cluster(TWO_NODES, "auto"), Cluster(GPU_NODES, "auto")):
-        reservation = reserved(cluster, block(*asked))
-        assert [places(reservation, settings) for settings in asked] == [[0, 0], [0, 1], [0]]
+        request = reserved(cluster, block(*asked))
+        assert [places(request, settings) for settings in asked] == [[0, 0], [0, 1], [0]]
 
 
 def test_more_spread_workers_than_nodes_are_refused() -> None:
     with pytest.raises(ResourceError, match=r"3 workers.*nodes \(2\): lower workers"):
-        Cluster(TWO_NODES, "auto").shape_of(block(gang(3, placement="spread")))
+        Cluster(TWO_NODES, "auto").shape_of(block(workers_of(3, placement="spread")))
 
 
 def test_with_gpus_a_block_takes_as_many_as_its_largest_trial_has_replicas() -> None:
@@ -185,48 +183,48 @@ def test_with_gpus_a_block_takes_as_many_as_its_largest_trial_has_replicas() -> 
     assert cluster.nodes == ("a", "b")
     pair = block({}, {"strategy": "mirrored", "replicas": 4})
     assert cluster.shape_of(pair).devices == 4
-    reservation = reserved(cluster, pair)
-    assert reservation.bundles == ({"GPU": 4.0, "CPU": 16.0},)
-    assert reservation.needs(variant_of()) == {"CPU": 16.0, "GPU": 1.0}
+    request = reserved(cluster, pair)
+    assert request.bundles == ({"GPU": 4.0, "CPU": 16.0},)
+    assert request.needs(variant_of()) == {"CPU": 16.0, "GPU": 1.0}
 
 
-def test_a_gang_that_fits_one_node_stays_on_one() -> None:
-    reservation = reserved(Cluster(GPU_NODES, "auto"), block(gang(2, 2)))
-    assert len(reservation.bundles) == 1
-    assert places(reservation, gang(2, 2)) == [0, 0]
-    assert reservation.needs(variant_of(**gang(2, 2))) == {"CPU": 8.0, "GPU": 2.0}
+def test_workers_that_fit_on_one_node_stay_on_one() -> None:
+    request = reserved(Cluster(GPU_NODES, "auto"), block(workers_of(2, 2)))
+    assert len(request.bundles) == 1
+    assert places(request, workers_of(2, 2)) == [0, 0]
+    assert request.needs(variant_of(**workers_of(2, 2))) == {"CPU": 8.0, "GPU": 2.0}
 
 
-def test_a_gang_larger_than_a_node_has_a_bundle_for_each_worker() -> None:
+def test_workers_that_do_not_fit_on_one_node_have_a_bundle_each() -> None:
     cluster = Cluster(GPU_NODES, "auto")
-    assert cluster.shape_of(block(gang(4, 2))).devices == 8
-    reservation = reserved(cluster, block(gang(4, 2)))
-    assert reservation.bundles == ({"GPU": 2.0, "CPU": 8.0},) * 4
-    assert reservation.strategy == "PACK"
-    assert places(reservation, gang(4, 2)) == [0, 1, 2, 3]
+    assert cluster.shape_of(block(workers_of(4, 2))).devices == 8
+    request = reserved(cluster, block(workers_of(4, 2)))
+    assert request.bundles == ({"GPU": 2.0, "CPU": 8.0},) * 4
+    assert request.strategy == "PACK"
+    assert places(request, workers_of(4, 2)) == [0, 1, 2, 3]
 
 
-def test_a_gang_shares_its_block_with_one_process_that_needs_a_whole_node() -> None:
-    asked = gang(4, 2), {"strategy": "mirrored", "replicas": 4}
+def test_a_block_can_mix_several_workers_and_one_process_that_needs_a_node() -> None:
+    asked = workers_of(4, 2), {"strategy": "mirrored", "replicas": 4}
     cluster = Cluster(GPU_NODES, "auto")
     assert cluster.shape_of(block(*asked)).devices == 8
-    reservation = reserved(cluster, block(*asked))
-    assert [places(reservation, settings) for settings in asked] == [[0, 0, 1, 1], [0]]
+    request = reserved(cluster, block(*asked))
+    assert [places(request, settings) for settings in asked] == [[0, 0, 1, 1], [0]]
 
 
-def test_spread_gangs_on_gpus_are_kept_strictly_apart() -> None:
-    asked = gang(2, 4, "spread")
-    reservation = reserved(Cluster(GPU_NODES, "auto"), block(asked))
-    assert (reservation.strategy, len(reservation.bundles)) == ("STRICT_SPREAD", 2)
+def test_spread_workers_on_gpus_are_on_different_nodes() -> None:
+    asked = workers_of(2, 4, "spread")
+    request = reserved(Cluster(GPU_NODES, "auto"), block(asked))
+    assert (request.strategy, len(request.bundles)) == ("STRICT_SPREAD", 2)
 
 
 @pytest.mark.parametrize(
     "asked",
     [
         {"strategy": "mirrored", "replicas": 8},
-        gang(3, 4),
-        gang(3, placement="spread"),
-        gang(16),
+        workers_of(3, 4),
+        workers_of(3, placement="spread"),
+        workers_of(16),
     ],
 )
 def test_gpus_that_no_node_has_are_refused(asked: dict[str, Any]) -> None:
@@ -234,12 +232,12 @@ def test_gpus_that_no_node_has_are_refused(asked: dict[str, Any]) -> None:
         Cluster(GPU_NODES, "auto").shape_of(block(asked))
 
 
-def test_a_gpu_that_is_asked_for_and_not_there_is_refused() -> None:
+def test_a_requested_gpu_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ResourceError, match="use --device cpu or auto"):
         Cluster(TWO_NODES, "gpu")
 
 
-def test_on_request_gpus_are_left_alone() -> None:
+def test_gpus_are_unused_on_request() -> None:
     cluster = Cluster(GPU_NODES, "cpu")
     assert cluster.capacity == 3
     assert "GPU" not in reserved(cluster, block({})).bundles[0]
@@ -252,6 +250,6 @@ def test_dead_nodes_and_nodes_without_cores_do_not_count() -> None:
         Cluster(nodes[1:], "auto")
 
 
-def test_nodes_are_told_apart_though_they_share_an_address() -> None:
+def test_nodes_that_share_an_address_are_distinguished() -> None:
     shared = {"NodeManagerAddress": "127.0.0.1"}
     assert Cluster([{**n, **shared} for n in TWO_NODES], "auto").capacity == 2

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution.scheduling.resources import ResourceRequest, grantable
+from bench.execution.scheduling.resources import ResourceRequest, round_cores
 from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant
 
@@ -13,7 +13,7 @@ from bench.spec.variant import Variant
 def test_shares_of_cores_are_together_no_more_than_there_are_as_ray_counts(
     cores: float, sharing: int
 ) -> None:
-    share = grantable(cores / sharing)
+    share = round_cores(cores / sharing)
     assert round(share * 10_000) * sharing <= round(cores * 10_000)
     assert share == int(share) or share < 1
 
@@ -22,7 +22,7 @@ def test_shares_of_cores_are_together_no_more_than_there_are_as_ray_counts(
     ("cores", "granted"), [(2.9, 2.0), (0.5, 0.5), (0.3, 0.3), (2 / 3, 0.6666)]
 )
 def test_whole_cores_where_there_is_one(cores: float, granted: float) -> None:
-    assert grantable(cores) == granted
+    assert round_cores(cores) == granted
 
 
 def test_three_workers_find_room_on_two_cores() -> None:
@@ -33,7 +33,7 @@ def test_three_workers_find_room_on_two_cores() -> None:
     assert round(needs["CPU"] * 10_000) * 3 <= 2 * 10_000
 
 
-def test_workers_side_by_side_have_a_slot_each_and_a_share_or_the_threads_asked_for() -> None:
+def test_workers_in_a_bundle_have_a_slot_and_a_share_of_its_threads() -> None:
     def variant(**asked: object) -> Variant:
         workers = {"strategy": "multi_worker", "workers": 4, "global_batch_size": 64}
         return Variant.model_validate(fill_defaults({**workers, **asked}))
@@ -47,6 +47,6 @@ def test_workers_side_by_side_have_a_slot_each_and_a_share_or_the_threads_asked_
     assert [whole.slot_of(spread, worker) for worker in range(4)] == [0, 0, 0, 0]
 
 
-def test_it_says_what_it_asks_for() -> None:
+def test_a_request_describes_itself() -> None:
     bundle = {"GPU": 4.0, "CPU": 16.0}
     assert str(ResourceRequest((bundle, bundle), "PACK", ("a", "b"))) == "2 x (4 GPU, 16 CPU)"

@@ -77,7 +77,7 @@ def clusters(draw: st.DrawFn) -> tuple[list[Job], int]:
 
 
 @given(clusters(), st.randoms(use_true_random=False))
-def test_never_are_more_devices_out_than_there_are_whatever_the_guesses_are_worth(
+def test_no_more_devices_are_assigned_than_exist_even_with_wrong_estimates(
     cluster: tuple[list[Job], int], rng: random.Random
 ) -> None:
     jobs, capacity = cluster
@@ -177,7 +177,7 @@ def test_bundles_are_whole_and_those_that_are_spread_apart(
 
 
 @given(networks())
-def test_nothing_waits_that_fits_beside_what_runs_and_delays_no_larger_job(
+def test_the_largest_waiting_job_does_not_fit(
     network: tuple[list[Job], dict[str, int]],
 ) -> None:
     jobs, nodes = network
@@ -191,7 +191,7 @@ def test_nothing_waits_that_fits_beside_what_runs_and_delays_no_larger_job(
         assert pack(largest, scheduler.free) is None
 
 
-def test_a_bundle_that_no_node_has_room_for_waits_though_devices_are_free() -> None:
+def test_a_bundle_that_fits_on_no_node_waits_although_devices_are_free() -> None:
     scheduler = Scheduler({"a": 4, "b": 4})
     for key in (0, 1):
         scheduler.add(Job(key, ResourceShape(1, 3), 10.0))
@@ -205,7 +205,7 @@ def test_a_bundle_that_no_node_has_room_for_waits_though_devices_are_free() -> N
 
 
 @pytest.mark.parametrize(("first_s", "second_s"), [(10.0, 1000.0), (1000.0, 10.0)])
-def test_a_large_job_keeps_its_place_on_a_node_and_small_ones_find_what_is_to_spare(
+def test_a_large_job_keeps_its_node_and_small_ones_use_the_others(
     first_s: float, second_s: float
 ) -> None:
     scheduler = Scheduler({"a": 4, "b": 4})
@@ -239,7 +239,7 @@ def room_at(
 
 
 @given(networks(), st.booleans(), st.randoms(use_true_random=False))
-def test_no_job_that_is_started_before_the_largest_delays_it_and_none_for_ever(
+def test_no_earlier_job_delays_the_largest_beyond_its_estimate(
     network: tuple[list[Job], dict[str, int]], right: bool, rng: random.Random
 ) -> None:
     jobs, nodes = network
@@ -274,7 +274,7 @@ def hardest_first(shape: ResourceShape) -> tuple[int, int, bool]:
     return -shape.devices, -shape.devices_each, not shape.spread
 
 
-def test_a_job_whose_nodes_others_hold_goes_where_they_leave_room() -> None:
+def test_a_job_moves_from_occupied_nodes_to_free_ones() -> None:
     scheduler = Scheduler({"a": 4, "b": 4, "c": 4})
     scheduler.add(Job(0, ResourceShape(2, 4), 10.0))
     scheduler.add(Job(1, ResourceShape(1, 2), 10.0))
@@ -290,7 +290,7 @@ def test_a_job_whose_nodes_others_hold_goes_where_they_leave_room() -> None:
 
 
 @given(networks(), st.data())
-def test_nodes_that_are_lost_are_not_handed_out_again(
+def test_lost_nodes_are_not_assigned_again(
     network: tuple[list[Job], dict[str, int]], data: st.DataObject
 ) -> None:
     jobs, nodes = network
@@ -348,7 +348,7 @@ def test_10_000_jobs_on_1_000_devices_take_at_most_5_percent_more_than_they_must
     assert makespan_s(stays) <= 1.05 * at_least_s(jobs, 1000, real_s)
 
 
-def test_what_the_scheduler_holds_grows_with_the_jobs_alone() -> None:
+def test_the_scheduler_s_memory_is_linear_in_the_jobs() -> None:
     jobs = large_load("any", "even")[:3000]
     tracemalloc.start()
     try:

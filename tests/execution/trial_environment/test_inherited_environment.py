@@ -15,8 +15,8 @@ from bench.execution.trial_environment.inherited_environment import (
     check_inherited,
     inherited_environment,
 )
-from tests.execution.scheduling.test_cluster import GPU_NODES, TWO_NODES, block, gang
-from tests.support.observers import observe_apart
+from tests.execution.scheduling.test_cluster import GPU_NODES, TWO_NODES, block, workers_of
+from tests.support.observers import observe_in_subprocess
 from tests.support.sample_suites import SINGLE
 
 NODE = InheritedEnvironment(host="here", conflict=None, threads={}, usable_cores=8)
@@ -50,16 +50,21 @@ def test_a_thread_variable_other_than_the_default_is_refused_if_the_suite_sets_n
         check(with_threads(**{name: "1"}), {"threads": 1}, {})
 
 
-def test_a_thread_variable_is_compared_with_a_trial_s_share_of_its_node() -> None:
-    check(with_threads(OMP_NUM_THREADS="4"), gang(2))
+def test_what_a_trial_has_of_its_node_is_what_a_variable_is_compared_with() -> None:
+    check(with_threads(OMP_NUM_THREADS="4"), workers_of(2))
     check(with_threads(OMP_NUM_THREADS="4"), {}, gpus=True)
     with pytest.raises(ResourceError, match="OMP_NUM_THREADS=8"):
-        check(with_threads(OMP_NUM_THREADS="8"), gang(2))
+        check(with_threads(OMP_NUM_THREADS="8"), workers_of(2))
 
 
 @pytest.mark.parametrize(
-    ("settings", "most", "gpus"),
-    [({}, 8, False), (gang(2), 4, False), (gang(2, placement="spread"), 8, False), ({}, 4, True)],
+    ("asked", "most", "gpus"),
+    [
+        ({}, 8, False),
+        (workers_of(2), 4, False),
+        (workers_of(2, placement="spread"), 8, False),
+        ({}, 4, True),
+    ],
     ids=["one worker", "two on a node", "two on two nodes", "a GPU of four"],
 )
 def test_more_threads_than_a_worker_has_cores_are_refused(
@@ -72,9 +77,9 @@ def test_more_threads_than_a_worker_has_cores_are_refused(
 
 def test_cores_that_only_ray_counts_do_not_exist() -> None:
     fewer = dataclasses.replace(NODE, usable_cores=2)
-    check(fewer, {**gang(2), "threads": 1})
+    check(fewer, {**workers_of(2), "threads": 1})
     with pytest.raises(ResourceError, match=r"threads 2 .* 1 cores"):
-        check(fewer, {**gang(2), "threads": 2})
+        check(fewer, {**workers_of(2), "threads": 2})
 
 
 def test_the_omp_num_threads_that_ray_sets_is_not_inherited() -> None:
@@ -124,4 +129,4 @@ def test_this_process_s_variables_are_read_unchanged() -> None:
 
 def test_trials_of_one_process_with_different_threads_are_refused() -> None:
     with pytest.raises(AssertionError, match="ResourceError"):
-        observe_apart("inprocess", {**SINGLE, "matrix": {"threads": [1, 2]}})
+        observe_in_subprocess("inprocess", {**SINGLE, "matrix": {"threads": [1, 2]}})

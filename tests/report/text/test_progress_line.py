@@ -188,7 +188,7 @@ def test_for_any_outcomes_the_counts_add_up_and_end_at_all_done(
 ) -> None:
     screen, outcomes = Screen(), list(STATUSES)
     choose = getattr(random, "choice")  # noqa: B009
-    executor = SimulatedExecutor(concurrency, fate=lambda _trial, _attempt: choose(outcomes))
+    executor = SimulatedExecutor(concurrency, status_of=lambda _trial, _attempt: choose(outcomes))
     screen.progress.planned(BLOCKS, concurrency)
     for record in executor.run(BLOCKS, Limits(3600.0, retries=retries), screen.progress.event):
         screen.progress.recorded(record)
