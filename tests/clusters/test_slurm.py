@@ -60,12 +60,13 @@ def test_the_job_has_the_exit_code_of_the_run(site: Site, shared: Path) -> None:
 def test_slurm_s_signal_before_the_time_limit_closes_the_run_cleanly(
     site: Site, shared: Path
 ) -> None:
-    laptop, _ = site
-    written(shared / "endless.toml", {**ENDLESS, "blocks": 2})
+    laptop, nodes = site
+    suite = written(shared / "endless.toml", {**ENDLESS, "blocks": 2})
     with ThreadPoolExecutor() as beside:
         job = beside.submit(_sbatch, laptop, "endless.toml", out="cut")
-        _wait_for(lambda: any((shared / "cut").glob("run.json")))
-        time.sleep(20)  # so that an epoch is done
+        # The file beside a worker's log in which it keeps finished epochs.
+        find = ("find", "/tmp", "-path", "/tmp/ray-*/r/*.epochs", "-newer", suite, "-size", "+0")
+        _wait_for(lambda: any(node.run(*find).stdout for node in nodes))
         # As --signal=B:TERM@120 has it sent, which cannot be had in less than three minutes.
         (number,) = laptop.run("squeue", "--noheader", "--format=%A", env=SLURM).stdout.split()
         laptop.run("scancel", "--batch", "--signal=TERM", number, env=SLURM)

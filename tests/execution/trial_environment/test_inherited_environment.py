@@ -58,7 +58,7 @@ def test_what_a_trial_has_of_its_node_is_what_a_variable_is_compared_with() -> N
 
 
 @pytest.mark.parametrize(
-    ("asked", "most", "gpus"),
+    ("settings", "most", "gpus"),
     [
         ({}, 8, False),
         (workers_of(2), 4, False),
