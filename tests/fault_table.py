@@ -94,6 +94,22 @@ FAULTS = {
         "go on by bench run ... --resume",
         f"{_ENDS}test_a_signal_is_heeded_while_a_raylet_is_stopped",
     ),
+    "raylet silent": Fault(
+        "Ray's raylet is stopped, and no signal comes: within two minutes",
+        "worker_lost",
+        5,
+        "--resume",
+        "tests/execution/test_ray_process.py::"
+        "test_a_raylet_that_stops_ends_the_run_with_its_records_without_a_signal",
+    ),
+    "process frozen": Fault(
+        "Ray's process in the run is stopped, and no signal comes: after two minutes",
+        "worker_lost",
+        5,
+        "--resume",
+        "tests/execution/test_ray_process.py::"
+        "test_a_process_that_freezes_is_given_up_with_its_records",
+    ),
     "library": Fault(
         "Ray's library exits its process or crashes",
         "worker_lost",
@@ -107,7 +123,8 @@ FAULTS = {
         "interrupted",
         130,
         "go on by bench run ... --resume",
-        "tests/execution/test_ray_process.py::test_an_interrupt_is_heeded_where_the_process_hangs",
+        "tests/execution/test_ray_process.py::"
+        "test_an_interrupt_is_heeded_whatever_the_process_makes_of_it",
     ),
     "progress actor killed": Fault(
         "the actor to which workers tell their progress is killed: it is started again",

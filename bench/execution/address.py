@@ -25,6 +25,8 @@ _ANSWER_S = 5.0
 _TRIES = 3
 _ASKS_FOR_IDENTITY = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 """What a Ray client asks first of all."""
+_ASKS_FOR_SETTINGS = "/ray.rpc.NodeManagerService/GetSystemConfig"
+"""What a worker asks its raylet first of all."""
 _STRANGER = grpc.StatusCode.UNAUTHENTICATED
 _SILENCE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
@@ -59,9 +61,18 @@ def found_at(address: str) -> str:
 
 def answers(address: str) -> bool:
     """Whether anything still speaks there; asked more than once, as a head may be busy."""
+    return _answers(address, _ASKS_FOR_IDENTITY)
+
+
+def raylet_answers(address: str) -> bool:
+    """Whether the raylet there still does, or something in its place."""
+    return _answers(address, _ASKS_FOR_SETTINGS)
+
+
+def _answers(address: str, question: str) -> bool:
     for attempt in range(_TRIES):
         time.sleep(attempt)
-        if _ask(address)[0] not in _SILENCE:
+        if _ask(address, question)[0] not in _SILENCE:
             return True
     return False
 
@@ -75,12 +86,12 @@ def _of_this_machine() -> str:
         ) from None
 
 
-def _ask(address: str) -> "tuple[grpc.StatusCode | None, str]":
-    """How the first question is answered: None where all is well, and words on it."""
+def _ask(address: str, question: str = _ASKS_FOR_IDENTITY) -> "tuple[grpc.StatusCode | None, str]":
+    """How a question without arguments is answered: None where all is well, and words on it."""
     try:
         # Not through a proxy that http_proxy names, unless Ray itself goes that way.
         with init_grpc_channel(address, GLOBAL_GRPC_OPTIONS) as channel:
-            channel.unary_unary(_ASKS_FOR_IDENTITY)(b"", timeout=_ANSWER_S)
+            channel.unary_unary(question)(b"", timeout=_ANSWER_S)
     except AuthenticationError:  # RAY_AUTH_MODE has it send a token that there is not
         return _STRANGER, ""
     except grpc.RpcError as error:

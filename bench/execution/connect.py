@@ -38,13 +38,16 @@ _OTHER_VARIABLES = ("CUDA_DEVICE_ORDER", "PYTHONBREAKPOINT")
 
 @contextlib.contextmanager
 def connection(
-    address: str | None, gpus: Callable[[], Sequence[str]], modules: Sequence[Path] = ()
+    address: str | None,
+    gpus: Callable[[], Sequence[str]],
+    modules: Sequence[Path] = (),
+    folder: Path | None = None,
 ) -> Iterator[Kind]:
     """Connect this process to Ray for the block, and leave its variables as they were.
 
-    ``gpus`` names those of this machine for a Ray of its own; ``modules`` are sent along to one at
-    ``address``. UsageError (a ResourceError among them) where there is none to be had, or where
-    the caller's cannot run trials.
+    ``gpus`` names those of this machine for a Ray of its own, whose files are in ``folder``;
+    ``modules`` are sent along to one at ``address``. UsageError (a ResourceError among them) where
+    there is none to be had, or where the caller's cannot run trials.
     """
     if client.ray.is_connected():
         raise UsageError(
@@ -63,7 +66,7 @@ def connection(
         os.environ.setdefault("RAY_worker_niceness", "0")
         os.environ.setdefault("RAY_COLOR_PREFIX", "0")
         if address is None:
-            with local_ray(usable_cores(), gpus()):
+            with local_ray(usable_cores(), gpus(), folder):
                 yield "local"
             return
         try:

@@ -12,7 +12,6 @@ import atexit
 import contextlib
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from bench.execution.interrupt import unheard
 from bench.execution.leaving import leave
 from bench.execution.loopback import loopback_only
 from bench.execution.onlookers import end_onlookers
-from bench.execution.ray_files import make_ray_folder, protect_token
+from bench.execution.ray_files import make_ray_folder, protect_token, remove_ray_folder
 from bench.execution.ray_storage import base_folder, logs_folder, storage_variables
 from bench.execution.start_limits import check_limits
 from bench.execution.visibility import offered
@@ -81,8 +80,10 @@ def _answer() -> None:
 
 
 @contextlib.contextmanager
-def local_ray(cores: int, gpus: Sequence[str]) -> Iterator[None]:
+def local_ray(cores: int, gpus: Sequence[str], folder: Path | None = None) -> Iterator[None]:
     """Have a Ray of this machine for the block, with ``cores`` and these GPUs.
+
+    Its files are in ``folder``, or in a new one where that is None, which goes with it.
 
     ResourceError, which names what to change, where the limits of this process, its folders or a
     start that does not come to an end keep it from starting.
@@ -90,7 +91,7 @@ def local_ray(cores: int, gpus: Sequence[str]) -> Iterator[None]:
     check_limits(cores)
     os.environ.update(storage_variables())
     protect_token()
-    folder = make_ray_folder(base_folder())
+    folder = folder or make_ray_folder(base_folder())
     os.environ["RAY_TMPDIR"] = str(folder)
     starter = _Starter(cores, gpus)
     starter.start()
@@ -104,7 +105,7 @@ def local_ray(cores: int, gpus: Sequence[str]) -> Iterator[None]:
             leave()
         starter.ended.set()
         if started:  # else its logs say why
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_ray_folder(folder)
 
 
 def _wait(starter: _Starter) -> None:

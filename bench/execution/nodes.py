@@ -2,6 +2,7 @@
 
 Usage:
     for node in alive_nodes(): ...
+    raylet_here()                        # where the raylet of this process listens
     environments(cluster.cores_of)       # each node's, asked on all nodes at once
     on_each_node(question, argument)     # any other question, of no cores
     ask_nodes(nodes, question, argument) # the same of some nodes, answers by Ray's id
@@ -12,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import ray
+from ray._common.network_utils import build_address
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -30,6 +32,13 @@ _Answer = TypeVar("_Answer")
 def alive_nodes() -> list[Node]:
     """Those that Ray has not lost, as it describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def raylet_here() -> str:
+    """HOST:PORT of the raylet through which this process uses Ray."""
+    here = ray.get_runtime_context().get_node_id()
+    node = next(node for node in ray.nodes() if node["NodeID"] == here)
+    return str(build_address(node["NodeManagerAddress"], node["NodeManagerPort"]))
 
 
 def environments(cores_of: Callable[[str], float]) -> dict[str, Any]:

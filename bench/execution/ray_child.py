@@ -6,17 +6,16 @@ Usage:
 
 import contextlib
 import dataclasses
-import os
 import pickle
 import signal
 import sys
 import threading
-import time
 import traceback
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from bench.execution.executor import drive
+from bench.execution.interrupt import held_back
 from bench.execution.ray_messages import Ended, Ready, Setup, Task
 from bench.records.record import TrialRecord
 from bench.spec.plan import Trial
@@ -24,9 +23,21 @@ from bench.spec.plan import Trial
 if TYPE_CHECKING:
     from bench.execution.ray_executor import RayExecutor
 
-_LOOK_S = 10.0
-_STALLED_S = 60.0
-"""How long one look at Ray may take before its head is asked whether it is still there."""
+
+class _Pipe:
+    """The pipe to the run's process, on which no message is cut in two or mixed with another."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self.receive = connection.recv
+
+    def send(self, message: object) -> None:
+        """Send ``message`` whole; KeyboardInterrupt, where one has come meanwhile, after it."""
+        with held_back() as came, self._lock:
+            self._connection.send(message)
+        if came:
+            raise KeyboardInterrupt
 
 
 def main() -> None:
@@ -34,62 +45,51 @@ def main() -> None:
     # The run's own process hears them, and tells this one by SIGINT. Ray handles what can come.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    connection = Connection(int(sys.argv[1]))
+    pipe = _Pipe(Connection(int(sys.argv[1])))
     # Where nobody is left to be told, this process just ends.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
-            _serve(connection)
+            _serve(pipe)
         except BaseException as error:
-            connection.send(Ended(_picklable(error)))
+            pipe.send(Ended(_picklable(error)))
 
 
-def _serve(connection: Connection) -> None:
+def _serve(pipe: _Pipe) -> None:
+    from bench.execution.heartbeat import beat
     from bench.execution.ray_executor import RayExecutor
 
-    setup: Setup = connection.recv()
-    with RayExecutor(setup.address, setup.device, setup.modules, setup.network) as executor:
+    setup: Setup = pipe.receive()
+    asked = setup.address, setup.device, setup.modules, setup.network, setup.folder
+    with RayExecutor(*asked) as executor:
         try:
             found = executor.lanes, executor.uses_gpus, executor.gpus, executor.environment()
-            connection.send(Ready(*found))
-            task: Task = connection.recv()
-            watch = threading.Thread(target=_end_with_head, args=[executor], daemon=True)
-            watch.start()
-            _run(connection, executor, task)
+            pipe.send(Ready(*found))
+            task: Task = pipe.receive()
+            heart = threading.Thread(target=beat, args=[executor, pipe.send], daemon=True)
+            heart.start()
+            _run(pipe, executor, task)
             ended = Ended()
         except EOFError:
             return
         except BaseException as error:
             ended = Ended(_picklable(error))
         # Before Ray is left, which may take its time.
-        connection.send(ended)
+        pipe.send(ended)
 
 
-def _run(connection: Connection, executor: "RayExecutor", task: Task) -> None:
+def _run(pipe: _Pipe, executor: "RayExecutor", task: Task) -> None:
     needless = task.limits.needless
 
     def keep(record: TrialRecord) -> None:
         nonlocal needless
-        connection.send(record)
-        needless = connection.recv()
+        pipe.send(record)
+        needless = pipe.receive()
 
     def still_needless(trial: Trial) -> str | None:
         return needless(trial)
 
     limits = dataclasses.replace(task.limits, needless=still_needless)
-    drive(executor.run(task.blocks, limits, connection.send), keep)
-
-
-def _end_with_head(executor: "RayExecutor") -> None:
-    """End this process where a call to Ray does not return and the head is silent.
-
-    Some calls wait for a head without end, and heed no signal meanwhile.
-    """
-    from bench.execution.address import answers
-
-    while True:
-        time.sleep(_LOOK_S)
-        if time.monotonic() - executor.looked_at > _STALLED_S and not answers(executor.head):
-            os._exit(1)
+    drive(executor.run(task.blocks, limits, pipe.send), keep)
 
 
 def _picklable(error: BaseException) -> BaseException:

@@ -37,7 +37,7 @@ from bench.execution.fleet import Fleet
 from bench.execution.inherited import check_conflicts, inherited_here
 from bench.execution.lane import Lane
 from bench.execution.load import load_of_node, load_warning
-from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments
+from bench.execution.nodes import Node, alive_nodes, ask_nodes, environments, raylet_here
 from bench.execution.patience import while_head_answers
 from bench.execution.peer_network import named_network
 from bench.execution.preflight import preflight
@@ -66,7 +66,8 @@ class RayExecutor:
 
     ``modules`` are the files and packages beside the suite's file that trials import: a cluster is
     sent them. ``network`` is where workers on several nodes reach each other, BENCH_NETWORK where
-    it is None.
+    it is None. ``folder`` is a private one for a Ray of this machine, which makes its own where
+    that is None.
     """
 
     name = "ray"
@@ -77,8 +78,9 @@ class RayExecutor:
         device: Device = "auto",
         modules: Sequence[Path] = (),
         network: str | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self._address, self._device = address, device
+        self._address, self._device, self._folder = address, device, folder
         self._modules, self._network = tuple(modules), named_network(network)
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
         self._hidden: LeftOut | None = None
@@ -95,12 +97,15 @@ class RayExecutor:
         with contextlib.ExitStack() as stack:
             # Before Ray starts, which is busy as it does.
             self._load = load_warning(usable_cores()) if self._address is None else None
-            kind = stack.enter_context(connection(self._address, self._local_gpus, self._modules))
+            kind = stack.enter_context(
+                connection(self._address, self._local_gpus, self._modules, self._folder)
+            )
             self._local = kind == "local"
             stack.callback(self._forget)
             seen = {} if self._device == "cpu" else look_at_nodes(self._logical)
             self._quarantine = Quarantine(seen)
             self.head: str = ray.get_runtime_context().gcs_address
+            self.raylet = raylet_here()
             if kind == "caller's":  # else they end with this driver
                 stack.callback(self._end_actors)
             self._cluster = self._usable(ray.nodes())

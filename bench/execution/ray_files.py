@@ -2,6 +2,8 @@
 
 Usage:
     folder = make_ray_folder(base)       # private: os.environ["RAY_TMPDIR"] for a local Ray
+    remove_ray_folder(folder)            # once that Ray has ended
+    with ray_folder(base) as folder: ... # both
     protect_token()                      # before Ray starts
     make_token()                         # before it is sent to other machines
 
@@ -12,10 +14,14 @@ Ray opens its folder, which holds its sockets, logs and the code of its workers,
 import contextlib
 import os
 import secrets
+import shutil
+import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import ResourceError
+from bench.execution.interrupt import held_back
 
 PREFIX = "ray-"
 RANDOM_LETTERS = 8
@@ -26,6 +32,30 @@ _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 def make_ray_folder(base: Path) -> Path:
     """A new folder in ``base`` that only this user can enter, under a name nobody can foresee."""
     return Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+
+
+def remove_ray_folder(folder: Path) -> None:
+    """Remove a folder that ``make_ray_folder`` has made; whatever else is there stays."""
+    is_named = folder.name.startswith(PREFIX) and len(folder.name) == len(PREFIX) + RANDOM_LETTERS
+    with contextlib.suppress(FileNotFoundError):
+        found = folder.lstat()
+        if is_named and stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)  # which follows no link
+
+
+@contextlib.contextmanager
+def ray_folder(base: Path) -> Iterator[Path]:
+    """Such a folder for the block. After a ResourceError it stays: its logs say why."""
+    folder, failed = make_ray_folder(base), False
+    try:
+        yield folder
+    except ResourceError:
+        failed = True
+        raise
+    finally:
+        if not failed:
+            with held_back():
+                remove_ray_folder(folder)
 
 
 def protect_token() -> None:

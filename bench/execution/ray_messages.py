@@ -22,6 +22,8 @@ class Setup:
     """Files and packages beside the suite's file that trials import."""
     network: str | None = None
     """Where workers on several nodes reach each other."""
+    folder: Path | None = None
+    """A private one for a Ray of this machine, made and removed by the run's process."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Task:
 
     blocks: Sequence[Block]
     limits: Limits
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Ray's process is at work, whatever it waits for."""
 
 
 @dataclass(frozen=True)

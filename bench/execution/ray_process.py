@@ -10,10 +10,12 @@ the epochs that had been finished; a signal is always heeded; and whatever does 
 """
 
 import contextlib
+import dataclasses
 import os
 import queue
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -30,7 +32,9 @@ from bench.execution.executor import EpochEnded, Event, Limits, OnEvent, Started
 from bench.execution.interrupt import held_back
 from bench.execution.own_python import own_python
 from bench.execution.peer_network import named_network
-from bench.execution.ray_messages import Device, Ended, Ready, Setup, Task
+from bench.execution.ray_files import ray_folder
+from bench.execution.ray_messages import Alive, Device, Ended, Ready, Setup, Task
+from bench.execution.ray_storage import usable_folder
 from bench.execution.reaper import reaper
 from bench.measure.processes import inherited, kill_marked
 from bench.records.epoch_record import EpochRecord
@@ -43,7 +47,15 @@ _JOIN_S = 600.0
 """Of a cluster, each node is asked several times, with minutes for a busy one to answer."""
 _INTERRUPTED_S = 10.0
 """How long Ray's process may take to give the records of what an interrupt cut short."""
-_LEAVE_S = 20.0
+_LEAVE_S = 15.0
+"""Slurm and Kubernetes commonly leave 30 s between a signal and the end, of both together."""
+_LOOK_S, _SILENT_LOOKS = 5.0, 24
+"""With no heartbeat in so many looks of so many seconds, Ray's process is taken to be frozen.
+
+Looks are counted, not time, since this process may have been stopped meanwhile as well.
+"""
+_SEND_S = 60
+"""How long Ray's process may take to read what it is sent."""
 _KILL_S = 10.0
 
 
@@ -68,21 +80,13 @@ class RayProcess:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            mark = uuid.uuid4().hex
-            stack.enter_context(reaper(mark))
+            mark, folder = uuid.uuid4().hex, None
+            if self._setup.address is None:
+                folder = stack.enter_context(ray_folder(usable_folder()))
+            stack.enter_context(reaper(mark, folder))
             stack.callback(_kill, mark)
             self._child = stack.enter_context(_child(mark))
-            try:
-                self._send(self._setup)
-                local = self._setup.address is None
-                ready = self._receive(_LOCAL_START_S if local else _JOIN_S)
-            except _NoAnswerError as gone:
-                raise ResourceError(
-                    f"Ray does not start ({gone}): see its logs in ray-* of /tmp or RAY_TMPDIR and "
-                    "end what keeps this machine or the cluster busy"
-                ) from None
-            assert isinstance(ready, Ready)
-            self._ready = ready
+            self._ready = self._start(dataclasses.replace(self._setup, folder=folder))
             stack.callback(self._leave)
             self._entered = stack.pop_all()
         return self
@@ -94,6 +98,20 @@ class RayProcess:
         trace: TracebackType | None,
     ) -> None:
         self._entered.close()
+
+    def _start(self, setup: Setup) -> Ready:
+        """Have the process start or join Ray; ResourceError where that does not come to an end."""
+        try:
+            self._send(setup)
+            ready = self._receive(_JOIN_S if setup.folder is None else _LOCAL_START_S)
+        except _NoAnswerError as gone:
+            logs = setup.folder or "ray-* of its nodes' /tmp or RAY_TMPDIR"
+            raise ResourceError(
+                f"Ray does not start ({gone}): see its logs in {logs} and end what keeps this "
+                "machine or the cluster busy"
+            ) from None
+        assert isinstance(ready, Ready)
+        return ready
 
     @property
     def devices_allotted(self) -> bool:
@@ -128,8 +146,11 @@ class RayProcess:
             self._send(Task(blocks, limits))
             yield from self._records(running, limits, on_event)
         except KeyboardInterrupt:
-            with contextlib.suppress(KeyboardInterrupt, _NoAnswerError):
+            # Whatever else goes wrong meanwhile, it is an interrupt that ends the run.
+            try:
                 yield from self._interrupted(running, limits)
+            except (KeyboardInterrupt, Exception) as error:
+                self._lost = isinstance(error, _NoAnswerError | ClusterLostError)
             yield from running.cut_short("interrupted", "the run was interrupted")
             raise
         except _NoAnswerError as gone:
@@ -148,13 +169,13 @@ class RayProcess:
     def _records(
         self, running: "_Running", limits: Limits, on_event: OnEvent
     ) -> Iterator[TrialRecord]:
-        while not isinstance(message := self._receive(), Ended):
+        while not isinstance(message := self._receive(_LOOK_S, _SILENT_LOOKS), Ended):
             if isinstance(message, TrialRecord):
                 running.ended(message)
                 self._owed = True
                 yield message
                 self._acknowledge(limits)
-            else:
+            elif not isinstance(message, Alive):
                 running.note(message)
                 on_event(message)
 
@@ -177,14 +198,17 @@ class RayProcess:
             else:
                 running.note(message)
 
-    def _receive(self, timeout_s: float | None = None) -> Any:
-        """The next message, or what Ray's process has raised; _NoAnswerError where none comes."""
-        try:
-            message = self._child.messages.get(
-                timeout=None if timeout_s is None else max(0.0, timeout_s)
-            )
-        except queue.Empty:
-            raise _NoAnswerError(f"no answer in {timeout_s:g} s") from None
+    def _receive(self, timeout_s: float, looks: int = 1) -> Any:
+        """The next message, or what Ray's process has raised; _NoAnswerError where none comes.
+
+        ``looks`` is how often one is waited for, ``timeout_s`` each time.
+        """
+        for _ in range(looks):
+            with contextlib.suppress(queue.Empty):
+                message = self._child.messages.get(timeout=max(0.0, timeout_s))
+                break
+        else:
+            raise _NoAnswerError(f"no answer in {timeout_s * looks:.0f} s")
         if message is None:
             raise _NoAnswerError(self._end())
         if isinstance(message, Ended) and message.error is not None:
@@ -202,7 +226,7 @@ class RayProcess:
         try:
             code = self._child.process.wait(_KILL_S)
         except subprocess.TimeoutExpired:
-            return "its process closed its pipe"
+            return "the pipe to its process broke"
         if code < 0:
             return f"its process was ended by {signal.Signals(-code).name}"
         return f"its library ended its process with code {code}"
@@ -261,16 +285,20 @@ class _Child(NamedTuple):
 
     def read(self) -> None:
         """Queue what it says. A thread does: an interrupt would cut a message in two."""
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                self.messages.put(self.connection.recv())
-        self.messages.put(None)
+        try:
+            # The pipe's end, or a message that cannot be read.
+            with contextlib.suppress(Exception):
+                while True:
+                    self.messages.put(self.connection.recv())
+        finally:
+            self.messages.put(None)
 
 
 @contextlib.contextmanager
 def _child(mark: str) -> Iterator[_Child]:
     """Ray's process, which is killed in the end."""
     own, its = socket.socketpair()
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
     with its, own:
         process = subprocess.Popen(
             own_python("bench.execution.ray_child", str(its.fileno())),

@@ -27,25 +27,16 @@ _TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 def storage_variables() -> dict[str, str]:
-    """Variables with which a local Ray starts on this machine; ResourceError where it cannot.
+    """Variables with which a local Ray starts on this machine; ResourceError where it cannot."""
+    return {"RAY_TMPDIR": str(usable_folder()), **_token()}
+
+
+def usable_folder() -> Path:
+    """Where a local Ray is to keep its files; ResourceError where no folder will do.
 
     A folder that RAY_TMPDIR names is used or refused; in place of others that cannot be used,
     the first that can is taken.
     """
-    return {"RAY_TMPDIR": str(_usable_folder()), **_token()}
-
-
-def base_folder() -> Path:
-    """Where Ray keeps its files, by the variables as they are."""
-    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
-
-
-def logs_folder() -> Path:
-    """Where the Ray that was started last in ``base_folder()`` has its logs."""
-    return base_folder() / "ray/session_latest/logs"
-
-
-def _usable_folder() -> Path:
     if named := os.environ.get("RAY_TMPDIR"):
         if problem := _problem(Path(named)):
             raise ResourceError(
@@ -62,6 +53,16 @@ def _usable_folder() -> Path:
         f"Ray has no folder for its sockets and logs ({'; '.join(problems)}): set RAY_TMPDIR to a "
         "short path on a disk with free space"
     )
+
+
+def base_folder() -> Path:
+    """Where Ray keeps its files, by the variables as they are."""
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
+
+
+def logs_folder() -> Path:
+    """Where the Ray that was started last in ``base_folder()`` has its logs."""
+    return base_folder() / "ray/session_latest/logs"
 
 
 def _candidates() -> tuple[Path, ...]:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,12 +98,18 @@ def test_a_killed_driver_takes_its_workers_with_it_and_the_run_can_be_gone_on_wi
     held: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    with started("run", held, "--out", out) as run:
+    # Of a short name, which Ray's sockets have room for.
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as base,
+        started("run", held, "--out", out, env={"RAY_TMPDIR": base}) as run,
+    ):
         run.wait_for("[1/2]")
         run.wait_for_training()
+        assert len(list(Path(base).iterdir())) == 1
         run.process.kill()
         run.process.wait()
         assert gone_within(10, run.process.pid) == []
+        assert list(Path(base).iterdir()) == []
     assert [r.status for r in attempts(out)] == ["completed"]
 
     done = bench("run", held, "--out", out, "--resume")

@@ -11,9 +11,10 @@ import sys
 import time
 from multiprocessing.connection import Connection
 
+from bench.errors import ClusterLostError
 from bench.execution.epoch_file import append_epoch
 from bench.execution.executor import EpochEnded, Started
-from bench.execution.ray_messages import Ended, Ready
+from bench.execution.ray_messages import Alive, Ended, Ready
 from bench.records.record import TrialRecord
 from tests.records_made import made_record
 
@@ -33,10 +34,12 @@ def main() -> None:
     task = connection.recv()
     trial = task.blocks[0].trials[0]
     epochs = made_record(trial).epochs
-    connection.send(Started(trial, "here", (setup.address,)))
+    log = setup.address or str(setup.folder / "worker.log")
+    connection.send(Started(trial, "here", (log,)))
     connection.send(EpochEnded(trial.trial_id, epochs[0]))
+    connection.send(Alive())
     for epoch in epochs:
-        append_epoch(setup.address, epoch)
+        append_epoch(log, epoch)
     if end == "completed":
         connection.send(TrialRecord(trial=trial, status="completed"))
         reason = connection.recv()(trial)
@@ -45,6 +48,16 @@ def main() -> None:
         connection.send(Ended())
     elif end == "raises":
         connection.send(Ended(ZeroDivisionError("by hand")))
+    elif end == "errs on the interrupt":
+        signal.sigwait([signal.SIGINT])
+        connection.send(Ended(ZeroDivisionError("by hand")))
+    elif end == "loses Ray on the interrupt":
+        signal.sigwait([signal.SIGINT])
+        connection.send(Ended(ClusterLostError("by hand")))
+    elif end == "cannot be read":
+        connection.send_bytes(b"this is no pickle")
+    elif end == "freezes":
+        os.kill(os.getpid(), signal.SIGSTOP)
     elif end == "exits":
         os._exit(1)
     elif end == "is killed":

@@ -14,6 +14,8 @@ from bench.execution.ray_files import (
     make_ray_folder,
     make_token,
     protect_token,
+    ray_folder,
+    remove_ray_folder,
 )
 
 
@@ -42,6 +44,51 @@ def test_a_ray_folder_is_new_each_time_and_its_user_s_alone(tmp_path: Path) -> N
     assert one.parent == two.parent == tmp_path
     assert mode(one) == 0o700
     assert len(one.name) == len(PREFIX) + RANDOM_LETTERS
+
+
+def test_a_ray_folder_goes_with_its_block_unless_its_logs_say_why_ray_did_not_start(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(KeyboardInterrupt), ray_folder(tmp_path) as folder:
+        (folder / "ray").mkdir()
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ResourceError), ray_folder(tmp_path) as folder:
+        raise ResourceError("by hand")
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    "name", ["ray", "ray-", "ray-short", "ray-too-long-a-name", "abc-12345678"]
+)
+def test_only_what_is_named_as_a_ray_folder_is_removed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    remove_ray_folder(tmp_path / name)
+    assert (tmp_path / name).is_dir()
+
+
+def test_neither_a_link_nor_a_file_is_removed_nor_what_is_behind_a_link(tmp_path: Path) -> None:
+    behind, link, file = tmp_path / "behind", tmp_path / "ray-linklink", tmp_path / "ray-filefile"
+    (behind / "kept").mkdir(parents=True)
+    link.symlink_to(behind)
+    file.touch()
+    for path in (link, file, tmp_path / "ray-nowhere1"):
+        remove_ray_folder(path)
+    assert (link / "kept").is_dir()
+    assert file.is_file()
+    folder = make_ray_folder(tmp_path)
+    (folder / "link").symlink_to(behind)
+    remove_ray_folder(folder)
+    assert not folder.exists()
+    assert (behind / "kept").is_dir()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_another_user_s_folder_is_not_removed(tmp_path: Path) -> None:
+    folder = make_ray_folder(tmp_path)
+    os.chown(folder, 65534, -1)
+    remove_ray_folder(folder)
+    assert folder.is_dir()
 
 
 def test_a_token_is_made_once_and_read_by_its_user_alone(token: Path) -> None:

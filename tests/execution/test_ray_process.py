@@ -4,23 +4,34 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution import ray_process
-from bench.execution.executor import EpochEnded, Event, Limits, OnEvent
+from bench.execution.executor import EpochEnded, Event, Limits, OnEvent, Started
+from bench.execution.ray_files import PREFIX
 from bench.execution.ray_process import RayProcess
 from bench.measure.processes import marked
 from bench.records.record import TrialRecord
 from bench.spec.plan import make_plan
 from tests.execution.observed import LIMITS
+from tests.fault_table import FAULTS
 from tests.processes import PATIENCE_S
-from tests.suites_made import SINGLE, suite_of
+from tests.suites_made import ENDLESS, SINGLE, suite_of
 
 CHILD = "tests.execution.ray_child_made"
+IMPATIENT = """
+from bench.execution import address, heartbeat, ray_child
+
+heartbeat.BEAT_S, heartbeat.STALLED_S, address._ANSWER_S = 1.0, 8.0, 2.0
+ray_child.main()
+"""
+"""The real process, which waits less for Ray to answer."""
 BLOCKS = make_plan(suite_of(SINGLE, epochs=3)).blocks
 
 Ending = Callable[[str], RayProcess]
@@ -64,7 +75,10 @@ def run(
             records.append(record)
 
 
-@pytest.mark.parametrize(("end", "why"), [("exits", "code 1"), ("is killed", "SIGKILL")])
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [("exits", "code 1"), ("is killed", "SIGKILL"), ("cannot be read", "pipe")],
+)
 def test_a_process_that_dies_loses_what_ran_but_no_finished_epoch(
     ending: Ending, marks: list[str], end: str, why: str
 ) -> None:
@@ -76,18 +90,45 @@ def test_a_process_that_dies_loses_what_ran_but_no_finished_epoch(
     assert [marked(mark) for mark in marks] == [[]]
 
 
-def test_an_interrupt_is_heeded_where_the_process_hangs(ending: Ending, marks: list[str]) -> None:
+def test_a_process_that_freezes_is_given_up_with_its_records(
+    ending: Ending, marks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_process, "_LOOK_S", 0.5)
     records: list[TrialRecord] = []
+    with pytest.raises(ClusterLostError, match="no answer in 12 s"):
+        run(ending("freezes"), records)
+    (record,) = records
+    assert (record.status, len(record.epochs)) == (FAULTS["process frozen"].status, 3)
+    assert [marked(mark) for mark in marks] == [[]]
 
-    def interrupt(event: Event) -> None:
-        if isinstance(event, EpochEnded):
-            threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
 
+@pytest.mark.parametrize(
+    "end", ["hangs", "freezes", "errs on the interrupt", "loses Ray on the interrupt"]
+)
+def test_an_interrupt_is_heeded_whatever_the_process_makes_of_it(
+    ending: Ending, marks: list[str], end: str
+) -> None:
+    records: list[TrialRecord] = []
     with pytest.raises(KeyboardInterrupt):
-        run(ending("hangs"), records, interrupt)
+        run(ending(end), records, interrupt)
     (record,) = records
     assert (record.status, len(record.epochs)) == ("interrupted", 3)
     assert [marked(mark) for mark in marks] == [[]]
+
+
+def test_a_process_that_does_not_answer_an_interrupt_is_not_waited_for_again(
+    ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = ending("freezes")
+    monkeypatch.setattr(ray_process, "_LEAVE_S", PATIENCE_S)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(executor, [], interrupt)
+    assert time.monotonic() - began < PATIENCE_S
+
+
+def test_an_interrupt_takes_less_than_batch_systems_leave_for_it() -> None:
+    assert ray_process._INTERRUPTED_S + ray_process._LEAVE_S < 30
 
 
 def test_an_interrupt_between_two_records_loses_neither(
@@ -130,11 +171,57 @@ def test_what_a_record_makes_needless_is_asked_anew_after_it(
     ending: Ending, marks: list[str]
 ) -> None:
     limits = Limits(60.0, needless=_told)
+    events: list[Event] = []
     with ending("completed") as executor:
-        records = list(executor.run(BLOCKS, limits, lambda _: None))
+        records = list(executor.run(BLOCKS, limits, events.append))
     assert [record.error for record in records] == [None, "told"]
+    assert [type(event) for event in events] == [Started, EpochEnded]
     # It did not leave, and was not waited for without end.
     assert [marked(mark) for mark in marks] == [[]]
+
+
+@pytest.mark.slow
+def test_a_raylet_that_stops_ends_the_run_with_its_records_without_a_signal(
+    marks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        ray_process, "own_python", lambda _, fd: [sys.executable, "-c", IMPATIENT, fd]
+    )
+    stopped, records = list[psutil.Process](), list[TrialRecord]()
+
+    def stop_the_raylet(event: Event) -> None:
+        if isinstance(event, EpochEnded) and not stopped:
+            below = psutil.Process().children(recursive=True)
+            stopped.extend(p for p in below if p.name() == "raylet")
+            stopped[0].suspend()
+
+    with RayProcess() as executor, pytest.raises(ClusterLostError):
+        for record in executor.run(make_plan(suite_of(ENDLESS)).blocks, LIMITS, stop_the_raylet):
+            records.append(record)
+    (record,) = records
+    assert record.status == FAULTS["raylet silent"].status
+    assert record.epochs
+    assert [marked(mark) for mark in marks] == [[]]
+
+
+def test_the_folder_of_a_local_ray_goes_with_its_process(
+    ending: Ending, marks: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ending("is killed")
+    monkeypatch.setattr(ray_process, "usable_folder", lambda: tmp_path)
+    executor = RayProcess()
+    with pytest.raises(ClusterLostError), executor:
+        (folder,) = tmp_path.iterdir()
+        assert folder.name.startswith(PREFIX)
+        list(executor.run(BLOCKS, LIMITS, lambda _: None))
+    assert [marked(mark) for mark in marks] == [[]]
+    assert list(tmp_path.iterdir()) == []
+
+
+def interrupt(event: Event) -> None:
+    """Ctrl-C, soon after an epoch has ended."""
+    if isinstance(event, EpochEnded):
+        threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
 
 
 def _told(_trial: object) -> str:

@@ -1,19 +1,22 @@
-"""A process that is killed takes along what it has marked."""
+"""A process that is killed takes along what it has marked, and then Ray's folder."""
 
 import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 
+from bench.execution.ray_files import make_ray_folder
 from bench.measure.processes import marked
 from tests.processes import PATIENCE_S
 
 DRIVER = """
 import os, subprocess, sys, time
+from pathlib import Path
 from bench.execution.reaper import reaper
 from bench.measure.processes import inherited
 
-with reaper(sys.argv[1]):
+with reaper(sys.argv[1], Path(sys.argv[2])):
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
     subprocess.Popen(sleeper, env={**os.environ, **inherited(sys.argv[1])}, start_new_session=True)
     print("ready", flush=True)
@@ -21,15 +24,18 @@ with reaper(sys.argv[1]):
 """
 
 
-def test_a_killed_process_takes_along_what_it_has_marked() -> None:
-    mark = uuid.uuid4().hex
-    command = [sys.executable, "-c", DRIVER, mark]
+def test_a_killed_process_takes_along_what_it_has_marked_and_ray_s_folder(tmp_path: Path) -> None:
+    mark, folder = uuid.uuid4().hex, make_ray_folder(tmp_path)
+    (folder / "ray").mkdir()
+    (folder / "ray" / "log").touch()
+    command = [sys.executable, "-c", DRIVER, mark, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout
         assert driver.stdout.readline() == "ready\n"
         assert len(marked(mark)) == 1
         driver.kill()
     ends = time.monotonic() + PATIENCE_S
-    while marked(mark) and time.monotonic() < ends:
+    while (marked(mark) or folder.exists()) and time.monotonic() < ends:
         time.sleep(0.05)
     assert marked(mark) == []
+    assert not folder.exists()
