@@ -20,12 +20,11 @@ from typing import Any
 import ray
 from ray._private import worker
 
-from bench.errors import ResourceError
 from bench.execution.interrupt import unheard
 from bench.execution.leaving import leave
 from bench.execution.loopback import loopback_only
 from bench.execution.onlookers import end_onlookers
-from bench.execution.ray_files import make_ray_folder, protect_token, remove_ray_folder
+from bench.execution.ray_files import NotStartedError, protect_token, ray_folder
 from bench.execution.ray_storage import base_folder, logs_folder, storage_variables
 from bench.execution.start_limits import check_limits
 from bench.execution.visibility import offered
@@ -83,7 +82,7 @@ def _answer() -> None:
 def local_ray(cores: int, gpus: Sequence[str], folder: Path | None = None) -> Iterator[None]:
     """Have a Ray of this machine for the block, with ``cores`` and these GPUs.
 
-    Its files are in ``folder``, or in a new one where that is None, which goes with it.
+    Its files are in ``folder``, or where that is None in a new one, which goes with it.
 
     ResourceError, which names what to change, where the limits of this process, its folders or a
     start that does not come to an end keep it from starting.
@@ -91,21 +90,17 @@ def local_ray(cores: int, gpus: Sequence[str], folder: Path | None = None) -> It
     check_limits(cores)
     os.environ.update(storage_variables())
     protect_token()
-    folder = folder or make_ray_folder(base_folder())
-    os.environ["RAY_TMPDIR"] = str(folder)
-    starter = _Starter(cores, gpus)
-    starter.start()
-    started = False
-    try:
-        _wait(starter)
-        started = True
-        yield
-    finally:
-        if starter.returned.is_set():
-            leave()
-        starter.ended.set()
-        if started:  # else its logs say why
-            remove_ray_folder(folder)
+    with contextlib.nullcontext(folder) if folder else ray_folder(base_folder()) as place:
+        os.environ["RAY_TMPDIR"] = str(place)
+        starter = _Starter(cores, gpus)
+        starter.start()
+        try:
+            _wait(starter)
+            yield
+        finally:
+            if starter.returned.is_set():
+                leave()
+            starter.ended.set()
 
 
 def _wait(starter: _Starter) -> None:
@@ -120,7 +115,7 @@ def _wait(starter: _Starter) -> None:
         return
     _abandon(starter)
     reason = " ".join(str(starter.error).split()) if returned else f"no answer in {_START_S:g} s"
-    raise ResourceError(
+    raise NotStartedError(
         f"Ray does not start on this machine ({reason}): this machine may be too slow or busy: "
         f"end what else runs, see Ray's logs in {logs_folder()}, and raise this "
         "process's limits on processes (ulimit -u, pids.max) and memory"

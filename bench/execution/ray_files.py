@@ -29,6 +29,10 @@ RANDOM_LETTERS = 8
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 
 
+class NotStartedError(ResourceError):
+    """Ray did not start, and its logs say why."""
+
+
 def make_ray_folder(base: Path) -> Path:
     """A new folder in ``base`` that only this user can enter, under a name nobody can foresee."""
     return Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
@@ -45,11 +49,11 @@ def remove_ray_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def ray_folder(base: Path) -> Iterator[Path]:
-    """Such a folder for the block. After a ResourceError it stays: its logs say why."""
+    """Such a folder for the block. After a NotStartedError it stays, with the logs."""
     folder, failed = make_ray_folder(base), False
     try:
         yield folder
-    except ResourceError:
+    except NotStartedError:
         failed = True
         raise
     finally:

@@ -26,13 +26,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from bench.errors import ClusterLostError, ResourceError
+from bench.errors import ClusterLostError
 from bench.execution.epoch_file import epoch_lines, with_lines
 from bench.execution.executor import EpochEnded, Event, Limits, OnEvent, Started
 from bench.execution.interrupt import held_back
 from bench.execution.own_python import own_python
 from bench.execution.peer_network import named_network
-from bench.execution.ray_files import ray_folder
+from bench.execution.ray_files import NotStartedError, ray_folder
 from bench.execution.ray_messages import Alive, Device, Ended, Ready, Setup, Task
 from bench.execution.ray_storage import usable_folder
 from bench.execution.reaper import reaper
@@ -48,7 +48,9 @@ _JOIN_S = 600.0
 _INTERRUPTED_S = 10.0
 """How long Ray's process may take to give the records of what an interrupt cut short."""
 _LEAVE_S = 15.0
-"""Slurm and Kubernetes commonly leave 30 s between a signal and the end, of both together."""
+"""How long it may take to leave Ray. Both together stay below the 30 s that Slurm and Kubernetes
+commonly leave between a signal and the end.
+"""
 _LOOK_S, _SILENT_LOOKS = 5.0, 24
 """With no heartbeat in so many looks of so many seconds, Ray's process is taken to be frozen.
 
@@ -100,13 +102,13 @@ class RayProcess:
         self._entered.close()
 
     def _start(self, setup: Setup) -> Ready:
-        """Have the process start or join Ray; ResourceError where that does not come to an end."""
+        """Have the process start or join Ray; NotStartedError where that does not end."""
         try:
             self._send(setup)
             ready = self._receive(_JOIN_S if setup.folder is None else _LOCAL_START_S)
         except _NoAnswerError as gone:
             logs = setup.folder or "ray-* of its nodes' /tmp or RAY_TMPDIR"
-            raise ResourceError(
+            raise NotStartedError(
                 f"Ray does not start ({gone}): see its logs in {logs} and end what keeps this "
                 "machine or the cluster busy"
             ) from None

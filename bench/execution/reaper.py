@@ -48,9 +48,9 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
     mark, *folders = sys.argv[1:]
-    kill_marked(mark, _KILL_S)
-    for folder in folders:
-        remove_ray_folder(Path(folder))
+    if kill_marked(mark, _KILL_S):
+        for folder in folders:
+            remove_ray_folder(Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Faults of Ray's own processes during a run: an end in time, its records and tables, one line."""
 
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -74,12 +75,17 @@ def test_a_process_of_ray_s_that_ends_or_freezes_ends_the_run_with_its_records(
 
 def test_a_signal_is_heeded_while_a_raylet_is_stopped(endless: Path, tmp_path: Path) -> None:
     out, seen = tmp_path / "run", FAULTS["raylet frozen"]
-    with started("run", endless, "--out", out) as run:
+    # Of a short name, which Ray's sockets have room for.
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as base,
+        started("run", endless, "--out", out, env={"RAY_TMPDIR": base}) as run,
+    ):
         wait_for_epochs(run)
         process_of(run, "raylet/raylet").suspend()
         run.process.send_signal(signal.SIGTERM)
         assert run.process.wait(PATIENCE_S) == seen.code
         assert gone_within(10, run.process.pid) == []
+        assert list(Path(base).iterdir()) == []
     (record,) = RunFolder.open(out).records()
     assert record.status == seen.status
     assert len(record.epochs) > FEW_EPOCHS

@@ -11,6 +11,7 @@ from bench.errors import ResourceError
 from bench.execution.ray_files import (
     PREFIX,
     RANDOM_LETTERS,
+    NotStartedError,
     make_ray_folder,
     make_token,
     protect_token,
@@ -53,8 +54,11 @@ def test_a_ray_folder_goes_with_its_block_unless_its_logs_say_why_ray_did_not_st
         (folder / "ray").mkdir()
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ResourceError), ray_folder(tmp_path) as folder:
+    with pytest.raises(ResourceError), ray_folder(tmp_path):
         raise ResourceError("by hand")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(NotStartedError), ray_folder(tmp_path) as folder:
+        raise NotStartedError("by hand")
     assert list(tmp_path.iterdir()) == [folder]
 
 
