@@ -46,6 +46,7 @@ from bench.records.read import (
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
 from bench.records.shapes import NodeEnvironment, StoredPair, StoredSuite
 from bench.spec.expand import Duplicate, Id
+from bench.spec.fail_fast import FailFastDict, FailFastTuple
 from bench.spec.jit import DeviceType
 from bench.spec.problem import described
 from bench.spec.suite import Suite, parse_suite
@@ -57,17 +58,17 @@ class Invocation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     started_at: Moment
-    command: tuple[Said, ...] = ()
+    command: FailFastTuple[Said] = ()
     executor: str
-    environment: dict[str, NodeEnvironment] = {}
+    environment: FailFastDict[NodeEnvironment] = {}
     """The driver's environment under "driver", and each node's under its name."""
     wall_s: Seconds | None = None
     """How long the call took; None where it did not end by itself."""
     lanes: Positive = 1
     """How many trials could run at once."""
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: FailFastTuple[LeftOut] = ()
     """GPUs that it did not use, from its start or from when they were found unfit."""
-    warnings: tuple[str, ...] = ()
+    warnings: FailFastTuple[str] = ()
     """What made its times doubtful as it started, a line each."""
 
 
@@ -81,14 +82,14 @@ class RunInfo(BaseModel):
     defaults_for: DeviceType | None = None
     """The kind of device for which the variants' defaults were chosen; None before the first call
     knows its devices, and in folders of before ``jit`` depended on them: it was as on a GPU."""
-    pairs: tuple[StoredPair, ...]
-    trial_ids: tuple[Id, ...]
+    pairs: FailFastTuple[StoredPair]
+    trial_ids: FailFastTuple[Id]
     """In planned order; none before the first call knows its devices."""
-    labels: dict[str, str] = {}
+    labels: FailFastDict[str] = {}
     """The label of each variant by its id, in the order in which the suite names them."""
-    duplicates: tuple[Duplicate, ...] = ()
+    duplicates: FailFastTuple[Duplicate] = ()
     """Variants of the suite that train like others, and were not run beside them."""
-    invocations: tuple[Invocation, ...] = ()
+    invocations: FailFastTuple[Invocation] = ()
     remark: str = ""
     """What a reader must know besides, such as what else ran on the machine."""
 
