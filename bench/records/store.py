@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import ResourceError, RunFolderError, StorageError, SuiteError
-from bench.files.folder import Folder
+from bench.files.folder import Folder, check_place
 from bench.files.user_path import user_path
 from bench.records.disk import disk_errors, make_folder, rescue, write_aside
 from bench.records.ranges import Moment, Positive, Said, Seconds
@@ -143,8 +143,14 @@ class RunFolder:
         folder = cls(user_path(path))
         if not folder.path.is_dir():
             raise RunFolderError(f"{path}: no such run folder: name one that bench run made")
-        if not (folder.path / "run.json").is_file():
-            raise RunFolderError(f"{path}: not a run folder (no run.json): name one of bench run's")
+        try:
+            os.lstat(folder.path / "run.json")
+        except FileNotFoundError:
+            raise RunFolderError(
+                f"{path}: not a run folder (no run.json): name one of bench run's"
+            ) from None
+        except OSError:
+            pass  # it is there, and ``info`` says why it is not read
         folder.info()
         return folder
 
@@ -159,11 +165,13 @@ class RunFolder:
         return self.path / "records.jsonl"
 
     def marks(self) -> Marks:
-        """What tells each record's file from any other, sorted; none where it was published.
+        """What tells run.json and each record's file from any other; none where it was published.
 
-        They change whenever a record does, whoever changes it.
+        They change whenever one of these does, whoever changes it.
         """
-        return marks_in(self.files / "trials") if os.path.lexists(self.trials) else []
+        if not os.path.lexists(self.trials):
+            return []
+        return [*marks_in(self.files), *marks_in(self.files / "trials")]
 
     @property
     def report(self) -> Path:
@@ -181,9 +189,14 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; ResourceError where another driver holds it."""
-        lock = FileLock(self.path / ".lock")
-        with disk_errors(self.path):
+        """Hold the folder; ResourceError where another driver holds it.
+
+        StorageError where there is a link or a special file in the place of its lock.
+        """
+        path = self.path / ".lock"
+        lock = FileLock(path)
+        with disk_errors(path), self.files.handle() as handle:
+            check_place(handle, path.name)
             try:
                 lock.acquire(timeout=0)
             except Timeout:  # An OSError too, but no fault of the disk.
