@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from bench.spec.fail_fast import FailFastTuple
+
 Check = Callable[[Sequence[Any]], object]
 
 
@@ -19,5 +21,5 @@ def column_check(model: type[BaseModel], name: str) -> Check:
     """What raises ValueError unless each value may stand in the field ``name`` of ``model``."""
     field = model.model_fields[name]
     # A type that is known only as this runs is none to mypy.
-    values: Any = tuple[Annotated[field.annotation, field], ...]  # type: ignore[name-defined]
+    values: Any = FailFastTuple[Annotated[field.annotation, field]]  # type: ignore[name-defined]
     return TypeAdapter(values).validate_python

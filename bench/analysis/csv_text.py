@@ -5,16 +5,21 @@ Usage:
 
 A cell of text that begins as a formula does (= + - @, a tab, a line's end) is led by an apostrophe,
 and so is one that begins with an apostrophe: who reads the file takes one away. Numbers stay as
-they are, negative ones too.
+they are, negative ones too. A spreadsheet whose separator is ; or a tab splits a cell there, so
+that what follows one of these or a line's end has an apostrophe of its own where it begins so.
 """
 
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _RUN = r"^['=+\-@\t\r\n＝＋－＠]"
+_SEPARATOR = r"[;\t\r\n]"
+_INSIDE = re.compile(rf"""({_SEPARATOR}[" ]*)(['=+\-@＝＋－＠])""")
+"""Quotes stay in a cell that is split between them, and some spreadsheets leave out blanks."""
 _NUMBER = r"^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"
 
 
@@ -36,4 +41,10 @@ def _guarded(column: "pd.Series[Any]") -> "pd.Series[Any]":
         return column
     runs = column.str.contains(_RUN, regex=True, na=False)
     runs &= ~column.str.contains(_NUMBER, regex=True, na=False)
+    split = column.str.contains(_SEPARATOR, regex=True, na=False)
+    column = column.where(~split, column[split].map(_guarded_inside))
     return column.where(~runs, "'" + column)
+
+
+def _guarded_inside(text: str) -> str:
+    return _INSIDE.sub(r"\1'\2", text)

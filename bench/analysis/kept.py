@@ -6,9 +6,9 @@ Usage:
     keep(folder.path, marks, raw)
 
 The records stay the truth. What is kept is used only by the user who read it, on the machine where
-that was, and while every record is the very file that was read (``RunFolder.marks``) and this
-version of the package reads the same of it. A run folder that comes from elsewhere brings nothing
-of the kind with it. It holds numbers and JSON, no pickle.
+that was, and while run.json and every record are the very files that were read
+(``RunFolder.marks``) and this version of the package reads the same of it. A run folder that comes
+from elsewhere brings nothing of the kind with it. It holds numbers and JSON, no pickle.
 """
 
 import contextlib

@@ -22,6 +22,7 @@ from bench.cli.streams import guard_streams
 from bench.cli.usage import usage_text
 from bench.errors import BenchError, StorageError
 from bench.files.disk_space import NO_SPACE, full_disks, storage_problem
+from bench.files.private_folder import user_home
 
 
 def main() -> NoReturn:
@@ -83,7 +84,7 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and isinstance(error.filename, str | bytes) and error.strerror:
         return storage_problem(Path(os.fsdecode(error.filename)), error), 5
     if isinstance(error, OSError) and error.errno in NO_SPACE:
-        full = full_disks([Path(), Path(gettempdir()), Path("/dev/shm"), Path.home()])
+        full = full_disks([Path(), Path(gettempdir()), Path("/dev/shm"), user_home()])
         places = ", ".join(map(str, full)) or "the disk that is written to"
         return f"{error.strerror}: free space on {places}", 5
     if isinstance(error, MemoryError) or "failed to map segment" in str(error):

@@ -24,6 +24,7 @@ from bench.datasets.fashion_mnist import FILES, Content, FileCheck, Place, read_
 from bench.datasets.places import cache, places
 from bench.errors import DatasetError
 from bench.files.disk_space import NO_SPACE, storage_problem
+from bench.files.user_path import user_path
 
 _MIRROR = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
 """Where ``keras.datasets.fashion_mnist`` downloads from; its own code would need TensorFlow,
@@ -46,7 +47,7 @@ def fetch(folder: Path | None = None, force: bool = False) -> Path:
     ``force``, no place is looked at, and the cache, or ``folder``, is replaced once a new copy
     has been checked. Raises DatasetError where no place and no source has it, naming each.
     """
-    target = Place("the given folder", folder.expanduser()) if folder else cache()
+    target = Place("the given folder", user_path(folder)) if folder else cache()
     if force:
         return _into(target, _Search(), fresh=True).place.folder
     search = _search(folder)
@@ -69,7 +70,7 @@ def verify(folder: Path | None = None) -> list[FileCheck]:
 
     A place that is not there gives one check, of its folder.
     """
-    where = (Place("the given folder", folder.expanduser()),) if folder else places()
+    where = (Place("the given folder", user_path(folder)),) if folder else places()
     return [check for place in where for check in read_folder(place).checks]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.datasets.fashion_mnist import Place
 from bench.files.private_folder import cache_root, user_home
+from bench.files.user_path import user_path
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
@@ -40,9 +41,9 @@ def cache() -> Place:
 
 def _explicit(folder: Path | None) -> Place | None:
     if folder is not None:
-        return Place("the given folder", folder.expanduser())
+        return Place("the given folder", user_path(folder))
     named = os.environ.get("BENCH_DATA_DIR")
-    return Place("BENCH_DATA_DIR", Path(named).expanduser()) if named else None
+    return Place("BENCH_DATA_DIR", user_path(named)) if named else None
 
 
 def _keras_home() -> Path:

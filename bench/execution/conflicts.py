@@ -110,9 +110,9 @@ def conflict_in(environ: Mapping[str, str]) -> str | None:
 def _conflict_of_keras_json(environ: Mapping[str, str]) -> str | None:
     """Of what Keras reads as it is imported; the rest of that file is overridden in each trial."""
     # As Keras asks: without HOME, of the system's list of users.
-    home = (environ["HOME"] or "/") if "HOME" in environ else os.path.expanduser("~")  # noqa: PTH111 - Path raises where there is no such user
+    home = (environ["HOME"] or "/") if "HOME" in environ else _expanded("~")
     folder = Path(home if os.access(home, os.W_OK) else "/tmp", ".keras")
-    path = Path(environ.get("KERAS_HOME", folder), "keras.json").expanduser()
+    path = Path(_expanded(str(Path(environ.get("KERAS_HOME", folder), "keras.json"))))
     settings = _read_json(path)
     backend = settings.get("backend", "tensorflow")
     if backend != "tensorflow" and not environ.get("KERAS_BACKEND"):
@@ -120,6 +120,11 @@ def _conflict_of_keras_json(environ: Mapping[str, str]) -> str | None:
     if settings.get("nnx_enabled") and "KERAS_NNX_ENABLED" not in environ:
         return f"{path} enables nnx, which is for JAX: correct it, or set KERAS_NNX_ENABLED=0"
     return None
+
+
+def _expanded(path: str) -> str:
+    """As Keras has it: what names no known user's home folder stays."""
+    return os.path.expanduser(path)  # noqa: PTH111 - Path raises there
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ What a worker tells the driver may be on its way when the worker, its node or Ra
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,13 +22,17 @@ _MOST_BYTES = 64 * 2**20
 
 
 def append_epoch(log: str, epoch: EpochRecord) -> None:
-    """Add a line; where the disk has no room, what was told to the driver must do."""
+    """Add a line; where the disk has no room, what was told to the driver must do.
+
+    Nothing is written, nor waited for, where the file is not a regular one of this user's own.
+    """
     line = epoch.model_dump_json() + "\n"
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     with contextlib.suppress(OSError):
         file = os.open(_path(log), flags, 0o600)
         try:
-            os.write(file, line.encode())
+            if _is_own(file):
+                os.write(file, line.encode())
         finally:
             os.close(file)
 
@@ -37,7 +42,7 @@ def epoch_lines(log: str) -> tuple[str, ...]:
     try:
         handle = os.open(_path(log), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
-            if os.fstat(file.fileno()).st_uid != os.geteuid():
+            if not _is_own(handle):
                 return ()
             content = file.read(_MOST_BYTES)
     except OSError:
@@ -62,6 +67,15 @@ def with_lines(known: Sequence[EpochRecord], lines: Iterable[str]) -> tuple[Epoc
         if epoch.epoch == len(epochs):
             epochs.append(epoch)
     return tuple(epochs)
+
+
+def _is_own(handle: int) -> bool:
+    """Whether it is a regular file of this user's, under no other name.
+
+    In the folder of a Ray that this package has not started every user may put something else.
+    """
+    found = os.fstat(handle)
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
 
 
 def _path(log: str) -> Path:

@@ -27,6 +27,7 @@ from typing import Any
 from bench.errors import DataError, ResourceError, UsageError
 from bench.execution.ray_files import make_token
 from bench.files.reading import KiB, read_file
+from bench.files.user_path import user_path
 from bench.files.yaml import parse_yaml
 from bench.records.disk import disk_errors, temporary_folder
 from bench.subprocess_end import signal_name
@@ -156,7 +157,7 @@ def planned_nodes(config: Path) -> int:
 
 def _is_missing(local: str) -> bool:
     # The token is made when there is none.
-    return not (Path(local).expanduser().exists() or local.endswith("/auth_token"))
+    return not (user_path(local).exists() or local.endswith("/auth_token"))
 
 
 def _bring_back(config: Path, there: str, out: Path) -> int:

@@ -63,7 +63,10 @@ def ray_folder(base: Path) -> Iterator[Path]:
 
 
 def protect_token() -> None:
-    """Let nobody else read the token of this user's home folder, where there is one."""
+    """Let nobody else read the token of this user's home folder, where there is one.
+
+    ResourceError where there is no such folder: a local Ray could not start either.
+    """
     path = _token_path()
     with contextlib.suppress(OSError):  # there is none, or it is somebody else's to give
         path.chmod(_FILE_MODE)
@@ -73,7 +76,7 @@ def protect_token() -> None:
 def make_token() -> None:
     """Make a token in the home folder where there is none, and protect it.
 
-    ResourceError where it cannot be written.
+    ResourceError where there is no such folder, or it cannot be written.
     """
     path = _token_path()
     try:
@@ -88,7 +91,12 @@ def make_token() -> None:
 
 
 def _token_path() -> Path:
-    return Path.home() / ".ray" / "auth_token"
+    try:
+        return Path.home() / ".ray" / "auth_token"  # where Ray looks, too
+    except RuntimeError:
+        raise ResourceError(
+            "this user has no home folder, where Ray keeps its token: set HOME to a folder of yours"
+        ) from None
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -13,6 +13,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from bench.files.user_path import user_path
+
 _PRIVATE = 0o700
 _WRITTEN_BY_OTHERS = 0o022
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,7 +25,7 @@ def cache_root() -> Path:
     own = os.environ.get("BENCH_CACHE_DIR")
     xdg = os.environ.get("XDG_CACHE_HOME")
     base = Path(own) if own else (Path(xdg) if xdg else user_home() / ".cache") / "trainbench"
-    return base.expanduser()
+    return user_path(base)
 
 
 def user_home() -> Path:

@@ -20,6 +20,7 @@ from bench.records.ranges import (
     SomeShare,
 )
 from bench.records.record_part import RecordPart
+from bench.spec.fail_fast import FailFastTuple
 
 _SCORES = tuple((f"{kind}_loss", f"{kind}_accuracy") for kind in ("train", "val", "test"))
 
@@ -63,7 +64,7 @@ class EpochRecord(RecordPart):
     """After the epoch, on the same images; a prediction that is NaN is never right."""
     evaluate_s: Seconds | None = None
     """Time of the validation after the epoch, outside ``epoch_s``."""
-    window_s: tuple[Seconds, ...] = ()
+    window_s: FailFastTuple[Seconds] = ()
     """Time of each window of steps; their number of steps is in ``resolved``."""
     repeats: Positive = 1
     """How often the epoch was timed, from the same state; its times are means over these."""

@@ -8,9 +8,10 @@ from pydantic import model_validator
 
 from bench.records.ranges import Count, Number, SomeShare
 from bench.records.record_part import RecordPart
+from bench.spec.fail_fast import FailFastTuple
 
-_PerLayer = tuple[Number | None, ...]
-_SharePerLayer = tuple[SomeShare | None, ...]
+_PerLayer = FailFastTuple[Number | None]
+_SharePerLayer = FailFastTuple[SomeShare | None]
 
 
 class HealthRecord(RecordPart):
@@ -22,9 +23,9 @@ class HealthRecord(RecordPart):
 
     after_epochs: Count
     """Epochs trained before the look; 0: the weights as they start."""
-    kind: tuple[str, ...]
+    kind: FailFastTuple[str]
     """What the layer is: dense, activation, batch_norm ..."""
-    depth: tuple[Count, ...]
+    depth: FailFastTuple[Count]
     """Products, dense or convolution, up to the layer and with it; 0 on the input's side."""
     output_mean: _PerLayer
     """Of its output, over examples and units."""

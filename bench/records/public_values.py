@@ -13,7 +13,8 @@ from typing import Any
 
 from bench.records.pseudonyms import Pseudonyms
 from bench.records.ranges import NOT_FINITE
-from bench.records.vocabulary import FLAG, VARIABLE_NAME, VARIABLE_WORDS, Words, is_known
+from bench.records.variable_names import VARIABLE_NAME
+from bench.records.vocabulary import FLAG, VARIABLE_WORDS, Words, is_known
 
 Shape = Callable[[Pseudonyms, Any], Any]
 

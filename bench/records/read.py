@@ -54,7 +54,7 @@ def records_in(folder: Folder, *, all_attempts: bool) -> Iterator[tuple[str, dic
 
 
 def marks_in(folder: Folder) -> Marks:
-    """What tells the files of ``records_in`` from any others, sorted by name."""
+    """What tells the JSON files of ``folder`` from any others, sorted by name."""
     with _refusals(folder.path, _RESTORE_FOLDER), folder.handle() as handle:
         device = os.fstat(handle).st_dev
         with os.scandir(handle) as entries:

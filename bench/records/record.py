@@ -18,6 +18,7 @@ from bench.records.measures import Measures
 from bench.records.ranges import NOT_FINITE, Count, Moment, Positive, Said, Seconds
 from bench.records.record_part import RecordPart
 from bench.records.shapes import ResolvedSettings
+from bench.spec.fail_fast import FailFastTuple
 from bench.spec.plan import Trial
 
 SCHEMA_VERSION = 1
@@ -48,7 +49,7 @@ class LeftOut(RecordPart):
     """GPUs of a node that a run does not use."""
 
     node: str
-    devices: tuple[str, ...]
+    devices: FailFastTuple[str]
     """By UUID, or as Ray names them where the driver knows none of that name."""
     reason: str
     """Why, in one line."""
@@ -84,11 +85,11 @@ class TrialRecord(RecordPart):
     """From its dispatch to its end as the driver saw it: what the trial cost."""
     node: str | None = None
     """The host that trained; of several workers, the first's."""
-    devices: tuple[str, ...] = ()
+    devices: FailFastTuple[str] = ()
     """GPUs by UUID, or TensorFlow's names of the devices."""
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: FailFastTuple[LeftOut] = ()
     """GPUs that it was to start on and that were found unfit: it then went to others."""
-    warnings: tuple[Said, ...] = ()
+    warnings: FailFastTuple[Said] = ()
     """What was not as it should be and did not keep it from training, a line each."""
     resolved: Annotated[ResolvedSettings, BeforeValidator(_with_numbers)] = Field(
         default_factory=dict
@@ -98,8 +99,8 @@ class TrialRecord(RecordPart):
     Its texts "NaN", "Infinity" and "-Infinity" are numbers: JSON has no other way to write them.
     """
     measures: Measures = Measures()
-    epochs: tuple[EpochRecord, ...] = ()
-    health: tuple[HealthRecord, ...] = ()
+    epochs: FailFastTuple[EpochRecord] = ()
+    health: FailFastTuple[HealthRecord] = ()
     """A look at the layers after each epoch that ``health_epochs`` names."""
 
     @model_validator(mode="after")

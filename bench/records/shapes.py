@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from bench.records.ranges import Count, encodable
 from bench.spec.axis import check_key
 from bench.spec.expand import Pair
+from bench.spec.fail_fast import FailFastDict, FailFastTuple
 from bench.spec.suite import Suite
 from bench.spec.variant import AXES
 
@@ -45,7 +46,7 @@ class _Gpu(_Fields):
     name: str | None = None
     uuid: str | None = None
     memory_bytes: Count | None = None
-    instances: "tuple[_Gpu, ...] | None" = None
+    instances: "FailFastTuple[_Gpu] | None" = None
 
 
 class _Driver(_Fields):
@@ -62,20 +63,20 @@ class _Environment(_Fields):
     python: _Python | None = None
     cpu: _Cpu | None = None
     memory: _Memory | None = None
-    gpus: tuple[_Gpu, ...] = ()
+    gpus: FailFastTuple[_Gpu] = ()
     driver: _Driver | None = None
     gpu_error: str | None = None
     container: str | None = None
-    packages: dict[str, str] | None = None
+    packages: FailFastDict[str] | None = None
     source: _Source | None = None
-    variables: dict[str, str] | None = None
+    variables: FailFastDict[str] | None = None
 
 
 class _Resolved(_Fields):
     policy: str | None = None
     batch_norm: str | None = None
     window_steps: Count = 0
-    nccl_transport: tuple[str, ...] | None = None
+    nccl_transport: FailFastTuple[str] | None = None
 
 
 class _KnownKeys(Suite):

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import ResourceError, RunFolderError, StorageError, SuiteError
-from bench.files.folder import Folder
+from bench.files.folder import Folder, check_place
 from bench.files.user_path import user_path
 from bench.records.disk import disk_errors, make_folder, rescue, write_aside
 from bench.records.ranges import Moment, Positive, Said, Seconds
@@ -46,6 +46,7 @@ from bench.records.read import (
 from bench.records.record import SCHEMA_VERSION, LeftOut, TrialRecord
 from bench.records.shapes import NodeEnvironment, StoredPair, StoredSuite
 from bench.spec.expand import Duplicate, Id
+from bench.spec.fail_fast import FailFastDict, FailFastTuple
 from bench.spec.jit import DeviceType
 from bench.spec.problem import described
 from bench.spec.suite import Suite, parse_suite
@@ -57,17 +58,17 @@ class Invocation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     started_at: Moment
-    command: tuple[Said, ...] = ()
+    command: FailFastTuple[Said] = ()
     executor: str
-    environment: dict[str, NodeEnvironment] = {}
+    environment: FailFastDict[NodeEnvironment] = {}
     """The driver's environment under "driver", and each node's under its name."""
     wall_s: Seconds | None = None
     """How long the call took; None where it did not end by itself."""
     lanes: Positive = 1
     """How many trials could run at once."""
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: FailFastTuple[LeftOut] = ()
     """GPUs that it did not use, from its start or from when they were found unfit."""
-    warnings: tuple[str, ...] = ()
+    warnings: FailFastTuple[str] = ()
     """What made its times doubtful as it started, a line each."""
 
 
@@ -81,14 +82,14 @@ class RunInfo(BaseModel):
     defaults_for: DeviceType | None = None
     """The kind of device for which the variants' defaults were chosen; None before the first call
     knows its devices, and in folders of before ``jit`` depended on them: it was as on a GPU."""
-    pairs: tuple[StoredPair, ...]
-    trial_ids: tuple[Id, ...]
+    pairs: FailFastTuple[StoredPair]
+    trial_ids: FailFastTuple[Id]
     """In planned order; none before the first call knows its devices."""
-    labels: dict[str, str] = {}
+    labels: FailFastDict[str] = {}
     """The label of each variant by its id, in the order in which the suite names them."""
-    duplicates: tuple[Duplicate, ...] = ()
+    duplicates: FailFastTuple[Duplicate] = ()
     """Variants of the suite that train like others, and were not run beside them."""
-    invocations: tuple[Invocation, ...] = ()
+    invocations: FailFastTuple[Invocation] = ()
     remark: str = ""
     """What a reader must know besides, such as what else ran on the machine."""
 
@@ -142,8 +143,14 @@ class RunFolder:
         folder = cls(user_path(path))
         if not folder.path.is_dir():
             raise RunFolderError(f"{path}: no such run folder: name one that bench run made")
-        if not (folder.path / "run.json").is_file():
-            raise RunFolderError(f"{path}: not a run folder (no run.json): name one of bench run's")
+        try:
+            os.lstat(folder.path / "run.json")
+        except FileNotFoundError:
+            raise RunFolderError(
+                f"{path}: not a run folder (no run.json): name one of bench run's"
+            ) from None
+        except OSError:
+            pass  # it is there, and ``info`` says why it is not read
         folder.info()
         return folder
 
@@ -158,11 +165,13 @@ class RunFolder:
         return self.path / "records.jsonl"
 
     def marks(self) -> Marks:
-        """What tells each record's file from any other, sorted; none where it was published.
+        """What tells run.json and each record's file from any other; none where it was published.
 
-        They change whenever a record does, whoever changes it.
+        They change whenever one of these does, whoever changes it.
         """
-        return marks_in(self.files / "trials") if os.path.lexists(self.trials) else []
+        if not os.path.lexists(self.trials):
+            return []
+        return [*marks_in(self.files), *marks_in(self.files / "trials")]
 
     @property
     def report(self) -> Path:
@@ -180,9 +189,14 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; ResourceError where another driver holds it."""
-        lock = FileLock(self.path / ".lock")
-        with disk_errors(self.path):
+        """Hold the folder; ResourceError where another driver holds it.
+
+        StorageError where there is a link or a special file in the place of its lock.
+        """
+        path = self.path / ".lock"
+        lock = FileLock(path)
+        with disk_errors(path), self.files.handle() as handle:
+            check_place(handle, path.name)
             try:
                 lock.acquire(timeout=0)
             except Timeout:  # An OSError too, but no fault of the disk.

@@ -60,10 +60,6 @@ GPU_WORDS = re.compile(
     r"(GH|GB|RTX|GTX|DGX|[ABHLPTVK])?\d{1,4}[A-Za-z]{0,2}(-(SXM\d?|PCIE|PCIe)(-\d{1,3}GB)?)?"
 )
 
-VARIABLE_NAME = re.compile(
-    r"LD_PRELOAD|(CUDA|DNNL|GOMP|KERAS|KMP|MALLOC|MKL|NCCL|NUMEXPR|NVIDIA|OMP|ONEDNN|OPENBLAS|RAY|TF"
-    r"|XLA)(_[A-Z0-9]{1,16}){1,6}"
-)
 _SETTINGS = """
 PCI_BUS_ID FASTEST_FIRST LAZY EAGER true false True False TRUE FALSE yes no on off
 cuda_malloc_async gpu_private gpu_shared global tensorflow jax torch active passive ACTIVE

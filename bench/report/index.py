@@ -28,19 +28,25 @@ class Entry:
     taken_on: str
 
 
-def published(place: Path) -> list[Path]:
-    """The published folders of ``place``, by name; RunFolderError where one is a link."""
-    found = sorted(path.parent for path in place.glob("*/run.json"))
+def published(place: Path, *, but: str | None = None) -> list[Path]:
+    """The published folders of ``place``, by name, without the one called ``but``.
+
+    RunFolderError where one is a link.
+    """
+    found = sorted(path.parent for path in place.glob("*/run.json") if path.parent.name != but)
     for folder in found:
         if folder.is_symlink():
             raise RunFolderError(f"{folder}: is a symbolic link: put the folder itself there")
     return found
 
 
-def entries(place: Path) -> list[Entry]:
-    """What ``place`` holds, by name."""
+def entries(place: Path, *, but: str | None = None) -> list[Entry]:
+    """What ``place`` holds, by name, without the folder called ``but``.
+
+    RunFolderError, naming the file, where one of the folders cannot be read.
+    """
     found = []
-    for folder in published(place):
+    for folder in published(place, but=but):
         info = RunFolder.open(folder).info()
         question = " ".join(info.suite.get("description", "").split())
         when = info.invocations[0].started_at[:10] if info.invocations else "?"

@@ -26,7 +26,7 @@ from bench.records.read import RESTORE
 from bench.records.store import RunFolder
 from bench.report.charts.drawer import Drawer
 from bench.report.charts.reported import read_run
-from bench.report.index import write_indexes
+from bench.report.index import entries, write_indexes
 from bench.report.page.write import write_page
 from bench.report.write import write_summary
 
@@ -37,10 +37,10 @@ GIVEN = ("run.json", "records.jsonl")
 def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark: str = "") -> Path:
     """Write ``run`` to ``place/name`` and return that folder; ``remark`` stands at its top.
 
-    Raises RunFolderError where ``run`` is no finished run, UsageError where ``name`` is no name of
-    a folder, ResourceError where it is taken and not to be replaced or another process publishes
-    there, StorageError where the disk is full or not writable. However it ends, ``place/name`` is
-    the old folder or all of the new one.
+    Raises RunFolderError where ``run`` is no finished run or another folder of ``place`` is
+    damaged, UsageError where ``name`` is no name of a folder, ResourceError where it is taken and
+    not to be replaced or another process publishes there, StorageError where the disk is full or
+    not writable. However it ends, ``place/name`` is the old folder or all of the new one.
     """
     if Path(name).name != name or name.startswith(".") or not name.isprintable():
         raise UsageError(f"{name!r} is not the name of a folder: use letters, digits and dashes")
@@ -51,6 +51,7 @@ def publish(run: Path, name: str, place: Path, *, replace: bool = False, remark:
             raise ResourceError(f"{target}: is not a folder: choose another name")
         if not replace:
             raise ResourceError(f"{target}: already there: choose another name, or give --replace")
+    entries(place, but=name)  # else the lists could not be made once the folder is there
     check(source)
     records = list(source.raw_records(all_attempts=True))
     _refuse_unfinished(source, records)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import SuiteError
 from bench.spec.defaults import fill_defaults
+from bench.spec.fail_fast import FailFastDict
 from bench.spec.inert import why_inert
 from bench.spec.jit import DeviceType
 from bench.spec.problem import requirement, shown
@@ -46,7 +47,7 @@ class Duplicate(BaseModel):
     """Of the variant that is run."""
     same_as: str
     """The label of that."""
-    without_effect: dict[str, str]
+    without_effect: FailFastDict[str]
     """The keys in which the two differ, and why each has no effect."""
 
 

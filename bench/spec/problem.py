@@ -42,6 +42,8 @@ _REQUIREMENTS = {
 _PART_OF_A_TYPE = re.compile(r"^(constrained|function|literal|nullable|union|tagged)-|\[")
 """What pydantic puts into a place where a value may be of several types."""
 _MOST_CHARACTERS = 80
+_MOST_ITEMS = 80
+"""Of a list, which may come from a damaged file and be of any length."""
 
 
 def described(error: ErrorDetails) -> str:
@@ -83,5 +85,6 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(shown, value))}]"
+        more = ["…"] if len(value) > _MOST_ITEMS else []
+        return f"[{', '.join([*map(shown, value[:_MOST_ITEMS]), *more])}]"
     return repr(value)

@@ -13,7 +13,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from bench.errors import SuiteError
 from bench.files.reading import MiB, read_file
@@ -21,6 +28,7 @@ from bench.files.toml import parse_toml
 from bench.spec import tables
 from bench.spec.axis import check_key
 from bench.spec.change import changed
+from bench.spec.fail_fast import FailFastDict, FailFastList, one_unknown_key
 from bench.spec.problem import place, shown
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.tables import Settings
@@ -38,6 +46,11 @@ class Comparison(BaseModel):
 
     axis: str
     baseline: Any
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown_key(cls, value: Any) -> Any:
+        return one_unknown_key(cls, value)
 
 
 class Suite(BaseModel):
@@ -66,20 +79,25 @@ class Suite(BaseModel):
     long together. Silent: 0.5 s on a GPU, 0 on a CPU."""
     variant: Settings = {}
     """Settings that hold in every variant."""
-    matrix: dict[str, list[Any]] = {}
+    matrix: FailFastDict[list[Any]] = {}
     """Lists of values, of which every combination is a variant."""
-    variants: list[Settings] = []
+    variants: FailFastList[Settings] = []
     """Further variants, one table each, with a label if wanted."""
-    exclude: list[Settings] = []
+    exclude: FailFastList[Settings] = []
     """Combinations of the matrix to leave out."""
-    compare: list[Comparison] = []
+    compare: FailFastList[Comparison] = []
     """Which variants' times are divided: an axis, and its baseline's value."""
-    only: list[str] = []
+    only: FailFastList[str] = []
     """The variants to keep, all where it is empty: "AXIS=VALUE" (several axes narrow), labels, ids,
     or what labels and ids begin with."""
 
     _source: str = PrivateAttr("")
     _folder: Path | None = PrivateAttr(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown_key(cls, value: Any) -> Any:
+        return one_unknown_key(cls, value)
 
     @property
     def timing(self) -> Timing:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.spec.fail_fast import FailFastTuple, one_unknown_key
 from bench.spec.impossible import impossibilities
 from bench.spec.inert import inert_keys
 from bench.spec.jit import Jit
@@ -78,15 +79,15 @@ class Variant(BaseModel):
     workload: Literal["mlp", "convnet", "resnet50"] | OwnWorkload
     """The kind of network; resnet50 has norms where its paper has them. A function of one's own
     is "package.module:function", or the name that its package has registered."""
-    hidden: tuple[_Count, ...]
+    hidden: FailFastTuple[_Count]
     """Width of each hidden dense layer, input side first; may be empty. resnet50 has none."""
     depth: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 1
     """How often the layers of ``hidden`` are repeated: [100] and 20 are twenty layers."""
-    filters: tuple[_Count, ...]
+    filters: FailFastTuple[_Count]
     """Channels of each convolution of ``convnet``; without effect on other workloads."""
     dataset: Literal["fashion_mnist", "synthetic"]
     """Where examples come from; synthetic ones can be learnt, and mean nothing."""
-    shape: Annotated[tuple[_Count, ...], Field(min_length=3, max_length=3)]
+    shape: Annotated[FailFastTuple[_Count], Field(min_length=3, max_length=3)]
     """Height, width and channels of a synthetic example."""
     classes: Annotated[int, Field(ge=2, strict=True)]
     """Number of classes of the synthetic data set."""
@@ -161,9 +162,14 @@ class Variant(BaseModel):
     """First epochs that are recorded and left out of every figure."""
     target_accuracy: Annotated[float, Field(gt=0, le=1, strict=True)] | None
     """Validation accuracy whose time is told as time_to_accuracy_s."""
-    health_epochs: tuple[_EpochCount, ...] = ()
+    health_epochs: FailFastTuple[_EpochCount] = ()
     """After how many epochs each layer's gradients and activations are looked at, untimed: 0 is
     before the first, -1 after the last. Without effect on the training."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown_key(cls, value: Any) -> Any:
+        return one_unknown_key(cls, value)
 
     @model_validator(mode="after")
     def _possible(self) -> "Variant":

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pandas as pd
 import pytest
@@ -20,12 +21,19 @@ def cells(*texts: str | None) -> list[str]:
     return [row[0] if row else "" for row in rows]
 
 
-@given(st.lists(st.builds(str.__add__, STARTS, TEXTS), min_size=1))
+SPLIT = st.lists(st.sampled_from([*";\t\r\n=+-@'\" a＝", "-1"]), max_size=8).map("".join)
+PARTS = st.builds("".join, st.tuples(STARTS, TEXTS | SPLIT, SPLIT))
+BEHIND_A_SEPARATOR = re.compile("([;\t\r\n][\" ]*)'")
+
+
+@given(st.lists(PARTS, min_size=1))
 def test_a_cell_is_read_back_as_it_was_and_never_begins_as_a_formula(texts: list[str]) -> None:
     for cell, text in zip(cells(*texts), texts, strict=True):
-        assert cell.removeprefix("'") == text if cell.startswith("'") else cell == text
+        assert BEHIND_A_SEPARATOR.sub(r"\1", cell.removeprefix("'")) == text
         if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
             float(cell)
+        for part in re.split("[;\t\r\n]", cell)[1:]:
+            assert part.lstrip('" ')[:1] not in [*"=+-@＝＋－＠"]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +44,10 @@ def test_a_cell_is_read_back_as_it_was_and_never_begins_as_a_formula(texts: list
         ("-1.5e-3", "-1.5e-3"),
         ("+1", "+1"),
         ("norm=none", "norm=none"),
+        ("a;=1+1;b", "a;'=1+1;b"),
+        ('a;"=1+1"', 'a;"\'=1+1"'),
+        ("a\n=1+1", "a\n'=1+1"),
+        ("8;16", "8;16"),
         (None, ""),
     ],
 )

@@ -18,6 +18,7 @@ from bench.analysis.kept import load
 from bench.analysis.raw import ALL_EPOCH_FIELDS
 from bench.analysis.read import read_raw
 from bench.analysis.summary import summarize
+from bench.errors import RunFolderError
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
 from tests.records_made import NORMS, made_run
@@ -105,6 +106,17 @@ def test_a_record_that_changed_comes_or_goes_is_seen(folder: RunFolder) -> None:
     for earlier in folder.trials.glob(f"{record.trial.trial_id}.attempt*.json"):
         earlier.unlink()
     assert len(load_trials(folder.path)) == len(first) - 1
+
+
+@pytest.mark.usefixtures("large")
+def test_a_record_that_run_json_does_not_plan_is_refused_though_it_was_read_before(
+    folder: RunFolder,
+) -> None:
+    load_trials(folder.path)
+    info = folder.info()
+    folder.write_info(info.model_copy(update={"trial_ids": info.trial_ids[1:]}))
+    with pytest.raises(RunFolderError):
+        load_trials(folder.path)
 
 
 @pytest.mark.usefixtures("large")

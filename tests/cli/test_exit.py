@@ -1,7 +1,9 @@
 """How a real process of the command starts and ends: codes, streams, pipes, signals, terminals."""
 
+import errno
 import os
 import pty
+import pwd
 import re
 import select
 import signal
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import bench as bench_module
+from bench.cli.exit import exit_code
 from tests.processes import COMMAND, bench
 from tests.suites_made import TINY, written
 
@@ -33,6 +36,19 @@ def shell(line: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
         timeout=60,
         check=False,
     )
+
+
+def test_a_full_disk_is_told_to_a_user_without_a_home(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("bench.cli.exit.app", full)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert exit_code(["list"]) == 5
+    assert os.strerror(errno.ENOSPC) in capsys.readouterr().err
 
 
 def test_a_finished_command_exits_0_and_is_silent_on_stderr(tiny: Path) -> None:

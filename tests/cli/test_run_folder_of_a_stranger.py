@@ -11,7 +11,7 @@ import pytest
 
 from bench.analysis.frame import load_attempts, load_epochs, load_trials, write_tables
 from bench.analysis.health import load_health
-from bench.errors import DataError, ResourceError, RunFolderError, StorageError
+from bench.errors import ResourceError, RunFolderError, StorageError
 from bench.records.store import RunFolder
 from bench.report.index import published, write_indexes
 from bench.report.publish import publish
@@ -138,9 +138,16 @@ def test_nor_waits_for_what_stands_in_a_file_s_place(run: Path, kind: str) -> No
 
 def test_a_lock_that_is_a_link_is_refused(run: Path, victim: Path) -> None:
     (run / ".lock").symlink_to(victim / ".lock")
-    with pytest.raises(DataError), RunFolder.open(run).locked():
-        pass
+    with pytest.raises(StorageError, match=r"run/\.lock: is a symbolic link"):
+        RunFolder.open(run).locked().__enter__()
     assert untouched(victim)
+
+
+@pytest.mark.parametrize("kind", [*SPECIAL, "dangling link", "folder"])
+def test_so_is_whatever_else_is_no_regular_file(run: Path, kind: str) -> None:
+    plant(kind, run / ".lock")
+    with pytest.raises(StorageError, match=r"run/\.lock: "):
+        RunFolder.open(run).locked().__enter__()
 
 
 @pytest.mark.parametrize("how", ["link", "hard link"])

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def test_what_is_appended_is_found_until_it_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.timeout(60)
 def test_a_link_or_a_pipe_in_its_place_is_neither_read_nor_written(tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "worker.epochs"
     target.write_text(LINES[0] + "\n")
@@ -53,4 +55,14 @@ def test_a_link_or_a_pipe_in_its_place_is_neither_read_nor_written(tmp_path: Pat
     assert epoch_lines(str(tmp_path / "worker.log")) == ()
     link.unlink()
     os.mkfifo(link)
+    append_epoch(str(tmp_path / "worker.log"), epoch(1))
+    assert epoch_lines(str(tmp_path / "worker.log")) == ()
+    reader = os.open(link, os.O_RDONLY | os.O_NONBLOCK)
+    append_epoch(str(tmp_path / "worker.log"), epoch(1))
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    link.unlink()
+    os.link(target, link)
+    append_epoch(str(tmp_path / "worker.log"), epoch(1))
+    assert target.read_text() == LINES[0] + "\n"
     assert epoch_lines(str(tmp_path / "worker.log")) == ()

@@ -1,9 +1,11 @@
 """What Ray keeps on disk, as another user of the machine finds it."""
 
 import os
+import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -121,6 +123,20 @@ def test_a_local_start_makes_no_token_and_closes_the_one_there_is(token: Path) -
     token.write_text("ab" * 32)
     protect_token()
     assert (mode(token.parent), mode(token)) == (0o700, 0o600)
+
+
+@pytest.mark.parametrize("protect", [protect_token, make_token])
+def test_a_user_without_a_home_is_told_to_set_one(
+    protect: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", _no_such_user)
+    with pytest.raises(ResourceError, match="HOME"):
+        protect()
+
+
+def _no_such_user(uid: int) -> NoReturn:
+    raise KeyError(uid)
 
 
 def test_a_home_that_cannot_be_written_to_is_told_of(token: Path) -> None:

@@ -1,8 +1,12 @@
 """The lists of published runs name each, say what was run of it, and tell when they are old."""
 
+import os
 import shutil
 from pathlib import Path
 
+import pytest
+
+from bench.errors import RunFolderError
 from bench.records.store import RunFolder
 from bench.report.index import (
     html_index,
@@ -71,6 +75,20 @@ def test_lists_of_what_is_not_there_any_more_are_stale(run: Path, tmp_path: Path
     assert stale_indexes(tmp_path) == []
     (tmp_path / "index.html").unlink()
     assert stale_indexes(tmp_path) == [tmp_path / "index.html"]
+
+
+def test_a_run_beside_which_another_is_damaged_is_not_published(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "damaged").mkdir()
+    os.mkfifo(tmp_path / "damaged" / "run.json")
+    with pytest.raises(RunFolderError, match=r"damaged/run\.json: is not a regular file"):
+        publish(run, "tiny", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["damaged"]
+
+
+def test_a_damaged_run_is_replaced_by_a_whole_one(run: Path, tmp_path: Path) -> None:
+    (publish(run, "tiny", tmp_path) / "run.json").write_text("")
+    publish(run, "tiny", tmp_path, replace=True)
+    assert stale_indexes(tmp_path) == []
 
 
 def test_the_page_of_nothing_says_so(tmp_path: Path) -> None:
