@@ -1,5 +1,6 @@
 """A folder is replaced in whole or not at all, wherever and however often the work is cut off."""
 
+import errno
 import itertools
 import os
 import shutil
@@ -17,23 +18,42 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing of it runs any more."""
 
 
-@pytest.fixture(params=[True, False], ids=["exchange", "rename"])
+@pytest.fixture(params=["exchange", "rename", "copy"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with an old one in it, on a system that can exchange two, and one that cannot."""
-    if not request.param:
+    """A folder with an old one in it, where two can be exchanged, renamed, or only copied."""
+    if request.param != "exchange":
         monkeypatch.setattr(exchange, "_exchanged", lambda *_: False)
-    _fill(tmp_path / "place/quick", "old")
+    if request.param == "copy":
+        monkeypatch.setattr(os, "rename", _rename_as_on_overlayfs)
+    _fill_old(tmp_path / "place")
     return tmp_path / "place"
 
 
+_RENAME = os.rename
+
+
+def _rename_as_on_overlayfs(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+    """``os.rename``, which refuses the folder that ``_fill_old`` made."""
+    if os.stat(source, dir_fd=src_dir_fd).st_mtime == 0:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    _RENAME(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+
+def _fill_old(place: Path) -> None:
+    _fill(place / "quick", "old")
+    os.utime(place / "quick", (0, 0))
+
+
 def _fill(folder: Path, text: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").write_text(text)
+    (folder / "report").mkdir(parents=True, exist_ok=True)
+    for file in (folder / "run.json", folder / "report/page.html"):
+        file.write_text(text)
 
 
 def _content(folder: Path) -> str:
-    (file,) = folder.iterdir()
-    return file.read_text()
+    texts = {(folder / name).read_text() for name in ("run.json", "report/page.html")}
+    (text,) = texts
+    return text
 
 
 def _replaced(place: Path, text: str) -> None:
@@ -79,7 +99,7 @@ def test_killed_at_any_step_twice_in_a_row_it_is_the_old_or_the_new(
     assert last > 10
     for first, second in itertools.product(range(last), repeat=2):
         shutil.rmtree(place)
-        _fill(place / "quick", "old")
+        _fill_old(place)
         _killed_at(first, monkeypatch, lambda: _replaced(place, "new"))
         _killed_at(second, monkeypatch, lambda: _replaced(place, "newer"))
         recover(place)
