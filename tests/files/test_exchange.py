@@ -4,6 +4,8 @@ import errno
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,15 +47,13 @@ def _fill_old(place: Path) -> None:
 
 
 def _fill(folder: Path, text: str) -> None:
-    (folder / "report").mkdir(parents=True, exist_ok=True)
-    for file in (folder / "run.json", folder / "report/page.html"):
-        file.write_text(text)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_text(text)
 
 
 def _content(folder: Path) -> str:
-    texts = {(folder / name).read_text() for name in ("run.json", "report/page.html")}
-    (text,) = texts
-    return text
+    (file,) = folder.iterdir()
+    return file.read_text()
 
 
 def _replaced(place: Path, text: str) -> None:
@@ -134,3 +134,45 @@ def test_a_link_in_the_journal_s_place_is_not_followed(place: Path, tmp_path: Pa
         _replaced(place, "new")
     assert _content(tmp_path / "mine") == "mine"
     assert _content(place / "quick") == "old"
+
+
+OVERLAY = """
+mkdir "$1/upper" "$1/work" "$1/merged" &&
+mount -t overlay none -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" "$1/merged"
+"""
+REPLACE = """
+import sys
+from pathlib import Path
+from bench.files.exchange import recover, replacement
+
+place = Path(sys.argv[1], "merged")
+recover(place)
+print((place / "killed/run.json").read_text())
+try:
+    with replacement(place, "quick"):
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    print((place / "quick/run.json").read_text())
+with replacement(place, "quick") as fresh:
+    (fresh / "run.json").write_text("new")
+print((place / "quick/run.json").read_text())
+print(*sorted(path.name for path in place.iterdir()))
+"""
+
+
+def test_a_folder_of_an_image_s_layer_is_replaced_and_moved_back(tmp_path: Path) -> None:
+    _fill(tmp_path / "lower/quick", "old")
+    _fill(tmp_path / "lower/.replacing/old/killed", "older")
+    (tmp_path / "probe/lower").mkdir(parents=True)
+    apart = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    try:
+        subprocess.run([*apart, OVERLAY, "sh", tmp_path / "probe"], check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("mounting layers needs unshare and permission to make namespaces")
+    done = subprocess.run(
+        [*apart, f'{OVERLAY} && exec "$2" -c "$3" "$1"', "sh", tmp_path, sys.executable, REPLACE],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["older", "old", "new", "killed quick"], done.stderr
