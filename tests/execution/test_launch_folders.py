@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -157,4 +158,9 @@ def test_after_an_interrupt_a_head_that_is_silent_is_not_waited_for(
         run_on_cluster(config, "smoke", Path("mine"))
     pids = (head / "pids").read_text().split()
     assert len(pids) > 0
-    assert not any(Path("/proc", pid).exists() for pid in pids)
+    left = psutil.wait_procs([psutil.Process(int(p)) for p in pids if _runs(int(p))], timeout=10)
+    assert left[1] == []
+
+
+def _runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

@@ -139,7 +139,7 @@ def test_a_link_in_the_journal_s_place_is_not_followed(place: Path, tmp_path: Pa
 OVERLAY = """
 mkdir "$1/upper" "$1/work" "$1/merged" &&
 mount -t overlay none -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" "$1/merged"
-"""
+""".strip()
 REPLACE = """
 import sys
 from pathlib import Path
