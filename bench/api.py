@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bench.errors import DataError, ResourceError, UsageError
+from bench.errors import DataError, UsageError
 from bench.execution.run_history import RUNS
 from bench.files.user_path import user_path
 from bench.records.record import Status
@@ -119,8 +119,8 @@ def run_on_cluster(
     if resume:
         RunFolder.open(out)
         options = [*options, "--resume"]
-    elif out.exists():
-        raise ResourceError(f"{out}: already exists: choose another --out")
+    else:
+        RunFolder.check_free(out)
     code = launch(cluster, suite, out, options, modules)
     statuses = {record.trial.trial_id: record.status for record in RunFolder.open(out).records()}
     return RunResult(out, statuses, succeeded=code == 0)

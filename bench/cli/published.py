@@ -43,7 +43,8 @@ def verify_published(
     from bench.report.number import plural
     from bench.report.verify import differences
 
-    recover(into)
+    for place in {into, *(folder.absolute().parent for folder in folders or ())}:
+        recover(place)
     chosen = folders or published(into)
     if not chosen:
         raise UsageError(f"{into}: no published run: bench publish RUN NAME makes one")

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
@@ -89,7 +90,7 @@ class InProcessExecutor:
         """Train each trial in turn; time limits cannot be kept without a process of its own.
 
         Before the first, DatasetError where real data cannot be had, ResourceError where trials
-        cannot have their threads.
+        cannot have their threads, as where TensorFlow has computed here with others.
         """
         trials = [trial for block in blocks for trial in block.trials]
         threads = _threads(trials)
@@ -104,6 +105,7 @@ class InProcessExecutor:
             on_event(Warned(self._load))
         refused = flags_refused_here()
         with _bound(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
+            _check_tensorflow(threads)
             # What TensorFlow finds as it is imported, by the first of them.
             given = {"variables": variables(dict(os.environ)), **cores}
             for trial in trials:
@@ -131,6 +133,14 @@ def _threads(trials: Sequence[Trial]) -> int:
     if threads > cores:
         raise ResourceError(f"threads {threads} is more than the {cores} cores here: lower threads")
     return threads
+
+
+def _check_tensorflow(threads: int) -> None:
+    """ResourceError where TensorFlow was at work here before, with another number of threads."""
+    if "tensorflow" in sys.modules:
+        from bench.training.runtime import set_threads
+
+        set_threads(threads)
 
 
 @contextlib.contextmanager

@@ -14,12 +14,12 @@ import io
 import os
 import platform
 import re
+import secrets
 import shlex
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from bench.execution.ray_files import make_token
 from bench.files.reading import KiB, read_file
 from bench.files.user_path import user_path
 from bench.files.yaml import parse_yaml
+from bench.measure.processes import inherited, kill_marked
 from bench.records.disk import disk_errors, temporary_folder
 from bench.subprocess_end import signal_name
 
@@ -40,9 +41,13 @@ _MOST_CODE_BYTES = 64
 """Of the file that holds an exit code."""
 _STDERR = 2
 _INTERRUPTED = 130
-_CLOSING_S = 30.0
+_CLOSING_S = 20.0
+"""For the run there, to close its records once it was interrupted."""
+_ANSWER_S = 30.0
+"""For each command after an interrupt: the head may be gone."""
 _STEP_S = 300.0
 """For a command that sends or asks next to nothing; ssh gives up a silent host sooner."""
+_KILL_S = 5.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _MOST_LETTERS = 80
 _MARK_LETTERS = 8
@@ -90,10 +95,7 @@ def launch(
         _ray(["exec", str(config), remote_command(words, name, nodes)])
         return _bring_back(config, there, out)
     except KeyboardInterrupt:
-        # The driver there closes its records first; that it was interrupted is known here.
-        _await_end(config, there)
-        with contextlib.suppress(DataError, UsageError):
-            _bring_back(config, there, out)
+        _bring_back_interrupted(config, there, out)
         raise
     finally:
         shown = str(config) if str(config).isprintable() else ascii(str(config))
@@ -163,9 +165,9 @@ def _is_missing(local: str) -> bool:
 def _bring_back(config: Path, there: str, out: Path) -> int:
     """Fetch the run folder, and the exit code that was left beside it."""
     code = _code_left(config, there)
-    if not _ray(["rsync-down", str(config), f"{there}/", f"{out}/"]):
+    if not _ray(_fetch(config, there, out)):
         if _ray(["exec", str(config), f"test -e {there}/run.json"], silent=True, timeout_s=_STEP_S):
-            fetch = shlex.join(["ray", "rsync-down", str(config), f"{there}/", f"{out}/"])
+            fetch = shlex.join(["ray", *_fetch(config, there, out)])
             raise DataError(
                 f"{out}: the results are on the head still, since they could not be brought here: "
                 f"mend what rsync complains of above, then {fetch}"
@@ -184,13 +186,19 @@ def _bring_back(config: Path, there: str, out: Path) -> int:
     return code
 
 
-def _await_end(config: Path, there: str) -> None:
-    """Until the run there has left its exit code, or for a while where it cannot any more."""
-    ends = time.monotonic() + _CLOSING_S
-    while time.monotonic() < ends:
-        if _ray(["exec", str(config), f"test -e {there}.code"], silent=True, timeout_s=_STEP_S):
-            return
-        time.sleep(1)
+def _bring_back_interrupted(config: Path, there: str, out: Path) -> None:
+    """Fetch what an interrupted run had finished, in ``2 * _ANSWER_S`` at most, or say how to."""
+    # The driver there closes its records first.
+    wait = f"timeout {_CLOSING_S:g} sh -c 'until test -e {there}.code; do sleep 1; done'; true"
+    answers = _ray(["exec", str(config), wait], silent=True, timeout_s=_ANSWER_S)
+    if not answers or not _ray(_fetch(config, there, out), timeout_s=_ANSWER_S):
+        later = shlex.join(["ray", *_fetch(config, there, out)])
+        sys.stderr.write(f"{out}: nothing came back in time; fetch what the head has by: {later}\n")
+
+
+def _fetch(config: Path, there: str, out: Path) -> list[str]:
+    """The words of Ray's command that brings the run folder here."""
+    return ["rsync-down", str(config), f"{there}/", f"{out}/"]
 
 
 def _code_left(config: Path, there: str) -> int | None:
@@ -214,13 +222,20 @@ def _ray(
     """Whether one of Ray's commands worked; ResourceError, saying what was ``needed``, if not."""
     ray = Path(sysconfig.get_path("scripts")) / "ray"
     shown = subprocess.DEVNULL if silent else _STDERR
+    mark = secrets.token_hex(_MARK_LETTERS)
     try:
         code = subprocess.run(
-            [ray, *words], stdout=shown, stderr=shown, check=False, timeout=timeout_s
+            [ray, *words],
+            stdout=shown,
+            stderr=shown,
+            check=False,
+            timeout=timeout_s,
+            env={**os.environ, **inherited(mark)},
         ).returncode
         name = signal_name(code)
         end = f"was ended by {name}" if name else f"ended with code {code}"
     except subprocess.TimeoutExpired:
+        kill_marked(mark, _KILL_S)  # its ssh and rsync, which outlive it
         code, end = None, f"did not end within {timeout_s:g} s"
     if code != 0 and needed:
         raise ResourceError(

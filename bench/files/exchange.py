@@ -7,8 +7,9 @@ Usage:
 
 The new folder is made in ``.replacing/new`` beside the old one, and the two are exchanged in one
 step where the file system can do that. Elsewhere the old one is moved to ``.replacing/old`` first:
-``recover`` moves it back where a kill came before the new one had taken its place. What a killed
-process has left is removed by the next ``replacement``.
+``recover`` moves it back where a kill came before the new one had taken its place. Where no rename
+moves it either, as overlayfs moves no folder of a lower layer, the whole of it is copied there
+before it is removed. What a killed process has left is removed by the next ``replacement``.
 """
 
 import contextlib
@@ -22,10 +23,12 @@ from pathlib import Path
 
 from bench.errors import ResourceError
 from bench.files.folder import Folder
+from bench.files.folder_copy import copy_folder
 
 _JOURNAL = ".replacing"
 _RENAME_EXCHANGE = 2  # of linux/fs.h
-_NOT_HERE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
+_PARTS = ("new", "old", "copy")
+_NOT_HERE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EXDEV})
 
 
 @contextlib.contextmanager
@@ -38,14 +41,14 @@ def replacement(place: Path, name: str) -> Iterator[Path]:
     with _locked(place) as handle:
         _recover(place, handle)
         journal = Folder(place) / _JOURNAL
-        for part in ("new", "old"):
+        for part in _PARTS:
             (journal / part).make()
         try:
             fresh = (journal / "new" / name).path
             fresh.mkdir()
             yield fresh
-            with (journal / "new").handle() as new, (journal / "old").handle() as old:
-                _take_place(handle, name, new, old)
+            with _parts(journal) as (new, old, copy):
+                _take_place(handle, name, new, old, copy)
             os.fsync(handle)
         finally:
             _recover(place, handle)
@@ -60,13 +63,35 @@ def recover(place: Path) -> None:
         _recover(place, handle)
 
 
-def _take_place(place: int, name: str, new: int, old: int) -> None:
+def _take_place(place: int, name: str, new: int, old: int, copy: int) -> None:
     """Put ``new/name`` in the place of ``place/name``; the old one stays in ``new`` or ``old``."""
-    if not _is_there(place, name):
-        os.rename(name, name, src_dir_fd=new, dst_dir_fd=place)
-    elif not _exchanged(place, new, name):
-        os.rename(name, name, src_dir_fd=place, dst_dir_fd=old)
-        os.rename(name, name, src_dir_fd=new, dst_dir_fd=place)
+    if _is_there(place, name) and _exchanged(place, new, name):
+        return
+    if _is_there(place, name) and not _moved(place, name, old):
+        _move_copy(place, name, old, copy)
+        # From here on ``old`` has all of it, so ``_recover`` heeds no rest of it in ``place``.
+        shutil.rmtree(name, dir_fd=place)
+    os.rename(name, name, src_dir_fd=new, dst_dir_fd=place)
+
+
+def _moved(source: int, name: str, target: int) -> bool:
+    """Whether ``name`` was renamed from one folder to the other; False where only a copy can be."""
+    try:
+        os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
+
+
+def _move_copy(source: int, name: str, target: int, copy: int) -> None:
+    """Put a copy of ``source/name`` into ``target``: all of it at once, and on the disk."""
+    if _is_there(copy, name):
+        shutil.rmtree(name, dir_fd=copy)
+    copy_folder(source, name, copy)
+    os.rename(name, name, src_dir_fd=copy, dst_dir_fd=target)
+    os.fsync(target)
 
 
 def _exchanged(place: int, new: int, name: str) -> bool:
@@ -85,19 +110,48 @@ def _exchanged(place: int, new: int, name: str) -> bool:
 
 def _recover(place: Path, handle: int) -> None:
     """Move back what has no successor, and remove the journal."""
-    journal = Folder(place) / _JOURNAL
     if not _is_there(handle, _JOURNAL):
         return
-    with contextlib.suppress(FileNotFoundError), (journal / "old").handle() as old:
-        with os.scandir(old) as entries:
-            names = [entry.name for entry in entries]
-        for name in names:
-            if not _is_there(handle, name):
-                os.rename(name, name, src_dir_fd=old, dst_dir_fd=handle)
+    journal = Folder(place) / _JOURNAL
+    with contextlib.suppress(FileNotFoundError):
+        _move_back(journal, handle)
     # Renamed first: half removed, it must not be taken for a folder to be moved back.
-    with journal.handle() as opened, contextlib.suppress(OSError):
-        os.rename("old", "new/removed", src_dir_fd=opened, dst_dir_fd=opened)
+    with journal.handle() as opened:
+        try:
+            os.rename("old", "new/removed", src_dir_fd=opened, dst_dir_fd=opened)
+        except OSError:
+            shutil.rmtree("new", ignore_errors=True, dir_fd=opened)
     shutil.rmtree(_JOURNAL, ignore_errors=True, dir_fd=handle)
+
+
+def _move_back(journal: Folder, place: int) -> None:
+    """Move back to ``place`` what was moved to ``old``, and its successor is not there.
+
+    Where a successor still waits in ``new``, a folder in its place is the rest of one of which
+    ``old`` has all.
+    """
+    with (journal / "old").handle() as old, os.scandir(old) as entries:
+        names = [entry.name for entry in entries]
+    if not names:
+        return
+    for part in _PARTS:  # one of before there was a "copy"
+        (journal / part).make()
+    with _parts(journal) as (new, old, copy):
+        for name in names:
+            if _is_there(place, name):
+                if not _is_there(new, name):
+                    continue
+                shutil.rmtree(name, dir_fd=place)
+            if not _moved(old, name, place):
+                _move_copy(old, name, place, copy)
+
+
+@contextlib.contextmanager
+def _parts(journal: Folder) -> Iterator[tuple[int, int, int]]:
+    """The handles of ``new``, ``old`` and ``copy`` in it."""
+    new, old, copy = ((journal / part).handle() for part in _PARTS)
+    with new as first, old as second, copy as third:
+        yield first, second, third
 
 
 @contextlib.contextmanager

@@ -111,12 +111,8 @@ class RunFolder:
         Where it cannot be made, none of it is left.
         """
         folder = cls(path)
+        cls.check_free(path)
         with disk_errors(path):
-            empty = path.is_dir() and not any(path.iterdir())
-            if path.exists() and not empty and not cls.was_never_begun(path):
-                raise ResourceError(
-                    f"{path}: already exists and is not empty: choose another --out"
-                )
             folder._made = tuple(f for f in (path, *path.parents) if not f.exists())
         make_folder(folder.files / "trials")
         try:
@@ -125,6 +121,16 @@ class RunFolder:
             folder.discard()
             raise
         return folder
+
+    @classmethod
+    def check_free(cls, path: Path) -> None:
+        """ResourceError where ``path`` is neither missing, nor empty, nor ``was_never_begun``."""
+        with disk_errors(path):
+            empty = path.is_dir() and not any(path.iterdir())
+            if path.exists() and not empty and not cls.was_never_begun(path):
+                raise ResourceError(
+                    f"{path}: already exists and is not empty: choose another --out"
+                )
 
     @classmethod
     def was_never_begun(cls, path: Path) -> bool:

@@ -24,20 +24,9 @@ _PLAIN = (bool, str, list)
 def configure(variant: Variant, threads: int) -> None:
     """Set threads, TF32, determinism, Keras; ``threads`` is how many cores a trial may use.
 
-    Threads cannot change once TensorFlow has run something: a process that trains a second
-    time keeps those of the first, and ResourceError where these are others. Keras gets its
-    defaults, whatever its keras.json says.
+    Keras gets its defaults, whatever its keras.json says. Errors of ``set_threads``.
     """
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-    except RuntimeError:
-        in_force = tf.config.threading.get_intra_op_parallelism_threads()
-        if in_force != threads:
-            raise ResourceError(
-                f"TensorFlow already runs in this process with {in_force or 'all'} threads, and "
-                f"the trial is to have {threads}: use executor ray, or a fresh process"
-            ) from None
+    set_threads(threads)
     if variant.strategy == "mirrored" and variant.replicas > 1:
         _split_cpu(variant.replicas)
     tf.config.experimental.enable_tensor_float_32_execution(PRECISIONS[variant.precision].tf32)
@@ -47,6 +36,25 @@ def configure(variant: Variant, threads: int) -> None:
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_dtype_policy("float32")
+
+
+def set_threads(threads: int) -> None:
+    """Have TensorFlow compute with as many threads, within an operation and between them.
+
+    They cannot change once TensorFlow has run something: ResourceError where it has, with others.
+    """
+    pools = tf.config.threading
+    try:
+        pools.set_intra_op_parallelism_threads(threads)
+        pools.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        within = pools.get_intra_op_parallelism_threads() or "all"
+        between = pools.get_inter_op_parallelism_threads() or "all"
+        raise ResourceError(
+            f"TensorFlow already runs in this process with {within} threads within an operation "
+            f"and {between} between them, and a trial is to have {threads}: use executor ray, or "
+            "start a fresh process"
+        ) from None
 
 
 def settings_in_force() -> dict[str, Any]:

@@ -45,7 +45,11 @@ def test_where_nothing_is_published_the_user_is_told_how_to(tmp_path: Path) -> N
     assert "bench publish RUN NAME" in done.stderr
 
 
-def test_what_a_killed_publish_left_is_put_back(command: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["--into", "published"], ["published/tiny"]])
+def test_what_a_killed_publish_left_is_put_back(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "published/.replacing/old/tiny").mkdir(parents=True)
-    command("verify-published", "--into", tmp_path / "published")
+    command("verify-published", *words)
     assert [path.name for path in (tmp_path / "published").iterdir()] == ["tiny"]

@@ -12,6 +12,7 @@ import pytest
 import bench as api
 from bench.records.record import TrialRecord
 from bench.records.store import RunFolder
+from tests.fault_table import FAULTS
 from tests.processes import PATIENCE_S, bench, gone_within, started
 from tests.suites_made import ENDLESS, SHORT_AND_LONG, SINGLE, written
 
@@ -41,7 +42,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_run_can_be_gone_on_with(
     with started("run", held, "--out", out) as run:
         run.wait_for("[1/2]")
         first = run.wait_for_training()
-        assert run.interrupt() == 130
+        assert run.interrupt() == FAULTS["Ctrl-C"].code
         assert gone_within(20, run.process.pid) == []
         assert not first.is_running()
         last = run.stderr.splitlines()[-1]
@@ -49,7 +50,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_run_can_be_gone_on_with(
         "bench: interrupted: what had finished is kept; "
         f"go on by bench run {held} --out {out} --resume"
     )
-    assert [r.status for r in attempts(out)] == ["completed", "interrupted"]
+    assert [r.status for r in attempts(out)] == ["completed", FAULTS["Ctrl-C"].status]
     assert (out / "trials.csv").read_text().count("completed") == 1
 
     done = bench("run", held, "--out", out, "--resume")
@@ -81,16 +82,16 @@ def test_a_second_driver_is_refused_and_sigterm_ends_the_first_as_ctrl_c_does(
 def test_a_signal_to_all_of_a_job_ends_it_as_ctrl_c_does(
     held: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    out = tmp_path / "run"
+    out, seen = tmp_path / "run", FAULTS["signal to all"]
     with started("run", held, "--out", out) as run:
         run.wait_for("[1/2]")
         run.wait_for_training()
         os.killpg(run.process.pid, number)
         code, said = run.process.wait(PATIENCE_S), run.stderr
         assert gone_within(20, run.process.pid) == []
-    assert code == 130, said
+    assert code == seen.code, said
     assert said.splitlines()[-1].endswith(f"--out {out} --resume")
-    assert [r.status for r in attempts(out)] == ["completed", "interrupted"]
+    assert [r.status for r in attempts(out)] == ["completed", seen.status]
     assert (out / "trials.csv").read_text().count("completed") == 1
 
 
@@ -126,7 +127,7 @@ def test_a_killed_training_process_without_a_further_try_fails_the_run_until_it_
     out = tmp_path / "run"
     with started("run", single, "--out", out, "--retries", "0") as run:
         run.wait_for_training().kill()
-        assert run.process.wait(PATIENCE_S) == 5
+        assert run.process.wait(PATIENCE_S) == FAULTS["worker killed"].code
         assert "worker_lost: its process" in run.stderr
         assert run.stderr.splitlines()[-1].endswith("--resume")
     assert [r.status for r in attempts(out)] == ["worker_lost"]

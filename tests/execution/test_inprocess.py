@@ -1,6 +1,8 @@
 """GPUs of a trial in the process that asks for it: cards of a library, which TensorFlow lacks."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from bench.execution.inprocess import InProcessExecutor
 from bench.records.record import TrialRecord
 from bench.spec.plan import Trial
 from tests.execution.observed import observe, observe_apart
-from tests.suites_made import SINGLE, suite_of
+from tests.suites_made import SINGLE, suite_of, written
 
 CARD = "GPU-0000aaaa-0000-0000-0000-000000000000"
 
@@ -64,3 +66,32 @@ def test_it_does_where_the_gpu_is_hidden_or_only_counted(
     monkeypatch.setenv(*variable)
     (record,) = observe_apart("inprocess", SINGLE).records
     assert (record.status, record.devices) == ("completed", ("CPU:0",))
+
+
+USED = """
+import sys
+import tensorflow as tf
+import bench
+from bench.errors import ResourceError
+
+tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[2]))
+tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[3]))
+tf.constant(1.0) + 1
+try:
+    print(bench.run(sys.argv[1], out="run", executor="inprocess").succeeded)
+except ResourceError as error:
+    print(error.exit_code)
+"""
+
+
+@pytest.mark.parametrize(("within", "between"), [(0, 0), (3, 1), (1, 3)])
+def test_a_tensorflow_that_computes_with_other_threads_is_refused_before_the_first_trial(
+    tmp_path: Path, within: int, between: int
+) -> None:
+    one = {**SINGLE, "variant": {**SINGLE["variant"], "threads": 1}}
+    suite = written(tmp_path / "one.toml", one)
+    words = [sys.executable, "-c", USED, str(suite), str(within), str(between)]
+    env = {**os.environ, "BENCH_LOGICAL_GPUS": "1"}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "2", done.stderr
+    assert not (tmp_path / "run").exists()

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -114,9 +115,20 @@ def test_results_that_cannot_be_fetched_are_said_to_be_on_the_head(
 
 
 @pytest.mark.usefixtures("head")
-def test_a_folder_that_exists_is_not_written_to(config: Path) -> None:
+def test_a_folder_that_has_something_in_it_is_not_written_to(config: Path) -> None:
+    Path("mine").touch()
     with pytest.raises(ResourceError):
         run_on_cluster(config, "smoke", Path("~"))
+
+
+@pytest.mark.usefixtures("head")
+def test_an_empty_folder_may_be_the_one_that_one_is_in(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("empty").mkdir()
+    monkeypatch.chdir("empty")
+    assert run_on_cluster(config, "smoke", Path()).succeeded
+    assert Path("made-here").is_file()
 
 
 @pytest.mark.parametrize(
@@ -129,3 +141,26 @@ def test_a_launcher_that_dies_or_hangs_is_an_error_with_its_reason(
     (head.parent / "scripts/ray").write_text(f"#!/bin/sh\n{what}\n")
     with pytest.raises(ResourceError, match=reason):
         run_on_cluster(config, "smoke", Path("mine"))
+
+
+@pytest.mark.timeout(60)
+def test_after_an_interrupt_a_head_that_is_silent_is_not_waited_for(
+    config: Path, head: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.execution.launch._ANSWER_S", 1.0)
+    ray = head.parent / "scripts/ray"
+    # A grandchild waits, as ssh does below Ray's own command.
+    ray.write_text(
+        f'#!/bin/sh\ncase "$*" in *"bench run"*) touch {head}/gone; exec kill -INT $PPID;; esac\n'
+        f"[ ! -e {head}/gone ] || sh -c 'echo $$ >> {head}/pids; exec sleep 600'\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run_on_cluster(config, "smoke", Path("mine"))
+    pids = (head / "pids").read_text().split()
+    assert len(pids) > 0
+    left = psutil.wait_procs([psutil.Process(int(p)) for p in pids if _runs(int(p))], timeout=10)
+    assert left[1] == []
+
+
+def _runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
