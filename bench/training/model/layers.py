@@ -45,6 +45,8 @@ class ImageLayerNormalization(keras.layers.GroupNormalization):  # type: ignore[
 class _ReadRecorder:
     """A variant that records which of its settings are read."""
 
+    model_fields = Variant.model_fields
+
     def __init__(self, variant: Variant) -> None:
         self._variant = variant
         self.read: set[str] = set()
