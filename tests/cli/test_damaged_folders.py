@@ -53,7 +53,7 @@ class FakeRenderProcess:
     def draw(self, figure: Any) -> Future[Drawing]:
         return _finished(Drawing(figure, "<svg></svg>"))
 
-    def paint(self, _drawing: object) -> Future[bytes]:
+    def rasterize(self, _drawing: object) -> Future[bytes]:
         return _finished(b"")
 
 
