@@ -296,7 +296,7 @@ def _invocation(
         command=tuple(command),
         executor=executor.name,
         environment={"driver": environment(), **executor.environment()},
-        parallel_blocks=executor.parallel_blocks,
+        lanes=executor.parallel_blocks,
     )
     before = folder.info().invocations
 

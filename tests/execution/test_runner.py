@@ -194,7 +194,7 @@ def test_a_folder_that_is_not_empty_is_refused_and_unchanged(out: Path) -> None:
 
 
 def test_resuming_needs_a_folder_and_a_run_in_it(out: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="give it by --out"):
+    with pytest.raises(UsageError, match="--out"):
         bench.run(SUITE, resume=True, executor="simulated")
     with pytest.raises(RunFolderError, match="no such run folder"):
         run(out, resume=True)
