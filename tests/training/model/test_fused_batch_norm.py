@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.training.loop.training_state import weights_l2
@@ -78,8 +78,10 @@ shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).flatmap(
 @FEW
 @given(shapes, st.sampled_from(POLICIES), st.integers(0, 2**16))
 def test_a_pass_matches_keras(shape: tuple[int, ...], policy: str, seed: int) -> None:
-    # With a variance near epsilon, the gradient would be mostly rounding error.
     inputs = np.random.default_rng(seed).normal(0.5, 2.0, shape)
+    variances = inputs.reshape(-1, shape[-1]).var(axis=0)
+    # With a variance near epsilon, the gradient would be mostly rounding error.
+    assume(len(inputs.reshape(-1, shape[-1])) == 1 or variances.min() > 0.1)
     values = values_for(shape[-1], seed)
     ours, theirs = (
         run_pass(layer(dtype=policy), inputs, values)
