@@ -20,7 +20,8 @@ def test_cluster_excludes_address_and_executor(
 
 def test_an_existing_folder_is_refused(command: Command, tiny: Path, finished_run: Path) -> None:
     result = command("run", tiny, "--cluster", CLUSTERS / "onprem.yaml", "--out", finished_run)
-    assert error_line(result, 2) == f"{finished_run}: already exists and is not empty: choose another --out"
+    reason = "already exists and is not empty: choose another --out"
+    assert error_line(result, 2) == f"{finished_run}: {reason}"
 
 
 def test_resuming_needs_the_run_folder(command: Command, tiny: Path) -> None:

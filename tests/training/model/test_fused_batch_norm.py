@@ -79,9 +79,10 @@ shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).flatmap(
 @given(shapes, st.sampled_from(POLICIES), st.integers(0, 2**16))
 def test_a_pass_matches_keras(shape: tuple[int, ...], policy: str, seed: int) -> None:
     inputs = np.random.default_rng(seed).normal(0.5, 2.0, shape)
-    variances = inputs.reshape(-1, shape[-1]).var(axis=0)
-    # With a variance near epsilon, the gradient would be mostly rounding error.
-    assume(len(inputs.reshape(-1, shape[-1])) == 1 or variances.min() > 0.1)
+    rows = inputs.reshape(-1, shape[-1])
+    # The fused variance is a difference of squares: it keeps no digits if the mean dwarfs it.
+    ratios = (1.0 + rows.mean(axis=0) ** 2) / rows.var(axis=0).clip(min=1e-9)
+    assume(len(rows) == 1 or ratios.max() < 10.0)
     values = values_for(shape[-1], seed)
     ours, theirs = (
         run_pass(layer(dtype=policy), inputs, values)
