@@ -185,7 +185,7 @@ def test_a_raylet_that_stops_ends_the_run_with_its_records_without_a_signal(
     marks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        ray_process, "own_python", lambda _, fd: [sys.executable, "-c", IMPATIENT, fd]
+        ray_process, "module_command", lambda _, fd: [sys.executable, "-c", IMPATIENT, fd]
     )
     stopped, records = list[psutil.Process](), list[TrialRecord]()
 
