@@ -47,6 +47,8 @@ def test_threads_bind_the_process_only_during_the_run(
         return TrialRecord(trial=trial, status="completed")
 
     monkeypatch.setattr("bench.execution.inprocess._train", trained)
+    # Other tests of this process may have run TensorFlow, with its threads.
+    monkeypatch.setattr("bench.execution.inprocess._check_tensorflow", lambda _: None)
     before = os.sched_getaffinity(0)
     asked = {} if threads is None else {"threads": threads}
     suite = suite_of({**SINGLE, "variant": {**SINGLE["variant"], **asked}})
