@@ -113,19 +113,16 @@ def plan_anywhere(suite: Suite) -> Plan:
         raise
 
 
-def williams_square(arms: int) -> list[list[int]]:
-    """Return orders of ``arms`` arms: ``arms`` rows if that is even, else twice as many.
-
-    Over all rows each arm takes each position, and follows each other arm, equally often.
-    """
-    return [_williams_row(arms, row) for row in range(_williams_rows(arms))]
-
-
-def _williams_rows(arms: int) -> int:
+def williams_row_count(arms: int) -> int:
+    """Return the number of rows of a Williams square: ``arms`` if that is even, else twice that."""
     return arms * (2 if arms % 2 else 1)
 
 
-def _williams_row(arms: int, row: int) -> list[int]:
+def williams_row(arms: int, row: int) -> list[int]:
+    """Return one order of ``arms`` arms: a row of a Williams square.
+
+    Over all rows each arm takes each position, and follows each other arm, equally often.
+    """
     zigzag = [0] + [(i + 1) // 2 if i % 2 else arms - i // 2 for i in range(1, arms)]
     order = [(arm + row) % arms for arm in zigzag]
     return order if row < arms else order[::-1]
@@ -138,12 +135,12 @@ class _ArmOrders:
         self._arms, self._seed = arms, seed
 
     def of_repeat(self, repeat: int) -> Sequence[int]:
-        rows = _williams_rows(self._arms)
+        rows = williams_row_count(self._arms)
         cycle, position = divmod(repeat, rows)
         rng = random.Random(f"{self._seed}:cycle:{cycle}")
         shuffled_arms = rng.sample(range(self._arms), self._arms)
         row = rng.sample(range(rows), rows)[position]
-        return [shuffled_arms[arm] for arm in _williams_row(self._arms, row)]
+        return [shuffled_arms[arm] for arm in williams_row(self._arms, row)]
 
 
 def _trial(cell: Cell, repeat: int, order: int, suite: Suite) -> Trial:

@@ -29,8 +29,9 @@ def configure(variant: Variant, threads: int) -> None:
     keras.json has no effect. ResourceError as in ``set_threads``.
     """
     set_threads(threads)
-    if variant.strategy == "mirrored" and variant.replicas > 1:
-        _split_cpu(variant.replicas)
+    has_replicas = variant.strategy == "mirrored" and variant.replicas > 1
+    if has_replicas and not tf.config.list_physical_devices("GPU"):
+        split_cpu(variant.replicas)
     tf.config.experimental.enable_tensor_float_32_execution(PRECISIONS[variant.precision].tf32)
     if variant.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -103,12 +104,11 @@ def check_gpus(assigned: Sequence[str]) -> None:
         )
 
 
-def _split_cpu(count: int) -> None:
-    """Make ``count`` logical CPU devices, one a replica, if the process has no GPU."""
-    if not tf.config.list_physical_devices("GPU"):
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        logical = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
-        tf.config.set_logical_device_configuration(cpu, logical)
+def split_cpu(count: int) -> None:
+    """Make ``count`` logical devices of the CPU, one per replica."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    logical = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    tf.config.set_logical_device_configuration(cpu, logical)
 
 
 def describe(variant: Variant) -> dict[str, Any]:

@@ -27,12 +27,14 @@ def probe() -> dict[str, Any]:
     try:
         import keras
         import tensorflow as tf
+
+        from bench.training.runtime import split_cpu
     except Exception as error:  # whatever a damaged installation raises
         return {"error": _one_line(error)}
     build = tf.sysconfig.get_build_info()
     gpus = tf.config.list_physical_devices("GPU")
     if len(gpus) < _LOGICAL_CPUS:
-        _split_cpu(tf)
+        split_cpu(_LOGICAL_CPUS)
     return {
         "error": None,
         "tensorflow": tf.__version__,
@@ -60,13 +62,6 @@ def probe() -> dict[str, Any]:
 def _gpu(tf: Any, device: Any) -> dict[str, Any]:
     details = tf.config.experimental.get_device_details(device)
     return {"device": device.name, "name": details.get("device_name")}
-
-
-def _split_cpu(tf: Any) -> None:
-    """Make two logical devices, to test several replicas without two GPUs."""
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    logical = [tf.config.LogicalDeviceConfiguration()] * _LOGICAL_CPUS
-    tf.config.set_logical_device_configuration(cpu, logical)
 
 
 def _trains(tf: Any) -> None:

@@ -198,7 +198,8 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
         return
     mount = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("root may write anywhere, and may not mount")
+        # Only a read-only file system stops root from writing.
+        pytest.skip("needs the right to mount a read-only file system")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 

@@ -12,6 +12,7 @@ import pytest
 
 from bench.records.run_folder import RunFolder
 from tests.cuda.counts import Counts, read_counts
+from tests.cuda.small_variant import SMALL_VARIANT
 from tests.cuda.stack import Stack
 from tests.support.processes import bench
 
@@ -22,19 +23,14 @@ name = "gpus"
 blocks = {blocks}
 warmup_s = 0
 min_timing_s = 0
-
-[variant]
-dataset = "synthetic"
-shape = [8, 8, 1]
-classes = 4
-examples = 512
-hidden = [8]
-epochs = 1
-jit = "none"
-
+"""
+SUITE += (
+    SMALL_VARIANT
+    + """
 [matrix]
 norm = {norms}
 """
+)
 
 PATIENCE_S = 500.0
 """Eight processes import TensorFlow at once, perhaps on few cores."""

@@ -6,6 +6,7 @@ import pytest
 
 from bench.records.run_folder import RunFolder
 from tests.cuda.counts import read_counts
+from tests.cuda.small_variant import SMALL_VARIANT
 from tests.cuda.stack import Stack
 from tests.support.processes import bench
 
@@ -14,19 +15,14 @@ pytestmark = pytest.mark.slow
 SUITE = """
 name = "warm"
 blocks = 1
-
-[variant]
-dataset = "synthetic"
-shape = [8, 8, 1]
-classes = 4
-examples = 512
-hidden = [8]
-epochs = 1
-jit = "none"
-
+"""
+SUITE += (
+    SMALL_VARIANT
+    + """
 [matrix]
 norm = ["none", "layer"]
 """
+)
 BUSY, FREE = (f"GPU-{i}000aaaa-0000-0000-0000-000000000000" for i in (0, 1))
 
 

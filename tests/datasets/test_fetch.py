@@ -203,12 +203,12 @@ def test_of_processes_that_fetch_at_once_one_downloads_for_all(
     assert len(mirror.requests) == 4
 
 
-@pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt-get")
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt-get, Debian's")
 def test_debians_package_holds_the_same_bytes(tmp_path: Path) -> None:
     assert _complete(fetching._debian_package(tmp_path))
 
 
-@pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt-get")
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt-get, Debian's")
 def test_the_message_of_apt_is_reported(
     empty_machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,3 +127,14 @@ from tests.support.training_setup import arrays_of
 trial = Trial.model_validate_json({trial!r})
 print(train(trial, lambda: arrays_of(trial.variant), threads=1).model_dump_json())
 """
+
+
+class SteppingClock:
+    """A clock that advances by one second at each reading; a test may advance ``now`` further."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now

@@ -22,7 +22,7 @@ from bench.training.failures import classify_exception
 from bench.training.loop.compiled_epoch import CompiledEpoch, EpochResult
 from bench.training.loop.gradient_update import LossScale
 from bench.training.trial import train
-from tests.support.training_setup import arrays_of, small, trial_of
+from tests.support.training_setup import SteppingClock, arrays_of, small, trial_of
 
 
 def record_of(variant: Variant, **options: Any) -> TrialRecord:
@@ -211,21 +211,11 @@ def test_epochs_finished_before_a_failure_are_kept() -> None:
     assert record.measures.test_accuracy is None
 
 
-class Clock:
-    """Advances by one second at each reading, and by a hundred in each validation."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    clock, score = Clock(), Evaluator.score
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SteppingClock]:
+    clock, score = SteppingClock(), Evaluator.score
 
+    # Each validation takes a hundred seconds.
     def slow_score(self: Evaluator, *data: np.ndarray) -> Score:
         clock.now += 100.0
         return score(self, *data)
@@ -237,7 +227,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     yield clock
 
 
-def test_validation_is_outside_the_time_of_an_epoch(clock: Clock) -> None:
+def test_validation_is_outside_the_time_of_an_epoch(clock: SteppingClock) -> None:
     record = record_of(small(epochs=3))
     assert [e.epoch_s for e in record.epochs] == [1.0, 1.0, 1.0]
     assert record.measures.cold_start_s == 1.0

@@ -15,14 +15,12 @@ train on the CPU, and their records say so.
 import contextlib
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.executor import Limits, OnEvent, Warned
@@ -45,7 +43,7 @@ from bench.execution.ray_backend.head_address import is_alive
 from bench.execution.ray_backend.head_liveness import call_while_head_alive
 from bench.execution.ray_backend.peer_network import named_network
 from bench.execution.ray_backend.preflight import preflight
-from bench.execution.ray_backend.progress_actor import ProgressActor
+from bench.execution.ray_backend.progress_collector import ProgressCollector
 from bench.execution.ray_backend.ray_compat import available_resources_per_node
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.resources import ResourceRequest
@@ -64,8 +62,6 @@ from bench.spec.plan import Block, Trial
 _MIN_WAIT_S = 0.05
 _POLL_S = 5.0
 """Polling uses cores that a trial may need; an answer ends the wait at once."""
-_DRAIN_S = 60.0
-_LAST_DRAIN_S = 2.0
 _GPU_FREE_S = 60.0
 """How long a GPU may take to become free before a trial; after that the block moves to other GPUs.
 """
@@ -96,7 +92,6 @@ class RayExecutor:
         self._hidden_gpus: ExcludedGpus | None = None
         self._load_warning: str | None = None
         self._datasets = DatasetStore()
-        self._progress_actor: Any = None
         self._environments: dict[str, Any] = {}
         self.polled_at = time.monotonic()
         """When a run last began to poll Ray, by ``time.monotonic``."""
@@ -116,21 +111,15 @@ class RayExecutor:
             self._quarantine = GpuQuarantine(snapshots)
             self.head: str = ray.get_runtime_context().gcs_address
             self.raylet = raylet_here()
-            if kind == "caller's":  # otherwise they end with this driver
-                stack.callback(self._kill_actors)
+            if kind == "caller's":  # otherwise the actors end with this driver
+                stack.callback(self._call_if_head_alive, self._quarantine.release)
             self._cluster = self._usable_cluster(ray.nodes())
             self._check_fit()
             if not self._local:
                 check_versions(environment(), self.environment())
-            # The actor runs on this node: if it ran on a node that is lost, the run would lose it,
-            # too.
-            node_id = ray.get_runtime_context().get_node_id()
-            actor_class: Any = ray.remote(ProgressActor)
-            self._progress_actor = actor_class.options(
-                num_cpus=0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
-                max_restarts=-1,
-            ).remote()
+            self._progress = ProgressCollector()
+            if kind == "caller's":
+                stack.callback(self._call_if_head_alive, self._progress.kill)
             self._entered = stack.pop_all()
         return self
 
@@ -146,17 +135,10 @@ class RayExecutor:
         self._datasets.clear()
         self._environments = {}
 
-    def _kill_actors(self) -> None:
-        """Kill the actors that would outlive the run in the caller's Ray, if its head is alive."""
-
-        def kill() -> None:
-            self._quarantine.release()
-            if self._progress_actor is not None:
-                ray.kill(self._progress_actor)
-                self._progress_actor = None
-
+    def _call_if_head_alive(self, call: Callable[[], object]) -> None:
+        """Make a call to Ray, which might block for ever once the head is lost."""
         with contextlib.suppress(ConnectionError):
-            call_while_head_alive(self.head, kill)
+            call_while_head_alive(self.head, call)
 
     def _find_local_gpus(self) -> list[str]:
         """Return this machine's GPUs for a local Ray, as CUDA_VISIBLE_DEVICES names them."""
@@ -224,7 +206,7 @@ class RayExecutor:
         )
 
         def open_runner(block: Block, request: ResourceRequest) -> BlockRunner:
-            data_of, actor = self._datasets.reference, self._progress_actor
+            data_of, actor = self._datasets.reference, self._progress.actor
             return BlockRunner(
                 block, request, limits, on_event, data_of, actor, attempts, allotment
             )
@@ -248,17 +230,15 @@ class RayExecutor:
             for record in self._run_pool(pool, limits, on_event):
                 yield pool.marked(record)
         except KeyboardInterrupt:
-            self._drain_last_progress(pool)
+            self._progress.collect_last(pool.runners)
             yield from pool.abandon("interrupted", "the run was interrupted")
             raise
         except ClusterLostError:
             head_lost = True
             raise
         finally:
-            # A call to a Ray that has lost its head may block for ever.
             if not head_lost:
-                with contextlib.suppress(ConnectionError):
-                    call_while_head_alive(self.head, pool.close)
+                self._call_if_head_alive(pool.close)
 
     def _run_pool(
         self, pool: BlockPool, limits: Limits, on_event: OnEvent
@@ -278,7 +258,7 @@ class RayExecutor:
                 reason = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
                 yield from pool.abandon("interrupted", reason)
                 raise
-            self._drain_last_progress(pool)
+            self._progress.collect_last(pool.runners)
             yield from pool.abandon("worker_lost", "Ray's head was lost")
             advice = "go on" if self._local else "start it again, then go on"
             raise ClusterLostError(
@@ -301,7 +281,7 @@ class RayExecutor:
             ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
         if not is_alive(self.head):
             raise ConnectionError("Ray's head does not answer")
-        self._drain_progress(pool.runners)
+        self._progress.collect(pool.runners)
         yield from self._handle_lost_nodes(pool)
         for runner in pool.runners:
             if any(reference in ready for reference in runner.pending):
@@ -313,7 +293,7 @@ class RayExecutor:
         """End trials that exceed a limit, unless they answered while other runners were handled."""
         over = [runner for runner in pool.runners if runner.remaining_s <= 0]
         if over:
-            self._drain_progress(over)
+            self._progress.collect(over)
         for runner in over:
             ready, _ = ray.wait(runner.pending, num_returns=len(runner.pending), timeout=0)
             yield from runner.advance(ready) if ready else runner.expire()
@@ -345,20 +325,6 @@ class RayExecutor:
             yield from pool.handle_node_loss(None)
         else:
             yield from pool.handle_node_loss(self._cluster)
-
-    def _drain_last_progress(self, pool: BlockPool) -> None:
-        """Take in the progress since the last poll, briefly, because Ray may be ending too."""
-        with contextlib.suppress(Exception):
-            self._drain_progress(pool.runners, _LAST_DRAIN_S)
-
-    def _drain_progress(self, runners: Sequence[BlockRunner], timeout_s: float = _DRAIN_S) -> None:
-        running = {runner.group_key: runner for runner in runners}
-        # The records repeat what a slow actor still has to report. An actor that died restarts
-        # empty; the workers' files have the epochs that it held.
-        with contextlib.suppress(GetTimeoutError, RayActorError):
-            for update in ray.get(self._progress_actor.drain.remote(), timeout=timeout_s):
-                if update.group_key in running:
-                    running[update.group_key].add_progress(update)
 
 
 def _free_timeout_s(limits: Limits) -> float:

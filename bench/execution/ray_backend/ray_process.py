@@ -37,6 +37,7 @@ from bench.execution.ray_backend.ray_messages import Alive, Device, Ended, Ready
 from bench.execution.ray_backend.ray_storage import usable_folder
 from bench.execution.signals import defer_signals
 from bench.measure.marked_processes import inherited_mark, kill_marked
+from bench.process_exit import signal_name
 from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Block
@@ -230,8 +231,8 @@ class RayProcess:
             code = self._child.process.wait(_KILL_S)
         except subprocess.TimeoutExpired:
             return "the pipe to its process broke"
-        if code < 0:
-            return f"its process was ended by {signal.Signals(-code).name}"
+        if name := signal_name(code):
+            return f"its process was ended by {name}"
         return f"its library ended its process with code {code}"
 
     def _shut_down(self) -> None:

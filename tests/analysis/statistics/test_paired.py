@@ -161,7 +161,8 @@ def test_smallest_detectable_ratio_is_detected_with_power_0_9(n: int) -> None:
 def test_more_blocks_or_less_noise_detect_smaller_ratios() -> None:
     by_blocks = [smallest_detectable_ratio(n, 0.01) for n in (2, 3, 5, 10, 100)]
     assert by_blocks == sorted(by_blocks, key=lambda r: -(r or 0))
-    assert smallest_detectable_ratio(5, 0.01) < smallest_detectable_ratio(5, 0.02)  # type: ignore[operator]
+    by_noise = [smallest_detectable_ratio(5, deviation) or 0.0 for deviation in (0.01, 0.02)]
+    assert 1.0 < by_noise[0] < by_noise[1]
     assert smallest_detectable_ratio(5, 0.0) == 1.0
 
 

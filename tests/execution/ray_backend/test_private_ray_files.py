@@ -89,7 +89,7 @@ def test_neither_a_link_nor_a_file_is_removed_nor_what_is_behind_a_link(tmp_path
     assert (behind / "kept").is_dir()
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to give a folder to another user")
 def test_another_user_s_folder_is_not_removed(tmp_path: Path) -> None:
     folder = make_ray_folder(tmp_path)
     os.chown(folder, 65534, -1)

@@ -213,10 +213,10 @@ def test_a_trial_that_answered_while_others_were_handled_does_not_time_out(
 
 
 def test_progress_of_an_earlier_attempt_is_ignored(ray_executor: RayExecutor) -> None:
-    actor, keys = ray_executor._progress_actor, ("earlier", "mine", "earlier")
+    actor, keys = ray_executor._progress.actor, ("earlier", "mine", "earlier")
     ray.get([actor.report.remote(ProgressUpdate(key, 0, 1)) for key in keys])
     mine: Any = _FakeRunner("mine", None)
-    ray_executor._drain_progress([mine])
+    ray_executor._progress.collect([mine])
     assert [update.group_key for update in mine.updates] == ["mine"]
 
 

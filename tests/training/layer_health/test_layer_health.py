@@ -20,6 +20,7 @@ from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import LossScale
 from bench.training.trial import train
 from tests.support.training_setup import (
+    SteppingClock,
     TrainingSetup,
     arrays_of,
     make_program,
@@ -129,21 +130,11 @@ def test_no_variable_changes(axes: dict[str, Any]) -> None:
     setup.program.run_epoch(1)  # raises if the program is traced again
 
 
-class Clock:
-    """Advances by one second at each reading, and by a hundred in each examination."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    clock, original = Clock(), LayerHealth.examine
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SteppingClock]:
+    clock, original = SteppingClock(), LayerHealth.examine
 
+    # Each examination takes a hundred seconds.
     def slow(self: LayerHealth, after_epochs: int) -> HealthRecord:
         clock.now += 100.0
         return original(self, after_epochs)
@@ -155,7 +146,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     yield clock
 
 
-def test_an_examination_is_outside_every_time_of_the_program(clock: Clock) -> None:
+def test_an_examination_is_outside_every_time_of_the_program(clock: SteppingClock) -> None:
     times = []
     for health_epochs in ([], [0, 1, 2, 3]):
         record = record_of(small(epochs=3, health_epochs=health_epochs))
