@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import Json, expand_home
+from bench.cli.options import Json, parse_path
 from bench.cli.output import print_result
 from bench.errors import DatasetError
 from bench.report.text.escaping import visible
@@ -30,7 +30,7 @@ def doctor(
 
 def fetch_data(
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="Store it here.", callback=expand_home)
+        Path | None, typer.Option("--folder", help="Store it here.", parser=parse_path)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Download it again.")] = False,
 ) -> None:
@@ -42,7 +42,7 @@ def fetch_data(
 
 def verify_data(
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="Check only this folder.", callback=expand_home)
+        Path | None, typer.Option("--folder", help="Check only this folder.", parser=parse_path)
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """Arguments and options that several commands share, and the suite that they select."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from bench.spec.suite import Suite
 
 
-def expand_home(value: Any) -> Any:
-    """Expand a leading tilde in paths or a suite's name: a callback for Typer.
+def parse_path(text: str | Path) -> Path:
+    """Expand a leading tilde in a path: a parser for Typer.
 
-    A shell does not expand the tilde of ``--out=~/mine``.
+    A shell does not expand the tilde of ``--out=~/mine``. It leaves an empty text of a variable
+    that is not set, which must not stand for the current folder.
     """
-    if isinstance(value, list | tuple):
-        return [expand_home(item) for item in value]
-    if isinstance(value, str):
-        return str(user_path(value)) if value.startswith("~") else value
-    return value and user_path(value)
+    if not str(text):
+        raise typer.BadParameter("the path is empty: name one")
+    return user_path(text)
+
+
+def expand_home(suite: str | None) -> str | None:
+    """Expand a leading tilde in a suite's name: a callback for Typer."""
+    return str(user_path(suite)) if suite and suite.startswith("~") else suite
 
 
 SuiteName = Annotated[
@@ -61,7 +65,7 @@ RunPath = Annotated[
         metavar="RUN",
         help="A run folder.",
         autocompletion=completion.run_folders,
-        callback=expand_home,
+        parser=parse_path,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]

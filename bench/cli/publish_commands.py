@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import RunPath, check_run_folder, expand_home
+from bench.cli.options import RunPath, check_run_folder, parse_path
 from bench.cli.output import print_error, print_result
 from bench.errors import UsageError
 from bench.report.text.escaping import visible
 
 PublishedFolder = Annotated[
-    Path, typer.Option("--into", help="Where published runs are.", callback=expand_home)
+    Path, typer.Option("--into", help="Where published runs are.", parser=parse_path)
 ]
 PUBLISHED = Path("results/published")
 
@@ -38,7 +38,7 @@ def publish(
 def verify_published(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER...]", help="Check only these.", callback=expand_home),
+        typer.Argument(metavar="[FOLDER...]", help="Check only these.", parser=parse_path),
     ] = None,
     into: PublishedFolder = PUBLISHED,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.completion import run_folders, trials
-from bench.cli.options import Json, RunPath, check_run_folder, expand_home
+from bench.cli.options import Json, RunPath, check_run_folder, parse_path
 from bench.cli.output import print_result
 from bench.errors import UsageError
 from bench.report.text.escaping import visible
@@ -21,12 +21,12 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Run folders.", autocompletion=run_folders, callback=expand_home
+            metavar="RUN...", help="Run folders.", autocompletion=run_folders, parser=parse_path
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Where to write (default: RUN/report).", callback=expand_home),
+        typer.Option("--out", help="Where to write (default: RUN/report).", parser=parse_path),
     ] = None,
     as_json: Json = False,
 ) -> None:

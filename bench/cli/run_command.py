@@ -14,8 +14,8 @@ from bench.cli.options import (
     Only,
     Set,
     SuiteName,
-    expand_home,
     load_selected_suite,
+    parse_path,
 )
 from bench.cli.output import (
     failure_advice,
@@ -35,7 +35,7 @@ def run(
     suite: SuiteName,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The run folder (default: a new one).", callback=expand_home),
+        typer.Option("--out", help="The run folder (default: a new one).", parser=parse_path),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     address: Annotated[
@@ -46,7 +46,7 @@ def run(
         typer.Option(
             "--cluster",
             help="Start this cluster (clusters/*.yaml) and run there.",
-            callback=expand_home,
+            parser=parse_path,
         ),
     ] = None,
     device: Device = "auto",

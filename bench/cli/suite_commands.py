@@ -15,6 +15,7 @@ from bench.cli.options import (
     SuiteName,
     expand_home,
     load_selected_suite,
+    parse_path,
 )
 from bench.cli.output import print_result
 from bench.cli.version import trainbench_version
@@ -55,7 +56,7 @@ def copy_suite(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="The new file (default: NAME.toml here).", callback=expand_home
+            metavar="[FILE]", help="The new file (default: NAME.toml here).", parser=parse_path
         ),
     ] = None,
 ) -> None:

@@ -242,3 +242,24 @@ def test_a_label_with_brackets_is_shown_unchanged(command: Command, tmp_path: Pa
     assert result.code == 0
     assert "[bold]x[/nope]" in result.stdout
     assert "[bold]x[/nope]" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "quick", "--out", ""),
+        ("run", "quick", "--cluster="),
+        ("show", ""),
+        ("report", ""),
+        ("publish", "", "name"),
+        ("verify-published", ""),
+        ("copy-suite", "quick", ""),
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_empty_path_does_not_mean_the_current_folder(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "empty" in error_line(command(*words), 2)
+    assert not list(tmp_path.iterdir())
