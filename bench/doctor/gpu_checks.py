@@ -73,7 +73,7 @@ def use_checks(uses: Mapping[Gpu, Occupancy]) -> list[Check]:
     text = "; ".join(finding) or "nobody else computes on them"
     if len(busy) < len(uses):
         return [Check("GPU use", "ok", text)]
-    return [Check("GPU use", "broken", text, "end what runs there, or use --device cpu")]
+    return [Check("GPU use", "broken", text, "stop the processes there, or use --device cpu")]
 
 
 def cuda_checks(reply: _Facts, facts: _Facts) -> list[Check]:

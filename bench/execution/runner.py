@@ -86,7 +86,7 @@ def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
     folder = RunFolder.open(path)
     difference = first_difference(suite, folder.suite())
     if difference:
-        raise SuiteError(f"{path}: was made from another suite: {difference}: choose another --out")
+        raise SuiteError(f"{path}: belongs to another suite: {difference}: choose another --out")
     return folder
 
 

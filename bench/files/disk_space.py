@@ -89,4 +89,4 @@ def _long_name(path: Path) -> str:
     size = len(os.fsencode(name))
     if size <= _MAX_NAME_BYTES:
         return f"the path has {len(os.fsencode(path.absolute()))} bytes"
-    return f"{name[:_SHOWN_LETTERS]}... has {size} bytes, of which {_MAX_NAME_BYTES} are allowed"
+    return f"{name[:_SHOWN_LETTERS]}... has {size} bytes; the limit is {_MAX_NAME_BYTES}"

@@ -57,7 +57,7 @@ def private_folder(kind: str) -> Path:
         folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         handle = os.open(folder, _FLAGS)
     except (FileExistsError, NotADirectoryError):
-        raise OSError(f"the cache's {name} is no folder") from None
+        raise OSError(f"the cache's {name} is not a folder") from None
     except OSError as error:
         raise OSError(f"the cache's folder {name} cannot be made: {error.strerror}") from None
     try:

@@ -88,7 +88,7 @@ def _temporary_errors() -> Iterator[None]:
     except OSError as error:
         folder = os.environ.get("TMPDIR") or "/tmp"
         raise StorageError(
-            f"nothing can be put into the temporary folder {folder} ({error.strerror}): "
+            f"cannot write to the temporary folder {folder} ({error.strerror}): "
             "free space there, or name a writable folder in TMPDIR"
         ) from None
 

@@ -322,7 +322,7 @@ def _unique(records: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str
 def _check_planned(record: dict[str, Any], planned: Collection[str], path: str) -> dict[str, Any]:
     trial_id = record["trial"].get("trial_id")
     if not isinstance(trial_id, str) or trial_id not in planned:
-        raise RunFolderError(f"{path}: trial.trial_id is none of this run's trials: {_MOVE}")
+        raise RunFolderError(f"{path}: trial.trial_id is not a trial of this run: {_MOVE}")
     return record
 
 

@@ -102,7 +102,7 @@ def launch(
         raise
     finally:
         shown = str(config) if str(config).isprintable() else ascii(str(config))
-        sys.stderr.write(f"The cluster still runs; end it by: ray down -y {shown}\n")
+        sys.stderr.write(f"The cluster is still running; stop it with: ray down -y {shown}\n")
 
 
 def remote_name(path: Path) -> str:
@@ -145,7 +145,9 @@ def planned_nodes(config: Path) -> int:
             prepared: dict[str, Any] = prepare_config(content)
         validate_config(prepared)
     except OSError as error:
-        raise UsageError(f"{config}: {error.strerror}: name a file, say one of clusters/") from None
+        raise UsageError(
+            f"{config}: {error.strerror}: name a file, such as one in clusters/"
+        ) from None
     except Exception as error:  # Ray's loader may raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
@@ -153,8 +155,8 @@ def planned_nodes(config: Path) -> int:
         ) from None
     if missing:
         raise UsageError(
-            f"{config}: {missing[0]}, which is to be sent to the nodes, is not here: "
-            "call from the top folder of trainbench's source"
+            f"{config}: {missing[0]} does not exist, but the nodes need it: "
+            "run bench from the root of trainbench's source"
         )
     kinds = prepared["available_node_types"].values()
     return 1 + sum(int(kind.get("min_workers", 0)) for kind in kinds)
@@ -172,19 +174,21 @@ def _bring_back(config: Path, there: str, out: Path) -> int:
         if _ray(["exec", str(config), f"test -e {there}/run.json"], silent=True, timeout_s=_STEP_S):
             fetch = shlex.join(["ray", *_fetch(config, there, out)])
             raise DataError(
-                f"{out}: the results are on the head still, since they could not be brought here: "
-                f"mend what rsync complains of above, then {fetch}"
+                f"{out}: the results are still on the head because they could not be copied: "
+                f"fix the rsync error above, then run {fetch}"
             )
         reason = "was cut off" if code is None else f"ended with exit code {code}"
         kind = UsageError if code == UsageError.exit_code else DataError
-        raise kind(f"{out}: the run on the cluster {reason} and left no results: mend what it says")
+        raise kind(
+            f"{out}: the run on the cluster {reason} and returned no results: fix the error above"
+        )
     if code == _INTERRUPTED:
         raise KeyboardInterrupt
     if code not in (0, DataError.exit_code):
         how = "was cut off" if code is None else f"ended with exit code {code}"
         raise DataError(
             f"{out}: the run on the cluster {how}: "
-            "what had finished is here, go on from there by --resume"
+            "the finished trials are saved here; continue with --resume"
         )
     return code
 
@@ -245,7 +249,5 @@ def _ray(
         kill_marked(mark, _KILL_S)  # its ssh and rsync, which outlive it
         code, end = None, f"did not end within {timeout_s:g} s"
     if code != 0 and needed:
-        raise ResourceError(
-            f"the cluster: {needed} (ray {words[0]} {end}): mend what Ray complains of above"
-        )
+        raise ResourceError(f"the cluster: {needed} (ray {words[0]} {end}): fix Ray's error above")
     return code == 0

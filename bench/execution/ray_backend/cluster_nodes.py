@@ -60,7 +60,7 @@ def environments(cores_of: Callable[[str], float]) -> dict[str, Any]:
         if node["NodeID"] not in answers:
             raise ResourceError(
                 f"the node at {address} of the Ray cluster does not answer: "
-                "start Ray there again, or go on without it"
+                "restart Ray there, or continue without that node"
             )
         name, described = answers[node["NodeID"]]
         by_name[f"{name} ({address})" if name in by_name else name] = described

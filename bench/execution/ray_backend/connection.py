@@ -83,7 +83,7 @@ def _check_callers(address: str | None) -> None:
     if address is not None and resolve_address(address) != context.gcs_address:
         raise UsageError(
             f"this process is connected to the Ray at {context.gcs_address}, not to {address}: "
-            "leave the address out, or call ray.shutdown() first"
+            "omit the address, or call ray.shutdown() first"
         )
     if in_worker_process() and context.get_assigned_resources().keys() & {"CPU", "GPU"}:
         raise UsageError(
@@ -121,8 +121,8 @@ def _join(address: str, modules: Sequence[Path]) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         text = str(error)
         reason = ray_version_mismatch(text) or (
-            f"{text.splitlines()[0] if text else type(error).__name__}: give this machine its "
-            "Python, its Ray and its token (~/.ray/auth_token)"
+            f"{text.splitlines()[0] if text else type(error).__name__}: install "
+            "its versions of Python and Ray here, and copy its token (~/.ray/auth_token)"
         )
         raise ResourceError(f"cannot join the Ray cluster at {address}: {reason}") from None
 

@@ -41,8 +41,7 @@ def named_network(option: str | None) -> str | None:
         ) from None
     if network.is_loopback or network.is_link_local:
         raise ResourceError(
-            f"network {text}: its addresses mean something else on every node: "
-            "name one that the nodes share"
+            f"network {text}: its addresses are local to each node: name one that the nodes share"
         )
     return str(network)
 
@@ -71,8 +70,8 @@ def open_between(nodes: Sequence[_Node], network: str | None, ask: _Ask) -> Open
 def no_network() -> ResourceError:
     """Return the error for workers on several machines without a named network."""
     return ResourceError(
-        "workers of a trial run on several nodes, and TensorFlow gives anybody who reaches them "
-        f"the user's files: name a network of trusted machines "
+        "workers of a trial run on several nodes, and TensorFlow lets anyone who can connect "
+        f"to them read the user's files: name a network of trusted machines "
         f"(--network 10.0.0.0/24, or {VARIABLE})"
     )
 
@@ -82,7 +81,7 @@ def own_address(network: str) -> str:
     addresses = addresses_in(network)
     if len(addresses) != 1:
         raise ResourceError(
-            f"this node has {len(addresses)} addresses in {network}: name another by --network"
+            f"this node has {len(addresses)} addresses in {network}: name another with --network"
         )
     return addresses[0]
 

@@ -64,8 +64,8 @@ class PortGuard:
         except OSError as error:
             self._socket.close()
             raise ResourceError(
-                f"no port can be kept from strangers here ({error.strerror}): leave multi_worker "
-                "out, or use Linux 4.5 or newer outside a sandbox that has no socket filters"
+                f"no port can be protected here ({error.strerror}): do not use "
+                "multi_worker, or use Linux 4.5 or newer outside a sandbox without socket filters"
             ) from None
 
     @property

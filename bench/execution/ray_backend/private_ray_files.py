@@ -85,7 +85,7 @@ def make_token() -> None:
             _write_new(path, secrets.token_hex(32))
     except OSError as error:
         raise ResourceError(
-            f"{path}: no token for Ray can be made ({error.strerror}): make its folder writable"
+            f"{path}: Ray's token cannot be created ({error.strerror}): make its folder writable"
         ) from None
     protect_token()
 
@@ -95,7 +95,7 @@ def _token_path() -> Path:
         return Path.home() / ".ray" / "auth_token"  # where Ray reads it, too
     except RuntimeError:
         raise ResourceError(
-            "this user has no home folder, where Ray keeps its token: set HOME to a folder of yours"
+            "this user has no home folder, where Ray keeps its token: set HOME to your own folder"
         ) from None
 
 

@@ -158,8 +158,8 @@ class RayExecutor:
     def _check_fit(self) -> None:
         if not self._cluster.capacity:
             raise ResourceError(
-                f"no GPU is fit for a trial ({self._quarantine.reasons}): end what runs there, or "
-                "use --device cpu"
+                f"no GPU is fit for a trial ({self._quarantine.reasons}): stop their "
+                "processes, or use --device cpu"
             )
 
     @property

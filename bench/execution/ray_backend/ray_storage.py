@@ -82,7 +82,7 @@ def _problem(base: Path) -> str | None:
         return f"is too long: its sockets' paths would exceed {_MAX_SOCKET_BYTES} bytes"
     try:
         if not base.is_dir():
-            return "is no folder"
+            return "is not a folder"
         if shutil.disk_usage(base).free < _MIN_FREE_BYTES:
             return "is full"
         with tempfile.TemporaryFile(dir=base) as file:

@@ -85,8 +85,8 @@ class Cluster:
             shape = ResourceShape(count, 1, spread=True)
             if pack(shape, self.sizes) is None:
                 raise ResourceError(
-                    f"{count} workers, each on a node of its own, are more than the cluster's "
-                    f"nodes ({len(self._nodes)}): lower workers, or set placement = 'pack'"
+                    f"{count} workers need one node each, but the cluster has "
+                    f"{len(self._nodes)}: lower workers, or set placement = 'pack'"
                 )
             return shape
         shape = ResourceShape(count, gpus, spread=_any_spread(block))
