@@ -111,7 +111,7 @@ def test_results_that_cannot_be_fetched_are_said_to_be_on_the_head(
     # rsync refuses to put a folder in the place of a file.
     program = head / "trainbench/.venv/bin/bench"
     program.write_text(f"{program.read_text()}\ntouch {Path.cwd()}/mine\n")
-    with pytest.raises(DataError, match=f"on the head still.*{remote_name(Path('mine'))}"):
+    with pytest.raises(DataError, match=f"still on the head.*{remote_name(Path('mine'))}"):
         run_on_cluster(config, "smoke", Path("mine"))
 
 
