@@ -173,7 +173,7 @@ def test_spread_and_packed_trials_of_one_block_are_spread_and_packed() -> None:
 
 
 def test_more_spread_workers_than_nodes_are_refused() -> None:
-    with pytest.raises(ResourceError, match="3 workers .* the cluster has 2: lower workers"):
+    with pytest.raises(ResourceError, match=r"3 workers .* the cluster has 2: lower workers"):
         Cluster(TWO_NODES, "auto").shape_of(block(workers_of(3, placement="spread")))
 
 
