@@ -184,12 +184,13 @@ def test_characters_that_the_terminal_lacks_are_no_error(tiny: Path) -> None:
     assert (result.returncode, result.stdout.isascii()) == (0, True)
 
 
-_SLOW = """
+_SLOW = r"""
 import os, signal, sys, time
 import bench.report.text.listings
 from bench.cli.exit import main
 def slowly(*_):
-    print("ready", file=sys.stderr, flush=True)
+    # Unbuffered: a signal in the midst of a flush would have the buffer written twice.
+    os.write(2, b"ready\n")
     time.sleep(60)
 bench.report.text.listings.plan_text = slowly
 main()
