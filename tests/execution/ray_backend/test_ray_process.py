@@ -191,7 +191,8 @@ def test_a_raylet_that_stops_ends_the_run_with_its_records_without_a_signal(
 
     def stop_the_raylet(event: Event) -> None:
         if isinstance(event, EpochEnded) and not stopped:
-            below = psutil.Process().children(recursive=True)
+            # Not below the tests' own process, which may have a Ray for other tests.
+            below = psutil.Process(executor._child.process.pid).children(recursive=True)
             stopped.extend(p for p in below if p.name() == "raylet")
             stopped[0].suspend()
 
