@@ -103,7 +103,6 @@ def test_a_missing_package_is_refused_in_one_line(towers: Path, tmp_path: Path) 
 MODULE = """
 import keras
 from beside_it import width
-from tests.support.paths import ROOT
 
 def net(layers, images):
     return layers.hidden(layers.dense(width(layers)), layers.flatten()(images))
