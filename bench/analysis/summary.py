@@ -45,8 +45,8 @@ from bench.analysis.questions.secondary_metrics import (
 )
 from bench.analysis.questions.time_breakdown import WALL_COLUMNS, TimeBreakdown, time_breakdown
 from bench.analysis.statistics.capped_epochs import capped_epochs
-from bench.analysis.statistics.estimates import estimates
-from bench.analysis.statistics.paired import Estimate, rate
+from bench.analysis.statistics.intervals import Estimate, rate
+from bench.analysis.statistics.variant_averages import estimates
 from bench.records.run_folder import Invocation, RunFolder, RunInfo
 from bench.records.trial_record import MAX_TAKEN_SHARE
 from bench.spec.expand import Duplicate

@@ -4,7 +4,7 @@
 becomes one line on stderr and its exit code; only --debug prints a traceback.
 """
 
-from bench.cli.exit import main
-from bench.cli.main import app
+from bench.cli.app import app
+from bench.cli.entry_point import main
 
 __all__ = ["app", "main"]

@@ -11,8 +11,8 @@ from pathlib import Path
 from bench.datasets.arrays import Arrays
 from bench.datasets.fashion_mnist import split
 from bench.datasets.fetch import find_or_fetch
-from bench.datasets.pool import pool_sizes
 from bench.datasets.synthetic import make_synthetic
+from bench.datasets.synthetic_sizes import pool_sizes
 from bench.spec.variant import Variant
 
 

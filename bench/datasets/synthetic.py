@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from bench.datasets.arrays import Arrays, Images, Labels
-from bench.datasets.pool import POOL_BYTES, pool_sizes
+from bench.datasets.synthetic_sizes import POOL_BYTES, pool_sizes
 from bench.errors import DatasetError
 
 _SEED = 20260101

@@ -49,7 +49,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Started:
+class TrialStart:
     """A trial was assigned to a worker."""
 
     trial: Trial
@@ -59,7 +59,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class EpochEnded:
+class EpochEnd:
     """A trial has finished an epoch."""
 
     trial_id: str
@@ -67,7 +67,7 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class BlockWait:
     """A block waits for devices that other work occupies; sent once."""
 
     trial: Trial
@@ -77,7 +77,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Expected:
+class Forecast:
     """What to expect of the trials; sent before the first."""
 
     device: DeviceKind
@@ -95,7 +95,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class WarmingUp:
+class WarmUpStart:
     """GPUs compile the code that trials will use, untimed, before the first trial."""
 
     nodes: int
@@ -104,7 +104,7 @@ class WarmingUp:
 
 
 @dataclass(frozen=True)
-class Warned:
+class RunWarning:
     """Something makes a run's times unreliable; sent before the first trial."""
 
     reason: str
@@ -112,7 +112,7 @@ class Warned:
 
 
 @dataclass(frozen=True)
-class NotWarmedUp:
+class WarmUpFailure:
     """Some programs were not warmed up on a node: the first trials that use them compile them."""
 
     node: str
@@ -122,7 +122,7 @@ class NotWarmedUp:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenServer:
     """Trials with several workers open TensorFlow's server, which requires no password."""
 
     network: str | None = None
@@ -132,15 +132,15 @@ class Opened:
 
 
 Event = (
-    Started
-    | EpochEnded
-    | Waiting
-    | Expected
-    | WarmingUp
-    | NotWarmedUp
+    TrialStart
+    | EpochEnd
+    | BlockWait
+    | Forecast
+    | WarmUpStart
+    | WarmUpFailure
     | ExcludedGpus
-    | Warned
-    | Opened
+    | RunWarning
+    | OpenServer
 )
 """``ExcludedGpus``: the run no longer uses these GPUs."""
 OnEvent = Callable[[Event], None]

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from bench.datasets.load import load_arrays, real_variants
 from bench.errors import ResourceError
-from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Warned
+from bench.execution.executor import EpochEnd, Limits, OnEvent, RunWarning, TrialStart
 from bench.execution.gpus.device_kind import local_device
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.oom_skip import skipped_record
@@ -104,9 +104,9 @@ class InProcessExecutor:
         if gpus:
             os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
             if not_cached := set_code_cache(os.environ):
-                on_event(Warned(not_cached))
+                on_event(RunWarning(not_cached))
         if self._load_warning:
-            on_event(Warned(self._load_warning))
+            on_event(RunWarning(self._load_warning))
         refused = refused_xla_flags()
         with _bind_cores(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
             _check_tensorflow(threads)
@@ -118,7 +118,7 @@ class InProcessExecutor:
                 elif reason := limits.skip_reason(trial):
                     yield skipped_record(trial, reason)
                 else:
-                    on_event(Started(trial, "this process"))
+                    on_event(TrialStart(trial, "this process"))
                     yield from _attempt(trial, on_event, context, gpus, threads)
 
 
@@ -169,7 +169,7 @@ def _attempt(
 
     def on_epoch(epoch: EpochRecord) -> None:
         finished.append(epoch)
-        on_event(EpochEnded(trial.trial_id, epoch))
+        on_event(EpochEnd(trial.trial_id, epoch))
 
     try:
         record = _train(trial, on_epoch, gpus, threads)

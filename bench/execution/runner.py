@@ -21,7 +21,7 @@ from bench.execution.custom_workloads.module_folder import importing_from, modul
 from bench.execution.custom_workloads.workload_check import check_workloads
 from bench.execution.estimation.estimator import Estimator
 from bench.execution.estimation.run_history import measured_times, recent_runs
-from bench.execution.executor import Event, Executor, Expected, Limits, Warned, drain
+from bench.execution.executor import Event, Executor, Forecast, Limits, RunWarning, drain
 from bench.execution.gpus.device_kind import device_of_nodes
 from bench.execution.gpus.device_lock import lock_devices
 from bench.execution.gpus.device_memory import too_large
@@ -136,7 +136,7 @@ def run_plan(
             _invocation(folder, info, executor, command, started, gpu_events) as number,
         ):
             for warning in shared:
-                on_event(Warned(warning))
+                on_event(RunWarning(warning))
             observer.planned(pending, executor.parallel_blocks)
             observer.event(_expected(plan, pending, executor, folder, lost))
             drain(
@@ -167,14 +167,14 @@ def _expected(
     executor: Executor,
     folder: RunFolder,
     lost: tuple[LostBaseline, ...],
-) -> Expected:
+) -> Forecast:
     variants = {t.variant_id: t.variant for block in blocks for t in block.trials}
     device = device_of_nodes(
         executor.environment(), on_gpus=executor.uses_gpus, among=executor.gpus
     )
     folders = [folder.path, *recent_runs()]
     estimate = Estimator(device, measured_times(folders, variants, device))
-    return Expected(
+    return Forecast(
         device=device,
         estimates={name: estimate(name, variant) for name, variant in variants.items()},
         too_large=too_large(variants, device.memory_bytes),
@@ -216,7 +216,7 @@ class _GpuEvents:
     def note(self, event: Event) -> None:
         if isinstance(event, ExcludedGpus):
             self.left_out.append(event)
-        elif isinstance(event, Warned):
+        elif isinstance(event, RunWarning):
             self.warnings.append(event.reason)
 
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.execution.estimation.estimator import START_S, estimated_epoch_s
-from bench.execution.executor import EpochEnded, Limits, OnEvent, Started
+from bench.execution.executor import EpochEnd, Limits, OnEvent, TrialStart
 from bench.execution.oom_skip import skipped_record
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.queue import job_of
@@ -113,9 +113,9 @@ class SimulatedExecutor:
         for attempt in range(1, limits.retries + 2):
             record = self._record(trial, self._status_of(trial, attempt), limits)
             try:
-                on_event(Started(trial, _NODE))
+                on_event(TrialStart(trial, _NODE))
                 for epoch in record.epochs:
-                    on_event(EpochEnded(trial.trial_id, epoch))
+                    on_event(EpochEnd(trial.trial_id, epoch))
             except KeyboardInterrupt:
                 yield record.model_copy(update={"status": "interrupted", "error": "interrupted"})
                 raise

@@ -32,9 +32,9 @@ from bench.errors import ResourceError, RunFolderError, StorageError, SuiteError
 from bench.files.folder import Folder, check_regular
 from bench.files.user_path import user_path
 from bench.records.atomic_write import disk_errors, make_folder, rescue, write_atomically
-from bench.records.file_shapes import NodeEnvironment, StoredPair, StoredSuite
+from bench.records.field_types import NodeEnvironment, StoredPair, StoredSuite
 from bench.records.ranges import Moment, Positive, Seconds, Text
-from bench.records.record_files import (
+from bench.records.read_records import (
     MAX_BYTES,
     RESTORE,
     Fingerprint,

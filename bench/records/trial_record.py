@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from bench.records.epoch_record import EpochRecord
-from bench.records.file_shapes import ResolvedSettings
+from bench.records.field_types import ResolvedSettings
 from bench.records.health_record import HealthRecord
 from bench.records.measures import Measures
 from bench.records.ranges import NOT_FINITE, Count, Moment, Positive, Seconds, Text

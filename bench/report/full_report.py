@@ -63,7 +63,7 @@ def full_report(
 def _write(runs: "Sequence[ReportData]", out: Folder, renderer: RenderProcess) -> tuple[Path, ...]:
     """Write the tables of each run, and the charts and the page of all; return the paths."""
     from bench.report.page.write_page import write_page
-    from bench.report.write_report import write_summary
+    from bench.report.summary_files import write_summary
 
     with staged_files(out) as staging:
         for run in runs:

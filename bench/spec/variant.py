@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bench.spec.axis import (
+from bench.spec.axis_metadata import (
     BATCH,
     DEVICES,
     NETWORK,

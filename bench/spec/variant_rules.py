@@ -8,7 +8,7 @@ Usage:
 import math
 from typing import TYPE_CHECKING
 
-from bench.spec.axis import axis_of
+from bench.spec.axis_metadata import axis_of
 from bench.spec.norm_groups import FEWEST_VALUES, normed_shapes
 
 if TYPE_CHECKING:

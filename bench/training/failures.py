@@ -13,7 +13,7 @@ import tensorflow as tf
 from bench.files.private_folder import private_path
 from bench.records.trial_record import Status
 from bench.training.data.tfrecord_shards import KIND
-from bench.training.refusals import is_broken_installation
+from bench.training.tensorflow_refusal import is_broken_installation
 
 _OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
 _HEADINGS = ("Graph execution", "Detected at", "Exception encountered", "<stack traces")

@@ -4,7 +4,7 @@ Usage:
     make reference              # python -m docs.generate.reference > docs/reference.md
 
 The meaning of a field is its docstring in the model that has it, and an axis also has the metadata
-``bench.spec.axis.Axis``. The meanings of derived columns are here.
+``bench.spec.axis_metadata.Axis``. The meanings of derived columns are here.
 """
 
 import ast
@@ -20,7 +20,7 @@ from bench.records.epoch_record import EpochRecord
 from bench.records.health_record import HealthRecord
 from bench.records.measures import Measures
 from bench.records.trial_record import FINAL_STATUSES, STATUSES, SUCCESS_STATUSES, TrialRecord
-from bench.spec.axis import Axis
+from bench.spec.axis_metadata import Axis
 from bench.spec.axis_validation import CUSTOM_WORKLOAD_FORM, choices_of
 from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial

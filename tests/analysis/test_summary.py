@@ -11,7 +11,7 @@ import pytest
 
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
 from bench.analysis.loading.data_frames import load_trials
-from bench.analysis.statistics.paired import (
+from bench.analysis.statistics.intervals import (
     Estimate,
     Ratio,
     geometric_interval,
@@ -22,7 +22,7 @@ from bench.analysis.summary import CpuContention, FailureGroup, Summary, Variant
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import MAX_TAKEN_SHARE, TrialRecord
 from bench.spec.plan import Trial
-from tests.support.sample_records import NORMS, made_record, made_run, no_record
+from tests.support.sample_records import NORMS, make_record, make_run, no_record
 
 COST = {"none": 0.7, "bn_post": 1.4, "bn_pre": 1.3}
 Change = Callable[[TrialRecord], TrialRecord | None]
@@ -54,7 +54,7 @@ def variant_of(summary: Summary, label: str) -> VariantSummary:
 
 
 def test_numbers_can_be_recomputed_from_the_trials(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", epoch_s=noisy)
+    folder = make_run(tmp_path / "run", epoch_s=noisy)
     trials = load_trials(folder.path).sort_values("block")
     times = {norm: rows["epoch_s"].tolist() for norm, rows in trials.groupby("norm")}
     speeds = trials.query("norm == 'bn_pre'")["examples_per_s"].tolist()
@@ -71,7 +71,7 @@ def test_numbers_can_be_recomputed_from_the_trials(tmp_path: Path) -> None:
 
 
 def test_intervals_of_times_and_rates_are_positive(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", epoch_s=lambda trial, _: 10.0**trial.block)
+    folder = make_run(tmp_path / "run", epoch_s=lambda trial, _: 10.0**trial.block)
     for row in summarize(folder.path).variants:
         for estimate in (row.epoch_s, row.examples_per_s):
             assert estimate is not None and estimate.low is not None and estimate.high is not None
@@ -85,7 +85,7 @@ def test_interval_of_an_accuracy_stays_between_0_and_1(tmp_path: Path) -> None:
         measures = record.measures.model_copy(update={"test_accuracy": accuracy})
         return record.model_copy(update={"measures": measures})
 
-    for row in summarize(made_run(tmp_path / "run", change=apart).path).variants:
+    for row in summarize(make_run(tmp_path / "run", change=apart).path).variants:
         assert row.test_accuracy is not None
         assert (row.test_accuracy.low, row.test_accuracy.high) == (0.0, 1.0)
         assert row.test_accuracy.value == pytest.approx((0.01 + 0.99 + 0.99) / 3)
@@ -98,7 +98,7 @@ def test_arm_with_lower_epoch_time_has_higher_throughput(tmp_path: Path) -> None
         return 2.0
 
     suite = {**NORMS, "variant": {"epochs": 4}}
-    folder = made_run(tmp_path / "run", suite, epoch_s=slow_once)
+    folder = make_run(tmp_path / "run", suite, epoch_s=slow_once)
     mean = load_trials(folder.path).groupby("norm")["examples_per_s"].first()
     assert mean["none"] < mean["bn_post"]
     none, bn_post, _ = summarize(folder.path).variants
@@ -111,7 +111,7 @@ def test_arm_with_lower_epoch_time_has_higher_throughput(tmp_path: Path) -> None
 
 
 def test_rows_follow_the_suite_and_columns_name_the_baseline(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run").path)
+    summary = summarize(make_run(tmp_path / "run").path)
     assert [v.label for v in summary.variants] == ["norm=none", "norm=bn_post", "norm=bn_pre"]
     assert summary.columns == (ComparisonColumn("norm", "none"),)
     assert [v.baseline_of for v in summary.variants] == [(True,), (False,), (False,)]
@@ -122,7 +122,7 @@ def test_failed_trial_enters_no_mean_and_its_block_no_ratio(
     tmp_path: Path,
 ) -> None:
     failed = change_one("bn_post", 1, status="diverged", error="the loss was nan")
-    folder = made_run(tmp_path / "run", epoch_s=noisy, change=failed)
+    folder = make_run(tmp_path / "run", epoch_s=noisy, change=failed)
     row = variant_of(summarize(folder.path), "norm=bn_post")
     trials = load_trials(folder.path).query("block != 1").sort_values("block")
     variant_times = trials.query("norm == 'bn_post'")["epoch_s"].tolist()
@@ -140,14 +140,14 @@ def test_failed_baseline_drops_the_block_of_every_arm(
     tmp_path: Path,
 ) -> None:
     summary = summarize(
-        made_run(tmp_path / "run", change=change_one("none", 0, status="failed", error="x")).path
+        make_run(tmp_path / "run", change=change_one("none", 0, status="failed", error="x")).path
     )
     dropped = [c.dropped_blocks for v in summary.variants for c in v.comparisons if c]
     assert dropped == [1, 1]
 
 
 def test_block_split_over_invocations_is_not_used(tmp_path: Path) -> None:
-    folder = made_run(
+    folder = make_run(
         tmp_path / "run", change=change_one("bn_pre", 2, invocation=1), epoch_s=noisy, invocations=2
     )
     comparison = variant_of(summarize(folder.path), "norm=bn_pre").comparisons[0]
@@ -160,7 +160,7 @@ def test_no_ratio_if_no_block_is_used(tmp_path: Path) -> None:
     def resumed(record: TrialRecord) -> TrialRecord:
         return record.model_copy(update={"invocation": int(record.trial.variant.norm != "none")})
 
-    folder = made_run(tmp_path / "run", {**NORMS, "blocks": 1}, change=resumed, invocations=2)
+    folder = make_run(tmp_path / "run", {**NORMS, "blocks": 1}, change=resumed, invocations=2)
     comparison = variant_of(summarize(folder.path), "norm=bn_pre").comparisons[0]
     assert comparison is not None
     assert (comparison.ratio, comparison.split_blocks) == (None, 1)
@@ -203,7 +203,7 @@ def resumed_after(path: Path, started_at: str) -> RunFolder:
     def second(record: TrialRecord) -> TrialRecord:
         return record.model_copy(update={"invocation": int(record.trial.block == 2)})
 
-    folder = made_run(path, epoch_s=noisy, change=second, invocations=2)
+    folder = make_run(path, epoch_s=noisy, change=second, invocations=2)
     info = folder.info()
     first, last = info.invocations
     invocations = (first, last.model_copy(update={"started_at": started_at}))
@@ -212,7 +212,7 @@ def resumed_after(path: Path, started_at: str) -> RunFolder:
 
 
 def test_changed_resolved_setting_is_flagged_for_its_variant(tmp_path: Path) -> None:
-    folder = made_run(
+    folder = make_run(
         tmp_path / "run",
         change=change_one("bn_post", 1, resolved={"xla": False, "window_steps": 100}),
     )
@@ -242,7 +242,7 @@ def test_listed_variants_may_differ_in_their_own_settings(tmp_path: Path) -> Non
         policy = record.trial.variant.precision
         return record.model_copy(update={"resolved": {"policy": policy, "threads": threads}})
 
-    summary = summarize(made_run(tmp_path / "run", suite, change=resolve).path)
+    summary = summarize(make_run(tmp_path / "run", suite, change=resolve).path)
     comparison = variant_of(summary, "half").comparisons[0]
     assert summary.columns == (ComparisonColumn("label", "plain"),)
     assert comparison is not None
@@ -258,7 +258,7 @@ def test_two_comparisons_give_two_columns(tmp_path: Path) -> None:
             {"axis": "per_replica_batch_size", "baseline": 32},
         ],
     }
-    summary = summarize(made_run(tmp_path / "run", suite).path)
+    summary = summarize(make_run(tmp_path / "run", suite).path)
     assert summary.columns == (
         ComparisonColumn("norm", "none"),
         ComparisonColumn("per_replica_batch_size", "32"),
@@ -268,7 +268,7 @@ def test_two_comparisons_give_two_columns(tmp_path: Path) -> None:
 
 
 def test_run_without_records_has_a_row_per_variant(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", change=no_record).path)
+    summary = summarize(make_run(tmp_path / "run", change=no_record).path)
     assert [(v.completed, v.planned, v.epoch_s) for v in summary.variants] == [(0, 3, None)] * 3
     comparison = summary.variants[1].comparisons[0]
     assert comparison is not None
@@ -278,13 +278,13 @@ def test_run_without_records_has_a_row_per_variant(tmp_path: Path) -> None:
 
 
 def test_suite_without_comparisons_has_no_columns(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", {**NORMS, "compare": []}).path)
+    summary = summarize(make_run(tmp_path / "run", {**NORMS, "compare": []}).path)
     assert summary.columns == ()
     assert {v.comparisons for v in summary.variants} == {()}
 
 
 def test_single_block_has_ratios_without_intervals(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", {**NORMS, "blocks": 1}, epoch_s=noisy).path)
+    summary = summarize(make_run(tmp_path / "run", {**NORMS, "blocks": 1}, epoch_s=noisy).path)
     comparison = summary.variants[1].comparisons[0]
     assert comparison is not None and comparison.ratio is not None
     assert math.isclose(comparison.ratio.value, 2, rel_tol=0.1)
@@ -298,7 +298,7 @@ def test_synthetic_data_and_throttling_are_flagged(tmp_path: Path) -> None:
         return record.model_copy(update={"measures": measures})
 
     suite = {**NORMS, "variant": {"dataset": "synthetic"}}
-    row = summarize(made_run(tmp_path / "run", suite, change=hot).path).variants[0]
+    row = summarize(make_run(tmp_path / "run", suite, change=hot).path).variants[0]
     assert (row.synthetic, row.throttled) == (True, 1)
 
 
@@ -312,18 +312,18 @@ def test_cpu_contention_counts_trials_and_keeps_the_worst(
         measures = record.measures.model_copy(update={"cpu_taken_share": share})
         return record.model_copy(update={"measures": measures})
 
-    summary = summarize(made_run(tmp_path / "run", {**NORMS, "blocks": 3}, change=busy).path)
+    summary = summarize(make_run(tmp_path / "run", {**NORMS, "blocks": 3}, change=busy).path)
     first, *others = [variant.cpu_contention for variant in summary.variants]
     assert first == CpuContention(count=2, largest_share=0.5)
     assert set(others) == {None}
 
 
 def test_retried_trial_counts_once(tmp_path: Path) -> None:
-    folder = made_run(
+    folder = make_run(
         tmp_path / "run", change=change_one("none", 0, status="worker_lost", error="x")
     )
     failed = next(r for r in folder.records() if r.status == "worker_lost")
-    folder.write(made_record(failed.trial).model_copy(update={"attempt": 2}))
+    folder.write(make_record(failed.trial).model_copy(update={"attempt": 2}))
     summary = summarize(folder.path)
     assert (summary.completed, summary.trials, summary.retried) == (9, 9, 1)
     assert variant_of(summary, "norm=none").failures == ()
@@ -334,7 +334,7 @@ def test_wall_time_is_split_into_measured_parts_and_idle_time(tmp_path: Path) ->
         measures = record.measures.model_copy(update={"health_s": 0.5})
         return record.model_copy(update={"measures": measures})
 
-    folder = made_run(tmp_path / "run", change=looking)
+    folder = make_run(tmp_path / "run", change=looking)
     trials = load_trials(folder.path)
     wall = summarize(folder.path).wall
     assert wall.training_s == pytest.approx(trials["train_s"].sum())
@@ -348,7 +348,7 @@ def test_wall_time_is_split_into_measured_parts_and_idle_time(tmp_path: Path) ->
 
 
 def test_parallel_trials_each_count_wall_time(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run")
+    folder = make_run(tmp_path / "run")
     info = folder.info()
     invocations = tuple(c.model_copy(update={"lanes": 2, "wall_s": 60.0}) for c in info.invocations)
     folder.write_info(info.model_copy(update={"invocations": invocations}))
@@ -356,7 +356,7 @@ def test_parallel_trials_each_count_wall_time(tmp_path: Path) -> None:
 
 
 def test_killed_invocation_took_as_long_as_its_trials(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run")
+    folder = make_run(tmp_path / "run")
     info = folder.info()
     invocations = tuple(c.model_copy(update={"wall_s": None}) for c in info.invocations)
     folder.write_info(info.model_copy(update={"invocations": invocations}))
@@ -365,9 +365,9 @@ def test_killed_invocation_took_as_long_as_its_trials(tmp_path: Path) -> None:
 
 
 def test_idle_time_is_unknown_if_parts_exceed_the_wall_time(tmp_path: Path) -> None:
-    wall = summarize(made_run(tmp_path / "run", epoch_s=lambda _t, _e: 1e6).path).wall
+    wall = summarize(make_run(tmp_path / "run", epoch_s=lambda _t, _e: 1e6).path).wall
     assert wall.idle_s is not None
-    folder = made_run(tmp_path / "simulated")
+    folder = make_run(tmp_path / "simulated")
     info = folder.info()
     invocations = tuple(c.model_copy(update={"wall_s": 0.1}) for c in info.invocations)
     folder.write_info(info.model_copy(update={"invocations": invocations}))

@@ -16,7 +16,7 @@ from bench.spec.plan import make_plan
 from bench.spec.suite import parse_suite
 from tests.browser.conftest import Open
 from tests.support.sample_pages import LOG
-from tests.support.sample_records import made_record
+from tests.support.sample_records import make_record
 
 pytestmark = pytest.mark.browser
 
@@ -47,7 +47,7 @@ def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folder = RunFolder.create(place / "run", info)
     for number, trial in enumerate(plan.trials):
-        record = made_record(trial)
+        record = make_record(trial)
         if number % 20 == 0:
             record = _failed(record, number)
         # Written directly, because the run folder would sync each file to disk.

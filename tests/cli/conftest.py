@@ -27,7 +27,7 @@ def command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Command:
     """Run a command line, without "bench", in an empty folder."""
-    from bench.cli.exit import exit_code
+    from bench.cli.entry_point import exit_code
 
     monkeypatch.chdir(tmp_path)
 

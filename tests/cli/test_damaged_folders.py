@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 import bench
 from bench.analysis.questions.layer_health_frame import load_health
-from bench.cli.exit import exit_code
+from bench.cli.entry_point import exit_code
 from bench.errors import BenchError
 from bench.records.trial_record import TrialRecord
 from bench.report.charts.rendering import Drawing
 from bench.report.publishing.publish import publish
 from tests.support.corruption import Damage, damages
-from tests.support.sample_records import ENVIRONMENT, looked_at, made_run
+from tests.support.sample_records import ENVIRONMENT, looked_at, make_run
 from tests.support.sample_suites import written
 
 EXAMPLES = int(os.environ.get("BENCH_FUZZ", "25"))
@@ -77,7 +77,7 @@ def as_trained(record: TrialRecord) -> TrialRecord:
 def undamaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run, the same run published, and its suite's file."""
     root = tmp_path_factory.mktemp("undamaged")
-    made_run(root / "run", SUITE, change=as_trained, environment=NODES, invocations=2)
+    make_run(root / "run", SUITE, change=as_trained, environment=NODES, invocations=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.report.publishing.publish.RenderProcess", FakeRenderProcess)
         publish(root / "run", "published", root)

@@ -33,7 +33,7 @@ def test_help_names_every_command(command: Command) -> None:
 def test_the_version_names_what_times_depend_on_and_imports_none_of_it() -> None:
     script = (
         "import sys\n"
-        "from bench.cli.exit import exit_code\n"
+        "from bench.cli.entry_point import exit_code\n"
         "assert exit_code(['--version']) == 0\n"
         "print(sorted({'tensorflow', 'ray', 'pydantic'} & set(sys.modules)), file=sys.stderr)\n"
     )
@@ -84,7 +84,7 @@ def test_a_wrong_command_line_is_one_line_on_stderr(
 def test_commands_that_train_nothing_load_no_heavy_library() -> None:
     script = (
         "import sys\n"
-        "from bench.cli.exit import exit_code\n"
+        "from bench.cli.entry_point import exit_code\n"
         "for line in ('--help', '--version', 'suites', 'suites smoke', 'plan smoke'):\n"
         "    assert exit_code(line.split()) == 0\n"
         "heavy = {'tensorflow', 'keras', 'ray', 'pandas', 'pyarrow', 'scipy', 'numpy'}\n"

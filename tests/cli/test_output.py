@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.output import failure_advice, interruption_message, resume_command
-from tests.support.sample_records import made_run
+from tests.support.sample_records import make_run
 
 RUN = Path("runs/one")
 
@@ -21,7 +21,7 @@ def test_the_same_command_line_resumes_a_run() -> None:
 
 
 def test_the_message_of_an_interruption_says_how_to_resume(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run")
+    folder = make_run(tmp_path / "run")
     message = interruption_message(folder.path)
     assert message == (
         f"interrupted: finished trials are kept; resume with {resume_command(folder.path)}"

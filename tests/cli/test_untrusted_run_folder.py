@@ -16,10 +16,10 @@ from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import publish
 from bench.report.publishing.published_index import published_folders, write_indexes
 from bench.report.publishing.verification import difference, differences
-from bench.report.write_report import write_report
+from bench.report.summary_files import write_report
 from tests.cli.conftest import Command, error_line
 from tests.support.other_users import KINDS, SPECIAL, plant
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 # A command that waits fails by this limit.
 pytestmark = pytest.mark.timeout(120)
@@ -29,7 +29,7 @@ READERS = (load_trials, load_attempts, load_epochs, load_health)
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return made_run(tmp_path / "run", ONE).path
+    return make_run(tmp_path / "run", ONE).path
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_record_is_not_written_through_links(run: Path, victim: Path, link_kin
 @pytest.fixture(scope="module")
 def published_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
-    return publish(made_run(root / "run", ONE).path, "tiny", root / "published")
+    return publish(make_run(root / "run", ONE).path, "tiny", root / "published")
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.datasets.pool import POOL_BYTES, pool_sizes
 from bench.datasets.synthetic import make_synthetic
+from bench.datasets.synthetic_sizes import POOL_BYTES, pool_sizes
 from bench.errors import DatasetError
 
 small_shapes = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4))

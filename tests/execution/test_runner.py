@@ -8,7 +8,7 @@ import pytest
 
 import bench
 from bench.errors import ResourceError, RunFolderError, SuiteError, UsageError
-from bench.execution.executor import Event, Expected, Started
+from bench.execution.executor import Event, Forecast, TrialStart
 from bench.execution.null_observer import NullObserver
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.run_folder import RunFolder
@@ -21,7 +21,7 @@ from bench.records.trial_record import (
 )
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import parse_suite
-from tests.support.sample_records import ENVIRONMENT, made_run
+from tests.support.sample_records import ENVIRONMENT, make_run
 from tests.support.sample_runs import (
     SUITE,
     TRIALS,
@@ -240,14 +240,14 @@ class ExpectationObserver(NullObserver):
     """An observer that keeps what is expected, and what it had seen by then."""
 
     def __init__(self) -> None:
-        self.expected: list[Expected] = []
+        self.expected: list[Forecast] = []
         self.started = False
 
     def event(self, event: Event) -> None:
-        if isinstance(event, Expected):
+        if isinstance(event, Forecast):
             assert not self.started
             self.expected.append(event)
-        self.started |= isinstance(event, Started)
+        self.started |= isinstance(event, TrialStart)
 
 
 def test_before_the_first_trial_a_run_says_what_it_expects_and_what_may_not_fit(out: Path) -> None:
@@ -263,7 +263,7 @@ def test_before_the_first_trial_a_run_says_what_it_expects_and_what_may_not_fit(
 
 def test_a_resumed_run_estimates_from_its_measurements(out: Path) -> None:
     nodes = {"node-1": ENVIRONMENT["driver"]}
-    made_run(out, TINY, change=only_first_block, environment=nodes)
+    make_run(out, TINY, change=only_first_block, environment=nodes)
     told = ExpectationObserver()
     run(out, executor=OnOneCpu(), resume=True, observer=told)
     (expected,) = told.expected

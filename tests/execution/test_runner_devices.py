@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.execution.executor import Event, Expected
+from bench.execution.executor import Event, Forecast
 from bench.execution.null_observer import NullObserver
 from bench.execution.runner import open_folder
 from bench.execution.simulated import SimulatedExecutor, StatusChooser
@@ -31,10 +31,10 @@ class ExpectationObserver(NullObserver):
     """An observer that keeps what is expected."""
 
     def __init__(self) -> None:
-        self.expected: list[Expected] = []
+        self.expected: list[Forecast] = []
 
     def event(self, event: Event) -> None:
-        if isinstance(event, Expected):
+        if isinstance(event, Forecast):
             self.expected.append(event)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import bench
 from bench.errors import DataError, ResourceError, StorageError
-from bench.execution.executor import Event, Started
+from bench.execution.executor import Event, TrialStart
 from bench.execution.simulated import SimulatedExecutor
 from bench.files.folder import Folder
 from bench.records.run_folder import RunFolder
@@ -69,7 +69,7 @@ def test_an_interrupt_while_a_record_is_written_waits_and_then_ends_the_run(out:
 def test_an_interrupt_during_a_trial_leaves_its_record_and_resuming_runs_it(out: Path) -> None:
     class Interrupting(RecordingObserver):
         def event(self, event: Event) -> None:
-            if isinstance(event, Started):
+            if isinstance(event, TrialStart):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

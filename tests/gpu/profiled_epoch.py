@@ -18,10 +18,10 @@ import tensorflow as tf
 from bench.spec.variant import Variant
 from bench.training import runtime
 from bench.training.data.pipeline import make_feed
+from bench.training.device_strategy import make_replicas
 from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.model.models import build_model
-from bench.training.strategy import make_replicas
 from tests.support.training_setup import arrays_of
 
 _SEED = 1

@@ -20,7 +20,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import bench
-from bench.analysis.statistics.paired import paired_ratio
+from bench.analysis.statistics.intervals import paired_ratio
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import Suite, parse_suite
 
@@ -38,7 +38,7 @@ from bench.training.model.models import build_model
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.data.pipeline import make_feed
 from bench.training.loop.compiled_epoch import CompiledEpoch
-from bench.training.strategy import make_replicas
+from bench.training.device_strategy import make_replicas
 
 trial = Trial.model_validate_json({trial!r})
 variant, seed = trial.variant, trial.seed

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.statistics.paired import paired_ratio
+from bench.analysis.statistics.intervals import paired_ratio
 from bench.records.run_folder import RunFolder
 from tests.support.processes import bench
 from tests.support.sample_suites import written

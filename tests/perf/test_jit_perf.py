@@ -27,7 +27,7 @@ IMAGES: dict[str, Any] = {
     "augment": "never",
 }
 COLOURED: dict[str, Any] = {**IMAGES, "shape": (32, 32, 3)}
-MODULE = "tests.perf.networks"
+MODULE = "tests.perf.perf_networks"
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp": {**IMAGES, "global_batch_size": 32, "max_steps": 256},
     "convnet": {

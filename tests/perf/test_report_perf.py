@@ -20,7 +20,7 @@ from bench.records.run_folder import Invocation, RunFolder, RunInfo
 from bench.spec.expand import expand
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import parse_suite
-from tests.support.sample_records import made_record
+from tests.support.sample_records import make_record
 
 pytestmark = pytest.mark.perf
 
@@ -28,7 +28,7 @@ TRIALS, EPOCHS = 100_000, 10
 REPORT = """
 import resource, sys
 sys.argv = ["bench", "report", sys.argv[1]]
-from bench.cli import main
+from bench.cli import app as main
 try:
     main()
 finally:
@@ -57,7 +57,7 @@ def large_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
     for trial in plan.trials:
         path = folder.trials / f"{trial.trial_id}.json"
-        path.write_text(made_record(trial, epoch_s).model_dump_json())
+        path.write_text(make_record(trial, epoch_s).model_dump_json())
     return folder.path
 
 

@@ -23,10 +23,10 @@ from bench.measure.host import usable_cores
 from bench.spec.variant import Variant
 from bench.training import runtime
 from bench.training.data.pipeline import make_feed
+from bench.training.device_strategy import make_replicas
 from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.model.models import build_model
-from bench.training.strategy import make_replicas
 from tests.support.training_setup import variant_of
 
 pytestmark = pytest.mark.perf

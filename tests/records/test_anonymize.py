@@ -20,7 +20,7 @@ from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant
 from bench.spec.variant_rules import inactive_settings
 from tests.support.paths import ROOT
-from tests.support.sample_records import looked_at, made_run
+from tests.support.sample_records import looked_at, make_run
 
 SECRETS = (
     *("gpu-box-7.corp.example", "annabel", "annabel@gpu-box-7", "203.0.113.77", "10.20.30.40"),
@@ -114,7 +114,7 @@ def run_data(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The content of run.json and records with every field that may hold text."""
     environments = {"driver": MACHINE, "worker7": MACHINE, "worker7 (10.0.0.7)": MACHINE}
-    folder = made_run(
+    folder = make_run(
         tmp_path_factory.mktemp("made") / "run", SUITE, change=as_trained, environment=environments
     )
     info = folder.info().model_dump(mode="json")

@@ -11,7 +11,7 @@ import bench
 from bench.analysis.questions.layer_health_frame import load_health
 from bench.errors import RunFolderError
 from bench.records.run_folder import RunFolder
-from tests.support.sample_records import NORMS, looked_at, made_run
+from tests.support.sample_records import NORMS, looked_at, make_run
 
 SUITE = {**NORMS, "blocks": 1, "variant": {"epochs": 3, "health_epochs": [-1]}}
 READERS: tuple[Callable[[Path], Any], ...] = (
@@ -25,7 +25,7 @@ READERS: tuple[Callable[[Path], Any], ...] = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    return made_run(tmp_path / "run", SUITE, change=looked_at)
+    return make_run(tmp_path / "run", SUITE, change=looked_at)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from bench.spec.axis_validation import check_setting
 from bench.spec.error_text import error_text, location_text, value_text
 from bench.spec.plan import make_plan
 from bench.spec.suite import parse_suite
-from tests.support.sample_records import NORMS, made_record
+from tests.support.sample_records import NORMS, make_record
 
 
 def problem(path: tuple[str | int, ...], value: Any) -> str:
     """Return the error of a record in which the value at ``path`` is ``value``."""
     trial = make_plan(parse_suite(NORMS)).trials[0]
-    record = made_record(trial).model_dump(mode="json")
+    record = make_record(trial).model_dump(mode="json")
     inner: Any = record
     for step in path[:-1]:
         inner = inner[step]

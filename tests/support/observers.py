@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.execution.executor import EpochEnded, Event, Executor, Limits, Started
+from bench.execution.executor import EpochEnd, Event, Executor, Limits, TrialStart
 from bench.execution.executor_registry import make_executor
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Block, make_plan
@@ -36,9 +36,9 @@ class Log:
 
     def note(self, event: Event) -> None:
         """Write an event down."""
-        if isinstance(event, Started):
+        if isinstance(event, TrialStart):
             self.lines.append(("started", event.trial.trial_id))
-        elif isinstance(event, EpochEnded):
+        elif isinstance(event, EpochEnd):
             self.lines.append(("epoch", event.trial_id, event.epoch.epoch))
 
     def keep(self, record: TrialRecord) -> None:
@@ -77,7 +77,7 @@ class InterruptAt:
 
     def __call__(self, event: Event) -> None:
         """Look at an event."""
-        if isinstance(event, EpochEnded) and not self.done:
+        if isinstance(event, EpochEnd) and not self.done:
             self.done = True
             raise KeyboardInterrupt
 

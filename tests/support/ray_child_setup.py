@@ -12,11 +12,11 @@ import time
 from multiprocessing.connection import Connection
 
 from bench.errors import ClusterLostError
-from bench.execution.executor import EpochEnded, Started
+from bench.execution.executor import EpochEnd, TrialStart
 from bench.execution.ray_backend.epoch_log import append_epoch
-from bench.execution.ray_backend.ray_messages import Alive, Ended, Ready
+from bench.execution.ray_backend.ray_messages import ClusterDevices, ProcessHeartbeat, RunEnd
 from bench.records.trial_record import TrialRecord
-from tests.support.sample_records import made_record
+from tests.support.sample_records import make_record
 
 
 def main() -> None:
@@ -30,14 +30,14 @@ def main() -> None:
         time.sleep(600)
     if end == "killed at the start":
         os.kill(os.getpid(), signal.SIGKILL)
-    connection.send(Ready(1, False, (), {}))
+    connection.send(ClusterDevices(1, False, (), {}))
     task = connection.recv()
     trial = task.blocks[0].trials[0]
-    epochs = made_record(trial).epochs
+    epochs = make_record(trial).epochs
     log = setup.address or str(setup.folder / "worker.log")
-    connection.send(Started(trial, "here", (log,)))
-    connection.send(EpochEnded(trial.trial_id, epochs[0]))
-    connection.send(Alive())
+    connection.send(TrialStart(trial, "here", (log,)))
+    connection.send(EpochEnd(trial.trial_id, epochs[0]))
+    connection.send(ProcessHeartbeat())
     for epoch in epochs:
         append_epoch(log, epoch)
     if end == "completed":
@@ -45,15 +45,15 @@ def main() -> None:
         reason = connection.recv()(trial)
         connection.send(TrialRecord(trial=trial, status="completed", error=reason))
         connection.recv()
-        connection.send(Ended())
+        connection.send(RunEnd())
     elif end == "raises":
-        connection.send(Ended(ZeroDivisionError("by hand")))
+        connection.send(RunEnd(ZeroDivisionError("by hand")))
     elif end == "errs on the interrupt":
         signal.sigwait([signal.SIGINT])
-        connection.send(Ended(ZeroDivisionError("by hand")))
+        connection.send(RunEnd(ZeroDivisionError("by hand")))
     elif end == "loses Ray on the interrupt":
         signal.sigwait([signal.SIGINT])
-        connection.send(Ended(ClusterLostError("by hand")))
+        connection.send(RunEnd(ClusterLostError("by hand")))
     elif end == "cannot be read":
         connection.send_bytes(b"this is no pickle")
     elif end == "freezes":

@@ -15,7 +15,7 @@ from typing import Any
 
 import bench
 from bench.errors import BenchError
-from bench.execution.executor import EpochEnded, Event
+from bench.execution.executor import EpochEnd, Event
 from bench.execution.gpus import gpu_quarantine
 from bench.execution.null_observer import NullObserver
 from bench.execution.ray_backend import ray_executor
@@ -36,7 +36,7 @@ class Watching(NullObserver):
     def event(self, event: Event) -> None:
         if isinstance(event, ExcludedGpus):
             self.left_out.append(event)
-        if isinstance(event, EpochEnded) and self._comes:
+        if isinstance(event, EpochEnd) and self._comes:
             self._comes = False
             for card in self._free_cards():
                 self._stack.enter_context(neighbour(card))

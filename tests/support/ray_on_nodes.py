@@ -15,8 +15,8 @@ from ray.cluster_utils import Cluster as Nodes
 from ray.util import placement_group_table
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.execution.executor import Event, Limits, Waiting
-from bench.execution.gpus.device_fitness import GpuAllotment
+from bench.execution.executor import BlockWait, Event, Limits
+from bench.execution.gpus.gpu_fitness import GpuAllotment
 from bench.execution.ray_backend import block_runner, ray_executor
 from bench.execution.ray_backend.block_pool import BlockPool
 from bench.execution.ray_backend.block_runner import BlockRunner
@@ -63,7 +63,7 @@ def run(
     reasons = list[str]()
 
     def on_event(event: Event) -> None:
-        if isinstance(event, Waiting):
+        if isinstance(event, BlockWait):
             reasons.append(event.reason)
             on_waiting()
 

@@ -1,7 +1,7 @@
 """Frames like those of ``load_trials``, from simulated times and without a run folder.
 
 Usage:
-    trials = made_trials({"norm": ["none", "bn_post"]}, blocks=5, seconds=lambda row, rng: 1.0)
+    trials = make_trials({"norm": ["none", "bn_post"]}, blocks=5, seconds=lambda row, rng: 1.0)
 """
 
 import itertools
@@ -17,7 +17,7 @@ from bench.spec.variant import Variant
 Seconds = Callable[[Mapping[str, Any], np.random.Generator], float]
 
 
-def made_trials(
+def make_trials(
     matrix: Mapping[str, Sequence[Any]],
     *,
     blocks: int,

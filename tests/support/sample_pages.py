@@ -10,7 +10,7 @@ from bench.report.charts.figure import Figure
 from bench.report.charts.rendering import Drawing, as_svg
 from bench.report.charts.report_data import ReportData, read_run
 from bench.spec.plan import Trial
-from tests.support.sample_records import NORMS, looked_at, made_run
+from tests.support.sample_records import NORMS, looked_at, make_run
 
 SWEEP: dict[str, Any] = {
     **NORMS,
@@ -77,7 +77,7 @@ def learned(record: TrialRecord) -> TrialRecord:
 
 def sweep_run(path: Path) -> RunFolder:
     """Make a run of the cost of batch normalization by examples and batch, with two failures."""
-    return made_run(path, SWEEP, epoch_s=sweep_epoch_s, change=learned)
+    return make_run(path, SWEEP, epoch_s=sweep_epoch_s, change=learned)
 
 
 def hostile_run(path: Path) -> RunFolder:
@@ -89,7 +89,7 @@ def hostile_run(path: Path) -> RunFolder:
         update = {"status": "failed", "error": HARMFUL[2], "log_tail": LOG}
         return record.model_copy(update=update)
 
-    return made_run(path, HOSTILE, change=failing)
+    return make_run(path, HOSTILE, change=failing)
 
 
 def read(folder: RunFolder) -> ReportData:

@@ -1,7 +1,7 @@
 """Run folders with real records, without any training.
 
 Usage:
-    folder = made_run(tmp_path / "run", NORMS, epoch_s=lambda trial, epoch: 0.5)
+    folder = make_run(tmp_path / "run", NORMS, epoch_s=lambda trial, epoch: 0.5)
 """
 
 import math
@@ -53,7 +53,7 @@ def no_record(_record: TrialRecord) -> None:
     """A ``change`` for trials that have not run yet."""
 
 
-def made_record(trial: Trial, epoch_s: _EpochTime = half_a_second) -> TrialRecord:
+def make_record(trial: Trial, epoch_s: _EpochTime = half_a_second) -> TrialRecord:
     """Return the record of a completed trial with every measure of a CPU machine."""
     variant = trial.variant
     steps = variant.steps_per_epoch
@@ -140,7 +140,7 @@ def _examination(after_epochs: int, block: int, exploded: bool) -> HealthRecord:
     )
 
 
-def made_run(
+def make_run(
     path: Path,
     suite: Mapping[str, Any] = NORMS,
     *,
@@ -155,7 +155,7 @@ def made_run(
     """
     parsed = parse_suite(suite)
     plan = make_plan(parsed)
-    records = [changed for t in plan.trials if (changed := change(made_record(t, epoch_s)))]
+    records = [changed for t in plan.trials if (changed := change(make_record(t, epoch_s)))]
     invocation = Invocation(
         started_at="2026-01-01T00:00:00Z",
         command=("bench", "run", str(suite["name"])),

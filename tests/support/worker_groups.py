@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from bench.execution.executor import EpochEnded, Event
+from bench.execution.executor import EpochEnd, Event
 from bench.execution.ray_backend.worker_group import WorkerGroup
 from bench.spec.suite import Suite
 from tests.support.processes import workers_below
@@ -38,7 +38,7 @@ class Once:
 
     def __call__(self, event: Event) -> None:
         """Act on the first finished epoch."""
-        if isinstance(event, EpochEnded) and self._act:
+        if isinstance(event, EpochEnd) and self._act:
             act, self._act = self._act, None
             act()
 

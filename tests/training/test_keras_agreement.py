@@ -21,12 +21,12 @@ from bench.datasets.load import load_arrays
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import Feed, make_feed
 from bench.training.data.shuffle import Shuffle
+from bench.training.device_strategy import make_replicas
 from bench.training.evaluation import Evaluator, Score
 from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.model.models import build_model
 from bench.training.model.precision import PRECISIONS
-from bench.training.strategy import make_replicas
 from tests.support.training_setup import variant_of
 
 pytestmark = pytest.mark.slow

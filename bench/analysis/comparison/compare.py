@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench.analysis.comparison.confounds import Confound, confounds
 from bench.analysis.comparison.matched_pairs import is_usable
-from bench.analysis.statistics.paired import Ratio, ratio
+from bench.analysis.statistics.intervals import Ratio, ratio
 from bench.analysis.statistics.session_units import moments, session_units
 from bench.spec.pairing import Pair
 from bench.spec.variant import Variant

@@ -5,7 +5,8 @@ Usage:
     # (Confound(key="xla", value=True, baseline=False),)
 
 If TensorFlow ran two arms differently for a reason other than the compared axis, their ratio says
-nothing about that axis. ``bench.spec.axis.Axis.implies`` lists what an axis changes by itself.
+nothing about that axis. ``bench.spec.axis_metadata.Axis.implies`` lists what an axis changes by
+itself.
 """
 
 import fnmatch

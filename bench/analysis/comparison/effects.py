@@ -29,7 +29,7 @@ from scipy import special
 from bench.analysis.comparison.matched_pairs import is_usable, varying
 from bench.analysis.loading.measurement_sessions import ensure_sessions
 from bench.analysis.statistics.design_matrix import Design
-from bench.analysis.statistics.paired import CONFIDENCE, POWER, Ratio, ratio
+from bench.analysis.statistics.intervals import CONFIDENCE, POWER, Ratio, ratio
 from bench.analysis.statistics.stratified_regression import Fit, StratifiedRegression, deviations
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]

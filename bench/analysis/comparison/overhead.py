@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import special
 
 from bench.analysis.comparison.matched_pairs import BlockCounts, count_blocks, matched_groups
-from bench.analysis.statistics.paired import (
+from bench.analysis.statistics.intervals import (
     CONFIDENCE,
     Estimate,
     Ratio,

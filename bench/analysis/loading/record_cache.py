@@ -33,7 +33,7 @@ from bench.files.bounded_reading import GiB
 from bench.files.folder import Folder
 from bench.files.private_folder import private_folder
 from bench.records.atomic_write import staged_file
-from bench.records.record_files import Fingerprint
+from bench.records.read_records import Fingerprint
 from bench.records.trial_record import SCHEMA_VERSION
 
 CACHE_VERSION = 3

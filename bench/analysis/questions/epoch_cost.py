@@ -25,7 +25,7 @@ from scipy import special
 
 from bench.analysis.comparison.matched_pairs import complete_blocks, matched_groups
 from bench.analysis.comparison.overhead import log_ratio
-from bench.analysis.statistics.paired import Estimate, Ratio, mean_interval
+from bench.analysis.statistics.intervals import Estimate, Ratio, mean_interval
 from bench.analysis.statistics.session_units import session_means
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]

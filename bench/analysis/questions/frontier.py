@@ -19,9 +19,9 @@ import pandas as pd
 
 from bench.analysis.comparison.matched_pairs import has_silent_replicas
 from bench.analysis.loading.measurement_sessions import ensure_sessions
-from bench.analysis.statistics.estimates import estimates
-from bench.analysis.statistics.paired import Estimate
+from bench.analysis.statistics.intervals import Estimate
 from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS
+from bench.analysis.statistics.variant_averages import estimates
 
 
 @dataclass(frozen=True, slots=True)

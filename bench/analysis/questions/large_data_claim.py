@@ -30,7 +30,7 @@ from bench.analysis.comparison.matched_pairs import (
 from bench.analysis.comparison.overhead import Curve, Point, log_ratio, overhead
 from bench.analysis.questions.epoch_cost import EpochCost, epoch_costs
 from bench.analysis.questions.next_steps import Answer, NextStep, steps_for_target, steps_for_trend
-from bench.analysis.statistics.paired import Ratio
+from bench.analysis.statistics.intervals import Ratio
 from bench.analysis.statistics.time_to_accuracy import TimeRatio, compare_times
 
 MARGIN = 0.05

@@ -8,7 +8,7 @@ from scipy import special
 
 from bench.analysis.comparison.overhead import Point, additional_units
 from bench.analysis.questions.epoch_cost import EpochCost
-from bench.analysis.statistics.paired import Ratio, units_needed
+from bench.analysis.statistics.intervals import Ratio, units_needed
 from bench.analysis.statistics.time_to_accuracy import TimeRatio
 
 Answer = Literal["yes", "no", "undecided"]

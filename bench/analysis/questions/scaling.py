@@ -19,7 +19,7 @@ import pandas as pd
 
 from bench.analysis.comparison.compare import SCALING, Comparison, compare
 from bench.analysis.comparison.matched_pairs import SETTINGS, examples_used
-from bench.analysis.statistics.paired import Ratio
+from bench.analysis.statistics.intervals import Ratio
 from bench.spec.pairing import Pair
 
 COLUMNS = (

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.loading.raw_records import RecordArrays
-from bench.analysis.statistics.estimates import estimates
-from bench.analysis.statistics.paired import Estimate
+from bench.analysis.statistics.intervals import Estimate
 from bench.analysis.statistics.time_to_accuracy import CONCLUSIVE_STATUSES
+from bench.analysis.statistics.variant_averages import estimates
 
 COUNTS = ("parameters", "steps_per_epoch", "flops_per_step")
 """Values that are equal in every trial of a variant."""

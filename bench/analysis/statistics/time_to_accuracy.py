@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.loading.measurement_sessions import ensure_sessions
-from bench.analysis.statistics.paired import CONFIDENCE, Ratio, paired_ratio
+from bench.analysis.statistics.intervals import CONFIDENCE, Ratio, paired_ratio
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -23,7 +23,7 @@ from typing import Any
 from bench.errors import RunFolderError
 from bench.execution.gpus.device_kind import DeviceKind, device_of_record
 from bench.files.folder import Folder
-from bench.records.record_files import read_json
+from bench.records.read_records import read_json
 from bench.spec.variant import Variant
 
 RUNS = Path("results/runs")

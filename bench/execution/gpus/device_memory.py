@@ -12,7 +12,7 @@ workspace and the driver's reservation.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.datasets.pool import pool_sizes
+from bench.datasets.synthetic_sizes import pool_sizes
 from bench.execution.estimation.model_size import model_size
 from bench.spec.variant import Variant
 

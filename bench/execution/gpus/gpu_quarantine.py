@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import ResourceError
-from bench.execution.gpus.device_fitness import GpuSnapshot, NodeSnapshot, inspect_node
+from bench.execution.gpus.gpu_fitness import GpuSnapshot, NodeSnapshot, inspect_node
 from bench.execution.gpus.gpu_visibility import assigned_gpus
 from bench.execution.ray_backend.cluster_nodes import Node, alive_nodes, ask_nodes
 from bench.execution.ray_backend.ray_compat import available_resources_per_node

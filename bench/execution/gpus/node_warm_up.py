@@ -21,7 +21,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from bench.execution.executor import Limits, NotWarmedUp, OnEvent
+from bench.execution.executor import Limits, OnEvent, WarmUpFailure
 from bench.execution.gpus.autotuning_cache import share_autotuning_cache
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_visibility import assigned_gpus, set_visible_gpus
@@ -157,7 +157,7 @@ class NodeWarmUp:
         if not self._queues:
             self.close()
             if self._failures:
-                self._on_event(NotWarmedUp(self._host, len(self._failures), self._failures[0]))
+                self._on_event(WarmUpFailure(self._host, len(self._failures), self._failures[0]))
             return
         uuid, programs = self._queues[0]
         if self._trainer is None:

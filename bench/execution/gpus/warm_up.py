@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.execution.executor import Limits, NotWarmedUp, OnEvent, WarmingUp
+from bench.execution.executor import Limits, OnEvent, WarmUpFailure, WarmUpStart
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_support import compiles_at_first_use
 from bench.execution.gpus.node_warm_up import NodeWarmUp, WarmUpProgram, warm_up_nodes
@@ -67,10 +67,10 @@ def warm_up(
     fitting = {node: share for node, share in shares.items() if _fits(share, free.get(node, {}))}
     for node in shares.keys() - fitting.keys():
         host, count = nodes[node]["NodeManagerHostname"], cards[node].program_count
-        on_event(NotWarmedUp(host, count, "other work on the cluster holds its GPUs"))
+        on_event(WarmUpFailure(host, count, "other work on the cluster holds its GPUs"))
     if not fitting:
         return
-    on_event(WarmingUp(len(fitting), max(cards[node].program_count for node in fitting)))
+    on_event(WarmUpStart(len(fitting), max(cards[node].program_count for node in fitting)))
     warm_ups = [
         NodeWarmUp(
             nodes[node]["NodeManagerHostname"],

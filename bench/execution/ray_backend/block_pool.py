@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bench.errors import ResourceError
-from bench.execution.gpus.device_fitness import GpuSnapshot
+from bench.execution.gpus.gpu_fitness import GpuSnapshot
 from bench.execution.ray_backend.block_runner import BlockRunner, State
 from bench.execution.ray_backend.worker import WorkerLocation
 from bench.execution.scheduling.cluster import Cluster

@@ -15,8 +15,8 @@ from typing import Any
 import ray
 
 from bench.errors import ResourceError
-from bench.execution.executor import EpochEnded, Limits, OnEvent, Started, Waiting
-from bench.execution.gpus.device_fitness import GpuAllotment, GpuSnapshot
+from bench.execution.executor import BlockWait, EpochEnd, Limits, OnEvent, TrialStart
+from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot
 from bench.execution.oom_skip import skipped_record
 from bench.execution.ray_backend.dataset_store import DatasetUnavailable
 from bench.execution.ray_backend.epoch_log import epoch_lines, with_lines
@@ -166,7 +166,7 @@ class BlockRunner:
         elif workers.is_placed and not workers.pending:
             places = workers.places
             logs = tuple(places[index].log for index in sorted(places))
-            self._on_event(Started(workers.trial, places[0].node, logs))
+            self._on_event(TrialStart(workers.trial, places[0].node, logs))
             try:
                 workers.train(self._data_of(workers.trial), self._progress_actor)
             except DatasetUnavailable as error:
@@ -207,7 +207,7 @@ class BlockRunner:
         elif not self._wait_reported:
             self._wait_reported = True
             reason = f"{request} asked for, other work on the cluster leaves {free}"
-            self._on_event(Waiting(self._queue[0], reason))
+            self._on_event(BlockWait(self._queue[0], reason))
 
     def abandon(self, status: Status, reason: str) -> Iterator[TrialRecord]:
         """Yield the running trial's record from what the driver knows, without a call to Ray.
@@ -256,7 +256,7 @@ class BlockRunner:
     def _add_epoch(self, epoch: EpochRecord) -> None:
         if epoch.epoch == len(self.epochs) and self._workers:
             self.epochs.append(epoch)
-            self._on_event(EpochEnded(self._workers.trial.trial_id, epoch))
+            self._on_event(EpochEnd(self._workers.trial.trial_id, epoch))
 
     def _behind(self, workers: WorkerGroup) -> str:
         behind = slowest_workers(self._heartbeats, workers.trial.variant.workers)

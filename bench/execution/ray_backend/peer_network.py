@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.errors import ResourceError
-from bench.execution.executor import Opened
+from bench.execution.executor import OpenServer
 from bench.measure.network_interfaces import addresses_in, interface_of
 
 VARIABLE = "BENCH_NETWORK"
@@ -46,14 +46,14 @@ def named_network(option: str | None) -> str | None:
     return str(network)
 
 
-def open_between(nodes: Sequence[_Node], network: str | None, ask: _Ask) -> Opened:
+def open_between(nodes: Sequence[_Node], network: str | None, ask: _Ask) -> OpenServer:
     """Return what trials open to the network if their workers run on several of ``nodes``.
 
     Raises ResourceError if the user has named no network, or if a node does not have exactly one
     address in it. ``ask`` runs a function on all nodes (``cluster_nodes.ask_nodes``).
     """
     if len({node["NodeManagerAddress"] for node in nodes}) < 2:
-        return Opened()
+        return OpenServer()
     if network is None:
         raise no_network()
     addresses_of = ask(nodes, addresses_in, network)
@@ -64,7 +64,7 @@ def open_between(nodes: Sequence[_Node], network: str | None, ask: _Ask) -> Open
                 f"the node at {node['NodeManagerAddress']} has {len(addresses)} addresses in "
                 f"{network}: name a network in which every node has one (--network)"
             )
-    return Opened(network, tuple(addresses_of[node["NodeID"]][0] for node in nodes))
+    return OpenServer(network, tuple(addresses_of[node["NodeID"]][0] for node in nodes))
 
 
 def no_network() -> ResourceError:

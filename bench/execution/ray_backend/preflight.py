@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.execution.custom_workloads.workload_check import check_on_nodes
-from bench.execution.executor import OnEvent, Opened
+from bench.execution.executor import OnEvent, OpenServer
 from bench.execution.gpus.gpu_support import check_gpus
 from bench.execution.ray_backend.cluster_nodes import Node, ask_nodes, on_each_node
 from bench.execution.ray_backend.peer_network import open_between
@@ -41,7 +41,7 @@ def preflight(
     if any(cluster.shape_of(block).bundles > 1 for block in blocks):
         on_event(open_between(nodes, network, ask_nodes))
     elif any(trial.variant.workers > 1 for trial in trials):
-        on_event(Opened())
+        on_event(OpenServer())
     check_on_nodes(trials, on_each_node, modules)
     check_inherited(blocks, cluster, ask_nodes(nodes, inherited_by_workers))
     if cluster.has_gpus:

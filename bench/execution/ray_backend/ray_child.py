@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from bench.execution.executor import drain
-from bench.execution.ray_backend.ray_messages import Ended, Ready, Setup, Task
+from bench.execution.ray_backend.ray_messages import ClusterDevices, RaySetup, RunEnd, RunRequest
 from bench.execution.signals import defer_signals
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
@@ -52,33 +52,33 @@ def main() -> None:
         try:
             _serve(pipe)
         except BaseException as error:
-            pipe.send(Ended(_picklable(error)))
+            pipe.send(RunEnd(_picklable(error)))
 
 
 def _serve(pipe: _Pipe) -> None:
     from bench.execution.ray_backend.ray_executor import RayExecutor
     from bench.execution.ray_backend.ray_watchdog import watch
 
-    setup: Setup = pipe.receive()
+    setup: RaySetup = pipe.receive()
     options = setup.address, setup.device, setup.modules, setup.network, setup.folder
     with RayExecutor(*options) as executor:
         try:
             blocks, environment = executor.parallel_blocks, executor.environment()
-            pipe.send(Ready(blocks, executor.uses_gpus, executor.gpus, environment))
-            task: Task = pipe.receive()
+            pipe.send(ClusterDevices(blocks, executor.uses_gpus, executor.gpus, environment))
+            task: RunRequest = pipe.receive()
             watchdog = threading.Thread(target=watch, args=[executor, pipe.send], daemon=True)
             watchdog.start()
             _run(pipe, executor, task)
-            ended = Ended()
+            ended = RunEnd()
         except EOFError:
             return
         except BaseException as error:
-            ended = Ended(_picklable(error))
+            ended = RunEnd(_picklable(error))
         # Sent before Ray shuts down, which may take time.
         pipe.send(ended)
 
 
-def _run(pipe: _Pipe, executor: "RayExecutor", task: Task) -> None:
+def _run(pipe: _Pipe, executor: "RayExecutor", task: RunRequest) -> None:
     newest_reason = task.limits.skip_reason
 
     def keep(record: TrialRecord) -> None:

@@ -23,9 +23,9 @@ from typing import Any, Self
 import ray
 
 from bench.errors import ClusterLostError, ResourceError
-from bench.execution.executor import Limits, OnEvent, Warned
-from bench.execution.gpus.device_fitness import GpuAllotment, GpuSnapshot, gpus_hidden_by
+from bench.execution.executor import Limits, OnEvent, RunWarning
 from bench.execution.gpus.device_kind import Device
+from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot, gpus_hidden_by
 from bench.execution.gpus.gpu_quarantine import GpuQuarantine, inspect_nodes
 from bench.execution.gpus.warm_up import warm_up
 from bench.execution.ray_backend.block_pool import BlockPool
@@ -217,7 +217,7 @@ class RayExecutor:
         node_loads = {} if self._local else ask_nodes(self._alive_trial_nodes(), load_of_node)
         loads = [self._load_warning] if self._local else node_loads.values()
         for warning in filter(None, [*loads, *self._quarantine.warnings]):
-            on_event(Warned(warning))
+            on_event(RunWarning(warning))
         pool, head_lost = BlockPool(self._cluster, blocks, open_runner), False
         nodes = self._alive_trial_nodes()
         if reason := preflight(

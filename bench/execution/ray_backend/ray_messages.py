@@ -12,7 +12,7 @@ Device = Literal["auto", "cpu", "gpu"]
 
 
 @dataclass(frozen=True)
-class Setup:
+class RaySetup:
     """How to start or join Ray."""
 
     address: str | None
@@ -26,7 +26,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Ready:
+class ClusterDevices:
     """The devices and nodes, once Ray has answered."""
 
     parallel_blocks: int
@@ -36,7 +36,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Task:
+class RunRequest:
     """The blocks to run. The run's process answers each record with the newest ``skip_reason``."""
 
     blocks: Sequence[Block]
@@ -44,12 +44,12 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Alive:
+class ProcessHeartbeat:
     """A heartbeat: Ray's process is alive, whatever it waits for."""
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunEnd:
     """The last message: all blocks have run, or ``error`` was raised."""
 
     error: BaseException | None = None

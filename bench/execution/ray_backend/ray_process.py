@@ -27,13 +27,20 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from bench.errors import ClusterLostError
-from bench.execution.executor import EpochEnded, Event, Limits, OnEvent, Started
+from bench.execution.executor import EpochEnd, Event, Limits, OnEvent, TrialStart
 from bench.execution.python_command import module_command
 from bench.execution.ray_backend.epoch_log import epoch_lines, with_lines
 from bench.execution.ray_backend.peer_network import named_network
 from bench.execution.ray_backend.private_ray_files import NotStartedError, ray_folder
 from bench.execution.ray_backend.process_reaper import reaper
-from bench.execution.ray_backend.ray_messages import Alive, Device, Ended, Ready, Setup, Task
+from bench.execution.ray_backend.ray_messages import (
+    ClusterDevices,
+    Device,
+    ProcessHeartbeat,
+    RaySetup,
+    RunEnd,
+    RunRequest,
+)
 from bench.execution.ray_backend.ray_storage import usable_folder
 from bench.execution.signals import defer_signals
 from bench.measure.marked_processes import inherited_mark, kill_marked
@@ -79,7 +86,7 @@ class RayProcess:
         modules: Sequence[Path] = (),
         network: str | None = None,
     ) -> None:
-        self._setup = Setup(address, device, tuple(modules), named_network(network))
+        self._setup = RaySetup(address, device, tuple(modules), named_network(network))
         self._lost = self._unacknowledged = False
 
     def __enter__(self) -> Self:
@@ -103,7 +110,7 @@ class RayProcess:
     ) -> None:
         self._entered.close()
 
-    def _start(self, setup: Setup) -> Ready:
+    def _start(self, setup: RaySetup) -> ClusterDevices:
         """Have the process start or join Ray; NotStartedError if that does not finish."""
         try:
             self._send(setup)
@@ -114,7 +121,7 @@ class RayProcess:
                 f"Ray does not start ({gone}): see its logs in {logs} and end what keeps this "
                 "machine or the cluster busy"
             ) from None
-        assert isinstance(ready, Ready)
+        assert isinstance(ready, ClusterDevices)
         return ready
 
     @property
@@ -147,7 +154,7 @@ class RayProcess:
         """Yield the records of the executor in Ray's process; ClusterLostError if that has died."""
         running = _RunningTrials()
         try:
-            self._send(Task(blocks, limits))
+            self._send(RunRequest(blocks, limits))
             yield from self._records(running, limits, on_event)
         except KeyboardInterrupt:
             # Errors in the meantime do not matter: the run ends by the interrupt.
@@ -173,13 +180,13 @@ class RayProcess:
     def _records(
         self, running: "_RunningTrials", limits: Limits, on_event: OnEvent
     ) -> Iterator[TrialRecord]:
-        while not isinstance(message := self._receive(_WAIT_S, _MAX_SILENT_WAITS), Ended):
+        while not isinstance(message := self._receive(_WAIT_S, _MAX_SILENT_WAITS), RunEnd):
             if isinstance(message, TrialRecord):
                 running.ended(message)
                 self._unacknowledged = True
                 yield message
                 self._acknowledge(limits)
-            elif not isinstance(message, Alive):
+            elif not isinstance(message, ProcessHeartbeat):
                 running.note(message)
                 on_event(message)
 
@@ -194,7 +201,7 @@ class RayProcess:
             self._acknowledge(limits)
         self._child.process.send_signal(signal.SIGINT)
         ends = time.monotonic() + _INTERRUPTED_S
-        while not isinstance(message := self._receive(ends - time.monotonic()), Ended):
+        while not isinstance(message := self._receive(ends - time.monotonic()), RunEnd):
             if isinstance(message, TrialRecord):
                 running.ended(message)
                 yield message
@@ -215,7 +222,7 @@ class RayProcess:
             raise _NoAnswerError(f"no answer in {timeout_s * waits:.0f} s")
         if message is None:
             raise _NoAnswerError(self._exit_reason())
-        if isinstance(message, Ended) and message.error is not None:
+        if isinstance(message, RunEnd) and message.error is not None:
             raise message.error
         return message
 
@@ -246,15 +253,15 @@ class _RunningTrials:
     """The trials that run, with their reported epochs."""
 
     def __init__(self) -> None:
-        self._started: dict[str, tuple[Started, float]] = {}
+        self._started: dict[str, tuple[TrialStart, float]] = {}
         self._epochs: dict[str, list[EpochRecord]] = {}
 
     def note(self, event: Event) -> None:
         """Take in an event."""
-        if isinstance(event, Started):
+        if isinstance(event, TrialStart):
             self._started[event.trial.trial_id] = event, time.perf_counter()
             self._epochs[event.trial.trial_id] = []
-        elif isinstance(event, EpochEnded):
+        elif isinstance(event, EpochEnd):
             self._epochs.setdefault(event.trial_id, []).append(event.epoch)
 
     def ended(self, record: TrialRecord) -> None:

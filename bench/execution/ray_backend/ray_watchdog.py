@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bench.execution.ray_backend.head_address import is_alive, raylet_answers
-from bench.execution.ray_backend.ray_messages import Alive
+from bench.execution.ray_backend.ray_messages import ProcessHeartbeat
 
 BEAT_S = 5.0
 STALLED_S = 30.0
@@ -29,7 +29,7 @@ class _Polling(Protocol):
     raylet: str
 
 
-def watch(executor: _Polling, send: Callable[[Alive], None]) -> None:
+def watch(executor: _Polling, send: Callable[[ProcessHeartbeat], None]) -> None:
     """Send a heartbeat every ``BEAT_S``; end this process if Ray blocks a poll and does not answer.
 
     A long poll may continue if Ray answers: it may load a large data set.
@@ -37,7 +37,7 @@ def watch(executor: _Polling, send: Callable[[Alive], None]) -> None:
     while True:
         time.sleep(BEAT_S)
         try:
-            send(Alive())
+            send(ProcessHeartbeat())
         except OSError:  # the run has ended
             return
         stalled = time.monotonic() - executor.polled_at > STALLED_S

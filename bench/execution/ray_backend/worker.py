@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.execution.custom_workloads.module_folder import install_finder
 from bench.execution.gpus.autotuning_cache import share_autotuning_cache
-from bench.execution.gpus.device_fitness import AcquiredGpus, GpuAllotment, UnfitGpus, acquire_gpus
 from bench.execution.gpus.gpu_code_cache import set_code_cache
+from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment, UnfitGpus, acquire_gpus
 from bench.execution.gpus.gpu_visibility import assigned_gpus, set_visible_gpus
 from bench.execution.ray_backend.peer_network import LOOPBACK, address_for_peers, nccl_variables
 from bench.execution.ray_backend.port_guard import PortGuard

@@ -17,7 +17,7 @@ import ray
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from bench.execution.gpus.device_fitness import GpuAllotment, UnfitGpus
+from bench.execution.gpus.gpu_fitness import GpuAllotment, UnfitGpus
 from bench.execution.ray_backend.peer_network import LOOPBACK, no_network
 from bench.execution.ray_backend.worker import Worker, WorkerLocation
 from bench.execution.scheduling.resources import ResourceRequest

@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bench.analysis.statistics.estimates import FRACTION_COLUMNS
-from bench.analysis.statistics.paired import clamp_fraction, estimate
+from bench.analysis.statistics.intervals import clamp_fraction, estimate
+from bench.analysis.statistics.variant_averages import FRACTION_COLUMNS
 from bench.report.charts.chart_series import SeriesGroups, group_series
 from bench.report.charts.chart_theme import (
     PANEL_HEIGHT_PX,

@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bench.analysis.statistics.paired import Ratio
+from bench.analysis.statistics.intervals import Ratio
 from bench.report.charts.chart_series import chart_labels, wrap_label
 from bench.report.charts.chart_theme import (
     BLUE,

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
-from bench.analysis.statistics.paired import Ratio
+from bench.analysis.statistics.intervals import Ratio
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
 from bench.report.charts.chart_series import shorten_label

@@ -7,7 +7,7 @@ Usage:
 from collections.abc import Callable, Sequence
 
 from bench.analysis.questions.epoch_cost import CostLine, EpochCost, epoch_costs
-from bench.analysis.statistics.paired import Estimate
+from bench.analysis.statistics.intervals import Estimate
 from bench.records.metric import METRICS
 from bench.report.charts.ratio_chart import ratio_text
 from bench.report.charts.report_data import CUT_SHORT, ReportData

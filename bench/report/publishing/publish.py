@@ -23,13 +23,13 @@ from bench.files.folder_exchange import recover_folder, replaced_folder
 from bench.records.anonymize import TRIAL_ID, public_info, public_record
 from bench.records.atomic_write import disk_errors, write_atomically
 from bench.records.pseudonyms import Pseudonyms
-from bench.records.record_files import RESTORE
+from bench.records.read_records import RESTORE
 from bench.records.run_folder import RunFolder
 from bench.report.charts.render_process import RenderProcess
 from bench.report.charts.report_data import read_run
 from bench.report.page.write_page import write_page
 from bench.report.publishing.published_index import index_entries, write_indexes
-from bench.report.write_report import write_summary
+from bench.report.summary_files import write_summary
 
 SOURCE_FILES = ("run.json", "records.jsonl")
 """The files from which all others of a published folder are written."""

@@ -17,7 +17,7 @@ from bench.errors import RunFolderError
 from bench.files.bounded_reading import UnsafeFileError, read_file
 from bench.files.folder import Folder
 from bench.records.atomic_write import disk_errors, temporary_folder
-from bench.records.record_files import MAX_PUBLISHED_BYTES
+from bench.records.read_records import MAX_PUBLISHED_BYTES
 from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import SOURCE_FILES, check_run, write_derived_files
 

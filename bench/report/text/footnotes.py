@@ -14,7 +14,7 @@ from bench.analysis.comparison.compare import Comparison
 from bench.analysis.loading.measurement_sessions import GAP_S
 from bench.analysis.questions.device_remarks import SlowPrecision
 from bench.analysis.questions.norm_remarks import NormRemark
-from bench.analysis.statistics.paired import EFFECT_TO_DETECT
+from bench.analysis.statistics.intervals import EFFECT_TO_DETECT
 from bench.analysis.statistics.steady_state import MIN_EPOCHS
 from bench.analysis.summary import Summary, VariantSummary
 from bench.report.text.duplicate_text import duplicate_lines

@@ -17,14 +17,14 @@ from rich.text import Text
 
 from bench.execution.estimation.estimator import estimated_trial_s
 from bench.execution.executor import (
-    EpochEnded,
+    EpochEnd,
     Event,
-    Expected,
-    NotWarmedUp,
-    Opened,
-    Started,
-    WarmingUp,
-    Warned,
+    Forecast,
+    OpenServer,
+    RunWarning,
+    TrialStart,
+    WarmUpFailure,
+    WarmUpStart,
 )
 from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.report.text.duplicate_text import duplicate_lines
@@ -81,23 +81,23 @@ class Progress:
 
     def event(self, event: Event) -> None:
         """Update the status, and print a line for what the user should know."""
-        if isinstance(event, Started):
+        if isinstance(event, TrialStart):
             self._start(event)
-        elif isinstance(event, EpochEnded):
+        elif isinstance(event, EpochEnd):
             self._epoch_counts[event.trial_id] = event.epoch.epoch + 1
-        elif isinstance(event, Expected):
+        elif isinstance(event, Forecast):
             self._expect(event)
-        elif isinstance(event, WarmingUp):
+        elif isinstance(event, WarmUpStart):
             work = f"{plural(event.programs, 'program')} on {plural(event.nodes, 'node')}"
             self._line(f"warming up the GPUs, untimed: {work}")
-        elif isinstance(event, NotWarmedUp):
+        elif isinstance(event, WarmUpFailure):
             programs = plural(event.programs, "program")
             self._line(f"{plain(event.node)}: {programs} not warmed up: {plain(event.reason)}")
         elif isinstance(event, ExcludedGpus):
             self._line(plain(excluded_gpus_text(event)))
-        elif isinstance(event, Warned):
+        elif isinstance(event, RunWarning):
             self._line(f"warning: {plain(event.reason)}")
-        elif isinstance(event, Opened):
+        elif isinstance(event, OpenServer):
             self._line(_exposure_text(event))
         else:
             self._line(f"{_trial_name(event.trial)}: waiting: {plain(event.reason)}")
@@ -127,7 +127,7 @@ class Progress:
         pace = self._finished_time_s / finished_s if finished_s else 1.0
         return max(0.0, self._remaining_estimate_s) * pace / self._concurrency
 
-    def _start(self, event: Started) -> None:
+    def _start(self, event: TrialStart) -> None:
         trial_id = event.trial.trial_id
         self._node_by_trial[trial_id] = event.where
         if trial_id in self._finished_ids:  # a retry, because its worker was lost
@@ -135,7 +135,7 @@ class Progress:
             self._failed_ids.discard(trial_id)
             self._remaining_estimate_s += self._estimate_s(event.trial)
 
-    def _expect(self, event: Expected) -> None:
+    def _expect(self, event: Forecast) -> None:
         """Take the run's own estimates, and print the default ``jit`` and the warnings."""
         self._estimates_s = {name: each.trial_s for name, each in event.estimates.items()}
         self._remaining_estimate_s = sum(map(self._estimate_s, self._trials.values()))
@@ -232,7 +232,7 @@ def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _exposure_text(event: Opened) -> str:
+def _exposure_text(event: OpenServer) -> str:
     nodes = f"{', '.join(event.addresses)} in {event.network}, and " if event.network else ""
     return (
         "TensorFlow's server accepts connections without a password from "

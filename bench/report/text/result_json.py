@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_jsonable_python
 
 from bench.analysis.comparison.compare import Comparison
-from bench.analysis.statistics.paired import Estimate
+from bench.analysis.statistics.intervals import Estimate
 from bench.analysis.summary import Summary, VariantSummary
 from bench.report.text import footnotes
 from bench.report.text.footnotes import Footnote

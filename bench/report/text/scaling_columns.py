@@ -7,7 +7,7 @@ Usage:
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.statistics.paired import Estimate
+from bench.analysis.statistics.intervals import Estimate
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
 from bench.report.text import footnotes

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bench.analysis.questions.secondary_metrics import COUNTS, MEANS, SHARES, Target
-from bench.analysis.statistics.paired import Estimate
+from bench.analysis.statistics.intervals import Estimate
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS, Metric
 from bench.report.text.footnotes import Footnote

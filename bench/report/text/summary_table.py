@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.comparison.compare import Comparison
-from bench.analysis.statistics.paired import Estimate
+from bench.analysis.statistics.intervals import Estimate
 from bench.analysis.summary import Summary, VariantSummary
 from bench.records.metric import METRICS
 from bench.report.text import footnotes

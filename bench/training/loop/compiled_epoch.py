@@ -26,6 +26,7 @@ import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import Feed
+from bench.training.device_strategy import Replicas
 from bench.training.failures import UnsupportedProgram
 from bench.training.loop.gradient_update import GradientUpdate, LossScale
 from bench.training.loop.heartbeat import Heartbeat
@@ -33,8 +34,7 @@ from bench.training.loop.training_state import StateCopy, restored
 from bench.training.loop.training_step import TrainingStep
 from bench.training.loop.windows import Window, split_windows
 from bench.training.model.precision import PRECISIONS
-from bench.training.refusals import full_tracebacks, is_refusal
-from bench.training.strategy import Replicas
+from bench.training.tensorflow_refusal import full_tracebacks, is_refusal
 
 _Tensor = Any
 

@@ -17,8 +17,8 @@ import keras
 import tensorflow as tf
 
 from bench.spec.variant import Variant
+from bench.training.device_strategy import Replicas, device_kind
 from bench.training.model.precision import PRECISIONS
-from bench.training.strategy import Replicas, device_kind
 
 _Tensor = Any
 

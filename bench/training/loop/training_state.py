@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.training.strategy import Replicas
+from bench.training.device_strategy import Replicas
 
 
 class StateCopy:

@@ -30,7 +30,7 @@ from bench.spec.variant_rules import inactive_settings
 from bench.training.failures import WorkloadError
 from bench.training.model.head_detection import detect_head
 from bench.training.model.layers import Layers
-from bench.training.refusals import chain
+from bench.training.tensorflow_refusal import chain
 
 _Tensor = Any
 

@@ -10,8 +10,8 @@ import statsmodels.api as sm
 
 from bench.analysis.comparison.effects import Effects, effects
 from bench.analysis.statistics.design_matrix import Design
-from bench.analysis.statistics.paired import Ratio
-from tests.support.sample_frames import Seconds, made_trials
+from bench.analysis.statistics.intervals import Ratio
+from tests.support.sample_frames import Seconds, make_trials
 
 MATRIX: dict[str, Sequence[Any]] = {
     "norm": ["none", "bn_post"],
@@ -43,7 +43,7 @@ def ratio_of(result: Effects, level: str, under: tuple[str, str] | None = None) 
 
 
 def test_average_and_conditional_effects_are_exact_without_noise() -> None:
-    result = effects(made_trials(MATRIX, blocks=3, seconds=times()), FACTORS)
+    result = effects(make_trials(MATRIX, blocks=3, seconds=times()), FACTORS)
     assert ratio_of(result, "bn_post").value == pytest.approx(math.sqrt(1.9 * 1.05))
     assert ratio_of(result, "bn_post", ("global_batch_size", "32")).value == pytest.approx(1.9)
     assert ratio_of(result, "bn_post", ("global_batch_size", "512")).value == pytest.approx(1.05)
@@ -52,14 +52,14 @@ def test_average_and_conditional_effects_are_exact_without_noise() -> None:
 
 
 def test_factors_default_to_all_settings_that_vary() -> None:
-    trials = made_trials(MATRIX, blocks=2, seconds=times())
+    trials = make_trials(MATRIX, blocks=2, seconds=times())
     assert set(effects(trials).factors) == set(MATRIX)
     swapped = effects(trials, ("norm",), {"norm": "bn_post"})
     assert ratio_of(swapped, "none").value == pytest.approx(1 / math.sqrt(1.9 * 1.05))
 
 
 def test_absorbed_blocks_equal_block_columns() -> None:
-    trials = made_trials(MATRIX, blocks=4, seconds=times(noise=0.05))
+    trials = make_trials(MATRIX, blocks=4, seconds=times(noise=0.05))
     trials = trials.drop(index=[3, 17, 30])  # unbalanced
     design = Design.of(trials, FACTORS, {})
     blocks = np.equal.outer(trials["block"].to_numpy(), np.arange(4)).astype(float)
@@ -73,14 +73,14 @@ def test_absorbed_blocks_equal_block_columns() -> None:
 
 
 def test_inseparable_effects_have_no_ratio() -> None:
-    trials = made_trials(MATRIX, blocks=3, seconds=times())
+    trials = make_trials(MATRIX, blocks=3, seconds=times())
     aliased = trials[(trials["norm"] == "bn_post") == (trials["global_batch_size"] == 512)]
     result = effects(aliased, ("norm", "global_batch_size"))
     assert {e.ratio for e in result.effects} == {None}
 
 
 def test_failed_and_unsettled_trials_are_counted_not_used() -> None:
-    trials = made_trials(MATRIX, blocks=3, seconds=times())
+    trials = make_trials(MATRIX, blocks=3, seconds=times())
     trials.loc[[0, 1], "status"] = "out_of_memory"
     trials.loc[5, "steady"] = "drifting"
     trials.loc[[0, 1, 5], "epoch_s"] = 1e6
@@ -90,7 +90,7 @@ def test_failed_and_unsettled_trials_are_counted_not_used() -> None:
 
 
 def test_each_session_gives_one_estimate_and_the_mixed_model_agrees() -> None:
-    trials = made_trials(MATRIX, blocks=3, sessions=5, seconds=times(0.02, 0.05))
+    trials = make_trials(MATRIX, blocks=3, sessions=5, seconds=times(0.02, 0.05))
     result = effects(trials, ("norm", "global_batch_size"))
     assert (result.sessions, result.blocks) == (5, 15)
     (effect,) = (e for e in result.effects if e.level == "bn_post" and e.under is None)
@@ -105,7 +105,7 @@ def test_each_session_gives_one_estimate_and_the_mixed_model_agrees() -> None:
 def test_intervals_cover_95_percent(blocks: int) -> None:
     runs = 150
     small = {name: MATRIX[name] for name in ("norm", "global_batch_size")}
-    trials = made_trials({**small, "jit": ["epoch"]}, blocks=blocks, seconds=times())
+    trials = make_trials({**small, "jit": ["epoch"]}, blocks=blocks, seconds=times())
     exact, rng = trials["epoch_s"].to_numpy(), np.random.default_rng(20260104)
     true = {None: math.sqrt(1.9 * 1.05), ("global_batch_size", "32"): 1.9}
     covered = dict.fromkeys(true, 0)
@@ -123,7 +123,7 @@ def test_group_noise_affects_only_factors_between_groups() -> None:
     """Each group of arms has a random level; norm varies within groups, batch size between."""
     runs, blocks = 150, 4
     small = {name: MATRIX[name] for name in ("norm", "global_batch_size")}
-    trials = made_trials({**small, "jit": ["epoch"]}, blocks=blocks, seconds=times())
+    trials = make_trials({**small, "jit": ["epoch"]}, blocks=blocks, seconds=times())
     exact, rng = trials["epoch_s"].to_numpy(), np.random.default_rng(20261124)
     group = trials.groupby(["block", "global_batch_size"]).ngroup().to_numpy()
     true = {
@@ -149,7 +149,7 @@ def test_group_noise_affects_only_factors_between_groups() -> None:
 
 
 def test_incomplete_group_has_no_group_mean() -> None:
-    trials = made_trials(MATRIX, blocks=3, seconds=times())
+    trials = make_trials(MATRIX, blocks=3, seconds=times())
     result = effects(trials.drop(index=[1, 8]), FACTORS, {"norm": "none"})
     assert ratio_of(result, "epoch").value == pytest.approx(1 / 3)
     assert ratio_of(result, "epoch", ("norm", "bn_post")).value == pytest.approx(1 / 3)

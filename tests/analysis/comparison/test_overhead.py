@@ -10,13 +10,13 @@ from scipy import stats
 
 from bench.analysis.comparison.matched_pairs import count_blocks, match_pairs
 from bench.analysis.comparison.overhead import additional_units, overhead, simultaneous_interval
-from bench.analysis.statistics.paired import (
+from bench.analysis.statistics.intervals import (
     paired_ratio,
     ratio,
     smallest_detectable_ratio,
     units_needed,
 )
-from tests.support.sample_frames import made_trials
+from tests.support.sample_frames import make_trials
 
 SIZES = [55_000, 550_000, 5_500_000]
 MATRIX: dict[str, Sequence[Any]] = {"norm": ["none", "bn_post"], "examples": SIZES}
@@ -28,7 +28,7 @@ def noisy(row: Mapping[str, Any], rng: np.random.Generator) -> float:
 
 
 def test_each_size_has_a_paired_ratio() -> None:
-    trials = made_trials(MATRIX, blocks=4, seconds=noisy)
+    trials = make_trials(MATRIX, blocks=4, seconds=noisy)
     (curve,) = overhead(trials, "norm", "none", along="examples")
     assert [p.size for p in curve.points] == SIZES
     for point in curve.points:
@@ -43,7 +43,7 @@ def test_each_size_has_a_paired_ratio() -> None:
 
 
 def test_each_setting_has_a_curve_unless_it_follows_the_size() -> None:
-    trials = made_trials({**MATRIX, "jit": ["none", "epoch"]}, blocks=2, seconds=noisy)
+    trials = make_trials({**MATRIX, "jit": ["none", "epoch"]}, blocks=2, seconds=noisy)
     trials["epochs"] = np.where(trials["examples"] > 100_000, 3, 9)
     curves = overhead(trials, "norm", "none", along="examples")
     assert [c.settings for c in curves] == [{"jit": "none"}, {"jit": "epoch"}]
@@ -51,7 +51,7 @@ def test_each_setting_has_a_curve_unless_it_follows_the_size() -> None:
 
 
 def test_each_session_gives_one_estimate() -> None:
-    trials = made_trials(MATRIX, blocks=3, sessions=2, seconds=noisy)
+    trials = make_trials(MATRIX, blocks=3, sessions=2, seconds=noisy)
     (curve,) = overhead(trials, "norm", "none", along="examples")
     first_ratio = curve.points[0].ratio
     assert first_ratio is not None
@@ -59,7 +59,7 @@ def test_each_session_gives_one_estimate() -> None:
 
 
 def test_block_with_a_failed_trial_is_dropped_and_counted() -> None:
-    trials = made_trials(MATRIX, blocks=4, seconds=noisy)
+    trials = make_trials(MATRIX, blocks=4, seconds=noisy)
     trials.loc[0, "status"] = "out_of_memory"
     trials.loc[trials.index[-1], "steady"] = "unsettled"
     first, _, last = overhead(trials, "norm", "none", along="examples")[0].points
@@ -70,14 +70,14 @@ def test_block_with_a_failed_trial_is_dropped_and_counted() -> None:
 
 
 def test_arms_of_different_invocations_are_not_paired() -> None:
-    trials = made_trials({"norm": ["none", "bn_post"]}, blocks=2, seconds=noisy)
+    trials = make_trials({"norm": ["none", "bn_post"]}, blocks=2, seconds=noisy)
     trials.loc[0, "invocation"] = 1
     counts = count_blocks(match_pairs(trials, "norm", "bn_post", "none"))
     assert (counts.planned, counts.used, counts.split) == (2, 1, 1)
 
 
 def test_size_without_completed_trials_has_no_ratio() -> None:
-    trials = made_trials(MATRIX, blocks=2, seconds=noisy)
+    trials = make_trials(MATRIX, blocks=2, seconds=noisy)
     trials.loc[trials["examples"] == SIZES[2], "status"] = "out_of_memory"
     last = overhead(trials, "norm", "none", along="examples")[0].points[-1]
     assert (last.ratio, last.seconds, last.simultaneous_high) == (None, None, None)
@@ -116,7 +116,7 @@ def test_units_needed_are_the_fewest_with_power_0_9(deviation: float, effect: fl
 
 
 def test_additional_units_reach_the_power_and_are_not_negative() -> None:
-    (curve,) = overhead(made_trials(MATRIX, blocks=4, seconds=noisy), "norm", "none", "examples")
+    (curve,) = overhead(make_trials(MATRIX, blocks=4, seconds=noisy), "norm", "none", "examples")
     point = curve.points[0]
     assert point.deviation is not None
     missing = additional_units(point, 0.001)

@@ -19,12 +19,12 @@ from bench.records.trial_record import Status, TrialRecord
 from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
-from tests.support.sample_records import NORMS, made_record, made_run, no_record
+from tests.support.sample_records import NORMS, make_record, make_run, no_record
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    return made_run(tmp_path / "run")
+    return make_run(tmp_path / "run")
 
 
 def failed_in_first_block(record: TrialRecord) -> TrialRecord:
@@ -67,7 +67,7 @@ def test_settings_use_the_words_of_the_suite_and_are_not_null(folder: RunFolder)
 
 
 def test_missing_measures_are_null_not_zero(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", change=failed_in_first_block)
+    folder = make_run(tmp_path / "run", change=failed_in_first_block)
     failed = load_trials(folder.path).query("status == 'failed'").iloc[0]
     assert failed["error"] == "ValueError: no"
     assert failed["log_tail"] == "one\ntwo"
@@ -76,7 +76,7 @@ def test_missing_measures_are_null_not_zero(tmp_path: Path) -> None:
 
 
 def test_counts_stay_integers_beside_nulls(tmp_path: Path) -> None:
-    trials = load_trials(made_run(tmp_path / "run", change=failed_in_first_block).path)
+    trials = load_trials(make_run(tmp_path / "run", change=failed_in_first_block).path)
     for name in ("parameters", "peak_rss_bytes", "peak_device_memory_bytes", "flops_per_step"):
         assert trials[name].dtype == pd.Int64Dtype(), name
     assert trials["throttled"].dtype == pd.BooleanDtype()
@@ -85,8 +85,8 @@ def test_counts_stay_integers_beside_nulls(tmp_path: Path) -> None:
 
 
 def test_run_without_records_has_empty_frames(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", change=no_record)
-    full = made_run(tmp_path / "other")
+    folder = make_run(tmp_path / "run", change=no_record)
+    full = make_run(tmp_path / "other")
     for load in (load_trials, load_epochs, load_attempts):
         empty = load(folder.path)
         assert len(empty) == 0
@@ -94,9 +94,9 @@ def test_run_without_records_has_empty_frames(tmp_path: Path) -> None:
 
 
 def test_trials_hold_last_attempts_and_attempts_hold_all(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", change=failed_in_first_block)
+    folder = make_run(tmp_path / "run", change=failed_in_first_block)
     first = next(r for r in folder.records() if r.status == "failed")
-    folder.write(made_record(first.trial).model_copy(update={"attempt": 2, "invocation": 1}))
+    folder.write(make_record(first.trial).model_copy(update={"attempt": 2, "invocation": 1}))
     assert load_trials(folder.path)["status"].tolist() == ["completed"] * 9
     attempts = load_attempts(folder.path)
     assert len(attempts) == 10
@@ -112,7 +112,7 @@ def test_non_finite_loss_is_read_back(tmp_path: Path) -> None:
             update={"status": "diverged", "epochs": (*record.epochs[:2], last)}
         )
 
-    folder = made_run(tmp_path / "run", change=diverged)
+    folder = make_run(tmp_path / "run", change=diverged)
     assert load_trials(folder.path)["train_loss"].tolist() == [np.inf] * 9
     assert load_epochs(folder.path)["train_loss"].tolist()[:3] == [1.0, 0.5, np.inf]
 
@@ -121,7 +121,7 @@ def test_nan_accuracy_of_an_old_record_is_null_and_reaches_no_target(
     tmp_path: Path,
 ) -> None:
     suite = {**NORMS, "variant": {"epochs": 2, "target_accuracy": 0.05}}
-    folder = made_run(tmp_path / "run", suite)
+    folder = make_run(tmp_path / "run", suite)
     for path in folder.trials.iterdir():
         record = json.loads(path.read_text())
         record["status"] = "diverged"
@@ -142,7 +142,7 @@ def test_nan_accuracy_of_an_old_record_is_null_and_reaches_no_target(
 def test_diverged_trial_without_epochs_did_not_reach_its_target(tmp_path: Path) -> None:
     suite = {**NORMS, "variant": {"epochs": 2, "target_accuracy": 0.05}}
     failed = {"status": "diverged", "epochs": ()}
-    folder = made_run(tmp_path / "run", suite, change=lambda r: r.model_copy(update=failed))
+    folder = make_run(tmp_path / "run", suite, change=lambda r: r.model_copy(update=failed))
     assert set(load_trials(folder.path)["time_to_accuracy_s"]) == {np.inf}
 
 
@@ -177,7 +177,7 @@ def test_frames_and_records_define_columns_alike(
     tmp_path_factory: pytest.TempPathFactory,
     drawn: list[tuple[list[EpochRecord], float | None, Status]],
 ) -> None:
-    folder = made_run(tmp_path_factory.mktemp("runs") / "run", change=no_record)
+    folder = make_run(tmp_path_factory.mktemp("runs") / "run", change=no_record)
     for i, (epochs, target, status) in enumerate(drawn):
         variant = Variant.model_validate({**fill_defaults({}), "target_accuracy": target})
         trial = Trial(
@@ -215,7 +215,7 @@ def test_frames_and_records_define_columns_alike(
 
 def test_time_to_target_is_infinite_if_not_reached(tmp_path: Path) -> None:
     suite = {**NORMS, "matrix": {"target_accuracy": [0.8, 0.99]}, "compare": []}
-    trials = load_trials(made_run(tmp_path / "run", suite, epoch_s=lambda _t, _e: 2.0).path)
+    trials = load_trials(make_run(tmp_path / "run", suite, epoch_s=lambda _t, _e: 2.0).path)
     times = trials.groupby("target_accuracy")["time_to_accuracy_s"].unique()
     assert times[0.8].tolist() == [4.0]
     assert times[0.99].tolist() == [np.inf]
@@ -225,7 +225,7 @@ def test_time_to_target_is_infinite_if_not_reached(tmp_path: Path) -> None:
 
 
 def test_parquet_reads_back_the_same_frames(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", change=failed_in_first_block)
+    folder = make_run(tmp_path / "run", change=failed_in_first_block)
     written = write_tables(folder)
     assert sorted(path.name for path in written) == [
         "epochs.csv",

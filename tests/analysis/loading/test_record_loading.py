@@ -21,7 +21,7 @@ from bench.analysis.summary import summarize
 from bench.errors import RunFolderError
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 CAPPED = {**NORMS, "variant": {"epochs": 3, "max_steps": 300, "global_batch_size": 128}}
 
@@ -41,7 +41,7 @@ def mixed_outcomes(record: TrialRecord) -> TrialRecord:
 
 @pytest.fixture(params=[NORMS, CAPPED], ids=["whole", "capped"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> RunFolder:
-    folder = made_run(tmp_path / "run", request.param, change=mixed_outcomes)
+    folder = make_run(tmp_path / "run", request.param, change=mixed_outcomes)
     failed = next(r for r in folder.records() if r.status == "worker_lost")
     completed = next(r for r in folder.records() if r.status == "completed")
     folder.write(completed.model_copy(update={"trial": failed.trial, "attempt": 1}))

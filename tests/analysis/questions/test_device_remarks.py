@@ -16,7 +16,7 @@ from bench.analysis.questions.device_remarks import (
 from bench.analysis.summary import summarize
 from bench.records.trial_record import TrialRecord
 from bench.spec.default_jit import Jit, xla_slowdown
-from tests.support.sample_records import ENVIRONMENT, NORMS, made_run
+from tests.support.sample_records import ENVIRONMENT, NORMS, make_run
 
 CARD = "GPU-0c3e1f66-5d27-4b5b-8a83-1c7a0f2f5a11"
 SLICE = "MIG-7f0b6b3d-3a1e-5d50-9d4f-1b1f2c3d4e5f"
@@ -58,7 +58,7 @@ def on(devices: list[str], **resolved: Any) -> Callable[[TrialRecord], TrialReco
 
 def slow(path: Path, devices: list[str], capability: object) -> dict[str, SlowPrecision | None]:
     """Return the remark on each precision, from a run of all of them."""
-    folder = made_run(path, PRECISIONS, change=on(devices))
+    folder = make_run(path, PRECISIONS, change=on(devices))
     environment = copy.deepcopy(ENVIRONMENT)
     part = {"uuid": SLICE, "compute_capability": capability}
     card = {"uuid": CARD, "compute_capability": capability, "instances": [part]}
@@ -120,7 +120,7 @@ def test_gpu_of_unknown_capability_has_no_remark(tmp_path: Path) -> None:
 def test_summary_reports_unfused_batch_norm_on_gpus(
     tmp_path: Path, devices: list[str], resolved: dict[str, str], unfused: bool
 ) -> None:
-    folder = made_run(tmp_path / "run", NORMS, change=on(devices, **resolved))
+    folder = make_run(tmp_path / "run", NORMS, change=on(devices, **resolved))
     assert summarize(folder.path).unfused_batch_norm is unfused
 
 
@@ -147,6 +147,6 @@ def test_slow_xla_on_a_cpu_is_reported(
     slow: bool,
 ) -> None:
     suite = {**NORMS, "variant": {"workload": workload, "jit": jit, "epochs": 3}}
-    folder = made_run(tmp_path / "run", suite, change=on(devices, **resolved))
+    folder = make_run(tmp_path / "run", suite, change=on(devices, **resolved))
     expected = SlowJit(workload, jit, xla_slowdown(workload, jit, "cpu") or 0) if slow else None
     assert {variant.slow_jit for variant in summarize(folder.path).variants} == {expected}

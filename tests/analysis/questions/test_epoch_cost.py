@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bench.analysis.questions.epoch_cost import _lines, epoch_costs, hotelling_p
-from bench.analysis.statistics.paired import mean_interval
+from bench.analysis.statistics.intervals import mean_interval
 from bench.analysis.statistics.session_units import session_means
-from tests.support.sample_frames import made_trials
+from tests.support.sample_frames import make_trials
 
 SIZES = [64_000, 640_000, 6_400_000, 64_000_000]
 FIXED_S = {"none": 0.2, "bn_post": 0.5}
@@ -34,7 +34,7 @@ MATRIX: dict[str, Sequence[Any]] = {"norm": ["none", "bn_post"], "examples": SIZ
 
 
 def test_line_is_exact_over_three_orders_of_magnitude() -> None:
-    (cost,) = epoch_costs(made_trials(MATRIX, blocks=3, seconds=exact), "norm", "none")
+    (cost,) = epoch_costs(make_trials(MATRIX, blocks=3, seconds=exact), "norm", "none")
     for fit, norm in ((cost.arm, "bn_post"), (cost.baseline_arm, "none")):
         assert fit.fixed_s.value == pytest.approx(FIXED_S[norm])
         assert fit.marginal_s.value == pytest.approx(MARGINAL_S[norm])
@@ -44,7 +44,7 @@ def test_line_is_exact_over_three_orders_of_magnitude() -> None:
 
 
 def test_sizes_count_only_whole_batches() -> None:
-    trials = made_trials(
+    trials = make_trials(
         {"norm": ["none", "bn_post"], "examples": [1000, 2000], "global_batch_size": [512]},
         blocks=2,
         seconds=exact,
@@ -55,14 +55,14 @@ def test_sizes_count_only_whole_batches() -> None:
 
 
 def test_bend_has_a_lack_of_fit_and_a_line_has_none() -> None:
-    (line,) = epoch_costs(made_trials(MATRIX, blocks=8, seconds=noisy), "norm", "none")
-    (bend,) = epoch_costs(made_trials(MATRIX, blocks=8, seconds=bent), "norm", "none")
+    (line,) = epoch_costs(make_trials(MATRIX, blocks=8, seconds=noisy), "norm", "none")
+    (bend,) = epoch_costs(make_trials(MATRIX, blocks=8, seconds=bent), "norm", "none")
     assert line.arm.lack_of_fit_p is not None and line.arm.lack_of_fit_p > 0.01
     assert bend.arm.lack_of_fit_p is not None and bend.arm.lack_of_fit_p < 0.001
 
 
 def test_incomplete_blocks_and_sizes_are_dropped_and_counted() -> None:
-    trials = made_trials(MATRIX, blocks=4, seconds=noisy)
+    trials = make_trials(MATRIX, blocks=4, seconds=noisy)
     trials.loc[trials["examples"] == SIZES[3], "status"] = "out_of_memory"
     trials.loc[0, "status"] = "worker_lost"
     (cost,) = epoch_costs(trials, "norm", "none")
@@ -70,12 +70,12 @@ def test_incomplete_blocks_and_sizes_are_dropped_and_counted() -> None:
 
 
 def test_each_session_gives_one_line() -> None:
-    (cost,) = epoch_costs(made_trials(MATRIX, blocks=3, sessions=3, seconds=noisy), "norm", "none")
+    (cost,) = epoch_costs(make_trials(MATRIX, blocks=3, sessions=3, seconds=noisy), "norm", "none")
     assert (cost.arm.fixed_s.n, cost.blocks, cost.sessions) == (3, 9, 3)
 
 
 def test_single_size_has_no_line() -> None:
-    trials = made_trials({"norm": ["none", "bn_post"]}, blocks=3, seconds=noisy)
+    trials = make_trials({"norm": ["none", "bn_post"]}, blocks=3, seconds=noisy)
     assert epoch_costs(trials, "norm", "none") == ()
 
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.questions.frontier import clearly_dominated, frontier
-from bench.analysis.statistics.paired import Estimate
-from tests.support.sample_frames import made_trials
+from bench.analysis.statistics.intervals import Estimate
+from tests.support.sample_frames import make_trials
 
 ACTIVATIONS = ["relu", "elu", "selu", "gelu", "tanh", "sigmoid"]
-SHAPE = made_trials({"activation": ACTIVATIONS}, blocks=2, seconds=lambda _row, _rng: 1.0)
+SHAPE = make_trials({"activation": ACTIVATIONS}, blocks=2, seconds=lambda _row, _rng: 1.0)
 
 
 def with_points(points: list[tuple[float, float]]) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def test_clearly_dominated_variants_have_separate_intervals() -> None:
         slow = {"relu": 1.0, "elu": 2.0}[row["activation"]]
         return float(slow * np.exp(rng.normal(0, 0.01)))
 
-    trials = made_trials({"activation": ["relu", "elu"]}, blocks=5, seconds=seconds)
+    trials = make_trials({"activation": ["relu", "elu"]}, blocks=5, seconds=seconds)
     rng = np.random.default_rng(1).normal(0, 0.001, len(trials))
     trials["test_accuracy"] = np.where(trials["activation"] == "relu", 0.9, 0.8) + rng
     relu, elu = frontier(trials)

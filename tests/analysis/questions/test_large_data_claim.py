@@ -12,8 +12,8 @@ from scipy import stats
 
 from bench.analysis.questions.large_data_claim import RatioTrend, ratio_trends, target_comparisons
 from bench.analysis.questions.next_steps import steps_for_trend
-from bench.analysis.statistics.paired import ratio
-from tests.support.sample_frames import Seconds, made_trials
+from bench.analysis.statistics.intervals import ratio
+from tests.support.sample_frames import Seconds, make_trials
 
 SIZES = [64_000, 640_000, 6_400_000]
 MATRIX: dict[str, Sequence[Any]] = {"norm": ["none", "bn_post"], "examples": SIZES}
@@ -33,7 +33,7 @@ def times(fixed_s: float, marginal: float, noise: float = 0.005) -> Seconds:
 
 
 def trend_of(seconds: Seconds, blocks: int = 5) -> RatioTrend:
-    (result,) = ratio_trends(made_trials(MATRIX, blocks=blocks, seconds=seconds), "norm", "none")
+    (result,) = ratio_trends(make_trials(MATRIX, blocks=blocks, seconds=seconds), "norm", "none")
     return result
 
 
@@ -75,7 +75,7 @@ def test_noisy_ratio_is_undecided_and_needs_more_blocks() -> None:
 
 
 def test_single_size_has_no_trend() -> None:
-    trials = made_trials({"norm": ["none", "bn_post"]}, blocks=3, seconds=times(0.1, 1.0))
+    trials = make_trials({"norm": ["none", "bn_post"]}, blocks=3, seconds=times(0.1, 1.0))
     (result,) = ratio_trends(trials, "norm", "none")
     assert (result.answer, result.ratio_falls, result.per_tenfold) == (
         "undecided",
@@ -86,7 +86,7 @@ def test_single_size_has_no_trend() -> None:
 
 
 def test_run_without_completed_trials_is_undecided() -> None:
-    trials = made_trials(MATRIX, blocks=3, seconds=times(0.1, 1.0)).assign(status="failed")
+    trials = make_trials(MATRIX, blocks=3, seconds=times(0.1, 1.0)).assign(status="failed")
     (result,) = ratio_trends(trials, "norm", "none")
     assert (result.answer, result.largest) == ("undecided", None)
     # The run has the sizes, but no trials at them.
@@ -94,7 +94,7 @@ def test_run_without_completed_trials_is_undecided() -> None:
 
 
 def test_line_through_two_sizes_decides_nothing() -> None:
-    trials = made_trials(MATRIX, blocks=5, seconds=times(fixed_s=1.0, marginal=1.4))
+    trials = make_trials(MATRIX, blocks=5, seconds=times(fixed_s=1.0, marginal=1.4))
     (result,) = ratio_trends(trials[trials["examples"] != SIZES[1]], "norm", "none")
     assert (result.ratio_falls, result.cost_vanishes, result.answer) == ("yes", "no", "undecided")
     assert result.marginal_ratio is not None
@@ -129,7 +129,7 @@ def test_wrong_yes_is_rare_at_the_margin() -> None:
     wrong = 0
     for seed in range(30):
         edge = times(fixed_s=0.3, marginal=1.05, noise=0.01)
-        trials = made_trials(MATRIX, blocks=5, seconds=edge, seed=seed)
+        trials = make_trials(MATRIX, blocks=5, seconds=edge, seed=seed)
         wrong += ratio_trends(trials, "norm", "none")[0].answer == "yes"
     assert wrong <= 4  # 2.5 % are expected; more than 4 of 30 come once in 1,200 times
 
@@ -154,7 +154,7 @@ def epochs_of(trials: pd.DataFrame, at: Callable[[str, int], int | None]) -> pd.
 
 def compare_targets(at: Callable[[str, int], int | None], blocks: int = 6) -> Any:
     cost = times(fixed_s=0.1 * 1.5, marginal=1.5)
-    trials = made_trials({"norm": ["none", "bn_post"]}, blocks=blocks, seconds=cost)
+    trials = make_trials({"norm": ["none", "bn_post"]}, blocks=blocks, seconds=cost)
     (result,) = target_comparisons(trials, epochs_of(trials, at), "norm", "none", 0.8)
     return result
 

@@ -14,7 +14,7 @@ from bench.analysis.questions.layer_health_frame import load_health
 from bench.errors import RunFolderError
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
-from tests.support.sample_records import NORMS, looked_at, made_run
+from tests.support.sample_records import NORMS, looked_at, make_run
 
 LAYERS, EXAMINATIONS, TRIALS = 6, 2, 9
 SUITE = {**NORMS, "variant": {"epochs": 3, "health_epochs": [0, -1], "clip": "value"}}
@@ -27,7 +27,7 @@ def with_clips(record: TrialRecord) -> TrialRecord:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    return made_run(tmp_path / "run", SUITE, change=with_clips)
+    return make_run(tmp_path / "run", SUITE, change=with_clips)
 
 
 def test_one_row_per_trial_examination_and_layer_in_planned_order(folder: RunFolder) -> None:
@@ -61,7 +61,7 @@ def test_step_shares_are_of_the_previous_epoch(folder: RunFolder) -> None:
 
 
 def test_overflow_is_infinite_and_a_missing_value_null(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", SUITE, change=lambda r: looked_at(r, exploded=True))
+    folder = make_run(tmp_path / "run", SUITE, change=lambda r: looked_at(r, exploded=True))
     health = load_health(folder.path)
     products = health["kind"] == "dense"
     assert (health.loc[products, "gradient_norm"] == math.inf).all()
@@ -77,7 +77,7 @@ def test_loading_can_be_limited_to_variants(folder: RunFolder) -> None:
 
 
 def test_run_without_examinations_has_columns_but_no_rows(tmp_path: Path) -> None:
-    health = load_health(made_run(tmp_path / "run").path)
+    health = load_health(make_run(tmp_path / "run").path)
     assert len(health) == 0
     assert dict(health.dtypes.astype(str)) == health_columns()
 
@@ -105,8 +105,8 @@ def test_damaged_examination_is_named_with_its_trial(folder: RunFolder) -> None:
 
 
 def test_examinations_do_not_change_other_tables(tmp_path: Path) -> None:
-    plain = made_run(tmp_path / "plain", {**SUITE, "variant": {"epochs": 3, "clip": "value"}})
-    examined = made_run(tmp_path / "looked", SUITE, change=looked_at)
+    plain = make_run(tmp_path / "plain", {**SUITE, "variant": {"epochs": 3, "clip": "value"}})
+    examined = make_run(tmp_path / "looked", SUITE, change=looked_at)
     with_health, without_health = (
         load_trials(f.path).drop(columns="health_epochs") for f in (examined, plain)
     )

@@ -9,13 +9,13 @@ import pytest
 from bench.analysis.questions.norm_remarks import NormRemark
 from bench.analysis.summary import summarize
 from bench.report.text.table_formats import csv
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 
 def remark(path: Path, resolved: Mapping[str, Any], **variant: Any) -> NormRemark | None:
     """Return the remark on a run of one variant."""
     suite = {**NORMS, "matrix": {}, "compare": [], "variant": {**NORMS["variant"], **variant}}
-    folder = made_run(path, suite, change=lambda r: r.model_copy(update={"resolved": resolved}))
+    folder = make_run(path, suite, change=lambda r: r.model_copy(update={"resolved": resolved}))
     summary = summarize(folder.path)
     [variant_summary] = summary.variants
     [_, row] = csv(summary).splitlines()

@@ -7,11 +7,11 @@ import pytest
 
 from bench.analysis.loading.data_frames import load_trials
 from bench.analysis.questions.scaling import COLUMNS
-from bench.analysis.statistics.paired import paired_ratio
+from bench.analysis.statistics.intervals import paired_ratio
 from bench.analysis.summary import Summary, VariantSummary, summarize
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 MIRRORED: dict[str, Any] = {"strategy": "mirrored", "jit": "none"}
 SUITE: dict[str, Any] = {
@@ -50,7 +50,7 @@ def shares(summary: Summary, label: str) -> dict[str, float]:
 
 
 def test_efficiency_is_throughput_over_n_times_that_of_one_device(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", SUITE, epoch_s=exact).path)
+    summary = summarize(make_run(tmp_path / "run", SUITE, epoch_s=exact).path)
     assert summary.scaling_columns == COLUMNS
     assert shares(summary, "strong") == pytest.approx(
         {
@@ -65,7 +65,7 @@ def test_efficiency_is_throughput_over_n_times_that_of_one_device(tmp_path: Path
 
 
 def test_one_replica_is_compared_with_no_strategy(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", SUITE, epoch_s=exact).path)
+    summary = summarize(make_run(tmp_path / "run", SUITE, epoch_s=exact).path)
     expected = {"strong_over_one_device": 0.8, "weak_over_one_device": 0.8}
     assert shares(summary, "one") == pytest.approx(expected)
     assert shares(summary, "alone") == {}
@@ -76,7 +76,7 @@ def test_one_replica_is_compared_with_no_strategy(tmp_path: Path) -> None:
 
 
 def test_intervals_are_inverted_with_the_ratio(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", SUITE, epoch_s=noisy)
+    folder = make_run(tmp_path / "run", SUITE, epoch_s=noisy)
     trials = load_trials(folder.path).sort_values("block")
     times = {label: rows["epoch_s"].tolist() for label, rows in trials.groupby("label")}
     expected = paired_ratio(times["strong"], times["alone"])
@@ -94,21 +94,21 @@ def test_intervals_are_inverted_with_the_ratio(tmp_path: Path) -> None:
 
 def test_throughput_counts_only_whole_batches(tmp_path: Path) -> None:
     suite = {**SUITE, "variant": {**SUITE["variant"], "examples": 6400 + 64}}
-    summary = summarize(made_run(tmp_path / "run", suite, epoch_s=exact).path)
+    summary = summarize(make_run(tmp_path / "run", suite, epoch_s=exact).path)
     used = 6400 / 6464
     assert shares(summary, "weak")["weak_over_one_device"] == pytest.approx(0.8 * used)
 
 
 def test_share_without_a_baseline_is_missing(tmp_path: Path) -> None:
     suite = {**SUITE, "variants": [SUITE["variants"][i] for i in (0, 3)]}
-    summary = summarize(made_run(tmp_path / "run", suite, epoch_s=exact).path)
+    summary = summarize(make_run(tmp_path / "run", suite, epoch_s=exact).path)
     assert summary.scaling_columns == ("weak_over_one_device",)
 
 
 def test_baseline_with_another_jit_is_used_and_flagged(tmp_path: Path) -> None:
     alone = {"label": "alone", "jit": "epoch"}
     suite = {**SUITE, "variants": [alone, *SUITE["variants"][2:]]}
-    summary = summarize(made_run(tmp_path / "run", suite, epoch_s=exact).path)
+    summary = summarize(make_run(tmp_path / "run", suite, epoch_s=exact).path)
     scaling = variant_of(summary, "strong").scaling
     assert scaling is not None
     comparison = scaling.shares["strong_over_one_device"].comparison
@@ -127,7 +127,7 @@ def test_settings_implied_by_replicas_are_no_confound(tmp_path: Path) -> None:
         }
         return record.model_copy(update={"resolved": resolved, "devices": ("CPU:0",)})
 
-    summary = summarize(made_run(tmp_path / "run", SUITE, epoch_s=exact, change=resolve).path)
+    summary = summarize(make_run(tmp_path / "run", SUITE, epoch_s=exact, change=resolve).path)
     for variant in summary.variants:
         assert variant.scaling is not None
         for share in variant.scaling.shares.values():
@@ -146,7 +146,7 @@ def test_every_all_reduce_is_compared_with_the_same_silent_arm(tmp_path: Path) -
         resolved = {"reduction": reduction.get(record.trial.label, "CollectiveAllReduce RING")}
         return record.model_copy(update={"resolved": resolved})
 
-    summary = summarize(made_run(tmp_path / "run", suite, epoch_s=timed, change=resolve).path)
+    summary = summarize(make_run(tmp_path / "run", suite, epoch_s=timed, change=resolve).path)
     result = variant_of(summary, "copies").scaling
     assert result is not None
     assert set(result.shares) == {
@@ -159,13 +159,13 @@ def test_every_all_reduce_is_compared_with_the_same_silent_arm(tmp_path: Path) -
 
 
 def test_silent_replicas_are_flagged(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", SUITE, epoch_s=exact).path)
+    summary = summarize(make_run(tmp_path / "run", SUITE, epoch_s=exact).path)
     assert [v.label for v in summary.variants if v.silent] == ["silent"]
     assert [v.replicas for v in summary.variants] == [1, 1, 2, 2, 2]
 
 
 def test_run_on_one_device_has_no_scaling(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", NORMS).path)
+    summary = summarize(make_run(tmp_path / "run", NORMS).path)
     assert summary.scaling_columns == ()
     assert {v.scaling for v in summary.variants} == {None}
 
@@ -176,7 +176,7 @@ def test_nccl_transports_are_collected_over_all_trials(tmp_path: Path) -> None:
         transports = [["P2P/NVL"], ["SHM"]][record.trial.block % 2] if several else None
         return record.model_copy(update={"resolved": {"nccl_transport": transports}})
 
-    summary = summarize(made_run(tmp_path / "run", SUITE, change=resolve).path)
+    summary = summarize(make_run(tmp_path / "run", SUITE, change=resolve).path)
     result = {v.label: v.scaling.transports for v in summary.variants if v.scaling}
     assert result["strong"] == ("P2P/NVL", "SHM")
     assert result["one"] == ()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from bench.analysis.questions.secondary_metrics import SecondaryMetrics, Target
-from bench.analysis.statistics.paired import geometric_interval, mean_interval
+from bench.analysis.statistics.intervals import geometric_interval, mean_interval
 from bench.analysis.summary import summarize
 from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import TrialRecord
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 ONE = {**NORMS, "matrix": {"norm": ["none"]}, "compare": []}
 STEPS = 1718
@@ -23,7 +23,7 @@ def metrics_of(
     path: Path, suite: dict[str, Any] = ONE, *, change: Any = lambda record: record
 ) -> Any:
     """Return the metrics of the only variant of ``suite``."""
-    (variant,) = summarize(made_run(path, suite, change=change).path).variants
+    (variant,) = summarize(make_run(path, suite, change=change).path).variants
     metrics = variant.secondary_metrics
     assert isinstance(metrics, SecondaryMetrics)
     return metrics

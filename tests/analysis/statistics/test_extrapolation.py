@@ -12,7 +12,7 @@ from bench.analysis.summary import summarize
 from bench.records.trial_record import TrialRecord
 from bench.report.text.summary_table import text_table
 from bench.report.text.table_formats import markdown, summary_frame
-from tests.support.sample_records import made_run
+from tests.support.sample_records import make_run
 
 STEP_S, FIXED_S = 0.002, 3.0
 WINDOW, WINDOWS = 100, 8
@@ -52,7 +52,7 @@ def with_windows(step_s: _StepTime = lambda _: STEP_S, last: int = WINDOW) -> An
 
 
 def test_fixed_cost_of_an_epoch_counts_once(tmp_path: Path) -> None:
-    trials = load_trials(made_run(tmp_path / "run", SUITE, change=with_windows()).path)
+    trials = load_trials(make_run(tmp_path / "run", SUITE, change=with_windows()).path)
     plain = trials[trials["norm"] == "none"]
     assert plain["epoch_s"].tolist() == pytest.approx(
         [EPOCH_STEPS * STEP_S + FIXED_S] * 3, rel=2e-3
@@ -64,7 +64,7 @@ def test_fixed_cost_of_an_epoch_counts_once(tmp_path: Path) -> None:
 
 
 def test_epochs_keep_measured_times(tmp_path: Path) -> None:
-    epochs = load_epochs(made_run(tmp_path / "run", SUITE, change=with_windows()).path)
+    epochs = load_epochs(make_run(tmp_path / "run", SUITE, change=with_windows()).path)
     assert set(epochs["steps"]) == {WINDOW * WINDOWS}
     assert epochs["epoch_s"].max() < 2 * FIXED_S
 
@@ -72,7 +72,7 @@ def test_epochs_keep_measured_times(tmp_path: Path) -> None:
 def test_a_short_last_window_is_left_out(tmp_path: Path) -> None:
     short = {**SUITE, "variant": {**SUITE["variant"], "max_steps": WINDOW * (WINDOWS - 1) + 1}}
     change = with_windows(lambda n: STEP_S if n < WINDOWS - 1 else 1.0, last=1)
-    trials = load_trials(made_run(tmp_path / "run", short, change=change).path)
+    trials = load_trials(make_run(tmp_path / "run", short, change=change).path)
     # The slow step ran, so its second counts once; it does not change the other steps.
     expected = (EPOCH_STEPS - 1) * STEP_S + 1.0 + FIXED_S
     plain = trials.loc[trials["norm"] == "none", "epoch_s"]
@@ -92,7 +92,7 @@ def test_unsteady_windows_are_not_extrapolated(
     change: Any, suite: dict[str, Any], tmp_path: Path
 ) -> None:
     capped_suite = {**SUITE, "variant": {**SUITE["variant"], **suite}}
-    folder = made_run(tmp_path / "run", capped_suite, change=change)
+    folder = make_run(tmp_path / "run", capped_suite, change=change)
     trials = load_trials(folder.path)
     assert trials["epoch_s"].isna().all()
     assert trials["examples_per_s"].isna().all()
@@ -107,7 +107,7 @@ def test_unsteady_windows_are_not_extrapolated(
 
 
 def test_extrapolated_time_is_marked_in_every_column(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", SUITE, change=with_windows()).path)
+    summary = summarize(make_run(tmp_path / "run", SUITE, change=with_windows()).path)
     table = text_table(summary)
     note = "Extrapolated: 800 of the 171,875 steps of an epoch were run (max_steps)."
     footnote = table.notes.index(note) + 1
@@ -120,6 +120,6 @@ def test_extrapolated_time_is_marked_in_every_column(tmp_path: Path) -> None:
 
 def test_cap_above_a_whole_epoch_has_no_effect(tmp_path: Path) -> None:
     variant = {**SUITE["variant"], "examples": 6400}
-    summary = summarize(made_run(tmp_path / "run", {**SUITE, "variant": variant}).path)
+    summary = summarize(make_run(tmp_path / "run", {**SUITE, "variant": variant}).path)
     assert [v.capped_steps for v in summary.variants] == [None, None]
     assert not load_trials(summary.run)["extrapolated"].any()

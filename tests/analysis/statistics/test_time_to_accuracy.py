@@ -17,7 +17,7 @@ from bench.analysis.statistics.time_to_accuracy import (
     time_ratio,
     with_target_times,
 )
-from tests.support.sample_frames import made_trials
+from tests.support.sample_frames import make_trials
 
 MAYBE = st.one_of(st.floats(0.1, 100), st.just(math.inf))
 
@@ -36,7 +36,7 @@ def epochs_of(trials: pd.DataFrame, reached_in: dict[str, int | None]) -> pd.Dat
 
 
 def two_arms(blocks: int) -> pd.DataFrame:
-    return made_trials({"norm": ["none", "bn_post"]}, blocks=blocks, seconds=lambda _row, _rng: 2.0)
+    return make_trials({"norm": ["none", "bn_post"]}, blocks=blocks, seconds=lambda _row, _rng: 2.0)
 
 
 def test_time_is_the_sum_of_epochs_up_to_the_target() -> None:

@@ -17,7 +17,7 @@ from bench.files.folder import Folder
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import make_plan
 from bench.spec.variant import Variant
-from tests.support.sample_records import ENVIRONMENT, made_run
+from tests.support.sample_records import ENVIRONMENT, make_run
 from tests.support.sample_suites import TINY, suite_of
 
 HERE = DeviceKind("Model 1 CPU, 2 cores", is_gpu=False)
@@ -29,7 +29,7 @@ MakeRun = Callable[..., Path]
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
+def run_of(tmp_path: Path) -> MakeRun:
     """A run of ``SUITE`` with epochs of so many seconds, on node-1 as ENVIRONMENT describes it."""
 
     def make(
@@ -48,7 +48,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             return 9.0 if epoch == 0 else epoch_s
 
         nodes = {"node-1": {**ENVIRONMENT["driver"], "gpus": [CARD]}}
-        folder = made_run(
+        folder = make_run(
             tmp_path / name, SUITE, epoch_s=seconds, change=changed, environment=nodes
         )
         return folder.path
@@ -62,8 +62,8 @@ def measured(
     return measured_times(runs, {variant.id: variant}, device).get(variant.id)
 
 
-def test_a_variant_s_time_consists_of_its_steady_epochs_and_its_start(make_run: MakeRun) -> None:
-    run = make_run(epoch_s=0.5)
+def test_a_variant_s_time_consists_of_its_steady_epochs_and_its_start(run_of: MakeRun) -> None:
+    run = run_of(epoch_s=0.5)
     time = measured(run)
     assert time is not None
     assert time.epoch_s == pytest.approx(0.5 + 0.02)  # with the validation
@@ -72,15 +72,15 @@ def test_a_variant_s_time_consists_of_its_steady_epochs_and_its_start(make_run: 
     assert time.run == str(run)
 
 
-def test_an_epoch_that_is_repeated_takes_the_time_of_all_repeats(make_run: MakeRun) -> None:
-    time = measured(make_run(epoch_s=0.5, repeats=3))
+def test_an_epoch_that_is_repeated_takes_the_time_of_all_repeats(run_of: MakeRun) -> None:
+    time = measured(run_of(epoch_s=0.5, repeats=3))
     assert time is not None
     assert time.epoch_s == pytest.approx(3 * 0.5 + 0.02)
     assert time.start_s == 0.0  # more than the made wall time
 
 
-def test_trials_with_other_epochs_and_seeds_count_as_well(make_run: MakeRun) -> None:
-    run = make_run()
+def test_trials_with_other_epochs_and_seeds_count_as_well(run_of: MakeRun) -> None:
+    run = run_of()
     longer = make_plan(suite_of(SUITE, epochs=50)).cells[0].variant
     assert longer.id != PLAIN.id
     assert measured(run, variant=longer) == measured(run)
@@ -88,14 +88,14 @@ def test_trials_with_other_epochs_and_seeds_count_as_well(make_run: MakeRun) -> 
     assert measured(run, variant=other) is None
 
 
-def test_the_first_run_that_has_a_variant_gives_its_time(make_run: MakeRun, tmp_path: Path) -> None:
-    new, old = make_run("new", 0.25), make_run("old", 0.5)
+def test_the_first_run_that_has_a_variant_gives_its_time(run_of: MakeRun, tmp_path: Path) -> None:
+    new, old = run_of("new", 0.25), run_of("old", 0.5)
     assert measured(tmp_path / "none", new, old) == measured(new)
     assert measured(old, new) == measured(old)
 
 
-def test_times_of_another_kind_of_device_are_ignored(make_run: MakeRun) -> None:
-    on_cpu, on_gpu = make_run("cpu"), make_run("gpu", on_gpu=True)
+def test_times_of_another_kind_of_device_are_ignored(run_of: MakeRun) -> None:
+    on_cpu, on_gpu = run_of("cpu"), run_of("gpu", on_gpu=True)
     gpu = DeviceKind("NVIDIA L4", is_gpu=True)
     assert measured(on_cpu, device=gpu) is None
     assert measured(on_gpu, device=gpu) is not None
@@ -107,12 +107,12 @@ def test_times_of_another_kind_of_device_are_ignored(make_run: MakeRun) -> None:
     "update",
     [{"status": "failed"}, {"node": None}, {"node": "other"}, {"devices": ()}, {"invocation": 7}],
 )
-def test_an_incomplete_record_is_skipped(make_run: MakeRun, update: dict[str, Any]) -> None:
-    assert measured(make_run(**update)) is None
+def test_an_incomplete_record_is_skipped(run_of: MakeRun, update: dict[str, Any]) -> None:
+    assert measured(run_of(**update)) is None
 
 
-def test_damaged_files_are_skipped(make_run: MakeRun, tmp_path: Path) -> None:
-    run = make_run()
+def test_damaged_files_are_skipped(run_of: MakeRun, tmp_path: Path) -> None:
+    run = run_of()
     first, second = sorted((run / "trials").glob(f"*-{PLAIN.id}.json"))
     first.write_text("{")
     assert measured(run) is not None
@@ -135,11 +135,11 @@ _JSON = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.sampled_from(["trial", "epochs", "wall_s", "devices", "node", "invocation"]), _JSON)
 def test_invalid_values_in_a_record_never_give_a_time(
-    make_run: MakeRun, tmp_path: Path, key: str, value: Any
+    run_of: MakeRun, tmp_path: Path, key: str, value: Any
 ) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
     if not run.exists():
-        make_run("whole"), make_run("run")
+        run_of("whole"), run_of("run")
     for path in (whole / "trials").glob(f"*-{PLAIN.id}.json"):
         changed = json.loads(path.read_text()) | {key: value}
         (run / "trials" / path.name).write_text(json.dumps(changed))
@@ -148,9 +148,9 @@ def test_invalid_values_in_a_record_never_give_a_time(
 
 
 def test_the_number_of_files_read_is_limited(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+    run_of: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = make_run()
+    run = run_of()
     read: list[str] = []
     real = run_history._read
 
@@ -165,14 +165,14 @@ def test_the_number_of_files_read_is_limited(
     assert len([name for name in read if name != "run.json"]) == 3
 
 
-def test_a_large_file_is_not_read(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_is_not_read(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_history, "_MAX_BYTES", 100)
-    assert measured(make_run()) is None
+    assert measured(run_of()) is None
 
 
-def test_recent_runs_are_the_newest_run_folders_first(make_run: MakeRun, tmp_path: Path) -> None:
+def test_recent_runs_are_the_newest_run_folders_first(run_of: MakeRun, tmp_path: Path) -> None:
     for age, name in enumerate(["a", "b", "c"]):
-        os.utime(make_run(name) / "run.json", (1e9 - age, 1e9 - age))
+        os.utime(run_of(name) / "run.json", (1e9 - age, 1e9 - age))
     (tmp_path / "no run").mkdir()
     assert [path.name for path in recent_runs(tmp_path)] == ["a", "b", "c"]
     assert recent_runs(tmp_path / "none") == []

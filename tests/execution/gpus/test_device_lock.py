@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.executor import Event, Warned
+from bench.execution.executor import Event, RunWarning
 from bench.execution.gpus.device_lock import lock_devices
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.run_folder import RunFolder
@@ -91,7 +91,7 @@ def test_a_run_on_devices_of_another_says_so_goes_on_and_has_it_on_record(out: P
             self.warned: list[str] = []
 
         def event(self, event: Event) -> None:
-            if isinstance(event, Warned):
+            if isinstance(event, RunWarning):
                 self.warned.append(event.reason)
 
     alone, second = Told(), Told()

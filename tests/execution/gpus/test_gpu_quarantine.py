@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.errors import ResourceError
-from bench.execution.gpus.device_fitness import GpuSnapshot, NodeSnapshot
+from bench.execution.gpus.gpu_fitness import GpuSnapshot, NodeSnapshot
 from bench.execution.gpus.gpu_quarantine import GpuQuarantine
 from bench.spec.plan import make_plan
 from tests.support.paths import ROOT

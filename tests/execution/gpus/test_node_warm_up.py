@@ -7,7 +7,7 @@ import pytest
 import ray
 
 from bench.datasets.load import load_arrays
-from bench.execution.executor import Event, Limits, NotWarmedUp
+from bench.execution.executor import Event, Limits, WarmUpFailure
 from bench.execution.gpus import node_warm_up
 from bench.execution.gpus.node_warm_up import NodeWarmUp, WarmUpProgram, warm_up_nodes
 from bench.execution.gpus.warm_up import programs
@@ -41,7 +41,7 @@ def test_a_failing_program_is_reported_and_the_others_are_trained(
     ray_executor: RayExecutor,
 ) -> None:
     (event,) = warmed(ray_executor, BROKEN, TRIAL.model_dump_json())
-    assert isinstance(event, NotWarmedUp)
+    assert isinstance(event, WarmUpFailure)
     assert (event.node, event.programs) == ("here", 1)
 
 
@@ -55,7 +55,7 @@ def test_the_warm_up_of_a_node_whose_gpus_are_taken_is_abandoned(
 ) -> None:
     monkeypatch.setattr(node_warm_up, "_GPU_WAIT_S", 0.5)
     (event,) = warmed(ray_executor, TRIAL.model_dump_json(), BROKEN, cores=10_000.0)
-    assert isinstance(event, NotWarmedUp)
+    assert isinstance(event, WarmUpFailure)
     assert event.programs == 2
 
 
@@ -66,7 +66,7 @@ def test_a_program_that_makes_no_progress_ends_the_warm_up_of_its_gpu(
     stalled = dataclasses.replace(LIMITS, stall_timeout_s=0.01)
     began = time.monotonic()
     (event,) = warmed(ray_executor, *[TRIAL.model_dump_json()] * 3, limits=stalled)
-    assert isinstance(event, NotWarmedUp)
+    assert isinstance(event, WarmUpFailure)
     assert event.programs == 3
     assert time.monotonic() - began < LIMITS.trial_timeout_s
 

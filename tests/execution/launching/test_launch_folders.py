@@ -13,7 +13,7 @@ from bench.errors import DataError, ResourceError, StorageError
 from bench.execution.launching.launch import remote_name
 from tests.support.launched_cluster import make_launcher
 from tests.support.paths import ROOT
-from tests.support.sample_records import made_run
+from tests.support.sample_records import make_run
 
 CLUSTERS = ROOT / "clusters"
 
@@ -30,7 +30,7 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home of the head; this process is in a folder of its own, which is its home as well."""
-    scripts, head = make_launcher(tmp_path, made_run(tmp_path / "run").path)
+    scripts, head = make_launcher(tmp_path, make_run(tmp_path / "run").path)
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(scripts))
     laptop = tmp_path / "laptop"
     laptop.mkdir()

@@ -7,7 +7,7 @@ import ray
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError
 
 from bench.errors import DatasetError
-from bench.execution.executor import Event, Executor, Limits, Started, Warned
+from bench.execution.executor import Event, Executor, Limits, RunWarning, TrialStart
 from bench.execution.inprocess import InProcessExecutor
 from bench.execution.ray_backend.dataset_store import DatasetStore, DatasetUnavailable
 from bench.execution.ray_backend.ray_executor import RayExecutor
@@ -86,7 +86,7 @@ def test_a_run_holds_no_data_that_only_ended_blocks_needed(ray_executor: RayExec
     held: list[int] = []
 
     def look(event: Event) -> None:
-        if isinstance(event, Started):
+        if isinstance(event, TrialStart):
             held.append(len(ray_executor._datasets))
 
     ray_executor._datasets.clear()
@@ -112,4 +112,4 @@ def test_real_data_that_cannot_be_had_is_one_error_before_anything_starts(
     with pytest.raises(DatasetError, match="fetch it") as caught:
         list(executor.run(blocks, Limits(trial_timeout_s=3600.0), begun.append))
     assert caught.value.exit_code == 5
-    assert [event for event in begun if not isinstance(event, Warned)] == []  # of other load
+    assert [event for event in begun if not isinstance(event, RunWarning)] == []  # of other load

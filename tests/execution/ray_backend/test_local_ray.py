@@ -15,7 +15,7 @@ from tests.support.sample_suites import SINGLE, written
 HANGS = """
 import os, sys, threading, time
 import psutil
-from bench.cli.exit import main
+from bench.cli.entry_point import main
 from bench.execution import executor_registry
 from bench.execution.ray_backend import local_ray
 

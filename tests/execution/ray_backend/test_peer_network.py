@@ -7,7 +7,7 @@ import pytest
 
 from bench.doctor.doctor import network_check
 from bench.errors import ResourceError
-from bench.execution.executor import Opened
+from bench.execution.executor import OpenServer
 from bench.execution.ray_backend.peer_network import (
     VARIABLE,
     address_for_peers,
@@ -66,12 +66,12 @@ def test_workers_on_several_nodes_need_a_network() -> None:
 
 
 def test_nodes_of_one_machine_open_nothing_between_them() -> None:
-    assert open_between(ONE_MACHINE, None, answers()) == Opened()
+    assert open_between(ONE_MACHINE, None, answers()) == OpenServer()
 
 
 def test_what_is_opened_names_each_node_s_only_address() -> None:
     ask = answers(a=("10.77.0.1",), b=("10.77.0.2",))
-    assert open_between(NODES, NETWORK, ask) == Opened(NETWORK, ("10.77.0.1", "10.77.0.2"))
+    assert open_between(NODES, NETWORK, ask) == OpenServer(NETWORK, ("10.77.0.1", "10.77.0.2"))
 
 
 @pytest.mark.parametrize("other", [(), ("10.77.0.2", "10.77.0.3"), None])

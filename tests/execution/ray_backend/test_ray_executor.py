@@ -14,8 +14,8 @@ import pytest
 import ray
 
 from bench.errors import ResourceError
-from bench.execution.executor import EpochEnded, Event, Limits, Waiting
-from bench.execution.gpus.device_fitness import GpuSnapshot
+from bench.execution.executor import BlockWait, EpochEnd, Event, Limits
+from bench.execution.gpus.gpu_fitness import GpuSnapshot
 from bench.execution.gpus.gpu_quarantine import GpuQuarantine
 from bench.execution.ray_backend import block_runner, ray_executor
 from bench.execution.ray_backend.progress_actor import ProgressUpdate
@@ -154,7 +154,7 @@ def test_an_interrupt_while_the_records_of_a_lost_head_are_written_repeats_none(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def the_head_is_silent(event: Event) -> None:
-        if isinstance(event, EpochEnded):
+        if isinstance(event, EpochEnd):
             monkeypatch.setattr(
                 "bench.execution.ray_backend.ray_executor.is_alive", lambda _: False
             )
@@ -173,7 +173,7 @@ def test_an_error_in_the_driver_leaves_records_of_the_running_trials(
     ray_executor: RayExecutor,
 ) -> None:
     def fail(event: Event) -> None:
-        if isinstance(event, EpochEnded):
+        if isinstance(event, EpochEnd):
             raise RuntimeError("nobody thought of this")
 
     found = []
@@ -229,7 +229,7 @@ def test_a_killed_worker_is_retried_once_and_the_run_continues(
     killed: list[int] = []
 
     def kill_in_mid_trial(event: Event) -> None:
-        if isinstance(event, EpochEnded) and event.trial_id == endless[0].trials[0].trial_id:
+        if isinstance(event, EpochEnd) and event.trial_id == endless[0].trials[0].trial_id:
             # Updates arrive in batches: some are from a process that is dead by now.
             for worker in workers_below(os.getpid()):
                 if worker.pid not in killed:
@@ -260,7 +260,7 @@ def test_a_dead_progress_actor_loses_no_epoch_and_restarts(
     reported, written = list[str](), list[int]()
 
     def kill_both(event: Event) -> None:
-        if not isinstance(event, EpochEnded):
+        if not isinstance(event, EpochEnd):
             return
         reported.append(event.trial_id)
         if not written:
@@ -295,7 +295,7 @@ class _LimitAfterFirstEpoch:
         self._limit = limit
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, EpochEnded):
+        if isinstance(event, EpochEnd):
             setattr(self, self._limit, 0.0)
 
 
@@ -380,7 +380,7 @@ def test_waiting_for_occupied_devices_is_reported_and_times_out(
     assert reason.startswith(f"not run: in 3 s Ray had no room for {asked}; free are 1 x (0 CPU)")
     assert reason.endswith("raise placement_timeout_s")
     # The second block is given up without another wait of its own.
-    (waiting,) = (event for event in reported if isinstance(event, Waiting))
+    (waiting,) = (event for event in reported if isinstance(event, BlockWait))
     assert waiting.reason.startswith(f"{asked} asked for")
 
 
@@ -394,7 +394,7 @@ def test_devices_that_become_free_are_used(
     ray.get(holder.ready.remote(), timeout=60)
 
     def let_go(event: Event) -> None:
-        if isinstance(event, Waiting):
+        if isinstance(event, BlockWait):
             ray.kill(holder)
 
     log = observe(ray_executor, suite_of(SINGLE), also=let_go)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from bench.errors import ClusterLostError, ResourceError
-from bench.execution.executor import EpochEnded, Event, Limits, OnEvent, Started
+from bench.execution.executor import EpochEnd, Event, Limits, OnEvent, TrialStart
 from bench.execution.ray_backend import ray_process
 from bench.execution.ray_backend.private_ray_files import PREFIX
 from bench.execution.ray_backend.ray_process import RayProcess
@@ -175,7 +175,7 @@ def test_the_skip_reason_is_renewed_after_each_record(ending: Ending, marks: lis
     with ending("completed") as executor:
         records = list(executor.run(BLOCKS, limits, events.append))
     assert [record.error for record in records] == [None, "told"]
-    assert [type(event) for event in events] == [Started, EpochEnded]
+    assert [type(event) for event in events] == [TrialStart, EpochEnd]
     # It did not leave, and was not waited for without end.
     assert [marked_processes(mark) for mark in marks] == [[]]
 
@@ -190,7 +190,7 @@ def test_a_raylet_that_stops_ends_the_run_with_its_records_without_a_signal(
     stopped, records = list[psutil.Process](), list[TrialRecord]()
 
     def stop_the_raylet(event: Event) -> None:
-        if isinstance(event, EpochEnded) and not stopped:
+        if isinstance(event, EpochEnd) and not stopped:
             # Not below the tests' own process, which may have a Ray for other tests.
             below = psutil.Process(executor._child.process.pid).children(recursive=True)
             stopped.extend(p for p in below if p.name() == "raylet")
@@ -221,7 +221,7 @@ def test_the_folder_of_a_local_ray_goes_with_its_process(
 
 def interrupt(event: Event) -> None:
     """Ctrl-C, soon after an epoch has ended."""
-    if isinstance(event, EpochEnded):
+    if isinstance(event, EpochEnd):
         threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
 
 

@@ -9,7 +9,7 @@ import pytest
 from bench.execution.ray_backend import ray_watchdog
 from bench.execution.ray_backend.head_address import raylet_answers
 from bench.execution.ray_backend.ray_executor import RayExecutor
-from bench.execution.ray_backend.ray_messages import Alive
+from bench.execution.ray_backend.ray_messages import ProcessHeartbeat
 from bench.execution.ray_backend.ray_watchdog import watch
 
 BEATS = 3
@@ -37,11 +37,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os._exit", exits)
 
 
-def heartbeats_of(executor: FakeExecutor) -> list[Alive]:
+def heartbeats_of(executor: FakeExecutor) -> list[ProcessHeartbeat]:
     """The heartbeats that the run receives before it ends."""
-    received: list[Alive] = []
+    received: list[ProcessHeartbeat] = []
 
-    def receive(message: Alive) -> None:
+    def receive(message: ProcessHeartbeat) -> None:
         if len(received) == BEATS:
             raise BrokenPipeError
         received.append(message)
@@ -58,7 +58,7 @@ def test_a_long_poll_of_a_silent_ray_ends_the_process(
     monkeypatch.setattr(ray_watchdog, "raylet_answers", lambda address: address != silent)
     with pytest.raises(GoneError, match="1"):
         heartbeats_of(FakeExecutor(time.monotonic() - ray_watchdog.STALLED_S - 1))
-    assert heartbeats_of(FakeExecutor(time.monotonic())) == [Alive()] * BEATS
+    assert heartbeats_of(FakeExecutor(time.monotonic())) == [ProcessHeartbeat()] * BEATS
 
 
 def test_a_long_poll_continues_while_ray_answers(ray_executor: RayExecutor) -> None:
@@ -66,4 +66,4 @@ def test_a_long_poll_continues_while_ray_answers(ray_executor: RayExecutor) -> N
     executor = FakeExecutor(
         time.monotonic() - ray_watchdog.STALLED_S - 1, ray_executor.head, ray_executor.raylet
     )
-    assert heartbeats_of(executor) == [Alive()] * BEATS
+    assert heartbeats_of(executor) == [ProcessHeartbeat()] * BEATS

@@ -13,7 +13,7 @@ import ray
 
 from bench.datasets.load import load_arrays
 from bench.errors import ResourceError
-from bench.execution.gpus.device_fitness import AcquiredGpus, GpuAllotment
+from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
 from bench.execution.gpus.gpu_visibility import set_visible_gpus
 from bench.execution.ray_backend.port_guard import PortGuard
 from bench.execution.ray_backend.ray_executor import RayExecutor
@@ -55,7 +55,7 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_only_co
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("XLA_FLAGS", "")
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("bench.execution.gpus.device_fitness.gpus", tuple)
+    monkeypatch.setattr("bench.execution.gpus.gpu_fitness.gpus", tuple)
     worker = worker_of(GpuAllotment(gpus=1, logical=logical), "0")
     worker._log = str(tmp_path / "worker.log")
     actor = SimpleNamespace(report=SimpleNamespace(remote=lambda *_: None))
@@ -132,7 +132,7 @@ def test_a_worker_opens_its_port_to_its_peers_as_tensorflow_is_about_to_start(
 
 TRAINS = """
 import sys
-from bench.execution.gpus.device_fitness import GpuAllotment
+from bench.execution.gpus.gpu_fitness import GpuAllotment
 from bench.execution.ray_backend.worker import Worker
 
 worker = Worker(GpuAllotment(gpus=1, free_timeout_s=0.0))

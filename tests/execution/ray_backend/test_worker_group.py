@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.datasets.load import load_arrays
-from bench.execution.executor import Event, Limits, Opened
+from bench.execution.executor import Event, Limits, OpenServer
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.ray_backend.worker_group import WorkerGroup
 from tests.support.observers import LIMITS, observe
@@ -41,7 +41,7 @@ def test_a_group_gives_one_record_of_both_workers(
     with assert_cleaned_up(groups):
         (record,) = observe(ray_executor, group_suite(), LIMITS, events.append).records
     assert record.status == "completed", record.log_tail
-    assert Opened() in events
+    assert OpenServer() in events
     assert record.devices == (f"{NODE}/worker:0/CPU:0", f"{NODE}/worker:1/CPU:0")
     first, second = (groups[0].records[worker].measures.weights_l2 for worker in (0, 1))
     assert record.measures.weights_l2 == first == second is not None

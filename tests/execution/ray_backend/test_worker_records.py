@@ -18,7 +18,7 @@ from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Trial, make_plan
-from tests.support.sample_records import made_record
+from tests.support.sample_records import make_record
 from tests.support.sample_suites import SINGLE, suite_of
 from tests.support.worker_groups import group_suite
 
@@ -42,7 +42,7 @@ class FakeGroup:
 
 def said(status: Status = "completed", trial: Trial = TRIAL, **fields: Any) -> TrialRecord:
     """The record of one worker."""
-    return made_record(trial).model_copy(update={"status": status, **fields})
+    return make_record(trial).model_copy(update={"status": status, **fields})
 
 
 def of_weights(l2: float, peak: int | None = 10) -> Measures:
@@ -50,7 +50,7 @@ def of_weights(l2: float, peak: int | None = 10) -> Measures:
 
 
 def timed(epoch_s: float) -> tuple[EpochRecord, ...]:
-    return tuple(e.model_copy(update={"epoch_s": epoch_s}) for e in made_record(TRIAL).epochs)
+    return tuple(e.model_copy(update={"epoch_s": epoch_s}) for e in make_record(TRIAL).epochs)
 
 
 def test_the_record_of_a_single_worker_is_unchanged() -> None:

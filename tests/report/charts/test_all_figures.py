@@ -10,7 +10,7 @@ from bench.report.charts.epoch_times import MAX_POINTS
 from bench.report.charts.figure import Figure
 from bench.report.charts.report_data import ReportData
 from tests.support.sample_pages import HOSTILE, learned, read, sweep_run
-from tests.support.sample_records import NORMS, made_run, no_record
+from tests.support.sample_records import NORMS, make_run, no_record
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_warm_up_epochs_are_marked(sweep: ReportData, charts: dict[str, Figure])
 
 def test_many_epochs_are_thinned_out_by_rank_and_extremes_are_kept(tmp_path: Path) -> None:
     suite = {"name": "long", "variant": {"epochs": 700}}
-    folder = made_run(tmp_path / "run", suite, epoch_s=lambda _, epoch: 1 + (epoch * 37 % 701))
+    folder = make_run(tmp_path / "run", suite, epoch_s=lambda _, epoch: 1 + (epoch * 37 % 701))
     run = read(folder)
     figure = {f.name: f for f in figures(run)}["epoch-times"]
     steady = sorted(row["time"] for row in rows(figure) if row["kind"] == "steady")
@@ -95,7 +95,7 @@ def test_curves_are_means_over_completed_trials(
 
 
 def test_each_listed_variant_has_a_panel_with_its_baseline(tmp_path: Path) -> None:
-    run = read(made_run(tmp_path / "run", HOSTILE))
+    run = read(make_run(tmp_path / "run", HOSTILE))
     figure = {f.name: f for f in figures(run)}["learning-curves"]
     panels: dict[str, set[str]] = {}
     for row in rows(figure):
@@ -107,7 +107,7 @@ def test_each_listed_variant_has_a_panel_with_its_baseline(tmp_path: Path) -> No
 def test_a_very_wide_interval_does_not_flatten_the_others(tmp_path: Path) -> None:
     seconds = {0: 0.5, 1: 50.0}
     suite = {**NORMS, "blocks": 2}
-    folder = made_run(
+    folder = make_run(
         tmp_path / "run",
         suite,
         epoch_s=lambda t, _: seconds[t.block] if t.variant.norm == "bn_pre" else 0.5,
@@ -120,17 +120,17 @@ def test_a_very_wide_interval_does_not_flatten_the_others(tmp_path: Path) -> Non
 
 
 def test_without_epochs_there_are_no_charts(tmp_path: Path) -> None:
-    assert not list(figures(read(made_run(tmp_path / "run", change=no_record))))
+    assert not list(figures(read(make_run(tmp_path / "run", change=no_record))))
 
 
 def test_a_single_variant_has_a_learning_curve_and_epoch_times(tmp_path: Path) -> None:
-    run = read(made_run(tmp_path / "run", {"name": "one"}))
+    run = read(make_run(tmp_path / "run", {"name": "one"}))
     assert [f.name for f in figures(run)] == ["learning-curves", "epoch-times"]
 
 
 def test_synthetic_data_has_no_frontier(tmp_path: Path) -> None:
     suite = {**NORMS, "variant": {"dataset": "synthetic"}}
-    names = [f.name for f in figures(read(made_run(tmp_path / "run", suite)))]
+    names = [f.name for f in figures(read(make_run(tmp_path / "run", suite)))]
     assert "ratios-1" in names
     assert "frontier" not in names
 
@@ -141,5 +141,5 @@ def test_a_boolean_baseline_is_recognized(tmp_path: Path) -> None:
         "matrix": {"deterministic": [True, False], "global_batch_size": [32, 64]},
         "compare": [{"axis": "deterministic", "baseline": False}],
     }
-    charts = {f.name: f for f in figures(read(made_run(tmp_path / "run", suite, change=learned)))}
+    charts = {f.name: f for f in figures(read(make_run(tmp_path / "run", suite, change=learned)))}
     assert {row["series"] for row in rows(charts["ratios-1-by-global-batch-size"])} == {"True"}

@@ -13,7 +13,7 @@ from bench.report.charts.chart_series import (
     wrap_label,
 )
 from tests.support.sample_pages import read
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 
 @given(st.text())
@@ -34,13 +34,13 @@ def test_labels_with_the_same_beginning_stay_unique(tmp_path: Path) -> None:
         "name": "long",
         "variants": [{"label": f"{long}a"}, {"label": f"{long}b", "norm": "layer"}],
     }
-    labels = chart_labels(read(made_run(tmp_path / "run", suite)))
+    labels = chart_labels(read(make_run(tmp_path / "run", suite)))
     assert labels.nunique() == 2
 
 
 def test_the_compared_axis_makes_the_series_and_the_others_the_panels(tmp_path: Path) -> None:
     suite = {**NORMS, "matrix": {**NORMS["matrix"], "global_batch_size": [32, 64]}}
-    groups = group_series(read(made_run(tmp_path / "run", suite)))
+    groups = group_series(read(make_run(tmp_path / "run", suite)))
     assert (groups.title, groups.baseline) == ("norm", "none")
     assert groups.names == ("none", "bn_post", "bn_pre")
     assert set(groups.frame["panel"]) == {"global_batch_size=32", "global_batch_size=64"}

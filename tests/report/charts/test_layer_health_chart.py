@@ -16,7 +16,7 @@ from bench.report.charts.figure import Figure
 from bench.report.charts.layer_health_chart import MAX_FIGURES, MAX_LINES, health_figures
 from bench.report.charts.rendering import as_svg
 from tests.support.sample_pages import read
-from tests.support.sample_records import NORMS, looked_at, made_run
+from tests.support.sample_records import NORMS, looked_at, make_run
 
 SUITE: dict[str, Any] = {**NORMS, "variant": {"epochs": 3, "health_epochs": [0, -1]}}
 Change = Callable[[TrialRecord], TrialRecord]
@@ -25,7 +25,7 @@ Change = Callable[[TrialRecord], TrialRecord]
 def health_charts(
     path: Path, suite: dict[str, Any] = SUITE, change: Change = looked_at
 ) -> list[Figure]:
-    return list(health_figures(read(made_run(path, suite, change=change))))
+    return list(health_figures(read(make_run(path, suite, change=change))))
 
 
 def rows_of(figure: Figure) -> Iterator[dict[str, Any]]:

@@ -15,12 +15,12 @@ from bench.report.charts.render_process import RenderProcess
 from bench.report.charts.rendering import as_png, vega_script
 from bench.report.charts.report_data import read_run
 from tests.support.sample_pages import draw
-from tests.support.sample_records import made_run
+from tests.support.sample_records import make_run
 
 
 @pytest.mark.slow
 def test_it_draws_the_same_as_this_process_and_ends_with_its_block(tmp_path: Path) -> None:
-    charts = list(figures(read_run(made_run(tmp_path / "run").path)))
+    charts = list(figures(read_run(make_run(tmp_path / "run").path)))
     with RenderProcess() as renderer:
         drawings = [renderer.draw(figure) for figure in charts]
         pngs = [renderer.rasterize(drawing) for drawing in drawings]

@@ -10,13 +10,13 @@ from bench.report.page.answer_text import answer
 from bench.report.page.claim_section import claims
 from bench.spec.plan import Trial
 from tests.support.sample_pages import read, sweep_run
-from tests.support.sample_records import NORMS, made_run, no_record
+from tests.support.sample_records import NORMS, make_run, no_record
 
 COST = {"none": 0.5, "bn_post": 0.75, "bn_pre": 0.5}
 
 
 def answer_text(path: Path, suite: dict[str, Any] | None = None, **run_options: Any) -> str:
-    run = read(made_run(path, suite or NORMS, **run_options))
+    run = read(make_run(path, suite or NORMS, **run_options))
     return " ".join(answer(run, claims(run)))
 
 
@@ -24,7 +24,7 @@ def test_a_ratio_has_its_interval_blocks_and_verdict(tmp_path: Path) -> None:
     def epoch_s(trial: Trial, _: int) -> float:
         return COST[trial.variant.norm] * (1 + 0.003 * (trial.order % 4))
 
-    folder = made_run(tmp_path / "run", epoch_s=epoch_s)
+    folder = make_run(tmp_path / "run", epoch_s=epoch_s)
     run = read(folder)
     text = " ".join(answer(run))
     for variant in run.summary.variants[1:]:

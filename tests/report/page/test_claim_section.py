@@ -9,7 +9,7 @@ from bench.analysis.summary import VariantSummary
 from bench.report.charts.report_data import ReportData
 from bench.report.page.claim_section import _capped_sizes, _trend_claim, claims
 from tests.support.sample_pages import SWEEP, read, sweep_run
-from tests.support.sample_records import made_run
+from tests.support.sample_records import make_run
 
 
 def test_an_answer_has_the_sizes_and_the_cost_that_decide_it(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_an_answer_has_the_sizes_and_the_cost_that_decide_it(tmp_path: Path) -> 
 
 def test_a_size_whose_epochs_were_cut_short_is_marked(tmp_path: Path) -> None:
     suite = {**SWEEP, "variant": {**SWEEP["variant"], "max_steps": 200}}
-    variants = read(made_run(tmp_path / "capped", suite)).variants
+    variants = read(make_run(tmp_path / "capped", suite)).variants
     small, large = (variants[variants["global_batch_size"] == size] for size in (32, 512))
     assert (_capped_sizes(small), _capped_sizes(large)) == ({55_000}, set())
     run = read(sweep_run(tmp_path / "run"))

@@ -10,7 +10,7 @@ from bench.report.page.cost_section import costs_grid
 from bench.report.page.page_grid import Grid
 from bench.spec.plan import Trial
 from tests.support.sample_pages import SWEEP, read
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 COST = {"none": 1e-5, "bn_post": 1.5e-5, "bn_pre": 2e-5}
 SIZES = {**SWEEP["matrix"], "examples": [5_500, 55_000, 550_000]}
@@ -30,7 +30,7 @@ def bent_epoch_s(trial: Trial, epoch: int) -> float:
 
 def grid(path: Path, epoch_s: Callable[[Trial, int], float]) -> Grid:
     suite = {**SWEEP, "blocks": 8, "matrix": SIZES}
-    table = costs_grid("costs", read(made_run(path, suite, epoch_s=epoch_s)))
+    table = costs_grid("costs", read(make_run(path, suite, epoch_s=epoch_s)))
     assert table is not None
     return table
 
@@ -72,11 +72,11 @@ def test_the_table_says_how_far_sizes_are_from_a_line(tmp_path: Path) -> None:
 def test_two_sizes_have_no_distance_from_the_line(tmp_path: Path) -> None:
     matrix = {**SIZES, "examples": [5_500, 55_000]}
     suite = {**SWEEP, "blocks": 4, "matrix": matrix}
-    table = costs_grid("costs", read(made_run(tmp_path / "run", suite, epoch_s=linear_epoch_s)))
+    table = costs_grid("costs", read(make_run(tmp_path / "run", suite, epoch_s=linear_epoch_s)))
     assert table is not None
     row = cells(table, 0)
     assert (row["Sizes"], row["Off the line"], row["p"]) == ("2", "–; –", "–; –")
 
 
 def test_there_is_no_table_for_a_single_size(tmp_path: Path) -> None:
-    assert costs_grid("costs", read(made_run(tmp_path / "run", NORMS))) is None
+    assert costs_grid("costs", read(make_run(tmp_path / "run", NORMS))) is None

@@ -15,7 +15,7 @@ from bench.report.charts.render_process import RenderProcess
 from bench.report.charts.report_data import read_run
 from bench.report.page.write_page import write_page
 from tests.support.sample_pages import HARMFUL, LOG, hostile_run, sweep_run
-from tests.support.sample_records import NORMS, made_run, no_record
+from tests.support.sample_records import NORMS, make_run, no_record
 
 
 class Elements(HTMLParser):
@@ -111,7 +111,7 @@ def test_the_page_has_sections_and_landmarks(hostile: Elements) -> None:
 
 
 def test_runs_that_share_variants_are_compared_side_by_side(tmp_path: Path) -> None:
-    runs = {name: made_run(tmp_path / name).path for name in ("monday", "tuesday")}
+    runs = {name: make_run(tmp_path / name).path for name in ("monday", "tuesday")}
     page = Elements(write(runs, tmp_path / "out")[0].read_text(encoding="utf-8"))
     assert "sides" in {a.get("id") for a in page.with_tag("section")}
     assert "Epoch time (ms), monday" in page.text
@@ -119,20 +119,20 @@ def test_runs_that_share_variants_are_compared_side_by_side(tmp_path: Path) -> N
 
 
 def test_the_page_has_the_command_of_the_run(tmp_path: Path) -> None:
-    run = made_run(tmp_path / "run", NORMS).path
+    run = make_run(tmp_path / "run", NORMS).path
     html = write({"run": run}, tmp_path / "out")[0].read_text(encoding="utf-8")
     assert "<code>bench run norms</code>" in html
 
 
 def test_a_run_without_records_has_a_page(tmp_path: Path) -> None:
-    run = made_run(tmp_path / "run", change=no_record).path
+    run = make_run(tmp_path / "run", change=no_record).path
     (page,) = write({"run": run}, tmp_path / "out")
     assert "there is nothing to draw" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_writing_it_twice_gives_the_same(tmp_path: Path) -> None:
-    run = made_run(tmp_path / "run").path
+    run = make_run(tmp_path / "run").path
     first = {p: p.read_bytes() for p in write({"run": run}, tmp_path / "out")}
     again = {p: p.read_bytes() for p in write({"run": run}, tmp_path / "out")}
     assert first == again

@@ -13,7 +13,7 @@ import bench
 from bench.errors import ResourceError, RunFolderError
 from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import publish
-from bench.report.write_report import write_report
+from bench.report.summary_files import write_report
 from tests.support.sample_suites import TINY, suite_of
 
 

@@ -15,12 +15,12 @@ from bench.report.text.result_json import run_results
 from bench.report.text.table_formats import csv, markdown
 from bench.spec.plan import make_plan
 from bench.spec.suite import parse_suite
-from tests.support.sample_records import made_run
+from tests.support.sample_records import make_run
 
 
 @pytest.fixture
 def summary(tmp_path: Path) -> Summary:
-    return summarize(made_run(tmp_path / "run").path)
+    return summarize(make_run(tmp_path / "run").path)
 
 
 def test_unfused_batch_norm_is_noted_on_gpus_but_not_on_cpus(
@@ -39,7 +39,7 @@ def test_a_note_names_the_variants_that_train_identically(tmp_path: Path) -> Non
     (line,) = duplicate_lines(plan.duplicates)
     assert "clip_threshold=4.0" in line
     assert "clip is none" in line
-    folder = made_run(tmp_path / "alike", content)
+    folder = make_run(tmp_path / "alike", content)
     folder.write_info(folder.info().model_copy(update={"duplicates": plan.duplicates}))
     assert line in list(map(str, of_summary(summarize(folder.path))))
 
@@ -69,7 +69,7 @@ def test_warnings_of_completed_trials_are_notes_of_their_variant(tmp_path: Path)
         }
         return record.model_copy(update=update)
 
-    summary = summarize(made_run(tmp_path / "warned", change=add_warnings).path)
+    summary = summarize(make_run(tmp_path / "warned", change=add_warnings).path)
     notes = {
         variant.label: [str(note) for note in of_trials(variant) if note.code == "trial_warnings"]
         for variant in summary.variants

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from bench.execution.estimation.estimator import Estimate, estimated_trial_s
 from bench.execution.executor import (
-    EpochEnded,
-    Expected,
+    BlockWait,
+    EpochEnd,
+    Forecast,
     Limits,
-    NotWarmedUp,
-    Opened,
-    Started,
-    Waiting,
-    Warned,
+    OpenServer,
+    RunWarning,
+    TrialStart,
+    WarmUpFailure,
 )
 from bench.execution.gpus.device_kind import CPU, DeviceKind
 from bench.execution.gpus.device_memory import MemoryNeed
@@ -26,7 +26,7 @@ from bench.records.trial_record import STATUSES, ExcludedGpus, Status, TrialReco
 from bench.report.text.progress_line import Progress, progress
 from bench.spec.plan import Block, Trial, make_plan
 from bench.spec.suite import parse_suite
-from tests.support.sample_records import made_record
+from tests.support.sample_records import make_record
 from tests.support.sample_suites import TINY, suite_of
 
 BLOCKS = make_plan(suite_of(TINY)).blocks
@@ -47,14 +47,14 @@ class Screen:
 
     def start(self, trial: Trial, epochs: int = 0) -> None:
         """Start a trial and finish some epochs."""
-        self.progress.event(Started(trial, "node-1"))
-        for epoch in made_record(trial).epochs[:epochs]:
-            self.progress.event(EpochEnded(trial.trial_id, epoch))
+        self.progress.event(TrialStart(trial, "node-1"))
+        for epoch in make_record(trial).epochs[:epochs]:
+            self.progress.event(EpochEnd(trial.trial_id, epoch))
 
     def end(self, trial: Trial, status: Status = "completed", error: str | None = None) -> None:
         """Finish a trial."""
         update = {"status": status, "error": error, "wall_s": estimated_trial_s(trial.variant)}
-        self.progress.recorded(made_record(trial).model_copy(update=update))
+        self.progress.recorded(make_record(trial).model_copy(update=update))
 
 
 @pytest.fixture
@@ -72,23 +72,23 @@ def test_the_first_line_counts_trials_and_how_many_run_at_once(screen: Screen) -
 def test_excluded_gpus_and_warnings_have_a_line_each(screen: Screen) -> None:
     screen.progress.event(ExcludedGpus(node="node-1", devices=("GPU-1",), reason="somebody's"))
     assert all(word in screen.lines[-1] for word in ("GPU-1", "node-1", "somebody's"))
-    screen.progress.event(Warned("GPU-3 was held"))
+    screen.progress.event(RunWarning("GPU-3 was held"))
     assert "GPU-3 was held" in screen.lines[-1]
-    record = made_record(TRIALS[0]).model_copy(update={"warnings": ("GPU-2 held 8 MiB",)})
+    record = make_record(TRIALS[0]).model_copy(update={"warnings": ("GPU-2 held 8 MiB",)})
     screen.progress.recorded(record)
     assert "GPU-2 held 8 MiB" in screen.lines[-1]
 
 
 def test_a_node_that_was_not_warmed_up_has_a_line(screen: Screen) -> None:
     before = len(screen.lines)
-    screen.progress.event(NotWarmedUp(node="node-1", programs=3, reason="its process ended"))
+    screen.progress.event(WarmUpFailure(node="node-1", programs=3, reason="its process ended"))
     (line,) = screen.lines[before:]
     assert all(word in line for word in ("node-1", "3", "its process ended"))
 
 
 def test_a_line_says_who_can_reach_the_open_server(screen: Screen) -> None:
-    screen.progress.event(Opened("10.77.0.0/24", ("10.77.0.1", "10.77.0.2")))
-    screen.progress.event(Opened())
+    screen.progress.event(OpenServer("10.77.0.0/24", ("10.77.0.1", "10.77.0.2")))
+    screen.progress.event(OpenServer())
     network, machine = screen.lines[-2:]
     assert "10.77.0.1, 10.77.0.2 in 10.77.0.0/24" in network
     assert "10.77" not in machine
@@ -137,7 +137,7 @@ def test_a_retried_trial_counts_once(screen: Screen) -> None:
 
 def test_the_remaining_time_follows_the_pace_of_finished_trials(screen: Screen) -> None:
     trial = TRIALS[0]
-    slow = made_record(trial).model_copy(update={"wall_s": 10 * estimated_trial_s(trial.variant)})
+    slow = make_record(trial).model_copy(update={"wall_s": 10 * estimated_trial_s(trial.variant)})
     screen.progress.recorded(slow)
     remaining_s = 10 * sum(estimated_trial_s(other.variant) for other in TRIALS[1:])
     assert screen.progress.remaining_s() == pytest.approx(remaining_s)
@@ -167,7 +167,7 @@ def test_without_a_status_line_a_long_trial_prints_the_status_now_and_then() -> 
 
 
 def test_a_block_that_waits_for_devices_has_a_line_with_the_reason(screen: Screen) -> None:
-    screen.progress.event(Waiting(TRIALS[0], "asked for one\nGPU"))
+    screen.progress.event(BlockWait(TRIALS[0], "asked for one\nGPU"))
     assert screen.lines[-1] == f"{TRIALS[0].label} (block 0): waiting: asked for one GPU"
     assert screen.status.startswith("0 done · 4 left")
 
@@ -215,7 +215,7 @@ def test_a_closed_stderr_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "stderr", ClosedStream())
     with progress() as observer:
         observer.planned(BLOCKS, 1)
-        record: TrialRecord = made_record(TRIALS[0])
+        record: TrialRecord = make_record(TRIALS[0])
         observer.recorded(record)
     assert observer.remaining_s() < 24
 
@@ -225,10 +225,10 @@ CARD = DeviceKind("NVIDIA L4", is_gpu=True, memory_bytes=24 * 10**9)
 
 def test_estimates_for_the_device_of_the_run_replace_the_defaults(screen: Screen) -> None:
     estimates = {t.variant_id: Estimate(100.0, "measured", "a run") for t in TRIALS}
-    screen.progress.event(Expected(CARD, estimates, {}))
+    screen.progress.event(Forecast(CARD, estimates, {}))
     assert screen.progress.remaining_s() == pytest.approx(100.0 * len(TRIALS))
     screen.start(TRIALS[0])
-    screen.progress.recorded(made_record(TRIALS[0]).model_copy(update={"wall_s": 50.0}))
+    screen.progress.recorded(make_record(TRIALS[0]).model_copy(update={"wall_s": 50.0}))
     assert screen.progress.remaining_s() == pytest.approx(50.0 * (len(TRIALS) - 1))
 
 
@@ -243,7 +243,7 @@ def test_estimates_for_the_device_of_the_run_replace_the_defaults(screen: Screen
 def test_a_variant_that_may_not_fit_is_named_with_a_remedy(
     screen: Screen, need: MemoryNeed, remedy: str
 ) -> None:
-    screen.progress.event(Expected(CARD, {}, {TRIALS[0].variant_id: need}))
+    screen.progress.event(Forecast(CARD, {}, {TRIALS[0].variant_id: need}))
     line = screen.lines[-1]
     assert line.startswith(TRIALS[0].label)
     assert remedy in line
@@ -253,7 +253,7 @@ def test_a_variant_that_may_not_fit_is_named_with_a_remedy(
 
 def test_many_variants_that_may_not_fit_are_counted(screen: Screen) -> None:
     need = MemoryNeed(0, 0, 30 * 10**9)
-    screen.progress.event(Expected(CARD, {}, {f"id {number}": need for number in range(50)}))
+    screen.progress.event(Forecast(CARD, {}, {f"id {number}": need for number in range(50)}))
     assert len(screen.lines) < 15
     assert "42" in screen.lines[-1]
 
@@ -264,7 +264,7 @@ def test_a_run_shows_the_default_jit_and_warns_about_a_slow_one(screen: Screen) 
     plan = make_plan(suite)
     screen.progress.planned(plan.blocks, 1)
     default, _explicit = plan.cells
-    screen.progress.event(Expected(CPU, {}, {}, open_jit=frozenset({default.id})))
+    screen.progress.event(Forecast(CPU, {}, {}, open_jit=frozenset({default.id})))
     default_line, warning = screen.lines[-2:]
     assert "none for convnet" in default_line
     assert warning.startswith("warning: 1 variant: ")

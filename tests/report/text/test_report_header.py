@@ -10,12 +10,12 @@ from bench.report.text.footnotes import of_summary
 from bench.report.text.latex import latex
 from bench.report.text.report_header import header_facts
 from bench.report.text.table_formats import markdown
-from tests.support.sample_records import ENVIRONMENT, made_run
+from tests.support.sample_records import ENVIRONMENT, make_run
 
 
 def summary_of(path: Path, *calls: dict[str, Any]) -> Summary:
     """Summarize a run with one invocation per call; ``calls`` has the fields of each to change."""
-    folder = made_run(path, invocations=len(calls))
+    folder = make_run(path, invocations=len(calls))
     info = folder.info()
     invocations = [i.model_copy(update=c) for i, c in zip(info.invocations, calls, strict=True)]
     folder.write_info(info.model_copy(update={"invocations": tuple(invocations)}))
@@ -93,6 +93,6 @@ def test_excluded_gpus_and_warnings_are_noted_below_the_table_once(tmp_path: Pat
 
 
 def test_a_run_without_invocations_has_no_machine(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", change=lambda _record: None)
+    folder = make_run(tmp_path / "run", change=lambda _record: None)
     folder.write_info(folder.info().model_copy(update={"invocations": ()}))
     assert {"Command", "Machine"}.isdisjoint(dict(header_facts(summarize(folder.path))))

@@ -20,7 +20,7 @@ from bench.report.text.result_schema import results_schema
 from bench.report.text.summary_table import RATIO_DIGITS, text_table
 from bench.report.text.table_formats import summary_frame
 from tests.support.paths import ROOT
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 SCALED: dict[str, Any] = {
     "name": "scaled",
@@ -65,7 +65,7 @@ def test_the_schema_file_is_up_to_date() -> None:
 
 
 def test_a_run_has_its_outcome_and_its_results(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run")
+    folder = make_run(tmp_path / "run")
     result = RunResult(folder.path, {"x": "completed", "y": "failed"}, succeeded=False)
     content = parse(run_document(result, summarize(folder.path)), "RunDocument")
     assert content["run"] == str(folder.path)
@@ -88,7 +88,7 @@ def test_a_note_names_its_subject_and_a_missing_accuracy_has_no_notes(
         measures = record.measures.model_copy(update={"test_accuracy": None})
         return record.model_copy(update={"epochs": tuple(epochs), "measures": measures})
 
-    summary = summarize(made_run(tmp_path / "run", content, change=change).path)
+    summary = summarize(make_run(tmp_path / "run", content, change=change).path)
     (run,) = report_runs(summary)
     assert {note["about"] for note in run["notes"]} == {"run"}
     none, bn_post, _ = run["variants"]
@@ -102,7 +102,7 @@ def test_a_note_names_its_subject_and_a_missing_accuracy_has_no_notes(
 
 
 def test_every_number_equals_the_one_in_the_table(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", change=one_diverged).path)
+    summary = summarize(make_run(tmp_path / "run", change=one_diverged).path)
     (run,) = report_runs(summary)
     table = text_table(summary)
     frame = summary_frame(summary, table)
@@ -124,7 +124,7 @@ def test_every_number_equals_the_one_in_the_table(tmp_path: Path) -> None:
 
 
 def test_every_footnote_of_a_row_is_a_note_with_a_code(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", change=one_diverged).path)
+    summary = summarize(make_run(tmp_path / "run", change=one_diverged).path)
     (run,) = report_runs(summary)
     table = text_table(summary)
     for v, row in zip(run["variants"], table.rows, strict=True):
@@ -143,7 +143,7 @@ def test_every_footnote_of_a_row_is_a_note_with_a_code(tmp_path: Path) -> None:
 
 def test_the_time_to_a_missed_target_is_infinite(tmp_path: Path) -> None:
     suite = {**NORMS, "variant": {"epochs": 3, "target_accuracy": 0.99}}
-    (run,) = report_runs(summarize(made_run(tmp_path / "run", suite).path))
+    (run,) = report_runs(summarize(make_run(tmp_path / "run", suite).path))
     for v in run["variants"]:
         target = v["target"]
         assert (target["reached"], target["trials"], target["median_s"]) == (0, 3, "Infinity")
@@ -151,7 +151,7 @@ def test_the_time_to_a_missed_target_is_infinite(tmp_path: Path) -> None:
 
 
 def test_numbers_are_unrounded_and_a_single_block_has_no_interval(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run", {**NORMS, "blocks": 1}, epoch_s=lambda _, e: math.pi + e)
+    folder = make_run(tmp_path / "run", {**NORMS, "blocks": 1}, epoch_s=lambda _, e: math.pi + e)
     (run,) = report_runs(summarize(folder.path))
     seconds = load_trials(folder.path)["epoch_s"].tolist()
     assert [v["epoch_s"]["value"] for v in run["variants"]] == pytest.approx(seconds, rel=1e-15)
@@ -159,7 +159,7 @@ def test_numbers_are_unrounded_and_a_single_block_has_no_interval(tmp_path: Path
 
 
 def test_efficiencies_and_several_runs_are_included(tmp_path: Path) -> None:
-    summaries = [summarize(made_run(tmp_path / name, SCALED).path) for name in ("a", "b")]
+    summaries = [summarize(make_run(tmp_path / name, SCALED).path) for name in ("a", "b")]
     first, second = report_runs(*summaries)
     assert first["variants"] == second["variants"]
     two = first["variants"][1]
@@ -169,7 +169,7 @@ def test_efficiencies_and_several_runs_are_included(tmp_path: Path) -> None:
 
 
 def test_an_infinite_bound_is_valid_json(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run").path)
+    summary = summarize(make_run(tmp_path / "run").path)
     infinite = tuple(
         replace(v, epoch_s=replace(v.epoch_s, high=math.inf)) for v in summary.variants if v.epoch_s
     )
@@ -178,7 +178,7 @@ def test_an_infinite_bound_is_valid_json(tmp_path: Path) -> None:
 
 
 def test_unknown_values_are_null(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", change=lambda _: None).path)
+    summary = summarize(make_run(tmp_path / "run", change=lambda _: None).path)
     results = run_results(summary)
     assert {v.epoch_s for v in results.variants} == {None}
     (run,) = report_runs(summary)

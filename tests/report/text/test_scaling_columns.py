@@ -13,12 +13,12 @@ from bench.report.text.scaling_columns import TITLES, TRANSPORT, per_device_thro
 from bench.report.text.summary_table import text_table
 from bench.report.text.table_formats import csv
 from tests.analysis.questions.test_scaling import SUITE, exact
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 
 @pytest.fixture
 def summary(tmp_path: Path) -> Summary:
-    return summarize(made_run(tmp_path / "run", SUITE, epoch_s=exact).path)
+    return summarize(make_run(tmp_path / "run", SUITE, epoch_s=exact).path)
 
 
 def test_each_kind_of_efficiency_has_a_column(summary: Summary) -> None:
@@ -58,7 +58,7 @@ def test_the_csv_has_the_same_numbers_raw(summary: Summary) -> None:
 
 
 def test_a_run_on_one_device_has_no_scaling_columns(tmp_path: Path) -> None:
-    plain = summarize(made_run(tmp_path / "plain", NORMS).path)
+    plain = summarize(make_run(tmp_path / "plain", NORMS).path)
     assert not {"N", *TITLES.values()} & set(text_table(plain).headers)
     assert "replicas" not in csv(plain).splitlines()[0]
 
@@ -68,7 +68,7 @@ def test_the_table_has_the_transport_that_nccl_used(tmp_path: Path) -> None:
         transports = ["NET/Socket"] if record.trial.variant.total_replicas > 1 else None
         return record.model_copy(update={"resolved": {"nccl_transport": transports}})
 
-    table = text_table(summarize(made_run(tmp_path / "run", SUITE, change=add_transport).path))
+    table = text_table(summarize(make_run(tmp_path / "run", SUITE, change=add_transport).path))
     column = table.headers.index(TRANSPORT)
     assert {row[0].text: row[column].text for row in table.rows}["weak"] == "NET/Socket"
     assert {row[0].text: row[column].text for row in table.rows}["one"] == "–"

@@ -13,7 +13,7 @@ from bench.records.trial_record import TrialRecord
 from bench.report.text.latex import latex
 from bench.report.text.secondary_table import TITLE, secondary_notes, secondary_table
 from bench.report.text.table_formats import csv, markdown
-from tests.support.sample_records import NORMS, made_run, no_record
+from tests.support.sample_records import NORMS, make_run, no_record
 
 TARGET = {
     **NORMS,
@@ -45,7 +45,7 @@ def reached_only_in(*blocks: int) -> Callable[[TrialRecord], TrialRecord]:
 
 @pytest.fixture
 def summary(tmp_path: Path) -> Summary:
-    return summarize(made_run(tmp_path / "run", TARGET, change=clipped).path)
+    return summarize(make_run(tmp_path / "run", TARGET, change=clipped).path)
 
 
 def column(summary: Summary, header: str) -> list[str]:
@@ -79,7 +79,7 @@ def test_it_has_a_row_per_variant_and_only_columns_with_values(summary: Summary)
 
 
 def test_without_a_target_or_clipping_their_columns_are_missing(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run").path)
+    summary = summarize(make_run(tmp_path / "run").path)
     table = secondary_table(summary)
     assert table is not None
     assert table.headers == (
@@ -102,7 +102,7 @@ def test_without_a_target_or_clipping_their_columns_are_missing(tmp_path: Path) 
 def test_the_time_to_a_missed_target_is_infinite(
     tmp_path: Path, blocks: tuple[int, ...], text: str, text_with_cold_start: str, median: str
 ) -> None:
-    summary = summarize(made_run(tmp_path / "run", TARGET, change=reached_only_in(*blocks)).path)
+    summary = summarize(make_run(tmp_path / "run", TARGET, change=reached_only_in(*blocks)).path)
     headers = [h for h in table_headers(summary) if h.startswith("Time to accuracy")]
     assert [column(summary, header) for header in headers] == [
         [text] * 2,
@@ -142,6 +142,6 @@ def test_csv_has_raw_numbers_and_leaves_unknown_values_empty(summary: Summary) -
 
 
 def test_a_run_without_records_has_no_second_table(tmp_path: Path) -> None:
-    summary = summarize(made_run(tmp_path / "run", change=no_record).path)
+    summary = summarize(make_run(tmp_path / "run", change=no_record).path)
     assert secondary_table(summary) is None
     assert TITLE not in markdown(summary) and TITLE not in latex(summary)

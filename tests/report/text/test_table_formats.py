@@ -14,7 +14,7 @@ from bench.analysis.summary import Summary, summarize
 from bench.records.trial_record import TrialRecord
 from bench.report.text.latex import latex
 from bench.report.text.table_formats import csv, markdown
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 HOSTILE = "a|b & 5% _x_ <script> [matrix] \\ {z} 中\n\x1b[31m"
 LABELLED: dict[str, Any] = {
@@ -35,7 +35,7 @@ def one_out_of_memory(record: TrialRecord) -> TrialRecord:
 @pytest.fixture
 def norms(tmp_path: Path) -> Summary:
     cost = {"none": 0.07, "bn_post": 0.14, "bn_pre": 0.13}
-    folder = made_run(
+    folder = make_run(
         tmp_path / "run",
         epoch_s=lambda t, _: cost[t.variant.norm] * (1 + 0.01 * t.block * (t.order % 3)),
         change=one_out_of_memory,
@@ -45,7 +45,7 @@ def norms(tmp_path: Path) -> Summary:
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Summary:
-    return summarize(made_run(tmp_path / "hostile", LABELLED).path)
+    return summarize(make_run(tmp_path / "hostile", LABELLED).path)
 
 
 def rows_of(text: str) -> list[list[str]]:
@@ -100,25 +100,25 @@ def test_a_confound_has_a_footnote_in_its_cell(tmp_path: Path) -> None:
             return record
         return record.model_copy(update={"resolved": {**record.resolved, "xla": False}})
 
-    text = markdown(summarize(made_run(tmp_path / "run", change=no_xla).path))
+    text = markdown(summarize(make_run(tmp_path / "run", change=no_xla).path))
     assert rows_of(text)[3][6].strip().endswith("¹")
     assert "¹ Confounded, because not only the compared axis differs: xla is false, in" in text
 
 
 def test_accuracy_on_synthetic_data_is_marked_as_meaningless(tmp_path: Path) -> None:
     suite = {**NORMS, "variant": {"dataset": "synthetic"}}
-    text = markdown(summarize(made_run(tmp_path / "run", suite).path))
+    text = markdown(summarize(make_run(tmp_path / "run", suite).path))
     assert "¹ Synthetic data: this accuracy means nothing." in text
     assert all(row[4].strip().endswith("¹") for row in rows_of(text)[2:])
 
 
 def test_a_sweep_over_sizes_notes_the_fixed_cost_per_epoch(tmp_path: Path) -> None:
     suite = {**NORMS, "matrix": {"norm": ["none", "bn_pre"], "examples": [5000, 55000]}}
-    assert "A fixed cost per epoch" in markdown(summarize(made_run(tmp_path / "r", suite).path))
+    assert "A fixed cost per epoch" in markdown(summarize(make_run(tmp_path / "r", suite).path))
 
 
 def test_a_single_block_has_a_note_and_no_intervals(tmp_path: Path) -> None:
-    text = markdown(summarize(made_run(tmp_path / "run", {**NORMS, "blocks": 1}).path))
+    text = markdown(summarize(make_run(tmp_path / "run", {**NORMS, "blocks": 1}).path))
     assert "A single block has no intervals" in text
     assert "[" not in "".join(rows_of(text)[2])
 

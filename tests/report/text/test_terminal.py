@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.analysis.summary import Summary, summarize
 from bench.report.text.terminal import MAX_ROWS, show
-from tests.support.sample_records import NORMS, made_run
+from tests.support.sample_records import NORMS, make_run
 
 LABELLED = {
     "name": "hostile",
@@ -21,7 +21,7 @@ LABELLED = {
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Summary:
-    return summarize(made_run(tmp_path / "run", LABELLED).path)
+    return summarize(make_run(tmp_path / "run", LABELLED).path)
 
 
 def printed_lines(summary: Summary, *, width: int, terminal: bool) -> list[str]:
@@ -98,7 +98,7 @@ def test_characters_that_the_encoding_lacks_are_replaced(hostile: Summary) -> No
 def test_variants_beyond_the_maximum_are_only_counted(tmp_path: Path) -> None:
     rates = [0.001 * (i + 1) for i in range(MAX_ROWS + 5)]
     suite = {**NORMS, "blocks": 1, "matrix": {"learning_rate": rates}, "compare": []}
-    summary = summarize(made_run(tmp_path / "run", suite).path)
+    summary = summarize(make_run(tmp_path / "run", suite).path)
     lines = printed_lines(summary, width=200, terminal=False)
     assert sum(line.startswith("learning_rate=") for line in lines) == MAX_ROWS
     assert "... and 5 more variants in the written report" in lines

@@ -9,7 +9,7 @@ from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.report.text.trial_list import trial_rows, trials_text
 from bench.report.text.trial_text import trial_text, value_text
 from bench.spec.plan import Trial, make_plan
-from tests.support.sample_records import NORMS, looked_at, made_record, made_run
+from tests.support.sample_records import NORMS, looked_at, make_record, make_run
 from tests.support.sample_suites import TINY, suite_of
 
 
@@ -42,7 +42,7 @@ def test_a_number_has_the_unit_that_its_name_ends_with(name: str, value: float, 
 
 
 def test_a_trial_is_described_in_groups_of_column_names(trial: Trial) -> None:
-    text = trial_text(made_record(trial))
+    text = trial_text(make_record(trial))
     lines = text.splitlines()
     assert lines[0] == f"{trial.trial_id}  {trial.label}"
     titles = [line for line in lines[1:] if line and line[0] != " "]
@@ -58,7 +58,7 @@ def test_a_trial_is_described_in_groups_of_column_names(trial: Trial) -> None:
 def test_throughput_is_the_examples_of_an_epoch_over_the_epoch_time(tmp_path: Path) -> None:
     content = {**NORMS, "variant": {**NORMS["variant"], "epochs": 4}}
     times = (9.0, 0.5, 0.5, 3.0)
-    folder = made_run(tmp_path / "run", content, epoch_s=lambda _, epoch: times[epoch])
+    folder = make_run(tmp_path / "run", content, epoch_s=lambda _, epoch: times[epoch])
     record = next(iter(folder.records()))
     examples = record.epochs[0].examples
     assert rows(trial_text(record))["examples_per_s"] == value_text(
@@ -69,14 +69,14 @@ def test_throughput_is_the_examples_of_an_epoch_over_the_epoch_time(tmp_path: Pa
 
 
 def test_missing_measurements_are_listed_by_name(trial: Trial) -> None:
-    record = made_record(trial).model_copy(update={"measures": Measures()})
+    record = make_record(trial).model_copy(update={"measures": Measures()})
     text = trial_text(record)
     assert "energy_j" not in rows(text)
     assert "energy_j" in text.partition("not measured:")[2]
 
 
 def test_every_epoch_has_a_line_and_the_warm_up_is_marked(trial: Trial) -> None:
-    text = trial_text(made_record(trial)).partition("\nEpochs\n")[2].partition("\n\n")[0]
+    text = trial_text(make_record(trial)).partition("\nEpochs\n")[2].partition("\n\n")[0]
     header, first, second = text.splitlines()
     assert header.split()[:3] == ["epoch", "epoch_s", "examples_per_s"]
     assert "clipped_steps" not in header
@@ -95,7 +95,7 @@ def test_a_failed_trial_has_its_reason_and_the_end_of_its_log(trial: Trial) -> N
 
 def test_warnings_and_layer_inspections_are_shown(trial: Trial) -> None:
     variant = trial.variant.model_copy(update={"health_epochs": (0, -1), "max_steps": 3})
-    record = looked_at(made_record(trial.model_copy(update={"variant": variant})))
+    record = looked_at(make_record(trial.model_copy(update={"variant": variant})))
     excluded = ExcludedGpus(node="n", devices=("GPU-1",), reason="somebody's")
     texts = rows(
         trial_text(record.model_copy(update={"left_out": (excluded,), "warnings": ("GPU-2 held",)}))
@@ -110,7 +110,7 @@ def test_the_trials_of_a_run_are_listed_in_the_order_of_the_plan(tmp_path: Path)
     def only_batch_norm(record: TrialRecord) -> TrialRecord | None:
         return None if record.trial.variant.norm == "none" else record
 
-    folder = made_run(tmp_path / "run", NORMS, change=only_batch_norm)
+    folder = make_run(tmp_path / "run", NORMS, change=only_batch_norm)
     listed = trial_rows(folder.info(), folder.records())
     assert [row.trial_id for row in listed] == list(folder.info().trial_ids)
     missing = [row for row in listed if row.status is None]

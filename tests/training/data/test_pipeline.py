@@ -14,7 +14,7 @@ from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import make_feed
 from bench.training.data.shuffle import Shuffle
-from bench.training.strategy import make_replicas
+from bench.training.device_strategy import make_replicas
 from tests.support.training_setup import arrays_of, small
 
 Batch = tuple[np.ndarray, np.ndarray]

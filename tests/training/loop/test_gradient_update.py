@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.spec.variant import Variant
+from bench.training.device_strategy import make_replicas
 from bench.training.loop.gradient_update import (
     OPTIMIZERS,
     GradientUpdate,
@@ -18,7 +19,6 @@ from bench.training.loop.gradient_update import (
     clip_gradients,
 )
 from bench.training.model.models import build_model
-from bench.training.strategy import make_replicas
 from tests.support.training_setup import FEW, small, snapshot
 
 KINDS = ("value", "norm", "global_norm")

@@ -8,8 +8,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.training.device_strategy import make_replicas
 from bench.training.loop.training_state import restored, weights_l2
-from bench.training.strategy import make_replicas
 from tests.support.training_setup import FEW, small, snapshot
 
 VALUES = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=8)

@@ -5,8 +5,8 @@
 
 import pytest
 
+from bench.training.device_strategy import make_replicas
 from bench.training.failures import UnsupportedProgram
-from bench.training.strategy import make_replicas
 from tests.support.training_setup import small, train_fresh
 
 

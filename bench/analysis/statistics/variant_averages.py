@@ -9,7 +9,12 @@ Usage:
 import numpy as np
 import pandas as pd
 
-from bench.analysis.statistics.paired import Estimate, clamp_fraction, estimate, geometric_estimate
+from bench.analysis.statistics.intervals import (
+    Estimate,
+    clamp_fraction,
+    estimate,
+    geometric_estimate,
+)
 from bench.analysis.statistics.session_units import moments, session_units
 
 TIME_COLUMNS = frozenset(

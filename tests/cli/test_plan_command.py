@@ -13,7 +13,7 @@ from bench.measure.environment import cpu_model
 from bench.measure.host import usable_cores
 from bench.spec.suite import shipped_suites
 from tests.cli.conftest import Command, error_line
-from tests.support.sample_records import made_run
+from tests.support.sample_records import make_run
 from tests.support.sample_suites import TINY, written
 
 
@@ -186,7 +186,7 @@ def test_an_invalid_change_of_the_command_line_is_refused(
 
 def test_a_plan_uses_measurements_of_earlier_runs(command: Command, tiny: Path) -> None:
     cpu = {"model": cpu_model(), "usable_cores": usable_cores()}
-    earlier = made_run(Path("results/runs/earlier"), TINY, environment={"node-1": {"cpu": cpu}})
+    earlier = make_run(Path("results/runs/earlier"), TINY, environment={"node-1": {"cpu": cpu}})
     content = plan_json(command, tiny)
     assert {row["estimate_basis"] for row in content["variants"]} == {"measured"}
     assert {row["estimate_run"] for row in content["variants"]} == {str(earlier.path)}
@@ -195,7 +195,7 @@ def test_a_plan_uses_measurements_of_earlier_runs(command: Command, tiny: Path) 
 
 def test_a_plan_loads_no_numerical_library(tiny: Path) -> None:
     code = (
-        "import sys; from bench.cli.exit import exit_code; code = exit_code(sys.argv[1:]);"
+        "import sys; from bench.cli.entry_point import exit_code; code = exit_code(sys.argv[1:]);"
         "print(code, sorted({'numpy', 'pandas', 'pyarrow', 'ray', 'scipy'} & sys.modules.keys()))"
     )
     result = subprocess.run(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import bench as bench_module
-from bench.cli.exit import exit_code
+from bench.cli.entry_point import exit_code
 from tests.support.processes import COMMAND, bench
 from tests.support.sample_suites import TINY, written
 
@@ -44,7 +44,7 @@ def test_a_full_disk_is_reported_to_a_user_without_a_home(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("bench.cli.exit.app", full)
+    monkeypatch.setattr("bench.cli.entry_point.app", full)
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
     assert exit_code(["list"]) == 5
@@ -76,9 +76,9 @@ def test_debug_shows_the_traceback_and_the_line_after_it(words: tuple[str, ...])
 
 def test_an_unexpected_error_is_one_line_too_with_exit_code_5() -> None:
     script = (
-        "import bench.spec.suite, bench.cli.exit\n"
+        "import bench.spec.suite, bench.cli.entry_point\n"
         "bench.spec.suite.shipped_suites = lambda: 1 / 0\n"
-        "bench.cli.exit.main()\n"
+        "bench.cli.entry_point.main()\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script, "suites"], capture_output=True, text=True, check=False
@@ -146,7 +146,7 @@ def test_closed_streams_stop_no_run_and_no_output_goes_into_a_file(tiny: Path, c
 def test_a_command_without_a_reader_exits_with_its_own_code(tiny: Path, gone: str) -> None:
     # It prints its table before it fails. PIPESTATUS, because "true" exits with 0.
     script = (
-        "import bench.cli.exit, bench.report.text.listings\n"
+        "import bench.cli.entry_point, bench.report.text.listings\n"
         "from bench.errors import DataError\n"
         "def printed(*_):\n    print('x' * 100_000, flush=True)\n    raise DataError\n"
         "bench.report.text.listings.plan_text = printed\nbench.cli.exit.main()\n"
@@ -158,10 +158,10 @@ def test_a_command_without_a_reader_exits_with_its_own_code(tiny: Path, gone: st
 
 def test_a_broken_pipe_other_than_stdout_is_an_error() -> None:
     script = (
-        "import bench.spec.suite, bench.cli.exit\n"
+        "import bench.spec.suite, bench.cli.entry_point\n"
         "def broken(): raise BrokenPipeError(32, 'Broken pipe')\n"
         "bench.spec.suite.shipped_suites = broken\n"
-        "bench.cli.exit.main()\n"
+        "bench.cli.entry_point.main()\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script, "suites"], capture_output=True, text=True, check=False
@@ -187,7 +187,7 @@ def test_characters_that_the_terminal_lacks_are_no_error(tiny: Path) -> None:
 _SLOW = r"""
 import os, signal, sys, time
 import bench.report.text.listings
-from bench.cli.exit import main
+from bench.cli.entry_point import main
 def slowly(*_):
     # Unbuffered: a signal in the midst of a flush would have the buffer written twice.
     os.write(2, b"ready\n")

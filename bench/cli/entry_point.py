@@ -15,8 +15,8 @@ from typing import NoReturn
 
 import typer
 
+from bench.cli.app import app
 from bench.cli.completion import REQUEST, rejoin_words
-from bench.cli.main import app
 from bench.cli.output import print_error, show_traceback
 from bench.cli.streams import guard_streams
 from bench.cli.usage_errors import usage_text

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bench.training.failures import UnsupportedProgram, classify_exception
-from bench.training.refusals import full_tracebacks, is_broken_installation, is_refusal
+from bench.training.tensorflow_refusal import full_tracebacks, is_broken_installation, is_refusal
 
 
 class OddError(Exception):

@@ -15,7 +15,7 @@ GIB = 2**30
 
 TAKES = """
 import dataclasses, json, sys
-from bench.execution.gpus.device_fitness import GpuAllotment, acquire_gpus
+from bench.execution.gpus.gpu_fitness import GpuAllotment, acquire_gpus
 
 names, logical, baselines = json.loads(sys.argv[1])
 allotment = GpuAllotment(len(names), logical, baselines, free_timeout_s=0.0)

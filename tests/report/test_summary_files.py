@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from bench.errors import RunFolderError, StorageError
-from bench.report.write_report import write_report
-from tests.support.sample_records import made_run
+from bench.report.summary_files import write_report
+from tests.support.sample_records import make_run
 
 NAMES = ["summary.csv", "summary.md", "summary.tex"]
 
 
 def test_a_report_is_written_into_its_run_folder(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run")
+    folder = make_run(tmp_path / "run")
     paths = write_report(folder.path)
     assert sorted(path.name for path in paths) == NAMES
     assert {path.parent for path in paths} == {folder.report}
@@ -22,7 +22,7 @@ def test_a_report_is_written_into_its_run_folder(tmp_path: Path) -> None:
 
 
 def test_a_report_can_be_written_elsewhere_and_again_with_the_same_bytes(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run")
+    folder = make_run(tmp_path / "run")
     out = tmp_path / "some" / "where"
     first = {path: path.read_bytes() for path in write_report(folder.path, out)}
     assert {path: path.read_bytes() for path in write_report(folder.path, out)} == first
@@ -30,7 +30,7 @@ def test_a_report_can_be_written_elsewhere_and_again_with_the_same_bytes(tmp_pat
 
 
 def test_the_error_for_an_unwritable_folder_names_it(tmp_path: Path) -> None:
-    folder = made_run(tmp_path / "run")
+    folder = make_run(tmp_path / "run")
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="file: "):
         write_report(folder.path, tmp_path / "file")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.analysis.statistics.paired import (
+from bench.analysis.statistics.intervals import (
     clamp_fraction,
     estimate,
     geometric_interval,
