@@ -3,7 +3,7 @@
 Usage:
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(command, stderr=stderr)
-        describe_exit(process.wait(), stderr)    # "was ended by SIGKILL"
+        describe_exit(process.wait(), stderr)    # "was killed by SIGKILL"
 """
 
 import os
@@ -17,13 +17,13 @@ _MAX_BYTES = 64 * 2**10
 def describe_exit(code: int, stderr: IO[bytes]) -> str:
     """Describe the exit ``code`` (``Popen.returncode``), with the last line of ``stderr``."""
     if name := signal_name(code):
-        return f"was ended by {name}"
+        return f"was killed by {name}"
     line = last_line(stderr)
-    return f"ended with code {code}" + (f": {line}" if line else "")
+    return f"exited with code {code}" + (f": {line}" if line else "")
 
 
 def signal_name(code: int) -> str | None:
-    """Return the signal that ended a process with that return code; None if it exited itself."""
+    """Return the signal that killed a process with that return code; None if it exited itself."""
     if code >= 0:
         return None
     try:

@@ -41,7 +41,7 @@ def failure_advice(path: Path, statuses: Collection[str]) -> str:
 
     problem = "not every trial completed (see the footnotes): "
     if not set(statuses) <= FINAL_STATUSES:
-        return f"{problem}fix what they name, then {resume_command(path)}"
+        return f"{problem}fix the causes, then {resume_command(path)}"
     return (
         f"{problem}--resume does not repeat trials that were out of memory: use a smaller batch or "
         f"model, or delete their files in {path / 'trials'} and resume with {resume_command(path)}"

@@ -55,7 +55,7 @@ def verify_published(
         raise UsageError(f"{into}: no published run: bench publish RUN NAME makes one")
     problems = [line for folder in chosen for line in differences(folder)]
     stale = [] if folders else stale_indexes(into)
-    problems += [f"{path}: does not list what is there: publish again" for path in stale]
+    problems += [f"{path}: is out of date: publish again" for path in stale]
     for line in problems:
         print_error(line)
     if problems:

@@ -87,9 +87,9 @@ def network_check() -> Check:
     between = (
         f"between nodes {address} in {network} is open to a trial's other nodes, without a password"
         if network
-        else f"none between nodes ({VARIABLE} is not set)"
+        else f"no network between nodes ({VARIABLE} is not set)"
     )
-    return Check("Network", "ok", f"workers of one machine use its loopback; {between}")
+    return Check("Network", "ok", f"workers on one machine use its loopback interface; {between}")
 
 
 def _gpu_uses() -> dict[Gpu, Occupancy]:

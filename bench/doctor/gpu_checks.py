@@ -44,14 +44,14 @@ def gpu_check(facts: _Facts, on_bus: Sequence[str]) -> Check:
         return Check(
             "GPUs",
             "broken",
-            f"{len(on_bus)} on the PCI bus, none given to this user by the driver",
+            f"{len(on_bus)} on the PCI bus, but the driver lets this user use none",
             "give this user access to /dev/nvidia*, or ask the scheduler for a GPU",
         )
     return Check(
         "GPUs",
         "broken",
         f"{len(on_bus)} on the PCI bus ({', '.join(on_bus)}), but no driver",
-        "install NVIDIA's driver until nvidia-smi lists them; start a container with --gpus all",
+        "install NVIDIA's driver so that nvidia-smi lists them; start a container with --gpus all",
     )
 
 
@@ -64,16 +64,16 @@ def use_checks(uses: Mapping[Gpu, Occupancy]) -> list[Check]:
     if not uses:
         return []
     busy = {gpu: why for gpu, use in uses.items() if (why := use.busy(None))}
-    finding = [f"a run leaves out GPU {gpu.token}: {why}" for gpu, why in busy.items()]
+    finding = [f"a run excludes GPU {gpu.token}: {why}" for gpu, why in busy.items()]
     finding += [
-        f"GPU {gpu.token} holds {held_bytes / 1e9:.1f} GB of processes that cannot be seen"
+        f"processes that the driver does not list hold {held_bytes / 1e9:.1f} GB of GPU {gpu.token}"
         for gpu, use in uses.items()
         if gpu not in busy and (held_bytes := use.excess_bytes(0)) > IDLE_BYTES
     ]
-    text = "; ".join(finding) or "nobody else computes on them"
+    text = "; ".join(finding) or "no other process computes on them"
     if len(busy) < len(uses):
         return [Check("GPU use", "ok", text)]
-    return [Check("GPU use", "broken", text, "stop the processes there, or use --device cpu")]
+    return [Check("GPU use", "broken", text, "end the processes on them, or use --device cpu")]
 
 
 def cuda_checks(reply: _Facts, facts: _Facts) -> list[Check]:
@@ -142,8 +142,8 @@ def _ptxas_checks(reply: _Facts, driver: _Facts | None) -> Iterator[Check]:
     ptxas_major, driver_major = _major(reply["ptxas"]), _major((driver or {}).get("cuda"))
     if ptxas_major is None or driver_major is None or ptxas_major <= driver_major:
         return
-    finding = f"XLA uses ptxas {reply['ptxas']}, the driver runs CUDA {driver_major}"
-    yield Check("ptxas", "broken", finding, f"take that CUDA out of PATH, or set {_PTXAS_FLAG}")
+    finding = f"XLA uses ptxas {reply['ptxas']}, but the driver supports CUDA {driver_major}"
+    yield Check("ptxas", "broken", finding, f"remove that CUDA from PATH, or set {_PTXAS_FLAG}")
 
 
 def _major(version: str | None) -> int | None:

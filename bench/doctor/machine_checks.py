@@ -72,7 +72,7 @@ def machine_checks(facts: _Facts) -> list[Check]:
     cpu, memory = facts["cpu"], facts["memory"]
     cores = f"{cpu['model'] or 'unknown'}, {cpu['usable_cores']} of {cpu['logical_cores']} cores"
     limit_bytes = memory["limit_bytes"] or memory["total_bytes"]
-    note = " (the limit of its group)" if memory["limit_bytes"] else ""
+    note = " (the limit of the control group)" if memory["limit_bytes"] else ""
     size = _gb(min(limit_bytes, memory["total_bytes"]))
     text = f"{size}{note}, {_gb(memory['available_bytes'])} free"
     enough = min(limit_bytes, memory["available_bytes"]) >= _MIN_MEMORY_BYTES
@@ -96,7 +96,7 @@ def tensorflow_checks(reply: _Facts, facts: _Facts) -> list[Check]:
     if {"tensorflow", "tensorflow-cpu"} <= packages.keys():
         remedy = "pip uninstall tensorflow-cpu tensorflow, then make install"
         build_check = Check(
-            "TensorFlow", "broken", f"{finding}, and tensorflow-cpu over it", remedy
+            "TensorFlow", "broken", f"{finding}, overwritten by tensorflow-cpu", remedy
         )
     elif reply["keras_backend"] != "tensorflow":
         finding = f"Keras runs on {reply['keras_backend']}, not on TensorFlow"
@@ -130,7 +130,7 @@ def data_check(files: Sequence[FileCheck], *, cache_writable: bool = True) -> Ch
     remedy = "bench data fetch"
     if not cache_writable:
         remedy = f"name a writable folder in BENCH_CACHE_DIR, then {remedy}"
-    return Check("Fashion-MNIST", "missing", "in none of its places", remedy)
+    return Check("Fashion-MNIST", "missing", "not in any of its folders", remedy)
 
 
 def ray_check(reply: _Facts, address: str | None) -> Check:
@@ -171,11 +171,11 @@ def disk_check(folder: str, free_bytes: int, writable: bool) -> Check:
     """Check that ``folder`` is writable and its disk has space for results."""
     finding = f"{_gb(free_bytes)} free in {folder}"
     if not writable:
-        remedy = "make it writable, or name another folder with --out"
+        remedy = "make it writable, or use another folder (--out)"
         return Check("Results", "broken", f"{folder} cannot be written", remedy)
     if free_bytes < _MIN_DISK_BYTES:
         return Check(
-            "Results", "broken", finding, "free space, or name a folder on another disk with --out"
+            "Results", "broken", finding, "free space, or use a folder on another disk (--out)"
         )
     return Check("Results", "ok", finding)
 
@@ -195,7 +195,7 @@ def _tensorflow_failure(reply: _Facts) -> Check:
         return Check("TensorFlow", "broken", error, _BACKEND_REMEDY)
     if "No module named 'tensorflow'" in error or "No module named 'keras'" in error:
         return Check("TensorFlow", "missing", "not installed", _INSTALL)
-    return Check("TensorFlow", "broken", error, f"install it anew: {_INSTALL}")
+    return Check("TensorFlow", "broken", error, f"reinstall it: {_INSTALL}")
 
 
 def _xla_check(reply: _Facts) -> Check:
@@ -217,7 +217,7 @@ def _strategy_check(reply: _Facts) -> Check:
     refused = [name for name, reason in failing.items() if not _is_wrong(reason)]
     remedies = [_WRONG_RESULT_REMEDY] if len(refused) < len(failing) else []
     if refused:
-        remedies.append(f"leave {', '.join(refused)} out of suites, or {INSTALL_CUDA}")
+        remedies.append(f"do not use {', '.join(refused)} in suites, or {INSTALL_CUDA}")
     return Check("Strategies", "broken", f"{finding}; {reasons}", "; ".join(remedies))
 
 

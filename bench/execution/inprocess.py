@@ -130,7 +130,7 @@ def _threads(trials: Sequence[Trial]) -> int:
     counts = {trial.variant.threads or cores for trial in trials}
     if len(counts) > 1:
         raise ResourceError(
-            f"trials need {sorted(counts)} threads, but a process cannot change its number: "
+            f"trials use different numbers of threads {sorted(counts)}, but one process cannot: "
             "use --executor ray, or one value of threads"
         )
     threads = max(counts, default=cores)

@@ -32,7 +32,7 @@ class OomSkipper:
         size = self._smallest.get(_all_except_batch(trial.variant))
         if size is None or trial.variant.global_batch_size <= size:
             return None
-        return f"not run: global_batch_size {size} of the same variant was out of memory"
+        return f"not run: the same variant ran out of memory with global_batch_size {size}"
 
 
 def skipped_record(trial: Trial, reason: str) -> TrialRecord:

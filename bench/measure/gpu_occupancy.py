@@ -57,7 +57,7 @@ class Occupancy:
             return f"other processes compute on it (pids {', '.join(map(str, self.computing))})"
         excess_bytes = self.excess_bytes(baseline_bytes)
         if self._is_much(excess_bytes):
-            return f"{excess_bytes / 2**20:.0f} MiB are held by processes that are not listed"
+            return f"processes that the driver does not list hold {excess_bytes / 2**20:.0f} MiB"
         return None
 
     def unreleased_bytes(self, baseline_bytes: int | None) -> int:

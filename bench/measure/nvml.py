@@ -51,7 +51,7 @@ _MESSAGES = {
     ),
     pynvml.NVML_ERROR_IRQ_ISSUE: (
         "the kernel does not deliver the GPU's interrupts",
-        "see dmesg, and repair the driver's installation",
+        "see dmesg, and reinstall the driver",
     ),
     pynvml.NVML_ERROR_INSUFFICIENT_POWER: (
         "a GPU's power cables are not connected",
@@ -100,6 +100,6 @@ def nvml_optional(function: Callable[..., Any], *arguments: Any) -> Any | None:
 
 def _driver_error(error: Any) -> ResourceError:
     problem, remedy = _MESSAGES.get(
-        error.value, (str(error), "see what nvidia-smi says, and repair the driver")
+        error.value, (str(error), "see the output of nvidia-smi, and repair the driver")
     )
     return ResourceError(f"the NVIDIA driver: {problem} (NVML error {error.value}): {remedy}")

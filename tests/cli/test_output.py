@@ -36,7 +36,7 @@ def test_the_message_of_an_interruption_names_no_folder_that_is_not_a_run(tmp_pa
 
 def test_failed_trials_can_be_resumed() -> None:
     message = failure_advice(RUN, {"completed", "failed", "out_of_memory"})
-    assert message.endswith(f"fix what they name, then {resume_command(RUN)}")
+    assert message.endswith(f"fix the causes, then {resume_command(RUN)}")
 
 
 def test_trials_out_of_memory_need_more_than_resuming() -> None:

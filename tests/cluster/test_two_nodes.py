@@ -230,7 +230,7 @@ def test_a_lost_node_ends_only_its_trial_and_a_resumed_run_repeats_it(
     (tail, _) = attempts.loc[attempts["label"] == "spread", "log_tail"]
     assert f"[worker {1 - lost}]" in tail
     assert f"[worker {lost}]" not in tail
-    assert "nodes of the cluster were lost: too few are left" in second
+    assert "nodes were lost and too few remain" in second
 
     other.kill()
     other.plug("up")
@@ -255,7 +255,7 @@ def test_a_run_whose_head_is_lost_reports_it_and_resumes_on_a_new_head(
         server.kill()
     assert ended(process) == 5
     output = run.log.read_text().splitlines()
-    assert "is gone: start it again, then go on with --resume" in output[-1]
+    assert "was lost: restart it, then continue with --resume" in output[-1]
     assert not any("Traceback" in line for line in output)
     statuses_by_label = run.statuses()
     assert sorted(status for statuses in statuses_by_label.values() for status in statuses) == [

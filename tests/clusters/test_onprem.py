@@ -103,7 +103,7 @@ def test_without_the_token_access_is_refused(site: Site) -> None:
     code = f"import sys; from {module} import resolve_address as f; f(sys.argv[1])"
     words = [sys.executable, "-c", code, f"{head.address}:6379"]
     refused = head.run(*words, env={"HOME": "/mnt/tmp"})
-    assert "asks for a token" in refused.stderr
+    assert "requires a token" in refused.stderr
     assert head.run(*words).returncode == 0
 
 
@@ -148,7 +148,7 @@ def test_a_setup_that_fails_ends_with_one_line_and_code_2(
     done = make_bench("SUITE=smoke", "OUT=/mnt/results/broken", cluster=file)
     assert "Error 2" in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("bench: ")]
-    assert "it did not start (ray up ended with code 1)" in line
+    assert "the cluster did not start (ray up exited with code 1)" in line
     assert not (laptop.folder / "results/broken").exists()
 
 

@@ -107,8 +107,8 @@ def test_a_container_needs_no_virtual_environment(monkeypatch: pytest.MonkeyPatc
     ("reply", "state", "words"),
     [
         ({"error": "ModuleNotFoundError: No module named 'tensorflow'"}, "missing", "make install"),
-        ({"error": "its process was ended by SIGILL", "signal": "SIGILL"}, "broken", "AVX"),
-        ({"error": "ImportError: libfoo.so"}, "broken", "install it anew"),
+        ({"error": "its process was killed by SIGILL", "signal": "SIGILL"}, "broken", "AVX"),
+        ({"error": "ImportError: libfoo.so"}, "broken", "reinstall it"),
         ({"error": "no answer within 180 s", "timed_out": True}, "broken", "nvidia-smi"),
         (_reply(keras_backend="jax"), "broken", "KERAS_BACKEND"),
         ({"error": "ModuleNotFoundError: No module named 'torch'"}, "broken", "KERAS_BACKEND"),
@@ -158,7 +158,7 @@ def test_a_wrong_result_is_the_device_s_fault_and_not_the_installation_s() -> No
 
     strategies["mirrored"] = "InternalError: NCCL"
     both = _named(tensorflow_checks(_reply(strategies=strategies), _facts()), "Strategies").remedy
-    assert both and "driver" in both and "leave mirrored out" in both
+    assert both and "driver" in both and "do not use mirrored" in both
 
 
 def _files(folder: Path, place: str, *problems: str | None) -> list[FileCheck]:

@@ -61,7 +61,7 @@ def test_larger_batches_of_a_variant_that_ran_out_of_memory_are_recorded_but_not
         assert (record.trial.variant.norm, record.trial.variant.global_batch_size) == ("none", 256)
         assert record.wall_s == 0.0
         assert record.error == (
-            "not run: global_batch_size 128 of the same variant was out of memory"
+            "not run: the same variant ran out of memory with global_batch_size 128"
         )
 
 

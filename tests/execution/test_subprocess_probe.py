@@ -45,13 +45,13 @@ def test_a_probe_ended_by_a_signal_names_the_signal(module: Path) -> None:
 def test_a_failed_probe_reports_its_last_line_of_stderr(module: Path) -> None:
     module.write_text("raise RuntimeError('no luck')")
     with probe_in_subprocess("asked") as answer:
-        assert answer() == {"error": "its process ended with code 1: RuntimeError: no luck"}
+        assert answer() == {"error": "its process exited with code 1: RuntimeError: no luck"}
 
 
 def test_a_probe_without_json_has_no_reply(module: Path) -> None:
     module.write_text("print('[1, 2]')")
     with probe_in_subprocess("asked") as answer:
-        assert answer() == {"error": "its process ended with code 0"}
+        assert answer() == {"error": "its process exited with code 0"}
 
 
 def test_a_probe_that_takes_too_long_is_ended(module: Path) -> None:

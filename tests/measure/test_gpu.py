@@ -56,7 +56,7 @@ def test_the_driver_has_its_version_and_the_newest_cuda_it_supports(ask: Ask) ->
         ("nvmlInitWithFlags=18", "different versions (NVML error 18): reboot"),
         ("nvmlInitWithFlags=4", "no permission (NVML error 4): give this user access"),
         ("nvmlDeviceGetHandleByIndex_v2@1=15", "fallen off the bus (NVML error 15): reset it"),
-        ("nvmlDeviceGetName=999", "NVML error 999): see what nvidia-smi says"),
+        ("nvmlDeviceGetName=999", "NVML error 999): see the output of nvidia-smi"),
     ],
 )
 def test_a_broken_driver_or_card_is_an_error_with_a_remedy(ask: Ask, fail: str, words: str) -> None:

@@ -58,7 +58,7 @@ def share_autotuning_cache(uuids: Sequence[str]) -> tuple[dict[str, Any], str | 
         entry_count = _remove_empty(folder)
     except (OSError, ResourceError) as error:
         reason = error.strerror or error.args[-1] if isinstance(error, OSError) else error
-        return {"autotune_cache": None}, f"XLA's choices of kernels are not kept: {reason}"
+        return {"autotune_cache": None}, f"XLA's kernel choices are not cached: {reason}"
     os.environ["XLA_FLAGS"] = f"{_FLAG}={folder} {user_flags}".strip()
     return {"autotune_cache": key, "autotune_entry_count": entry_count}, None
 
@@ -78,12 +78,12 @@ def _make_folder(key: str, uuid: str) -> Path:
     folder = private_folder("autotuning") / key / uuid
     # XLA splits its flags at whitespace.
     if re.search(r"\s", str(folder)):
-        raise OSError("the cache's path has a blank: name another in BENCH_CACHE_DIR")
+        raise OSError("the cache's path contains a space: set BENCH_CACHE_DIR to one without")
     folder.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(folder).free < _MIN_FREE_BYTES:
-        raise OSError(f"the cache's disk has less than {_MIN_FREE_BYTES // 2**20} MiB left")
+        raise OSError(f"the cache's disk has less than {_MIN_FREE_BYTES // 2**20} MiB free")
     if not os.access(folder, os.W_OK):
-        raise OSError("the folder of this GPU's choices cannot be written to")
+        raise OSError("the cache folder of this GPU is not writable")
     return folder
 
 

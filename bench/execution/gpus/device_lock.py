@@ -34,8 +34,8 @@ def lock_devices(devices: Iterable[str]) -> Iterator[tuple[str, ...]]:
             if owner := _owner(file, stack):
                 shared.setdefault(owner, []).append(device)
         yield tuple(
-            f"another run ({owner}) is on {', '.join(names)}: both take time of each other: wait "
-            "for it to end, or give each its own devices"
+            f"another run ({owner}) uses {', '.join(names)}, so times will be too long: wait for "
+            "it to end, or give each run its own devices"
             for owner, names in shared.items()
         )
 

@@ -29,6 +29,6 @@ def set_code_cache(environ: MutableMapping[str, str]) -> str | None:
         folder = private_folder("cuda") / socket.gethostname()
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        return f"compiled code is in CUDA's own cache, not in the suite's: {error.args[-1]}"
+        return f"CUDA keeps compiled code in its default cache: {error.args[-1]}"
     environ["CUDA_CACHE_PATH"] = str(folder)
     return None

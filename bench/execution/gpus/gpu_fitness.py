@@ -110,8 +110,8 @@ def inspect_node(counts: Mapping[str, int], logical: bool, free_timeout_s: float
         # Under WSL2, for example, a display uses memory and the driver lists no processes: the GPU
         # can still be used.
         warnings = tuple(
-            f"{count / 2**20:.0f} MiB of GPU {uuid} on {host} were held as the run started, by "
-            "processes that cannot be seen: end them if they compute"
+            f"processes that the driver does not list held {count / 2**20:.0f} MiB of GPU {uuid} "
+            f"on {host} when the run started: end them if they compute"
             for uuid, count in waited.held_bytes.items()
         )
         uncounted = _uncounted_instances(host, known)
@@ -141,8 +141,8 @@ def acquire_gpus(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpus 
     if len(names) != allotment.gpus:
         which = f" ({', '.join(names)})" if names else ""
         raise ResourceError(
-            f"Ray gave {len(names)} GPUs{which} where {allotment.gpus} were asked for: "
-            "start it on this node with as many GPUs as CUDA_VISIBLE_DEVICES names"
+            f"Ray assigned {len(names)} GPUs{which} instead of {allotment.gpus}: start Ray on this "
+            "node with as many GPUs as CUDA_VISIBLE_DEVICES names"
         )
     try:
         return _wait_for_gpus(names, allotment)
@@ -168,8 +168,8 @@ def _wait_for_gpus(names: Sequence[str], allotment: GpuAllotment) -> AcquiredGpu
             tuple(GpuSnapshot(name, uuid, unfit=waited.busy[uuid]) for name, uuid in busy)
         )
     warnings = (
-        f"GPU {uuid} held {count / 2**20:.0f} MiB more than when the run started, by processes "
-        "that cannot be seen"
+        f"processes that the driver does not list held {count / 2**20:.0f} MiB more of GPU {uuid} "
+        "than when the run started"
         for uuid, count in waited.held_bytes.items()
     )
     return AcquiredGpus(
@@ -183,8 +183,8 @@ def _uncounted_instances(host: str, known: Collection[str]) -> tuple[ExcludedGpu
     visible = () if "CUDA_VISIBLE_DEVICES" in os.environ else visible_gpus(None)
     uuids = tuple(gpu.uuid for gpu in visible if gpu.is_instance and gpu.uuid not in known)
     reason = (
-        "Ray counts cards, not MIG instances: start it there with CUDA_VISIBLE_DEVICES naming each "
-        "instance, and --num-gpus their number"
+        "Ray counts cards, not MIG instances: start Ray there with the instances' UUIDs in "
+        "CUDA_VISIBLE_DEVICES and their number in --num-gpus"
     )
     return (ExcludedGpus(node=host, devices=uuids, reason=reason),) if uuids else ()
 

@@ -142,8 +142,8 @@ class GpuQuarantine:
             remedy = "set replicas and workers to 1, or turn MIG off there"
         else:
             remedy = (
-                "leave those nodes out, or start Ray there with a CUDA_VISIBLE_DEVICES that names "
-                "whole cards, since Ray chooses among all"
+                "exclude those nodes, or start Ray there with only whole cards in "
+                "CUDA_VISIBLE_DEVICES, because Ray chooses among all"
             )
         raise ResourceError(
             f"a trial needs {replicas} replicas, but GPUs of {', '.join(split)} are MIG instances: "

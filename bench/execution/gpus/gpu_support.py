@@ -98,9 +98,9 @@ def unsupported_reason(card: _Facts, driver: _Facts | None) -> GpuFault | None:
     if cuda and cuda < needed:
         version = (driver or {}).get("version") or "of unknown version"
         return GpuFault(
-            f"the driver {version} runs CUDA up to {_text(cuda)}, and TensorFlow's code for "
+            f"the driver {version} supports CUDA up to {_text(cuda)}, but TensorFlow's code for "
             f"{name} needs {_text(needed)}",
-            f"update the driver to one of CUDA {_text(needed)} or later",
+            f"install a driver that supports CUDA {_text(needed)} or later",
         )
     return None
 
@@ -126,7 +126,7 @@ def library_fault(failures: Mapping[str, str], library_path: Iterable[str]) -> G
     problem = f"CUDA's libraries do not load: {reasons}"
     for folder in library_path:
         if folder in reasons:
-            return GpuFault(problem, f"take {folder} out of LD_LIBRARY_PATH")
+            return GpuFault(problem, f"remove {folder} from LD_LIBRARY_PATH")
     return GpuFault(problem, INSTALL_CUDA)
 
 

@@ -123,7 +123,7 @@ class NodeWarmUp:
             self._abandon("made no progress")
         else:
             remaining = sum(len(programs) for _, programs in self._queues)
-            self._failures += ["others took its GPUs meanwhile"] * remaining
+            self._failures += ["other work took its GPUs"] * remaining
             self._queues.clear()
         self._start_next()
 

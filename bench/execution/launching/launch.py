@@ -78,20 +78,20 @@ def launch(
     sent = f"suites/{remote_name(file)}.toml"
     words = [sent if file.is_file() else suite, *options]
     make_token()
-    _ray(["up", "-y", "--disable-usage-stats", str(config)], "it did not start")
+    _ray(["up", "-y", "--disable-usage-stats", str(config)], "the cluster did not start")
     _ray(
         ["exec", str(config), f"mkdir -p {HOME}/runs {HOME}/suites; rm -f {there}.code"],
-        "its head cannot be reached",
+        "the cluster's head cannot be reached",
         timeout_s=_STEP_S,
     )
     if file.is_file():
-        _ray(["rsync-up", str(config), str(file), f"{HOME}/{sent}"], "no suite was sent")
+        _ray(["rsync-up", str(config), str(file), f"{HOME}/{sent}"], "the suite could not be sent")
     for module in (path.absolute() for path in modules):
         end = "/" if module.is_dir() else ""
         there_too = f"{HOME}/suites/{module.name}{end}"
-        _ray(["rsync-up", str(config), f"{module}{end}", there_too], f"{module} was not sent")
+        _ray(["rsync-up", str(config), f"{module}{end}", there_too], f"{module} could not be sent")
     if out.exists():
-        _ray(["rsync-up", str(config), f"{out}/", f"{there}/"], f"{out} was not sent")
+        _ray(["rsync-up", str(config), f"{out}/", f"{there}/"], f"{out} could not be sent")
     try:
         # The exit code is read from the file that the run writes: ssh and Ray only report a
         # failure.
@@ -151,7 +151,7 @@ def planned_nodes(config: Path) -> int:
     except Exception as error:  # Ray's loader may raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
-            f"{config}: not a file for Ray's launcher ({reason}): compare with clusters/"
+            f"{config}: not a file for Ray's launcher ({reason}): compare it with clusters/*.yaml"
         ) from None
     if missing:
         raise UsageError(
@@ -177,7 +177,7 @@ def _bring_back(config: Path, there: str, out: Path) -> int:
                 f"{out}: the results are still on the head because they could not be copied: "
                 f"fix the rsync error above, then run {fetch}"
             )
-        reason = "was cut off" if code is None else f"ended with exit code {code}"
+        reason = "was cut short" if code is None else f"exited with code {code}"
         kind = UsageError if code == UsageError.exit_code else DataError
         raise kind(
             f"{out}: the run on the cluster {reason} and returned no results: fix the error above"
@@ -185,7 +185,7 @@ def _bring_back(config: Path, there: str, out: Path) -> int:
     if code == _INTERRUPTED:
         raise KeyboardInterrupt
     if code not in (0, DataError.exit_code):
-        how = "was cut off" if code is None else f"ended with exit code {code}"
+        how = "was cut short" if code is None else f"exited with code {code}"
         raise DataError(
             f"{out}: the run on the cluster {how}: "
             "the finished trials are saved here; continue with --resume"
@@ -200,7 +200,9 @@ def _bring_back_interrupted(config: Path, there: str, out: Path) -> None:
     answers = _ray(["exec", str(config), wait], silent=True, timeout_s=_ANSWER_S)
     if not answers or not _ray(_fetch(config, there, out), timeout_s=_ANSWER_S):
         later = shlex.join(["ray", *_fetch(config, there, out)])
-        sys.stderr.write(f"{out}: nothing came back in time; fetch what the head has by: {later}\n")
+        sys.stderr.write(
+            f"{out}: no results arrived in time; fetch them from the head with: {later}\n"
+        )
 
 
 def _fetch(config: Path, there: str, out: Path) -> list[str]:
@@ -244,10 +246,10 @@ def _ray(
             env={**os.environ, **inherited_mark(mark)},
         ).returncode
         name = signal_name(code)
-        end = f"was ended by {name}" if name else f"ended with code {code}"
+        end = f"was killed by {name}" if name else f"exited with code {code}"
     except subprocess.TimeoutExpired:
         kill_marked(mark, _KILL_S)  # its ssh and rsync, which outlive it
         code, end = None, f"did not end within {timeout_s:g} s"
     if code != 0 and needed:
-        raise ResourceError(f"the cluster: {needed} (ray {words[0]} {end}): fix Ray's error above")
+        raise ResourceError(f"{needed} (ray {words[0]} {end}): fix Ray's error above")
     return code == 0

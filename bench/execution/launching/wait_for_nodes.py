@@ -32,8 +32,8 @@ def wait_for_nodes(count: int, address: str, timeout_s: float = TIMEOUT_S) -> No
         while (alive := sum(node["Alive"] for node in ray.nodes())) < count:
             if time.monotonic() > deadline:
                 raise ResourceError(
-                    f"{alive} of {count} nodes joined the Ray cluster within {timeout_s:g} s: "
-                    "find out why the others did not start Ray, or request fewer"
+                    f"only {alive} of {count} nodes joined the Ray cluster within {timeout_s:g} s: "
+                    "check why Ray did not start on the others, or request fewer"
                 )
             time.sleep(_POLL_S)
     finally:

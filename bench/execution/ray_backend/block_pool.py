@@ -126,7 +126,9 @@ class BlockPool:
         for number in [n for n, runner in self._runners.items() if not runner.runs_on(nodes)]:
             yield from self._runners[number].handle_node_loss()
             self._vacate(number)
-        reason = "not run: nodes of the cluster were lost: too few are left"
+        reason = (
+            "not run: nodes were lost and too few remain: restart them, then continue with --resume"
+        )
         yield from self._requeue(smaller, "worker_lost", reason)
 
     def release_unfit(self) -> Iterator[tuple[WorkerLocation, GpuSnapshot]]:
@@ -146,7 +148,7 @@ class BlockPool:
 
     def exclude_gpus(self, smaller: Cluster, reason: str) -> Iterator[TrialRecord]:
         """Continue with fewer GPUs on some nodes; ``reason`` names the GPUs that are left out."""
-        text = f"not run: too few GPUs are left: {reason}: end what runs there, then --resume"
+        text = f"not run: too few GPUs remain ({reason}): free them, then continue with --resume"
         yield from self._requeue(smaller, "timed_out", text)
 
     def marked(self, record: TrialRecord) -> TrialRecord:

@@ -180,15 +180,15 @@ class BlockRunner:
             return
         now, limits = time.perf_counter(), self._limits
         if now - self._started > limits.trial_timeout_s:
-            over = f"its time limit of {limits.trial_timeout_s:g} s: raise trial_timeout_s"
+            reason = f"exceeded its limit of {limits.trial_timeout_s:g} s: raise trial_timeout_s"
         elif now - self._progress_at > limits.stall_timeout_s:
-            over = (
-                f"{limits.stall_timeout_s:g} s without progress{self._behind(self._workers)}: "
-                "raise stall_timeout_s if slow"
+            reason = (
+                f"made no progress for {limits.stall_timeout_s:g} s"
+                f"{self._behind(self._workers)}: raise stall_timeout_s if it is only slow"
             )
         else:
             return
-        yield self._end(self._terminated(self._workers, "timed_out", f"ended after {over}"))
+        yield self._end(self._terminated(self._workers, "timed_out", reason))
 
     def wait(self, free: str) -> Iterator[TrialRecord]:
         """Report once that other work occupies its devices; give the block up at the limit.
@@ -198,7 +198,7 @@ class BlockRunner:
         request, limit_s = self.placement.request, self._limits.placement_timeout_s
         if self.overdue:
             reason = (
-                f"not run: in {limit_s:g} s Ray had no room for {request}; free are {free}: "
+                f"not run: waited {limit_s:g} s for {request}, while only {free} was free: "
                 "end other work on the cluster, or raise placement_timeout_s"
             )
             while self._queue:
@@ -206,7 +206,7 @@ class BlockRunner:
                 yield TrialRecord(trial=trial, status="timed_out", error=reason, wall_s=0.0)
         elif not self._wait_reported:
             self._wait_reported = True
-            reason = f"{request} asked for, other work on the cluster leaves {free}"
+            reason = f"needs {request}, but other work on the cluster leaves only {free}"
             self._on_event(BlockWait(self._queue[0], reason))
 
     def abandon(self, status: Status, reason: str) -> Iterator[TrialRecord]:
@@ -242,7 +242,7 @@ class BlockRunner:
         if workers.has_failed:
             yield self._failed(workers)
         else:
-            reason = "a node of its was lost"
+            reason = "one of its nodes was lost"
             yield self._retried(self._terminated(workers, "worker_lost", reason))
 
     def close(self) -> None:
@@ -260,7 +260,7 @@ class BlockRunner:
 
     def _behind(self, workers: WorkerGroup) -> str:
         behind = slowest_workers(self._heartbeats, workers.trial.variant.workers)
-        return f", worker {' and '.join(map(str, behind))} furthest behind" if behind else ""
+        return f" (furthest behind: worker {' and '.join(map(str, behind))})" if behind else ""
 
     def _start_next(self) -> None:
         trial = self._queue.popleft()

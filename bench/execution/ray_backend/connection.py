@@ -87,16 +87,16 @@ def _check_callers(address: str | None) -> None:
         )
     if in_worker_process() and context.get_assigned_resources().keys() & {"CPU", "GPU"}:
         raise UsageError(
-            "the Ray task or actor that calls this holds cores or GPUs for which its trials would "
-            "wait: give it num_cpus=0 and num_gpus=0, or call from the driver"
+            "the calling Ray task or actor holds cores or GPUs that its trials would wait for: "
+            "give it num_cpus=0 and num_gpus=0, or call from the driver"
         )
     nodes = alive_nodes()
     has_bench = ask_nodes(nodes, _bench_finder())
     lacking = [node["NodeManagerAddress"] for node in nodes if not has_bench.get(node["NodeID"])]
     if lacking:
         raise ResourceError(
-            f"no worker of this process's Ray at {', '.join(lacking)} finds trainbench: install it "
-            "there, or pass runtime_env={'py_modules': [bench.__path__[0]]} to ray.init"
+            f"workers of this process's Ray at {', '.join(lacking)} cannot import trainbench: "
+            "install it there, or pass runtime_env={'py_modules': [bench.__path__[0]]} to ray.init"
         )
 
 

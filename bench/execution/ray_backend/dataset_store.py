@@ -86,7 +86,7 @@ def _reason(error: Exception) -> str:
         return text
     if isinstance(error, ObjectStoreFullError | OutOfDiskError):
         return (
-            f"its data found no room in Ray's object store ({type(error).__name__}): "
+            f"Ray's object store has no room for the data ({type(error).__name__}): "
             f"free space on the disks at {room(_SHARED_MEMORY)} and {room(logs_folder())}"
         )
-    return f"its data could not be had: {type(error).__name__}: {text}".removesuffix(": ")
+    return f"the data could not be loaded: {type(error).__name__}: {text}".removesuffix(": ")

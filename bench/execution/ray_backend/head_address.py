@@ -40,21 +40,21 @@ def resolve_address(address: str) -> str:
         address = _address_of_this_machine()
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
-        raise ResourceError(f"address {address!r} is not HOST:PORT: name a Ray head's, or auto")
+        raise ResourceError(f"address {address!r} is not HOST:PORT: name a Ray head, or use auto")
     status, details = _call(address)
     if status is _NO_TOKEN and _enable_token():
         status, details = _call(address)
     if status is _NO_TOKEN:
         raise ResourceError(
-            f"the Ray cluster at {address} asks for a token that is not here: "
-            "copy its ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
+            f"the Ray cluster at {address} requires a token that this user does not have: "
+            "copy ~/.ray/auth_token from its head, and set RAY_AUTH_MODE=token"
         )
     if status in _NO_ANSWER:
         raise ResourceError(
             f"no Ray answers at {address} ({details}): start it there, or correct --address"
         )
     if status is not None:
-        raise ResourceError(f"what answers at {address} is not Ray's head: correct --address")
+        raise ResourceError(f"the server at {address} is not a Ray head: correct --address")
     return address
 
 
@@ -81,7 +81,7 @@ def _address_of_this_machine() -> str:
         return str(get_ray_address_from_environment("auto", None))
     except ConnectionError:
         raise ResourceError(
-            "no Ray runs on this machine: start one (ray start --head), or leave --address out"
+            "no Ray runs on this machine: start one (ray start --head), or omit --address"
         ) from None
 
 
@@ -98,8 +98,8 @@ def _call(address: str, method: str = _GET_CLUSTER_ID) -> "tuple[grpc.StatusCode
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ResourceError(
-            f"no certificates for Ray ({reason}): name their files in RAY_TLS_SERVER_CERT, "
-            "RAY_TLS_SERVER_KEY and RAY_TLS_CA_CERT, or unset RAY_USE_TLS"
+            f"Ray's certificates cannot be read ({reason}): name their files in "
+            "RAY_TLS_SERVER_CERT, RAY_TLS_SERVER_KEY and RAY_TLS_CA_CERT, or unset RAY_USE_TLS"
         ) from None
     return None, ""
 

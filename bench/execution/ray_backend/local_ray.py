@@ -113,11 +113,13 @@ def _wait(starter: _Starter) -> None:
     if returned and starter.error is None:
         return
     _abandon(starter)
-    reason = " ".join(str(starter.error).split()) if returned else f"no answer in {_START_S:g} s"
+    reason = (
+        " ".join(str(starter.error).split()) if returned else f"no answer within {_START_S:g} s"
+    )
     raise NotStartedError(
-        f"Ray does not start on this machine ({reason}): this machine may be too slow or busy: "
-        f"end what else runs, see Ray's logs in {logs_folder()}, and raise this "
-        "process's limits on processes (ulimit -u, pids.max) and memory"
+        f"Ray does not start on this machine ({reason}), which may be too slow or busy: see Ray's "
+        f"logs in {logs_folder()}, end other programs, and raise this process's limits on "
+        "processes (ulimit -u, pids.max) and memory"
     )
 
 

@@ -37,11 +37,11 @@ def named_network(option: str | None) -> str | None:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ResourceError(
-            f"network {text!r} is not ADDRESS/PREFIX: write it as in 10.0.0.0/24"
+            f"network {text!r} is not ADDRESS/PREFIX: write, for example, 10.0.0.0/24"
         ) from None
     if network.is_loopback or network.is_link_local:
         raise ResourceError(
-            f"network {text}: its addresses are local to each node: name one that the nodes share"
+            f"network {text} is local to each node: name a network that the nodes share"
         )
     return str(network)
 

@@ -64,7 +64,7 @@ class PortGuard:
         except OSError as error:
             self._socket.close()
             raise ResourceError(
-                f"no port can be protected here ({error.strerror}): do not use "
+                f"ports cannot be protected here ({error.strerror}): avoid "
                 "multi_worker, or use Linux 4.5 or newer outside a sandbox without socket filters"
             ) from None
 

@@ -148,7 +148,7 @@ class RayExecutor:
         hidden = gpus_hidden_by(variable) if variable is not None else None
         if hidden is not None and hidden.devices:
             if self._device == "gpu":
-                raise ResourceError(f"--device gpu, but all are {hidden.reason}: unset it")
+                raise ResourceError(f"--device gpu, but all GPUs are {hidden.reason}: unset it")
             self._hidden_gpus = hidden
         return [gpu.token for gpu in visible_gpus(variable)]
 
@@ -158,8 +158,8 @@ class RayExecutor:
     def _check_fit(self) -> None:
         if not self._cluster.capacity:
             raise ResourceError(
-                f"no GPU is fit for a trial ({self._quarantine.reasons}): stop their "
-                "processes, or use --device cpu"
+                f"no GPU can run trials ({self._quarantine.reasons}): end the processes on them, "
+                "or use --device cpu"
             )
 
     @property
@@ -255,14 +255,14 @@ class RayExecutor:
         except Exception as error:
             if is_alive(self.head):
                 # An error in one place must not cost the records of the other running trials.
-                reason = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
+                reason = f"the run failed with {type(error).__name__}: {error}".splitlines()[0]
                 yield from pool.abandon("interrupted", reason)
                 raise
             self._progress.collect_last(pool.runners)
             yield from pool.abandon("worker_lost", "Ray's head was lost")
-            advice = "go on" if self._local else "start it again, then go on"
+            advice = "continue" if self._local else "restart it, then continue"
             raise ClusterLostError(
-                f"Ray's head at {self.head} is gone: {advice} with --resume"
+                f"Ray's head at {self.head} was lost: {advice} with --resume"
             ) from None
 
     def _warm_up(self, trials: Iterable[Trial], limits: Limits, on_event: OnEvent) -> None:

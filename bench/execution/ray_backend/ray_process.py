@@ -118,8 +118,8 @@ class RayProcess:
         except _NoAnswerError as gone:
             logs = setup.folder or "ray-* of its nodes' /tmp or RAY_TMPDIR"
             raise NotStartedError(
-                f"Ray does not start ({gone}): see its logs in {logs} and end what keeps this "
-                "machine or the cluster busy"
+                f"Ray does not start ({gone}): see its logs in {logs}, and end other work on this "
+                "machine or the cluster"
             ) from None
         assert isinstance(ready, ClusterDevices)
         return ready
@@ -169,11 +169,11 @@ class RayProcess:
             yield from running.cut_short("worker_lost", f"Ray was lost: {gone}")
             address = self._setup.address
             which = f"the Ray at {address}" if address else "this machine's Ray"
-            advice = "start it again, then go on" if address else "go on"
-            raise ClusterLostError(f"{which} is gone ({gone}): {advice} with --resume") from None
+            advice = "restart it, then continue" if address else "continue"
+            raise ClusterLostError(f"{which} was lost ({gone}): {advice} with --resume") from None
         except Exception as error:
             self._lost = isinstance(error, ClusterLostError)
-            reason = f"the run ended on {type(error).__name__}: {error}".splitlines()[0]
+            reason = f"the run failed with {type(error).__name__}: {error}".splitlines()[0]
             yield from running.cut_short("interrupted", reason)
             raise
 
@@ -219,7 +219,7 @@ class RayProcess:
                 message = self._child.messages.get(timeout=max(0.0, timeout_s))
                 break
         else:
-            raise _NoAnswerError(f"no answer in {timeout_s * waits:.0f} s")
+            raise _NoAnswerError(f"no answer within {timeout_s * waits:.0f} s")
         if message is None:
             raise _NoAnswerError(self._exit_reason())
         if isinstance(message, RunEnd) and message.error is not None:
@@ -239,8 +239,8 @@ class RayProcess:
         except subprocess.TimeoutExpired:
             return "the pipe to its process broke"
         if name := signal_name(code):
-            return f"its process was ended by {name}"
-        return f"its library ended its process with code {code}"
+            return f"its process was killed by {name}"
+        return f"its process exited with code {code}"
 
     def _shut_down(self) -> None:
         """Have the process shut Ray down; an interrupt ends the wait."""

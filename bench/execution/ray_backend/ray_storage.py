@@ -77,7 +77,7 @@ def _problem(base: Path) -> str | None:
     session = f"session_{datetime.datetime.max:%Y-%m-%d_%H-%M-%S_%f}_{_LARGEST_PID}"
     socket = private / "ray" / session / "sockets" / "plasma_store"
     if not base.is_absolute():
-        return "is no absolute path"
+        return "is not an absolute path"
     if len(os.fsencode(socket)) > _MAX_SOCKET_BYTES:
         return f"is too long: its sockets' paths would exceed {_MAX_SOCKET_BYTES} bytes"
     try:

@@ -38,24 +38,24 @@ def check_limits(cores: int) -> None:
     remaining = host.processes_left()
     if remaining is not None and remaining < needed:
         raise ResourceError(
-            f"{what}, and this control group leaves {remaining}: raise its limit "
+            f"{what}, but this control group has {remaining} left: raise its limit "
             "(docker run --pids-limit, TasksMax of systemd, pids.max)"
         )
     remaining = host.user_processes_left()
     if remaining is not None and remaining < needed:
-        raise ResourceError(f"{what}, and this user's limit leaves {remaining}: raise ulimit -u")
+        raise ResourceError(f"{what}, but this user has {remaining} left: raise ulimit -u")
     memory_bytes = host.memory_left_bytes()
     if memory_bytes is not None and memory_bytes < MIN_MEMORY_BYTES:
         raise ResourceError(
-            f"a local Ray and a trial need {_mb(MIN_MEMORY_BYTES)} of memory, and this control "
-            f"group leaves {_mb(memory_bytes)}: raise its limit (docker run --memory, sbatch "
+            f"a local Ray and a trial need {_mb(MIN_MEMORY_BYTES)} of memory, but this control "
+            f"group has {_mb(memory_bytes)} left: raise its limit (docker run --memory, sbatch "
             "--mem, memory.max)"
         )
     space_bytes = host.address_space_bytes()
     needed_bytes = MIN_ADDRESS_SPACE_BYTES + object_store_bytes()
     if space_bytes is not None and space_bytes < needed_bytes:
         raise ResourceError(
-            f"a trial's process needs {_mb(needed_bytes)} of address space, and the limit is "
+            f"a trial's process needs {_mb(needed_bytes)} of address space, but the limit is "
             f"{_mb(space_bytes)}: raise ulimit -v"
         )
 

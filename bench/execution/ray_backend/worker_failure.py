@@ -47,7 +47,7 @@ def classify_failure(
     text = str(error)
     if isinstance(error, OutOfMemoryError) or any(sign in text for sign in _MEMORY_IN_ERROR):
         return WorkerFailure(
-            "out_of_memory", "Ray ended its process since the node ran low on memory"
+            "out_of_memory", "Ray killed its process because the node ran low on memory"
         )
     if isinstance(error, RayTaskError):
         return WorkerFailure("failed", _one_line(str(error.cause or error)))
@@ -55,21 +55,19 @@ def classify_failure(
         return WorkerFailure("failed", _one_line(f"{type(error).__name__}: {text}"))
     log = log or WorkerLog(None, None)
     if place and _has_increased(place.oom_kills, log.oom_kills):
-        reason = "the kernel ended its process at the memory limit of its group"
+        reason = "the kernel killed its process at the memory limit of its control group"
         return WorkerFailure("out_of_memory", reason)
     tail = log.log_tail or ""
     if flags := refused_flags(tail):
         return WorkerFailure("failed", _one_line(flags))
     if any(sign in tail for sign in _MEMORY_IN_LOG):
-        return WorkerFailure(
-            "out_of_memory", "its process died for want of memory, as its log says"
-        )
+        return WorkerFailure("out_of_memory", "its process ran out of memory, according to its log")
     aborted = _TENSORFLOW_ABORTS.search(tail) if refusable else None
     if aborted and not _HARDWARE_ABORT.search(aborted.group()):
         return WorkerFailure("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
     who = f" (pid {place.pid} on {place.node})" if place else ""
     return WorkerFailure(
-        "worker_lost", f"its process{who} died: killed from outside, crashed, or its node lost"
+        "worker_lost", f"its process{who} died: it was killed or crashed, or its node was lost"
     )
 
 

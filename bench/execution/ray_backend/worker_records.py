@@ -174,7 +174,7 @@ def _failures(
     for index, record in workers.records.items():
         silent = _silent_peer(record.log_tail or "") if record.status == "failed" else None
         if silent is not None:
-            reason = "its peers heard nothing of it any more: it was stopped, or its network cut"
+            reason = "its peers stopped receiving heartbeats: it was stopped, or its network failed"
             failures.setdefault(silent, WorkerFailure("worker_lost", reason))
         elif record.status != "completed":
             failures[index] = WorkerFailure(record.status, record.error or record.status)

@@ -21,7 +21,7 @@ from bench.spec.plan import Block
 
 _MAX_KINDS = 4
 """Number of kinds of nodes that a message names."""
-_CORES_TOO = ", or give the nodes with GPUs that have no CPU core some (--num-cpus)"
+_CORES_TOO = ", or start Ray with --num-cpus on the GPU nodes that have no CPU core"
 
 
 class Cluster:
@@ -45,7 +45,7 @@ class Cluster:
             raise ResourceError("--device gpu, but Ray sees no GPU: use --device cpu or auto")
         if device != "cpu" and all_with_gpus and not with_gpus:
             raise ResourceError(
-                "the nodes with GPUs have no CPU core for their trials: give them --num-cpus, "
+                "the nodes with GPUs have no CPU core for trials: start Ray there with --num-cpus, "
                 "or use --device cpu"
             )
         self.has_gpus = bool(with_gpus) and device != "cpu"
@@ -53,7 +53,9 @@ class Cluster:
         with_cores = {n: r for n, r in alive.items() if r.get("CPU", 0) >= 1}
         self._nodes: dict[str, Mapping[str, float]] = with_gpus if self.has_gpus else with_cores
         if not self._nodes:
-            raise ResourceError("no node of the Ray cluster has a CPU core: give it --num-cpus")
+            raise ResourceError(
+                "no node of the Ray cluster has a CPU core: start Ray with --num-cpus"
+            )
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -86,14 +88,14 @@ class Cluster:
             if pack(shape, self.sizes) is None:
                 raise ResourceError(
                     f"{count} workers need one node each, but the cluster has "
-                    f"{len(self._nodes)}: lower workers, or set placement = 'pack'"
+                    f"only {len(self._nodes)}: lower workers, or set placement = 'pack'"
                 )
             return shape
         shape = ResourceShape(count, gpus, spread=_any_spread(block))
         if pack(shape, self.sizes) is None:
             had = Counter(self.sizes.values())
             raise ResourceError(
-                f"a block of trials asks for {count} x {gpus} GPUs, the nodes have "
+                f"a block of trials needs {count} x {gpus} GPUs, but the nodes have "
                 f"{', '.join(f'{nodes} x {size}' for size, nodes in sorted(had.items()))}: lower "
                 f"replicas or workers{_CORES_TOO if self._without_cores else ''}"
             )

@@ -17,10 +17,10 @@ from typing import Any
 from bench.files.bounded_reading import MiB, read_file
 
 _MAX_BYTES = MiB
-_BY_JIT = "jit says what XLA compiles"
-_BY_PRECISION = "precision says how numbers are computed"
-_BY_DETERMINISTIC = "deterministic says whether results repeat"
-_BY_THREADS = "threads says how many a trial computes with"
+_BY_JIT = "jit sets what XLA compiles"
+_BY_PRECISION = "precision sets how numbers are computed"
+_BY_DETERMINISTIC = "deterministic sets whether results repeat"
+_BY_THREADS = "threads sets how many threads a trial uses"
 
 
 def _is_true(value: str) -> bool:
@@ -94,7 +94,7 @@ _CONFLICTS: dict[str, tuple[Callable[[str], bool], str]] = {
 def python_conflict() -> str | None:
     """Return why Ray cannot work with this Python, and what to change."""
     if sys.flags.optimize >= 2:
-        return "Python drops docstrings, which Ray needs: unset PYTHONOPTIMIZE, leave out -OO"
+        return "Python drops docstrings, which Ray needs: unset PYTHONOPTIMIZE and omit -OO"
     return None
 
 

@@ -24,8 +24,8 @@ def load_warning(cores: int) -> str | None:
     )
     return (
         f"other processes{f' ({processes})' if processes else ''} use {load.cores:.1f} of the "
-        f"{load.allowed_cores} cores allowed here, so that times will be too long: end them, or "
-        "run when it is idle"
+        f"{load.allowed_cores} usable cores, so times will be too long: end them, or run when the "
+        "machine is idle"
     )
 
 

@@ -97,7 +97,7 @@ def test_the_remedy_for_a_library_in_the_user_s_folder_names_the_folder() -> Non
     said = "/opt/cuda/lib64/libcublas.so.12: undefined symbol: x"
     fault = library_fault({"libcublas.so.12": said}, ["/usr/lib", "/opt/cuda/lib64"])
     assert fault is not None
-    assert fault.remedy == "take /opt/cuda/lib64 out of LD_LIBRARY_PATH"
+    assert fault.remedy == "remove /opt/cuda/lib64 from LD_LIBRARY_PATH"
 
 
 def test_a_run_is_refused_for_the_first_node_that_cannot_train() -> None:

@@ -134,7 +134,7 @@ def test_the_current_folder_may_be_used_if_it_is_empty(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("what", "reason"), [("kill -9 $$", "was ended by SIGKILL"), ("exec sleep 60", "within 1 s")]
+    ("what", "reason"), [("kill -9 $$", "was killed by SIGKILL"), ("exec sleep 60", "within 1 s")]
 )
 def test_a_launcher_that_dies_or_hangs_is_an_error_with_its_reason(
     config: Path, head: Path, monkeypatch: pytest.MonkeyPatch, what: str, reason: str

@@ -46,10 +46,10 @@ def test_waiting_for_occupied_devices_is_reported_and_times_out(
 ) -> None:
     case = cases["in vain"]
     asked, free = "1 x (2 GPU, 2 CPU)", "2 x (1 GPU, 4 CPU)"
-    assert case["waiting"] == [f"{asked} asked for, other work on the cluster leaves {free}"]
+    assert case["waiting"] == [f"needs {asked}, but other work on the cluster leaves only {free}"]
     assert case["status"] == "timed_out"
     assert case["error"] == (
-        f"not run: in 3 s Ray had no room for {asked}; free are {free}: end other work on the "
+        f"not run: waited 3 s for {asked}, while only {free} was free: end other work on the "
         "cluster, or raise placement_timeout_s"
     )
 

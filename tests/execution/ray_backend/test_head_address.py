@@ -40,7 +40,7 @@ def silent_port() -> Iterator[int]:
     "address", ["head", "head:", ":6379", "head:port", "head:63.79", "ray://head:10001", ""]
 )
 def test_a_malformed_address_is_refused(address: str) -> None:
-    with pytest.raises(ResourceError, match=r"is not HOST:PORT: name a Ray head's, or auto"):
+    with pytest.raises(ResourceError, match=r"is not HOST:PORT: name a Ray head, or use auto"):
         resolve_address(address)
 
 

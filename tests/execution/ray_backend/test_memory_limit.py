@@ -78,5 +78,5 @@ def test_workers_killed_at_a_memory_limit_are_out_of_memory_and_skip_larger_batc
     assert (records["does not"].error or "").startswith("worker ")
     assert records["larger still"].status == "out_of_memory"
     assert records["larger still"].error == (
-        "not run: global_batch_size 64 of the same variant was out of memory"
+        "not run: the same variant ran out of memory with global_batch_size 64"
     )

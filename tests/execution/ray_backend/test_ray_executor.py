@@ -181,7 +181,7 @@ def test_an_error_in_the_driver_leaves_records_of_the_running_trials(
         for record in ray_executor.run(make_plan(suite_of(ENDLESS)).blocks[:1], LIMITS, fail):
             found.append(record)
     assert [r.status for r in found] == ["interrupted"]
-    assert found[0].error == "the run ended on RuntimeError: nobody thought of this"
+    assert found[0].error == "the run failed with RuntimeError: nobody thought of this"
     assert found[0].epochs
 
 
@@ -377,11 +377,11 @@ def test_waiting_for_occupied_devices_is_reported_and_times_out(
     assert len(log.records) == 4
     reason = log.records[0].error or ""
     asked = f"1 x ({usable_cores()} CPU)"
-    assert reason.startswith(f"not run: in 3 s Ray had no room for {asked}; free are 1 x (0 CPU)")
+    assert reason.startswith(f"not run: waited 3 s for {asked}, while only 1 x (0 CPU) was free")
     assert reason.endswith("raise placement_timeout_s")
     # The second block is given up without another wait of its own.
     (waiting,) = (event for event in reported if isinstance(event, BlockWait))
-    assert waiting.reason.startswith(f"{asked} asked for")
+    assert waiting.reason.startswith(f"needs {asked}, but other work")
 
 
 @pytest.mark.slow

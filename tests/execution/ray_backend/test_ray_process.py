@@ -97,7 +97,7 @@ def test_a_process_that_freezes_is_given_up_with_its_records(
 ) -> None:
     monkeypatch.setattr(ray_process, "_WAIT_S", 0.5)
     records: list[TrialRecord] = []
-    with pytest.raises(ClusterLostError, match="no answer in 12 s"):
+    with pytest.raises(ClusterLostError, match="no answer within 12 s"):
         run(ending("freezes"), records)
     (record,) = records
     assert (record.status, len(record.epochs)) == (FAULTS["process frozen"].status, 3)
@@ -152,7 +152,7 @@ def test_a_start_that_hangs_is_given_up(
 ) -> None:
     assert ray_process._LOCAL_START_S <= 200 < ray_process._JOIN_S
     monkeypatch.setattr(ray_process, "_JOIN_S", 3.0)
-    with pytest.raises(ResourceError, match="no answer in 3 s"), ending("never ready"):
+    with pytest.raises(ResourceError, match="no answer within 3 s"), ending("never ready"):
         pass
     assert [marked_processes(mark) for mark in marks] == [[]]
 

@@ -34,7 +34,7 @@ def test_it_draws_the_same_as_this_process_and_ends_with_its_block(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("number", "reason"),
-    [(signal.SIGKILL, "was ended by SIGKILL"), (signal.SIGSTOP, "did not answer within 2 s")],
+    [(signal.SIGKILL, "was killed by SIGKILL"), (signal.SIGSTOP, "did not answer within 2 s")],
 )
 def test_a_process_that_dies_or_hangs_is_an_error_with_its_reason(
     number: signal.Signals, reason: str
@@ -50,7 +50,7 @@ def test_a_process_that_dies_or_hangs_is_an_error_with_its_reason(
 def test_if_it_fails_its_last_message_is_the_reason() -> None:
     invalid = SimpleNamespace(to_dict=lambda: {"mark": 0})
     figure = Figure("invalid", "invalid", "invalid", cast("Any", invalid), (), ())
-    with RenderProcess() as renderer, pytest.raises(HelperError, match=r"ended with code 1: \w+"):
+    with RenderProcess() as renderer, pytest.raises(HelperError, match=r"exited with code 1: \w+"):
         renderer.draw(figure).result()
 
 

@@ -42,7 +42,7 @@ def test_nothing_is_verified_if_the_render_process_dies(
 ) -> None:
     (copy / "summary.csv").write_text("edited")
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(HelperError, match="ended with code 1") as failure:
+    with pytest.raises(HelperError, match="exited with code 1") as failure:
         differences(copy)
     assert failure.value.exit_code == 5
 

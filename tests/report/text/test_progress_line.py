@@ -167,8 +167,8 @@ def test_without_a_status_line_a_long_trial_prints_the_status_now_and_then() -> 
 
 
 def test_a_block_that_waits_for_devices_has_a_line_with_the_reason(screen: Screen) -> None:
-    screen.progress.event(BlockWait(TRIALS[0], "asked for one\nGPU"))
-    assert screen.lines[-1] == f"{TRIALS[0].label} (block 0): waiting: asked for one GPU"
+    screen.progress.event(BlockWait(TRIALS[0], "needs one\nGPU"))
+    assert screen.lines[-1] == f"{TRIALS[0].label} (block 0): waiting: needs one GPU"
     assert screen.status.startswith("0 done · 4 left")
 
 
