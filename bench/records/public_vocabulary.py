@@ -18,29 +18,32 @@ _AXES = {
     *(word for field in Variant.model_fields.values() for word in choices_of(field.annotation)),
 }
 _REASONS = """
-a aborted accuracy after again all allocate allocating allocator already an and any are as asked at
-axis bad batch batch_size be because been before behind belongs between blank block bound bytes
-cache cards case cause change changed choice choices chosen cluster code communicate compile
-compiled compiles completed computation compute computes connect connection core cores could
-counted counts cpu crashed cuda cudnn cut data dataset default deterministic device devices did
-died differ different disk diverged do does dtype each ended ends enough epoch epochs error errors
-every exhausted failed failure few fewer file files finite first folder for found free from full
-function gave gemm gib given go goes gpu gpus gradient gradients graph group had has have heard
-held hidden host implemented in inf infinity input instances interrupted invalid ioerror is it its
-kept kernel kernels kill killed l2 large last layer layers least left less library limit limited
-local log looked looks loss lost low lower machine made make making many matmul may mean memory mib
-mig module more mps must nan nans nccl need needed needs network never new no node nodes none norm
-not nothing number of old on one only oom op open opened operation optimizer or other others out
-outofmemory output outside own owner part peers permission pid placement placement_timeout_s port
-process processes progress raise raised ran rank ray reach reached read reading reason receive
-received refused replica replicas reset resource_exhausted retry room run running runs said same
-says second seconds seen sees send sent set shape shapes shell signal since size skip skipped skips
-slow so space stall_timeout_s started status step steps still stopped strategy such supported
-system tensor tensorflow test than that the their them there they this time timed timeout times to
-too total traced tracing trained training trains trial trial_timeout_s try type unknown unset
-unsupported until up used user uses value values variable variables variant want was watched
-weights were what when where which while widths window windows with without worker workers working
-would write writing written wrong xla
+a aborted according accuracy after again all allocate allocating allocator already an and another
+any are as asked assigned at axis bad batch batch_size be because been before behind belongs
+bench_cache_dir between blank block bound but by bytes cache cached cards case cause change changed
+choice choices chosen cluster code communicate compile compiled compiles completed computation
+compute computes connect connection contains continue control core cores could counted counts cpu
+crashed cuda cuda_visible_devices cudnn cut data dataset default deterministic device devices did
+died differ different disk disks diverged do does driver dtype each end ended ends enough epoch
+epochs error errors every exceeded exhausted exited failed failure few fewer file files finite first
+folder for found free from full function furthest gave gemm gib give given go goes gpu gpus gradient
+gradients graph group had has have heard heartbeat heartbeats held hidden hold host idle if
+implemented in inf infinity input instances instead interrupted invalid ioerror is it its keeps kept
+kernel kernels kill killed l2 large last layer layers least leaves left less library limit limited
+list loaded local log long looked looks loss lost low lower machine made make making many matmul may
+mean memory mib mig module more mps must names nan nans nccl need needed needs network never new no
+node nodes none norm norms not nothing num-gpus number object of old on one only oom op open opened
+operation optimizer or other others out outofmemory output outside own owner part path peers
+permission pid pids placement placement_timeout_s port process processes progress raise raised ran
+rank ray reach reached read reading reason receive received receiving refused remain replica
+replicas reset resource_exhausted restart resume retry room run running runs s said same says second
+seconds seen sees send sent set shape shapes shell signal since size skip skipped skips slow so
+space stall_timeout_s start started status step steps still stopped store strategy such supported
+system tensor tensorflow test than that the their them then there they this time timed timeout times
+to too total traced tracing trained training trains trial trial_timeout_s try type unknown unset
+unsupported until up usable use used user uses uuids value values variable variables variant wait
+waited want was watched weights were what when where which while widths will window windows with
+without work worker workers working would writable write writing written wrong x xla
 """
 REASON_WORDS = frozenset({*_AXES, *_REASONS.split()})
 SYSTEM_WORDS = re.compile(
@@ -75,7 +78,7 @@ _PATTERNS = {"system": SYSTEM_WORDS, "cpu": CPU_WORDS, "gpu": GPU_WORDS}
 _NUMBER = re.compile(r"[-+]?\d{1,18}(\.\d{1,18})?(e[-+]?\d{1,3})?%?")
 _SIZES = re.compile(r"\[\d{1,9}(,\d{1,9})*\]")
 _EXCEPTION_NAME = re.compile(r"[A-Z][A-Za-z]{2,30}(Error|Exception)")
-_PUNCTUATION = ".,:;()'\"`!?"
+_PUNCTUATION = ".,:;()'\"`!?-"
 
 
 def is_known(word: str, of: Words) -> bool:
@@ -85,7 +88,7 @@ def is_known(word: str, of: Words) -> bool:
         return True
     if of != "reason":
         return bool(_PATTERNS[of].fullmatch(word))
-    parts = bare.split("=")
+    parts = [part.strip(_PUNCTUATION).lower() for part in bare.split("=")]
     return bool(_SIZES.fullmatch(bare) or _EXCEPTION_NAME.fullmatch(bare)) or all(
-        part.lower() in REASON_WORDS or _NUMBER.fullmatch(part) for part in parts
+        part.removesuffix("'s") in REASON_WORDS or _NUMBER.fullmatch(part) for part in parts
     )
