@@ -58,7 +58,7 @@ def selections(ctx: typer.Context, incomplete: str) -> list[str]:
     # An option without a value, such as the one to complete, leaves arguments unparsed.
     suite = ctx.params.get("suite") or next(iter(ctx.args), None)
     cells = _cells(suite, ctx.params.get("device") or "auto")
-    # A label with an equals sign consists of settings, which are offered by themselves.
+    # A label with an equals sign consists of settings, which are offered one by one.
     labels = [cell.label for cell in cells if "=" not in cell.label]
     names = [name for name in (*labels, *(c.id for c in cells)) if name.startswith(incomplete)]
     return [*_assignments(AXES, incomplete), *names]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def parse_path(text: str | Path) -> Path:
     """Expand a leading tilde in a path: a parser for Typer.
 
-    A shell does not expand the tilde of ``--out=~/mine``. It leaves an empty text of a variable
-    that is not set, which must not stand for the current folder.
+    A shell does not expand the tilde of ``--out=~/mine``. It expands a variable that is not set to
+    an empty text, which must not mean the current folder.
     """
     if not str(text):
         raise typer.BadParameter("the path is empty: name one")
@@ -100,7 +100,7 @@ def load_selected_suite(
 
 
 def check_run_folder(path: Path) -> None:
-    """Raise RunFolderError if ``path`` does not exist, with the run folder probably meant."""
+    """Raise RunFolderError if ``path`` does not exist, and suggest the folder that was meant."""
     if path.exists():
         return
     folders = {

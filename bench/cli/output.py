@@ -1,4 +1,4 @@
-"""Print what the commands say: results to stdout, everything else to stderr."""
+"""Print the output of commands: results to stdout, everything else to stderr."""
 
 import shlex
 import sys
@@ -25,7 +25,7 @@ def shell_word(path: Path) -> str:
 
 
 def interruption_message(path: Path | None) -> str:
-    """Return what is left of an interrupted run in the folder ``path``, and how to resume it."""
+    """Return what remains of an interrupted run in the folder ``path``, and how to resume it."""
     from bench.records.run_folder import RunFolder
 
     try:

@@ -1,4 +1,4 @@
-"""Explain an error of the command line, with the command or option probably meant.
+"""Explain an error on the command line, and suggest the command or option that was meant.
 
 Usage:
     app = typer.Typer(cls=Commands)

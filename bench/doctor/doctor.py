@@ -76,7 +76,7 @@ def _probe(address: str | None, in_turn: bool) -> tuple[Reply, Reply]:
 
 
 def network_check() -> Check:
-    """Check which ports a trial's workers open to whom, and whether the rest can be closed."""
+    """Check who can reach the ports of a trial's workers, and that everybody else is kept out."""
     try:
         PortGuard().close()
         network = named_network(None)
@@ -117,4 +117,4 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _nearest_existing(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return next(each for each in (folder, *folder.absolute().parents) if each.exists())

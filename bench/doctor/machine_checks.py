@@ -116,7 +116,7 @@ def _shared_memory(size_bytes: int | None) -> list[Check]:
 
 
 def data_check(files: Sequence[FileCheck], *, cache_writable: bool = True) -> Check:
-    """Report the first place that holds the whole data set, or what is wrong with its files."""
+    """Report the first folder that holds the whole data set, or what is wrong with its files."""
     places: dict[str, list[FileCheck]] = {}
     for file in files:
         places.setdefault(file.place, []).append(file)
@@ -222,7 +222,7 @@ def _strategy_check(reply: _Facts) -> Check:
 
 
 def _is_wrong(reason: str) -> bool:
-    """Return whether the probe's trial ran with a wrong result."""
+    """Return whether the probe's trial computed a wrong result."""
     return reason.startswith(ArithmeticError.__name__)
 
 

@@ -5,7 +5,7 @@ Usage:
         for record in executor.run(blocks, limits, on_event):
             folder.write(record)
 
-Each record is yielded as soon as its trial ends, with whatever status. An executor raises an error
+An executor yields each record as soon as its trial ends, whatever its status. It raises an error
 only if it cannot run anything. On KeyboardInterrupt it first yields the records of the running
 trials, as interrupted, and then lets the exception pass. It does the same if the exception is
 thrown into it between two records.
@@ -44,8 +44,7 @@ class Limits:
     placement_timeout_s: float = 3600.0
     """How long a block waits for devices that other work occupies."""
     skip_reason: Callable[[Trial], str | None] = _no_reason
-    """Returns why a trial would run out of memory, so that it must not start; called at its turn.
-    """
+    """Returns why a trial would run out of memory and must not start; called when it is due."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,11 @@ class Forecast:
     estimates: Mapping[str, Estimate]
     """The time of a trial, by variant id."""
     too_large: Mapping[str, MemoryNeed]
-    """Variants that are unlikely to fit the device's memory, by id; they are tried anyway."""
+    """Variants that are unlikely to fit the device's memory, by id; the run tries them anyway."""
     open_jit: frozenset[str] = frozenset()
     """Ids of variants for which the suite does not set ``jit``, so that a default was chosen."""
     duplicates: tuple[Duplicate, ...] = ()
-    """Variants of the suite that train like others, and are not run in addition."""
+    """Variants of the suite that train like others, and are therefore not run."""
     lost: tuple[LostBaseline, ...] = ()
     """Baselines that the suite's ``only`` excludes."""
 
@@ -118,7 +117,7 @@ class WarmUpFailure:
     node: str
     programs: int
     reason: str
-    """Why the first of them was not."""
+    """Why the first of them was not warmed up."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class Executor(Protocol):
 
 
 def drain(records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]) -> None:
-    """Pass each record to ``keep``. The executor gets an interrupt that comes meanwhile."""
+    """Pass each record to ``keep``; throw an interrupt that arrives meanwhile into the executor."""
     advance: Callable[[], TrialRecord] = records.__next__
     with contextlib.closing(records), contextlib.suppress(StopIteration):
         while True:

@@ -151,7 +151,7 @@ def _check_tensorflow(threads: int) -> None:
 def _bind_cores(
     trials: Sequence[Trial], threads: int, gpus: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """Bind this process to as many cores if trials set ``threads`` on a CPU; give what to record.
+    """Bind this process to as many cores if trials set ``threads`` on a CPU; yield what to record.
 
     XLA has its own pool, as large as the cores that the process may use.
     """

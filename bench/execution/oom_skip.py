@@ -6,7 +6,7 @@ Usage:
     reason = skipper.skip_reason(trial)      # None if the trial is worth trying
 
 Memory grows with the batch if everything else is equal. Skipping saves the time in which the rest
-of a sweep would fail in the same way.
+of a sweep would fail for the same reason.
 """
 
 import json
@@ -28,7 +28,7 @@ class OomSkipper:
         self._smallest[key] = min(size, self._smallest.get(key, size))
 
     def skip_reason(self, trial: Trial) -> str | None:
-        """Return why a trial would run out of memory; None if nothing says so."""
+        """Return why a trial would run out of memory; None if it may fit."""
         size = self._smallest.get(_all_except_batch(trial.variant))
         if size is None or trial.variant.global_batch_size <= size:
             return None

@@ -5,8 +5,8 @@ Usage:
     with folder.locked():
         outcome = run_plan(folder, suite, executor, observer)
 
-Each record is written before the next trial is awaited, so that no measurement is lost, however the
-run ends.
+The runner writes each record before it waits for the next trial, so that no measurement is lost,
+however the run ends.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Simulate trials: make up records from a model of their time, under a virtual clock.
+"""Simulate trials: make records from a model of their time, on a virtual clock.
 
 Usage:
     with SimulatedExecutor(devices=8) as executor: ...
@@ -40,7 +40,7 @@ _NODE = "simulated"
 class SimulatedExecutor:
     """An executor whose trials take no time; ``status_of`` chooses the status of each.
 
-    Blocks are placed on a cluster with so many GPUs: ``devices`` on one node, or on each of
+    The scheduler places blocks on a cluster with ``devices`` GPUs: on one node, or on each of
     several. None makes the cluster just large enough for every block.
     """
 
@@ -90,9 +90,9 @@ class SimulatedExecutor:
         now = 0.0
         while scheduler.waiting or running:
             for job in scheduler.start(now):
-                places = scheduler.places(job.key)
-                request = cluster.request_for(blocks[job.key], places)
-                devices = [free[n].pop() for n in places for _ in range(job.shape.devices_each)]
+                nodes = scheduler.places(job.key)
+                request = cluster.request_for(blocks[job.key], nodes)
+                devices = [free[n].pop() for n in nodes for _ in range(job.shape.devices_each)]
                 ends_at = now
                 for trial in blocks[job.key].trials:
                     for record in self._attempts(trial, limits, on_event):
@@ -161,8 +161,8 @@ def _devices_of_trial(
     """Return those of a block's devices that the workers of one of its trials use."""
     each = len(devices) // len(request.bundles)
     bundles = [iter(devices[first : first + each]) for first in range(0, len(devices), each)]
-    places = [bundles[request.bundle_of(variant, worker)] for worker in range(variant.workers)]
-    return tuple(device for place in places for device in itertools.islice(place, variant.replicas))
+    by_worker = [bundles[request.bundle_of(variant, worker)] for worker in range(variant.workers)]
+    return tuple(d for bundle in by_worker for d in itertools.islice(bundle, variant.replicas))
 
 
 def _epoch(trial: Trial, number: int, epoch_s: float) -> EpochRecord:

@@ -34,7 +34,7 @@ TIMEOUT_S = 180.0
 def probe_in_subprocess(
     module: str, *arguments: str, timeout_s: float = TIMEOUT_S
 ) -> Iterator[Callable[[], Reply]]:
-    """Start ``python -m module arguments``; give a function that waits for its reply.
+    """Start ``python -m module arguments``; yield a function that waits for its reply.
 
     The reply is the JSON object on its last line. If there is none, the reply holds "error", and
     "signal" if a signal ended the process; "timed_out" if it did not end; "refused_flags" if a

@@ -5,7 +5,7 @@ Usage:
     result = wait_until_free(baselines, timeout_s=60)    # before each trial
     result.busy                                          # {"GPU-...": "other processes ..."}
 
-A card is never empty: a display server, a CUDA service or the driver always hold some memory, on
+A card is never empty: a display server, a CUDA service or the driver always holds some memory, on
 some cards more than on others. Some drivers list no processes (WSL2, containers, MPS), but they
 all count memory.
 """

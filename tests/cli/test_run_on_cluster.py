@@ -195,8 +195,8 @@ def test_a_missing_token_is_requested(
     result = bench(*words, env={"HOME": str(tmp_path), **environment})
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
-        f"bench: the Ray cluster at {cluster.address} requires a token that this user does not have: "
-        "copy ~/.ray/auth_token from its head, and set RAY_AUTH_MODE=token\n"
+        f"bench: the Ray cluster at {cluster.address} requires a token that this user "
+        "does not have: copy ~/.ray/auth_token from its head, and set RAY_AUTH_MODE=token\n"
     )
 
 

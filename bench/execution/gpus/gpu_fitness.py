@@ -49,7 +49,7 @@ class NodeSnapshot:
     left_out: tuple[ExcludedGpus, ...] = ()
     """GPUs that are hidden or that Ray does not count."""
     warnings: tuple[str, ...] = ()
-    """What makes times on its GPUs doubtful."""
+    """What makes times on its GPUs unreliable."""
 
 
 @dataclass(frozen=True)

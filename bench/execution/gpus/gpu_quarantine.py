@@ -1,4 +1,4 @@
-"""Keep a run off unfit GPUs: an actor holds each one, so that Ray cannot assign it.
+"""Keep a run off unfit GPUs: an actor reserves each one, so that Ray cannot assign it.
 
 Usage:
     quarantine = GpuQuarantine(inspect_nodes(logical=False))

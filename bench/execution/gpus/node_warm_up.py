@@ -102,7 +102,7 @@ class NodeWarmUp:
         self._trainer: Any = None
         self._failures: list[str] = []
         self.pending: Any = self._placement.ready
-        """The answer that Ray still owes; None once all is done."""
+        """The reference that Ray has not resolved yet; None once all is done."""
         self._wait(min(_GPU_WAIT_S, limits.placement_timeout_s))
 
     @property

@@ -211,8 +211,8 @@ def _fetch(config: Path, there: str, out: Path) -> list[str]:
 
 
 def _fetch_exit_code(config: Path, there: str) -> int | None:
-    with temporary_folder() as place:
-        file = place / "code"
+    with temporary_folder() as folder:
+        file = folder / "code"
         fetched = _ray(["rsync-down", str(config), f"{there}.code", str(file)], timeout_s=_STEP_S)
         return int(read_file(file, _MAX_CODE_BYTES)) if fetched else None
 
@@ -230,8 +230,8 @@ def _ray(
 ) -> bool:
     """Run one of Ray's commands and return whether it worked.
 
-    If it failed, raises ResourceError with ``needed``, the text for what it was needed, unless
-    empty.
+    If it failed, raises ResourceError that begins with ``needed``, the consequence of the failure,
+    unless that is empty.
     """
     ray = Path(sysconfig.get_path("scripts")) / "ray"
     shown = subprocess.DEVNULL if silent else _STDERR

@@ -1,4 +1,4 @@
-"""Run the blocks of a plan on a cluster, each on its own devices; the cluster may shrink.
+"""Run the blocks of a plan on a cluster that may shrink, each block on its own devices.
 
 Usage:
     pool = BlockPool(cluster, blocks, open_runner)
@@ -6,7 +6,7 @@ Usage:
         pool.start()
         ...                                            # advance pool.runners
         yield from pool.handle_node_loss(smaller)      # after nodes were lost
-        for place, gpu in pool.release_unfit(): ...    # GPUs to do without
+        for location, gpu in pool.release_unfit(): ... # GPUs to exclude
         yield from pool.exclude_gpus(smaller, reason)
         yield from pool.handle_pending(free)           # when other work occupies devices
         pool.close_done()
@@ -43,13 +43,13 @@ class BlockPool:
         self._cluster, self._open_runner = cluster, open_runner
         self._scheduler = Scheduler(cluster.sizes)
         self._max_moves = cluster.capacity
-        """How often a trial may find unfit GPUs: once per GPU, in case Ray assigns the same one
+        """How often a trial may find unfit GPUs: once per GPU, because Ray may assign the same one
         again.
         """
         self._blocks = dict(enumerate(blocks))
         self._runners: dict[int, BlockRunner] = {}
         self._waiting_since: dict[str, float] = {}
-        """When the wait began on nodes whose block was given up after its limit."""
+        """When the wait began on each node whose block gave up at its time limit."""
         self._to_requeue: list[int] = []
         """Blocks that have lost their devices and must be queued again."""
         self._left_out: dict[str, list[ExcludedGpus]] = {}
@@ -75,11 +75,11 @@ class BlockPool:
     def start(self) -> None:
         """Start the blocks that fit now."""
         for job in self._scheduler.start(time.monotonic()):
-            block, places = self._blocks[job.key], self._scheduler.places(job.key)
-            runner = self._open_runner(block, self._cluster.request_for(block, places))
+            block, nodes = self._blocks[job.key], self._scheduler.places(job.key)
+            runner = self._open_runner(block, self._cluster.request_for(block, nodes))
             # The wait continues from that of a block given up on the same node. Otherwise a run
             # would wait once per block.
-            waited = [self._waiting_since[node] for node in places if node in self._waiting_since]
+            waited = [self._waiting_since[node] for node in nodes if node in self._waiting_since]
             runner.placement.since = min([runner.placement.since, *waited])
             self._runners[job.key] = runner
 
@@ -93,9 +93,9 @@ class BlockPool:
         ]
         resources = free() if blocked else {}
         for number, runner in blocked:
-            places = self._scheduler.move(number, self._cluster.free_devices(resources))
-            if places is not None:
-                runner.placement.move(self._cluster.request_for(self._blocks[number], places))
+            new_nodes = self._scheduler.move(number, self._cluster.free_devices(resources))
+            if new_nodes is not None:
+                runner.placement.move(self._cluster.request_for(self._blocks[number], new_nodes))
                 continue
             yield from runner.wait(self._cluster.free_text(resources))
             if runner.state is State.DONE:
@@ -140,11 +140,11 @@ class BlockPool:
         for number, runner in [(n, runner) for n, runner in self._runners.items() if runner.unfit]:
             trial_id = runner.remaining.trials[0].trial_id if runner.remaining else ""
             self._vacate(number)
-            for place, gpu in runner.unfit:
+            for location, gpu in runner.unfit:
                 names = (gpu.uuid or gpu.name,)
-                left_out = ExcludedGpus(node=place.node, devices=names, reason=gpu.unfit or "")
+                left_out = ExcludedGpus(node=location.node, devices=names, reason=gpu.unfit or "")
                 self._left_out.setdefault(trial_id, []).append(left_out)
-                yield place, gpu
+                yield location, gpu
 
     def exclude_gpus(self, smaller: Cluster, reason: str) -> Iterator[TrialRecord]:
         """Continue with fewer GPUs on some nodes; ``reason`` names the GPUs that are left out."""

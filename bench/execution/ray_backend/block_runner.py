@@ -49,7 +49,7 @@ class State(Enum):
 
 
 class BlockRunner:
-    """A block in flight; ``advance`` takes its next step once some of ``pending`` are ready.
+    """One running block; ``advance`` takes its next step once some of ``pending`` are ready.
 
     ``attempts`` counts the attempts at each trial, for all runners of a run.
     """
@@ -106,7 +106,7 @@ class BlockRunner:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether other work occupies its devices; checks Ray only once per interval."""
+        """Whether other work occupies its devices; asks Ray only once per interval."""
         interval_s = min(_PLACEMENT_CHECK_S, self._limits.placement_timeout_s)
         return self.state is State.PLACING and self.placement.is_blocked(interval_s)
 
@@ -132,14 +132,14 @@ class BlockRunner:
         return set(self.placement.request.nodes).issubset(nodes)
 
     def add_progress(self, update: ProgressUpdate) -> None:
-        """Take in progress of one worker of the running trial, with an epoch if one has ended."""
+        """Record the progress of one worker of the running trial, and the epoch that it reports."""
         self._progress_at = time.perf_counter()
         self._heartbeats[update.worker] = update.heartbeats
         if update.epoch_json:
             self._add_epoch(EpochRecord.model_validate_json(update.epoch_json))
 
     def advance(self, ready: Sequence[Any]) -> Iterator[TrialRecord]:
-        """Take the next step, as some of ``pending`` are ready; yield a record at a trial's end."""
+        """Take the next step once some of ``pending`` are ready; yield a record if a trial ends."""
         if self._workers is None:
             self.placement.granted = True
             if self._queue and (reason := self._limits.skip_reason(self._queue[0])):
@@ -164,9 +164,9 @@ class BlockRunner:
                 self._add_epoch(epoch)
             yield self._end(record)
         elif workers.is_placed and not workers.pending:
-            places = workers.places
-            logs = tuple(places[index].log for index in sorted(places))
-            self._on_event(TrialStart(workers.trial, places[0].node, logs))
+            locations = workers.places
+            logs = tuple(locations[index].log for index in sorted(locations))
+            self._on_event(TrialStart(workers.trial, locations[0].node, logs))
             try:
                 workers.train(self._data_of(workers.trial), self._progress_actor)
             except DatasetUnavailable as error:
@@ -191,7 +191,7 @@ class BlockRunner:
         yield self._end(self._terminated(self._workers, "timed_out", reason))
 
     def wait(self, free: str) -> Iterator[TrialRecord]:
-        """Report once that other work occupies its devices; give the block up at the limit.
+        """Report once that other work occupies its devices; give up the block at the time limit.
 
         ``free`` describes the devices that the other work leaves.
         """
@@ -217,14 +217,14 @@ class BlockRunner:
         """
         if self._workers is not None and not self._abandoned:
             self._abandoned = True
-            place, epochs = self._workers.places.get(0), tuple(self.epochs)
+            location, epochs = self._workers.places.get(0), tuple(self.epochs)
             for other in self._workers.places.values():
                 epochs = with_lines(epochs, epoch_lines(other.log))
             yield TrialRecord(
                 trial=self._workers.trial,
                 status=status,
                 error=reason,
-                node=place.node if place else None,
+                node=location.node if location else None,
                 epochs=epochs,
                 wall_s=time.perf_counter() - self._started,
             )
@@ -246,7 +246,7 @@ class BlockRunner:
             yield self._retried(self._terminated(workers, "worker_lost", reason))
 
     def close(self) -> None:
-        """Give the devices back, kill what still trains and delete its logs."""
+        """Release the devices, kill the workers that still train and delete their logs."""
         if self._workers is not None:
             self._workers.kill()
             fetch_worker_logs(self._workers.places)

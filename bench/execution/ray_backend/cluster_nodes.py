@@ -45,7 +45,7 @@ def raylet_here() -> str:
 def environments(cores_of: Callable[[str], float]) -> dict[str, Any]:
     """Return each node's environment, by its name (and address if two nodes share the name).
 
-    The task that reads it reserves the cores of a trial, ``cores_of`` the node's id, because Ray
+    The task that reads it reserves as many cores as a trial, ``cores_of(node_id)``, because Ray
     then sets variables such as OMP_NUM_THREADS. If those cores are occupied, the environment has no
     variables. Raises ResourceError if a node does not answer.
     """

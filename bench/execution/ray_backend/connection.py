@@ -1,4 +1,4 @@
-"""Connect to the Ray for a run: the caller's, one at an address, or a local one.
+"""Connect a run to Ray: the caller's connection, a cluster at an address, or a local Ray.
 
 Usage:
     with connection(address, gpus) as kind: ...
@@ -101,8 +101,7 @@ def _check_callers(address: str | None) -> None:
 
 
 def _bench_finder() -> Callable[[], bool]:
-    # The inner function is no function of this module, because a node without the module could not
-    # load it.
+    # The function is nested, because a node without this module could not load a function of it.
     def finds_bench() -> bool:
         import importlib.util
 

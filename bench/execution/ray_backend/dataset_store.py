@@ -1,4 +1,4 @@
-"""Keep the data sets of a run in Ray's object store: read each once, keep it while it is needed.
+"""Keep the data sets of a run in Ray's object store: read each once, and keep it while needed.
 
 Usage:
     datasets = DatasetStore()

@@ -1,7 +1,7 @@
 """Find a free port for a worker's peers.
 
-The system gives a port of its range ("any free one") also to outgoing connections of others. The
-ports below that range are used only by programs that ask for them.
+The kernel also assigns ports of its ephemeral range to outgoing connections of other programs.
+Ports below that range are used only by programs that request them by number.
 """
 
 import random
@@ -10,7 +10,7 @@ from pathlib import Path
 
 _EPHEMERAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FIRST_PORT = 20_000
-"""Ray gives its own workers ports from 10002 to 19999."""
+"""Ray assigns its workers ports from 10002 to 19999."""
 _TRIES = 100
 _random = random.SystemRandom()
 

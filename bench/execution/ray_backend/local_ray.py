@@ -3,9 +3,9 @@
 Usage:
     with local_ray(cores=8, gpus=["0"]): ...      # ResourceError if none can be started
 
-A thread starts Ray, so that the main thread can handle signals meanwhile, which it cannot inside
-Ray's C++ code. The thread lives as long as that Ray: the kernel ends Ray's processes together with
-the thread that began them (PR_SET_PDEATHSIG).
+A thread starts Ray, so that the main thread can handle signals meanwhile; inside Ray's C++ code it
+could not. The thread lives as long as that Ray, because the kernel kills Ray's processes when the
+thread that started them ends (PR_SET_PDEATHSIG).
 """
 
 import contextlib
@@ -83,14 +83,14 @@ def _answer() -> None:
 def local_ray(cores: int, gpus: Sequence[str], folder: Path | None = None) -> Iterator[None]:
     """Run a Ray on this machine for the block, with ``cores`` and these GPUs.
 
-    Its files are in ``folder``, or in a new folder that is removed with it if that is None. Raises
-    ResourceError if limits of this process, its folders or a start that does not finish prevent it.
+    Its files are in ``folder``, or, if that is None, in a new folder that is removed at the end.
+    Raises ResourceError if this process's limits or folders prevent a start, or it does not finish.
     """
     check_limits(cores)
     os.environ.update(storage_variables())
     protect_token()
-    with contextlib.nullcontext(folder) if folder else ray_folder(base_folder()) as place:
-        os.environ["RAY_TMPDIR"] = str(place)
+    with contextlib.nullcontext(folder) if folder else ray_folder(base_folder()) as private:
+        os.environ["RAY_TMPDIR"] = str(private)
         starter = _Starter(cores, gpus)
         starter.start()
         try:

@@ -2,7 +2,7 @@
 
 Usage:
     reason = preflight(blocks, cluster, nodes, modules, network, on_event)
-    # ResourceError if trials cannot run; a reason if each of them would fail for it
+    # ResourceError if trials cannot run; the reason if every trial would fail
 """
 
 import functools

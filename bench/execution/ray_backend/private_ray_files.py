@@ -2,7 +2,7 @@
 
 Usage:
     folder = make_ray_folder(base)       # private: os.environ["RAY_TMPDIR"] for a local Ray
-    remove_ray_folder(folder)            # after that Ray has ended
+    remove_ray_folder(folder)            # after Ray has ended
     with ray_folder(base) as folder: ... # both
     protect_token()                      # before Ray starts
     make_token()                         # before it is sent to other machines
@@ -49,7 +49,7 @@ def remove_ray_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def ray_folder(base: Path) -> Iterator[Path]:
-    """Give a private folder for the block. After a NotStartedError it remains, with the logs."""
+    """Yield a private folder for the block. After a NotStartedError it remains, with the logs."""
     folder, failed = make_ray_folder(base), False
     try:
         yield folder

@@ -1,7 +1,7 @@
 """Kill a run's processes if the run's own process dies.
 
 Usage:
-    with reaper(mark, folder): ...   # if this process is killed here, all marked ones are, too
+    with reaper(mark, folder): ...   # if this process dies in the block, the marked ones are killed
 
 Ray's agents outlive a killed driver by up to two minutes. The reaper is a small process at the
 other end of a pipe, which the kernel closes however its holder ends.

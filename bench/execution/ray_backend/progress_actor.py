@@ -18,7 +18,7 @@ _ARRIVAL_S = 5.0
 
 
 class ProgressUpdate(NamedTuple):
-    """How far a worker has come with its trial, with the epoch that it has finished, if any."""
+    """A worker's progress in its trial, and the epoch that it has just finished, if any."""
 
     group_key: str
     """The worker group's key, which differs between attempts at a trial."""
@@ -47,7 +47,7 @@ class ProgressActor:
 def progress_reporter(
     actor: Any, group_key: str, worker: int, heartbeat: Any
 ) -> Iterator[Callable[[Any], None]]:
-    """Give a function that reports an epoch; meanwhile report each change of the heartbeat count.
+    """Yield a function that reports an epoch; meanwhile report each change of the heartbeat count.
 
     At the end, all reports have arrived, if the actor is alive.
     """

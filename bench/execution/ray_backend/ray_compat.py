@@ -1,4 +1,4 @@
-"""Ray's private parts that this package uses; checked on Ray 2.60.
+"""Hold the private parts of Ray that this package uses; checked on Ray 2.60.
 
 Usage:
     with loopback_only():
@@ -110,7 +110,7 @@ def loopback_only() -> Iterator[None]:
     """Have a Ray that starts inside the block listen on 127.0.0.1, not on all addresses.
 
     Ray reads its own switch (RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0) when it is imported. If
-    ``ray.init`` gets the address 127.0.0.1, Ray replaces it by one that other machines can reach.
+    ``ray.init`` gets the address 127.0.0.1, Ray replaces it with one that other machines can reach.
     """
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False

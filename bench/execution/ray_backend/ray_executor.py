@@ -4,8 +4,8 @@ Usage:
     with RayExecutor(address=None) as executor:
         for record in executor.run(blocks, limits, on_event): ...
 
-With GPUs, each trial gets as many as it has replicas, for itself. Blocks run at once on all GPUs
-except those that somebody else uses. Without GPUs, a trial gets all cores of a node, and each node
+With GPUs, each trial gets exclusive use of one GPU per replica. Blocks run at once on all GPUs
+except those that other processes use. Without GPUs, a trial gets all cores of a node, and each node
 runs one block at a time.
 
 With BENCH_LOGICAL_GPUS=1, Ray only counts GPUs, for tests on machines that have none: trials then
@@ -136,7 +136,7 @@ class RayExecutor:
         self._environments = {}
 
     def _call_if_head_alive(self, call: Callable[[], object]) -> None:
-        """Make a call to Ray, which might block for ever once the head is lost."""
+        """Call Ray; give up if the head is lost, because the call might then block for ever."""
         with contextlib.suppress(ConnectionError):
             call_while_head_alive(self.head, call)
 
@@ -243,7 +243,7 @@ class RayExecutor:
     def _run_pool(
         self, pool: BlockPool, limits: Limits, on_event: OnEvent
     ) -> Iterator[TrialRecord]:
-        """Run until no block remains; raise ClusterLostError, after the records, without a head."""
+        """Run until no block remains; ClusterLostError, after the records, if the head is lost."""
         try:
             self._warm_up(pool.trials, limits, on_event)
             while pool.busy:
@@ -254,7 +254,7 @@ class RayExecutor:
                     self._datasets.evict_unused(pool.trials)
         except Exception as error:
             if is_alive(self.head):
-                # An error in one place must not cost the records of the other running trials.
+                # An error in one trial must not cost the records of the other running trials.
                 reason = f"the run failed with {type(error).__name__}: {error}".splitlines()[0]
                 yield from pool.abandon("interrupted", reason)
                 raise
@@ -301,8 +301,8 @@ class RayExecutor:
     def _exclude_unfit(self, pool: BlockPool, on_event: OnEvent) -> Iterator[TrialRecord]:
         """Stop using the GPUs that trials have found unfit."""
         unfit: dict[tuple[str, str], list[GpuSnapshot]] = {}
-        for place, gpu in pool.release_unfit():
-            unfit.setdefault((place.node_id, place.node), []).append(gpu)
+        for location, gpu in pool.release_unfit():
+            unfit.setdefault((location.node_id, location.node), []).append(gpu)
         # One call per node, because nothing else advances while GPUs are quarantined.
         for (node, host), gpus in unfit.items():
             for left_out in self._quarantine.add(node, host, gpus):
@@ -328,5 +328,5 @@ class RayExecutor:
 
 
 def _free_timeout_s(limits: Limits) -> float:
-    """Return how long a trial waits for its GPUs: it must move elsewhere before a limit ends it."""
+    """Return how long a trial waits for its GPUs: its block must move before a limit ends it."""
     return min(_GPU_FREE_S, limits.stall_timeout_s / 2, limits.trial_timeout_s / 2)

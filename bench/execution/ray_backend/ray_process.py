@@ -151,7 +151,7 @@ class RayProcess:
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Yield the records of the executor in Ray's process; ClusterLostError if that has died."""
+        """Yield the records that Ray's process sends; raise ClusterLostError if it dies."""
         running = _RunningTrials()
         try:
             self._send(RunRequest(blocks, limits))
@@ -257,7 +257,7 @@ class _RunningTrials:
         self._epochs: dict[str, list[EpochRecord]] = {}
 
     def note(self, event: Event) -> None:
-        """Take in an event."""
+        """Remember a started trial, or an epoch of one."""
         if isinstance(event, TrialStart):
             self._started[event.trial.trial_id] = event, time.perf_counter()
             self._epochs[event.trial.trial_id] = []

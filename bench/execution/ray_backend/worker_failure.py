@@ -38,7 +38,7 @@ class WorkerFailure(NamedTuple):
 def classify_failure(
     error: Exception, place: WorkerLocation | None, log: WorkerLog | None, *, refusable: bool
 ) -> WorkerFailure:
-    """Return the failure behind ``error``, which Ray raised instead of a worker's answer.
+    """Return the failure that made Ray raise ``error`` instead of a worker's answer.
 
     ``log`` is what the worker left on its node. ``refusable`` says that TensorFlow may refuse the
     trial's program and has finished no epoch of it: if TensorFlow aborted its process, it cannot
@@ -78,7 +78,7 @@ def fetch_worker_logs(places: Mapping[int, WorkerLocation]) -> dict[int, WorkerL
     """
     if not places:
         return {}
-    references = {index: _read_on_node(place) for index, place in places.items()}
+    references = {index: _read_on_node(location) for index, location in places.items()}
     ready, _ = ray.wait(list(references.values()), num_returns=len(places), timeout=_FETCH_S)
     logs = {}
     for index, reference in references.items():
@@ -88,11 +88,11 @@ def fetch_worker_logs(places: Mapping[int, WorkerLocation]) -> dict[int, WorkerL
     return logs
 
 
-def _read_on_node(place: WorkerLocation) -> Any:
-    on_node = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
+def _read_on_node(location: WorkerLocation) -> Any:
+    on_node = NodeAffinitySchedulingStrategy(location.node_id, soft=False)
     task: Any = ray.remote(read_worker_log)
     options = {"num_cpus": 0, "scheduling_strategy": on_node, "max_retries": 0}
-    return task.options(**options).remote(place.log)
+    return task.options(**options).remote(location.log)
 
 
 def _has_increased(before: int | None, after: int | None) -> bool:

@@ -137,13 +137,13 @@ class WorkerGroup:
 def peer_addresses(places: Sequence[WorkerLocation]) -> list[str]:
     """Return HOST:PORT of each worker, on the loopback interface if all run on one machine.
 
-    Raises ResourceError if they do not, and a worker has no address that the others can use.
+    Raises ResourceError if they run on several and one has no address that the others can use.
     """
-    if len({place.host for place in places}) == 1:
-        return [f"{LOOPBACK}:{place.port}" for place in places]
-    if any(place.address is None for place in places):
+    if len({location.host for location in places}) == 1:
+        return [f"{LOOPBACK}:{location.port}" for location in places]
+    if any(location.address is None for location in places):
         raise no_network()
-    return [f"{_bracketed(str(place.address))}:{place.port}" for place in places]
+    return [f"{_bracketed(str(each.address))}:{each.port}" for each in places]
 
 
 def _bracketed(address: str) -> str:

@@ -1,10 +1,10 @@
 """Redirect a worker's output to a log, and read the log after the worker has ended.
 
 Usage:
-    log = redirect_output(folder)      # in the worker, whose output goes there from then on
+    log = redirect_output(folder)      # in the worker, whose later output goes there
     contents = read_worker_log(log)    # on its node, in any process
 
-A worker imports this module first of all, so that it must load nothing heavy.
+A worker imports this module before anything else, so it must import nothing heavy.
 """
 
 import os

@@ -41,7 +41,7 @@ _SILENT_LEADER = "RPC: /tensorflow.CoordinationService/"
 def merge_records(workers: WorkerGroup) -> TrialRecord:
     """Return the chief's record with the slowest worker's times and the largest memory.
 
-    The share of cores that other processes took is the largest worker's, too.
+    The record also has the largest share of cores that other processes took from a worker.
     """
     records = [workers.records[index] for index in sorted(workers.records)]
     chief = records[0]
@@ -86,19 +86,19 @@ def failure_record(workers: WorkerGroup, epochs: Sequence[EpochRecord]) -> Trial
     logs = fetch_worker_logs(workers.places)
     epochs = _finished_epochs(epochs, logs)
     failures = _failures(workers, epochs, logs)
-    # Of equal statuses, the worker that failed first.
+    # Among workers with equal statuses, ``min`` returns the one that failed first.
     index = min(failures, key=lambda i: _STATUS_PRIORITY.index(failures[i].status))
     failure = failures[index]
     record = workers.records.get(index)
     base = record or TrialRecord(trial=workers.trial, status=failure.status, epochs=epochs)
     several = workers.trial.variant.workers > 1
-    place = workers.places.get(index)
+    location = workers.places.get(index)
     return base.model_copy(
         update={
             "status": failure.status,
             "error": f"worker {index}: {failure.reason}" if several else failure.reason,
             "log_tail": _tails(workers, record, logs),
-            "node": base.node or (place.node if place else None),
+            "node": base.node or (location.node if location else None),
             "epochs": base.epochs or epochs,
         }
     )
@@ -133,13 +133,13 @@ def terminated_record(
     workers: WorkerGroup, status: Status, reason: str, epochs: Sequence[EpochRecord]
 ) -> TrialRecord:
     """Return the record of a worker group that the driver itself has ended."""
-    place, logs = workers.places.get(0), fetch_worker_logs(workers.places)
+    location, logs = workers.places.get(0), fetch_worker_logs(workers.places)
     return TrialRecord(
         trial=workers.trial,
         status=status,
         error=reason,
         log_tail=_tails(workers, None, logs),
-        node=place.node if place else None,
+        node=location.node if location else None,
         epochs=_finished_epochs(epochs, logs),
     )
 

@@ -1,7 +1,7 @@
 """Choose the nodes of a job's bundles by best fit; a bundle is never split.
 
 Usage:
-    places = pack(ResourceShape(bundles=2, devices_each=4), {"a": 8, "b": 3})      # ("a", "a")
+    nodes = pack(ResourceShape(bundles=2, devices_each=4), {"a": 8, "b": 3})      # ("a", "a")
 
 Packed bundles go to as few nodes as possible, where the fewest devices remain free. Spread bundles
 go to different nodes.

@@ -25,7 +25,7 @@ class Job:
     seconds: float
     turn: int = 0
     """Jobs of one shape start by turn, then the longest first. Near the end, the longest job of all
-    starts first, so that it does not run on alone.
+    starts first, so that other devices do not idle while it ends.
     """
 
     @property

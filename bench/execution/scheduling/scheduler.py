@@ -79,31 +79,31 @@ class Scheduler:
         """Return the jobs to start at ``now`` (seconds on any clock), and assign their devices."""
         started = []
         while (placed := self._next(now)) is not None:
-            job, places = placed
-            allocate(self._free, job.shape, places)
+            job, nodes = placed
+            allocate(self._free, job.shape, nodes)
             self._running[job.key] = placed
             bisect.insort(self._ends, (now + job.seconds, job.key))
             started.append(job)
         return started
 
     def move(self, key: int, free: Mapping[str, int]) -> Places | None:
-        """Move a job to other nodes because other work occupies its own; None if no nodes are free.
+        """Move a job to other nodes because other work occupies its nodes; None if none are free.
 
         ``free`` is what other work leaves of each node.
         """
-        job, places = self._running[key]
-        release(self._free, job.shape, places)
+        job, nodes = self._running[key]
+        release(self._free, job.shape, nodes)
         available = {node: min(count, free.get(node, 0)) for node, count in self._free.items()}
-        new_places = pack(job.shape, available)
-        allocate(self._free, job.shape, new_places or places)
-        self._running[key] = job, new_places or places
-        return None if new_places == places else new_places
+        new_nodes = pack(job.shape, available)
+        allocate(self._free, job.shape, new_nodes or nodes)
+        self._running[key] = job, new_nodes or nodes
+        return None if new_nodes == nodes else new_nodes
 
     def finish(self, key: int) -> None:
         """Give back the devices of a running job, except those of lost nodes."""
-        job, places = self._running.pop(key)
+        job, nodes = self._running.pop(key)
         self._ends = [end for end in self._ends if end[1] != key]
-        release(self._free, job.shape, places)
+        release(self._free, job.shape, nodes)
 
     def shrink(self, nodes: Mapping[str, int]) -> list[Job]:
         """Continue with ``nodes`` and remove the jobs that they can never hold; return those jobs.
@@ -119,18 +119,18 @@ class Scheduler:
         shapes = self._queue.shapes
         if not shapes:
             return None
-        if (places := pack(shapes[0], self._free)) is not None:
-            return self._queue.pop(shapes[0], self.capacity), places
+        if (nodes := pack(shapes[0], self._free)) is not None:
+            return self._queue.pop(shapes[0], self.capacity), nodes
         reserved = None
         total_free = sum(self._free.values())
         for shape in shapes[1:]:
-            if shape.devices > total_free or (places := pack(shape, self._free)) is None:
+            if shape.devices > total_free or (nodes := pack(shape, self._free)) is None:
                 continue
             reserved = reserved or self._reservation(shapes[0], now)
-            if (beside := self._beside(reserved, shape, places)) is not None:
+            if (beside := self._beside(reserved, shape, nodes)) is not None:
                 return self._queue.pop(shape, self.capacity), beside
             if (job := self._queue.pop_within(shape, reserved.at - now)) is not None:
-                return job, places
+                return job, nodes
         return None
 
     def _reservation(self, shape: ResourceShape, now: float) -> ReservedDevices:
@@ -139,11 +139,11 @@ class Scheduler:
         for ends_at, key in self._ends:
             if room >= shape.bundles:
                 break
-            job, places = self._running[key]
-            nodes = [node for node in Counter(places) if node in free]
-            room -= sum(shape.bundles_on(free[node]) for node in nodes)
-            release(free, job.shape, places)
-            room += sum(shape.bundles_on(free[node]) for node in nodes)
+            job, nodes = self._running[key]
+            remaining = [node for node in Counter(nodes) if node in free]
+            room -= sum(shape.bundles_on(free[node]) for node in remaining)
+            release(free, job.shape, nodes)
+            room += sum(shape.bundles_on(free[node]) for node in remaining)
             at = max(at, ends_at)
         return ReservedDevices(
             shape, at, free, allocate(dict(free), shape, pack(shape, free) or ())
@@ -154,8 +154,8 @@ class Scheduler:
     ) -> Places | None:
         """Return nodes on which a job of any length does not delay the largest, or None."""
         least = {node: min(n, reserved.beside[node]) for node, n in self._free.items()}
-        if (places := pack(shape, least)) is not None:
-            return places
+        if (nodes := pack(shape, least)) is not None:
+            return nodes
         # The largest job may fit elsewhere just as well.
-        other_places = pack(reserved.shape, allocate(dict(reserved.free), shape, best))
-        return best if other_places is not None else None
+        other_nodes = pack(reserved.shape, allocate(dict(reserved.free), shape, best))
+        return best if other_nodes is not None else None

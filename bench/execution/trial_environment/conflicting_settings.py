@@ -3,7 +3,7 @@
 Usage:
     conflicting_setting(os.environ)  # "KERAS_BACKEND=jax, but trials use TensorFlow: unset it"
 
-Such a variable is refused and not overridden, because the user who set it expects it to act. A
+Such a variable is refused, not overridden, because its user expects it to take effect. A
 keras.json applies to all of its user's programs, so only what Keras cannot change later is refused.
 """
 

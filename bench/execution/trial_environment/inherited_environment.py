@@ -5,7 +5,7 @@ Usage:
     check_inherited(blocks, cluster, {node: inherited_environment()})
 
 A thread variable that trials would override is refused if the suite does not set ``threads``,
-because the user who set the variable expects it to act.
+because the user who set the variable expects it to take effect.
 """
 
 import os
