@@ -38,7 +38,7 @@ def room(path: Path) -> str:
     status = os.statvfs(place)
     if status.f_files and not status.f_favail:
         return f"{place} (it can hold no more files)"
-    return f"{place} ({status.f_bavail * status.f_frsize} bytes are left for you)"
+    return f"{place} ({status.f_bavail * status.f_frsize} bytes free)"
 
 
 def full_disks(places: list[Path]) -> list[Path]:
@@ -48,7 +48,7 @@ def full_disks(places: list[Path]) -> list[Path]:
 
 def _remedy(path: Path, number: int | None, needed_bytes: int | None) -> str:
     if number in NO_SPACE:
-        needed = "" if needed_bytes is None else f", {needed_bytes} were needed"
+        needed = "" if needed_bytes is None else f", {needed_bytes} needed"
         return f"free space on the disk at {room(path)[:-1]}{needed})"
     if number == errno.EROFS:
         return f"make the disk at {mount_point(path)} writable, or choose another folder"

@@ -99,6 +99,6 @@ def rescue(path: Path, text: str) -> str:
         with contextlib.suppress(OSError, RuntimeError, StorageError):
             private = Folder(Path(tempfile.mkdtemp(prefix="bench-", dir=place())))
             saved = write_atomically(private, path.name, text)
-            then = f"move its record to {path.parent} then, and go on with --resume"
+            then = f"move its record to {path.parent} then, and continue with --resume"
             return f"{then}; it was kept: {saved}"
     return f"its record could be kept nowhere: {text}"

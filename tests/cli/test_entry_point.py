@@ -149,7 +149,7 @@ def test_a_command_without_a_reader_exits_with_its_own_code(tiny: Path, gone: st
         "import bench.cli.entry_point, bench.report.text.listings\n"
         "from bench.errors import DataError\n"
         "def printed(*_):\n    print('x' * 100_000, flush=True)\n    raise DataError\n"
-        "bench.report.text.listings.plan_text = printed\nbench.cli.exit.main()\n"
+        "bench.report.text.listings.plan_text = printed\nbench.cli.entry_point.main()\n"
     )
     (tiny.parent / "fails.py").write_text(script)
     line = f"{sys.executable} fails.py plan tiny.toml {gone}; exit ${{PIPESTATUS[0]}}"

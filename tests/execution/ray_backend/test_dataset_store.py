@@ -53,7 +53,7 @@ def test_equal_data_is_read_once_and_evicted_when_unused(
     [
         (MemoryError("Unable to allocate 9 PiB"), "out_of_memory", "MemoryError: Unable to"),
         (MemoryError(), "out_of_memory", "the data could not be loaded: MemoryError"),
-        (ObjectStoreFullError("long"), "out_of_memory", "no room in Ray's object store"),
+        (ObjectStoreFullError("long"), "out_of_memory", "object store has no room for the data"),
         (OutOfDiskError("long"), "failed", "the disks at /dev/shm ("),
         (DatasetError("no place has it: fetch it"), "failed", "no place has it: fetch it"),
         (ValueError("Maximum allowed\ndimension"), "failed", "ValueError: Maximum allowed dim"),
