@@ -97,8 +97,8 @@ def test_on_a_full_disk_the_record_is_saved_elsewhere_and_the_file_is_named(
     place: Path, tmp_path: Path
 ) -> None:
     outcome = on_small_disk(place, tmp_path, "full")
-    at = rf"No space left on device: free space on the disk at {place} \(\d+ bytes free, \d+ needed\)"
-    assert re.search(at, outcome.message)
+    disk = rf"free space on the disk at {place} \(\d+ bytes free, \d+ needed\)"
+    assert re.search(f"No space left on device: {disk}", outcome.message)
     assert "/run/trials then, and continue with --resume; it was kept: " in outcome.message
     assert outcome.written
     assert outcome.read == outcome.written

@@ -24,7 +24,7 @@ def lock_devices(devices: Iterable[str]) -> Iterator[tuple[str, ...]]:
     """Lock ``devices`` for the block; yield a warning for each run that uses any of them."""
     try:
         folder = private_folder("runs")
-    except OSError:  # no place for locks; the load of other processes is recorded in any case
+    except OSError:  # no folder for locks; each trial still records the load of other processes
         yield ()
         return
     with contextlib.ExitStack() as stack:

@@ -77,7 +77,7 @@ class BlockPool:
         for job in self._scheduler.start(time.monotonic()):
             block, nodes = self._blocks[job.key], self._scheduler.places(job.key)
             runner = self._open_runner(block, self._cluster.request_for(block, nodes))
-            # The wait continues from that of a block given up on the same node. Otherwise a run
+            # The wait counts from that of a block that gave up on the same node. Otherwise a run
             # would wait once per block.
             waited = [self._waiting_since[node] for node in nodes if node in self._waiting_since]
             runner.placement.since = min([runner.placement.since, *waited])
@@ -134,8 +134,8 @@ class BlockPool:
     def release_unfit(self) -> Iterator[tuple[WorkerLocation, GpuSnapshot]]:
         """Close the runners whose GPUs are unfit; ``exclude_gpus`` queues their blocks again.
 
-        Their devices are given back. Yields each such GPU with the location of the worker that
-        found it.
+        Releases their devices, and yields each such GPU with the location of the worker that found
+        it.
         """
         for number, runner in [(n, runner) for n, runner in self._runners.items() if runner.unfit]:
             trial_id = runner.remaining.trials[0].trial_id if runner.remaining else ""

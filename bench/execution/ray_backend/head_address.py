@@ -64,7 +64,7 @@ def is_alive(address: str) -> bool:
 
 
 def raylet_answers(address: str) -> bool:
-    """Return whether the raylet, or anything in its place, answers there."""
+    """Return whether the raylet, or any other server, answers there."""
     return _answers(address, _GET_SYSTEM_CONFIG)
 
 

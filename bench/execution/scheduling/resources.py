@@ -1,4 +1,4 @@
-"""Describe the resources that a block requests from Ray, and place its workers in them.
+"""Describe the resources that a block requests from Ray, and assign its workers to bundles.
 
 Usage:
     request = ResourceRequest(({"GPU": 2.0, "CPU": 8.0},) * 2, "PACK", ("node-a", "node-b"))

@@ -39,7 +39,7 @@ class ReservedDevices(NamedTuple):
 
 
 class Scheduler:
-    """Assigns the devices of nodes, given as the number of devices of each, to jobs."""
+    """Assigns devices to jobs; ``nodes`` maps each node to its number of devices."""
 
     def __init__(self, nodes: Mapping[str, int]) -> None:
         self._nodes, self._free = dict(nodes), dict(nodes)

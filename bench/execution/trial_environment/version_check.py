@@ -38,7 +38,8 @@ def check_versions(driver: Mapping[str, Any], nodes: Mapping[str, Mapping[str, A
 def ray_version_mismatch(message: str) -> str | None:
     """Return the versions that differ if that is why Ray refused a driver; None otherwise.
 
-    Ray compares versions before a node can be asked, and distinguishes patch versions of Python.
+    Ray compares versions before the driver can query a node, and distinguishes patch versions of
+    Python.
     """
     pairs = _RAY_VERSIONS.findall(message)
     if len(pairs) != 2:
