@@ -1,5 +1,5 @@
 """Run the command ``bench`` as ``python -m bench``."""
 
-from bench.cli import app as main
+from bench.cli import main
 
 main()

@@ -40,7 +40,7 @@ except SystemExit as end:
 print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]), file=sys.stderr)
 """
 
-COMMAND = "from bench.cli import app as main; main()"
+COMMAND = "from bench.cli import main; main()"
 
 
 def imports_of(file: Path) -> Iterator[str]:

@@ -126,7 +126,7 @@ def test_bash_completes_with_the_script_of_show_completion(tmp_path: Path) -> No
 
 
 def test_a_completion_loads_no_heavy_library() -> None:
-    code = "from bench.cli import app as main\ntry:\n    main()\nfinally:\n    import sys\n    "
+    code = "from bench.cli import main\ntry:\n    main()\nfinally:\n    import sys\n    "
     code += "print(sorted({'tensorflow', 'ray', 'pandas', 'numpy'} & set(sys.modules)))"
     environment = {
         "_BENCH_COMPLETE": "complete_bash",

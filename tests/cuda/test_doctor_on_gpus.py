@@ -24,7 +24,7 @@ print(json.dumps([dataclasses.asdict(check) for check in examine(results=Path("r
 """
 COMMAND = """
 import sys
-from bench.cli import app as main
+from bench.cli import main
 from bench.doctor import doctor
 probe = doctor._probe
 def passing(*arguments, **options):

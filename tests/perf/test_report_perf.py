@@ -28,7 +28,7 @@ TRIALS, EPOCHS = 100_000, 10
 REPORT = """
 import resource, sys
 sys.argv = ["bench", "report", sys.argv[1]]
-from bench.cli import app as main
+from bench.cli import main
 try:
     main()
 finally:
