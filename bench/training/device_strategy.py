@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.spec.variant_rules import inactive_settings
-from bench.training.failures import UnsupportedProgram
+from bench.training.exceptions import UnsupportedProgram
 
 _Tensor = Any
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from bench.files.private_folder import private_path
 from bench.records.trial_record import Status
 from bench.training.data.tfrecord_shards import KIND
+from bench.training.exceptions import UnsupportedProgram
 from bench.training.tensorflow_refusal import is_broken_installation
 
 _OUT_OF_MEMORY = ("out of memory", "oom when allocating", "resource_exhausted", "bad_alloc")
@@ -21,14 +22,6 @@ _KERAS_ARGUMENTS = "\n\nArguments received by "
 """Where Keras appends a line for each tensor to a layer's error."""
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _MAX_REASON = 500
-
-
-class UnsupportedProgram(Exception):  # noqa: N818 (it is an answer, not an error)
-    """TensorFlow refused the program; the message is its reason."""
-
-
-class WorkloadError(Exception):
-    """A user's workload cannot be imported, or breaks its contract."""
 
 
 def classify_exception(error: BaseException) -> tuple[Status, str]:

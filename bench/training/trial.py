@@ -26,6 +26,7 @@ from bench.training import runtime
 from bench.training.cuda.cuda_versions import loaded_versions
 from bench.training.cuda.gpu_kernels import check_kernels
 from bench.training.data.pipeline import Feed, make_feed
+from bench.training.data.windows import window_steps
 from bench.training.device_strategy import Replicas, device_kind, make_replicas
 from bench.training.evaluation import Evaluator, Score
 from bench.training.failures import classify_exception
@@ -36,7 +37,6 @@ from bench.training.loop.flops import flops_of, has_convolutions
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.loop.heartbeat import Heartbeat
 from bench.training.loop.training_state import weights_l2
-from bench.training.loop.windows import window_steps
 from bench.training.model.custom_model import workload_line, workload_source
 from bench.training.model.models import build_model, count_parameters, norm_settings
 from bench.training.model.norm_sizes import norm_sizes

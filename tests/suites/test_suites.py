@@ -17,7 +17,7 @@ from bench.spec.expand import Cell, expand
 from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite, shipped_suites
 from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES
-from bench.training.loop.windows import split_windows, window_steps
+from bench.training.data.windows import split_windows, window_steps
 from bench.training.model.models import build_model, count_parameters
 
 SUITES = (

@@ -6,7 +6,7 @@
 import pytest
 
 from bench.training.device_strategy import make_replicas
-from bench.training.failures import UnsupportedProgram
+from bench.training.exceptions import UnsupportedProgram
 from tests.support.training_setup import small, train_fresh
 
 

@@ -7,7 +7,8 @@ import keras
 import pytest
 import tensorflow as tf
 
-from bench.training.failures import UnsupportedProgram, classify_exception
+from bench.training.exceptions import UnsupportedProgram
+from bench.training.failures import classify_exception
 from bench.training.tensorflow_refusal import full_tracebacks, is_broken_installation, is_refusal
 
 

@@ -12,7 +12,7 @@ from tensorflow.python.framework import kernels
 
 from bench.spec.variant import Variant
 from bench.training.device_strategy import device_kind
-from bench.training.failures import UnsupportedProgram
+from bench.training.exceptions import UnsupportedProgram
 from bench.training.model.precision import PRECISIONS
 
 _LOSS = "SparseSoftmaxCrossEntropyWithLogits"

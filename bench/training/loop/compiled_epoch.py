@@ -26,13 +26,13 @@ import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import Feed
+from bench.training.data.windows import Window, split_windows
 from bench.training.device_strategy import Replicas
-from bench.training.failures import UnsupportedProgram
+from bench.training.exceptions import UnsupportedProgram
 from bench.training.loop.gradient_update import GradientUpdate, LossScale
 from bench.training.loop.heartbeat import Heartbeat
 from bench.training.loop.training_state import StateCopy, restored
 from bench.training.loop.training_step import TrainingStep
-from bench.training.loop.windows import Window, split_windows
 from bench.training.model.precision import PRECISIONS
 from bench.training.tensorflow_refusal import full_tracebacks, is_refusal
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import Feed
 from bench.training.device_strategy import Replicas
-from bench.training.failures import WorkloadError
+from bench.training.exceptions import WorkloadError
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.loop.model_passes import dense_gradients, forward, penalty
 from bench.training.model.precision import PRECISIONS

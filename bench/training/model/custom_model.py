@@ -27,7 +27,7 @@ from bench.spec.error_text import value_text
 from bench.spec.suggestion import nearest
 from bench.spec.variant import Variant
 from bench.spec.variant_rules import inactive_settings
-from bench.training.failures import WorkloadError
+from bench.training.exceptions import WorkloadError
 from bench.training.model.head_detection import detect_head
 from bench.training.model.layers import Layers
 from bench.training.tensorflow_refusal import chain

@@ -14,7 +14,7 @@ import keras
 
 from bench.spec.norm_groups import FEWEST_VALUES, group_count
 from bench.spec.variant import Variant
-from bench.training.failures import WorkloadError
+from bench.training.exceptions import WorkloadError
 from bench.training.model.fused_batch_norm import FusedBatchNormalization
 from bench.training.model.precision import PRECISIONS
 

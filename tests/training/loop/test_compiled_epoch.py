@@ -14,12 +14,12 @@ import tensorflow as tf
 from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
 from bench.training.data.examples import ExampleReader
-from bench.training.failures import UnsupportedProgram
+from bench.training.data.windows import Window
+from bench.training.exceptions import UnsupportedProgram
 from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import OPTIMIZERS, LossScale
 from bench.training.loop.training_state import weights_l2
 from bench.training.loop.training_step import count_correct
-from bench.training.loop.windows import Window
 from bench.training.model.models import build_model
 from tests.support.training_setup import (
     SMALL,

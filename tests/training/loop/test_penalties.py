@@ -8,7 +8,7 @@ import pytest
 
 from bench.spec.variant import Variant
 from bench.training.evaluation import Evaluator
-from bench.training.failures import WorkloadError
+from bench.training.exceptions import WorkloadError
 from bench.training.layer_health.layer_health import LayerHealth
 from bench.training.loop.gradient_update import OPTIMIZERS
 from bench.training.model.models import build_model

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.training import runtime
-from bench.training.failures import WorkloadError
+from bench.training.exceptions import WorkloadError
 from bench.training.model.custom_model import workload_source
 from bench.training.model.models import build_model, norm_settings
 from bench.training.trial import train

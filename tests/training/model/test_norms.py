@@ -10,7 +10,7 @@ import pytest
 from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite, shipped_suites
 from bench.spec.variant import Variant
-from bench.training.failures import WorkloadError
+from bench.training.exceptions import WorkloadError
 from bench.training.layer_health.layer_info import list_layers
 from bench.training.model import resnet
 from bench.training.model.layers import Layers

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.training.loop.windows import WINDOW_STEPS, WINDOWS_PER_EPOCH, split_windows, window_steps
+from bench.training.data.windows import WINDOW_STEPS, WINDOWS_PER_EPOCH, split_windows, window_steps
 from tests.support.training_setup import FEW
 
 LOW, HIGH = WINDOW_STEPS
