@@ -32,7 +32,8 @@ from bench.training.evaluation import Evaluator, Score
 from bench.training.failures import classify_exception
 from bench.training.layer_health.layer_health import LayerHealth
 from bench.training.loop.all_reduce_bytes import reduced_bytes_per_step
-from bench.training.loop.compiled_epoch import CompiledEpoch, EpochResult
+from bench.training.loop.compiled_epoch import CompiledEpoch
+from bench.training.loop.epoch_result import EpochResult
 from bench.training.loop.flops import flops_of, has_convolutions
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.loop.heartbeat import Heartbeat
@@ -189,7 +190,7 @@ class _TrialRun:
             self._record_peak("peak_device_memory_evaluate_bytes")
             self._examine_layers(health, after_epochs=epoch + 1)
             if result.diverged:
-                return "diverged", _divergence(epoch, result)
+                return "diverged", result.divergence(epoch)
         return "completed", None
 
     def _examine_layers(self, health: LayerHealth, after_epochs: int) -> None:
@@ -242,14 +243,6 @@ class _TrialRun:
         started = time.perf_counter()
         yield
         self.measures[name] = self.measures.get(name, 0.0) + time.perf_counter() - started
-
-
-def _divergence(epoch: int, result: EpochResult) -> str:
-    """Return the reason why an epoch ended its trial."""
-    if not result.all_skipped:
-        return f"the training loss was {result.loss} in epoch {epoch}"
-    at_every_scale = "" if result.loss_scale is None else " at every loss scale"
-    return f"no step of epoch {epoch} had a finite gradient{at_every_scale}"
 
 
 def _epoch_settings(variant: Variant, feed: Feed) -> dict[str, Any]:

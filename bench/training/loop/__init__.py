@@ -1,4 +1,5 @@
 """The training loop of every variant: a compiled epoch of training steps.
 
-`compiled_epoch.CompiledEpoch` compiles the loop over `training_step.TrainingStep` and times it.
+`compiled_epoch.CompiledEpoch` runs epochs. `compiled_window` compiles their windows as loops over
+`training_step.TrainingStep`, and `epoch_windows` runs and times them.
 """

@@ -394,7 +394,7 @@ def test_an_epoch_is_traced_once_for_each_window_size() -> None:
     for epoch in range(3):
         setup.program.run_epoch(epoch)
     assert [steps for steps, _ in setup.feed.windows(0)] == [101] * 8
-    assert setup.program._run.experimental_get_tracing_count() == 1
+    assert setup.program.window.trace_count == 1
 
 
 def test_correct_answers_are_counted_at_the_largest_logit() -> None:

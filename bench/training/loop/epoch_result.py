@@ -1,0 +1,110 @@
+"""Put the windows of an epoch together: its times, and its loss and accuracy.
+
+Usage:
+    timed = TimedPass.of(windows.run_next(), windows.sums)
+    result = combine_passes([timed], variant, loss_scale=None, times_waits=False)
+    if result.diverged: ...
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.spec.variant import Variant
+from bench.training.loop.compiled_window import StepSums
+from bench.training.loop.epoch_windows import TimedWindow
+from bench.training.loop.gradient_update import LossScale
+
+
+@dataclass(frozen=True)
+class TimedPass:
+    """The times and sums of one pass over an epoch."""
+
+    epoch_s: float
+    windows: tuple[TimedWindow, ...]
+    sums: StepSums
+
+    @classmethod
+    def of(cls, windows: tuple[TimedWindow, ...], sums: StepSums) -> "TimedPass":
+        """Return the pass that ran ``windows`` without a pause."""
+        return cls(windows[-1].end_s - windows[0].start_s, windows, sums)
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """The result of one epoch, over its steps and examples.
+
+    ``loss`` is the mean over the steps that were not skipped, and ``accuracy`` that over their
+    examples. The time includes skipped steps. If all were skipped, the loss is NaN.
+    """
+
+    epoch_s: float
+    window_s: tuple[float, ...]
+    steps: int
+    examples: int
+    loss: float
+    accuracy: float | None
+    """None if the loss is NaN: the predictions were NaN too."""
+    clipped_steps: int
+    skipped_steps: int
+    input_wait_s: float | None = None
+    """How long the loop waited for its next batch; None if the device has all of them."""
+    repeats: int = 1
+    """How many times the epoch was timed from the same state; times are means over these."""
+    loss_scale: float | None = None
+    """At the start of the epoch; None if the loss is not scaled."""
+
+    @property
+    def all_skipped(self) -> bool:
+        """Whether every step was skipped."""
+        return self.skipped_steps == self.steps
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss is not finite, or gradients overflow even at the smallest loss scale.
+
+        A loss scale that has not reached its minimum yet is still settling.
+        """
+        if not self.all_skipped or self.loss_scale is None:
+            return not math.isfinite(self.loss)
+        last_scale = self.loss_scale * 0.5 ** (self.steps - 1)
+        return last_scale <= LossScale.MINIMUM
+
+    def divergence(self, epoch: int) -> str:
+        """Return why this result of epoch number ``epoch`` ends its trial, if it ``diverged``."""
+        if not self.all_skipped:
+            return f"the training loss was {self.loss} in epoch {epoch}"
+        at_every_scale = "" if self.loss_scale is None else " at every loss scale"
+        return f"no step of epoch {epoch} had a finite gradient{at_every_scale}"
+
+
+def combine_passes(
+    passes: Sequence[TimedPass], variant: Variant, *, loss_scale: float | None, times_waits: bool
+) -> EpochResult:
+    """Return the result of an epoch that was timed in ``passes``, of which the last one trained.
+
+    Times are means over the passes. ``loss_scale`` is that at the start of the epoch.
+    """
+    window_s = zip(*([w.elapsed_s for w in timed.windows] for timed in passes), strict=True)
+    loss, correct, clipped, skipped, _ = passes[-1].sums
+    waited_s = statistics.fmean(timed.sums.waited_s for timed in passes)
+    if not math.isfinite(correct + clipped + skipped):
+        # A faulty device: an epoch whose counts of steps are not finite has no result.
+        loss, correct, clipped, skipped = math.nan, math.nan, 0.0, 0.0
+    steps, size = variant.steps_per_epoch, variant.global_batch_size
+    applied = steps - int(skipped)
+    loss = loss / applied if applied else math.nan
+    return EpochResult(
+        epoch_s=statistics.fmean(timed.epoch_s for timed in passes),
+        window_s=tuple(map(statistics.fmean, window_s)),
+        steps=steps,
+        examples=steps * size,
+        loss=loss,
+        accuracy=None if math.isnan(loss) else correct / (applied * size),
+        clipped_steps=int(clipped),
+        skipped_steps=int(skipped),
+        input_wait_s=waited_s if times_waits else None,
+        repeats=len(passes),
+        loss_scale=loss_scale,
+    )
