@@ -77,10 +77,35 @@ class EpochRecord(RecordPart):
     """Part of ``epoch_s`` in which the loop over steps waited for its next batch; None if the
     device holds the data, and in deterministic runs. A GPU may still have been working on earlier
     steps during that time."""
+    window_start_s: FailFastTuple[Seconds] | None = None
+    """Start of each window on the monotonic clock of the node, which its processes share
+    (CLOCK_MONOTONIC); with repeats, in the last one."""
+    window_round: FailFastTuple[Count] | None = None
+    """Round in which each window ran, from 0, if the arms of a block take turns; null if trials run
+    one after another."""
+    window_cpu_s: FailFastTuple[Seconds] | None = None
+    """CPU time of all threads of the trial's process in each window."""
+    window_involuntary_switches: FailFastTuple[Count] | None = None
+    """How often the kernel took a core from one of these threads in each window, in all repeats
+    together (getrusage(2): ru_nivcsw)."""
 
     _accuracies = model_validator(mode="before")(without_accuracy_of_nan)
+
+    @model_validator(mode="after")
+    def _one_value_a_window(self) -> "EpochRecord":
+        for name in PER_WINDOW:
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.window_s):
+                raise ValueError(
+                    f"{name} cannot have {len(values)} values: window_s has {len(self.window_s)}"
+                )
+        return self
 
     @property
     def examples_per_s(self) -> float:
         """Examples divided by the time of this epoch."""
         return self.examples / self.epoch_s
+
+
+PER_WINDOW = tuple(name for name in EpochRecord.model_fields if name.startswith("window_"))
+"""Fields with a value for each window of an epoch, in the order of the windows."""

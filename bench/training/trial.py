@@ -220,6 +220,9 @@ class _TrialRun:
             clipped_steps=None if variant.clip == "none" else result.clipped_steps,
             skipped_steps=result.skipped_steps if self.resolved["skips_non_finite"] else None,
             input_wait_s=result.input_wait_s,
+            window_start_s=result.window_start_s,
+            window_cpu_s=result.window_cpu_s,
+            window_involuntary_switches=result.window_involuntary_switches,
         )
         self.epochs.append(record)
         self.measures["evaluate_s"] = self.measures.get("evaluate_s", 0.0) + evaluate_s

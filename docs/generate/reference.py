@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench.analysis.loading.frame_columns import epoch_columns, health_columns, trial_columns
-from bench.records.epoch_record import EpochRecord
+from bench.records.epoch_record import PER_WINDOW, EpochRecord
 from bench.records.health_record import HealthRecord
 from bench.records.measures import Measures
 from bench.records.trial_record import FINAL_STATUSES, STATUSES, SUCCESS_STATUSES, TrialRecord
@@ -105,7 +105,7 @@ _EXIT_CODES = {
 def reference() -> str:
     """Return the whole page as Markdown."""
     defaults = fill_defaults({})
-    variant, suite = meanings(Variant), meanings(Suite)
+    variant, suite, epochs = meanings(Variant), meanings(Suite), meanings(EpochRecord)
     measures = {**meanings(TrialRecord), **meanings(Trial), **meanings(Measures)}
     parts = [
         "# Reference",
@@ -133,7 +133,15 @@ def reference() -> str:
         _columns(trial_columns(), {**variant, **measures, **_DERIVED}),
         "## Columns of epochs",
         "`bench.load_epochs`, `epochs.csv`: one row per epoch.",
-        _columns(epoch_columns(), {**_DERIVED, **_EPOCH, **meanings(EpochRecord)}),
+        _columns(epoch_columns(), {**_DERIVED, **_EPOCH, **epochs}),
+        "## Windows of an epoch",
+        "In a record, each epoch has these lists, with one value for each of its windows. With "
+        "several workers, they are those of the epoch's slowest worker. Records of earlier "
+        "versions have only the first list.",
+        _table(
+            ("field", "unit", "meaning"),
+            ((f"`{n}`", _unit(n, "float64"), epochs[n]) for n in PER_WINDOW),
+        ),
         "## Columns of health",
         "`bench.load_health`: one row per measurement (`health_epochs`) and layer. Measurements "
         "are untimed, on 512 training examples that are the same for all arms; "

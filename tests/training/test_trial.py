@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,22 @@ def test_a_completed_trial_has_every_measure() -> None:
     assert record.devices == ("CPU:0",)
     # Unknown on a CPU: null, never 0.
     assert measures.peak_device_memory_bytes is None
+
+
+def test_each_window_has_its_start_and_what_its_process_did() -> None:
+    before_s, cpu_before_s = time.monotonic(), time.process_time()
+    record = record_of(small(epochs=2, examples=6400, global_batch_size=8))
+    after_s, cpu_s = time.monotonic(), time.process_time() - cpu_before_s
+    starts = [start for epoch in record.epochs for start in epoch.window_start_s or ()]
+    assert len(starts) == 16
+    assert [before_s, *starts, after_s] == sorted([before_s, *starts, after_s])
+    for epoch in record.epochs:
+        assert epoch.window_start_s and epoch.window_cpu_s and epoch.window_involuntary_switches
+        ends = [a + b for a, b in zip(epoch.window_start_s, epoch.window_s, strict=True)]
+        assert ends[:-1] == pytest.approx(epoch.window_start_s[1:])
+        assert 0 < sum(epoch.window_cpu_s) < cpu_s
+        assert len(epoch.window_involuntary_switches) == 8
+        assert epoch.window_round is None
 
 
 def test_training_learns() -> None:

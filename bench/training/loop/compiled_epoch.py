@@ -54,7 +54,8 @@ class CompiledEpoch:
         update: GradientUpdate,
         feed: Feed,
         replicas: Replicas,
-        clock: Callable[[], float] = time.perf_counter,
+        # The processes of a node share this clock.
+        clock: Callable[[], float] = time.monotonic,
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self._variant, self._feed = variant, feed

@@ -54,6 +54,12 @@ class EpochResult:
     """How many times the epoch was timed from the same state; times are means over these."""
     loss_scale: float | None = None
     """At the start of the epoch; None if the loss is not scaled."""
+    window_start_s: tuple[float, ...] | None = None
+    """When each window started, by the clock, in the pass that trained."""
+    window_cpu_s: tuple[float, ...] | None = None
+    """CPU time of this process in each window, as a mean over the repeats."""
+    window_involuntary_switches: tuple[int, ...] | None = None
+    """How often the kernel took a core from this process in each window, in all repeats."""
 
     @property
     def all_skipped(self) -> bool:
@@ -84,9 +90,11 @@ def combine_passes(
 ) -> EpochResult:
     """Return the result of an epoch that was timed in ``passes``, of which the last one trained.
 
-    Times are means over the passes. ``loss_scale`` is that at the start of the epoch.
+    Times are means over the passes, and context switches are sums. ``loss_scale`` is that at the
+    start of the epoch.
     """
-    window_s = zip(*([w.elapsed_s for w in timed.windows] for timed in passes), strict=True)
+    # Each window as it ran in every pass.
+    windows = list(zip(*(timed.windows for timed in passes), strict=True))
     loss, correct, clipped, skipped, _ = passes[-1].sums
     waited_s = statistics.fmean(timed.sums.waited_s for timed in passes)
     if not math.isfinite(correct + clipped + skipped):
@@ -97,7 +105,7 @@ def combine_passes(
     loss = loss / applied if applied else math.nan
     return EpochResult(
         epoch_s=statistics.fmean(timed.epoch_s for timed in passes),
-        window_s=tuple(map(statistics.fmean, window_s)),
+        window_s=tuple(statistics.fmean(w.elapsed_s for w in same) for same in windows),
         steps=steps,
         examples=steps * size,
         loss=loss,
@@ -107,4 +115,9 @@ def combine_passes(
         input_wait_s=waited_s if times_waits else None,
         repeats=len(passes),
         loss_scale=loss_scale,
+        window_start_s=tuple(same[-1].start_s for same in windows),
+        window_cpu_s=tuple(statistics.fmean(w.cpu_s for w in same) for same in windows),
+        window_involuntary_switches=tuple(
+            sum(w.involuntary_switches for w in same) for same in windows
+        ),
     )

@@ -6,12 +6,16 @@ Usage:
     timed += windows.run_next()        # all that remain
     windows.sums.loss                  # over all steps that ran
 
-The end of a window is the start of the next: no time between two windows is lost.
+The end of a window is the start of the next: no time between two windows is lost. Reading the
+process's resources costs one system call a window. That call is in the time of the next window of
+the same call of ``run_next``, and outside the times of its first and last edges.
 """
 
 import itertools
+import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bench.training.data.windows import Window
 from bench.training.loop.compiled_window import CompiledWindow, StepSums, no_sums, read_sums
@@ -19,10 +23,15 @@ from bench.training.loop.compiled_window import CompiledWindow, StepSums, no_sum
 
 @dataclass(frozen=True)
 class TimedWindow:
-    """When a window started and ended, in seconds of the clock."""
+    """When a window started and ended, and what its process did meanwhile."""
 
     start_s: float
+    """By the clock."""
     end_s: float
+    cpu_s: float
+    """CPU time of all threads of this process."""
+    involuntary_switches: int
+    """How often the kernel took a core from one of these threads."""
 
     @property
     def elapsed_s(self) -> float:
@@ -51,8 +60,30 @@ class EpochWindows:
         includes what its feed does for it, such as shuffling.
         """
         self._window.synchronize_workers()
-        edges_s = [self._clock()]
+        usage = _process_usage()
+        edges = [_Edge(self._clock(), usage)]
         for window in itertools.islice(self._windows, count):
             self._sums = self._window.run(window, self._sums)
-            edges_s.append(self._clock())
-        return tuple(itertools.starmap(TimedWindow, itertools.pairwise(edges_s)))
+            edges.append(_Edge(self._clock(), _process_usage()))
+        return tuple(itertools.starmap(_timed_window, itertools.pairwise(edges)))
+
+
+class _Edge(NamedTuple):
+    """What is read between two windows."""
+
+    at_s: float
+    usage: resource.struct_rusage
+
+
+def _process_usage() -> resource.struct_rusage:
+    return resource.getrusage(resource.RUSAGE_SELF)
+
+
+def _timed_window(before: _Edge, after: _Edge) -> TimedWindow:
+    start, end = before.usage, after.usage
+    return TimedWindow(
+        start_s=before.at_s,
+        end_s=after.at_s,
+        cpu_s=(end.ru_utime - start.ru_utime) + (end.ru_stime - start.ru_stime),
+        involuntary_switches=end.ru_nivcsw - start.ru_nivcsw,
+    )

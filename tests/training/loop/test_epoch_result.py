@@ -1,5 +1,6 @@
 """The passes of an epoch become one result: mean times, and the sums of the pass that trained."""
 
+import itertools
 import math
 
 import pytest
@@ -13,7 +14,10 @@ STEPS, BATCH = 21, 32
 
 
 def timed_pass(edges_s: list[float], sums: StepSums) -> TimedPass:
-    windows = map(TimedWindow, edges_s[:-1], edges_s[1:])
+    windows = (
+        TimedWindow(start, end, cpu_s=(end - start) / 4, involuntary_switches=3)
+        for start, end in itertools.pairwise(edges_s)
+    )
     return TimedPass.of(tuple(windows), sums)
 
 
@@ -29,6 +33,9 @@ def test_times_are_means_over_the_passes_and_the_last_one_trains() -> None:
     assert (result.epoch_s, result.window_s, result.input_wait_s) == (5.0, (2.0, 3.0), 0.5)
     assert (result.loss, result.accuracy, result.repeats) == (2.0, 0.5, 2)
     assert (result.clipped_steps, result.skipped_steps) == (2, 0)
+    assert result.window_start_s == (10.0, 13.0)
+    assert result.window_cpu_s == (0.5, 0.75)
+    assert result.window_involuntary_switches == (6, 6)
 
 
 def test_the_mean_loss_is_over_the_steps_that_were_not_skipped() -> None:
