@@ -27,7 +27,7 @@ from bench.training.cuda.cuda_versions import loaded_versions
 from bench.training.cuda.gpu_kernels import check_kernels
 from bench.training.data.pipeline import Feed, make_feed
 from bench.training.data.windows import window_steps
-from bench.training.device_strategy import Replicas, device_kind, make_replicas
+from bench.training.device_strategy import make_replicas
 from bench.training.evaluation import Evaluator, Score
 from bench.training.failures import classify_exception
 from bench.training.layer_health.layer_health import LayerHealth
@@ -41,6 +41,7 @@ from bench.training.loop.training_state import weights_l2
 from bench.training.model.custom_model import workload_line, workload_source
 from bench.training.model.models import build_model, count_parameters, norm_settings
 from bench.training.model.norm_sizes import norm_sizes
+from bench.training.replicas import Replicas, device_kind
 
 _TRACEBACK_LINES = 20
 

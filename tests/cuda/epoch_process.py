@@ -17,10 +17,11 @@ from bench.datasets.arrays import Arrays
 from bench.spec.variant import Variant
 from bench.training import runtime
 from bench.training.data.pipeline import make_feed
-from bench.training.device_strategy import Replicas, make_replicas
+from bench.training.device_strategy import make_replicas
 from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.model.models import build_model
+from bench.training.replicas import Replicas
 from tests.cuda.counts import Counts, read_process, reset
 from tests.support.training_setup import arrays_of
 

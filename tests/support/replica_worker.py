@@ -23,13 +23,14 @@ from bench.training import runtime
 from bench.training.data.pipeline import Feed, make_feed
 from bench.training.data.shuffle import Shuffle
 from bench.training.data.windows import split_windows
-from bench.training.device_strategy import Replicas, make_replicas
+from bench.training.device_strategy import make_replicas
 from bench.training.failures import classify_exception
 from bench.training.layer_health.layer_health import LayerHealth
 from bench.training.loop.all_reduce_bytes import reduced_bytes_per_step
 from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.model.models import build_model, norm_settings
+from bench.training.replicas import Replicas
 from tests.support.replica_jobs import LATE_S, TRAIN
 from tests.support.training_setup import arrays_of, snapshot, variant_of
 

@@ -23,10 +23,11 @@ from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import Feed, make_feed
-from bench.training.device_strategy import Replicas, make_replicas
+from bench.training.device_strategy import make_replicas
 from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.model.models import build_model
+from bench.training.replicas import Replicas
 
 SMALL: dict[str, Any] = {
     "dataset": "synthetic",

@@ -22,7 +22,7 @@ from bench.training.evaluation import Evaluator, Score
 from bench.training.failures import classify_exception
 from bench.training.loop.compiled_epoch import CompiledEpoch
 from bench.training.loop.epoch_result import EpochResult
-from bench.training.loop.gradient_update import LossScale
+from bench.training.loop.loss_scale import LossScale
 from bench.training.trial import train
 from tests.support.training_setup import SteppingClock, arrays_of, small, trial_of
 

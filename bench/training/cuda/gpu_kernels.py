@@ -11,9 +11,9 @@ import tensorflow as tf
 from tensorflow.python.framework import kernels
 
 from bench.spec.variant import Variant
-from bench.training.device_strategy import device_kind
 from bench.training.exceptions import UnsupportedProgram
 from bench.training.model.precision import PRECISIONS
+from bench.training.replicas import device_kind
 
 _LOSS = "SparseSoftmaxCrossEntropyWithLogits"
 """The only operation of these networks' steps that lacks a kernel for some precision."""

@@ -22,7 +22,7 @@ from bench.training.data.examples import ExampleReader
 from bench.training.data.shuffle import Shuffle
 from bench.training.data.tfrecord_shards import decode_records, shard_files
 from bench.training.data.windows import Window, split_windows
-from bench.training.device_strategy import Replicas
+from bench.training.replicas import Replicas
 
 _Tensor = Any
 FILES_AT_ONCE = 16

@@ -23,7 +23,7 @@ from bench.training.data.examples import ExampleReader
 from bench.training.data.host_pipeline import from_files, from_memory
 from bench.training.data.shuffle import Shuffle
 from bench.training.data.windows import Window, split_windows
-from bench.training.device_strategy import Replicas
+from bench.training.replicas import Replicas
 
 _Tensor = Any
 

@@ -22,7 +22,6 @@ from bench.datasets.arrays import Arrays
 from bench.records.health_record import HealthRecord
 from bench.spec.variant import Variant
 from bench.training.data.examples import to_unit_range
-from bench.training.device_strategy import Replicas
 from bench.training.layer_health.layer_info import LayerInfo, list_layers
 from bench.training.layer_health.layer_stats import (
     BatchStats,
@@ -31,8 +30,10 @@ from bench.training.layer_health.layer_stats import (
     combine_batches,
 )
 from bench.training.layer_health.optimizer_preview import preview_update
-from bench.training.loop.gradient_update import GradientUpdate, clip_gradients
+from bench.training.loop.gradient_clipping import clip_gradients
+from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.model.precision import PRECISIONS
+from bench.training.replicas import Replicas
 
 BATCHES, BATCH_SIZE = 8, 64
 """Examples of an examination; batches are small, so that they fit in any network's memory."""

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from bench.spec.variant import Variant
-from bench.training.device_strategy import Replicas
 from bench.training.loop.gradient_update import OPTIMIZERS
+from bench.training.replicas import Replicas
 
 _Tensor = Any
 

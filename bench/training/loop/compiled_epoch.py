@@ -22,15 +22,16 @@ import keras
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import Feed
 from bench.training.data.windows import Window, split_windows
-from bench.training.device_strategy import Replicas
 from bench.training.exceptions import UnsupportedProgram
 from bench.training.loop.compiled_window import CompiledWindow, no_sums, read_sums
 from bench.training.loop.epoch_result import EpochResult, TimedPass, combine_passes
 from bench.training.loop.epoch_windows import EpochWindows
-from bench.training.loop.gradient_update import GradientUpdate, LossScale
+from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.loop.heartbeat import Heartbeat
+from bench.training.loop.loss_scale import LossScale
 from bench.training.loop.training_state import StateCopy, restored
 from bench.training.loop.training_step import TrainingStep
+from bench.training.replicas import Replicas
 from bench.training.tensorflow_refusal import full_tracebacks, is_refusal
 
 

@@ -20,10 +20,10 @@ import tensorflow as tf
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import Feed
 from bench.training.data.windows import Window
-from bench.training.device_strategy import Replicas
 from bench.training.loop.heartbeat import Heartbeat
 from bench.training.loop.training_step import TrainingStep
 from bench.training.model.precision import PRECISIONS
+from bench.training.replicas import Replicas
 
 _Tensor = Any
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bench.spec.variant import Variant
 from bench.training.loop.compiled_window import StepSums
 from bench.training.loop.epoch_windows import TimedWindow
-from bench.training.loop.gradient_update import LossScale
+from bench.training.loop.loss_scale import LossScale
 
 
 @dataclass(frozen=True)

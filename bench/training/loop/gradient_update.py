@@ -17,8 +17,10 @@ import keras
 import tensorflow as tf
 
 from bench.spec.variant import Variant
-from bench.training.device_strategy import Replicas, device_kind
+from bench.training.loop.gradient_clipping import clip_gradients
+from bench.training.loop.loss_scale import LossScale
 from bench.training.model.precision import PRECISIONS
+from bench.training.replicas import Replicas, device_kind
 
 _Tensor = Any
 
@@ -32,82 +34,6 @@ OPTIMIZERS: dict[str, Callable[[float], Any]] = {
     "adamw": lambda rate: keras.optimizers.AdamW(rate),
     "nadam": lambda rate: keras.optimizers.Nadam(rate),
 }
-
-
-def clip_gradients(
-    gradients: Sequence[_Tensor], kind: str, threshold: float
-) -> tuple[list[_Tensor], _Tensor]:
-    """Clip the gradients, and return them with whether any changed (int64, 0 or 1).
-
-    value: limit each element to [-threshold, threshold]. norm: scale each tensor down to an L2
-    norm of at most ``threshold``. global_norm: scale all of them by one factor, to that norm over
-    all (Pascanu et al., arXiv 1211.5063).
-    """
-    if kind == "none":
-        return list(gradients), tf.constant(0, tf.int64)
-    clipped, changed = _CLIPS[kind](list(gradients), threshold)
-    return clipped, tf.cast(changed, tf.int64)
-
-
-def _by_value(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor], _Tensor]:
-    exceeds = [tf.reduce_any(tf.abs(g) > threshold) for g in gradients]
-    return [tf.clip_by_value(g, -threshold, threshold) for g in gradients], _any(exceeds)
-
-
-def _by_norm(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor], _Tensor]:
-    norms = [tf.norm(g) for g in gradients]
-    clipped = [g * _shrink(norm, threshold) for g, norm in zip(gradients, norms, strict=True)]
-    return clipped, _any([norm > threshold for norm in norms])
-
-
-def _by_global_norm(gradients: list[_Tensor], threshold: float) -> tuple[list[_Tensor], _Tensor]:
-    norm = tf.linalg.global_norm(gradients)
-    return [g * _shrink(norm, threshold) for g in gradients], norm > threshold
-
-
-def _shrink(norm: _Tensor, threshold: float) -> _Tensor:
-    # An infinite norm gives 0 * inf = NaN, so that a broken gradient stays visible.
-    return threshold / tf.maximum(norm, threshold)
-
-
-def _any(flags: Sequence[_Tensor]) -> _Tensor:
-    return tf.reduce_any(tf.stack(flags))
-
-
-_CLIPS: dict[str, Callable[[list[_Tensor], float], tuple[list[_Tensor], _Tensor]]] = {
-    "value": _by_value,
-    "norm": _by_norm,
-    "global_norm": _by_global_norm,
-}
-
-
-class LossScale:
-    """A dynamic loss scale: halved when a gradient overflows, doubled after ``GROWTH_STEPS``.
-
-    Both constants are those of Keras and of Micikevicius et al., arXiv 1710.03740.
-    """
-
-    INITIAL = 2.0**15
-    MINIMUM = 1.0
-    GROWTH_STEPS = 2000
-    """Steps without an overflow after which the scale is doubled."""
-
-    def __init__(self) -> None:
-        self.scale = tf.Variable(self.INITIAL, trainable=False, dtype=tf.float32)
-        self.finite_steps = tf.Variable(0, trainable=False, dtype=tf.int64)
-
-    @property
-    def variables(self) -> list[tf.Variable]:
-        """The variables that belong to the training state."""
-        return [self.scale, self.finite_steps]
-
-    def adapt(self, finite: _Tensor) -> None:
-        """Adjust the scale after a step, by whether all its gradients were ``finite``."""
-        finite_steps = tf.where(finite, self.finite_steps + 1, tf.zeros_like(self.finite_steps))
-        doubles = finite_steps >= self.GROWTH_STEPS
-        factor = tf.where(finite, tf.where(doubles, 2.0, 1.0), 0.5)
-        self.scale.assign(tf.maximum(self.scale * factor, self.MINIMUM))
-        self.finite_steps.assign(tf.where(doubles, tf.zeros_like(finite_steps), finite_steps))
 
 
 class PreparedGradients(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.training.device_strategy import Replicas
+from bench.training.replicas import Replicas
 
 
 class StateCopy:

@@ -16,11 +16,11 @@ import tensorflow as tf
 
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import Feed
-from bench.training.device_strategy import Replicas
 from bench.training.exceptions import WorkloadError
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.loop.model_passes import dense_gradients, forward, penalty
 from bench.training.model.precision import PRECISIONS
+from bench.training.replicas import Replicas
 from bench.training.tensorflow_refusal import full_tracebacks
 
 _Tensor = Any

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from bench.training.cuda.gpu_kernels import check_kernels, dtypes_with_kernels, missing_kernels
-from bench.training.device_strategy import device_kind
 from bench.training.exceptions import UnsupportedProgram
+from bench.training.replicas import device_kind
 from tests.support.training_setup import make_program, small
 
 LOSS = "SparseSoftmaxCrossEntropyWithLogits"

@@ -17,7 +17,7 @@ from bench.spec.variant import Variant
 from bench.training import trial as trial_module
 from bench.training.layer_health.layer_health import BATCH_SIZE, BATCHES, LayerHealth, probe_batches
 from bench.training.loop.compiled_epoch import CompiledEpoch
-from bench.training.loop.gradient_update import LossScale
+from bench.training.loop.loss_scale import LossScale
 from bench.training.trial import train
 from tests.support.training_setup import (
     SteppingClock,

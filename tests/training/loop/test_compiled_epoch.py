@@ -17,7 +17,8 @@ from bench.training.data.examples import ExampleReader
 from bench.training.data.windows import Window
 from bench.training.exceptions import UnsupportedProgram
 from bench.training.loop.compiled_epoch import CompiledEpoch
-from bench.training.loop.gradient_update import OPTIMIZERS, LossScale
+from bench.training.loop.gradient_update import OPTIMIZERS
+from bench.training.loop.loss_scale import LossScale
 from bench.training.loop.training_state import weights_l2
 from bench.training.loop.training_step import count_correct
 from bench.training.model.models import build_model

@@ -1,4 +1,4 @@
-"""Clipping, skipped steps and the loss scale obey their rules."""
+"""An update clips, skips steps and applies the optimizer as its variant says."""
 
 import math
 from typing import Any
@@ -7,115 +7,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.spec.variant import Variant
 from bench.training.device_strategy import make_replicas
-from bench.training.loop.gradient_update import (
-    OPTIMIZERS,
-    GradientUpdate,
-    LossScale,
-    clip_gradients,
-)
+from bench.training.loop.gradient_update import OPTIMIZERS, GradientUpdate
+from bench.training.loop.loss_scale import LossScale
 from bench.training.model.models import build_model
-from tests.support.training_setup import FEW, small, snapshot
-
-KINDS = ("value", "norm", "global_norm")
-NUMBERS = st.floats(-1e6, 1e6, width=32)
-TENSORS = st.lists(st.lists(NUMBERS, min_size=1, max_size=5), min_size=1, max_size=4)
-THRESHOLDS = st.floats(0.01, 100.0)
-
-
-def clipped(
-    gradients: list[list[float]], kind: str, threshold: float = 1.0
-) -> tuple[list[np.ndarray], int]:
-    tensors = [tf.constant(g, tf.float64) for g in gradients]
-    after, changed = clip_gradients(tensors, kind, threshold)
-    return [g.numpy() for g in after], int(changed)
-
-
-def norm_over_all(gradients: list[np.ndarray]) -> float:
-    return math.sqrt(sum(float(np.square(g).sum()) for g in gradients))
-
-
-def test_clip_by_value_gives_the_notebooks_numbers() -> None:
-    ((first, second),), changed = clipped([[0.9, 100.0]], "value")
-    assert (first, second, changed) == (0.9, 1.0, 1)
-
-
-def test_clip_by_norm_gives_the_notebooks_numbers() -> None:
-    for kind in ("norm", "global_norm"):
-        (actual,), changed = clipped([[0.9, 100.0]], kind)
-        np.testing.assert_allclose(actual, [0.00899964, 0.9999595], atol=5e-9)
-        assert changed == 1
-
-
-def test_global_norm_scales_all_tensors_together_and_norm_each_separately() -> None:
-    pair = [[3.0], [4.0]]
-    assert [float(g[0]) for g in clipped(pair, "norm")[0]] == [1.0, 1.0]
-    np.testing.assert_allclose(np.concatenate(clipped(pair, "global_norm")[0]), [0.6, 0.8])
-
-
-@FEW
-@given(TENSORS, THRESHOLDS)
-def test_clip_by_value_bounds_each_element_and_leaves_those_inside(
-    gradients: list[list[float]], threshold: float
-) -> None:
-    after, changed = clipped(gradients, "value", threshold)
-    before = np.concatenate(gradients)
-    np.testing.assert_array_equal(np.concatenate(after), np.clip(before, -threshold, threshold))
-    assert changed == int((np.abs(before) > threshold).any())
-
-
-@FEW
-@given(TENSORS, THRESHOLDS)
-def test_clip_by_norm_bounds_each_norm_and_keeps_its_direction(
-    gradients: list[list[float]], threshold: float
-) -> None:
-    after, changed = clipped(gradients, "norm", threshold)
-    norms = [float(np.linalg.norm(g)) for g in gradients]
-    for before, actual, norm in zip(gradients, after, norms, strict=True):
-        expected = np.array(before) * (threshold / norm if norm > threshold else 1.0)
-        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12 * threshold)
-    assert changed == int(max(norms) > threshold)
-
-
-@FEW
-@given(TENSORS, THRESHOLDS)
-def test_clip_by_global_norm_bounds_it_with_one_factor(
-    gradients: list[list[float]], threshold: float
-) -> None:
-    after, changed = clipped(gradients, "global_norm", threshold)
-    norm = norm_over_all([np.array(g) for g in gradients])
-    assert norm_over_all(after) <= threshold * (1 + 1e-12) or changed == 0
-    factor = threshold / norm if norm > threshold else 1.0
-    np.testing.assert_allclose(
-        np.concatenate(after), np.concatenate(gradients) * factor, rtol=1e-12, atol=1e-300
-    )
-    assert changed == int(norm > threshold)
-
-
-@FEW
-@given(TENSORS, st.sampled_from(KINDS))
-def test_gradients_below_the_threshold_are_unchanged(
-    gradients: list[list[float]], kind: str
-) -> None:
-    after, changed = clipped(gradients, kind, threshold=1e8)
-    np.testing.assert_array_equal(np.concatenate(after), np.concatenate(gradients))
-    assert changed == 0
-
-
-def test_without_clipping_nothing_is_changed_or_counted() -> None:
-    (actual,), changed = clipped([[0.9, 100.0]], "none")
-    assert (actual.tolist(), changed) == ([0.9, 100.0], 0)
-
-
-@pytest.mark.parametrize("kind", ["norm", "global_norm"])
-@pytest.mark.parametrize("broken", [math.inf, math.nan])
-def test_a_broken_gradient_stays_visible(kind: str, broken: float) -> None:
-    after, _ = clipped([[1.0, broken]], kind)
-    assert not np.isfinite(np.concatenate(after)).all()
+from tests.support.training_setup import small, snapshot
 
 
 def update_of(variant: Variant) -> tuple[GradientUpdate, keras.Model]:
@@ -176,32 +74,6 @@ def test_a_finite_gradient_is_unscaled_before_it_is_clipped() -> None:
     assert (skipped, int(prepared.clipped)) == (0, 0)
     for old, variable in zip(before, model.trainable_variables, strict=True):
         np.testing.assert_allclose(variable.numpy(), old - 0.1 * 0.25, rtol=1e-6, atol=1e-7)
-
-
-def test_the_scale_doubles_after_enough_finite_steps_and_the_count_restarts() -> None:
-    scale = LossScale()
-    scale.finite_steps.assign(LossScale.GROWTH_STEPS - 2)
-    scale.adapt(tf.constant(True))
-    assert float(scale.scale) == LossScale.INITIAL
-    scale.adapt(tf.constant(True))
-    assert (float(scale.scale), int(scale.finite_steps)) == (2 * LossScale.INITIAL, 0)
-
-
-def test_an_overflow_resets_the_count() -> None:
-    scale = LossScale()
-    scale.finite_steps.assign(LossScale.GROWTH_STEPS - 1)
-    scale.adapt(tf.constant(False))
-    assert (float(scale.scale), int(scale.finite_steps)) == (LossScale.INITIAL / 2, 0)
-
-
-@FEW
-@given(st.lists(st.booleans(), max_size=60))
-def test_the_scale_stays_a_power_of_two_of_at_least_one(steps: list[bool]) -> None:
-    scale = LossScale()
-    for finite in steps:
-        scale.adapt(tf.constant(finite))
-    exponent = math.log2(float(scale.scale))
-    assert exponent == int(exponent) >= 0
 
 
 def test_by_default_no_step_is_skipped_without_loss_scaling() -> None:
