@@ -10,30 +10,25 @@ stage is timed separately: data, build, cold start, epochs, evaluation.
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bench.datasets.arrays import Arrays
 from bench.records.epoch_record import EpochRecord
-from bench.records.health_record import HealthRecord
-from bench.records.measures import Measures
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 from bench.training import runtime
 from bench.training.cuda.cuda_versions import loaded_versions
 from bench.training.cuda.gpu_kernels import check_kernels
-from bench.training.data.pipeline import Feed, make_feed
-from bench.training.data.windows import window_steps
+from bench.training.data.pipeline import Feed, epoch_settings, make_feed
 from bench.training.device_strategy import make_replicas
-from bench.training.evaluation import Evaluator, Score
+from bench.training.evaluation import Evaluator
 from bench.training.failures import classify_exception
 from bench.training.layer_health.layer_health import LayerHealth
 from bench.training.loop.all_reduce_bytes import reduced_bytes_per_step
 from bench.training.loop.compiled_epoch import CompiledEpoch
-from bench.training.loop.epoch_result import EpochResult
 from bench.training.loop.flops import flops_of, has_convolutions
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.loop.heartbeat import Heartbeat
@@ -41,6 +36,7 @@ from bench.training.loop.training_state import weights_l2
 from bench.training.model.custom_model import workload_line, workload_source
 from bench.training.model.models import build_model, count_parameters, norm_settings
 from bench.training.model.norm_sizes import norm_sizes
+from bench.training.record_builder import RecordBuilder
 from bench.training.replicas import Replicas, device_kind
 
 _TRACEBACK_LINES = 20
@@ -70,18 +66,7 @@ def train(
         if status == "failed" and (line := workload_line(exception, trial.variant)):
             error = f"{error} ({line})"
         log_tail = "".join(traceback.format_exception(exception)[-_TRACEBACK_LINES:])
-    return TrialRecord(
-        trial=trial,
-        status=status,
-        error=error,
-        log_tail=log_tail,
-        devices=trial_run.devices,
-        warnings=tuple(trial_run.warnings),
-        resolved=trial_run.resolved,
-        measures=Measures.model_validate(trial_run.measures),
-        epochs=tuple(trial_run.epochs),
-        health=tuple(trial_run.health),
-    )
+    return trial_run.record.build(status, error, log_tail)
 
 
 @dataclass
@@ -92,12 +77,9 @@ class _TrialRun:
     on_epoch: Callable[[EpochRecord], None]
     heartbeat: Heartbeat
     gpus: Sequence[str]
-    epochs: list[EpochRecord] = field(default_factory=list)
-    health: list[HealthRecord] = field(default_factory=list)
-    measures: dict[str, Any] = field(default_factory=dict)
-    resolved: dict[str, Any] = field(default_factory=dict)
-    devices: tuple[str, ...] = ()
-    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.record = RecordBuilder(self.trial)
 
     def run(self, load: Callable[[], Arrays], threads: int) -> tuple[Status, str | None]:
         """Return the status and, unless the trial completed, the reason."""
@@ -105,25 +87,25 @@ class _TrialRun:
         runtime.configure(variant, threads)
         runtime.check_gpus(self.gpus)
         # Workers must meet before anything initializes TensorFlow's devices.
-        with self._timed("rendezvous_s"):
+        with self.record.timed("rendezvous_s"):
             replicas = make_replicas(variant)
-        self.resolved = {**runtime.describe(variant), **replicas.settings()}
-        self.resolved.update(workload_source(variant))
-        self.devices = runtime.device_names()
+        self.record.resolved = {**runtime.describe(variant), **replicas.settings()}
+        self.record.resolved.update(workload_source(variant))
+        self.record.devices = runtime.device_names()
         check_kernels(variant)
-        with self._timed("data_load_s"):
+        with self.record.timed("data_load_s"):
             arrays = load()
             feed = make_feed(variant, arrays, self.trial.seed, replicas)
-        with self._timed("build_s"), replicas.scope():
+        with self.record.timed("build_s"), replicas.scope():
             program, evaluator, update, model = self._build(variant, arrays, feed, replicas)
         self._cold_start(program)
         health = LayerHealth(variant, model, update, replicas, arrays)
         self._examine_layers(health, after_epochs=0)
         self._warm_up(program, evaluator, arrays)
-        self._record_peak("peak_device_memory_cold_start_bytes")
+        self.record.add_peak("peak_device_memory_cold_start_bytes")
         outcome = self._train(program, evaluator, health, arrays)
-        self.measures["loss_scale_final"] = program.loss_scale
-        norm = self.measures["weights_l2"] = weights_l2(model.trainable_variables)
+        self.record.measures["loss_scale_final"] = program.loss_scale
+        norm = self.record.measures["weights_l2"] = weights_l2(model.trainable_variables)
         if outcome[0] == "completed" and not math.isfinite(norm):
             # The last step's loss was computed before that step changed the weights.
             outcome = "diverged", f"the weights' L2 norm was {norm} after the last epoch"
@@ -139,44 +121,44 @@ class _TrialRun:
         before = runtime.current_settings()
         model = build_model(variant, shape, arrays.classes, seed, images)
         runtime.check_unchanged(before, variant.workload)
-        self.resolved["keras_settings"] = runtime.keras_settings()
+        self.record.resolved["keras_settings"] = runtime.keras_settings()
         update = GradientUpdate(variant, model, replicas)
         program = CompiledEpoch(variant, model, update, feed, replicas, heartbeat=self.heartbeat)
         total, trainable = count_parameters(model)
-        self.measures.update(parameters=total, trainable_parameters=trainable)
+        self.record.measures.update(parameters=total, trainable_parameters=trainable)
         passes = program.step.passes_of_replica(shape)
-        self.measures["flops_per_step"] = flops_of(passes)
-        self.resolved["has_convolutions"] = has_convolutions(passes)
+        self.record.measures["flops_per_step"] = flops_of(passes)
+        self.record.resolved["has_convolutions"] = has_convolutions(passes)
         self._warn_of(program.step.without_gradient)
-        self.measures["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
-        self.resolved["compiled"] = program.step.compiled
-        self.resolved.update(norm_settings(model), **norm_sizes(variant, model))
-        self.resolved.update(_epoch_settings(variant, feed), **update.settings())
+        self.record.measures["reduced_bytes_per_step"] = reduced_bytes_per_step(variant, model)
+        self.record.resolved["compiled"] = program.step.compiled
+        self.record.resolved.update(norm_settings(model), **norm_sizes(variant, model))
+        self.record.resolved.update(epoch_settings(variant, feed), **update.settings())
         return program, Evaluator(variant, model), update, model
 
     def _warn_of(self, without_gradient: Sequence[str]) -> None:
         if without_gradient:
-            self.warnings.append(
+            self.record.warnings.append(
                 f"{', '.join(without_gradient)}: no gradient, which counts as one of zero"
             )
 
     def _cold_start(self, program: CompiledEpoch) -> None:
-        self.measures["cold_start_s"] = program.cold_start()
-        self.resolved.update(loaded_versions())
+        self.record.measures["cold_start_s"] = program.cold_start()
+        self.record.resolved.update(loaded_versions())
         settling_steps = program.settle_loss_scale()
         if program.loss_scale is not None:
-            self.measures["loss_scale_settling_steps"] = settling_steps
-            self.measures["loss_scale_initial"] = program.loss_scale
+            self.record.measures["loss_scale_settling_steps"] = settling_steps
+            self.record.measures["loss_scale_initial"] = program.loss_scale
 
     def _warm_up(self, program: CompiledEpoch, evaluator: Evaluator, arrays: Arrays) -> None:
         timing = self.trial.timing.on(device_kind())
-        self.resolved["timing"] = timing.model_dump()
+        self.record.resolved["timing"] = timing.model_dump()
         if timing.warmup_s or timing.min_timing_s:
             # Compile validation first: after the warm-up, the device would cool down meanwhile.
-            with self._timed("evaluate_s"):
+            with self.record.timed("evaluate_s"):
                 evaluator.score(arrays.val_images, arrays.val_labels)
             warm_up = program.warm_up(timing.warmup_s or 0.0, timing.min_timing_s or 0.0)
-            self.measures.update(warmup_s=warm_up.elapsed_s, warmup_steps=warm_up.steps)
+            self.record.measures.update(warmup_s=warm_up.elapsed_s, warmup_steps=warm_up.steps)
 
     def _train(
         self, program: CompiledEpoch, evaluator: Evaluator, health: LayerHealth, arrays: Arrays
@@ -184,11 +166,12 @@ class _TrialRun:
         variant = self.trial.variant
         for epoch in range(variant.epochs):
             result = program.run_epoch(epoch)
-            self._record_peak("peak_device_memory_bytes")
+            self.record.add_peak("peak_device_memory_bytes")
             started = time.perf_counter()
             score = evaluator.score(arrays.val_images, arrays.val_labels)
-            self._record_epoch(epoch, result, score, time.perf_counter() - started)
-            self._record_peak("peak_device_memory_evaluate_bytes")
+            evaluate_s = time.perf_counter() - started
+            self.on_epoch(self.record.add_epoch(epoch, result, score, evaluate_s))
+            self.record.add_peak("peak_device_memory_evaluate_bytes")
             self._examine_layers(health, after_epochs=epoch + 1)
             if result.diverged:
                 return "diverged", result.divergence(epoch)
@@ -196,67 +179,13 @@ class _TrialRun:
 
     def _examine_layers(self, health: LayerHealth, after_epochs: int) -> None:
         if self.trial.variant.measures_health_after(after_epochs):
-            with self._timed("health_s"):
-                self.health.append(health.examine(after_epochs))
+            with self.record.timed("health_s"):
+                self.record.health.append(health.examine(after_epochs))
             # The examination's peak belongs to no stage.
             runtime.take_peak_device_memory_bytes()
 
-    def _record_epoch(
-        self, epoch: int, result: EpochResult, score: Score, evaluate_s: float
-    ) -> None:
-        variant = self.trial.variant
-        record = EpochRecord(
-            epoch=epoch,
-            warmup=epoch < variant.warmup_epochs,
-            epoch_s=result.epoch_s,
-            examples=result.examples,
-            steps=result.steps,
-            train_loss=result.loss,
-            train_accuracy=result.accuracy,
-            val_loss=score.loss,
-            val_accuracy=score.accuracy,
-            evaluate_s=evaluate_s,
-            window_s=result.window_s,
-            repeats=result.repeats,
-            clipped_steps=None if variant.clip == "none" else result.clipped_steps,
-            skipped_steps=result.skipped_steps if self.resolved["skips_non_finite"] else None,
-            input_wait_s=result.input_wait_s,
-            window_start_s=result.window_start_s,
-            window_cpu_s=result.window_cpu_s,
-            window_involuntary_switches=result.window_involuntary_switches,
-        )
-        self.epochs.append(record)
-        self.measures["evaluate_s"] = self.measures.get("evaluate_s", 0.0) + evaluate_s
-        self.on_epoch(record)
-
     def _test(self, evaluator: Evaluator, arrays: Arrays) -> None:
-        with self._timed("evaluate_s"):
+        with self.record.timed("evaluate_s"):
             score = evaluator.score(arrays.test_images, arrays.test_labels)
-        self.measures.update(test_loss=score.loss, test_accuracy=score.accuracy)
-        self._record_peak("peak_device_memory_evaluate_bytes")
-
-    def _record_peak(self, name: str) -> None:
-        """Store the largest peak of a stage as the measure ``name``, and reset the counter."""
-        peak = runtime.take_peak_device_memory_bytes()
-        if peak is not None:
-            self.measures[name] = max(peak, self.measures.get(name) or 0)
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        """Add the block's seconds to the measure ``name``."""
-        started = time.perf_counter()
-        yield
-        self.measures[name] = self.measures.get(name, 0.0) + time.perf_counter() - started
-
-
-def _epoch_settings(variant: Variant, feed: Feed) -> dict[str, Any]:
-    """Return the order of an epoch's examples, its steps, and the examples it omits."""
-    steps = variant.steps_per_epoch
-    return {
-        "order": feed.order.method,
-        "augmented": feed.augments,
-        "steps_per_epoch": steps,
-        "window_steps": window_steps(steps),
-        "whole_epoch_steps": variant.whole_epoch_steps,
-        "examples_left_out": variant.examples - steps * variant.global_batch_size,
-    }
+        self.record.measures.update(test_loss=score.loss, test_accuracy=score.accuracy)
+        self.record.add_peak("peak_device_memory_evaluate_bytes")

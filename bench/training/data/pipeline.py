@@ -22,7 +22,7 @@ from bench.spec.variant import Variant
 from bench.training.data.examples import ExampleReader
 from bench.training.data.host_pipeline import from_files, from_memory
 from bench.training.data.shuffle import Shuffle
-from bench.training.data.windows import Window, split_windows
+from bench.training.data.windows import Window, split_windows, window_steps
 from bench.training.replicas import Replicas
 
 _Tensor = Any
@@ -66,6 +66,19 @@ def make_feed(variant: Variant, arrays: Arrays, seed: int, replicas: Replicas) -
         "tfrecord": from_files,
     }
     return kinds[variant.pipeline](variant, arrays, seed, replicas)
+
+
+def epoch_settings(variant: Variant, feed: Feed) -> dict[str, Any]:
+    """Return the order of an epoch's examples, its steps, and the examples it omits."""
+    steps = variant.steps_per_epoch
+    return {
+        "order": feed.order.method,
+        "augmented": feed.augments,
+        "steps_per_epoch": steps,
+        "window_steps": window_steps(steps),
+        "whole_epoch_steps": variant.whole_epoch_steps,
+        "examples_left_out": variant.examples - steps * variant.global_batch_size,
+    }
 
 
 class DeviceFeed:
