@@ -43,8 +43,8 @@ def settings(incomplete: str) -> list[str]:
 
     Of ``norm=none,b`` it completes the last value.
     """
+    from bench.spec.axes import AXES
     from bench.spec.suite import Suite
-    from bench.spec.variant import AXES
 
     return _assignments(
         [*AXES, *(key for key in Suite.model_fields if key not in _TABLES)], incomplete
@@ -53,7 +53,7 @@ def settings(incomplete: str) -> list[str]:
 
 def selections(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return AXIS= for every axis, as ``settings`` does, and labels and ids of the named suite."""
-    from bench.spec.variant import AXES
+    from bench.spec.axes import AXES
 
     # An option without a value, such as the one to complete, leaves arguments unparsed.
     suite = ctx.params.get("suite") or next(iter(ctx.args), None)

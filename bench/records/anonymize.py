@@ -33,8 +33,8 @@ from bench.records.public_values import (
     suite_text,
     table,
 )
+from bench.spec.axes import AXES
 from bench.spec.suite import shipped_suites
-from bench.spec.variant import AXES
 
 _Plain = Mapping[str, Any]
 

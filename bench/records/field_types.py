@@ -12,11 +12,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from bench.records.ranges import Count, encodable
+from bench.spec.axes import AXES
 from bench.spec.axis_validation import check_key
 from bench.spec.fail_fast_types import FailFastDict, FailFastTuple
 from bench.spec.pairing import Pair
 from bench.spec.suite import Suite
-from bench.spec.variant import AXES
 
 
 class _Fields(BaseModel):

@@ -2,7 +2,7 @@
 
 ``STEPS[n]`` turns a document of schema version n into one of version n + 1. A new axis needs no
 step if its default is the previous behaviour: a record without the axis is read with the default
-of the axis's field in ``bench.spec.variant``.
+of the axis's field in ``bench.spec.axes``.
 """
 
 from collections.abc import Callable

@@ -10,8 +10,9 @@ A reason is published with only the words listed here, numbers, and the names of
 import re
 from typing import Literal
 
+from bench.spec.axes import AXES
 from bench.spec.axis_validation import choices_of
-from bench.spec.variant import AXES, Variant
+from bench.spec.variant import Variant
 
 _AXES = {
     *AXES,

@@ -2,7 +2,7 @@
 
 Usage:
     filters: Annotated[tuple[int, ...], Axis(inactive=unused_by("mlp"), implies=NETWORK)]
-    AXES["filters"].implies     # in bench.spec.variant
+    AXES["filters"].implies     # in bench.spec.axes
 
 The variant's id, the checks of a suite, the confounds of a comparison and docs/reference.md all
 read an axis here. Its meaning in words is the docstring of its field.

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from bench.files.toml_file import parse_toml
+from bench.spec.axes import AXES
 from bench.spec.error_text import requirement, value_text
 from bench.spec.registered_workloads import registered_workloads, resolve_name
 from bench.spec.suggestion import near_misses, nearest
-from bench.spec.variant import AXES, Variant
+from bench.spec.variant import Variant
 
 CUSTOM_WORKLOAD_FORM = "package.module:function"
 """The form of a workload that is not built in."""

@@ -8,8 +8,9 @@ Usage:
 from collections.abc import Mapping
 from typing import Any
 
+from bench.spec.axes import LATER_AXES
 from bench.spec.default_jit import DeviceType, default_jit
-from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES, LATER_AXES
+from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES
 
 
 def fill_defaults(partial: Mapping[str, Any], device: DeviceType = "cpu") -> dict[str, Any]:

@@ -15,13 +15,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import SuiteError
+from bench.spec.axes import BATCH_SIZES
 from bench.spec.default_jit import DeviceType
 from bench.spec.defaults import fill_defaults
 from bench.spec.error_text import value_text
 from bench.spec.expand import Cell, Id, expand, without_label
 from bench.spec.suggestion import nearest
 from bench.spec.suite import Comparison, Suite
-from bench.spec.variant import BATCH_SIZES, Variant
+from bench.spec.variant import Variant
 
 
 class Pair(BaseModel):

@@ -11,10 +11,10 @@ one of the requested values on each axis: names add up, values of one axis add u
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.spec.axes import AXES
 from bench.spec.axis_validation import check_key, check_setting, is_list_axis
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.text_values import read_value
-from bench.spec.variant import AXES
 
 if TYPE_CHECKING:
     from bench.spec.expand import Cell

@@ -26,6 +26,7 @@ from bench.errors import SuiteError
 from bench.files.bounded_reading import MiB, read_file
 from bench.files.toml_file import parse_toml
 from bench.spec import suite_validation
+from bench.spec.axes import AXES
 from bench.spec.axis_validation import check_key
 from bench.spec.error_text import location_text, value_text
 from bench.spec.fail_fast_types import FailFastDict, FailFastList, one_unknown_key
@@ -33,7 +34,6 @@ from bench.spec.overrides import apply_overrides
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.suite_validation import Settings
 from bench.spec.timing import Seconds, Timing
-from bench.spec.variant import AXES
 
 _MAX_BYTES = MiB
 """The size limit of a suite's file; a list of as many variants as are allowed is smaller."""

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from bench.spec.axes import AXES
 from bench.spec.axis_validation import check_key, check_setting, is_list_axis
 from bench.spec.error_text import error_text, location_text, value_text
 from bench.spec.suggestion import nearest
-from bench.spec.variant import AXES
 
 Settings = dict[str, Any]
 """Values by axis."""

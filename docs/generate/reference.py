@@ -20,12 +20,13 @@ from bench.records.epoch_record import PER_WINDOW, EpochRecord
 from bench.records.health_record import HealthRecord
 from bench.records.measures import Measures
 from bench.records.trial_record import FINAL_STATUSES, STATUSES, SUCCESS_STATUSES, TrialRecord
+from bench.spec.axes import AXES
 from bench.spec.axis_metadata import Axis
 from bench.spec.axis_validation import CUSTOM_WORKLOAD_FORM, choices_of
 from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
 from bench.spec.suite import Suite
-from bench.spec.variant import AXES, Variant
+from bench.spec.variant import Variant
 
 _DERIVED: dict[str, str] = {
     "per_replica_batch_size": (
@@ -165,7 +166,15 @@ def reference() -> str:
 
 
 def meanings(model: type[BaseModel]) -> dict[str, str]:
-    """Return the docstring below each field of ``model``, on one line."""
+    """Return the docstring below each field of ``model`` and of its bases, on one line."""
+    texts: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            texts |= _own_meanings(base)
+    return texts
+
+
+def _own_meanings(model: type[BaseModel]) -> dict[str, str]:
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(body, ast.ClassDef)
     texts = {}

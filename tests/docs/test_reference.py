@@ -2,7 +2,8 @@
 
 from bench.analysis.loading.frame_columns import trial_columns
 from bench.records.metric import METRICS
-from bench.spec.variant import AXES, Variant
+from bench.spec.axes import AXES
+from bench.spec.variant import Variant
 from docs.generate.reference import meanings, reference
 from tests.support.paths import ROOT
 

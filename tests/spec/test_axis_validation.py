@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bench.spec.axes import AXES
 from bench.spec.axis_validation import check_key, check_setting, is_list_axis
-from bench.spec.variant import AXES
 
 
 @pytest.mark.parametrize(

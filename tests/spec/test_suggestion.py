@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.spec.axes import AXES
 from bench.spec.axis_validation import choices_of
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.suite import shipped_suites
-from bench.spec.variant import AXES, Variant
+from bench.spec.variant import Variant
 
 
 def values_of(axis: str) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.spec.variant import AXES
+from bench.spec.axes import AXES
 
 PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
 """Keys that differ from process to process."""

@@ -20,7 +20,8 @@ import pandas as pd
 
 from bench.analysis.loading.measurement_sessions import ensure_sessions
 from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS
-from bench.spec.variant import OBSERVATION_AXES, Variant
+from bench.spec.axes import OBSERVATION_AXES
+from bench.spec.variant import Variant
 
 SETTINGS: tuple[str, ...] = tuple(n for n in Variant.model_fields if n not in OBSERVATION_AXES)
 FOLLOWS_SIZE = ("epochs", "warmup_epochs", "target_accuracy")

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.analysis.comparison.confounds import Confound, confounds
-from bench.spec.variant import AXES
+from bench.spec.axes import AXES
 
 PLAIN = {"xla": True, "policy": "float32", "window_steps": 100, "node": "a", "devices": ["CPU:0"]}
 NORMED = {**PLAIN, "norm_layers": 3, "norm_epsilon": 0.001, "norm_momentum": 0.99}
