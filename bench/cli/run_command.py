@@ -118,7 +118,7 @@ def _cluster_options(
     prune_oom: bool,
 ) -> list[str]:
     """Return the options of ``bench run`` on the head of a cluster."""
-    from bench.execution.ray_backend.peer_network import named_network
+    from bench.execution.ray_backend.cluster.peer_network import named_network
 
     return [
         *(f"--set={change}" for change in changes or []),

@@ -26,8 +26,8 @@ from bench.doctor.machine_checks import (
     variables_check,
 )
 from bench.errors import ResourceError
-from bench.execution.ray_backend.peer_network import VARIABLE, named_network, own_address
-from bench.execution.ray_backend.port_guard import PortGuard
+from bench.execution.ray_backend.cluster.peer_network import VARIABLE, named_network, own_address
+from bench.execution.ray_backend.workers.port_guard import PortGuard
 from bench.execution.subprocess_probe import Reply, probe_in_subprocess
 from bench.execution.trial_environment.inherited_environment import inherited_environment
 from bench.measure.environment import environment
@@ -65,7 +65,10 @@ def _probe(address: str | None, in_turn: bool) -> tuple[Reply, Reply]:
 
     With GPUs they run ``in_turn``: Ray's probe counts those that TensorFlow's probe uses as busy.
     """
-    module, arguments = "bench.execution.ray_backend.ray_probe", [address] if address else []
+    module, arguments = (
+        "bench.execution.ray_backend.process.ray_probe",
+        [address] if address else [],
+    )
     with probe_in_subprocess("bench.training.tensorflow_probe") as answer:
         if not in_turn:
             with probe_in_subprocess(module, *arguments) as ray:

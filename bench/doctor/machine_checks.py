@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from bench.datasets.fashion_mnist import FileCheck
 from bench.execution.gpus.gpu_support import INSTALL_CUDA, gpu_fault
-from bench.execution.ray_backend.ray_storage import base_folder
+from bench.execution.ray_backend.local.ray_storage import base_folder
 
 State = Literal["ok", "missing", "broken"]
 _Facts = Mapping[str, Any]

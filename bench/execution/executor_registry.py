@@ -26,7 +26,7 @@ def make_executor(
             from bench.execution.ray_backend.ray_executor import RayExecutor
 
             return RayExecutor(address, device, modules, network)
-        from bench.execution.ray_backend.ray_process import RayProcess
+        from bench.execution.ray_backend.process.ray_process import RayProcess
 
         return RayProcess(address, device, modules, network)
     for_ray = address is not None or device != "auto" or network is not None

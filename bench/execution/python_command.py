@@ -1,7 +1,7 @@
 """Build the command that runs a module of this package as this process would.
 
 Usage:
-    subprocess.Popen(module_command("bench.execution.ray_backend.process_reaper", mark))
+    subprocess.Popen(module_command("bench.execution.ray_backend.process.process_reaper", mark))
 """
 
 import sys

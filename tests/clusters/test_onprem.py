@@ -99,7 +99,7 @@ def test_ctrl_c_fetches_the_run_folder_after_the_remote_run_has_closed_it(
 @pytest.mark.usefixtures("smoke")
 def test_without_the_token_access_is_refused(site: Site) -> None:
     _, (head, _) = site
-    module = "bench.execution.ray_backend.head_address"
+    module = "bench.execution.ray_backend.cluster.head_address"
     code = f"import sys; from {module} import resolve_address as f; f(sys.argv[1])"
     words = [sys.executable, "-c", code, f"{head.address}:6379"]
     refused = head.run(*words, env={"HOME": "/mnt/tmp"})

@@ -62,7 +62,7 @@ def test_a_machine_that_can_run_these_tests_passes_all_checks_and_is_unchanged(
 
 @pytest.mark.slow
 def test_exiting_while_ray_is_up_leaves_nothing_running(ray_folder: Path) -> None:
-    with probe_in_subprocess("bench.execution.ray_backend.ray_probe"):
+    with probe_in_subprocess("bench.execution.ray_backend.process.ray_probe"):
         while not any(ray_folder.rglob("python-core-driver*.log")):
             time.sleep(0.05)
         assert _writing_below(ray_folder)
@@ -79,7 +79,9 @@ def test_the_doctor_itself_imports_neither_tensorflow_nor_ray() -> None:
 
 
 def test_an_address_without_an_answer_says_what_to_correct() -> None:
-    with probe_in_subprocess("bench.execution.ray_backend.ray_probe", "127.0.0.1:1") as answer:
+    with probe_in_subprocess(
+        "bench.execution.ray_backend.process.ray_probe", "127.0.0.1:1"
+    ) as answer:
         reply = answer()
     assert reply["expected"]
     assert reply["error"].startswith("no Ray answers at 127.0.0.1:1")

@@ -60,7 +60,7 @@ FAULTS = {
         None,
         2,
         "Ray does not start on this machine",
-        "tests/execution/ray_backend/test_local_ray.py::"
+        "tests/execution/ray_backend/local/test_local_ray.py::"
         "test_a_start_that_hangs_is_given_up_and_leaves_no_process_and_no_folder",
     ),
     "driver killed": Fault(
@@ -100,7 +100,7 @@ FAULTS = {
         "worker_lost",
         5,
         "--resume",
-        "tests/execution/ray_backend/test_ray_process.py::"
+        "tests/execution/ray_backend/process/test_ray_process.py::"
         "test_a_raylet_that_stops_ends_the_run_with_its_records_without_a_signal",
     ),
     "process frozen": Fault(
@@ -108,7 +108,7 @@ FAULTS = {
         "worker_lost",
         5,
         "--resume",
-        "tests/execution/ray_backend/test_ray_process.py::"
+        "tests/execution/ray_backend/process/test_ray_process.py::"
         "test_a_process_that_freezes_is_given_up_with_its_records",
     ),
     "library": Fault(
@@ -116,7 +116,7 @@ FAULTS = {
         "worker_lost",
         5,
         "--resume",
-        "tests/execution/ray_backend/test_ray_process.py::"
+        "tests/execution/ray_backend/process/test_ray_process.py::"
         "test_a_process_that_dies_loses_what_ran_but_no_finished_epoch",
     ),
     "library hangs": Fault(
@@ -124,7 +124,7 @@ FAULTS = {
         "interrupted",
         130,
         "resume with bench run ... --resume",
-        "tests/execution/ray_backend/test_ray_process.py::"
+        "tests/execution/ray_backend/process/test_ray_process.py::"
         "test_an_interrupt_ends_the_run_however_the_process_reacts",
     ),
     "progress actor killed": Fault(

@@ -13,14 +13,18 @@ from multiprocessing.connection import Connection
 
 from bench.errors import ClusterLostError
 from bench.execution.executor import EpochEnd, TrialStart
-from bench.execution.ray_backend.epoch_log import append_epoch
-from bench.execution.ray_backend.ray_messages import ClusterDevices, ProcessHeartbeat, RunEnd
+from bench.execution.ray_backend.process.ray_messages import (
+    ClusterDevices,
+    ProcessHeartbeat,
+    RunEnd,
+)
+from bench.execution.ray_backend.workers.epoch_log import append_epoch
 from bench.records.trial_record import TrialRecord
 from tests.support.sample_records import make_record
 
 
 def main() -> None:
-    """Speak as bench.execution.ray_backend.ray_child does."""
+    """Speak as bench.execution.ray_backend.process.ray_child does."""
     end, connection = sys.argv[1], Connection(int(sys.argv[2]))
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     setup = connection.recv()

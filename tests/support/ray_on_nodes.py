@@ -17,9 +17,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution.executor import BlockWait, Event, Limits
 from bench.execution.gpus.gpu_fitness import GpuAllotment
-from bench.execution.ray_backend import block_runner, ray_executor
-from bench.execution.ray_backend.block_pool import BlockPool
-from bench.execution.ray_backend.block_runner import BlockRunner
+from bench.execution.ray_backend import ray_executor
+from bench.execution.ray_backend.blocks import block_runner
+from bench.execution.ray_backend.blocks.block_pool import BlockPool
+from bench.execution.ray_backend.blocks.block_runner import BlockRunner
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.resources import ResourceRequest

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from bench.execution.executor import EpochEnd, Event
-from bench.execution.ray_backend.worker_group import WorkerGroup
+from bench.execution.ray_backend.workers.worker_group import WorkerGroup
 from bench.spec.suite import Suite
 from tests.support.processes import workers_below
 from tests.support.sample_suites import SINGLE, suite_of

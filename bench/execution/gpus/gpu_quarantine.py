@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from bench.errors import ResourceError
 from bench.execution.gpus.gpu_fitness import GpuSnapshot, NodeSnapshot, inspect_node
 from bench.execution.gpus.gpu_visibility import assigned_gpus
-from bench.execution.ray_backend.cluster_nodes import Node, alive_nodes, ask_nodes
+from bench.execution.ray_backend.cluster.cluster_nodes import Node, alive_nodes, ask_nodes
 from bench.execution.ray_backend.ray_compat import available_resources_per_node
 from bench.records.trial_record import ExcludedGpus
 from bench.spec.plan import Trial

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError, ResourceError, UsageError
-from bench.execution.ray_backend.private_ray_files import make_token
+from bench.execution.ray_backend.local.private_ray_files import make_token
 from bench.files.bounded_reading import KiB, read_file
 from bench.files.user_path import user_path
 from bench.files.yaml_file import parse_yaml

@@ -15,7 +15,7 @@ import time
 import ray
 
 from bench.errors import ResourceError
-from bench.execution.ray_backend.head_address import resolve_address
+from bench.execution.ray_backend.cluster.head_address import resolve_address
 
 TIMEOUT_S = 600.0
 _POLL_S = 1.0

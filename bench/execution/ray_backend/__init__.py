@@ -1,5 +1,5 @@
 """Run trials on Ray: a pool of blocks, and a worker group for each trial.
 
-`ray_process.RayProcess` keeps Ray in a separate process, in which `ray_executor.RayExecutor` runs.
-`ray_compat` holds the private parts of Ray that these modules use.
+Start at `process.ray_process.RayProcess`, which keeps Ray in a separate process; in it runs
+`ray_executor.RayExecutor`. Only `ray_compat` uses private parts of Ray.
 """

@@ -28,22 +28,22 @@ from bench.execution.gpus.device_kind import Device
 from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot, gpus_hidden_by
 from bench.execution.gpus.gpu_quarantine import GpuQuarantine, inspect_nodes
 from bench.execution.gpus.warm_up import warm_up
-from bench.execution.ray_backend.block_pool import BlockPool
-from bench.execution.ray_backend.block_runner import BlockRunner
-from bench.execution.ray_backend.cluster_nodes import (
+from bench.execution.ray_backend.blocks.block_pool import BlockPool
+from bench.execution.ray_backend.blocks.block_runner import BlockRunner
+from bench.execution.ray_backend.blocks.dataset_store import DatasetStore
+from bench.execution.ray_backend.blocks.progress_collector import ProgressCollector
+from bench.execution.ray_backend.cluster.cluster_nodes import (
     Node,
     alive_nodes,
     ask_nodes,
     environments,
     raylet_here,
 )
-from bench.execution.ray_backend.connection import connection
-from bench.execution.ray_backend.dataset_store import DatasetStore
-from bench.execution.ray_backend.head_address import is_alive
-from bench.execution.ray_backend.head_liveness import call_while_head_alive
-from bench.execution.ray_backend.peer_network import named_network
-from bench.execution.ray_backend.preflight import preflight
-from bench.execution.ray_backend.progress_collector import ProgressCollector
+from bench.execution.ray_backend.cluster.connection import connection
+from bench.execution.ray_backend.cluster.head_address import is_alive
+from bench.execution.ray_backend.cluster.head_liveness import call_while_head_alive
+from bench.execution.ray_backend.cluster.peer_network import named_network
+from bench.execution.ray_backend.cluster.preflight import preflight
 from bench.execution.ray_backend.ray_compat import available_resources_per_node
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.resources import ResourceRequest

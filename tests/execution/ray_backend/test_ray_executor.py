@@ -17,9 +17,10 @@ from bench.errors import ResourceError
 from bench.execution.executor import BlockWait, EpochEnd, Event, Limits
 from bench.execution.gpus.gpu_fitness import GpuSnapshot
 from bench.execution.gpus.gpu_quarantine import GpuQuarantine
-from bench.execution.ray_backend import block_runner, ray_executor
-from bench.execution.ray_backend.progress_actor import ProgressUpdate
+from bench.execution.ray_backend import ray_executor
+from bench.execution.ray_backend.blocks import block_runner
 from bench.execution.ray_backend.ray_executor import RayExecutor
+from bench.execution.ray_backend.workers.progress_actor import ProgressUpdate
 from bench.execution.trial_environment.inherited_environment import THREAD_VARIABLES
 from bench.measure.host import usable_cores
 from bench.records.trial_record import ExcludedGpus
@@ -119,7 +120,7 @@ def test_a_node_with_busy_cores_reports_everything_except_its_variables(
         def here(self) -> bool:
             return True
 
-    monkeypatch.setattr("bench.execution.ray_backend.cluster_nodes._CORES_S", 0.5)
+    monkeypatch.setattr("bench.execution.ray_backend.cluster.cluster_nodes._CORES_S", 0.5)
     before = ray_executor.environment()
     monkeypatch.setattr(ray_executor, "_environments", {})
     actor: Any = ray.remote(Busy)
@@ -326,7 +327,7 @@ def test_an_exception_in_training_is_a_failed_trial_with_its_traceback(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "bench.execution.ray_backend.dataset_store.load_arrays", lambda _variant: "no arrays"
+        "bench.execution.ray_backend.blocks.dataset_store.load_arrays", lambda _variant: "no arrays"
     )
     (record,) = observe(ray_executor, suite_of(SINGLE, shape=[5, 5, 1])).records
     assert record.status == "failed"

@@ -1,0 +1,104 @@
+"""Classify why a worker's process died.
+
+Usage:
+    logs = fetch_worker_logs(places)           # by worker, from their nodes
+    failure = classify_failure(error, places.get(0), logs.get(0), refusable=False)
+"""
+
+import contextlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from bench.execution.ray_backend.workers.worker import WorkerLocation
+from bench.execution.ray_backend.workers.worker_log import WorkerLog, read_worker_log
+from bench.execution.trial_environment.xla_flags import refused_flags
+from bench.records.trial_record import Status
+
+_FETCH_S = 10.0
+_MEMORY_IN_ERROR = ("NODE_OUT_OF_MEMORY", "low on memory")
+_MEMORY_IN_LOG = ("bad_alloc", "Out of memory", "ResourceExhausted", "RESOURCE_EXHAUSTED")
+_TENSORFLOW_ABORTS = re.compile(r"^F\d{4} .*|.*\] Check failed: .*|^F0000 .*", re.MULTILINE)
+_HARDWARE_ABORT = re.compile(r"cuda|cudnn|nccl|coordination|grpc|heartbeat", re.IGNORECASE)
+"""An abort that names one of these is a fault of a device or connection, not a refused program."""
+_MAX_REASON = 500
+
+
+class WorkerFailure(NamedTuple):
+    """How a worker ended, and why, in one line."""
+
+    status: Status
+    reason: str
+
+
+def classify_failure(
+    error: Exception, place: WorkerLocation | None, log: WorkerLog | None, *, refusable: bool
+) -> WorkerFailure:
+    """Return the failure that made Ray raise ``error`` instead of a worker's answer.
+
+    ``log`` is what the worker left on its node. ``refusable`` says that TensorFlow may refuse the
+    trial's program and has finished no epoch of it: if TensorFlow aborted its process, it cannot
+    run the program.
+    """
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or any(sign in text for sign in _MEMORY_IN_ERROR):
+        return WorkerFailure(
+            "out_of_memory", "Ray killed its process because the node ran low on memory"
+        )
+    if isinstance(error, RayTaskError):
+        return WorkerFailure("failed", _one_line(str(error.cause or error)))
+    if not isinstance(error, RayActorError):
+        return WorkerFailure("failed", _one_line(f"{type(error).__name__}: {text}"))
+    log = log or WorkerLog(None, None)
+    if place and _has_increased(place.oom_kills, log.oom_kills):
+        reason = "the kernel killed its process at the memory limit of its control group"
+        return WorkerFailure("out_of_memory", reason)
+    tail = log.log_tail or ""
+    if flags := refused_flags(tail):
+        return WorkerFailure("failed", _one_line(flags))
+    if any(sign in tail for sign in _MEMORY_IN_LOG):
+        return WorkerFailure("out_of_memory", "its process ran out of memory, according to its log")
+    aborted = _TENSORFLOW_ABORTS.search(tail) if refusable else None
+    if aborted and not _HARDWARE_ABORT.search(aborted.group()):
+        return WorkerFailure("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
+    who = f" (pid {place.pid} on {place.node})" if place else ""
+    return WorkerFailure(
+        "worker_lost", f"its process{who} died: it was killed or crashed, or its node was lost"
+    )
+
+
+def fetch_worker_logs(places: Mapping[int, WorkerLocation]) -> dict[int, WorkerLog]:
+    """Fetch what each worker left on its node, from all nodes at once, and delete its log there.
+
+    Workers whose node is lost or does not answer within ten seconds are missing in the result.
+    """
+    if not places:
+        return {}
+    references = {index: _read_on_node(location) for index, location in places.items()}
+    ready, _ = ray.wait(list(references.values()), num_returns=len(places), timeout=_FETCH_S)
+    logs = {}
+    for index, reference in references.items():
+        if reference in ready:
+            with contextlib.suppress(RayError):
+                logs[index] = ray.get(reference)
+    return logs
+
+
+def _read_on_node(location: WorkerLocation) -> Any:
+    on_node = NodeAffinitySchedulingStrategy(location.node_id, soft=False)
+    task: Any = ray.remote(read_worker_log)
+    options = {"num_cpus": 0, "scheduling_strategy": on_node, "max_retries": 0}
+    return task.options(**options).remote(location.log)
+
+
+def _has_increased(before: int | None, after: int | None) -> bool:
+    return before is not None and after is not None and after > before
+
+
+def _one_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines)[:_MAX_REASON]

@@ -1,0 +1,146 @@
+"""What Ray raises in a worker's place, and what the worker left, make its failure."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RaySystemError
+
+from bench.execution.ray_backend.ray_executor import RayExecutor
+from bench.execution.ray_backend.workers.worker import WorkerLocation
+from bench.execution.ray_backend.workers.worker_failure import (
+    WorkerFailure,
+    classify_failure,
+    fetch_worker_logs,
+)
+from bench.execution.ray_backend.workers.worker_log import TAIL_BYTES, WorkerLog
+
+MakePlace = Callable[..., WorkerLocation]
+
+
+@pytest.fixture
+def left(ray_executor: RayExecutor, tmp_path: Path) -> MakePlace:
+    """The place of a worker that has died on this node and left these words in its log."""
+    del ray_executor
+
+    def make(words: str, oom_kills: int | None = None) -> WorkerLocation:
+        log = tmp_path / "worker.log"
+        log.write_text(words)
+        node_id = ray.get_runtime_context().get_node_id()
+        return WorkerLocation(
+            "here", node_id, 4711, (), "127.0.0.1", None, None, str(log), oom_kills
+        )
+
+    return make
+
+
+def fate_at(place: WorkerLocation, *, refusable: bool = False) -> WorkerFailure:
+    """The failure of a worker that died there."""
+    return classify_failure(
+        RayActorError(), place, fetch_worker_logs({0: place})[0], refusable=refusable
+    )
+
+
+def test_a_process_that_died_without_a_reason_is_lost_and_named(left: MakePlace) -> None:
+    failure = fate_at(left("all is well"))
+    assert failure.status == "worker_lost"
+    assert "its process (pid 4711 on here) died" in failure.reason
+
+
+@pytest.mark.parametrize(
+    "words", ["terminate called after throwing std::bad_alloc", "RESOURCE_EXHAUSTED: out of it"]
+)
+def test_a_log_that_speaks_of_memory_is_believed(left: MakePlace, words: str) -> None:
+    assert fate_at(left(words)).status == "out_of_memory"
+
+
+def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(left: MakePlace) -> None:
+    counted = fetch_worker_logs({0: left("")})[0].oom_kills
+    assert counted is not None
+    before = left("", counted - 1)
+    assert fate_at(before).status == "out_of_memory"
+    assert fate_at(left("", counted)).status == "worker_lost"
+
+
+@pytest.mark.parametrize("refusable", [True, False])
+def test_flags_that_xla_does_not_know_are_a_fault_of_the_user_s(
+    left: MakePlace, refusable: bool
+) -> None:
+    words = "F0000 00:00:1 1 parse_flags_from_env.cc:234] Unknown flag in TF_XLA_FLAGS: --no=1\n"
+    # The parser may list all flags that there are.
+    failure = fate_at(left(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable)
+    assert failure.status == "failed"
+    assert "TF_XLA_FLAGS" in failure.reason
+
+
+@pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
+def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
+    left: MakePlace, refusable: bool, status: str
+) -> None:
+    words = "F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)\n"
+    failure = fate_at(left(words), refusable=refusable)
+    assert failure.status == status
+    if refusable:
+        assert "Check failed: replicas == 1" in failure.reason
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "F0000 00:00:1 1 cuda_executor.cc:12] Check failed: CUDA_ERROR_ILLEGAL_ADDRESS\n",
+        "F0000 00:00:1 1 coordination_service_agent.cc:1] Check failed: connected\n",
+    ],
+)
+def test_an_abort_over_a_device_or_a_connection_is_no_answer(left: MakePlace, words: str) -> None:
+    assert fate_at(left(words), refusable=True).status == "worker_lost"
+
+
+@pytest.mark.parametrize(
+    "error", [OutOfMemoryError("node"), RaySystemError("NODE_OUT_OF_MEMORY: ended")]
+)
+def test_ray_s_own_word_on_memory_needs_no_log(error: Exception) -> None:
+    assert classify_failure(error, None, None, refusable=True).status == "out_of_memory"
+
+
+def test_any_other_fault_of_ray_s_is_a_failure_in_one_line() -> None:
+    failure = classify_failure(RaySystemError("first\n  second"), None, None, refusable=True)
+    assert failure.status == "failed"
+    assert "\n" not in failure.reason
+
+
+def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakePlace) -> None:
+    place = left("x" * TAIL_BYTES + "the end")
+    tail = fetch_worker_logs({0: place})[0].log_tail or ""
+    assert tail.endswith("the end")
+    assert len(tail) == TAIL_BYTES
+    assert not Path(place.log).exists()
+    assert fetch_worker_logs({0: place})[0].log_tail is None
+
+
+def test_a_lost_node_has_no_log_and_does_not_block_the_others(
+    left: MakePlace,
+) -> None:
+    place = left("all is well")
+    gone = WorkerLocation("there", "ab" * 28, 1, (), "", None, None, place.log, None)
+    assert set(fetch_worker_logs({0: gone, 1: place, 2: gone})) == {1}
+
+
+def test_all_logs_are_fetched_at_once(left: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = left("")
+    folder = str(Path(place.log).parent)
+
+    def meet(_log: str) -> WorkerLog:
+        # Two that are asked in turn never do.
+        tempfile.mkdtemp(prefix="here-", dir=folder)
+        ends = time.monotonic() + 50
+        while not (met := len(list(Path(folder).glob("here-*"))) == 2) and time.monotonic() < ends:
+            time.sleep(0.05)
+        return WorkerLog("met" if met else None, None)
+
+    monkeypatch.setattr("bench.execution.ray_backend.workers.worker_failure.read_worker_log", meet)
+    monkeypatch.setattr("bench.execution.ray_backend.workers.worker_failure._FETCH_S", 60.0)
+    found = fetch_worker_logs({0: place, 1: place})
+    assert [log.log_tail for log in found.values()] == ["met", "met"]
