@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from bench.execution.gpus.device_kind import Device
+    from bench.spec.device import RequestedDevice
     from bench.spec.expand import Cell
 
 REQUEST = "_BENCH_COMPLETE"
@@ -64,7 +64,7 @@ def selections(ctx: typer.Context, incomplete: str) -> list[str]:
     return [*_assignments(AXES, incomplete), *names]
 
 
-def _cells(suite: str | None, device: "Device") -> "tuple[Cell, ...]":
+def _cells(suite: str | None, device: "RequestedDevice") -> "tuple[Cell, ...]":
     """Return the cells of ``suite`` on ``device``; none if there is no such suite or no cell."""
     from bench.errors import UsageError
     from bench.execution.gpus.device_kind import local_device

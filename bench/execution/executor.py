@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from bench.execution.estimation.device_memory import MemoryNeed
 from bench.execution.estimation.estimator import Estimate
 from bench.execution.gpus.device_kind import DeviceKind
-from bench.execution.gpus.device_memory import MemoryNeed
 from bench.execution.signals import defer_signals
 from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import ExcludedGpus, TrialRecord

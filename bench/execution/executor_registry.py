@@ -3,16 +3,16 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from bench.errors import UsageError
 from bench.execution.executor import Executor
+from bench.spec.device import RequestedDevice
 
 
 def make_executor(
     name: str,
     address: str | None = None,
-    device: Literal["auto", "cpu", "gpu"] = "auto",
+    device: RequestedDevice = "auto",
     modules: Sequence[Path] = (),
     network: str | None = None,
 ) -> Executor:

@@ -19,12 +19,12 @@ from typing import Protocol
 from bench.errors import StorageError, SuiteError
 from bench.execution.custom_workloads.module_folder import importing_from, modules_in_folder
 from bench.execution.custom_workloads.workload_check import check_workloads
+from bench.execution.estimation.device_memory import too_large
 from bench.execution.estimation.estimator import Estimator
 from bench.execution.estimation.run_history import measured_times, recent_runs
 from bench.execution.executor import Event, Executor, Forecast, Limits, RunWarning, drain
 from bench.execution.gpus.device_kind import device_of_nodes
 from bench.execution.gpus.device_lock import lock_devices
-from bench.execution.gpus.device_memory import too_large
 from bench.execution.oom_skip import OomSkipper
 from bench.measure.environment import environment
 from bench.records.clock import utc_now
@@ -36,7 +36,7 @@ from bench.records.trial_record import (
     Status,
     TrialRecord,
 )
-from bench.spec.default_jit import DeviceType
+from bench.spec.device import DeviceType
 from bench.spec.norm_groups import had_other_groups
 from bench.spec.pairing import LostBaseline, lost_baselines
 from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from bench.execution.estimation.estimator import START_S, estimated_epoch_s
+from bench.execution.estimation.estimator import START_S, estimated_epoch_s, estimated_trial_s
 from bench.execution.executor import EpochEnd, Limits, OnEvent, TrialStart
 from bench.execution.oom_skip import skipped_record
 from bench.execution.scheduling.cluster import Cluster
@@ -84,7 +84,8 @@ class SimulatedExecutor:
         cluster = Cluster(_nodes(self._sizes or _sufficient_nodes(blocks)), "gpu")
         scheduler = Scheduler(cluster.sizes)
         for number, block in enumerate(blocks):
-            scheduler.add(job_of(number, block, cluster.shape_of(block), scheduler.capacity))
+            shape = cluster.shape_of(block)
+            scheduler.add(job_of(number, block, shape, scheduler.capacity, estimated_trial_s))
         free = {n: [f"{n}-{i}" for i in reversed(range(s))] for n, s in cluster.sizes.items()}
         running: list[tuple[float, int, list[str]]] = []
         now = 0.0

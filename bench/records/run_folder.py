@@ -45,7 +45,7 @@ from bench.records.read_records import (
     records_in,
 )
 from bench.records.trial_record import SCHEMA_VERSION, ExcludedGpus, TrialRecord
-from bench.spec.default_jit import DeviceType
+from bench.spec.device import DeviceType
 from bench.spec.error_text import error_text
 from bench.spec.expand import Duplicate, Id
 from bench.spec.fail_fast_types import FailFastDict, FailFastTuple

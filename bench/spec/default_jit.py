@@ -11,8 +11,7 @@ have not been measured.
 
 from typing import Literal
 
-DeviceType = Literal["cpu", "gpu"]
-"""The kind of device that a run's trials train on."""
+from bench.spec.device import DeviceType
 
 Jit = Literal["none", "step", "epoch"]
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import SuiteError
-from bench.spec.default_jit import DeviceType
 from bench.spec.defaults import fill_defaults
+from bench.spec.device import DeviceType
 from bench.spec.error_text import requirement
 from bench.spec.fail_fast_types import FailFastDict
 from bench.spec.selection import select

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.errors import SuiteError
 from bench.spec.axes import BATCH_SIZES
-from bench.spec.default_jit import DeviceType
 from bench.spec.defaults import fill_defaults
+from bench.spec.device import DeviceType
 from bench.spec.error_text import value_text
 from bench.spec.expand import Cell, Id, expand, without_label
 from bench.spec.suggestion import nearest

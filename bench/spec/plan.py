@@ -18,7 +18,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.errors import SuiteError
-from bench.spec.default_jit import DeviceType
+from bench.spec.device import DeviceType
 from bench.spec.expand import Cell, Duplicate, Id, expand
 from bench.spec.pairing import Pair, pair_cells
 from bench.spec.suite import Suite

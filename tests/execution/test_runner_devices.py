@@ -10,7 +10,7 @@ from bench.execution.null_observer import NullObserver
 from bench.execution.runner import open_folder
 from bench.execution.simulated import SimulatedExecutor, StatusChooser
 from bench.records.run_folder import RunFolder
-from bench.spec.default_jit import DeviceType
+from bench.spec.device import DeviceType
 from bench.spec.plan import make_plan
 from bench.spec.suite import parse_suite
 from tests.support.sample_runs import UnusedExecutor, resume_run, run

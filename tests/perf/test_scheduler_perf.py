@@ -12,6 +12,7 @@ import tracemalloc
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.execution.estimation.estimator import estimated_trial_s
 from bench.execution.executor import Limits
 from bench.execution.scheduling.bin_packing import ResourceShape
 from bench.execution.scheduling.queue import Job, job_of
@@ -71,7 +72,7 @@ def test_simulating_10_000_trials_on_125_nodes(
     for number, block in enumerate(blocks):
         variant = block.trials[0].variant
         shape = ResourceShape(variant.workers, variant.replicas, variant.placement == "spread")
-        jobs.append(job_of(number, block, shape, sum(NODES)))
+        jobs.append(job_of(number, block, shape, sum(NODES), estimated_trial_s))
     tracemalloc.start()
     started = time.perf_counter()
     drain(jobs, cluster)

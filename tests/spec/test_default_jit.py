@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.spec.default_jit import SLOW, DeviceType, Jit, default_jit, xla_slowdown
+from bench.spec.default_jit import SLOW, Jit, default_jit, xla_slowdown
 from bench.spec.defaults import fill_defaults
+from bench.spec.device import DeviceType
 from bench.spec.variant import Variant
 
 CUSTOM = "my_nets:towers"

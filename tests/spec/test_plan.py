@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import SuiteError
-from bench.spec.default_jit import DeviceType
+from bench.spec.device import DeviceType
 from bench.spec.plan import Plan, Trial, make_plan, plan_anywhere, williams_row, williams_row_count
 from bench.spec.suite import parse_suite
 

@@ -9,10 +9,10 @@ import pytest
 import bench
 from bench.analysis.statistics.steady_state import MIN_EPOCHS
 from bench.cli.set_option import parse_settings
+from bench.execution.estimation.device_memory import too_large
 from bench.execution.estimation.estimator import estimated_trial_s
-from bench.execution.gpus.device_memory import too_large
 from bench.spec.axis_values import Activation, Initializer
-from bench.spec.default_jit import DeviceType
+from bench.spec.device import DeviceType
 from bench.spec.expand import Cell, expand
 from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite, shipped_suites

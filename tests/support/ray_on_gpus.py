@@ -16,9 +16,9 @@ from typing import Any
 import bench
 from bench.errors import BenchError
 from bench.execution.executor import EpochEnd, Event
-from bench.execution.gpus import gpu_quarantine
 from bench.execution.null_observer import NullObserver
 from bench.execution.ray_backend import ray_executor
+from bench.execution.ray_backend.gpus import gpu_quarantine
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import ExcludedGpus

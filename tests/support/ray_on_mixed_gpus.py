@@ -14,9 +14,9 @@ import ray
 from ray.cluster_utils import Cluster as Nodes
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.execution.gpus import gpu_quarantine
 from bench.execution.gpus.gpu_fitness import GpuSnapshot, NodeSnapshot
-from bench.execution.gpus.gpu_quarantine import GpuHolder, GpuQuarantine
+from bench.execution.ray_backend.gpus import gpu_quarantine
+from bench.execution.ray_backend.gpus.gpu_quarantine import GpuHolder, GpuQuarantine
 from bench.execution.ray_backend.ray_executor import RayExecutor
 
 NODES = {

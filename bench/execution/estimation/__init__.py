@@ -1,4 +1,5 @@
-"""Estimate how long trials will take before they run.
+"""Estimate the time and the memory that trials will need, before they run.
 
-`estimator.make_estimator` uses times from earlier runs, or else the device's rates.
+Start at `estimator.make_estimator`, which uses times of earlier runs, or else the device's rates.
+`device_memory.memory_need` adds up a variant's memory.
 """

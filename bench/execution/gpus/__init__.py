@@ -1,4 +1,5 @@
-"""Prepare GPUs for trials: check support and fitness, set visibility, warm up.
+"""The devices of one machine, without Ray: kind, support, fitness, visibility, caches, locks.
 
-`gpu_support` refuses unsupported cards and drivers. `gpu_fitness` checks GPUs before each trial.
+Start at `gpu_support`, which refuses unsupported cards and drivers, and `gpu_fitness`, which checks
+GPUs before each trial.
 """

@@ -14,13 +14,10 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from bench.errors import ResourceError
-from bench.spec.default_jit import DeviceType
-
-Device = Literal["auto", "cpu", "gpu"]
-"""The requested device: auto means GPUs if there are any."""
+from bench.spec.device import DeviceType, RequestedDevice
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ GPU = DeviceKind("a GPU", is_gpu=True)
 """An unknown GPU."""
 
 
-def local_device(requested: Device = "auto") -> DeviceKind:
+def local_device(requested: RequestedDevice = "auto") -> DeviceKind:
     """Return the kind of this machine's first GPU in CUDA_VISIBLE_DEVICES, or of its CPU.
 
     Returns ``GPU`` if a GPU is ``requested`` and this machine has none.

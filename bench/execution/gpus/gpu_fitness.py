@@ -1,8 +1,8 @@
 """Check on a node whether its GPUs are fit for a trial: when a run starts and before each trial.
 
 Usage:
-    snapshot = inspect_node(counts, logical=False, free_timeout_s=10.0)   # when the run starts
-    gpus = acquire_gpus(assigned_gpus(), allotment)     # in a worker, before TensorFlow is imported
+    snapshot = inspect_node(names, logical=False, free_timeout_s=10.0)    # when the run starts
+    gpus = acquire_gpus(names, allotment)               # in a worker, before TensorFlow is imported
     if isinstance(gpus, UnfitGpus): ...                 # the block moves to other GPUs
 
 A GPU is unfit if another process computes on it, if much more of its memory is in use than when
@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import ResourceError
-from bench.execution.gpus.gpu_visibility import gpu_names_on_node
 from bench.measure.gpu import Gpu, gpus, hides_all, resolve_visible, visible_gpus
 from bench.measure.gpu_occupancy import occupancy, wait_until_free
 from bench.records.trial_record import ExcludedGpus
@@ -87,15 +86,12 @@ class UnfitGpus:
     gpus: tuple[GpuSnapshot, ...]
 
 
-def inspect_node(counts: Mapping[str, int], logical: bool, free_timeout_s: float) -> NodeSnapshot:
-    """Inspect the GPUs of this node; ``counts`` maps a node's id to the number that Ray counts.
+def inspect_node(names: Sequence[str], logical: bool, free_timeout_s: float) -> NodeSnapshot:
+    """Inspect the GPUs of this node, by Ray's ``names`` of all that it can assign.
 
     Waits up to ``free_timeout_s`` for GPUs that other processes use.
     """
-    import ray
-
     host = socket.gethostname()
-    names = gpu_names_on_node(counts[ray.get_runtime_context().get_node_id()])
     if (hidden := gpus_hidden_by(",".join(names))) is not None:
         return NodeSnapshot(host, hides_gpus=True, left_out=(hidden,))
     try:

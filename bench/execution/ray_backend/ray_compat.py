@@ -7,9 +7,8 @@ Usage:
     ...
     shutdown_safely()                  # instead of ray.shutdown()
 
-Two other modules import a private part inside a function: launching.launch (checks of a launcher's
-file) and gpus.gpu_visibility. tests/execution/ray_backend/test_ray_compat.py fails, and names the
-part, when a later Ray no longer has one of those here.
+No other module uses a private part. tests/execution/ray_backend/test_ray_compat.py fails, and names
+the part, when a later Ray no longer has one of those here.
 """
 
 import atexit
@@ -50,6 +49,7 @@ __all__ = [
     "forget_settings",
     "generate_new_authentication_token",
     "get_ray_address_from_environment",
+    "gpu_names_on_node",
     "in_worker_process",
     "init_grpc_channel",
     "loopback_only",
@@ -128,6 +128,13 @@ def cancel_exit_hook() -> None:
 def in_worker_process() -> bool:
     """Return whether this process runs a Ray task or actor."""
     return bool(worker.global_worker.mode == ray.WORKER_MODE)
+
+
+def gpu_names_on_node(count: int) -> tuple[str, ...]:
+    """Return Ray's names of all ``count`` GPUs that it can assign on this worker's node."""
+    # Ray may have changed CUDA_VISIBLE_DEVICES itself since then, if it reuses the worker.
+    entries = worker.global_worker.original_visible_accelerator_ids.get("GPU")
+    return tuple(map(str, range(count) if entries is None else entries[:count]))
 
 
 def forget_settings() -> None:

@@ -24,10 +24,7 @@ import ray
 
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.executor import Limits, OnEvent, RunWarning
-from bench.execution.gpus.device_kind import Device
 from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot, gpus_hidden_by
-from bench.execution.gpus.gpu_quarantine import GpuQuarantine, inspect_nodes
-from bench.execution.gpus.warm_up import warm_up
 from bench.execution.ray_backend.blocks.block_pool import BlockPool
 from bench.execution.ray_backend.blocks.block_runner import BlockRunner
 from bench.execution.ray_backend.blocks.dataset_store import DatasetStore
@@ -44,6 +41,8 @@ from bench.execution.ray_backend.cluster.head_address import is_alive
 from bench.execution.ray_backend.cluster.head_liveness import call_while_head_alive
 from bench.execution.ray_backend.cluster.peer_network import named_network
 from bench.execution.ray_backend.cluster.preflight import preflight
+from bench.execution.ray_backend.gpus.gpu_quarantine import GpuQuarantine, inspect_nodes
+from bench.execution.ray_backend.gpus.warm_up import warm_up
 from bench.execution.ray_backend.ray_compat import available_resources_per_node
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.resources import ResourceRequest
@@ -57,6 +56,7 @@ from bench.measure.environment import environment
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import usable_cores
 from bench.records.trial_record import ExcludedGpus, TrialRecord
+from bench.spec.device import RequestedDevice
 from bench.spec.plan import Block, Trial
 
 _MIN_WAIT_S = 0.05
@@ -81,7 +81,7 @@ class RayExecutor:
     def __init__(
         self,
         address: str | None = None,
-        device: Device = "auto",
+        device: RequestedDevice = "auto",
         modules: Sequence[Path] = (),
         network: str | None = None,
         folder: Path | None = None,

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.errors import ResourceError
-from bench.execution.gpus.device_kind import Device
 from bench.execution.scheduling.bin_packing import ResourceShape, pack
 from bench.execution.scheduling.resources import Bundle, ResourceRequest, is_spread, round_cores
+from bench.spec.device import RequestedDevice
 from bench.spec.plan import Block
 
 _MAX_KINDS = 4
@@ -33,7 +33,7 @@ class Cluster:
     def __init__(
         self,
         nodes: Iterable[Mapping[str, Any]],
-        device: Device,
+        device: RequestedDevice,
         unfit: Mapping[str, int] | None = None,
     ) -> None:
         self._unfit = unfit or {}

@@ -8,12 +8,12 @@ Usage:
 """
 
 import bisect
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from bench.execution.estimation.estimator import estimated_trial_s
 from bench.execution.scheduling.bin_packing import ResourceShape
 from bench.spec.plan import Block
+from bench.spec.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,18 @@ class Job:
         return self.seconds * self.shape.devices
 
 
-def job_of(key: int, block: Block, shape: ResourceShape, capacity: int) -> Job:
-    """Return a block as a job; its turn is its repeat, or its position if blocks run singly."""
-    seconds = sum(estimated_trial_s(trial.variant) for trial in block.trials)
+def job_of(
+    key: int,
+    block: Block,
+    shape: ResourceShape,
+    capacity: int,
+    trial_s: Callable[[Variant], float],
+) -> Job:
+    """Return a block as a job; its turn is its repeat, or its position if blocks run singly.
+
+    ``trial_s`` estimates the seconds of a variant's trial.
+    """
+    seconds = sum(trial_s(trial.variant) for trial in block.trials)
     return Job(key, shape, seconds, key if capacity == 1 else block.repeat)
 
 

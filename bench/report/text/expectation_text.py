@@ -11,9 +11,9 @@ Usage:
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from bench.execution.estimation.device_memory import MemoryNeed, memory_need
 from bench.execution.estimation.estimator import Basis, Estimate
 from bench.execution.gpus.device_kind import DeviceKind
-from bench.execution.gpus.device_memory import MemoryNeed, memory_need
 from bench.records.metric import METRICS
 from bench.report.text.escaping import plain
 from bench.report.text.number_text import duration, number, plural, scale_of

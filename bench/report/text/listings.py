@@ -11,9 +11,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.execution.estimation.device_memory import memory_need, too_large
 from bench.execution.estimation.estimator import Estimate, Estimator
 from bench.execution.gpus.device_kind import DeviceKind
-from bench.execution.gpus.device_memory import memory_need, too_large
 from bench.measure.host import usable_cores
 from bench.report.text.duplicate_text import duplicate_lines
 from bench.report.text.escaping import plain

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.report.text.escaping import plain
 from bench.report.text.number_text import plural
-from bench.spec.default_jit import DeviceType
+from bench.spec.device import DeviceType
 from bench.spec.expand import expand
 from bench.spec.pairing import pair_cells
 from bench.spec.suite import Suite

@@ -16,9 +16,9 @@ import ray
 from bench.errors import ResourceError
 from bench.execution.executor import BlockWait, EpochEnd, Event, Limits
 from bench.execution.gpus.gpu_fitness import GpuSnapshot
-from bench.execution.gpus.gpu_quarantine import GpuQuarantine
 from bench.execution.ray_backend import ray_executor
 from bench.execution.ray_backend.blocks import block_runner
+from bench.execution.ray_backend.gpus.gpu_quarantine import GpuQuarantine
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.ray_backend.workers.progress_actor import ProgressUpdate
 from bench.execution.trial_environment.inherited_environment import THREAD_VARIABLES

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.execution.estimation.device_memory import MemoryNeed
 from bench.execution.estimation.estimator import Estimate, estimated_trial_s
 from bench.execution.executor import (
     BlockWait,
@@ -20,7 +21,6 @@ from bench.execution.executor import (
     WarmUpFailure,
 )
 from bench.execution.gpus.device_kind import CPU, DeviceKind
-from bench.execution.gpus.device_memory import MemoryNeed
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.trial_record import STATUSES, ExcludedGpus, Status, TrialRecord
 from bench.report.text.progress_line import Progress, progress

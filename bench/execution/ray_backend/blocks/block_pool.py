@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bench.errors import ResourceError
+from bench.execution.estimation.estimator import estimated_trial_s
 from bench.execution.gpus.gpu_fitness import GpuSnapshot
 from bench.execution.ray_backend.blocks.block_runner import BlockRunner, State
 from bench.execution.ray_backend.workers.worker import WorkerLocation
@@ -193,7 +194,7 @@ class BlockPool:
     def _queue(self, number: int) -> None:
         block = self._blocks[number]
         shape, capacity = self._cluster.shape_of(block), self._scheduler.capacity
-        self._scheduler.add(job_of(number, block, shape, capacity))
+        self._scheduler.add(job_of(number, block, shape, capacity, estimated_trial_s))
 
     def _close(self, number: int) -> None:
         runner = self._runners.pop(number)

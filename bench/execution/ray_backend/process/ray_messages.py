@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bench.execution.executor import Limits
+from bench.spec.device import RequestedDevice
 from bench.spec.plan import Block
-
-Device = Literal["auto", "cpu", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class RaySetup:
     """How to start or join Ray."""
 
     address: str | None
-    device: Device
+    device: RequestedDevice
     modules: tuple[Path, ...] = ()
     """Files and packages beside the suite's file that trials import."""
     network: str | None = None

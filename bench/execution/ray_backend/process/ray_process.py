@@ -35,7 +35,6 @@ from bench.execution.ray_backend.local.ray_storage import usable_folder
 from bench.execution.ray_backend.process.process_reaper import reaper
 from bench.execution.ray_backend.process.ray_messages import (
     ClusterDevices,
-    Device,
     ProcessHeartbeat,
     RaySetup,
     RunEnd,
@@ -47,6 +46,7 @@ from bench.measure.marked_processes import inherited_mark, kill_marked
 from bench.process_exit import signal_name
 from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import Status, TrialRecord
+from bench.spec.device import RequestedDevice
 from bench.spec.plan import Block
 
 _LOCAL_START_S = 180.0
@@ -82,7 +82,7 @@ class RayProcess:
     def __init__(
         self,
         address: str | None = None,
-        device: Device = "auto",
+        device: RequestedDevice = "auto",
         modules: Sequence[Path] = (),
         network: str | None = None,
     ) -> None:

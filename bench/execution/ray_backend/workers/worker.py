@@ -16,12 +16,13 @@ from bench.execution.custom_workloads.module_folder import install_finder
 from bench.execution.gpus.autotuning_cache import share_autotuning_cache
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment, UnfitGpus, acquire_gpus
-from bench.execution.gpus.gpu_visibility import assigned_gpus, set_visible_gpus
+from bench.execution.gpus.gpu_visibility import set_visible_gpus
 from bench.execution.ray_backend.cluster.peer_network import (
     LOOPBACK,
     address_for_peers,
     nccl_variables,
 )
+from bench.execution.ray_backend.workers.assigned_gpus import assigned_gpus
 from bench.execution.ray_backend.workers.port_guard import PortGuard
 from bench.execution.ray_backend.workers.progress_actor import progress_reporter
 from bench.execution.ray_backend.workers.worker_log import read_worker_log, redirect_output

@@ -8,9 +8,9 @@ import ray
 
 from bench.datasets.load import load_arrays
 from bench.execution.executor import Event, Limits, WarmUpFailure
-from bench.execution.gpus import node_warm_up
-from bench.execution.gpus.node_warm_up import NodeWarmUp, WarmUpProgram, warm_up_nodes
-from bench.execution.gpus.warm_up import programs
+from bench.execution.ray_backend.gpus import node_warm_up
+from bench.execution.ray_backend.gpus.node_warm_up import NodeWarmUp, WarmUpProgram, warm_up_nodes
+from bench.execution.ray_backend.gpus.warm_up import programs
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.scheduling.resources import ResourceRequest
 from bench.spec.plan import make_plan

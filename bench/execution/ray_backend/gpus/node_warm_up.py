@@ -24,11 +24,12 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from bench.execution.executor import Limits, OnEvent, WarmUpFailure
 from bench.execution.gpus.autotuning_cache import share_autotuning_cache
 from bench.execution.gpus.gpu_code_cache import set_code_cache
-from bench.execution.gpus.gpu_visibility import assigned_gpus, set_visible_gpus
+from bench.execution.gpus.gpu_visibility import set_visible_gpus
 from bench.execution.gpus.warm_up_marks import WarmUpMarks
 from bench.execution.ray_backend.blocks.placement import PlacementRequest
 from bench.execution.ray_backend.cluster.head_address import is_alive
 from bench.execution.ray_backend.cluster.head_liveness import call_while_head_alive
+from bench.execution.ray_backend.workers.assigned_gpus import assigned_gpus
 from bench.execution.scheduling.resources import ResourceRequest
 from bench.measure.gpu import gpus, resolve_visible
 from bench.records.trial_record import SUCCESS_STATUSES

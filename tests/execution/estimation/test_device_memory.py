@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution.gpus.device_memory import MemoryNeed, memory_need, too_large
+from bench.execution.estimation.device_memory import MemoryNeed, memory_need, too_large
 from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant
 

@@ -11,7 +11,7 @@ import pytest
 
 from bench.errors import ResourceError
 from bench.execution.gpus.gpu_fitness import GpuSnapshot, NodeSnapshot
-from bench.execution.gpus.gpu_quarantine import GpuQuarantine
+from bench.execution.ray_backend.gpus.gpu_quarantine import GpuQuarantine
 from bench.spec.plan import make_plan
 from tests.support.paths import ROOT
 from tests.support.processes import PATIENCE_S

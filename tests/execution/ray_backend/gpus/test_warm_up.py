@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.execution.gpus.warm_up import ColdCards, cold_cards, programs
 from bench.execution.gpus.warm_up_marks import WarmUpMarks
+from bench.execution.ray_backend.gpus.warm_up import ColdCards, cold_cards, programs
 from bench.spec.plan import make_plan
 from tests.support.sample_suites import suite_of
 

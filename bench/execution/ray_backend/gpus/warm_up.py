@@ -20,10 +20,10 @@ from typing import Any
 from bench.execution.executor import Limits, OnEvent, WarmUpFailure, WarmUpStart
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_support import compiles_at_first_use
-from bench.execution.gpus.node_warm_up import NodeWarmUp, WarmUpProgram, warm_up_nodes
 from bench.execution.gpus.warm_up_marks import WarmUpMarks
 from bench.execution.ray_backend.blocks.dataset_store import DatasetUnavailable
 from bench.execution.ray_backend.cluster.cluster_nodes import alive_nodes, ask_nodes
+from bench.execution.ray_backend.gpus.node_warm_up import NodeWarmUp, WarmUpProgram, warm_up_nodes
 from bench.execution.ray_backend.ray_compat import available_resources_per_node
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.resources import ResourceRequest

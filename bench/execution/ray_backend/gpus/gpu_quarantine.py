@@ -19,9 +19,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import ResourceError
 from bench.execution.gpus.gpu_fitness import GpuSnapshot, NodeSnapshot, inspect_node
-from bench.execution.gpus.gpu_visibility import assigned_gpus
 from bench.execution.ray_backend.cluster.cluster_nodes import Node, alive_nodes, ask_nodes
-from bench.execution.ray_backend.ray_compat import available_resources_per_node
+from bench.execution.ray_backend.ray_compat import available_resources_per_node, gpu_names_on_node
+from bench.execution.ray_backend.workers.assigned_gpus import assigned_gpus
 from bench.records.trial_record import ExcludedGpus
 from bench.spec.plan import Trial
 
@@ -158,7 +158,14 @@ def inspect_nodes(logical: bool) -> dict[str, NodeSnapshot]:
     """Inspect the GPUs of each live node on which Ray counts any; results by Ray's node id."""
     nodes = [node for node in alive_nodes() if _gpus_of(node)]
     counts = {node["NodeID"]: _gpus_of(node) for node in nodes}
-    return ask_nodes(nodes, inspect_node, counts, logical, _START_FREE_S)
+    return ask_nodes(nodes, _inspect_this_node, counts, logical, _START_FREE_S)
+
+
+def _inspect_this_node(
+    counts: Mapping[str, int], logical: bool, free_timeout_s: float
+) -> NodeSnapshot:
+    count = counts[ray.get_runtime_context().get_node_id()]
+    return inspect_node(gpu_names_on_node(count), logical, free_timeout_s)
 
 
 def _start_holders(node: str, names: Collection[str], free: int) -> dict[str, Any]:
