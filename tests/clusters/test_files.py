@@ -54,7 +54,7 @@ def launcher_file(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", LAUNCHER)
 def test_ray_s_own_loader_takes_the_launcher_s_files(name: str) -> None:
-    from ray.autoscaler._private.util import prepare_config, validate_config
+    from bench.execution.ray_backend.ray_compat import prepare_config, validate_config
 
     validate_config(prepare_config(launcher_file(name)))
 

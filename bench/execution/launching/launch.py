@@ -135,7 +135,7 @@ def remote_command(words: Sequence[str], name: str, nodes: int) -> str:
 
 def planned_nodes(config: Path) -> int:
     """Return the least number of nodes in a launcher's file; UsageError if the file is bad."""
-    from ray.autoscaler._private.util import prepare_config, validate_config
+    from bench.execution.ray_backend.ray_compat import prepare_config, validate_config
 
     try:
         content = parse_yaml(read_file(config, _MAX_CONFIG_BYTES).decode())

@@ -34,6 +34,7 @@ from ray._private.utils import estimate_available_memory, resolve_object_store_m
 
 # Ray's compiled library has no type information.
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+from ray.autoscaler._private.util import prepare_config, validate_config
 
 __all__ = [
     "CHECKED_VERSION",
@@ -55,9 +56,11 @@ __all__ = [
     "loopback_only",
     "maybe_enable_token_auth_if_token_available",
     "object_store_bytes",
+    "prepare_config",
     "ray_constants",
     "shutdown_safely",
     "stop_monitor_processes",
+    "validate_config",
     "worker",
 ]
 

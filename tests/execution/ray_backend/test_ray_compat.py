@@ -1,15 +1,20 @@
 """Ray's private parts are still there, and do what this package uses them for."""
 
+import ast
 import ctypes
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 import ray
 
 from bench.execution.ray_backend.ray_executor import RayExecutor
+from tests.support.paths import ROOT
 
 TWO_SHUTDOWNS = """
 import pathlib
@@ -40,6 +45,7 @@ for first in (True, False):
     shutdown_safely()
 """
 
+PRIVATE = re.compile(r"^ray\.(\w+\.)*_(?!_)")
 STOPPED = ("log_monitor.py", "autoscaler/_private/monitor.py", "dashboard/dashboard.py")
 
 
@@ -56,6 +62,7 @@ def test_every_private_part_of_ray_exists_in_this_version() -> None:
         (ray_compat.worker, "_global_node"),
         (ray_compat.worker, "shutdown"),
         (ray_compat.worker.global_worker, "mode"),
+        (ray_compat.worker.global_worker, "original_visible_accelerator_ids"),
         (ray_compat.ray_constants, "ENABLE_RAY_CLUSTER"),
         (ray_compat.Config, "initialize"),
         (ray_compat.AuthenticationTokenLoader.instance(), "reset_cache"),
@@ -68,6 +75,26 @@ def test_every_private_part_of_ray_exists_in_this_version() -> None:
     assert ray.__version__.startswith(f"{ray_compat.CHECKED_VERSION}."), (
         f"{advice}it was checked on Ray {ray_compat.CHECKED_VERSION}; raise CHECKED_VERSION"
     )
+
+
+def test_no_other_module_uses_a_private_part_of_ray() -> None:
+    users = {
+        file.name
+        for file in (ROOT / "bench").rglob("*.py")
+        if any(PRIVATE.search(name) for name in ray_names(file))
+    }
+    assert users == {"ray_compat.py"}
+
+
+def ray_names(file: Path) -> Iterator[str]:
+    """The dotted names that a file imports, or reads as attributes of the module ``ray``."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            yield ast.unparse(node)
 
 
 @pytest.mark.slow
