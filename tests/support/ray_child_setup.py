@@ -20,11 +20,21 @@ from bench.execution.ray_backend.process.ray_messages import (
 )
 from bench.execution.ray_backend.workers.epoch_log import append_epoch
 from bench.records.trial_record import TrialRecord
+from bench.spec.plan import Trial
 from tests.support.sample_records import make_record
 
 
+def complete(connection: Connection, trial: Trial) -> None:
+    """Send two records of a trial, the second with the skip reason that the first brought."""
+    connection.send(TrialRecord(trial=trial, status="completed"))
+    reason = connection.recv()(trial)
+    connection.send(TrialRecord(trial=trial, status="completed", error=reason))
+    connection.recv()
+    connection.send(RunEnd())
+
+
 def main() -> None:
-    """Speak as bench.execution.ray_backend.process.ray_child does."""
+    """Speak as bench.execution.ray_backend.process.ray_process does."""
     end, connection = sys.argv[1], Connection(int(sys.argv[2]))
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     setup = connection.recv()
@@ -45,11 +55,9 @@ def main() -> None:
     for epoch in epochs:
         append_epoch(log, epoch)
     if end == "completed":
-        connection.send(TrialRecord(trial=trial, status="completed"))
-        reason = connection.recv()(trial)
-        connection.send(TrialRecord(trial=trial, status="completed", error=reason))
-        connection.recv()
-        connection.send(RunEnd())
+        complete(connection, trial)
+        while True:  # until the run ends the pipe
+            complete(connection, connection.recv().blocks[0].trials[0])
     elif end == "raises":
         connection.send(RunEnd(ZeroDivisionError("by hand")))
     elif end == "errs on the interrupt":

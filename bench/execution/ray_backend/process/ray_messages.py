@@ -1,11 +1,19 @@
-"""Messages between a run's process and its process for Ray, pickled through a private pipe."""
+"""Messages between a run's process and its process for Ray, pickled through a private pipe.
 
+``ray_process`` shows their order.
+"""
+
+import pickle
+import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench.execution.executor import Limits
+from bench.execution.signals import defer_signals
 from bench.spec.device import RequestedDevice
 from bench.spec.plan import Block
 
@@ -36,7 +44,7 @@ class ClusterDevices:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The blocks to run. The run's process answers each record with the newest ``skip_reason``."""
+    """Blocks to run. The run's process answers each record with the newest ``skip_reason``."""
 
     blocks: Sequence[Block]
     limits: Limits
@@ -49,6 +57,35 @@ class ProcessHeartbeat:
 
 @dataclass(frozen=True)
 class RunEnd:
-    """The last message: all blocks have run, or ``error`` was raised."""
+    """All blocks of a request have run, or ``error`` was raised."""
 
     error: BaseException | None = None
+
+    @classmethod
+    def by(cls, error: BaseException) -> Self:
+        """Return the end by ``error``, which gets its traceback as a note.
+
+        An error that cannot be pickled is replaced by a RuntimeError.
+        """
+        error.add_note("".join(traceback.format_exception(error)))
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            return cls(RuntimeError(f"{type(error).__name__}: {error}"))
+        return cls(error)
+
+
+class RunPipe:
+    """The end of the pipe in Ray's process; it sends each message whole and in order."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self.receive = connection.recv
+
+    def send(self, message: object) -> None:
+        """Send ``message`` whole, then raise KeyboardInterrupt if an interrupt came meanwhile."""
+        with defer_signals() as signals, self._lock:
+            self._connection.send(message)
+        if signals:
+            raise KeyboardInterrupt

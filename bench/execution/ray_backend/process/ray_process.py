@@ -3,20 +3,32 @@
 Usage:
     with RayProcess(address=None) as executor:
         for record in executor.run(blocks, limits, on_event): ...
+        for record in executor.run(further_blocks, limits, on_event): ...
 
 Ray's library exits its process when a raylet or a head is lost, and some of its calls block for
 ever and handle no signal. Here such an exit costs only the running trials, whose finished epochs
 are kept. Signals are always handled, and whatever does not end is killed.
+
+Both ends of the pipe are in this module, whose messages are in ``ray_messages``:
+
+    the run: RayProcess                      Ray's process: main
+
+    RaySetup                         ->      starts or joins Ray
+                                     <-      ClusterDevices
+    RunRequest                       ->      runs the blocks
+                                     <-      an Event, or a ProcessHeartbeat
+                                     <-      a TrialRecord
+    the newest Limits.skip_reason    ->      the record is written: go on
+                                     <-      RunEnd
+    a further RunRequest, or the end of the pipe
+
+A RunEnd with an error is the last message: Ray's process then shuts Ray down and exits.
 """
 
 import contextlib
 import dataclasses
-import os
-import queue
 import signal
-import socket
-import struct
-import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -24,30 +36,35 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from bench.errors import ClusterLostError
-from bench.execution.executor import EpochEnd, Event, Limits, OnEvent, TrialStart
+from bench.execution.executor import Limits, OnEvent, drain
 from bench.execution.python_command import module_command
 from bench.execution.ray_backend.cluster.peer_network import named_network
 from bench.execution.ray_backend.local.private_ray_files import NotStartedError, ray_folder
 from bench.execution.ray_backend.local.ray_storage import usable_folder
+from bench.execution.ray_backend.process.child_process import (
+    NoAnswerError,
+    child_process,
+    kill_marked_processes,
+)
 from bench.execution.ray_backend.process.process_reaper import reaper
 from bench.execution.ray_backend.process.ray_messages import (
     ClusterDevices,
     ProcessHeartbeat,
     RaySetup,
     RunEnd,
+    RunPipe,
     RunRequest,
 )
-from bench.execution.ray_backend.workers.epoch_log import epoch_lines, with_lines
-from bench.execution.signals import defer_signals
-from bench.measure.marked_processes import inherited_mark, kill_marked
-from bench.process_exit import signal_name
-from bench.records.epoch_record import EpochRecord
-from bench.records.trial_record import Status, TrialRecord
+from bench.execution.ray_backend.process.running_trials import RunningTrials
+from bench.records.trial_record import TrialRecord
 from bench.spec.device import RequestedDevice
-from bench.spec.plan import Block
+from bench.spec.plan import Block, Trial
+
+if TYPE_CHECKING:
+    from bench.execution.ray_backend.ray_executor import RayExecutor
 
 _LOCAL_START_S = 180.0
 """Reading Ray's library from a slow disk may take a minute, and the start of a local Ray another.
@@ -65,13 +82,6 @@ _WAIT_S, _MAX_SILENT_WAITS = 5.0, 24
 
 Waits are counted, not time, because this process may have been stopped meanwhile as well.
 """
-_SEND_S = 60
-"""How long Ray's process may take to read a message."""
-_KILL_S = 10.0
-
-
-class _NoAnswerError(Exception):
-    """Ray's process no longer answers; the message says why."""
 
 
 class RayProcess:
@@ -95,8 +105,8 @@ class RayProcess:
             if self._setup.address is None:
                 folder = stack.enter_context(ray_folder(usable_folder()))
             stack.enter_context(reaper(mark, folder))
-            stack.callback(_kill, mark)
-            self._child = stack.enter_context(_child(mark))
+            stack.callback(kill_marked_processes, mark)
+            self._child = stack.enter_context(child_process(module_command(__name__), mark))
             self._ready = self._start(dataclasses.replace(self._setup, folder=folder))
             stack.callback(self._shut_down)
             self._entered = stack.pop_all()
@@ -113,9 +123,9 @@ class RayProcess:
     def _start(self, setup: RaySetup) -> ClusterDevices:
         """Have the process start or join Ray; NotStartedError if that does not finish."""
         try:
-            self._send(setup)
+            self._child.send(setup)
             ready = self._receive(_JOIN_S if setup.folder is None else _LOCAL_START_S)
-        except _NoAnswerError as gone:
+        except NoAnswerError as gone:
             logs = setup.folder or "ray-* of its nodes' /tmp or RAY_TMPDIR"
             raise NotStartedError(
                 f"Ray does not start ({gone}): see its logs in {logs}, and end other work on this "
@@ -151,20 +161,23 @@ class RayProcess:
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Yield the records that Ray's process sends; raise ClusterLostError if it dies."""
-        running = _RunningTrials()
+        """Yield the records that Ray's process sends; raise ClusterLostError if it dies.
+
+        May be called again once an earlier call has yielded all its records and raised no error.
+        """
+        running = RunningTrials()
         try:
-            self._send(RunRequest(blocks, limits))
+            self._child.send(RunRequest(blocks, limits))
             yield from self._records(running, limits, on_event)
         except KeyboardInterrupt:
             # Errors in the meantime do not matter: the run ends by the interrupt.
             try:
                 yield from self._interrupted(running, limits)
             except (KeyboardInterrupt, Exception) as error:
-                self._lost = isinstance(error, _NoAnswerError | ClusterLostError)
+                self._lost = isinstance(error, NoAnswerError | ClusterLostError)
             yield from running.cut_short("interrupted", "the run was interrupted")
             raise
-        except _NoAnswerError as gone:
+        except NoAnswerError as gone:
             self._lost = True
             yield from running.cut_short("worker_lost", f"Ray was lost: {gone}")
             address = self._setup.address
@@ -178,11 +191,11 @@ class RayProcess:
             raise
 
     def _records(
-        self, running: "_RunningTrials", limits: Limits, on_event: OnEvent
+        self, running: RunningTrials, limits: Limits, on_event: OnEvent
     ) -> Iterator[TrialRecord]:
         while not isinstance(message := self._receive(_WAIT_S, _MAX_SILENT_WAITS), RunEnd):
             if isinstance(message, TrialRecord):
-                running.ended(message)
+                running.remove(message)
                 self._unacknowledged = True
                 yield message
                 self._acknowledge(limits)
@@ -193,154 +206,88 @@ class RayProcess:
     def _acknowledge(self, limits: Limits) -> None:
         """Confirm to Ray's process, which waits for it, that its record is written."""
         self._unacknowledged = False
-        self._send(limits.skip_reason)
+        self._child.send(limits.skip_reason)
 
-    def _interrupted(self, running: "_RunningTrials", limits: Limits) -> Iterator[TrialRecord]:
+    def _interrupted(self, running: RunningTrials, limits: Limits) -> Iterator[TrialRecord]:
         """Yield the records that Ray's process still sends before a deadline."""
         if self._unacknowledged:
             self._acknowledge(limits)
-        self._child.process.send_signal(signal.SIGINT)
+        self._child.interrupt()
         ends = time.monotonic() + _INTERRUPTED_S
         while not isinstance(message := self._receive(ends - time.monotonic()), RunEnd):
             if isinstance(message, TrialRecord):
-                running.ended(message)
+                running.remove(message)
                 yield message
                 self._acknowledge(limits)
             else:
                 running.note(message)
 
     def _receive(self, timeout_s: float, waits: int = 1) -> Any:
-        """Return the next message; raise the error that Ray's process sent, or _NoAnswerError.
-
-        Waits ``waits`` times for a message, ``timeout_s`` each time.
-        """
-        for _ in range(waits):
-            with contextlib.suppress(queue.Empty):
-                message = self._child.messages.get(timeout=max(0.0, timeout_s))
-                break
-        else:
-            raise _NoAnswerError(f"no answer within {timeout_s * waits:.0f} s")
-        if message is None:
-            raise _NoAnswerError(self._exit_reason())
+        """Return the next message, or raise the error that Ray's process sent."""
+        message = self._child.receive(timeout_s, waits)
         if isinstance(message, RunEnd) and message.error is not None:
             raise message.error
         return message
 
-    def _send(self, message: object) -> None:
-        try:
-            self._child.connection.send(message)
-        except OSError:
-            raise _NoAnswerError(self._exit_reason()) from None
-
-    def _exit_reason(self) -> str:
-        """Return how the process has ended."""
-        try:
-            code = self._child.process.wait(_KILL_S)
-        except subprocess.TimeoutExpired:
-            return "the pipe to its process broke"
-        if name := signal_name(code):
-            return f"its process was killed by {name}"
-        return f"its process exited with code {code}"
-
     def _shut_down(self) -> None:
-        """Have the process shut Ray down; an interrupt ends the wait."""
-        with contextlib.suppress(KeyboardInterrupt, OSError, subprocess.TimeoutExpired):
-            self._child.run_socket.shutdown(socket.SHUT_RDWR)
-            self._child.process.wait(0.0 if self._lost else _SHUTDOWN_S)
+        """Have the process shut Ray down."""
+        self._child.close_pipe(0.0 if self._lost else _SHUTDOWN_S)
 
 
-class _RunningTrials:
-    """The trials that run, with their reported epochs."""
-
-    def __init__(self) -> None:
-        self._started: dict[str, tuple[TrialStart, float]] = {}
-        self._epochs: dict[str, list[EpochRecord]] = {}
-
-    def note(self, event: Event) -> None:
-        """Remember a started trial, or an epoch of one."""
-        if isinstance(event, TrialStart):
-            self._started[event.trial.trial_id] = event, time.perf_counter()
-            self._epochs[event.trial.trial_id] = []
-        elif isinstance(event, EpochEnd):
-            self._epochs.setdefault(event.trial_id, []).append(event.epoch)
-
-    def ended(self, record: TrialRecord) -> None:
-        """Forget a trial that has its record."""
-        self._started.pop(record.trial.trial_id, None)
-
-    def cut_short(self, status: Status, reason: str) -> Iterator[TrialRecord]:
-        """Yield the records of the running trials, with the epochs in their workers' local logs."""
-        while self._started:
-            trial_id, (event, since) = self._started.popitem()
-            epochs = tuple(self._epochs[trial_id])
-            for log in event.logs:
-                epochs = with_lines(epochs, epoch_lines(log))
-            yield TrialRecord(
-                trial=event.trial,
-                status=status,
-                error=reason,
-                node=event.where,
-                epochs=epochs,
-                wall_s=time.perf_counter() - since,
-            )
-
-
-class _Child(NamedTuple):
-    """Ray's process, and the pipe to it."""
-
-    process: "subprocess.Popen[bytes]"
-    run_socket: socket.socket
-    connection: Connection
-    messages: "queue.SimpleQueue[Any]"
-    """Its messages; None once it has ended."""
-
-    def read(self) -> None:
-        """Queue its messages. This runs in a thread: an interrupt would cut a message in two."""
+def main() -> None:
+    """Serve the run at the other end of the pipe whose descriptor the command line names."""
+    # The run's process receives these signals and notifies this one by SIGINT. Ray handles the
+    # others.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    pipe = RunPipe(Connection(int(sys.argv[1])))
+    # If the run's process has gone, this process just ends.
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
-            # The pipe has ended, or a message cannot be read.
-            with contextlib.suppress(Exception):
-                while True:
-                    self.messages.put(self.connection.recv())
-        finally:
-            self.messages.put(None)
+            _serve(pipe)
+        except BaseException as error:
+            pipe.send(RunEnd.by(error))
 
 
-@contextlib.contextmanager
-def _child(mark: str) -> Iterator[_Child]:
-    """Start Ray's process for the block; kill it at the end."""
-    run_socket, child_socket = socket.socketpair()
-    run_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
-    with child_socket, run_socket:
-        process = subprocess.Popen(
-            module_command(
-                "bench.execution.ray_backend.process.ray_child", str(child_socket.fileno())
-            ),
-            stdin=subprocess.DEVNULL,
-            # Ray reports its processes' faults there; records, errors and Ray's logs have them,
-            # too.
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[child_socket.fileno()],
-            # The run handles a terminal's Ctrl-C and a batch system's signal to the process group.
-            process_group=0,
-            env={**os.environ, **inherited_mark(mark)},
-        )
-        child_socket.close()
-        with Connection(os.dup(run_socket.fileno())) as connection:
-            child = _Child(process, run_socket, connection, queue.SimpleQueue())
-            reader = threading.Thread(target=child.read, name="reads from Ray", daemon=True)
-            reader.start()
-            try:
-                yield child
-            finally:
-                process.kill()
-                process.wait()
-                with contextlib.suppress(OSError):
-                    run_socket.shutdown(socket.SHUT_RDWR)
-                reader.join()
+def _serve(pipe: RunPipe) -> None:
+    from bench.execution.ray_backend.process.ray_watchdog import watch
+    from bench.execution.ray_backend.ray_executor import RayExecutor
+
+    setup: RaySetup = pipe.receive()
+    options = setup.address, setup.device, setup.modules, setup.network, setup.folder
+    with RayExecutor(*options) as executor:
+        try:
+            blocks, environment = executor.parallel_blocks, executor.environment()
+            pipe.send(ClusterDevices(blocks, executor.uses_gpus, executor.gpus, environment))
+            request: RunRequest = pipe.receive()
+            watchdog = threading.Thread(target=watch, args=[executor, pipe.send], daemon=True)
+            watchdog.start()
+            while True:
+                _run(pipe, executor, request)
+                pipe.send(RunEnd())
+                request = pipe.receive()
+        except EOFError:
+            return
+        except BaseException as error:
+            failed = RunEnd.by(error)
+        # Sent before Ray shuts down, which may take time.
+        pipe.send(failed)
 
 
-def _kill(mark: str) -> None:
-    """Kill all remaining processes that the process for Ray has started."""
-    with defer_signals():
-        kill_marked(mark, _KILL_S)
+def _run(pipe: RunPipe, executor: "RayExecutor", request: RunRequest) -> None:
+    newest_reason = request.limits.skip_reason
+
+    def keep(record: TrialRecord) -> None:
+        nonlocal newest_reason
+        pipe.send(record)
+        newest_reason = pipe.receive()
+
+    def skip_reason(trial: Trial) -> str | None:
+        return newest_reason(trial)
+
+    limits = dataclasses.replace(request.limits, skip_reason=skip_reason)
+    drain(executor.run(request.blocks, limits, pipe.send), keep)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,14 @@
 """What a run makes of a process for Ray that dies, hangs or fails: records, an error, no rest."""
 
 import os
+import select
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
@@ -15,6 +18,7 @@ from bench.errors import ClusterLostError, ResourceError
 from bench.execution.executor import EpochEnd, Event, Limits, OnEvent, TrialStart
 from bench.execution.ray_backend.local.private_ray_files import PREFIX
 from bench.execution.ray_backend.process import ray_process
+from bench.execution.ray_backend.process.ray_messages import RunPipe
 from bench.execution.ray_backend.process.ray_process import RayProcess
 from bench.measure.marked_processes import marked_processes
 from bench.records.trial_record import TrialRecord
@@ -27,14 +31,16 @@ from tests.support.sample_suites import ENDLESS, SINGLE, suite_of
 CHILD = "tests.support.ray_child_setup"
 IMPATIENT = """
 from bench.execution.ray_backend.cluster import head_address
-from bench.execution.ray_backend.process import ray_watchdog
-from bench.execution.ray_backend.process import ray_child
+from bench.execution.ray_backend.process import ray_process, ray_watchdog
 
 ray_watchdog.BEAT_S, ray_watchdog.STALLED_S, head_address._ANSWER_S = 1.0, 8.0, 2.0
-ray_child.main()
+ray_process.main()
 """
 """The real process, which waits less for Ray to answer."""
+LARGE = bytes(8 * 2**20)
+"""More than a socket holds, so that who sends it waits."""
 BLOCKS = make_plan(suite_of(SINGLE, epochs=3)).blocks
+TWO_BLOCKS = make_plan(suite_of({**SINGLE, "blocks": 2})).blocks
 
 Ending = Callable[[str], RayProcess]
 
@@ -45,7 +51,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ending:
 
     def made(end: str) -> RayProcess:
         monkeypatch.setattr(
-            ray_process, "module_command", lambda _, fd: [sys.executable, "-m", CHILD, end, fd]
+            ray_process, "module_command", lambda _: [sys.executable, "-m", CHILD, end]
         )
         # In the place of an address, the log of the worker that it starts.
         return RayProcess(str(tmp_path / "worker.log"))
@@ -59,13 +65,13 @@ def ending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ending:
 def marks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The marks of what was started, of which nothing is left in the end."""
     found: list[str] = []
-    kill = ray_process._kill
+    kill = ray_process.kill_marked_processes
 
     def noted(mark: str) -> None:
         found.append(mark)
         kill(mark)
 
-    monkeypatch.setattr(ray_process, "_kill", noted)
+    monkeypatch.setattr(ray_process, "kill_marked_processes", noted)
     return found
 
 
@@ -180,13 +186,25 @@ def test_the_skip_reason_is_renewed_after_each_record(ending: Ending, marks: lis
     assert [marked_processes(mark) for mark in marks] == [[]]
 
 
+def test_a_further_request_runs_in_the_same_process(ending: Ending) -> None:
+    with ending("completed") as executor:
+        runs = [list(executor.run([block], LIMITS, lambda _: None)) for block in TWO_BLOCKS]
+    assert [run[0].trial for run in runs] == [block.trials[0] for block in TWO_BLOCKS]
+
+
+@pytest.mark.slow
+def test_ray_runs_the_blocks_of_one_request_after_another() -> None:
+    with RayProcess() as executor:
+        records = [r for b in TWO_BLOCKS for r in executor.run([b], LIMITS, lambda _: None)]
+    assert [record.status for record in records] == ["completed"] * 2
+    assert [record.trial for record in records] == [block.trials[0] for block in TWO_BLOCKS]
+
+
 @pytest.mark.slow
 def test_a_raylet_that_stops_ends_the_run_with_its_records_without_a_signal(
     marks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        ray_process, "module_command", lambda _, fd: [sys.executable, "-c", IMPATIENT, fd]
-    )
+    monkeypatch.setattr(ray_process, "module_command", lambda _: [sys.executable, "-c", IMPATIENT])
     stopped, records = list[psutil.Process](), list[TrialRecord]()
 
     def stop_the_raylet(event: Event) -> None:
@@ -217,6 +235,39 @@ def test_the_folder_of_a_local_ray_goes_with_its_process(
         list(executor.run(BLOCKS, LIMITS, lambda _: None))
     assert [marked_processes(mark) for mark in marks] == [[]]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_cuts_no_message_in_two() -> None:
+    own, its = socket.socketpair()
+    arrived: list[object] = []
+    with Connection(own.detach()) as run, Connection(its.detach()) as child:
+
+        def interrupt_and_hear() -> None:
+            select.select([run], [], [])
+            os.kill(os.getpid(), signal.SIGINT)
+            arrived.append(run.recv())
+
+        reader = threading.Thread(target=interrupt_and_hear)
+        reader.start()
+        with pytest.raises(KeyboardInterrupt):
+            RunPipe(child).send(LARGE)
+        child.close()
+        reader.join()
+    assert arrived == [LARGE]
+
+
+def test_messages_of_two_threads_do_not_mix() -> None:
+    own, its = socket.socketpair()
+    messages = [bytes([number]) * 2**20 for number in range(4)]
+    with Connection(own.detach()) as run, Connection(its.detach()) as child:
+        pipe = RunPipe(child)
+        threads = [threading.Thread(target=pipe.send, args=[message]) for message in messages]
+        for thread in threads:
+            thread.start()
+        arrived = [run.recv() for _ in messages]
+        for thread in threads:
+            thread.join()
+    assert sorted(arrived) == messages
 
 
 def interrupt(event: Event) -> None:
