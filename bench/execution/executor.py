@@ -183,7 +183,10 @@ class Executor(Protocol):
     def run(
         self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
     ) -> Generator[TrialRecord, None, None]:
-        """Run the trials of each block in order on one set of devices; yield their records."""
+        """Run the trials of each block in order on one set of devices; yield their records.
+
+        May be called again, with further blocks, once an earlier call has ended.
+        """
 
 
 def drain(records: Generator[TrialRecord, None, None], keep: Callable[[TrialRecord], None]) -> None:

@@ -91,6 +91,7 @@ class RayExecutor:
         self._logical = os.environ.get("BENCH_LOGICAL_GPUS") == "1"
         self._hidden_gpus: ExcludedGpus | None = None
         self._load_warning: str | None = None
+        self._reported: list[ExcludedGpus | RunWarning] = []
         self._datasets = DatasetStore()
         self._environments: dict[str, Any] = {}
         self.polled_at = time.monotonic()
@@ -100,6 +101,7 @@ class RayExecutor:
         if self._address is None:
             check_conflicts(inherited_environment())
         with contextlib.ExitStack() as stack:
+            self._reported = []
             # Measured before Ray starts, because the start loads the cores.
             self._load_warning = load_warning(usable_cores()) if self._address is None else None
             kind = stack.enter_context(
@@ -193,8 +195,9 @@ class RayExecutor:
     ) -> Generator[TrialRecord, None, None]:
         """Keep the devices busy, the largest blocks first; yield records as trials end.
 
-        Before anything starts, raises DatasetError if real data is unavailable, and ResourceError
-        as ``preflight`` does.
+        May be called again, with further blocks, once an earlier call has ended. Before anything
+        starts, raises DatasetError if real data is unavailable, and ResourceError as ``preflight``
+        does.
         """
         attempts: dict[str, int] = {}
         allotment = GpuAllotment(
@@ -212,12 +215,7 @@ class RayExecutor:
             )
 
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
-        for left_out in [*filter(None, [self._hidden_gpus]), *self._quarantine.left_out]:
-            on_event(left_out)
-        node_loads = {} if self._local else ask_nodes(self._alive_trial_nodes(), load_of_node)
-        loads = [self._load_warning] if self._local else node_loads.values()
-        for warning in filter(None, [*loads, *self._quarantine.warnings]):
-            on_event(RunWarning(warning))
+        self._report_node_states(on_event)
         pool, head_lost = BlockPool(self._cluster, blocks, open_runner), False
         nodes = self._alive_trial_nodes()
         if reason := preflight(
@@ -239,6 +237,17 @@ class RayExecutor:
         finally:
             if not head_lost:
                 self._call_if_head_alive(pool.close)
+
+    def _report_node_states(self, on_event: OnEvent) -> None:
+        """Report GPUs that are left out and what makes times unreliable; nothing a second time."""
+        left_out = [*filter(None, [self._hidden_gpus]), *self._quarantine.left_out]
+        node_loads = {} if self._local else ask_nodes(self._alive_trial_nodes(), load_of_node)
+        loads = [self._load_warning] if self._local else node_loads.values()
+        warnings = map(RunWarning, filter(None, [*loads, *self._quarantine.warnings]))
+        for event in [*left_out, *warnings]:
+            if event not in self._reported:
+                self._reported.append(event)
+                on_event(event)
 
     def _run_pool(
         self, pool: BlockPool, limits: Limits, on_event: OnEvent
@@ -306,6 +315,7 @@ class RayExecutor:
         # One call per node, because nothing else advances while GPUs are quarantined.
         for (node, host), gpus in unfit.items():
             for left_out in self._quarantine.add(node, host, gpus):
+                self._reported.append(left_out)
                 on_event(left_out)
         if unfit:
             self._cluster = self._usable_cluster(self._alive_trial_nodes())

@@ -14,7 +14,7 @@ import pytest
 import ray
 
 from bench.errors import ResourceError
-from bench.execution.executor import BlockWait, EpochEnd, Event, Limits
+from bench.execution.executor import BlockWait, EpochEnd, Event, Limits, RunWarning
 from bench.execution.gpus.gpu_fitness import GpuSnapshot
 from bench.execution.ray_backend import ray_executor
 from bench.execution.ray_backend.blocks import block_runner
@@ -59,6 +59,17 @@ def test_all_unfit_gpus_of_a_node_are_quarantined_in_one_call(
     pool = SimpleNamespace(release_unfit=lambda: unfit, exclude_gpus=lambda *_: ())
     assert list(executor._exclude_unfit(cast("Any", pool), print)) == []
     assert quarantined == [("a", "a", ["0", "1"]), ("b", "b", ["0"])]
+
+
+def test_a_further_run_does_not_report_again_what_a_run_has_reported() -> None:
+    executor, events = RayExecutor(), list[Event]()
+    executor._quarantine, executor._local = GpuQuarantine({}), True
+    executor._load_warning = "others compute here"
+    executor._hidden_gpus = ExcludedGpus(node="a", devices=("GPU-1",), reason="hidden")
+    executor._report_node_states(events.append)
+    assert events == [executor._hidden_gpus, RunWarning("others compute here")]
+    executor._report_node_states(events.append)
+    assert len(events) == 2
 
 
 def test_a_completed_trial_records_its_measures_and_its_node(ray_log: Log) -> None:
