@@ -78,14 +78,6 @@ class Queue:
         outlasts = jobs[longest][-1].seconds * capacity > self._work_s
         return self._remove(shape, longest if outlasts else -1)
 
-    def pop_within(self, shape: ResourceShape, seconds: float) -> Job | None:
-        """Take the next job that runs for at most ``seconds``; None if there is none."""
-        jobs = self._jobs[shape]
-        for index in reversed(range(len(jobs))):
-            if jobs[index][-1].seconds <= seconds:
-                return self._remove(shape, index)
-        return None
-
     def drop(self, shapes: Collection[ResourceShape]) -> list[Job]:
         """Remove and return all jobs of these shapes."""
         return [self._remove(shape, -1) for shape in shapes for _ in list(self._jobs[shape])]

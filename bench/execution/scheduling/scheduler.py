@@ -7,14 +7,12 @@ Usage:
     scheduler.places(1)                         # ("node-a", "node-a")
     scheduler.finish(1)
 
-EASY backfilling (D. A. Lifka, JSSPP 1995, LNCS 949): if the largest waiting job does not fit yet,
-the scheduler estimates from the running jobs when it will. A smaller job starts early only if it
-ends by then, or leaves the large job its devices. So devices are not idle, and no large job waits
+Backfilling after EASY (D. A. Lifka, JSSPP 1995, LNCS 949): if the largest waiting job does not fit
+yet, the scheduler estimates from the running jobs which devices it will get. A smaller job starts
+early only if it leaves the large job these devices. So few devices are idle, and no large job waits
 for ever behind small ones: it starts at the latest when all jobs have ended that were expected to
-end by the first estimate.
-
-Without the second rule, 10,000 simulated jobs on 1,000 devices take up to 8 % longer than the lower
-bound, instead of 2 %.
+end by the first estimate. EASY also starts a job that takes these devices but ends in time: that
+changed how long simulated plans take by less than 1 %, in either direction.
 """
 
 import bisect
@@ -30,8 +28,6 @@ class ReservedDevices(NamedTuple):
     """The devices that are reserved for the largest waiting job."""
 
     shape: ResourceShape
-    at: float
-    """When they will be free."""
     free: dict[str, int]
     """Devices of each node that will be free then."""
     beside: dict[str, int]
@@ -78,7 +74,7 @@ class Scheduler:
     def start(self, now: float) -> list[Job]:
         """Return the jobs to start at ``now`` (seconds on any clock), and assign their devices."""
         started = []
-        while (placed := self._next(now)) is not None:
+        while (placed := self._next()) is not None:
             job, nodes = placed
             allocate(self._free, job.shape, nodes)
             self._running[job.key] = placed
@@ -115,7 +111,7 @@ class Scheduler:
         too_large = [shape for shape in self._queue.shapes if pack(shape, self._nodes) is None]
         return self._queue.drop(too_large)
 
-    def _next(self, now: float) -> tuple[Job, Places] | None:
+    def _next(self) -> tuple[Job, Places] | None:
         shapes = self._queue.shapes
         if not shapes:
             return None
@@ -126,17 +122,15 @@ class Scheduler:
         for shape in shapes[1:]:
             if shape.devices > total_free or (nodes := pack(shape, self._free)) is None:
                 continue
-            reserved = reserved or self._reservation(shapes[0], now)
+            reserved = reserved or self._reservation(shapes[0])
             if (beside := self._beside(reserved, shape, nodes)) is not None:
                 return self._queue.pop(shape, self.capacity), beside
-            if (job := self._queue.pop_within(shape, reserved.at - now)) is not None:
-                return job, nodes
         return None
 
-    def _reservation(self, shape: ResourceShape, now: float) -> ReservedDevices:
-        free, at = dict(self._free), now
+    def _reservation(self, shape: ResourceShape) -> ReservedDevices:
+        free = dict(self._free)
         room = sum(map(shape.bundles_on, free.values()))
-        for ends_at, key in self._ends:
+        for _, key in self._ends:
             if room >= shape.bundles:
                 break
             job, nodes = self._running[key]
@@ -144,10 +138,7 @@ class Scheduler:
             room -= sum(shape.bundles_on(free[node]) for node in remaining)
             release(free, job.shape, nodes)
             room += sum(shape.bundles_on(free[node]) for node in remaining)
-            at = max(at, ends_at)
-        return ReservedDevices(
-            shape, at, free, allocate(dict(free), shape, pack(shape, free) or ())
-        )
+        return ReservedDevices(shape, free, allocate(dict(free), shape, pack(shape, free) or ()))
 
     def _beside(
         self, reserved: ReservedDevices, shape: ResourceShape, best: Places

@@ -49,13 +49,6 @@ def test_a_job_that_would_outlast_the_others_does_not_wait_for_its_turn() -> Non
     assert [queue.pop(ONE, capacity=2).key for _ in range(2)] == [0, 4]
 
 
-def test_the_next_job_that_ends_in_time_is_taken() -> None:
-    queue = queue_of(Job(0, ONE, 9.0), Job(1, ONE, 5.0), Job(2, ONE, 4.0), Job(3, ONE, 5.0, turn=1))
-    found = [queue.pop_within(ONE, 6.0) for _ in range(4)]
-    assert [job.key if job else None for job in found] == [1, 2, 3, None]
-    assert queue.shapes == [ONE]
-
-
 def test_jobs_of_some_shapes_can_be_removed() -> None:
     queue = queue_of(
         Job(0, ONE, 1.0), Job(1, ResourceShape(1, 2), 1.0), Job(2, ResourceShape(1, 2), 2.0)
