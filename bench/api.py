@@ -84,7 +84,7 @@ def run(
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
     if isinstance(executor, str):
         executor = make_executor(executor, address, device, modules_in_folder(suite), network)
-    folder = open_folder(user_path(out or new_path(suite)), suite, resume=resume)
+    folder, plan = open_folder(user_path(out or new_path(suite)), suite, resume=resume)
     with folder.locked():
         try:
             outcome = run_plan(
@@ -94,6 +94,7 @@ def run(
                 observer or NullObserver(),
                 retries=retries,
                 prune_oom=prune_oom,
+                plan=plan,
                 command=command,
             )
         except BaseException:

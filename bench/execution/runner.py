@@ -1,9 +1,9 @@
 """Run a plan through an executor and record the results in a run folder.
 
 Usage:
-    folder = open_folder(path, suite, resume=False)
+    folder, plan = open_folder(path, suite, resume=False)
     with folder.locked():
-        outcome = run_plan(folder, suite, executor, observer)
+        outcome = run_plan(folder, suite, executor, observer, plan=plan)
 
 The runner writes each record before it waits for the next trial, so that no measurement is lost,
 however the run ends.
@@ -73,21 +73,23 @@ class Outcome:
         )
 
 
-def open_folder(path: Path, suite: Suite, *, resume: bool) -> RunFolder:
+def open_folder(path: Path, suite: Suite, *, resume: bool) -> tuple[RunFolder, Plan | None]:
     """Create a run folder for ``suite``, or open the one to resume; SuiteError if they differ.
 
-    ``run_plan`` enters the plan of a new run, because it knows the devices. Raises SuiteError if
-    the suite has no plan on any device, or the module of a workload is missing.
+    Also returns the plan of a new run, for the devices that are likely: ``run_plan`` enters it once
+    it knows the devices. Raises SuiteError if the suite has no plan on any device, or the module of
+    a workload is missing.
     """
     if not resume or RunFolder.was_never_begun(path):
-        check_workloads(plan_anywhere(suite).trials, suite)
+        plan = plan_anywhere(suite)
+        check_workloads(plan.trials, suite)
         info = RunInfo(suite=suite.model_dump(mode="json"), pairs=(), trial_ids=())
-        return RunFolder.create(path, info)
+        return RunFolder.create(path, info), plan
     folder = RunFolder.open(path)
     difference = first_difference(suite, folder.suite())
     if difference:
         raise SuiteError(f"{path}: belongs to another suite: {difference}: choose another --out")
-    return folder
+    return folder, None
 
 
 def run_plan(
@@ -98,12 +100,14 @@ def run_plan(
     *,
     retries: int = 1,
     prune_oom: bool = False,
+    plan: Plan | None = None,
     command: Sequence[str] = (),
 ) -> Outcome:
     """Run the trials that the folder lacks; the caller holds the folder's lock.
 
-    A new run is planned once the executor knows its devices; a later call keeps that plan's
-    variants. With ``prune_oom``, batches larger than one that ran out of memory are skipped.
+    A new run has the ``plan`` of ``open_folder``, or another if the executor has other devices; a
+    later call keeps that plan's variants. With ``prune_oom``, batches larger than one that ran out
+    of memory are skipped.
 
     Raises SuiteError if the module or function of a workload is missing, StorageError if a record
     cannot be written. KeyboardInterrupt passes, after the executor has yielded the records of
@@ -112,8 +116,8 @@ def run_plan(
     started = time.perf_counter()
     state = _RunState(folder)
     chosen_for = _planned_device(folder.info())
-    plan = make_plan(suite, chosen_for) if chosen_for else None
-    if plan:
+    if chosen_for:
+        plan = make_plan(suite, chosen_for)
         pending = state.pending(plan)
         if not pending:
             return Outcome(folder, state.statuses, len(plan.trials))
@@ -126,7 +130,9 @@ def run_plan(
         observer.event(event)
 
     with importing_from(modules_in_folder(suite)), executor:
-        plan = plan or make_plan(suite, "gpu" if executor.uses_gpus else "cpu")
+        device = chosen_for or ("gpu" if executor.uses_gpus else "cpu")
+        if plan is None or plan.device != device:
+            plan = make_plan(suite, device)
         pending = state.pending(plan)
         lost = lost_baselines(suite, plan.device)
         limits = _limits(suite, retries, state.oom_skipper if prune_oom else None)

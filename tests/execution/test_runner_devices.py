@@ -11,8 +11,8 @@ from bench.execution.runner import open_folder
 from bench.execution.simulated import SimulatedExecutor, StatusChooser
 from bench.records.run_folder import RunFolder
 from bench.spec.device import DeviceType
-from bench.spec.plan import make_plan
-from bench.spec.suite import parse_suite
+from bench.spec.plan import Plan, make_plan
+from bench.spec.suite import Suite, parse_suite
 from tests.support.sample_runs import UnusedExecutor, resume_run, run
 from tests.support.sample_suites import TINY, suite_of
 
@@ -60,6 +60,22 @@ def test_defaults_are_chosen_for_the_devices_that_the_executor_has(
     assert jits(out) == {jit}
 
 
+@pytest.mark.parametrize(("executor", "times"), [(SimulatedExecutor, 1), (OnGpus, 2)])
+def test_a_run_is_planned_once_unless_its_devices_are_others(
+    out: Path, monkeypatch: pytest.MonkeyPatch, executor: type[SimulatedExecutor], times: int
+) -> None:
+    devices = list[DeviceType]()
+
+    def counted(suite: Suite, device: DeviceType = "cpu") -> Plan:
+        devices.append(device)
+        return make_plan(suite, device)
+
+    for module in ("bench.spec.plan", "bench.execution.runner"):
+        monkeypatch.setattr(f"{module}.make_plan", counted)
+    run(out, SUITE, executor=executor())
+    assert devices == ["cpu", "gpu"][:times]
+
+
 def test_a_run_keeps_its_variants_on_another_kind_of_device(out: Path) -> None:
     run(out, SUITE, executor=OnGpus())
     assert len(resume_run(out, LONGER, executor=SimulatedExecutor())) == 2
@@ -78,7 +94,7 @@ def test_a_run_older_than_default_jit_keeps_its_compiled_variants(out: Path) -> 
 
 
 def test_a_run_that_never_began_is_planned_for_its_actual_devices(out: Path) -> None:
-    folder = open_folder(out, SUITE, resume=False)
+    folder, _ = open_folder(out, SUITE, resume=False)
     assert (folder.info().defaults_for, folder.info().trial_ids) == (None, ())
     run(out, SUITE, resume=True)
     assert jits(out) == {"none"}
