@@ -240,11 +240,12 @@ class RayExecutor:
 
     def _report_node_states(self, on_event: OnEvent) -> None:
         """Report GPUs that are left out and what makes times unreliable; nothing a second time."""
-        left_out = [*filter(None, [self._hidden_gpus]), *self._quarantine.left_out]
+        hidden = [self._hidden_gpus] if self._hidden_gpus else []
         node_loads = {} if self._local else ask_nodes(self._alive_trial_nodes(), load_of_node)
         loads = [self._load_warning] if self._local else node_loads.values()
-        warnings = map(RunWarning, filter(None, [*loads, *self._quarantine.warnings]))
-        for event in [*left_out, *warnings]:
+        reasons = filter(None, [*loads, *self._quarantine.warnings])
+        left_out: list[ExcludedGpus | RunWarning] = [*hidden, *self._quarantine.left_out]
+        for event in [*left_out, *map(RunWarning, reasons)]:
             if event not in self._reported:
                 self._reported.append(event)
                 on_event(event)

@@ -41,7 +41,7 @@ _PLACEMENT_CHECK_S = 20.0
 
 
 class State(Enum):
-    """What a block does now."""
+    """What a block does now: PLACING, then RUNNING and PLACING for each trial, at last DONE."""
 
     PLACING = "waits for its devices, or starts its next trial on them"
     RUNNING = "a worker group starts, or trains"
@@ -71,6 +71,8 @@ class BlockRunner:
         self._limits, self._on_event = limits, on_event
         self._data_of, self._progress_actor = data_of, progress_actor
         self._wait_reported = False
+        self.state = State.PLACING
+        """What the block does now; only ``_start_next`` and ``_leave_trial`` change it."""
         self._workers: WorkerGroup | None = None
         self._abandoned = False
         self._attempts, self._allotment = attempts, allotment
@@ -79,13 +81,6 @@ class BlockRunner:
         self._started = self._progress_at = 0.0
         self.epochs: list[EpochRecord] = []
         self._heartbeats: dict[int, int] = {}
-
-    @property
-    def state(self) -> State:
-        """What the block does now."""
-        if self._workers is not None:
-            return State.RUNNING
-        return State.PLACING if self._queue else State.DONE
 
     @property
     def group_key(self) -> str | None:
@@ -97,7 +92,7 @@ class BlockRunner:
         """The references that Ray has not resolved yet."""
         if self._workers is not None:
             return self._workers.pending
-        return [self.placement.ready] if self._queue else []
+        return [self.placement.ready] if self.state is State.PLACING else []
 
     @property
     def remaining(self) -> Block | None:
@@ -142,8 +137,10 @@ class BlockRunner:
         """Take the next step once some of ``pending`` are ready; yield a record if a trial ends."""
         if self._workers is None:
             self.placement.granted = True
-            if self._queue and (reason := self._limits.skip_reason(self._queue[0])):
-                yield skipped_record(self._queue.popleft(), reason)
+            if reason := self._limits.skip_reason(self._queue[0]):
+                trial = self._queue.popleft()
+                self._leave_trial()
+                yield skipped_record(trial, reason)
             else:
                 self._start_next()
         else:
@@ -201,8 +198,10 @@ class BlockRunner:
                 f"not run: waited {limit_s:g} s for {request}, while only {free} was free: "
                 "end other work on the cluster, or raise placement_timeout_s"
             )
-            while self._queue:
-                trial = self._queue.popleft()
+            given_up = tuple(self._queue)
+            self._queue.clear()
+            self._leave_trial()
+            for trial in given_up:
                 yield TrialRecord(trial=trial, status="timed_out", error=reason, wall_s=0.0)
         elif not self._wait_reported:
             self._wait_reported = True
@@ -250,7 +249,7 @@ class BlockRunner:
         if self._workers is not None:
             self._workers.kill()
             fetch_worker_logs(self._workers.places)
-            self._workers = None
+            self._leave_trial()
         self.placement.close()
 
     def _add_epoch(self, epoch: EpochRecord) -> None:
@@ -269,6 +268,12 @@ class BlockRunner:
         self._started = self._progress_at = time.perf_counter()
         placement = self.placement
         self._workers = WorkerGroup(trial, placement.group, placement.request, self._allotment)
+        self.state = State.RUNNING
+
+    def _leave_trial(self) -> None:
+        """Turn to the next trial, if one remains."""
+        self._workers = None
+        self.state = State.PLACING if self._queue else State.DONE
 
     def _withdraw(self, workers: WorkerGroup) -> None:
         """Put a trial that has not begun back into the queue, without a record."""
@@ -276,9 +281,9 @@ class BlockRunner:
         self.unfit = [
             (workers.places[i], gpu) for i, unfit in workers.unfit.items() for gpu in unfit.gpus
         ]
-        self._workers = None
         self._attempts[workers.trial.trial_id] -= 1
         self._queue.appendleft(workers.trial)
+        self._leave_trial()
 
     def _failed(self, workers: WorkerGroup) -> TrialRecord:
         workers.kill()
@@ -297,5 +302,5 @@ class BlockRunner:
     def _end(self, record: TrialRecord) -> TrialRecord:
         if self._workers is not None:
             self._workers.kill()
-            self._workers = None
+        self._leave_trial()
         return record.model_copy(update={"wall_s": time.perf_counter() - self._started})

@@ -104,7 +104,7 @@ def test_real_data_that_cannot_be_had_is_one_error_before_anything_starts(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = refuses(DatasetError("no place holds Fashion-MNIST: fetch it"))
-    for module in ("ray_backend.dataset_store", "inprocess"):
+    for module in ("ray_backend.blocks.dataset_store", "inprocess"):
         monkeypatch.setattr(f"bench.execution.{module}.load_arrays", missing)
     executor: Executor = (
         request.getfixturevalue("ray_executor") if name == "ray" else InProcessExecutor()

@@ -18,6 +18,7 @@ from bench.errors import ClusterLostError, ResourceError
 from bench.execution.executor import EpochEnd, Event, Limits, OnEvent, TrialStart
 from bench.execution.ray_backend.local.private_ray_files import PREFIX
 from bench.execution.ray_backend.process import ray_process
+from bench.execution.ray_backend.process.child_process import kill_marked_processes
 from bench.execution.ray_backend.process.ray_messages import RunPipe
 from bench.execution.ray_backend.process.ray_process import RayProcess
 from bench.measure.marked_processes import marked_processes
@@ -65,11 +66,10 @@ def ending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ending:
 def marks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The marks of what was started, of which nothing is left in the end."""
     found: list[str] = []
-    kill = ray_process.kill_marked_processes
 
     def noted(mark: str) -> None:
         found.append(mark)
-        kill(mark)
+        kill_marked_processes(mark)
 
     monkeypatch.setattr(ray_process, "kill_marked_processes", noted)
     return found
