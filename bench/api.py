@@ -10,7 +10,7 @@ Usage:
 import contextlib
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,21 +22,24 @@ from bench.records.trial_record import Status
 from bench.spec.suite import Suite, load_suite
 
 if TYPE_CHECKING:
+    from bench.analysis.loading.run_frames import RunFrames
+    from bench.analysis.summary import Summary
     from bench.execution.executor import Executor
     from bench.execution.runner import Observer
-    from bench.records.run_folder import RunFolder
 
 ExecutorName = Literal["ray", "inprocess", "simulated"]
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """The folder of a run, and the status of each trial by its id."""
+    """The folder of a run, the status of each trial by its id, and the results."""
 
     path: Path
     statuses: dict[str, Status]
     succeeded: bool
     """Whether every trial is completed, diverged or unsupported."""
+    summary: "Summary" = field(repr=False, compare=False)
+    """The numbers behind the table that ``bench run`` prints."""
 
     def report(self, out: Path | str | None = None) -> tuple[Path, ...]:
         """Write the run's tables, its charts and a page, as ``bench report`` does.
@@ -103,15 +106,19 @@ def run(
                 with contextlib.suppress(DataError):
                     _write_tables(folder)
             raise
-        _write_tables(folder)
-    return RunResult(folder.path, outcome.statuses, outcome.succeeded)
+        frames = _write_tables(folder)
+    from bench.analysis.summary import summary_of
+
+    return RunResult(folder.path, outcome.statuses, outcome.succeeded, summary_of(frames))
 
 
-def _write_tables(folder: "RunFolder") -> None:
-    """Write the tables of a run. pandas is loaded only here, once the trials have ended."""
-    from bench.analysis.loading.data_frames import write_tables
+def _write_tables(folder: RunFolder) -> "RunFrames":
+    """Read a run and write its tables. pandas is loaded only here, once the trials have ended."""
+    from bench.analysis.loading.run_frames import read_frames, write_tables
 
-    write_tables(folder)
+    frames = read_frames(folder)
+    write_tables(frames)
+    return frames
 
 
 def run_on_cluster(
@@ -130,6 +137,8 @@ def run_on_cluster(
     cluster keeps running. Raises UsageError if the cluster is unavailable, and DataError if no
     run folder comes back.
     """
+    from bench.analysis.loading.run_frames import read_frames
+    from bench.analysis.summary import summary_of
     from bench.execution.launching.launch import launch
 
     if out is None:
@@ -141,8 +150,9 @@ def run_on_cluster(
     else:
         RunFolder.check_free(out)
     code = launch(cluster, suite, out, options, modules)
-    statuses = {record.trial.trial_id: record.status for record in RunFolder.open(out).records()}
-    return RunResult(out, statuses, succeeded=code == 0)
+    frames = read_frames(RunFolder.open(out))
+    statuses = dict(zip(frames.trials["trial_id"], frames.trials["status"], strict=True))
+    return RunResult(out, statuses, code == 0, summary_of(frames))
 
 
 def new_path(suite: Suite) -> Path:

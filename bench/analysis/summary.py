@@ -27,6 +27,7 @@ from bench.analysis.loading.data_frames import trials_frame
 from bench.analysis.loading.measurement_sessions import SESSION_COLUMNS, with_sessions
 from bench.analysis.loading.raw_records import RecordArrays, collector_paused
 from bench.analysis.loading.record_loading import load_records
+from bench.analysis.loading.run_frames import RunFrames
 from bench.analysis.questions.device_remarks import (
     SlowJit,
     SlowPrecision,
@@ -168,15 +169,16 @@ def summarize(run: Path | str) -> Summary:
     folder = RunFolder.open(run)
     info, raw = folder.info(), load_records(folder, all_attempts=True)
     attempts = with_sessions(trials_frame(raw, _needed_columns(info, raw)), info.invocations)
-    return summary_of(folder, raw, attempts)
+    return _summary(folder.path, info, raw, attempts)
 
 
-def summary_of(folder: RunFolder, raw: RecordArrays, attempts: pd.DataFrame) -> Summary:
-    """Summarise a run from ``raw``, all its attempts, and ``attempts``, their frame.
+@collector_paused()
+def summary_of(frames: RunFrames) -> Summary:
+    """Summarise a run whose records have been read."""
+    return _summary(frames.folder.path, frames.info, frames.raw, frames.attempts)
 
-    ``attempts`` has a column "session", as from ``with_sessions``.
-    """
-    info = folder.info()
+
+def _summary(path: Path, info: RunInfo, raw: RecordArrays, attempts: pd.DataFrame) -> Summary:
     attempts = with_step_shares(attempts, raw).assign(settings=raw.settings_code)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     completed = trials[trials["status"] == "completed"]
@@ -184,8 +186,8 @@ def summary_of(folder: RunFolder, raw: RecordArrays, attempts: pd.DataFrame) -> 
     cells = comparison_cells(info, trials, raw, _blocks(info))
     scaled = scaling(trials, raw.settings, _blocks(info))
     return Summary(
-        run=folder.path,
-        name=str(info.suite.get("name", folder.path.name)),
+        run=path,
+        name=str(info.suite.get("name", path.name)),
         description=str(info.suite.get("description", "")),
         remark=info.remark,
         blocks=_blocks(info),

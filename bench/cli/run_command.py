@@ -132,15 +132,13 @@ def _cluster_options(
 
 def _print_outcome(result: "RunResult", as_json: bool) -> None:
     """Print the results of a run; exit with code 5 if it has not succeeded."""
-    from bench.analysis.summary import summarize
     from bench.report.text.result_json import run_document
     from bench.report.text.terminal import show
 
-    summary = summarize(result.path)
     if as_json:
-        print_result(run_document(result, summary))
+        print_result(run_document(result))
     else:
-        show(summary)
+        show(result.summary)
         folder = shell_word(result.path)
         print_result(visible(f"Tables, charts and a page: bench report {folder}"))
         print_result(visible(f"Run folder: {result.path}"))

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,22 @@ def test_a_run_prints_its_table_and_the_path_of_its_folder(command: Command, tin
     assert hint.endswith(": bench report made")
     assert folder == "Run folder: made"
     assert list(bench.load_trials("made").status) == ["completed"] * 4
+
+
+def test_a_run_reads_its_records_once(
+    command: Command, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For its tables and for the table that it prints."""
+    reads: list[Path] = []
+    read = RunFolder.raw_records
+
+    def counted(folder: RunFolder, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
+        reads.append(folder.path)
+        return read(folder, all_attempts=all_attempts)
+
+    monkeypatch.setattr(RunFolder, "raw_records", counted)
+    assert command("run", tiny, *SIMULATED, "--out", "made").code == 0
+    assert reads == [Path("made")]
 
 
 def test_without_a_terminal_progress_is_one_line_per_trial_on_stderr(

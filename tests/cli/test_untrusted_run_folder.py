@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials, write_tables
+from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials
+from bench.analysis.loading.run_frames import read_frames, write_tables
 from bench.analysis.questions.layer_health_frame import load_health
 from bench.errors import ResourceError, RunFolderError, StorageError
 from bench.records.run_folder import RunFolder
@@ -112,7 +113,7 @@ def test_tables_are_not_written_through_links_to_files(run: Path, victim: Path) 
         write_report(run)
     (run / "trials.csv").symlink_to(victim / "trials.csv")
     with pytest.raises(StorageError, match="symbolic link"):
-        write_tables(RunFolder.open(run))
+        write_tables(read_frames(RunFolder.open(run)))
     assert is_unchanged(victim)
 
 
@@ -124,7 +125,7 @@ def test_temporary_files_have_no_predictable_names(run: Path, victim: Path) -> N
     for name in ("trials.csv", "trials.parquet", "epochs.csv", "epochs.parquet"):
         (run / f".{name}.{os.getpid()}").symlink_to(victim / "trials.csv")
     write_report(run)
-    write_tables(RunFolder.open(run))
+    write_tables(read_frames(RunFolder.open(run)))
     assert is_unchanged(victim)
 
 

@@ -1,31 +1,25 @@
-"""Load the records of a run as pandas data frames, and write them as CSV and Parquet.
+"""Load the records of a run as pandas data frames.
 
 Usage:
     trials = load_trials("results/runs/quick-1")      # one row per trial: its last attempt
     epochs = load_epochs("results/runs/quick-1")      # one row per epoch
-    write_tables(RunFolder.open(run))                 # trials.csv ... epochs.parquet
 
 A value that was not measured is null, never 0. Derived columns follow the definitions of
 ``TrialRecord``.
 """
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow
-from pyarrow import parquet
 
-from bench.analysis.loading.csv_export import as_csv
 from bench.analysis.loading.frame_columns import epoch_columns, trial_columns
 from bench.analysis.loading.raw_records import ALL_EPOCH_FIELDS, RecordArrays
 from bench.analysis.loading.record_loading import load_records
 from bench.analysis.statistics.extrapolation import extrapolate_epochs
 from bench.analysis.statistics.steady_state import steady_verdicts
-from bench.records.atomic_write import staged_file
 from bench.records.run_folder import RunFolder
 
 _Array = np.ndarray[Any, np.dtype[Any]]
@@ -48,28 +42,6 @@ def load_epochs(run: Path | str) -> pd.DataFrame:
     """Return one row per epoch of each trial's last attempt; errors as in ``load_trials``."""
     folder = RunFolder.open(run)
     return epochs_frame(load_records(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS))
-
-
-def write_tables(folder: RunFolder) -> list[Path]:
-    """Write trials and epochs as CSV and Parquet into ``folder``, and return the paths.
-
-    Raises StorageError if the disk is full or not writable.
-    """
-    raw = load_records(folder, all_attempts=False, epoch_fields=ALL_EPOCH_FIELDS)
-    paths = []
-    for name, frame in (("trials", trials_frame(raw)), ("epochs", epochs_frame(raw))):
-        for suffix, content in (("csv", as_csv(frame)), ("parquet", _as_parquet(frame))):
-            path = folder.table(name, suffix)
-            with staged_file(folder.files, path.name) as file:
-                file.write(content)
-            paths.append(path)
-    return paths
-
-
-def _as_parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pandas(frame, preserve_index=False), buffer)
-    return buffer.getvalue()
 
 
 def trials_frame(raw: RecordArrays, names: Iterable[str] | None = None) -> pd.DataFrame:

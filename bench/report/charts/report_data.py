@@ -11,14 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
-from bench.analysis.loading.data_frames import epochs_frame, trials_frame
-from bench.analysis.loading.measurement_sessions import with_sessions
-from bench.analysis.loading.raw_records import ALL_EPOCH_FIELDS, collector_paused
-from bench.analysis.loading.record_loading import load_records
+from bench.analysis.loading.run_frames import RunFrames, read_frames
 from bench.analysis.questions.layer_health_frame import load_health
 from bench.analysis.summary import Summary, summary_of
 from bench.records.run_folder import RunFolder
@@ -92,24 +88,24 @@ class ReportData:
         return next((v for v in values if v.lower() == column.baseline), column.baseline)
 
 
-@collector_paused()
 def read_run(path: Path, name: str | None = None) -> ReportData:
     """Read the run folder ``path``.
 
     Raises RunFolderError if it is not a run folder or holds a damaged record.
     """
-    folder = RunFolder.open(path)
-    info = folder.info()
-    raw = load_records(folder, all_attempts=True, epoch_fields=ALL_EPOCH_FIELDS)
-    attempts = with_sessions(trials_frame(raw), info.invocations)
-    is_last = ~attempts["trial_id"].duplicated(keep="last")
+    return report_data(read_frames(RunFolder.open(path)), name)
+
+
+def report_data(frames: RunFrames, name: str | None = None) -> ReportData:
+    """Return the data of a report on a run that has been read; see ``read_run``."""
+    path = frames.folder.path
     return ReportData(
         name=visible(name or path.resolve().name),
-        summary=summary_of(folder, raw, attempts),
-        attempts=attempts,
-        trials=attempts[is_last],
-        epochs=epochs_frame(raw)[np.repeat(is_last.to_numpy(), raw.epoch_counts)],
-        pairs=info.pairs,
-        suite=info.suite,
+        summary=summary_of(frames),
+        attempts=frames.attempts,
+        trials=frames.trials,
+        epochs=frames.epochs,
+        pairs=frames.info.pairs,
+        suite=frames.info.suite,
         path=path,
     )

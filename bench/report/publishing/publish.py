@@ -16,7 +16,7 @@ from typing import Any
 
 import tomli_w
 
-from bench.analysis.loading.data_frames import write_tables
+from bench.analysis.loading.run_frames import read_frames, write_tables
 from bench.errors import ResourceError, RunFolderError, UsageError
 from bench.files.folder import Folder
 from bench.files.folder_exchange import recover_folder, replaced_folder
@@ -26,7 +26,7 @@ from bench.records.pseudonyms import Pseudonyms
 from bench.records.read_records import RESTORE
 from bench.records.run_folder import RunFolder
 from bench.report.charts.render_process import RenderProcess
-from bench.report.charts.report_data import read_run
+from bench.report.charts.report_data import report_data
 from bench.report.page.write_page import write_page
 from bench.report.publishing.published_index import index_entries, write_indexes
 from bench.report.summary_files import write_summary
@@ -88,8 +88,10 @@ def write_derived_files(folder: Path) -> list[Path]:
     run_folder = RunFolder.open(folder)
     toml = tomli_w.dumps(_without_empty(run_folder.info().suite))
     suite = write_atomically(run_folder.files, "suite.toml", toml)
-    tables = _write_csv_tables(run_folder)
-    run = read_run(folder)
+    frames = read_frames(run_folder)
+    # A Parquet file has the same content as the CSV, but its bytes depend on the machine.
+    tables = write_tables(frames, ["csv"])
+    run = report_data(frames)
     with RenderProcess() as renderer:
         return [
             suite,
@@ -144,20 +146,6 @@ def _write_source_files(
     files = Folder(folder)
     write_atomically(files, "run.json", json.dumps(public, indent=1) + "\n")
     write_atomically(files, "records.jsonl", "".join(lines()))
-
-
-def _write_csv_tables(run_folder: RunFolder) -> list[Path]:
-    """Write the tables of trials and epochs, without the Parquet files.
-
-    A Parquet file has the same content, but its bytes depend on the machine.
-    """
-    csv_paths = []
-    for path in write_tables(run_folder):
-        if path.suffix == ".parquet":
-            path.unlink()
-        else:
-            csv_paths.append(path)
-    return csv_paths
 
 
 def _without_empty(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Write the results of runs as JSON for programs: the values of the tables, unrounded.
 
 Usage:
-    run_document(result, summary)
+    run_document(result)
     report_document(paths, summaries)
 """
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bench.api import RunResult
 
 
-def run_document(result: "RunResult", summary: Summary) -> str:
+def run_document(result: "RunResult") -> str:
     """Return how a run ended, and its results."""
     document = RunDocument(
         schema_version=SCHEMA_VERSION,
@@ -48,7 +48,7 @@ def run_document(result: "RunResult", summary: Summary) -> str:
         succeeded=result.succeeded,
         statuses=dict(Counter(result.statuses.values())),
         trials=result.statuses,
-        results=run_results(summary),
+        results=run_results(result.summary),
     )
     return document.model_dump_json(indent=2)
 

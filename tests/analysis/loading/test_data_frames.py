@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials, write_tables
+from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials
 from bench.analysis.loading.frame_columns import STABLE_EPOCH_COLUMNS, STABLE_TRIAL_COLUMNS
+from bench.analysis.loading.run_frames import read_frames, write_tables
 from bench.errors import RunFolderError, StorageError
 from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
@@ -226,7 +227,7 @@ def test_time_to_target_is_infinite_if_not_reached(tmp_path: Path) -> None:
 
 def test_parquet_reads_back_the_same_frames(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", change=failed_in_first_block)
-    written = write_tables(folder)
+    written = write_tables(read_frames(folder))
     assert sorted(path.name for path in written) == [
         "epochs.csv",
         "epochs.parquet",
@@ -244,9 +245,9 @@ def test_parquet_reads_back_the_same_frames(tmp_path: Path) -> None:
 
 
 def test_writing_tables_again_replaces_them(folder: RunFolder) -> None:
-    write_tables(folder)
+    write_tables(read_frames(folder))
     before = sorted(p.name for p in folder.path.iterdir())
-    write_tables(folder)
+    write_tables(read_frames(folder))
     assert sorted(p.name for p in folder.path.iterdir()) == before
 
 
@@ -254,7 +255,7 @@ def test_unwritable_table_is_named_in_the_error(folder: RunFolder) -> None:
     folder.table("trials", "parquet").mkdir()
     (folder.table("trials", "parquet") / "in the way").touch()
     with pytest.raises(StorageError, match=r"trials\.parquet: .*: "):
-        write_tables(folder)
+        write_tables(read_frames(folder))
     assert not list(folder.path.glob(".trials*"))
 
 

@@ -13,10 +13,11 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from bench.analysis.loading import record_cache, record_loading
-from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials, write_tables
+from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials
 from bench.analysis.loading.raw_records import ALL_EPOCH_FIELDS
 from bench.analysis.loading.record_cache import load_cached
 from bench.analysis.loading.record_loading import load_records
+from bench.analysis.loading.run_frames import read_frames, write_tables
 from bench.analysis.summary import summarize
 from bench.errors import RunFolderError
 from bench.records.run_folder import RunFolder
@@ -90,7 +91,7 @@ def test_cache_gives_the_same_frames_and_summary(
 
 @pytest.mark.usefixtures("large")
 def test_writing_tables_fills_the_cache(folder: RunFolder) -> None:
-    write_tables(folder)
+    write_tables(read_frames(folder))
     assert load_cached(folder.path, folder.fingerprint()) is not None
 
 

@@ -13,7 +13,7 @@ from bench.analysis.loading.data_frames import load_trials
 from bench.analysis.summary import Summary, summarize
 from bench.api import RunResult
 from bench.records.metric import METRICS
-from bench.records.trial_record import TrialRecord
+from bench.records.trial_record import Status, TrialRecord
 from bench.report.text.number_text import interval, scale_of
 from bench.report.text.result_json import report_document, run_document, run_results
 from bench.report.text.result_schema import results_schema
@@ -66,8 +66,9 @@ def test_the_schema_file_is_up_to_date() -> None:
 
 def test_a_run_has_its_outcome_and_its_results(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    result = RunResult(folder.path, {"x": "completed", "y": "failed"}, succeeded=False)
-    content = parse(run_document(result, summarize(folder.path)), "RunDocument")
+    statuses: dict[str, Status] = {"x": "completed", "y": "failed"}
+    result = RunResult(folder.path, statuses, succeeded=False, summary=summarize(folder.path))
+    content = parse(run_document(result), "RunDocument")
     assert content["run"] == str(folder.path)
     assert content["succeeded"] is False
     assert content["statuses"] == {"completed": 1, "failed": 1}
