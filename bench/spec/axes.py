@@ -7,7 +7,7 @@ Usage:
 Field names are the axis names of suites and the column names of result tables.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,7 @@ from bench.spec.axis_metadata import (
     axis_of,
     default_of,
     first_of,
+    network_axis,
     no_batch_norm,
     no_clipping,
     no_exchange,
@@ -68,16 +69,16 @@ class VariantAxes(BaseModel):
     "package.module:function", or the name that its package has registered."""
     hidden: Annotated[
         FailFastTuple[_Count],
-        Axis(inactive=unused_by("resnet50"), implies=NETWORK, values="list of numbers"),
+        network_axis(inactive=unused_by("resnet50"), values="list of numbers"),
     ]
     """Width of each hidden dense layer, input side first; may be empty. resnet50 has none."""
     depth: Annotated[
-        int, Field(ge=1, le=10_000, strict=True), Axis(inactive=repeated_widths, implies=NETWORK)
+        int, Field(ge=1, le=10_000, strict=True), network_axis(inactive=repeated_widths)
     ] = 1
     """How often the layers of ``hidden`` are repeated: [100] and 20 are twenty layers."""
     filters: Annotated[
         FailFastTuple[_Count],
-        Axis(inactive=unused_by("mlp", "resnet50"), implies=NETWORK, values="list of numbers"),
+        network_axis(inactive=unused_by("mlp", "resnet50"), values="list of numbers"),
     ]
     """Channels of each convolution of ``convnet``; no effect on mlp and resnet50."""
     dataset: Annotated[Literal["fashion_mnist", "synthetic"], Axis(implies=NETWORK)]
@@ -98,19 +99,18 @@ class VariantAxes(BaseModel):
     """auto: augment copies if there are any; always: the same computation at every size, so that
     cost does not change with it; never: copies are plain repeats."""
     inputs: Annotated[
-        Literal["unit", "standardized"],
-        Axis(inactive=default_of("inputs", "unit")),
+        Literal["unit", "standardized"], Axis(inactive=default_of("inputs", "unit"))
     ] = "unit"
     """unit: pixels from 0 to 1. standardized: each pixel minus its mean over the training images,
     divided by its standard deviation."""
     pipeline: Annotated[Literal["device", "tfdata", "tfrecord"], Axis(implies=("order",))]
     """device: data held on the device; tfdata: streamed by tf.data from the host's memory;
     tfrecord: streamed from files, written once into the cache, that may be larger than memory."""
-    initializer: Initializer
+    initializer: Annotated[Initializer, Axis(builds_network=True)]
     """Initializer of the weights of each layer except normalization, as Keras names it."""
-    activation: Activation
+    activation: Annotated[Activation, Axis(builds_network=True)]
     """Activation after each hidden layer, as Keras names it."""
-    norm: Annotated[Norm, Axis(implies=("norm_*", "batch_norm"))]
+    norm: Annotated[Norm, Axis(implies=("norm_*", "batch_norm"), builds_network=True)]
     """Normalization: batch norm after (bn_post) or before (bn_pre) the activation, layer, group.
     Layer norm is over all of an example; group norm has the most groups up to 32 that divide the
     channels and leave at least 8 values in each."""
@@ -119,6 +119,7 @@ class VariantAxes(BaseModel):
         Axis(
             inactive=first_of(no_batch_norm, default_of("batch_norm", "keras")),
             implies=("batch_norm",),
+            builds_network=True,
         ),
     ] = "keras"
     """How batch norm is computed: by the operations of Keras's layer, or by TensorFlow's fused
@@ -129,6 +130,8 @@ class VariantAxes(BaseModel):
         Axis(
             inactive=first_of(no_batch_norm, no_exchange),
             implies=("norm_synchronized", "norm_values"),
+            follows_replicas=True,
+            scaling="free",
             default="true with several replicas, unless batch norm is fused",
             values="true, false",
         ),
@@ -137,7 +140,9 @@ class VariantAxes(BaseModel):
     clip: Clip
     """What gradient clipping bounds: each value, each tensor's norm, or the norm over all
     tensors."""
-    clip_threshold: Annotated[_Positive, Axis(inactive=no_clipping, values="above 0")]
+    clip_threshold: Annotated[
+        _Positive, Axis(inactive=no_clipping, acts_through="clip", values="above 0")
+    ]
     """The bound of gradient clipping."""
     non_finite: Annotated[
         Literal["apply", "skip"], Axis(inactive=always_skips, implies=("skips_non_finite",))
@@ -159,6 +164,8 @@ class VariantAxes(BaseModel):
         Jit,
         Axis(
             implies=("xla", "jit", "compiled"),
+            follows_replicas=True,
+            scaling="free",
             default="epoch, or step with tfdata and tfrecord; "
             "none with a strategy, and on CPUs except for mlp",
         ),
@@ -166,26 +173,30 @@ class VariantAxes(BaseModel):
     """What XLA compiles: nothing, each step, or all steps of a window in one program."""
     deterministic: Annotated[_Switch, Axis(implies=("deterministic",), values="true, false")]
     """Ask TensorFlow for kernels that give the same bits each time."""
-    strategy: Annotated[Literal["one_device", "mirrored", "multi_worker"], Axis(implies=DEVICES)]
+    strategy: Annotated[
+        Literal["one_device", "mirrored", "multi_worker"],
+        Axis(implies=DEVICES, follows_replicas=True, scaling="compared"),
+    ]
     """No strategy, several devices of one process, or several processes."""
-    workers: Annotated[_Count, Axis(implies=DEVICES)]
+    workers: Annotated[_Count, Axis(implies=DEVICES, scaling="compared")]
     """Processes, each with its own devices."""
-    replicas: Annotated[_Count, Axis(implies=DEVICES)]
+    replicas: Annotated[_Count, Axis(implies=DEVICES, scaling="compared")]
     """Devices per worker."""
     threads: Annotated[
         _Count | None, Axis(inactive=default_of("threads", None), implies=THREADS)
     ] = None
     """CPU cores that each worker may use: the size of TensorFlow's thread pools and, on a CPU, the
     cores that the process is bound to. None uses the worker's whole share of its node."""
-    placement: Annotated[Literal["pack", "spread"], Axis(inactive=one_worker, implies=DEVICES)] = (
-        "pack"
-    )
+    placement: Annotated[
+        Literal["pack", "spread"], Axis(inactive=one_worker, implies=DEVICES, scaling="free")
+    ] = "pack"
     """Pack workers onto as few nodes as possible, or spread them, one on each node."""
     communication: Annotated[
         Literal["full", "none"],
         Axis(
             inactive=one_replica,
             implies=("reduction", "norm_synchronized", "norm_values", "nccl_transport"),
+            scaling="free",
         ),
     ] = "full"
     """none: replicas exchange nothing and drift apart. The time then shows what communication
@@ -195,26 +206,35 @@ class VariantAxes(BaseModel):
         Axis(
             inactive=first_of(no_exchange, default_of("all_reduce", "auto")),
             implies=("reduction", "nccl_transport"),
+            scaling="free",
         ),
     ] = "auto"
     """How gradients are summed over replicas. auto: NCCL on GPUs, a ring on CPUs. multi_worker
     takes ring and nccl, mirrored all but ring."""
-    global_batch_size: Annotated[_Count, Axis(implies=BATCH, default="32 times the replicas")]
+    global_batch_size: Annotated[
+        _Count,
+        Axis(
+            implies=BATCH,
+            follows_replicas=True,
+            scaling="compared",
+            default="32 times the replicas",
+        ),
+    ]
     """Examples of one step over all replicas."""
     max_steps: Annotated[_Count | None, Axis(inactive=not_capped, implies=STEPS)] = None
     """Maximum steps of an epoch. Further steps are left out, and the time of a whole epoch is
     extrapolated; None leaves out none."""
-    epochs: _Count
+    epochs: Annotated[_Count, Axis(sets_length=True)]
     """Passes over the examples."""
     warmup_epochs: Annotated[
         int,
         Field(ge=0, strict=True),
-        Axis(default="1, or 0 if epochs is 1", values="0 or more, below epochs"),
+        Axis(sets_length=True, default="1, or 0 if epochs is 1", values="0 or more, below epochs"),
     ]
     """First epochs, which are recorded and left out of every figure."""
     target_accuracy: Annotated[
         Annotated[float, Field(gt=0, le=1, strict=True)] | None,
-        Axis(default="none", values="above 0, to 1"),
+        Axis(sets_length=True, default="none", values="above 0, to 1"),
     ]
     """Validation accuracy whose time is reported as time_to_accuracy_s."""
     health_epochs: Annotated[
@@ -229,21 +249,8 @@ class VariantAxes(BaseModel):
     before the first, -1 after the last. No effect on the training."""
 
 
-LATER_AXES: dict[str, Any] = {
-    name: field.default
-    for name, field in VariantAxes.model_fields.items()
-    if not field.is_required()
-}
-"""Axes that records of this schema may lack, each with the value that held before it existed."""
-
 AXES: dict[str, Axis] = {
     **{name: axis_of(field) for name, field in VariantAxes.model_fields.items()},
     "per_replica_batch_size": Axis(implies=BATCH, default="32"),
 }
 """Every key that a suite may set on a variant, with its metadata."""
-
-OBSERVATION_AXES = frozenset(name for name, axis in AXES.items() if axis.observes)
-"""Axes that only choose what is measured."""
-
-BATCH_SIZES = frozenset({"global_batch_size", "per_replica_batch_size"})
-"""Two ways to set the batch size."""

@@ -8,9 +8,10 @@ The variant's id, the checks of a suite, the confounds of a comparison and docs/
 read an axis here. Its meaning in words is the docstring of its field.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.fields import FieldInfo
 
@@ -47,6 +48,21 @@ class Axis:
     """The values in words, for a type that does not name them."""
     observes: bool = False
     """Whether the axis only chooses what is measured, and never affects the training."""
+    sets_length: bool = False
+    """Whether it only says how long a trial trains; it never affects the time of an epoch."""
+    builds_network: bool = False
+    """Whether it acts only through the layers of the network; a custom one may not use it."""
+    acts_through: str | None = None
+    """The axis without which it has no effect; a comparison of that axis changes it as well."""
+    follows_replicas: bool = False
+    """Whether a suite may change it with the number of replicas in one and the same experiment."""
+    scaling: Literal["fixed", "free", "compared"] = "fixed"
+    """Its part in a comparison of scaling: the same in both arms; free to differ, as it has no
+    effect with one replica or has to follow; or one of the sizes that are compared."""
+
+
+network_axis = functools.partial(Axis, implies=NETWORK, builds_network=True)
+"""The metadata of an axis that shapes the layers of the network."""
 
 
 def axis_of(field: FieldInfo) -> Axis:

@@ -8,7 +8,7 @@ Usage:
 from collections.abc import Mapping
 from typing import Any
 
-from bench.spec.axes import LATER_AXES
+from bench.spec.axis_groups import LATER_AXES
 from bench.spec.default_jit import default_jit
 from bench.spec.device import DeviceType
 from bench.spec.variant import FASHION_MNIST_TRAIN_EXAMPLES

@@ -7,7 +7,8 @@ Usage:
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from bench.spec.axes import AXES, BATCH_SIZES
+from bench.spec.axes import AXES
+from bench.spec.axis_groups import BATCH_SIZES
 from bench.spec.axis_validation import check_key, is_list_axis
 
 

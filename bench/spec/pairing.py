@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import SuiteError
-from bench.spec.axes import BATCH_SIZES
+from bench.spec.axis_groups import BATCH_SIZES
 from bench.spec.defaults import fill_defaults
 from bench.spec.device import DeviceType
 from bench.spec.error_text import value_text

@@ -18,7 +18,7 @@ from bench.errors import BenchError, ResourceError, RunFolderError, StorageError
 from bench.records import migration
 from bench.records.run_folder import RunFolder, RunInfo
 from bench.records.trial_record import SCHEMA_VERSION, TrialRecord
-from bench.spec.axes import LATER_AXES
+from bench.spec.axis_groups import LATER_AXES
 from bench.spec.plan import Plan, make_plan
 from bench.spec.suite import parse_suite
 

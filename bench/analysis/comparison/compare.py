@@ -19,6 +19,7 @@ from bench.analysis.comparison.confounds import Confound, confounds
 from bench.analysis.comparison.matched_pairs import is_usable
 from bench.analysis.statistics.intervals import Ratio, ratio
 from bench.analysis.statistics.session_units import moments, session_units
+from bench.spec.axis_groups import SCALED_AXES
 from bench.spec.pairing import Pair
 from bench.spec.variant import Variant
 
@@ -37,9 +38,6 @@ class Comparison:
     """Blocks with a completed trial that has no steady time (``steady_state``); not used either."""
     confounds: tuple[Confound, ...]
 
-
-SCALING = ("strategy", "workers", "replicas", "global_batch_size")
-"""The axes in which a variant may differ from the baseline of its scaling."""
 
 _ARM = ["variant_id", "block", "invocation", "session", "epoch_s", "settings", "usable"]
 _Settings = Sequence[Mapping[str, Any]]
@@ -115,7 +113,7 @@ def _confounds(
 def _compared_axes(pair: Pair, variants: pd.DataFrame) -> set[str]:
     """Return the axes that a comparison is about; for listed variants, all in which they differ."""
     if pair.axis == "scaling":
-        return set(SCALING)
+        return set(SCALED_AXES)
     if pair.axis != "label":
         return {pair.axis}
     variant, baseline = variants.loc[pair.variant_id], variants.loc[pair.baseline_id]

@@ -14,19 +14,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.records.resolved_keys import COUNTERS
 from bench.spec.axes import AXES
-
-PER_PROCESS: frozenset[str] = frozenset({"pid", "tracing_count"})
-"""Keys that differ from process to process."""
-
-COUNTERS: tuple[str, ...] = (
-    *PER_PROCESS,
-    "*_count",
-    *("visible_gpus", "variables.CUDA_VISIBLE_DEVICES", "variables.CUDA_CACHE_PATH"),
-    "allotted.*gpus",
-    "optimizer_config.name",  # Keras counts: the second SGD of a process is "sgd_1"
-)
-"""Keys that record what happened or where; they are not settings."""
 
 _LIBRARIES = "cuda_libraries.*"
 """Library versions; an arm that does not use a library does not load it, and has None."""

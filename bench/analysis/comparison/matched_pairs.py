@@ -20,16 +20,11 @@ import pandas as pd
 
 from bench.analysis.loading.measurement_sessions import ensure_sessions
 from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS
-from bench.spec.axes import OBSERVATION_AXES
+from bench.spec.axes import AXES
+from bench.spec.axis_groups import FOLLOWS_REPLICAS, LENGTH_AXES, OBSERVATION_AXES
 from bench.spec.variant import Variant
 
 SETTINGS: tuple[str, ...] = tuple(n for n in Variant.model_fields if n not in OBSERVATION_AXES)
-FOLLOWS_SIZE = ("epochs", "warmup_epochs", "target_accuracy")
-"""Settings that a suite may change with the size without making it a different experiment."""
-FOLLOWS_REPLICAS = ("strategy", "jit", "synchronized", "global_batch_size")
-"""The same, if the size is the number of replicas."""
-_FOLLOWS_AXIS = {"clip": ("clip_threshold",)}
-"""Settings that have an effect only through the axis."""
 _BASELINE_COLUMNS = ("variant_id", "invocation", "status", "epoch_s", "usable")
 _TRIAL_COLUMNS = ("variant_id", "block", "session", "invocation", "status", "epoch_s")
 
@@ -76,7 +71,7 @@ def match_pairs(trials: pd.DataFrame, axis: str, value: str, baseline: str) -> p
     depends on; the columns of the baseline trial end in ``_b``. ``log`` is the log ratio of epoch
     times, NaN where ``used`` is false. Without a column "session", each invocation is one.
     """
-    keys = [n for n in varying(trials) if n not in (axis, *_FOLLOWS_AXIS.get(axis, ()))]
+    keys = [n for n in varying(trials) if axis not in (n, AXES[n].acts_through)]
     on = [*keys, "block"]
     # Only the needed columns: a million trials with all columns, twice, would fill the memory.
     columns = [n for n in (*SETTINGS, *_TRIAL_COLUMNS) if n in trials]
@@ -120,10 +115,11 @@ def _group_by_settings(
 ) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
     """Group ``pairs`` by all settings but ``axis`` and ``along``, with what distinguishes each.
 
-    Settings of ``FOLLOWS_SIZE`` are ignored if each size has one value of them.
+    Settings that a suite may change with the size are ignored if each size has one value of them:
+    they do not make it another experiment.
     """
     ignored = {axis, along}
-    follow = FOLLOWS_SIZE + (FOLLOWS_REPLICAS if along == "replicas" else ())
+    follow = LENGTH_AXES | (FOLLOWS_REPLICAS if along == "replicas" else frozenset())
     ignored |= {n for n in follow if (pairs.groupby(along)[n].nunique(dropna=False) < 2).all()}
     names = [name for name in varying(pairs) if name not in ignored]
     if not names:

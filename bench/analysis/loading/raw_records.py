@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.comparison.confounds import PER_PROCESS
 from bench.analysis.loading.column_checks import column_check
 from bench.analysis.loading.frame_columns import (
     RECORD_COLUMNS,
@@ -28,8 +27,10 @@ from bench.analysis.loading.frame_columns import (
 )
 from bench.records.epoch_record import EpochRecord, without_accuracy_of_nan
 from bench.records.measures import Measures
+from bench.records.resolved_keys import PER_PROCESS
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
+from bench.spec.axis_groups import LATER_AXES
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 
@@ -113,7 +114,7 @@ class _ArrayBuilder:
         epochs = [without_accuracy_of_nan(epoch) for epoch in record["epochs"]]
         variant = trial["variant"]
         self.validate_variant(variant)
-        for name, value in VARIANT_DEFAULTS.items():
+        for name, value in LATER_AXES.items():
             variant.setdefault(name, value)
         for name in _VARIANT_TUPLES:
             variant[name] = str(list(variant[name]))
@@ -221,10 +222,6 @@ _EPOCH_DEFAULTS = {
 _VARIANT_TUPLES = tuple(
     name for name in Variant.model_fields if "tuple" in str(Variant.model_fields[name].annotation)
 )
-VARIANT_DEFAULTS = {
-    name: field.default for name, field in Variant.model_fields.items() if not field.is_required()
-}
-"""Fills in the settings that older records lack."""
 _check_windows = column_check(EpochRecord, "window_s")
 _check_devices = column_check(TrialRecord, "devices")
 _check_warnings = column_check(TrialRecord, "warnings")

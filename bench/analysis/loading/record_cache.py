@@ -25,7 +25,6 @@ from pydantic_core import from_json, to_json
 from bench.analysis.loading.raw_records import (
     ALL_EPOCH_FIELDS,
     NAMES,
-    VARIANT_DEFAULTS,
     RecordArrays,
 )
 from bench.errors import StorageError
@@ -35,6 +34,7 @@ from bench.files.private_folder import private_folder
 from bench.records.atomic_write import staged_file
 from bench.records.read_records import Fingerprint
 from bench.records.trial_record import SCHEMA_VERSION
+from bench.spec.axis_groups import LATER_AXES
 
 CACHE_VERSION = 3
 """Raise this when the same columns change their meaning."""
@@ -112,5 +112,5 @@ def _file_name(run: Path) -> str:
 
 def _digest(fingerprint: Fingerprint) -> bytes:
     """Hash the fingerprint of the files, and the fields that this version of the package reads."""
-    reader = CACHE_VERSION, SCHEMA_VERSION, NAMES, ALL_EPOCH_FIELDS, VARIANT_DEFAULTS
+    reader = CACHE_VERSION, SCHEMA_VERSION, NAMES, ALL_EPOCH_FIELDS, LATER_AXES
     return hashlib.sha256(repr((fingerprint, reader)).encode()).digest()

@@ -11,15 +11,16 @@ itself, and against no strategy, which includes it. The share of communication i
 for the same variant with and without it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from bench.analysis.comparison.compare import SCALING, Comparison, compare
+from bench.analysis.comparison.compare import Comparison, compare
 from bench.analysis.comparison.matched_pairs import SETTINGS, examples_used
 from bench.analysis.statistics.intervals import Ratio
+from bench.spec.axis_groups import FREE_IN_SCALING
 from bench.spec.pairing import Pair
 
 COLUMNS = (
@@ -29,8 +30,6 @@ COLUMNS = (
     "weak_over_one_device",
     "communication",
 )
-_FREE_AXES = {*SCALING, "synchronized", "placement", "communication", "all_reduce", "jit"}
-"""Axes that may differ from the baseline; with one replica some have no effect."""
 _JITS = ("none", "step", "epoch")
 
 _Row = Mapping[str, Any]
@@ -110,7 +109,12 @@ def _transports(trials: pd.DataFrame, settings: Sequence[Mapping[str, Any]]) -> 
 
 def _efficiencies(rows: Sequence[_Row]) -> Iterator[_PlannedShare]:
     single = {
-        (_settings_key(row, _FREE_AXES), row["strategy"], row["jit"], row["global_batch_size"]): row
+        (
+            _scaling_key(row),
+            row["strategy"],
+            row["jit"],
+            row["global_batch_size"],
+        ): row
         for row in rows
         if _replicas(row) == 1
     }
@@ -120,9 +124,7 @@ def _efficiencies(rows: Sequence[_Row]) -> Iterator[_PlannedShare]:
         strategies = {"same_strategy": row["strategy"], "one_device": "one_device"}
         for kind, batch in batches.items():
             for name, strategy in strategies.items():
-                baseline = _find_baseline(
-                    single, _settings_key(row, _FREE_AXES), strategy, row["jit"], batch
-                )
+                baseline = _find_baseline(single, _scaling_key(row), strategy, row["jit"], batch)
                 if baseline is not None and baseline["variant_id"] != row["variant_id"]:
                     ideal = examples_used(row) / examples_used(baseline) / _replicas(row)
                     pair = _pair("scaling", row, baseline)
@@ -163,7 +165,11 @@ def _pair(axis: str, row: _Row, baseline: _Row) -> Pair:
     return Pair(axis=axis, variant_id=row["variant_id"], baseline_id=baseline["variant_id"])
 
 
-def _settings_key(row: _Row, free: set[str]) -> tuple[str, ...]:
+def _scaling_key(row: _Row) -> tuple[str, ...]:
+    return _settings_key(row, FREE_IN_SCALING)
+
+
+def _settings_key(row: _Row, free: Collection[str]) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in SETTINGS if name not in free)
 
 

@@ -24,6 +24,7 @@ from bench.errors import RunFolderError
 from bench.execution.gpus.device_kind import DeviceKind, device_of_record
 from bench.files.folder import Folder
 from bench.records.read_records import read_json
+from bench.spec.axis_groups import LENGTH_AXES
 from bench.spec.variant import Variant
 
 RUNS = Path("results/runs")
@@ -39,8 +40,6 @@ _MAX_FILES = 20_000
 _MAX_BYTES = 8 * 2**20
 """Size of a file to read."""
 _RECORDS_PER_VARIANT = 3
-_LENGTH_AXES = frozenset({"epochs", "warmup_epochs", "target_accuracy"})
-"""Axes that do not affect the time of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class MeasuredTime:
 
 def history_key(variant: Variant) -> str:
     """Return a key that is equal for variants whose epochs take equally long."""
-    settings = {k: v for k, v in variant.canonical().items() if k not in _LENGTH_AXES}
+    settings = {k: v for k, v in variant.canonical().items() if k not in LENGTH_AXES}
     return json.dumps(settings, sort_keys=True)
 
 

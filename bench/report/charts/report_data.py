@@ -19,11 +19,11 @@ from bench.analysis.questions.layer_health_frame import load_health
 from bench.analysis.summary import Summary, summary_of
 from bench.records.run_folder import RunFolder
 from bench.report.text.escaping import visible
-from bench.spec.axes import OBSERVATION_AXES
+from bench.spec.axis_groups import LENGTH_AXES, OBSERVATION_AXES
 from bench.spec.pairing import Pair
 from bench.spec.variant import Variant
 
-NOT_AXES = frozenset({"target_accuracy", "epochs", "warmup_epochs", *OBSERVATION_AXES})
+NOT_AXES = LENGTH_AXES | OBSERVATION_AXES
 """Settings that say how long a variant runs or what it records, not what it trains."""
 
 CUT_SHORT = " Some variants ran shortened epochs; the times of full epochs are extrapolated."

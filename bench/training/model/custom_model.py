@@ -22,6 +22,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.spec.axis_groups import NETWORK_AXES
 from bench.spec.defaults import fill_defaults
 from bench.spec.error_text import value_text
 from bench.spec.suggestion import nearest
@@ -34,8 +35,6 @@ from bench.training.tensorflow_refusal import chain
 
 _Tensor = Any
 
-NETWORK_AXES = ("hidden", "depth", "filters", "initializer", "activation", "norm", "batch_norm")
-"""Axes that act only if the network is built with them."""
 _DIGITS = 10
 
 
