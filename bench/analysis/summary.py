@@ -18,16 +18,12 @@ from bench.analysis.comparison.comparison_columns import (
     by_variant,
     comparison_cells,
 )
-from bench.analysis.comparison.matched_pairs import (
-    examples_used,
-    has_silent_replicas,
-    is_usable,
-)
 from bench.analysis.loading.data_frames import trials_frame
 from bench.analysis.loading.measurement_sessions import SESSION_COLUMNS, with_sessions
 from bench.analysis.loading.raw_records import RecordArrays, collector_paused
 from bench.analysis.loading.record_loading import load_records
 from bench.analysis.loading.run_frames import RunFrames
+from bench.analysis.loading.trial_filters import examples_used, has_silent_replicas, is_usable
 from bench.analysis.questions.device_remarks import (
     SlowJit,
     SlowPrecision,

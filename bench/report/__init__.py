@@ -1,5 +1,5 @@
 """Reports: format analysed numbers as text, tables, charts and pages.
 
-Only this package turns values into text. ``write_report.write_report`` writes the tables of a run,
-``page.write_page.write_page`` its page, and ``publishing.publish.publish`` a folder for others.
+Only this package turns values into text. ``full_report.full_report`` writes the tables, charts and
+page of runs, and ``publishing.publish.publish`` a folder for others.
 """

@@ -12,12 +12,13 @@ import pytest
 from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials
 from bench.analysis.loading.run_frames import read_frames, write_tables
 from bench.analysis.questions.layer_health_frame import load_health
+from bench.analysis.summary import summarize
 from bench.errors import ResourceError, RunFolderError, StorageError
 from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import publish
 from bench.report.publishing.published_index import published_folders, write_indexes
 from bench.report.publishing.verification import difference, differences
-from bench.report.summary_files import write_report
+from bench.report.summary_files import write_summary
 from tests.cli.conftest import Command, error_line
 from tests.support.other_users import KINDS, SPECIAL, plant
 from tests.support.sample_records import NORMS, make_run
@@ -85,7 +86,8 @@ def test_a_command_refuses_them_in_one_line(run: Path, command: Command, kind: s
 def test_the_run_folder_itself_may_be_a_link(run: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(run)
     assert len(load_trials(tmp_path / "link")) == 3
-    assert write_report(tmp_path / "link")[0].parent == tmp_path / "link" / "report"
+    link = RunFolder.open(tmp_path / "link")
+    assert write_summary(summarize(link.path), link.report_files)[0].parent == link.path / "report"
 
 
 def test_a_link_to_a_record_elsewhere_is_not_read(run: Path, tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_tables_are_not_written_through_links_to_files(run: Path, victim: Path) 
     (run / "report").mkdir()
     (run / "report" / "summary.md").symlink_to(victim / "summary.md")
     with pytest.raises(StorageError, match="symbolic link"):
-        write_report(run)
+        write_summary(summarize(run), RunFolder.open(run).report_files)
     (run / "trials.csv").symlink_to(victim / "trials.csv")
     with pytest.raises(StorageError, match="symbolic link"):
         write_tables(read_frames(RunFolder.open(run)))
@@ -124,7 +126,7 @@ def test_temporary_files_have_no_predictable_names(run: Path, victim: Path) -> N
         (run / "report" / f".{name}.{os.getpid()}").symlink_to(victim / "summary.md")
     for name in ("trials.csv", "trials.parquet", "epochs.csv", "epochs.parquet"):
         (run / f".{name}.{os.getpid()}").symlink_to(victim / "trials.csv")
-    write_report(run)
+    write_summary(summarize(run), RunFolder.open(run).report_files)
     write_tables(read_frames(RunFolder.open(run)))
     assert is_unchanged(victim)
 
@@ -134,7 +136,7 @@ def test_a_report_does_not_wait_for_special_files(run: Path, kind: str) -> None:
     (run / "report").mkdir()
     plant(kind, run / "report" / "summary.md")
     with pytest.raises(StorageError, match=r"summary\.md"):
-        write_report(run)
+        write_summary(summarize(run), RunFolder.open(run).report_files)
 
 
 def test_a_lock_that_is_a_link_is_refused(run: Path, victim: Path) -> None:

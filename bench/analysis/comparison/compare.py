@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.comparison.confounds import Confound, confounds
-from bench.analysis.comparison.matched_pairs import is_usable
+from bench.analysis.loading.trial_filters import is_usable
 from bench.analysis.statistics.intervals import Ratio, ratio
 from bench.analysis.statistics.session_units import moments, session_units
 from bench.spec.axis_groups import SCALED_AXES

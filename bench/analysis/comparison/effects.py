@@ -26,10 +26,10 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bench.analysis.comparison.matched_pairs import is_usable, varying
-from bench.analysis.loading.measurement_sessions import ensure_sessions
-from bench.analysis.statistics.design_matrix import Design
+from bench.analysis.loading.trial_filters import is_usable
+from bench.analysis.statistics.design_matrix import Design, varying
 from bench.analysis.statistics.intervals import CONFIDENCE, POWER, Ratio, ratio
+from bench.analysis.statistics.session_units import ensure_sessions
 from bench.analysis.statistics.stratified_regression import Fit, StratifiedRegression, deviations
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]

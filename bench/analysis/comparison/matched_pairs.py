@@ -11,20 +11,19 @@ block in which one trial cannot be used is dropped entirely.
 """
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.loading.measurement_sessions import ensure_sessions
-from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS
+from bench.analysis.loading.trial_filters import is_usable
+from bench.analysis.statistics.design_matrix import SETTINGS, varying
+from bench.analysis.statistics.session_units import ensure_sessions
 from bench.spec.axes import AXES
-from bench.spec.axis_groups import FOLLOWS_REPLICAS, LENGTH_AXES, OBSERVATION_AXES
-from bench.spec.variant import Variant
+from bench.spec.axis_groups import FOLLOWS_REPLICAS, LENGTH_AXES
 
-SETTINGS: tuple[str, ...] = tuple(n for n in Variant.model_fields if n not in OBSERVATION_AXES)
 _BASELINE_COLUMNS = ("variant_id", "invocation", "status", "epoch_s", "usable")
 _TRIAL_COLUMNS = ("variant_id", "block", "session", "invocation", "status", "epoch_s")
 
@@ -41,27 +40,6 @@ class BlockCounts:
     """Blocks with a completed trial that has no steady time."""
     statuses: Mapping[str, int]
     """Trials, of either arm, that did not complete."""
-
-
-def is_usable(trials: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which trials may enter a mean of times: completed, timed, not known to be unsteady."""
-    completed = (trials["status"] == "completed") & (trials["epoch_s"] > 0)
-    return completed & ~trials["steady"].isin(EXCLUDED_VERDICTS)
-
-
-def examples_used(trials: Any) -> Any:
-    """Return the examples that an epoch trains on: those that fill whole batches."""
-    return trials["examples"] // trials["global_batch_size"] * trials["global_batch_size"]
-
-
-def has_silent_replicas(trials: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which trials ran replicas that did not communicate; their accuracy means nothing."""
-    return (trials["communication"] == "none") & (trials["workers"] * trials["replicas"] > 1)
-
-
-def varying(trials: pd.DataFrame, names: Collection[str] = SETTINGS) -> tuple[str, ...]:
-    """Return those of ``names`` that take several values in ``trials``."""
-    return tuple(n for n in names if n in trials and trials[n].nunique(dropna=False) > 1)
 
 
 def match_pairs(trials: pd.DataFrame, axis: str, value: str, baseline: str) -> pd.DataFrame:

@@ -54,11 +54,6 @@ def with_sessions(attempts: pd.DataFrame, invocations: Sequence[Invocation]) -> 
     return attempts.assign(session=attempts["invocation"].map(numbers).fillna(unknown).astype(int))
 
 
-def ensure_sessions(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return ``trials`` with a column "session": each invocation is one if there is none yet."""
-    return trials if "session" in trials else trials.assign(session=trials["invocation"])
-
-
 def _end_s(call: Invocation, index: int, attempts: pd.DataFrame) -> float:
     """Return when an invocation ended; if it was killed, when its last recorded trial ended."""
     if call.wall_s is not None:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparison.matched_pairs import has_silent_replicas
-from bench.analysis.loading.measurement_sessions import ensure_sessions
+from bench.analysis.loading.trial_filters import has_meaningful_accuracy
 from bench.analysis.statistics.intervals import Estimate
+from bench.analysis.statistics.session_units import ensure_sessions
 from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS
 from bench.analysis.statistics.variant_averages import estimates
 
@@ -52,7 +52,7 @@ def frontier(
     So are variants without a time or an accuracy.
     """
     candidates: list[Candidate] = []
-    rows = trials[(trials["dataset"] != "synthetic") & ~has_silent_replicas(trials)]
+    rows = trials[has_meaningful_accuracy(trials)]
     for _, dataset_rows in rows.groupby("dataset", sort=False):
         candidates += _ranked(_candidates(dataset_rows, time, accuracy))
     return tuple(candidates)

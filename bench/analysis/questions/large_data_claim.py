@@ -22,12 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparison.matched_pairs import (
-    complete_blocks,
-    has_silent_replicas,
-    matched_groups,
-)
+from bench.analysis.comparison.matched_pairs import complete_blocks, matched_groups
 from bench.analysis.comparison.overhead import Curve, Point, log_ratio, overhead
+from bench.analysis.loading.trial_filters import has_meaningful_accuracy
 from bench.analysis.questions.epoch_cost import EpochCost, epoch_costs
 from bench.analysis.questions.next_steps import Answer, NextStep, steps_for_target, steps_for_trend
 from bench.analysis.statistics.intervals import Ratio
@@ -109,7 +106,7 @@ def target_comparisons(
 
     Synthetic data and replicas that did not communicate are left out: their accuracy means nothing.
     """
-    trials = trials[(trials["dataset"] != "synthetic") & ~has_silent_replicas(trials)]
+    trials = trials[has_meaningful_accuracy(trials)]
     comparisons = []
     for value, settings, rows in matched_groups(trials, axis, baseline, "examples"):
         arms = rows[["examples", "variant_id", "variant_id_b"]].drop_duplicates()

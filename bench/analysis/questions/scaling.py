@@ -18,7 +18,8 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison.compare import Comparison, compare
-from bench.analysis.comparison.matched_pairs import SETTINGS, examples_used
+from bench.analysis.loading.trial_filters import examples_used
+from bench.analysis.statistics.design_matrix import SETTINGS
 from bench.analysis.statistics.intervals import Ratio
 from bench.spec.axis_groups import FREE_IN_SCALING
 from bench.spec.pairing import Pair

@@ -1,4 +1,4 @@
 """Estimators and their confidence intervals, each with its source.
 
-Start at `paired`: the ratio of two arms and its interval.
+Start at `intervals`: means, ratios and their intervals.
 """

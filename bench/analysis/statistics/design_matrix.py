@@ -7,17 +7,28 @@ Usage:
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench.spec.axis_groups import OBSERVATION_AXES
+from bench.spec.variant import Variant
+
 _Array = np.ndarray[Any, np.dtype[np.float64]]
+
+SETTINGS: tuple[str, ...] = tuple(n for n in Variant.model_fields if n not in OBSERVATION_AXES)
+"""The axes that may be factors."""
 
 Term = tuple[tuple[str, str], ...]
 """A factor with its level, or two of them."""
+
+
+def varying(trials: pd.DataFrame, names: Collection[str] = SETTINGS) -> tuple[str, ...]:
+    """Return those of ``names`` that take several values in ``trials``."""
+    return tuple(n for n in names if n in trials and trials[n].nunique(dropna=False) > 1)
 
 
 @dataclass(frozen=True)

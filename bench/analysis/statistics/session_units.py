@@ -17,6 +17,11 @@ import pandas as pd
 _Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
+def ensure_sessions(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return ``trials`` with a column "session": each invocation is one if there is none yet."""
+    return trials if "session" in trials else trials.assign(session=trials["invocation"])
+
+
 def session_units(frame: pd.DataFrame, key: str, column: str) -> pd.DataFrame:
     """Return the values of ``column`` to average for each ``key``, one per row.
 

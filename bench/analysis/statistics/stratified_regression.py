@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparison.matched_pairs import varying
-from bench.analysis.statistics.design_matrix import Design
+from bench.analysis.statistics.design_matrix import Design, varying
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.loading.measurement_sessions import ensure_sessions
 from bench.analysis.statistics.intervals import CONFIDENCE, Ratio, paired_ratio
+from bench.analysis.statistics.session_units import ensure_sessions
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]
 

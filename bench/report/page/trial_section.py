@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparison.matched_pairs import examples_used
+from bench.analysis.loading.trial_filters import examples_used
 from bench.records.metric import METRICS
 from bench.report.charts.report_data import ReportData
 from bench.report.page.page_grid import Column, Grid

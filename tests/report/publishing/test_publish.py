@@ -10,10 +10,12 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import bench
+from bench.analysis.summary import summarize
 from bench.errors import ResourceError, RunFolderError
+from bench.files.folder import Folder
 from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import publish
-from bench.report.summary_files import write_report
+from bench.report.summary_files import write_summary
 from tests.support.sample_suites import TINY, suite_of
 
 
@@ -41,7 +43,7 @@ def test_the_published_suite_is_the_suite_of_the_run(folder: Path) -> None:
 
 
 def test_a_new_report_of_a_published_run_has_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    for path in write_report(folder, tmp_path / "report"):
+    for path in write_summary(summarize(folder), Folder(tmp_path / "report")):
         assert path.read_bytes() == (folder / path.name).read_bytes()
 
 
