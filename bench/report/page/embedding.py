@@ -1,7 +1,7 @@
 """Embed scripts, styles and data safely in the page.
 
 Usage:
-    json_text({"label": "</script>"})         # for <script type="application/json">
+    data_element(json_text({"label": "</script>"}))
     asset("page.css")
     content_security_policy([script])         # allows these scripts and no others
 """
@@ -31,6 +31,11 @@ def json_text(value: Any) -> str:
     for character, escape in _UNSAFE.items():
         text = text.replace(character, escape)
     return text
+
+
+def data_element(text: str) -> str:
+    """Return the element that holds the data of the page, the JSON ``text``, for its script."""
+    return f'<script type="application/json" id="page-data">{text}</script>'
 
 
 @functools.cache

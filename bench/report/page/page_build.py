@@ -1,7 +1,8 @@
 """Build the page: fill in its template and embed everything that it needs.
 
 Usage:
-    html = build(page_content(runs, drawings), vega_script())
+    content = page_content(runs, drawings)
+    html = build(content, json_text(content.data()), vega_script())
 """
 
 import functools
@@ -15,8 +16,11 @@ SCRIPTS = ("grid.js", "trial.js", "charts.js", "page.js")
 """Concatenated in this order, in one function."""
 
 
-def build(content: PageContent, vega: str) -> str:
-    """Return the page as one HTML file without requests; the script ``vega`` draws its charts."""
+def build(content: PageContent, data: str, vega: str) -> str:
+    """Return the page as one HTML file without requests.
+
+    Its script reads ``data``, the JSON of ``content.data()``; the script ``vega`` draws its charts.
+    """
     script = '(() => {\n"use strict";\n' + "\n".join(map(embedding.asset, SCRIPTS)) + "})();"
     return template("page.html.j2").render(
         content=content,
@@ -24,8 +28,7 @@ def build(content: PageContent, vega: str) -> str:
         script=script,
         vega=vega,
         policy=embedding.content_security_policy([script, vega]),
-        data=embedding.json_text(content.data()),
-        specs=embedding.json_text(content.specs()),
+        data=embedding.data_element(data),
     )
 
 

@@ -2,7 +2,7 @@
 
 Usage:
     content = page_content(runs, drawings)
-    content.data(), content.specs()         # embedded as JSON
+    content.data()                          # embedded as JSON
 """
 
 import json
@@ -82,13 +82,13 @@ class PageContent:
         ]
 
     def data(self) -> dict[str, Any]:
-        """Return the data of the page's script, without the charts."""
-        return {"grids": {g.name: g.data() for g in self.grids()}, "trials": self.details}
-
-    def specs(self) -> dict[str, Any]:
-        """Return the specification of every chart, by key."""
-        specs = {d.key: d.figure.spec for run in self.runs for d in run.figures}
-        return {**specs, "trial": trial_spec()}
+        """Return the data of the page's script: tables, trials, and each chart's specification."""
+        charts = {d.key: d.figure.spec for run in self.runs for d in run.figures}
+        return {
+            "grids": {g.name: g.data() for g in self.grids()},
+            "trials": self.details,
+            "charts": {**charts, "trial": trial_spec()},
+        }
 
 
 def page_content(runs: Sequence[ReportData], drawings: Iterable[Sequence[Drawing]]) -> PageContent:

@@ -18,24 +18,36 @@ from bench.report.charts.all_figures import figures
 from bench.report.charts.render_process import RenderProcess
 from bench.report.charts.rendering import write_charts
 from bench.report.charts.report_data import ReportData
+from bench.report.page.embedding import json_text
 from bench.report.page.page_build import build
 from bench.report.page.page_content import page_content
 
 _Result = TypeVar("_Result")
 
 
+PAGE_DATA = "page-data.json"
+"""The data of a page as a file of their own."""
+
+
 @collector_paused()
-def write_page(runs: Sequence[ReportData], out: Folder, renderer: RenderProcess) -> list[Path]:
+def write_page(
+    runs: Sequence[ReportData], out: Folder, renderer: RenderProcess, *, with_data: bool = False
+) -> list[Path]:
     """Write ``index.html`` of all ``runs``, and the charts of each; return the paths.
 
-    Raises StorageError if ``out`` cannot be written.
+    With ``with_data``, write the data that the page embeds into ``PAGE_DATA`` as well, for programs
+    that compare pages. Raises StorageError if ``out`` cannot be written.
     """
     make_folder(out)
     drawings = [[renderer.draw(figure) for figure in figures(run)] for run in runs]
     # The page does not need the PNGs, so they come last.
     pngs = [[renderer.rasterize(drawing) for drawing in of_run] for of_run in drawings]
     content = page_content(runs, map(_results, drawings))
-    paths = [write_atomically(out, "index.html", build(content, renderer.script.result()))]
+    data = json_text(content.data())
+    page = build(content, data, renderer.script.result())
+    paths = [write_atomically(out, "index.html", page)]
+    if with_data:
+        paths.append(write_atomically(out, PAGE_DATA, data))
     for run, run_drawings, run_pngs in zip(runs, drawings, pngs, strict=True):
         folder = out if len(runs) == 1 else out / run.name
         paths += write_charts(_results(run_drawings), _results(run_pngs), folder / "charts")

@@ -4,8 +4,9 @@ Usage:
     folder = publish(Path("results/runs/quick-1"), "quick", Path("results/published"))
 
 A published folder is a run folder that names no people, hosts or paths. It has ``run.json``, the
-records in one file, and everything that is written from these two: suite, tables, report, charts
-and page. Nobody edits these files: ``bench verify-published`` writes them again and compares.
+records in one file, and everything that is written from these two: suite, tables, report, charts,
+page and the page's data. Nobody edits these files: ``bench verify-published`` writes them again and
+compares.
 """
 
 import json
@@ -97,7 +98,7 @@ def write_derived_files(folder: Path) -> list[Path]:
             suite,
             *tables,
             *write_summary(run.summary, run_folder.files),
-            *write_page([run], run_folder.files, renderer),
+            *write_page([run], run_folder.files, renderer, with_data=True),
         ]
 
 

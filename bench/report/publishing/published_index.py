@@ -109,10 +109,11 @@ _MARKDOWN = """\
 # Published runs
 
 Each folder has `run.json` and `records.jsonl`. All its other files are computed from these two: the
-report (`summary.md`, `.csv`, `.tex`, and `index.html`, a page that opens from a file), the charts,
-the tables of trials and epochs, and the suite. `bench verify-published` computes them again and
-compares. `bench report FOLDER --out ...` and pandas read a folder like any run. `bench publish`
-writes this list, and the same list as a page (`index.html`).
+report (`summary.md`, `.csv`, `.tex`, and `index.html`, a page that opens from a file, with its data
+in `page-data.json`), the charts, the tables of trials and epochs, and the suite.
+`bench verify-published` computes them again and compares. `bench report FOLDER --out ...` and
+pandas read a folder like any run. `bench publish` writes this list, and the same list as a page
+(`index.html`).
 
 | run | question | command | date |
 |---|---|---|---|"""

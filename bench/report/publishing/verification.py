@@ -19,6 +19,8 @@ from bench.files.folder import Folder
 from bench.records.atomic_write import disk_errors, temporary_folder
 from bench.records.read_records import MAX_PUBLISHED_BYTES
 from bench.records.run_folder import RunFolder
+from bench.report.page.embedding import data_element
+from bench.report.page.write_page import PAGE_DATA
 from bench.report.publishing.publish import SOURCE_FILES, check_run, write_derived_files
 
 ROUNDING = 1e-9
@@ -26,19 +28,18 @@ ROUNDING = 1e-9
 _PICTURES = frozenset({".svg", ".png"})
 """Only their presence is checked, because letter widths depend on the fonts of the machine.
 
-The page has the specifications of the same charts, and those are compared.
+The data of the page have the specifications of the same charts, and those are compared.
 """
 _MAX_SIZE_RATIO = 4
 """A file that is larger than the new one by more than this factor is not read."""
-_PARSE_ERRORS = (UnsafeFileError, ValueError, RecursionError, csv.Error)
+_PARSE_ERRORS = (UnsafeFileError, FileNotFoundError, ValueError, RecursionError, csv.Error)
 """Errors from reading a file that ``publish`` did not write."""
-_PAGE_DATA = re.compile(r'<script type="application/json" id="(\w+)">(.*?)</script>', re.DOTALL)
 _NOT_COMPARED = re.compile(
     r"<svg\b.*?</svg>|(<(?:style|script)\b[^>]*>).*?</(?:style|script)>"
     r'|<meta http-equiv="Content-Security-Policy"[^>]*>',
     re.DOTALL,
 )
-"""The parts of a page that depend on a machine's fonts and library versions, and its data."""
+"""The parts of a page that depend on a machine's fonts and library versions."""
 
 
 def differences(folder: Path) -> tuple[str, ...]:
@@ -74,18 +75,24 @@ def difference(published: Path, fresh: Path) -> str | None:
         return f"{published}: missing"
     if published.suffix in _PICTURES:
         return None
-    expected = fresh.read_text(encoding="utf-8")
     try:
-        actual = read_file(published, _MAX_SIZE_RATIO * len(expected.encode())).decode()
-        where = _difference(actual, expected, published.suffix)
+        actual, expected = _texts(published, fresh)
+        if published.suffix == ".html":
+            data = _texts(published.with_name(PAGE_DATA), fresh.with_name(PAGE_DATA))
+            where = _page_difference(actual, expected, *data)
+        elif published.suffix == ".json":
+            where = _data_difference(json.loads(actual), json.loads(expected))
+        else:
+            where = _line_difference(actual, expected, published.suffix)
     except _PARSE_ERRORS:
         where = ": not what the records give"
     return where and f"{published}{where}"
 
 
-def page_data(page: str) -> dict[str, Any]:
-    """Return the JSON that a page embeds: "data" for its tables, "specs" for its charts."""
-    return {name: json.loads(text) for name, text in _PAGE_DATA.findall(page)}
+def _texts(published: Path, fresh: Path) -> tuple[str, str]:
+    """Return the content of both files; UnsafeFileError if the published one is far too large."""
+    expected = fresh.read_text(encoding="utf-8")
+    return read_file(published, _MAX_SIZE_RATIO * len(expected.encode())).decode(), expected
 
 
 def page_text(page: str) -> str:
@@ -117,9 +124,7 @@ def _regular_files(folder: Path) -> list[Path]:
     return files
 
 
-def _difference(actual: str, expected: str, suffix: str) -> str | None:
-    if suffix == ".html":
-        return _page_difference(actual, expected)
+def _line_difference(actual: str, expected: str, suffix: str) -> str | None:
     matches = _cells_match if suffix == ".csv" else str.__eq__
     actual_lines, expected_lines = actual.splitlines(), expected.splitlines()
     for number, (a, b) in enumerate(zip(actual_lines, expected_lines, strict=False), start=1):
@@ -128,14 +133,24 @@ def _difference(actual: str, expected: str, suffix: str) -> str | None:
     return ": lines are missing or added" if len(actual_lines) != len(expected_lines) else None
 
 
-def _page_difference(actual: str, expected: str) -> str | None:
-    if page_text(actual) != page_text(expected):
+def _page_difference(
+    actual: str, expected: str, actual_data: str, expected_data: str
+) -> str | None:
+    """Compare pages: each embeds the data beside it, between texts that do not differ."""
+    parts = actual.split(data_element(actual_data))
+    expected_parts = expected.split(data_element(expected_data))
+    if len(parts) != len(expected_parts):
+        return f": embeds other data than {PAGE_DATA}"
+    if list(map(page_text, parts)) != list(map(page_text, expected_parts)):
         return ": the text is not what the records give"
-    actual_data, expected_data = page_data(actual), page_data(expected)
-    for name, part in (("data", "table"), ("specs", "chart")):
-        if not _values_match(actual_data.get(name), expected_data.get(name)):
-            return f": a {part} is not what the records give"
     return None
+
+
+def _data_difference(actual: Any, expected: Any) -> str | None:
+    if not isinstance(actual, dict) or actual.keys() != expected.keys():
+        return ": not what the records give"
+    differing = [name for name in expected if not _values_match(actual[name], expected[name])]
+    return f": its {differing[0]} are not what the records give" if differing else None
 
 
 def _values_match(actual: Any, expected: Any) -> bool:

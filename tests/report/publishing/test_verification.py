@@ -1,5 +1,6 @@
 """Verification finds every edit of a published folder."""
 
+import json
 import re
 import shutil
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import HelperError, RunFolderError
+from bench.report.page.embedding import data_element
 from bench.report.publishing.verification import difference, differences, page_text
 
 TABLES = ("suite.toml", "trials.csv", "epochs.csv", "summary.md", "summary.csv", "summary.tex")
@@ -47,48 +49,88 @@ def test_nothing_is_verified_if_the_render_process_dies(
     assert failure.value.exit_code == 5
 
 
-@pytest.mark.parametrize("word", ["completed", ">The answer<", '"epoch_s"'])
-def test_an_edited_word_of_the_page_is_reported(folder: Path, tmp_path: Path, word: str) -> None:
-    page = folder / "index.html"
-    edited = tmp_path / "index.html"
-    assert word in page.read_text()
-    edited.write_text(page.read_text().replace(word, word.replace(word[1:3], "XX")))
-    line = difference(edited, page)
-    assert line is not None
-    assert line.startswith(f"{edited}:")
+@pytest.fixture
+def page(folder: Path, tmp_path: Path) -> Path:
+    """Return a copy of a published page, beside a copy of its data, that a test may edit."""
+    shutil.copy(folder / "page-data.json", tmp_path)
+    return Path(shutil.copy(folder / "index.html", tmp_path))
 
 
-def test_pictures_and_scripts_of_the_page_are_not_compared(folder: Path, tmp_path: Path) -> None:
-    page = folder / "index.html"
-    other = tmp_path / "index.html"
-    other.write_text(page.read_text().replace("<svg", "<svg data-font='other'"))
-    assert other.read_text() != page.read_text()
-    assert difference(other, page) is None
+def edit(file: Path, pattern: str, replacement: str) -> None:
+    text, count = re.subn(pattern, replacement, file.read_text(), count=1)
+    assert count == 1
+    file.write_text(text)
+
+
+def test_the_page_embeds_the_data_beside_it(folder: Path) -> None:
+    data = (folder / "page-data.json").read_text()
+    assert json.loads(data).keys() == {"grids", "trials", "charts"}
+    assert (folder / "index.html").read_text().count(data) == 1
+
+
+@pytest.mark.parametrize("word", [">completed<", ">The answer<"])
+def test_an_edited_word_of_the_page_is_reported(folder: Path, page: Path, word: str) -> None:
+    edit(page, word, ">XX<")
+    line = f"{page}: the text is not what the records give"
+    assert difference(page, folder / "index.html") == line
+
+
+def test_pictures_and_scripts_of_the_page_are_not_compared(folder: Path, page: Path) -> None:
+    edit(page, "<svg", "<svg data-font='other'")
+    assert difference(page, folder / "index.html") is None
     assert "vegaEmbed" in page.read_text()
     assert "vegaEmbed" not in page_text(page.read_text())
 
 
 @pytest.mark.parametrize(
-    ("name", "number", "part"),
-    [("specs", r'"ratio": ?(\d+\.\d+)', "chart"), ("data", r"\b(\d+\.\d+)\b", "table")],
+    ("part", "number"),
+    [("charts", r'(?<="ratio":)\d+\.\d+'), ("grids", r"(?<=[\[,])\d+\.\d+")],
 )
 def test_an_edited_number_in_the_data_of_the_page_is_reported(
-    folder: Path, tmp_path: Path, name: str, number: str, part: str
+    folder: Path, page: Path, part: str, number: str
 ) -> None:
-    page, edited = folder / "index.html", tmp_path / "index.html"
-    before, data = page.read_text().split(f'id="{name}">')
-    match = re.search(number, data)
-    assert match
-    start, end = match.span(1)
-    edited.write_text(f'{before}id="{name}">{data[:start]}9.75{data[end:]}')
-    assert difference(edited, page) == f"{edited}: a {part} is not what the records give"
+    data = page.with_name("page-data.json")
+    before = data.read_text()
+    edit(data, number, "9.75")
+    page.write_text(page.read_text().replace(before, data.read_text()))
+    line = f"{data}: its {part} are not what the records give"
+    assert difference(data, folder / data.name) == line
+    assert difference(page, folder / page.name) is None
 
 
-def test_data_added_to_the_page_are_reported(folder: Path, tmp_path: Path) -> None:
-    page, edited = folder / "index.html", tmp_path / "index.html"
-    fake = '<script type="application/json" id="data">{}</script>'
-    edited.write_text(page.read_text().replace("<main", f"{fake}<main", 1))
-    assert difference(edited, page) == f"{edited}: the text is not what the records give"
+def test_a_page_with_other_data_than_those_beside_it_is_reported(folder: Path, page: Path) -> None:
+    edit(page, r'(?<="ratio":)\d+\.\d+', "9.75")
+    line = f"{page}: embeds other data than page-data.json"
+    assert difference(page, folder / page.name) == line
+
+
+@pytest.mark.parametrize("data", ["{}", "[]", '{"grids":{},"trials":{},"charts":1}'])
+def test_data_of_another_form_are_reported(folder: Path, page: Path, data: str) -> None:
+    file = page.with_name("page-data.json")
+    file.write_text(data)
+    assert difference(file, folder / file.name)
+    assert difference(page, folder / page.name) == f"{page}: embeds other data than page-data.json"
+
+
+def test_missing_data_of_the_page_are_reported(folder: Path, page: Path) -> None:
+    data = page.with_name("page-data.json")
+    data.unlink()
+    assert difference(data, folder / data.name) == f"{data}: missing"
+    line = f"{page}: not what the records give"
+    assert difference(page, folder / page.name) == line
+
+
+def test_data_added_to_the_page_are_reported(folder: Path, page: Path) -> None:
+    edit(page, "<main", '<script type="application/json" id="page-data">{}</script><main')
+    line = f"{page}: the text is not what the records give"
+    assert difference(page, folder / page.name) == line
+
+
+def test_a_second_copy_of_the_data_is_reported(folder: Path, page: Path) -> None:
+    element = data_element(page.with_name("page-data.json").read_text())
+    page.write_text(page.read_text().replace("<main", f"{element}<main", 1))
+    line = f"{page}: embeds other data than page-data.json"
+    assert difference(page, folder / page.name) == line
 
 
 def test_a_file_that_no_record_gives_is_reported(copy: Path) -> None:

@@ -1,7 +1,7 @@
 // Start the page. Vega's script comes after this one, so charts wait until the page has loaded.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const charts = new Charts(JSON.parse(document.getElementById("specs").textContent));
+const data = JSON.parse(document.getElementById("page-data").textContent);
+const charts = new Charts(data.charts);
 const details = new Details(data.trials, data.grids.trials, charts);
 const grids = [...document.querySelectorAll("[data-grid]")].map(
   (root) => new Grid(root, data.grids[root.dataset.grid], (kind, key) => details.open(kind, key)),
