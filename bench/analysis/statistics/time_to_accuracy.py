@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from bench.analysis.statistics.intervals import CONFIDENCE, Ratio, paired_ratio
 from bench.analysis.statistics.session_units import ensure_sessions
@@ -124,20 +125,16 @@ def median_interval(values: _Array) -> Median:
 
     The ends of the interval are order statistics.
     """
-    # Imported here: it takes a second, and only runs with a target accuracy need it.
-    from scipy import stats
-
     ordered = np.sort(values)
     n, reached = len(ordered), int(np.isfinite(ordered).sum())
     middle = float((ordered[(n - 1) // 2] + ordered[n // 2]) / 2) if n else math.nan
     # The ends are the k-th values from below and above; the median lies outside them with
     # probability 2 P(Bin <= k - 1).
-    k = int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5)) if n else 0
-    while k and 2 * stats.binom.cdf(k - 1, n, 0.5) > 1 - CONFIDENCE:
-        k -= 1
+    beyond = 2 * special.bdtr(np.arange(n), n, 0.5)
+    k = int(np.count_nonzero(beyond[: n // 2] <= 1 - CONFIDENCE))
     if not k:
         return Median(middle, None, None, None, n, reached)
-    attained = float(1 - 2 * stats.binom.cdf(k - 1, n, 0.5))
+    attained = float(1 - beyond[k - 1])
     return Median(middle, float(ordered[k - 1]), float(ordered[n - k]), attained, n, reached)
 
 

@@ -14,9 +14,10 @@ from bench.analysis.questions.frontier import Candidate, frontier
 from bench.records.metric import METRICS
 from bench.report.charts.chart_series import shorten_label
 from bench.report.charts.chart_theme import BLUE, GREY, WIDTH_PX, apply_theme
-from bench.report.charts.figure import Figure, omission_note
+from bench.report.charts.figure import OVERVIEW, Figure, drawn_of
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import Scale, interval, scale_of
+from bench.report.text.omission_text import omission_note
 
 MAX_POINTS, MAX_TABLE = 300, 500
 ON, OFF = "on the frontier", "beaten in both"
@@ -51,7 +52,9 @@ def _figure(candidates: list[Candidate], dataset: str, name: str, cut_short: boo
         chart=apply_theme(_chart(_frame(shown, scale), scale)),
         headers=("Variant", f"Training time ({scale.unit})", "Test accuracy", "Frontier"),
         rows=tuple(_row(c, scale) for c in candidates[:MAX_TABLE]),
-        omission_note=omission_note(len(candidates), MAX_POINTS, "variants"),
+        omission_note=omission_note(
+            drawn_of(len(candidates), MAX_POINTS, "variants"), elsewhere=OVERVIEW
+        ),
     )
 
 

@@ -20,10 +20,11 @@ from bench.report.charts.chart_theme import (
     label_axis,
     reference,
 )
-from bench.report.charts.figure import Figure, omission_note
+from bench.report.charts.figure import OVERVIEW, Figure, drawn_of
 from bench.report.charts.ratio_chart import DIGITS, with_interval_ends
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.text.number_text import UNKNOWN, interval, number
+from bench.report.text.omission_text import omission_note
 
 MAX_ROWS, MAX_FACTORS, MAX_LEVELS = 40, 5, 30
 _CHECK = ("Mixed model, a cross-check",)
@@ -64,7 +65,7 @@ def effects_figure(run: ReportData) -> Figure | None:
             (label, kind, text, f"{number(100 * (ratio - 1), 2)} %", *((check,) if mixed else ()))
             for label, kind, text, ratio, check in frame[columns].itertuples(index=False)
         ),
-        omission_note=omission_note(len(frame), MAX_ROWS, "effects"),
+        omission_note=omission_note(drawn_of(len(frame), MAX_ROWS, "effects"), elsewhere=OVERVIEW),
     )
 
 

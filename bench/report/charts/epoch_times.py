@@ -19,9 +19,10 @@ from bench.report.charts.chart_theme import (
     apply_theme,
     label_axis,
 )
-from bench.report.charts.figure import Figure
+from bench.report.charts.figure import Figure, drawn_of
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import number, scale_of
+from bench.report.text.omission_text import omission_note, omitted
 
 MAX_VARIANTS, MAX_POINTS = 40, 60
 KINDS = ("steady", "warm-up")
@@ -55,7 +56,15 @@ def epoch_times_figure(run: ReportData) -> Figure | None:
         chart=apply_theme(_chart(shown, order, scale.unit)),
         headers=("Variant", "Kind", "Epochs", *(f"{q} ({scale.unit})" for q in _QUANTILES)),
         rows=_rows(frame),
-        omission_note=_omission_note(len(variants), len(candidates), len(shown)),
+        omission_note=omission_note(
+            drawn_of(len(variants), MAX_VARIANTS, "variants"),
+            omitted(
+                len(shown),
+                len(candidates),
+                "epochs are drawn, chosen evenly by rank with both extremes",
+            ),
+            elsewhere="epochs.csv has all",
+        ),
     )
 
 
@@ -116,14 +125,3 @@ def _rows(frame: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
         (first[key], _KIND[key[1]], str(counts[key]), *(number(value, 4) for value in values))
         for key, *values in list(quantiles.itertuples())[:500]
     )
-
-
-def _omission_note(variants: int, epochs: int, shown: int) -> str:
-    parts = []
-    if variants > MAX_VARIANTS:
-        parts.append(f"{MAX_VARIANTS} of {variants} variants are drawn")
-    if shown < epochs:
-        parts.append(
-            f"{shown} of their {epochs} epochs are drawn, chosen evenly by rank with both extremes"
-        )
-    return f"{'; '.join(parts)}: epochs.csv has all." if parts else ""

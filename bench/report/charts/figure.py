@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from bench.report.text.omission_text import omitted
+
 if TYPE_CHECKING:
     import altair as alt
+
+
+OVERVIEW = "the overview and summary.csv have all"
+"""Where a reader finds the variants that a chart of them omits."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,6 @@ class Figure:
             return dict(self.chart.to_dict())
 
 
-def omission_note(count: int, limit: int, noun: str) -> str:
-    """Return the note for a chart that draws only the first ``limit`` of ``count``."""
-    if count <= limit:
-        return ""
-    return f"{limit} of {count} {noun} are drawn; the overview and summary.csv have all."
+def drawn_of(count: int, limit: int, noun: str) -> str:
+    """Return what a chart omits that draws at most ``limit`` of ``count``; "" if nothing."""
+    return omitted(min(count, limit), count, f"{noun} are drawn")

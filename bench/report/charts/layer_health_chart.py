@@ -20,10 +20,11 @@ from bench.report.charts.depth_data import (
     by_depth,
     evenly_spaced,
 )
-from bench.report.charts.figure import Figure
+from bench.report.charts.figure import Figure, drawn_of
 from bench.report.charts.panels import depth_panels
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import magnitude, plural
+from bench.report.text.omission_text import omission_note, omitted
 
 _NETWORK = ("workload", "hidden", "depth", "filters")
 """The settings that variants must share for their depths to be comparable."""
@@ -117,11 +118,9 @@ def _rows(frame: pd.DataFrame) -> Iterator[tuple[str, ...]]:
 
 
 def _omission_note(data: DepthData, ended: int, charts: int) -> str:
-    parts: list[Any] = [
-        charts > MAX_FIGURES and f"{MAX_FIGURES} of {charts} groups of variants are drawn",
-        data.depths > MAX_DEPTHS
-        and f"{MAX_DEPTHS} of {data.depths} depths are drawn, evenly chosen",
-        ended and f"{plural(ended, 'variant')} ended before the measurement after training",
-    ]
-    note = "; ".join(part for part in parts if part)
-    return f"{note}: bench.load_health has all measurements." if note else ""
+    return omission_note(
+        drawn_of(charts, MAX_FIGURES, "groups of variants"),
+        omitted(min(data.depths, MAX_DEPTHS), data.depths, "depths are drawn, evenly chosen"),
+        f"{plural(ended, 'variant')} ended before the measurement after training" if ended else "",
+        elsewhere="bench.load_health has all measurements",
+    )

@@ -21,9 +21,10 @@ from bench.report.charts.chart_theme import (
     dashes,
     shapes,
 )
-from bench.report.charts.figure import Figure
+from bench.report.charts.figure import Figure, drawn_of
 from bench.report.charts.report_data import ReportData
 from bench.report.text.number_text import interval
+from bench.report.text.omission_text import omission_note
 
 MAX_PANELS, MAX_EPOCHS, MAX_TABLE = 12, 200, 500
 MEASURES = {
@@ -56,9 +57,9 @@ def learning_curves_figure(run: ReportData) -> Figure | None:
         chart=apply_theme(_chart(curves, groups, panels[:MAX_PANELS], title)),
         headers=("Variant", "Epoch", f"{title} [95 % interval]", "Trials"),
         rows=_rows(means, run),
-        omission_note=""
-        if len(panels) <= MAX_PANELS
-        else f"{MAX_PANELS} of {len(panels)} groups are drawn; epochs.csv has all.",
+        omission_note=omission_note(
+            drawn_of(len(panels), MAX_PANELS, "groups"), elsewhere="epochs.csv has all"
+        ),
     )
 
 

@@ -20,9 +20,10 @@ from bench.report.charts.chart_theme import (
     label_axis,
     reference,
 )
-from bench.report.charts.figure import Figure, omission_note
+from bench.report.charts.figure import OVERVIEW, Figure, drawn_of
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.text.number_text import interval
+from bench.report.text.omission_text import omission_note
 
 MAX_ROWS, MAX_TABLE = 60, 500
 BEYOND = 4.0
@@ -87,7 +88,7 @@ def _figure(frame: pd.DataFrame, against: str, index: int, cut_short: bool) -> F
             (label, interval(ratio, low, high, DIGITS), str(blocks))
             for label, ratio, low, high, blocks in frame.head(MAX_TABLE).itertuples(index=False)
         ),
-        omission_note=omission_note(len(frame), MAX_ROWS, "variants"),
+        omission_note=omission_note(drawn_of(len(frame), MAX_ROWS, "variants"), elsewhere=OVERVIEW),
     )
 
 

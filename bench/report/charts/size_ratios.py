@@ -24,10 +24,11 @@ from bench.report.charts.chart_theme import (
     reference,
     shapes,
 )
-from bench.report.charts.figure import Figure, omission_note
+from bench.report.charts.figure import OVERVIEW, Figure, drawn_of
 from bench.report.charts.ratio_chart import DIGITS, tooltip, with_interval_ends
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.text.number_text import UNKNOWN, interval
+from bench.report.text.omission_text import omission_note
 
 SIZES = {
     "examples": "Examples in an epoch",
@@ -82,13 +83,10 @@ def _figure(frame: pd.DataFrame, index: int, curve: Curve, cut_short: bool) -> F
         chart=apply_theme(_panels(chart, panels[:MAX_PANELS])),
         headers=("Group", "Variant", "Ratio [95 % interval]", "Simultaneous", "Blocks"),
         rows=tuple(_rows(frame)),
-        omission_note=" ".join(
-            text
-            for text in (
-                omission_note(len(panels), MAX_PANELS, "groups"),
-                omission_note(len(names), len(PALETTE), "values"),
-            )
-            if text
+        omission_note=omission_note(
+            drawn_of(len(panels), MAX_PANELS, "groups"),
+            drawn_of(len(names), len(PALETTE), "values"),
+            elsewhere=OVERVIEW,
         ),
     )
 

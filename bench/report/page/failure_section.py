@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bench.report.charts.report_data import ReportData
 from bench.report.page.trial_section import LOG_CHARACTERS
+from bench.report.text.omission_text import omission_note, omitted
 
 MAX_GROUPS, MAX_NAMED = 100, 5
 
@@ -51,10 +52,9 @@ def failures(run: ReportData) -> Iterator[Failure]:
         )
 
 
-def omission_note(run: ReportData) -> str:
-    """Say how many groups ``failures`` leaves out; "" if none."""
+def failures_omission_note(run: ReportData) -> str:
+    """Return how many groups ``failures`` leaves out; "" if none."""
     failed = run.attempts[run.attempts["status"] != "completed"]
     count = failed.groupby(["variant_id", "status", "error"], dropna=False).ngroups
-    if count <= MAX_GROUPS:
-        return ""
-    return f"{MAX_GROUPS} of {count} kinds are listed; trials.csv has all."
+    listed = omitted(min(count, MAX_GROUPS), count, "kinds are listed")
+    return omission_note(listed, elsewhere="trials.csv has all")

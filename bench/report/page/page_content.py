@@ -14,11 +14,10 @@ from bench.report.charts.figure import Figure
 from bench.report.charts.rendering import Drawing
 from bench.report.charts.report_data import ReportData
 from bench.report.charts.trial_chart import trial_spec
-from bench.report.page import failure_section
 from bench.report.page.answer_text import answer
 from bench.report.page.claim_section import claims, claims_grid
 from bench.report.page.cost_section import costs_grid
-from bench.report.page.failure_section import Failure
+from bench.report.page.failure_section import Failure, failures, failures_omission_note
 from bench.report.page.page_grid import Grid, grid_from_table
 from bench.report.page.side_by_side import side_by_side
 from bench.report.page.trial_section import TrialTable
@@ -123,8 +122,8 @@ def _run_content(
         grids=tuple(_grids(run, key, several)),
         notes=(*footnotes.of_summary(summary), *secondary_notes(summary)),
         figures=tuple(EmbeddedFigure(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawings),
-        failures=tuple(failure_section.failures(run)),
-        failures_omission_note=failure_section.omission_note(run),
+        failures=tuple(failures(run)),
+        failures_omission_note=failures_omission_note(run),
         facts=tuple(header_facts(summary)),
         suite=json.dumps(run.suite, indent=1, ensure_ascii=False),
     )

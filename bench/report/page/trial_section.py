@@ -18,6 +18,7 @@ from bench.records.metric import METRICS
 from bench.report.charts.report_data import ReportData
 from bench.report.page.page_grid import Column, Grid
 from bench.report.text.number_text import scale_of
+from bench.report.text.omission_text import omission_note, omitted
 from bench.spec.variant import Variant
 
 MAX_TRIALS, MAX_EPOCHS, MAX_LOGS, LOG_CHARACTERS = 10_000, 120_000, 300, 6_000
@@ -92,18 +93,14 @@ class TrialTable:
         }
 
     def omission_note(self) -> str:
-        """Say what the page leaves out; "" if it shows everything."""
+        """Return what the page leaves out; "" if it shows everything."""
         epochs, logs = len(self._all_epochs), int(self.frame["log_tail"].notna().sum())
-        parts = [
-            f"{shown:,} of {count:,} {noun}"
-            for shown, count, noun in (
-                (len(self.frame), self._total, "trials"),
-                (min(epochs, MAX_EPOCHS), epochs, "epochs"),
-                (min(logs, MAX_LOGS), logs, "logs"),
-            )
-            if shown < count
-        ]
-        return f"This page shows {', '.join(parts)}; the run folder has all." if parts else ""
+        return omission_note(
+            omitted(len(self.frame), self._total, "trials are shown"),
+            omitted(min(epochs, MAX_EPOCHS), epochs, "epochs are shown"),
+            omitted(min(logs, MAX_LOGS), logs, "logs are shown"),
+            elsewhere="the run folder has all",
+        )
 
     def _column_names(self) -> list[str]:
         names = [*(["run"] if self._several else []), *_TEXTS[:2], *_COUNTS, *_NUMBERS, *_TEXTS[2:]]

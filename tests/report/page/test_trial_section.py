@@ -60,7 +60,7 @@ def test_too_many_trials_leave_out_completed_ones_first(
     statuses = table.frame["status"].tolist()
     assert len(statuses) == 10
     assert {"failed", "out_of_memory"} <= set(statuses)
-    assert table.omission_note() == "This page shows 10 of 48 trials; the run folder has all."
+    assert table.omission_note() == "10 of 48 trials are shown: the run folder has all."
     assert sum(table.details()["epochCounts"]) <= len(run.epochs)
 
 
@@ -74,8 +74,8 @@ def test_too_many_epochs_are_cut_and_the_counts_say_so(
     details = table.details()
     assert len(details["epochs"]["epoch"]) == sum(details["epochCounts"]) == 20
     assert details["logs"] == {}
-    counts = f"20 of {len(run.epochs)} epochs, 0 of 1 logs"
-    assert table.omission_note() == f"This page shows {counts}; the run folder has all."
+    counts = f"20 of {len(run.epochs)} epochs are shown; 0 of 1 logs are shown"
+    assert table.omission_note() == f"{counts}: the run folder has all."
 
 
 @given(st.lists(st.one_of(st.floats(), st.integers(-(10**9), 10**9).map(float)), max_size=20))
