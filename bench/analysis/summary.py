@@ -11,109 +11,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.comparison.compare import Comparison
-from bench.analysis.comparison.comparison_columns import (
-    ComparisonCells,
-    ComparisonColumn,
-    by_variant,
-    comparison_cells,
-)
+from bench.analysis.comparison.comparison_columns import ComparisonColumn, comparison_cells
 from bench.analysis.loading.data_frames import trials_frame
+from bench.analysis.loading.garbage_collection import collector_paused
 from bench.analysis.loading.measurement_sessions import SESSION_COLUMNS, with_sessions
-from bench.analysis.loading.raw_records import RecordArrays, collector_paused
+from bench.analysis.loading.record_arrays import RecordArrays
 from bench.analysis.loading.record_loading import load_records
 from bench.analysis.loading.run_frames import RunFrames
-from bench.analysis.loading.trial_filters import examples_used, has_silent_replicas, is_usable
-from bench.analysis.questions.device_remarks import (
-    SlowJit,
-    SlowPrecision,
-    has_unfused_batch_norm,
-    slow_jits,
-    slow_precisions,
-)
-from bench.analysis.questions.norm_remarks import NormRemark, norm_remarks
-from bench.analysis.questions.scaling import COLUMNS, Scaling, scaling, varies_replicas
-from bench.analysis.questions.secondary_metrics import (
-    MEASURED_COLUMNS,
-    NO_METRICS,
-    SecondaryMetrics,
-    secondary_metrics,
-    with_step_shares,
-)
+from bench.analysis.loading.trial_filters import is_usable
+from bench.analysis.questions.device_remarks import has_unfused_batch_norm
+from bench.analysis.questions.scaling import COLUMNS, scaling, varies_replicas
+from bench.analysis.questions.secondary_metrics import MEASURED_COLUMNS, with_step_shares
 from bench.analysis.questions.time_breakdown import WALL_COLUMNS, TimeBreakdown, time_breakdown
-from bench.analysis.statistics.capped_epochs import capped_epochs
-from bench.analysis.statistics.intervals import Estimate, rate
-from bench.analysis.statistics.variant_averages import estimates
-from bench.records.run_folder import Invocation, RunFolder, RunInfo
-from bench.records.trial_record import MAX_TAKEN_SHARE
+from bench.analysis.variant_summary import VariantSummary, planned_blocks, variant_summaries
+from bench.records.run_folder import RunFolder
+from bench.records.run_info import Invocation, RunInfo
 from bench.spec.expand import Duplicate
 from bench.spec.variant import Variant
-
-
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
-    """Trials of a variant with the same unsuccessful status, and the reason of the first."""
-
-    status: str
-    count: int
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CpuContention:
-    """Trials of a variant whose cores other processes used by more than ``MAX_TAKEN_SHARE``."""
-
-    count: int
-    largest_share: float
-    """Share of the cores' time that other processes used, in the worst of these trials."""
-
-
-@dataclass(frozen=True, slots=True)
-class VariantSummary:
-    """The results of a variant over its completed trials; None if there are none."""
-
-    variant_id: str
-    label: str
-    planned: int
-    completed: int
-    epoch_s: Estimate | None
-    examples_per_s: Estimate | None
-    """The examples of an epoch over ``epoch_s``, so that the two always agree."""
-    val_accuracy: Estimate | None
-    test_accuracy: Estimate | None
-    comparisons: tuple[Comparison | None, ...]
-    """One per column of the summary."""
-    baseline_of: tuple[bool, ...]
-    """For each column of the summary, whether the variant is its baseline."""
-    replicas: int | None
-    """Devices of all workers; None if no trial has a record."""
-    scaling: Scaling | None
-    """Efficiencies; None if nothing in the run has several replicas."""
-    failures: tuple[FailureGroup, ...]
-    warnings: tuple[str, ...]
-    """Warnings of its completed trials, each text once."""
-    examples: int | None
-    """Training examples in an epoch; None if no trial has a record."""
-    synthetic: bool
-    """Trained on synthetic data, so its accuracy means nothing."""
-    silent: bool
-    """Trained by replicas that did not communicate, so its accuracy means nothing."""
-    throttled: int
-    """Completed trials in which the device was throttled."""
-    cpu_contention: CpuContention | None
-    """Completed trials whose cores other processes used heavily; None if there are none."""
-    unsettled: int
-    """Completed trials without a steady time, in their epochs or their windows."""
-    capped_steps: tuple[int, int] | None
-    """The steps that ran in an epoch, and those of a whole epoch; None if all ran."""
-    slow_precision: SlowPrecision | None
-    """Its precision, if a device has no hardware units for it."""
-    slow_jit: SlowJit | None
-    """Its JIT mode, if that is slow on its device."""
-    norms: NormRemark | None
-    """A remark on its norms, if there is one."""
-    secondary_metrics: SecondaryMetrics
-    """Sizes, clipping, cold start, time to a target."""
 
 
 @dataclass(frozen=True)
@@ -179,14 +93,14 @@ def _summary(path: Path, info: RunInfo, raw: RecordArrays, attempts: pd.DataFram
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     completed = trials[trials["status"] == "completed"]
     timed = completed[is_usable(completed)]
-    cells = comparison_cells(info, trials, raw, _blocks(info))
-    scaled = scaling(trials, raw.settings, _blocks(info))
+    cells = comparison_cells(info, trials, raw, planned_blocks(info))
+    scaled = scaling(trials, raw.settings, planned_blocks(info))
     return Summary(
         run=path,
         name=str(info.suite.get("name", path.name)),
         description=str(info.suite.get("description", "")),
         remark=info.remark,
-        blocks=_blocks(info),
+        blocks=planned_blocks(info),
         trials=len(info.trial_ids),
         completed=len(completed),
         retried=len(attempts) - len(trials),
@@ -201,7 +115,7 @@ def _summary(path: Path, info: RunInfo, raw: RecordArrays, attempts: pd.DataFram
         scaling_columns=tuple(
             c for c in COLUMNS if any(c in each.shares for each in scaled.values())
         ),
-        variants=_variants(
+        variants=variant_summaries(
             info,
             trials,
             completed,
@@ -221,107 +135,3 @@ def _needed_columns(info: RunInfo, raw: RecordArrays) -> tuple[str, ...]:
     settings = Variant.model_fields if all_axes else axes & Variant.model_fields.keys()
     columns = (*_BASE_COLUMNS, *WALL_COLUMNS, *SESSION_COLUMNS, *MEASURED_COLUMNS, *settings)
     return tuple(dict.fromkeys(columns))
-
-
-def _variants(
-    info: RunInfo,
-    trials: pd.DataFrame,
-    completed: pd.DataFrame,
-    timed: pd.DataFrame,
-    cells: ComparisonCells,
-    scaled: dict[str, Scaling],
-    raw: RecordArrays,
-) -> tuple[VariantSummary, ...]:
-    variants = trials.drop_duplicates("variant_id").set_index("variant_id")
-    labels = {**info.labels, **by_variant(variants["label"])}
-    epoch_s = estimates(timed, "epoch_s")
-    val_accuracy, test_accuracy = (
-        estimates(completed, name) for name in ("val_accuracy", "test_accuracy")
-    )
-    n_completed = _count_by_variant(completed)
-    n_throttled = _count_by_variant(completed[completed["throttled"].fillna(False)])
-    n_unsettled = _count_by_variant(completed[~is_usable(completed)])
-    examples, used_examples = by_variant(variants["examples"]), by_variant(examples_used(variants))
-    replicas = by_variant(variants["workers"] * variants["replicas"])
-    synthetic = by_variant(variants["dataset"] == "synthetic")
-    silent = by_variant(has_silent_replicas(variants))
-    slow_precision = slow_precisions(completed, raw.settings, info.invocations)
-    slow_jit = slow_jits(completed, raw.settings)
-    norms, warnings = norm_remarks(completed, raw.settings), _warnings(completed, raw)
-    contention, capped = _cpu_contention(completed), _capped_steps(variants)
-    failures, metrics = _failures(trials), secondary_metrics(completed, trials)
-    return tuple(
-        VariantSummary(
-            variant_id=variant_id,
-            label=label,
-            planned=_blocks(info),
-            completed=n_completed.get(variant_id, 0),
-            epoch_s=epoch_s.get(variant_id),
-            examples_per_s=rate(used_examples[variant_id], epoch_s[variant_id])
-            if variant_id in epoch_s
-            else None,
-            val_accuracy=val_accuracy.get(variant_id),
-            test_accuracy=test_accuracy.get(variant_id),
-            comparisons=cells.row_of(variant_id),
-            baseline_of=cells.baseline_of(variant_id),
-            replicas=replicas.get(variant_id),
-            scaling=scaled.get(variant_id),
-            failures=tuple(failures.get(variant_id, ())),
-            warnings=warnings.get(variant_id, ()),
-            examples=examples.get(variant_id),
-            synthetic=synthetic.get(variant_id, False),
-            silent=silent.get(variant_id, False),
-            throttled=n_throttled.get(variant_id, 0),
-            cpu_contention=contention.get(variant_id),
-            unsettled=n_unsettled.get(variant_id, 0),
-            capped_steps=capped.get(variant_id),
-            slow_precision=slow_precision.get(variant_id),
-            slow_jit=slow_jit.get(variant_id),
-            norms=norms.get(variant_id),
-            secondary_metrics=metrics.get(variant_id, NO_METRICS),
-        )
-        for variant_id, label in labels.items()
-    )
-
-
-def _count_by_variant(trials: pd.DataFrame) -> dict[str, int]:
-    return by_variant(trials["variant_id"].value_counts())
-
-
-def _warnings(completed: pd.DataFrame, raw: RecordArrays) -> dict[str, tuple[str, ...]]:
-    """Return the warnings by variant id; ``completed`` has the rows of ``raw`` as its index."""
-    by_variant_id: dict[str, dict[str, None]] = {}
-    variant_ids = completed["variant_id"].to_dict()
-    for row, texts in sorted(raw.warnings.items()):
-        if row in variant_ids:
-            by_variant_id.setdefault(variant_ids[row], {}).update(dict.fromkeys(texts))
-    return {variant_id: tuple(texts) for variant_id, texts in by_variant_id.items()}
-
-
-def _cpu_contention(completed: pd.DataFrame) -> dict[str, CpuContention]:
-    """Return the contention by variant id, where completed trials ran on a busy machine."""
-    busy = completed[completed["cpu_taken_share"] > MAX_TAKEN_SHARE]
-    shares = busy.groupby("variant_id")["cpu_taken_share"].agg(["size", "max"])
-    return {
-        str(v): CpuContention(int(count), float(most)) for v, count, most in shares.itertuples()
-    }
-
-
-def _capped_steps(variants: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """Return run and total steps by variant id, where ``max_steps`` cut epochs short."""
-    capped = capped_epochs(variants)[["run_steps", "epoch_steps"]]
-    return {variant_id: (steps, total) for variant_id, steps, total in capped.itertuples()}
-
-
-def _blocks(info: RunInfo) -> int:
-    return int(info.suite.get("blocks", 1))
-
-
-def _failures(trials: pd.DataFrame) -> dict[str, list[FailureGroup]]:
-    failed = trials[trials["status"] != "completed"]
-    groups = failed.groupby(["variant_id", "status"], sort=False)["error"]
-    by_variant_id: dict[str, list[FailureGroup]] = {}
-    for (variant_id, status), count, reason in groups.agg(["size", "first"]).itertuples():
-        text = reason if isinstance(reason, str) else None
-        by_variant_id.setdefault(variant_id, []).append(FailureGroup(status, int(count), text))
-    return by_variant_id

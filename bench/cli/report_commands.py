@@ -14,7 +14,7 @@ from bench.spec.suggestion import near_misses, nearest
 
 if TYPE_CHECKING:
     from bench.analysis.summary import Summary
-    from bench.records.run_folder import RunInfo
+    from bench.records.run_info import RunInfo
 
 
 def report(

@@ -28,7 +28,8 @@ from bench.execution.gpus.device_lock import lock_devices
 from bench.execution.oom_skip import OomSkipper
 from bench.measure.environment import environment
 from bench.records.clock import utc_now
-from bench.records.run_folder import Invocation, RunFolder, RunInfo
+from bench.records.run_folder import RunFolder
+from bench.records.run_info import Invocation, RunInfo
 from bench.records.trial_record import (
     FINAL_STATUSES,
     SUCCESS_STATUSES,

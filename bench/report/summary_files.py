@@ -6,7 +6,7 @@ Usage:
 
 from pathlib import Path
 
-from bench.analysis.loading.raw_records import collector_paused
+from bench.analysis.loading.garbage_collection import collector_paused
 from bench.analysis.summary import Summary
 from bench.files.folder import Folder
 from bench.records.atomic_write import make_folder, write_atomically

@@ -18,7 +18,8 @@ from bench.analysis.statistics.intervals import (
     mean_interval,
     paired_ratio,
 )
-from bench.analysis.summary import CpuContention, FailureGroup, Summary, VariantSummary, summarize
+from bench.analysis.summary import Summary, summarize
+from bench.analysis.variant_summary import CpuContention, FailureGroup, VariantSummary
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import MAX_TAKEN_SHARE, TrialRecord
 from bench.spec.plan import Trial

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from bench.files.folder import Folder
-from bench.records.run_folder import RunFolder, RunInfo
+from bench.records.run_folder import RunFolder
+from bench.records.run_info import RunInfo
 from bench.records.trial_record import TrialRecord
 from bench.report.charts.render_process import RenderProcess
 from bench.report.charts.report_data import read_run

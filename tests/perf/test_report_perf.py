@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.records.run_folder import Invocation, RunFolder, RunInfo
+from bench.records.run_folder import RunFolder
+from bench.records.run_info import Invocation, RunInfo
 from bench.spec.expand import expand
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import parse_suite

@@ -14,7 +14,7 @@ from bench.measure.environment import environment
 from bench.records.anonymize import OPTIONS, public_info, public_record
 from bench.records.pseudonyms import Pseudonyms
 from bench.records.public_values import reason
-from bench.records.run_folder import RunInfo
+from bench.records.run_info import RunInfo
 from bench.records.trial_record import TrialRecord
 from bench.spec.defaults import fill_defaults
 from bench.spec.variant import Variant

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from bench.analysis.loading.column_checks import column_check
 from bench.records.epoch_record import EpochRecord
 from bench.records.field_types import _Environment, _KnownKeys, _Resolved
-from bench.records.run_folder import RunInfo
+from bench.records.run_info import RunInfo
 from bench.records.trial_record import TrialRecord
 from bench.spec.suite import Comparison, Suite
 from bench.spec.variant import Variant

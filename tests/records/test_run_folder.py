@@ -16,7 +16,8 @@ import pytest
 from bench.analysis.loading.record_loading import load_records
 from bench.errors import BenchError, ResourceError, RunFolderError, StorageError
 from bench.records import migration
-from bench.records.run_folder import RunFolder, RunInfo
+from bench.records.run_folder import RunFolder
+from bench.records.run_info import RunInfo
 from bench.records.trial_record import SCHEMA_VERSION, TrialRecord
 from bench.spec.axis_groups import LATER_AXES
 from bench.spec.plan import Plan, make_plan

@@ -12,7 +12,8 @@ from typing import Any
 from bench.records.epoch_record import EpochRecord
 from bench.records.health_record import HealthRecord
 from bench.records.measures import Measures
-from bench.records.run_folder import Invocation, RunFolder, RunInfo
+from bench.records.run_folder import RunFolder
+from bench.records.run_info import Invocation, RunInfo
 from bench.records.trial_record import TrialRecord
 from bench.spec.expand import expand
 from bench.spec.plan import Trial, make_plan

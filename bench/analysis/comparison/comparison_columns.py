@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison.compare import Comparison, compare
-from bench.analysis.loading.raw_records import RecordArrays
-from bench.records.run_folder import RunInfo
+from bench.analysis.loading.record_arrays import RecordArrays
+from bench.records.run_info import RunInfo
 from bench.spec.pairing import Pair
 
 

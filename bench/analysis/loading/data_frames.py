@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench.analysis.loading.extrapolation import extrapolate_epochs
 from bench.analysis.loading.frame_columns import epoch_columns, trial_columns
-from bench.analysis.loading.raw_records import ALL_EPOCH_FIELDS, RecordArrays
+from bench.analysis.loading.record_arrays import ALL_EPOCH_FIELDS, RecordArrays
 from bench.analysis.loading.record_loading import load_records
 from bench.analysis.statistics.steady_state import steady_verdicts
 from bench.records.run_folder import RunFolder

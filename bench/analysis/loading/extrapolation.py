@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.loading.raw_records import RecordArrays
+from bench.analysis.loading.record_arrays import RecordArrays
 from bench.analysis.statistics.steady_state import STEADY_VERDICTS, steady_verdicts
 
 _Array = np.ndarray[Any, np.dtype[Any]]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.run_folder import Invocation
+from bench.records.run_info import Invocation
 
 GAP_S = 3600.0
 """An invocation that starts more than this long after the previous one ended is a new session."""

@@ -22,11 +22,8 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json, to_json
 
-from bench.analysis.loading.raw_records import (
-    ALL_EPOCH_FIELDS,
-    NAMES,
-    RecordArrays,
-)
+from bench.analysis.loading.array_builder import NAMES
+from bench.analysis.loading.record_arrays import ALL_EPOCH_FIELDS, RecordArrays
 from bench.errors import StorageError
 from bench.files.bounded_reading import GiB
 from bench.files.folder import Folder

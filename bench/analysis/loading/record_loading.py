@@ -12,13 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.analysis.loading.raw_records import (
-    ALL_EPOCH_FIELDS,
-    TRIAL_EPOCH_FIELDS,
-    RecordArrays,
-    collector_paused,
-    read_records,
-)
+from bench.analysis.loading.garbage_collection import collector_paused
+from bench.analysis.loading.raw_records import read_records
+from bench.analysis.loading.record_arrays import ALL_EPOCH_FIELDS, TRIAL_EPOCH_FIELDS, RecordArrays
 from bench.analysis.loading.record_cache import load_cached, store_cached
 from bench.records.run_folder import RunFolder
 

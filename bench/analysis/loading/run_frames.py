@@ -19,11 +19,13 @@ from pyarrow import parquet
 from bench.analysis.loading.csv_export import as_csv
 from bench.analysis.loading.data_frames import epochs_frame, trials_frame
 from bench.analysis.loading.frame_columns import trial_columns
+from bench.analysis.loading.garbage_collection import collector_paused
 from bench.analysis.loading.measurement_sessions import with_sessions
-from bench.analysis.loading.raw_records import ALL_EPOCH_FIELDS, RecordArrays, collector_paused
+from bench.analysis.loading.record_arrays import ALL_EPOCH_FIELDS, RecordArrays
 from bench.analysis.loading.record_loading import load_records
 from bench.records.atomic_write import staged_file
-from bench.records.run_folder import RunFolder, RunInfo
+from bench.records.run_folder import RunFolder
+from bench.records.run_info import RunInfo
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from bench.records.run_folder import Invocation
+from bench.records.run_info import Invocation
 from bench.spec.default_jit import Jit, xla_slowdown
 
 Capability = tuple[int, int]

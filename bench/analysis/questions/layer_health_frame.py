@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.loading.frame_columns import health_columns
-from bench.analysis.loading.raw_records import collector_paused
+from bench.analysis.loading.garbage_collection import collector_paused
 from bench.records.epoch_record import EpochRecord
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord

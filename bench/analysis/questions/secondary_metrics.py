@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.loading.raw_records import RecordArrays
+from bench.analysis.loading.record_arrays import RecordArrays
 from bench.analysis.statistics.intervals import Estimate
 from bench.analysis.statistics.time_to_accuracy import CONCLUSIVE_STATUSES
 from bench.analysis.statistics.variant_averages import estimates

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.records.run_folder import Invocation
+from bench.records.run_info import Invocation
 
 _PARTS = ("import", "data_load", "build", "cold_start", "evaluate", "health")
 WALL_COLUMNS = ("invocation", "wall_s", "train_s", *(f"{part}_s" for part in _PARTS))

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
 from bench.analysis.statistics.intervals import Ratio
-from bench.analysis.summary import Summary, VariantSummary
+from bench.analysis.summary import Summary
+from bench.analysis.variant_summary import VariantSummary
 from bench.records.metric import METRICS
 from bench.report.charts.chart_series import shorten_label
 from bench.report.charts.ratio_chart import ratio_text

@@ -21,10 +21,10 @@ from bench.report.page.failure_section import Failure, failures, failures_omissi
 from bench.report.page.page_grid import Grid, grid_from_table
 from bench.report.page.side_by_side import side_by_side
 from bench.report.page.trial_section import TrialTable
-from bench.report.text import footnotes
 from bench.report.text.report_header import header_facts
 from bench.report.text.secondary_table import TITLE, secondary_notes, secondary_table
 from bench.report.text.summary_table import text_table
+from bench.report.text.table_notes import table_notes
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _run_content(
         answer=" ".join(answer(run, answered)),
         claims=claims_grid(f"{key}-claims", answered) if answered else None,
         grids=tuple(_grids(run, key, several)),
-        notes=(*footnotes.of_summary(summary), *secondary_notes(summary)),
+        notes=(*table_notes(summary), *secondary_notes(summary)),
         figures=tuple(EmbeddedFigure(f"{key}-{d.figure.name}", d.figure, d.svg) for d in drawings),
         failures=tuple(failures(run)),
         failures_omission_note=failures_omission_note(run),

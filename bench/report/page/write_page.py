@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
-from bench.analysis.loading.raw_records import collector_paused
+from bench.analysis.loading.garbage_collection import collector_paused
 from bench.files.folder import Folder
 from bench.records.atomic_write import make_folder, write_atomically
 from bench.report.charts.all_figures import figures

@@ -12,7 +12,8 @@ from pathlib import Path
 from bench.errors import RunFolderError
 from bench.files.folder import Folder
 from bench.records.atomic_write import write_atomically
-from bench.records.run_folder import RunFolder, RunInfo
+from bench.records.run_folder import RunFolder
+from bench.records.run_info import RunInfo
 from bench.report.page.embedding import asset
 from bench.report.page.page_build import template
 from bench.report.text import escaping

@@ -8,10 +8,11 @@ import math
 from collections.abc import Iterable, Sequence
 
 from bench.analysis.summary import Summary
-from bench.report.text import escaping, footnotes
+from bench.report.text import escaping
 from bench.report.text.secondary_table import TITLE, secondary_notes, secondary_table
 from bench.report.text.summary_table import Table, text_table
 from bench.report.text.table_cell import Cell
+from bench.report.text.table_notes import table_notes
 
 
 def latex(summary: Summary, table: Table | None = None) -> str:
@@ -26,7 +27,7 @@ def latex(summary: Summary, table: Table | None = None) -> str:
         r"\scriptsize" "\n" r"\setlength{\tabcolsep}{3pt}",
         _longtable(table),
         *numbered,
-        *_escaped(footnotes.of_summary(summary)),
+        *_escaped(table_notes(summary)),
     ]
     if second is not None:
         parts += [_section(TITLE), _longtable(second), *_escaped(secondary_notes(summary))]

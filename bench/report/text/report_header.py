@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from bench.analysis.questions.time_breakdown import TimeBreakdown
 from bench.analysis.summary import Summary
-from bench.records.run_folder import Invocation
+from bench.records.run_info import Invocation
 from bench.report.text.environment_text import environment_facts
 from bench.report.text.number_text import duration, percent, plural
 

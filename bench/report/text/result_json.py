@@ -16,7 +16,8 @@ from pydantic_core import to_jsonable_python
 
 from bench.analysis.comparison.compare import Comparison
 from bench.analysis.statistics.intervals import Estimate
-from bench.analysis.summary import Summary, VariantSummary
+from bench.analysis.summary import Summary
+from bench.analysis.variant_summary import VariantSummary
 from bench.report.text import footnotes
 from bench.report.text.footnotes import Footnote
 from bench.report.text.result_schema import (
@@ -35,6 +36,7 @@ from bench.report.text.result_schema import (
 )
 from bench.report.text.scaling_columns import per_device_throughput
 from bench.report.text.secondary_table import secondary_notes
+from bench.report.text.table_notes import table_notes
 
 if TYPE_CHECKING:
     from bench.api import RunResult
@@ -79,7 +81,7 @@ def run_results(summary: Summary) -> RunResults:
         wall_time_s={k: s for k, s in dataclasses.asdict(summary.wall).items() if s is not None},
         variants=tuple(_variant(summary, variant) for variant in summary.variants),
         duplicates=summary.duplicates,
-        notes=_notes("run", [*footnotes.of_summary(summary), *secondary_notes(summary)]),
+        notes=_notes("run", [*table_notes(summary), *secondary_notes(summary)]),
     )
 
 

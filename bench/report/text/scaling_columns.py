@@ -8,7 +8,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.statistics.intervals import Estimate
-from bench.analysis.summary import Summary, VariantSummary
+from bench.analysis.summary import Summary
+from bench.analysis.variant_summary import VariantSummary
 from bench.records.metric import METRICS
 from bench.report.text import footnotes
 from bench.report.text.footnotes import Footnotes

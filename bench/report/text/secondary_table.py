@@ -11,7 +11,8 @@ from typing import Any
 
 from bench.analysis.questions.secondary_metrics import COUNTS, MEANS, SHARES, Target
 from bench.analysis.statistics.intervals import Estimate
-from bench.analysis.summary import Summary, VariantSummary
+from bench.analysis.summary import Summary
+from bench.analysis.variant_summary import VariantSummary
 from bench.records.metric import METRICS, Metric
 from bench.report.text.footnotes import Footnote
 from bench.report.text.number_text import UNKNOWN, Scale, interval, scale_of

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from bench.analysis.comparison.compare import Comparison
 from bench.analysis.statistics.intervals import Estimate
-from bench.analysis.summary import Summary, VariantSummary
+from bench.analysis.summary import Summary
+from bench.analysis.variant_summary import VariantSummary
 from bench.records.metric import METRICS
 from bench.report.text import footnotes
 from bench.report.text.footnotes import Footnote, Footnotes

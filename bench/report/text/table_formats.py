@@ -16,7 +16,7 @@ import pandas as pd
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
 from bench.analysis.loading.csv_export import as_csv
 from bench.analysis.summary import Summary
-from bench.report.text import escaping, footnotes
+from bench.report.text import escaping
 from bench.report.text.report_header import header_facts
 from bench.report.text.scaling_columns import per_device_throughput
 from bench.report.text.secondary_table import (
@@ -27,6 +27,7 @@ from bench.report.text.secondary_table import (
     secondary_table,
 )
 from bench.report.text.summary_table import Table, text_table
+from bench.report.text.table_notes import table_notes
 
 
 def markdown(summary: Summary, table: Table | None = None) -> str:
@@ -38,7 +39,7 @@ def markdown(summary: Summary, table: Table | None = None) -> str:
     parts.append("\n".join(f"- {k}: {escaping.markdown(v)}" for k, v in header_facts(summary)))
     parts.append(markdown_table(table))
     parts += [f"{superscript((i,))} {escaping.markdown(t)}" for i, t in enumerate(table.notes, 1)]
-    parts += [escaping.markdown(text) for text in footnotes.of_summary(summary)]
+    parts += [escaping.markdown(text) for text in table_notes(summary)]
     if (second := secondary_table(summary)) is not None:
         parts += [f"## {TITLE}", markdown_table(second)]
         parts += [escaping.markdown(text) for text in secondary_notes(summary)]

@@ -15,11 +15,12 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.analysis.summary import Summary
-from bench.report.text import escaping, footnotes
+from bench.report.text import escaping
 from bench.report.text.narrow_table import GAP, Grid, cell_texts, fit, natural_widths
 from bench.report.text.report_header import wall_time_text
 from bench.report.text.summary_table import Table, text_table
 from bench.report.text.table_formats import superscript
+from bench.report.text.table_notes import table_notes
 
 MAX_ROWS = 100
 """How many variants are printed; the written report has all of them."""
@@ -39,7 +40,7 @@ def show(summary: Summary, console: Console | None = None) -> None:
     _print(
         console, [f"{superscript((i,))} {escaping.plain(t)}" for i, t in enumerate(table.notes, 1)]
     )
-    _print(console, [*footnotes.of_summary(summary), f"Wall time: {wall_time_text(summary.wall)}"])
+    _print(console, [*table_notes(summary), f"Wall time: {wall_time_text(summary.wall)}"])
 
 
 def _aligned_lines(table: Table) -> list[str]:

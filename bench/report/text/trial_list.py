@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from bench.records.run_folder import RunInfo
+from bench.records.run_info import RunInfo
 from bench.records.trial_record import TrialRecord
 from bench.report.text.escaping import plain
 from bench.report.text.number_text import UNKNOWN, duration

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.loading.measurement_sessions import sessions, with_sessions
-from bench.records.run_folder import Invocation
+from bench.records.run_info import Invocation
 from tests.support.sample_records import ENVIRONMENT
 
 NO_TRIALS = pd.DataFrame({"invocation": [], "started_at": [], "wall_s": []})

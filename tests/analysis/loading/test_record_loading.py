@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 
 from bench.analysis.loading import record_cache, record_loading
 from bench.analysis.loading.data_frames import load_attempts, load_epochs, load_trials
-from bench.analysis.loading.raw_records import ALL_EPOCH_FIELDS
+from bench.analysis.loading.record_arrays import ALL_EPOCH_FIELDS
 from bench.analysis.loading.record_cache import load_cached
 from bench.analysis.loading.record_loading import load_records
 from bench.analysis.loading.run_frames import read_frames, write_tables

@@ -8,7 +8,8 @@ import pytest
 from bench.analysis.loading.data_frames import load_trials
 from bench.analysis.questions.scaling import COLUMNS
 from bench.analysis.statistics.intervals import paired_ratio
-from bench.analysis.summary import Summary, VariantSummary, summarize
+from bench.analysis.summary import Summary, summarize
+from bench.analysis.variant_summary import VariantSummary
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
 from tests.support.sample_records import NORMS, make_run

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.analysis.comparison.confounds import Confound
 from bench.analysis.questions.large_data_claim import ratio_trends
-from bench.analysis.summary import VariantSummary
+from bench.analysis.variant_summary import VariantSummary
 from bench.report.charts.report_data import ReportData
 from bench.report.page.claim_section import _capped_sizes, _trend_claim, claims
 from tests.support.sample_pages import SWEEP, read, sweep_run

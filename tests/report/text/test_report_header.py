@@ -6,10 +6,10 @@ from typing import Any
 
 from bench.analysis.summary import Summary, summarize
 from bench.records.trial_record import ExcludedGpus
-from bench.report.text.footnotes import of_summary
 from bench.report.text.latex import latex
 from bench.report.text.report_header import header_facts
 from bench.report.text.table_formats import markdown
+from bench.report.text.table_notes import table_notes
 from tests.support.sample_records import ENVIRONMENT, make_run
 
 
@@ -70,7 +70,7 @@ def test_a_fact_that_an_invocation_did_not_record_is_unknown(tmp_path: Path) -> 
 def test_a_difference_is_noted_below_the_table_in_every_format(tmp_path: Path) -> None:
     other = {"environment": other_environment(cpu={"model": "Model 2 CPU"})}
     summary = summary_of(tmp_path / "run", {}, other)
-    (note,) = [text for text in of_summary(summary) if "differ in" in text]
+    (note,) = [text for text in table_notes(summary) if "differ in" in text]
     assert note.startswith("Invocations differ in Machine: ")
     for text in (markdown(summary), latex(summary)):
         assert "Invocations differ in Machine: summary.md" in text
@@ -78,18 +78,18 @@ def test_a_difference_is_noted_below_the_table_in_every_format(tmp_path: Path) -
 
 def test_a_difference_in_only_the_command_is_not_noted(tmp_path: Path) -> None:
     summary = summary_of(tmp_path / "run", {}, {"command": RESUMED})
-    assert not any("differ in" in text for text in of_summary(summary))
+    assert not any("differ in" in text for text in table_notes(summary))
 
 
 def test_excluded_gpus_and_warnings_are_noted_below_the_table_once(tmp_path: Path) -> None:
     excluded = ExcludedGpus(node="node-1", devices=("GPU-1",), reason="somebody's")
     calls = {"left_out": (excluded,), "warnings": ("much of GPU-2 was held",)}
     summary = summary_of(tmp_path / "run", calls, calls)
-    (note,) = [text for text in of_summary(summary) if "GPU-1" in text]
+    (note,) = [text for text in table_notes(summary) if "GPU-1" in text]
     assert "node-1" in note
     assert "GPU-1" in markdown(summary)
-    assert len([text for text in of_summary(summary) if "GPU-2" in text]) == 1
-    assert not any("GPU" in text for text in of_summary(summary_of(tmp_path / "another", {})))
+    assert len([text for text in table_notes(summary) if "GPU-2" in text]) == 1
+    assert not any("GPU" in text for text in table_notes(summary_of(tmp_path / "another", {})))
 
 
 def test_a_run_without_invocations_has_no_machine(tmp_path: Path) -> None:
