@@ -107,9 +107,7 @@ def run(
                     _write_tables(folder)
             raise
         frames = _write_tables(folder)
-    from bench.analysis.summary import summary_of
-
-    return RunResult(folder.path, outcome.statuses, outcome.succeeded, summary_of(frames))
+    return RunResult(folder.path, outcome.statuses, outcome.succeeded, _summary_of(frames))
 
 
 def _write_tables(folder: RunFolder) -> "RunFrames":
@@ -119,6 +117,13 @@ def _write_tables(folder: RunFolder) -> "RunFrames":
     frames = read_frames(folder)
     write_tables(frames)
     return frames
+
+
+def _summary_of(frames: "RunFrames") -> "Summary":
+    """Summarise a run whose tables are written. An interrupted run does not need this."""
+    from bench.analysis.summary import summary_of
+
+    return summary_of(frames)
 
 
 def run_on_cluster(
