@@ -91,6 +91,7 @@ class DeviceFeed:
         self._reader = ExampleReader(variant, len(arrays.train_images))
         self.augments = self._reader.augments
         self._variant, self._replicas = variant, replicas
+        self._is_compiled = variant.jit == "epoch"
         # int64: TensorFlow keeps int32 tensors on the host even where there is a GPU.
         labels = arrays.train_labels.astype(np.int64)
         self._images = replicas.on_each_device(lambda _: _device_copy(arrays.train_images))
@@ -114,7 +115,12 @@ class DeviceFeed:
     def fetch(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
         """Return all images and labels, and the step's indices on each replica."""
         indices, first = inputs
-        rows = self._replicas.run(lambda on_replica: on_replica[first + step], (indices,))
+        # XLA takes the start of a slice for a constant of its program, and would compile again for
+        # each window of an epoch. Without XLA, tf.gather would copy the row's number to a GPU.
+        rows = self._replicas.run(
+            lambda each: tf.gather(each, first + step) if self._is_compiled else each[first + step],
+            (indices,),
+        )
         return self._images, self._labels, rows
 
     def batch(self, *raw: Any) -> tuple[_Tensor, _Tensor]:
