@@ -6,13 +6,11 @@ Usage:
 """
 
 import contextlib
-import importlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from bench.files.module_finder import install_finder as install_finder
 from bench.spec.suite import Suite
 
 
@@ -51,41 +49,6 @@ def importing_from(modules: Sequence[Path]) -> Iterator[None]:
             package = _package(name)
             if modules and package not in known and _in_folder(modules[0].parent, package):
                 del sys.modules[name]
-
-
-def install_finder(modules: Sequence[Path]) -> Callable[[], None]:
-    """Make ``modules`` importable until the returned function is called.
-
-    ``modules`` take precedence over installed modules of the same names. Anything else in their
-    folder comes after all installed modules: the folder may hold a ``random.py``.
-    """
-    if not modules:
-        return lambda: None
-    finder, folder = _ModuleFinder(modules), str(modules[0].parent)
-    sys.meta_path.insert(0, finder)
-    is_new = folder not in sys.path
-    if is_new:
-        sys.path.append(folder)
-    importlib.invalidate_caches()
-
-    def remove() -> None:
-        sys.meta_path.remove(finder)
-        if is_new:
-            sys.path.remove(folder)
-
-    return remove
-
-
-class _ModuleFinder:
-    """An import finder for ``modules`` only."""
-
-    def __init__(self, modules: Sequence[Path]) -> None:
-        self._folders = {module.stem: [str(module.parent)] for module in modules}
-
-    def find_spec(self, name: str, path: Any = None, _target: Any = None) -> ModuleSpec | None:
-        """Return the spec of one of the modules, for the import system."""
-        folder = self._folders.get(name) if path is None else None
-        return PathFinder.find_spec(name, folder) if folder else None
 
 
 def _in_folder(folder: Path, package: str) -> Path | None:
