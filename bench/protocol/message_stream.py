@@ -100,8 +100,11 @@ class MessageStream:
         # A peer that was killed may leave a reset connection.
         with contextlib.suppress(ConnectionResetError):
             content, descriptors, _, _ = socket.recv_fds(
-                self._connection, _READ_BYTES, _MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+                self._connection, _READ_BYTES, _MAX_DESCRIPTORS
             )
+        for descriptor in descriptors:
+            # `recv_fds` of Python 3.11 ignores MSG_CMSG_CLOEXEC.
+            os.set_inheritable(descriptor, False)
         self._descriptors.extend(descriptors)
         self._unread += content
         if not content:

@@ -149,6 +149,7 @@ RESOLVED = fields(
         floatx=one_of("float16", "bfloat16", "float32", "float64"),
         epsilon=number,
     ),
+    process_start=one_of("fork", "spawn"),
     jit=one_of("none", "step", "epoch"),
     compiled=one_of("none", "passes", "step", "window", "epoch"),
     policy=one_of("float32", "float64", "mixed_bfloat16", "mixed_float16"),

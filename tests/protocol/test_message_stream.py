@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.protocol import message_stream
 from bench.protocol.message_stream import MessageStream
-from bench.protocol.messages import HeartbeatCount, MessageError, StartProcess, encode
+from bench.protocol.messages import HeartbeatCount, Message, MessageError, StartProcess, encode
 
 
 class Ends(NamedTuple):
@@ -39,7 +39,7 @@ def ends() -> Iterator[Ends]:
 def test_messages_arrive_however_the_socket_cuts_them(count: int, cuts: list[int]) -> None:
     sent = [HeartbeatCount(count=number) for number in range(count)]
     line = b"".join(map(encode, sent))
-    received = []
+    received: list[Message] = []
     with connected() as (stream, peer):
         for cut in cuts:
             peer.sendall(line[:cut])

@@ -122,19 +122,24 @@ class PreloaderClient:
             command = module_command(_MODULE, descriptor)
         else:
             command = [self._interpreter, "-m", _MODULE, descriptor]
-        with theirs:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-                env=self._environ,
-                pass_fds=[theirs.fileno()],
-                # A terminal's Ctrl-C is the run's, which then ends its processes in good order.
-                start_new_session=True,
-            )
-        return MessageStream(ours), process
+        stream = MessageStream(ours)
+        try:
+            with theirs:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._folder,
+                    env=self._environ,
+                    pass_fds=[theirs.fileno()],
+                    # A terminal's Ctrl-C is the run's, which ends its processes in good order.
+                    start_new_session=True,
+                )
+        except OSError as error:
+            stream.close()
+            raise HelperError(f"{command[0]} cannot be started: {error.strerror}") from None
+        return stream, process
 
     def _preload(self) -> Preloaded:
         try:

@@ -1,0 +1,158 @@
+"""Keep what XLA compiles on a CPU for later processes.
+
+Usage:
+    with compilation_cache(os.environ, cores=2, repeat=1) as cache:
+        start(variables=cache.variables)      # processes that compile and train in the block
+    cache.warning                             # why each program is compiled anew, or None
+
+Observed with TensorFlow 2.21: XLA loads an entry of the right name after comparing the program in
+it with its own, and checks nothing else. A trial fails on a truncated entry, counts as unsupported
+on an empty one, and runs damaged machine code. Therefore each entry has a file with its digest,
+and an entry without the right one is removed before a block uses the folder. That needs a lock,
+since XLA fails on an entry that vanishes while it reads it. Several processes may write an entry at
+once: XLA renames complete files.
+
+XLA's entry does not depend on flags, processor or number of cores, but its machine code does: a
+folder holds the entries of one combination.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.files.private_folder import private_folder
+from bench.measure.cpu_identity import cpu_identity
+
+_FLAG = "--tf_xla_persistent_cache_directory"
+_ENTRIES, _DIGEST, _LOCK = "xla_compile_cache_*.pb", ".sha256", "lock"
+_MAX_BYTES = 2 * 2**30
+"""Size at which the oldest entries of a folder are removed; one takes about half a megabyte."""
+
+
+@dataclass(frozen=True)
+class CompilationCache:
+    """Variables that make XLA use a folder of entries; none if it compiles each program anew."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    warning: str | None = None
+    """Why no folder can be used, in one line."""
+
+
+@contextlib.contextmanager
+def compilation_cache(
+    environ: Mapping[str, str], cores: int, repeat: int
+) -> Iterator[CompilationCache]:
+    """Let the processes of the block, with ``environ`` and ``cores`` cores, share a folder.
+
+    They compile anew in the first ``repeat`` of a run, 0, so that cold starts are measured there,
+    and if the user has set the folder.
+    """
+    flags = environ.get("TF_XLA_FLAGS", "").strip()
+    # A value without leading dashes names a file of flags.
+    if repeat == 0 or _FLAG in flags or (flags and not flags.startswith("--")):
+        yield CompilationCache()
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = private_folder("xla") / _key(environ, cores)
+            # XLA splits its flags at whitespace.
+            if re.search(r"\s", str(folder)):
+                raise OSError("the cache's path has a blank: name another in BENCH_CACHE_DIR")
+            folder.mkdir(exist_ok=True)
+            stack.enter_context(_locked(folder))
+        except OSError as error:
+            reason = error.strerror or error.args[-1]
+            yield CompilationCache(warning=f"XLA's compiled programs are not kept: {reason}")
+            return
+        stack.callback(_seal, folder)
+        yield CompilationCache({"TF_XLA_FLAGS": f"{_FLAG}={folder} {flags}".strip()})
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Share the folder in the block; clean it first unless others use it, who have cleaned it."""
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_damaged(folder)
+            _remove_oldest(folder)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _seal(folder: Path) -> None:
+    """Write the digests of new entries, so that later blocks keep them."""
+    for entry in folder.glob(_ENTRIES):
+        # A full disk leaves entries without digests, which the next block removes.
+        with contextlib.suppress(OSError):
+            if not _digest_file(entry).exists():
+                _write(_digest_file(entry), _digest(entry))
+
+
+def _key(environ: Mapping[str, str], cores: int) -> str:
+    """Name what XLA's machine code depends on besides the program."""
+    version, build = "none", None
+    for name in ("tensorflow", "tensorflow-cpu"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            package = importlib.metadata.distribution(name)
+            version, build = package.version, package.read_text("RECORD")
+    parts = {
+        # The digests of all files: builds of one version may differ.
+        "build": hashlib.sha256((build or "").encode()).hexdigest(),
+        "flags": [environ.get(name) for name in ("XLA_FLAGS", "TF_XLA_FLAGS")],
+        "cores": cores,
+        "cpu": cpu_identity(),
+    }
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f"tensorflow-{version}-{digest[:16]}"
+
+
+def _remove_damaged(folder: Path) -> None:
+    """Remove entries whose digest is wrong or missing, and all else that XLA cannot use."""
+    sound = {e for e in folder.glob(_ENTRIES) if _text(_digest_file(e)) == _digest(e)}
+    kept = sound | {_digest_file(entry) for entry in sound}
+    for file in folder.iterdir():
+        if file not in kept and file.name != _LOCK:
+            file.unlink()
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Remove the oldest entries beyond ``_MAX_BYTES``; their digests go with the next cleaning."""
+    entries = [(entry.stat(), entry) for entry in folder.glob(_ENTRIES)]
+    total_bytes = 0
+    for status, entry in sorted(entries, key=lambda pair: pair[0].st_mtime, reverse=True):
+        total_bytes += status.st_size
+        if total_bytes > _MAX_BYTES:
+            entry.unlink()
+
+
+def _digest_file(entry: Path) -> Path:
+    return entry.with_name(entry.name + _DIGEST)
+
+
+def _digest(entry: Path) -> str:
+    return hashlib.sha256(entry.read_bytes()).hexdigest()
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    staged = path.with_name(f"{uuid.uuid4().hex}.staged")
+    staged.write_text(text, encoding="ascii")
+    staged.replace(path)
