@@ -23,15 +23,17 @@ from bench.protocol.messages import MAX_LINE_BYTES, Message, MessageError, decod
 
 _READ_BYTES = 2**16
 _MAX_DESCRIPTORS = 8
-_SEND_TIMEOUT_S = 60.0
-"""How long a peer may take to read a message; a stopped process never does."""
 
 
 class MessageStream:
-    """One end of a conversation; it owns the socket."""
+    """One end of a conversation; it owns the socket.
 
-    def __init__(self, connection: socket.socket) -> None:
-        connection.settimeout(_SEND_TIMEOUT_S)
+    A peer that is stopped reads nothing: ``send`` waits for it at most ``send_timeout_s``, and for
+    ever if that is None.
+    """
+
+    def __init__(self, connection: socket.socket, send_timeout_s: float | None = None) -> None:
+        connection.settimeout(send_timeout_s)
         self._connection = connection
         self._unread = bytearray()
         self._searched = 0
@@ -46,7 +48,7 @@ class MessageStream:
         return self._connection.fileno()
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Send ``message``; OSError if the peer has gone or does not read."""
+        """Send ``message``; OSError if the peer has gone or does not read in time."""
         line = encode(message)
         with self._lock:
             sent = socket.send_fds(self._connection, [line], list(descriptors))

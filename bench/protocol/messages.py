@@ -118,7 +118,10 @@ class StartTrial(_Message):
     cores: tuple[_Count, ...] | None = None
     """Logical cores to run on; None leaves the inherited ones."""
     variables: dict[str, str | None] = {}
-    """Environment variables to set, or to unset where the value is None."""
+    """Environment variables to set, or to unset where the value is None.
+
+    What libraries read when they are imported must be set for the preloader instead.
+    """
     modules: tuple[str, ...] = ()
     """Absolute paths of the files and packages of custom workloads."""
     heartbeat_s: Annotated[float, Field(gt=0.0)] = 5.0

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -123,6 +123,12 @@ def session_of(pid: int) -> list[psutil.Process]:
             if os.getsid(process.pid) == pid:
                 found.append(process)
     return found
+
+
+def wait_until_gone(processes: Sequence[psutil.Process]) -> None:
+    """Wait until all are gone or only to be reaped; a later process of the same pid is another."""
+    _, left = psutil.wait_procs(processes, PATIENCE_S)
+    assert not [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
 def survivors_after(seconds: float, pid: int, *but: str) -> list[str]:

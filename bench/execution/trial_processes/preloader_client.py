@@ -24,6 +24,7 @@ from bench.errors import HelperError
 from bench.execution.python_command import module_command
 from bench.execution.trial_processes.trial_process import (
     KILL_TIMEOUT_S,
+    SEND_TIMEOUT_S,
     ProcessExit,
     TrialProcess,
 )
@@ -51,8 +52,8 @@ class PreloaderClient:
 
     ``interpreter`` is the Python to run, None for this one; another one must find the package by
     itself, for instance in ``folder``, where the preloader works. ``variables`` are set, or unset
-    where they are None. ``modules`` are imported before the first process starts, and each process
-    runs ``serve`` of the module ``child``.
+    where they are None. ``modules`` and ``child`` are imported before the first process starts, and
+    each process runs ``serve`` of ``child``.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class PreloaderClient:
         """Start a process; HelperError if the preloader has died or does not answer."""
         number = len(self._processes)
         ours, theirs = socket.socketpair()
-        stream = MessageStream(ours)
+        stream = MessageStream(ours, SEND_TIMEOUT_S)
         try:
             with theirs:
                 self._stream.send(StartProcess(number=number), [theirs.fileno()])
@@ -122,7 +123,7 @@ class PreloaderClient:
             command = module_command(_MODULE, descriptor)
         else:
             command = [self._interpreter, "-m", _MODULE, descriptor]
-        stream = MessageStream(ours)
+        stream = MessageStream(ours, SEND_TIMEOUT_S)
         try:
             with theirs:
                 process = subprocess.Popen(
@@ -142,6 +143,7 @@ class PreloaderClient:
         return stream, process
 
     def _preload(self) -> Preloaded:
+        imported = [*self._request.modules, self._request.child]
         try:
             self._stream.send(self._request)
             message = self._stream.receive(_IMPORT_TIMEOUT_S)
@@ -150,8 +152,7 @@ class PreloaderClient:
             raise MessageError(f"sent {type(message).__name__}")
         except (OSError, MessageError, TimeoutError) as error:
             raise HelperError(
-                f"the process that imports {', '.join(self._request.modules)} "
-                f"{self._describe_end(error)}"
+                f"the process that imports {', '.join(imported)} {self._describe_end(error)}"
             ) from None
 
     def _next(self, kind: type[ProcessStarted]) -> ProcessStarted:

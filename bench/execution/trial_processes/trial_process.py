@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from bench.protocol.message_stream import MessageStream
 from bench.protocol.messages import Message, MessageError
 
+SEND_TIMEOUT_S = 60.0
+"""How long a process may take to read a message."""
 KILL_TIMEOUT_S = 10.0
 """How long the kernel may take to end a killed process and free its memory."""
 

@@ -11,17 +11,13 @@ each block. When the holder closes its end, all processes are killed.
 
 import contextlib
 import fcntl
-import importlib
 import os
 import select
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import time
-import traceback
-import warnings
 from collections.abc import Iterator
 
 from bench.protocol.message_stream import MessageStream
@@ -33,7 +29,7 @@ from bench.protocol.messages import (
     StartProcess,
 )
 from bench.training.trial_process.fork_safety import import_modules
-from bench.training.trial_process.parent_death import end_with_parent
+from bench.training.trial_process.process_start import fork_process, spawn_process
 
 
 class Preloader:
@@ -44,10 +40,10 @@ class Preloader:
         self._running: dict[int, tuple[int, int]] = {}
         """Number and pid of each process, by its pidfd."""
         started = time.perf_counter()
-        self._reason = import_modules(request.modules)
+        reason = import_modules([*request.modules, request.child])
         self._preloaded = Preloaded(
-            process_start="spawn" if self._reason else "fork",
-            reason=self._reason,
+            process_start="spawn" if reason else "fork",
+            reason=reason,
             import_s=time.perf_counter() - started,
         )
 
@@ -75,7 +71,10 @@ class Preloader:
     def _start(self, message: StartProcess) -> int:
         """Start a process, report it, and return its pidfd."""
         (connection,) = self._holder.take_descriptors(1)
-        pid = self._fork(connection) if self._reason is None else self._spawn(connection)
+        if self._preloaded.process_start == "fork":
+            pid = fork_process(self._child, connection, self._forget)
+        else:
+            pid = spawn_process(self._child, connection)
         os.close(connection)
         # The pid cannot be reused before this process reaps it.
         pidfd = os.pidfd_open(pid)
@@ -83,35 +82,11 @@ class Preloader:
         self._holder.send(ProcessStarted(number=message.number, pid=pid), [pidfd])
         return pidfd
 
-    def _fork(self, connection: int) -> int:
-        parent = os.getpid()
-        with warnings.catch_warnings():
-            # Python warns of every thread; `import_modules` has checked them.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                end_with_parent(parent)
-                os.setsid()
-                self._holder.close()
-                for pidfd in self._running:
-                    os.close(pidfd)
-                code = run_child(self._child, connection, forked=True)
-            finally:
-                # Never return into the preloader's own work.
-                os._exit(code)
-        return pid
-
-    def _spawn(self, connection: int) -> int:
-        command = [sys.executable, "-P", "-c", _SPAWNED.format(path=sys.path), self._child]
-        process = subprocess.Popen(
-            [*command, str(connection), str(os.getpid())],
-            pass_fds=[connection],
-            start_new_session=True,
-        )
-        pid, process.returncode = process.pid, 0  # `_reap` waits for it, not Popen
-        return pid
+    def _forget(self) -> None:
+        """Close, in a forked process, what belongs to this one."""
+        self._holder.close()
+        for pidfd in self._running:
+            os.close(pidfd)
 
     def _reap(self, pidfd: int) -> ProcessExited:
         """Kill what is left of an ended process's group, and return how the process ended."""
@@ -128,34 +103,6 @@ class Preloader:
             peak_rss_bytes=usage.ru_maxrss * 1024,
             cpu_s=usage.ru_utime + usage.ru_stime,
         )
-
-
-_SPAWNED = (
-    "import sys; sys.path[:] = {path!r}; "
-    "from bench.training.trial_process.preloader import run_spawned; run_spawned()"
-)
-
-
-def run_spawned() -> None:
-    """Run as a spawned process; its arguments are the child's module, the socket, the parent."""
-    child, connection, parent = sys.argv[1:]
-    end_with_parent(int(parent))
-    os._exit(run_child(child, int(connection), forked=False))
-
-
-def run_child(child: str, connection: int, *, forked: bool) -> int:
-    """Run ``serve`` of the module ``child`` in this process, and return its exit code."""
-    try:
-        stream = MessageStream(socket.socket(fileno=connection))
-        importlib.import_module(child).serve(stream, "fork" if forked else "spawn")
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    finally:
-        for output in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                output.flush()
-    return 0
 
 
 def main() -> None:

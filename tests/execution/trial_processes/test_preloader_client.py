@@ -49,16 +49,16 @@ def test_another_interpreter_runs_with_its_variables_in_its_folder(tmp_path: Pat
         assert "PATH" not in environ
 
 
-def test_an_import_that_fails_is_an_error_by_name() -> None:
+@pytest.mark.parametrize(
+    ("modules", "child"), [(["bench.no_such_module"], CHILD), ([], "bench.no_such_module")]
+)
+def test_an_import_that_fails_is_an_error_by_name(modules: list[str], child: str) -> None:
     expected = (
-        "the process that imports bench.no_such_module ended with code 1: "
+        f"the process that imports {', '.join([*modules, child])} ended with code 1: "
         "ModuleNotFoundError: No module named 'bench.no_such_module'"
     )
-    with (
-        pytest.raises(HelperError, match=expected),
-        PreloaderClient(modules=["bench.no_such_module"]),
-    ):
-        pass
+    with pytest.raises(HelperError, match=expected):
+        PreloaderClient(modules=modules, child=child).__enter__()
 
 
 def test_a_missing_interpreter_is_an_error(tmp_path: Path) -> None:
@@ -71,10 +71,3 @@ def test_a_dead_preloader_starts_nothing() -> None:
         psutil.Process(preloader.pid).kill()
         with pytest.raises(HelperError, match="the preloader was ended by SIGKILL"):
             preloader.start()
-
-
-def test_a_process_that_cannot_import_its_child_ends_with_code_1() -> None:
-    with PreloaderClient(modules=(), child="bench.no_such_module") as preloader:
-        process = preloader.start()
-        assert process.receive(PATIENCE_S) is None
-        assert process.exit(PATIENCE_S).code == 1
