@@ -79,6 +79,7 @@ def test_layers_import_only_downward() -> None:
         ("import bench; bench.load_suite, bench.run, bench.Suite, bench.BenchError", []),
         ("import bench.cli", []),
         ("import bench.analysis", []),
+        ("import bench.execution.trial_processes.preloader_client", []),
         (COMMAND, ["--help"]),
         (COMMAND, ["run", "--help"]),
         (COMMAND, ["suites"]),

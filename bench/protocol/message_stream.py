@@ -47,6 +47,11 @@ class MessageStream:
         """Return the descriptor to wait on, for ``selectors``."""
         return self._connection.fileno()
 
+    @property
+    def has_messages(self) -> bool:
+        """Whether ``receive`` has read more than it returned, which no selector shows."""
+        return bool(self._lines)
+
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send ``message``; OSError if the peer has gone or does not read in time."""
         line = encode(message)
@@ -72,10 +77,12 @@ class MessageStream:
 
     def available(self) -> Iterator[Message]:
         """Yield the messages that have arrived, without waiting; MessageError as in ``receive``."""
-        while not self.closed and self._is_readable(0.0):
-            self._read()
+        while True:
             while self._lines:
                 yield self._decode(self._lines.popleft())
+            if self.closed or not self._is_readable(0.0):
+                return
+            self._read()
 
     def take_descriptors(self, count: int) -> list[int]:
         """Return the oldest ``count`` descriptors received, which the caller then owns."""

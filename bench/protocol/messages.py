@@ -11,8 +11,8 @@ The three conversations, in order:
     preloader to holder      Preloaded; ProcessStarted with one descriptor: the process's pidfd;
                              ProcessExited
     holder to process        StartTrial with two descriptors, the data and the log; Turn
-    process to holder        TrialStarted, then HeartbeatCount, EpochTrained, TurnEnd and
-                             TrialWarning in any order, at last TrialEnd
+    process to holder        TrialStarted, then HeartbeatCount, EpochTrained and TurnEnd in any
+                             order, at last TrialEnd
 
 A receiver refuses a message of another protocol version, of an unknown type or with other fields.
 Either side may end a conversation at any time by closing its socket.
@@ -135,9 +135,14 @@ class Turn(_Message):
     epoch also the test.
     """
 
-    round: _Count
+    round: _Count | None
+    """None if the arms of the block train one after another."""
     epoch: _Count
     until_share: _Share
+
+    def includes(self, epoch: int, share: float) -> bool:
+        """Return whether a window may start where ``share`` of ``epoch`` is done."""
+        return (epoch, share) < (self.epoch, self.until_share)
 
 
 class TrialStarted(_Message):
@@ -161,35 +166,15 @@ class EpochTrained(_Message):
     record: EpochRecord
 
 
-class WindowTime(_Message):
-    """One window of steps, from sync to sync."""
-
-    start_s: float
-    """On the node's monotonic clock (``time.perf_counter``)."""
-    window_s: _Seconds
-    cpu_s: _Seconds
-    """CPU time of the process meanwhile, over all threads."""
-    involuntary_switches: _Count
-    """How often the kernel took a core from the process meanwhile (getrusage, ru_nivcsw)."""
-
-
 class TurnEnd(_Message):
-    """The trial waits for a turn: its cold start is over, or a turn has ended."""
+    """The trial waits for a turn; its first TurnEnd says that it is ready to train."""
 
-    round: _Count | None
-    """The round of the turn that has ended; None before the first turn."""
     epoch: _Count
-    """The epoch of the window that comes next."""
+    """The epoch of its next window."""
     share: _Share
-    """The part of that epoch that is done."""
-    windows: tuple[WindowTime, ...]
-    """The windows of the turn, in order."""
-
-
-class TrialWarning(_Message):
-    """Something to record with the trial, however it ends."""
-
-    text: str
+    """The share of that epoch that is done: its steps so far divided by all its steps."""
+    windows: Annotated[int, Field(ge=1)]
+    """In how many windows an epoch can be divided between turns."""
 
 
 class TrialEnd(_Message):
@@ -210,7 +195,6 @@ Message = (
     | HeartbeatCount
     | EpochTrained
     | TurnEnd
-    | TrialWarning
     | TrialEnd
 )
 _TYPES: dict[str, Any] = {kind.__name__: kind for kind in get_args(Message)}

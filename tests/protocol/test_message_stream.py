@@ -82,6 +82,14 @@ def test_descriptors_that_nobody_takes_are_closed() -> None:
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
+def test_what_was_read_with_a_message_is_available(ends: Ends) -> None:
+    ends.peer.sendall(b"".join(encode(HeartbeatCount(count=number)) for number in range(3)))
+    assert ends.stream.receive(5.0) == HeartbeatCount(count=0)
+    assert ends.stream.has_messages
+    assert list(ends.stream.available()) == [HeartbeatCount(count=1), HeartbeatCount(count=2)]
+    assert not ends.stream.has_messages
+
+
 def test_silence_is_a_timeout_and_an_end_is_none(ends: Ends) -> None:
     with pytest.raises(TimeoutError):
         ends.stream.receive(0.0)

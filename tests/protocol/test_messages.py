@@ -17,7 +17,6 @@ from bench.protocol.messages import (
     TrialEnd,
     Turn,
     TurnEnd,
-    WindowTime,
     decode,
     encode,
 )
@@ -26,26 +25,16 @@ from bench.records.trial_record import TrialRecord
 from tests.support.sample_trials import trial_labelled
 
 LAYOUT = DataLayout(arrays={}, classes=10, real=True)
-SECONDS = st.floats(0.0, 1e6)
-WINDOWS = st.builds(
-    WindowTime,
-    start_s=SECONDS,
-    window_s=SECONDS,
-    cpu_s=SECONDS,
-    involuntary_switches=st.integers(0, 10**6),
-)
 
 
 def line_of(**fields: Any) -> bytes:
     return json.dumps({"protocol": 1, **fields}).encode()
 
 
-@given(st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0.0, 1.0), st.lists(WINDOWS))
-def test_a_message_arrives_as_it_was_sent(
-    number: int, epoch: int, share: float, windows: list[WindowTime]
-) -> None:
+@given(st.none() | st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0.0, 1.0))
+def test_a_message_arrives_as_it_was_sent(number: int | None, epoch: int, share: float) -> None:
     turn = Turn(round=number, epoch=epoch, until_share=share)
-    end = TurnEnd(round=number, epoch=epoch, share=share, windows=tuple(windows))
+    end = TurnEnd(epoch=epoch, share=share, windows=8)
     assert [decode(encode(turn)), decode(encode(end))] == [turn, end]
 
 
@@ -108,6 +97,6 @@ def test_no_bytes_cause_another_error(line: bytes) -> None:
 
 
 def test_a_message_too_long_to_receive_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "MAX_LINE_BYTES", 100)
-    with pytest.raises(MessageError, match="100 is the most"):
-        encode(messages.TrialWarning(text="x" * 100))
+    monkeypatch.setattr(messages, "MAX_LINE_BYTES", 20)
+    with pytest.raises(MessageError, match="20 is the most"):
+        encode(Turn(round=0, epoch=0, until_share=1.0))

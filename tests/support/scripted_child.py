@@ -50,13 +50,12 @@ def _complete(stream: MessageStream, _argument: str, request: StartTrial) -> Non
 
 
 def _take_turns(stream: MessageStream, _argument: str, request: StartTrial) -> None:
-    stream.send(TurnEnd(round=None, epoch=0, share=0.0, windows=()))
+    stream.send(TurnEnd(epoch=0, share=0.0, windows=2))
     while isinstance(turn := stream.receive(), Turn):
-        end = TurnEnd(round=turn.round, epoch=turn.epoch, share=turn.until_share, windows=())
-        stream.send(end)
         if turn.until_share == 1.0:
             _complete(stream, "", request)
             return
+        stream.send(TurnEnd(epoch=turn.epoch, share=turn.until_share, windows=2))
 
 
 def _write(stream: MessageStream, argument: str, _request: StartTrial) -> None:

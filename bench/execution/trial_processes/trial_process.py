@@ -14,7 +14,7 @@ import os
 import select
 import selectors
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.protocol.message_stream import MessageStream
@@ -58,6 +58,11 @@ class TrialProcess:
     def fileno(self) -> int:
         """Return the descriptor to wait on, for ``selectors``."""
         return self._stream.fileno()
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether it has sent more than ``receive`` returned, which no selector shows."""
+        return self._stream.has_messages
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send ``message``; a process that has ended or does not read is killed instead."""
@@ -113,7 +118,7 @@ class TrialProcess:
 
 
 def wait_for_messages(
-    processes: Iterable[TrialProcess], timeout_s: float
+    processes: Collection[TrialProcess], timeout_s: float
 ) -> Iterator[tuple[TrialProcess, Message | None]]:
     """Wait until one of ``processes`` has sent something, and yield all that has arrived.
 
@@ -123,9 +128,12 @@ def wait_for_messages(
     with selectors.DefaultSelector() as selector:
         for process in processes:
             selector.register(process, selectors.EVENT_READ, process)
-        for key, _ in selector.select(timeout_s):
-            for message in key.data.available():
-                yield key.data, message
+        ready = [process for process in processes if process.has_messages]
+        if not ready:
+            ready = [key.data for key, _ in selector.select(timeout_s)]
+    for process in ready:
+        for message in process.available():
+            yield process, message
 
 
 def _has_ended(pidfd: int, timeout_s: float) -> bool:
