@@ -2,15 +2,14 @@
 
 Usage:
     with compilation_cache(os.environ, cores=2, repeat=1) as cache:
-        start(variables=cache.variables)      # processes that compile and train in the block
+        environ = {**os.environ, **cache.variables}   # of processes that train in the block
     cache.warning                             # why each program is compiled anew, or None
 
-Observed with TensorFlow 2.21: XLA loads an entry of the right name after comparing the program in
-it with its own, and checks nothing else. A trial fails on a truncated entry, counts as unsupported
-on an empty one, and runs damaged machine code. Therefore each entry has a file with its digest,
-and an entry without the right one is removed before a block uses the folder. That needs a lock,
-since XLA fails on an entry that vanishes while it reads it. Several processes may write an entry at
-once: XLA renames complete files.
+Observed with TensorFlow 2.21: a trial fails on a truncated or damaged entry, and counts as
+unsupported on an empty one or one of another program. Therefore each entry has a file with its
+digest, and an entry without the right one is removed before a block uses the folder. That needs a
+lock, since XLA fails on an entry that vanishes while it reads it. Several processes may write an
+entry at once.
 
 XLA's entry does not depend on flags, processor or number of cores, but its machine code does: a
 folder holds the entries of one combination.
