@@ -1,5 +1,6 @@
 """A preloader starts processes as its settings say, and an error is raised by name."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import psutil
 import pytest
 
 from bench.errors import HelperError
+from bench.execution.trial_processes import trial_process
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.protocol.messages import TrialStarted
 from tests.support.paths import ROOT
+from tests.support.processes import wait_until_gone
 
 CHILD = "tests.support.scripted_child"
 PATIENCE_S = 60.0
@@ -71,3 +74,16 @@ def test_a_dead_preloader_starts_nothing() -> None:
         psutil.Process(preloader.pid).kill()
         with pytest.raises(HelperError, match="the preloader was ended by SIGKILL"):
             preloader.start()
+
+
+def test_a_stopped_preloader_is_killed_with_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_process, "KILL_TIMEOUT_S", 0.2)
+    with PreloaderClient(modules=(), child=CHILD) as preloader:
+        first, second = preloader.start(), preloader.start()
+        processes = [psutil.Process(pid) for pid in (preloader.pid, first.pid, second.pid)]
+        processes[0].suspend()
+        first.kill()
+        ended = first.exit(PATIENCE_S)
+        assert ended.code == ended.preloader_code == -signal.SIGKILL
+        assert second.exit(PATIENCE_S).preloader_code == -signal.SIGKILL
+    wait_until_gone(processes)
