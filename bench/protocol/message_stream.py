@@ -41,7 +41,9 @@ class MessageStream:
         self._descriptors: deque[int] = deque()
         self._lock = threading.Lock()
         self.closed = False
-        """Whether the peer has closed its end, or sent something that is no message."""
+        """Whether nothing more can be received: the peer has ended, or sent no message."""
+        self.peer_ended = False
+        """Whether the peer has closed its end."""
 
     def fileno(self) -> int:
         """Return the descriptor to wait on, for ``selectors``."""
@@ -117,7 +119,7 @@ class MessageStream:
         self._descriptors.extend(descriptors)
         self._unread += content
         if not content:
-            self.closed = True
+            self.closed = self.peer_ended = True
             if self._unread:
                 raise MessageError(f"the first {len(self._unread)} bytes of a message, then an end")
         while (end := self._unread.find(b"\n", self._searched)) >= 0:

@@ -63,9 +63,12 @@ def _write(stream: MessageStream, argument: str, _request: StartTrial) -> None:
         "rubbish": b"\x00\xff rubbish\n",
         "version": b'{"protocol":2,"type":"Turn"}\n',
         "half": b'{"protocol":1,"type":"Tu',
+        "torn": b'{"protocol":1,"type":"Tu',
         "long": b"x" * (MAX_LINE_BYTES + 2**16),
     }[argument]
     _socket_of(stream).sendall(content)
+    if argument == "torn":
+        os.kill(os.getpid(), signal.SIGSEGV)
     if argument != "half":
         time.sleep(600)
 

@@ -39,9 +39,15 @@ def process_failure(
         reason = "the kernel ended its process at the memory limit of its group"
         return ProcessFailure("out_of_memory", reason)
     if ended.preloader_code is not None:
-        how = signal_name(ended.preloader_code) or f"code {ended.preloader_code}"
-        return ProcessFailure("worker_lost", f"the process that started it ended by {how}")
-    if name := signal_name(ended.code):
-        how = "crashed with" if -ended.code in _CRASHES else "was ended by"
-        return ProcessFailure("worker_lost", f"its process {how} {name}")
-    return ProcessFailure("failed", f"its process ended with code {ended.code} and sent no record")
+        how = _how(ended.preloader_code)
+        return ProcessFailure("worker_lost", f"the process that started it {how}")
+    if ended.code < 0:
+        return ProcessFailure("worker_lost", f"its process {_how(ended.code)}")
+    return ProcessFailure("failed", f"its process {_how(ended.code)} and sent no record")
+
+
+def _how(code: int) -> str:
+    name = signal_name(code)
+    if name is None:
+        return f"exited with code {code}"
+    return f"{'crashed with' if -code in _CRASHES else 'was killed by'} {name}"

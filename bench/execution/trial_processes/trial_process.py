@@ -53,7 +53,7 @@ class TrialProcess:
         self._exit_within = exit_within
         self._exit: ProcessExit | None = None
         self.fault: str | None = None
-        """Why the process was killed: it sent something that is no message."""
+        """What it sent that is no message; it was killed for that."""
 
     def fileno(self) -> int:
         """Return the descriptor to wait on, for ``selectors``."""
@@ -94,6 +94,8 @@ class TrialProcess:
             if not _has_ended(self._pidfd, timeout_s):
                 raise TimeoutError(f"process {self.pid} still runs after {timeout_s:g} s")
             self._exit = self._exit_within(KILL_TIMEOUT_S)
+            if self._stream.peer_ended and self._exit.code != 0:
+                self.fault = None  # it died within a message
         return self._exit
 
     def kill(self) -> None:
@@ -114,7 +116,8 @@ class TrialProcess:
 
     def _refuse(self, error: MessageError) -> None:
         self.fault = str(error)
-        self.kill()
+        if not self._stream.peer_ended:
+            self.kill()
 
 
 def wait_for_messages(

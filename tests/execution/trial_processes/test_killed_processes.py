@@ -68,7 +68,7 @@ def test_a_preloader_killed_while_it_imports_is_an_error_by_name(importing: Impo
     importing.preloader.kill()
     error = next_line(importing.holder)
     assert error.startswith("the process that imports tests.support.endless_import, ")
-    assert error.endswith(" was ended by SIGKILL")
+    assert error.endswith(" was killed by SIGKILL")
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -57,7 +57,7 @@ def test_another_interpreter_runs_with_its_variables_in_its_folder(tmp_path: Pat
 )
 def test_an_import_that_fails_is_an_error_by_name(modules: list[str], child: str) -> None:
     expected = (
-        f"the process that imports {', '.join([*modules, child])} ended with code 1: "
+        f"the process that imports {', '.join([*modules, child])} exited with code 1: "
         "ModuleNotFoundError: No module named 'bench.no_such_module'"
     )
     with pytest.raises(HelperError, match=expected):
@@ -72,7 +72,7 @@ def test_a_missing_interpreter_is_an_error(tmp_path: Path) -> None:
 def test_a_dead_preloader_starts_nothing() -> None:
     with PreloaderClient(modules=(), child=CHILD) as preloader:
         psutil.Process(preloader.pid).kill()
-        with pytest.raises(HelperError, match="the preloader was ended by SIGKILL"):
+        with pytest.raises(HelperError, match="the preloader was killed by SIGKILL"):
             preloader.start()
 
 

@@ -38,11 +38,11 @@ def test_a_trial_is_started_and_sends_its_record(start: Start) -> None:
 @pytest.mark.parametrize(
     ("action", "code", "status", "reason"),
     [
-        ("exit:3", 3, "failed", "its process ended with code 3 and sent no record"),
-        ("exit:0", 0, "failed", "its process ended with code 0 and sent no record"),
-        ("raise", 1, "failed", "its process ended with code 1 and sent no record"),
-        ("signal:SIGKILL", -9, "worker_lost", "its process was ended by SIGKILL"),
-        ("signal:SIGTERM", -15, "worker_lost", "its process was ended by SIGTERM"),
+        ("exit:3", 3, "failed", "its process exited with code 3 and sent no record"),
+        ("exit:0", 0, "failed", "its process exited with code 0 and sent no record"),
+        ("raise", 1, "failed", "its process exited with code 1 and sent no record"),
+        ("signal:SIGKILL", -9, "worker_lost", "its process was killed by SIGKILL"),
+        ("signal:SIGTERM", -15, "worker_lost", "its process was killed by SIGTERM"),
         ("signal:SIGSEGV", -11, "worker_lost", "its process crashed with SIGSEGV"),
         ("signal:SIGABRT", -6, "worker_lost", "its process crashed with SIGABRT"),
         ("write:rubbish", -9, "failed", "its process sent no JSON: '\\x00\\xff rubbish'"),
@@ -53,6 +53,7 @@ def test_a_trial_is_started_and_sends_its_record(start: Start) -> None:
             "failed",
             "its process sent the first 24 bytes of a message, then an end",
         ),
+        ("write:torn", -11, "worker_lost", "its process crashed with SIGSEGV"),
         ("write:long", -9, "failed", "its process sent a line of more than 67108864 bytes"),
     ],
 )
