@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.files.module_finder import install_finder as install_finder
+from bench.files.module_finder import install_finder
 from bench.spec.suite import Suite
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.execution.custom_workloads.module_folder import install_finder
 from bench.execution.gpus.autotuning_cache import share_autotuning_cache
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment, UnfitGpus, acquire_gpus
@@ -27,6 +26,7 @@ from bench.execution.ray_backend.workers.port_guard import PortGuard
 from bench.execution.ray_backend.workers.progress_actor import progress_reporter
 from bench.execution.ray_backend.workers.worker_log import read_worker_log, redirect_output
 from bench.execution.trial_environment.worker_variables import set_worker_variables
+from bench.files.module_finder import install_finder
 from bench.measure.cpu_binding import Binding, bind_near, bind_to
 
 if TYPE_CHECKING:
