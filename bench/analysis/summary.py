@@ -12,13 +12,15 @@ from pathlib import Path
 import pandas as pd
 
 from bench.analysis.comparison.comparison_columns import ComparisonColumn, comparison_cells
+from bench.analysis.comparison.run_noise import HALF_WIDTH, RunNoise, run_noise
 from bench.analysis.loading.data_frames import trials_frame
 from bench.analysis.loading.garbage_collection import collector_paused
 from bench.analysis.loading.measurement_sessions import SESSION_COLUMNS, with_sessions
 from bench.analysis.loading.record_arrays import RecordArrays
 from bench.analysis.loading.record_loading import load_records
 from bench.analysis.loading.run_frames import RunFrames
-from bench.analysis.loading.trial_filters import is_usable
+from bench.analysis.loading.trial_filters import is_timed
+from bench.analysis.questions.core_use import CORE_COLUMNS, CoreUse, core_use
 from bench.analysis.questions.device_remarks import has_unfused_batch_norm
 from bench.analysis.questions.scaling import COLUMNS, scaling, varies_replicas
 from bench.analysis.questions.secondary_metrics import MEASURED_COLUMNS, with_step_shares
@@ -59,6 +61,10 @@ class Summary:
     variants: tuple[VariantSummary, ...]
     """In the order of the suite."""
     wall: TimeBreakdown
+    noise: RunNoise | None
+    """How far the ratios of blocks vary; None if no comparison has two blocks in a session."""
+    cores: CoreUse | None
+    """What used the cores while trials ran; None if it was not measured."""
 
 
 _BASE_COLUMNS = (
@@ -92,7 +98,7 @@ def _summary(path: Path, info: RunInfo, raw: RecordArrays, attempts: pd.DataFram
     attempts = with_step_shares(attempts, raw).assign(settings=raw.settings_code)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     completed = trials[trials["status"] == "completed"]
-    timed = completed[is_usable(completed)]
+    timed = completed[is_timed(completed)]
     cells = comparison_cells(info, trials, raw, planned_blocks(info))
     scaled = scaling(trials, raw.settings, planned_blocks(info))
     return Summary(
@@ -125,6 +131,8 @@ def _summary(path: Path, info: RunInfo, raw: RecordArrays, attempts: pd.DataFram
             raw,
         ),
         wall=time_breakdown(attempts, info.invocations),
+        noise=run_noise(cells.compared, info.suite.get("precision") or HALF_WIDTH),
+        cores=core_use(completed),
     )
 
 
@@ -133,5 +141,5 @@ def _needed_columns(info: RunInfo, raw: RecordArrays) -> tuple[str, ...]:
     axes = {pair.axis for pair in info.pairs}
     all_axes = "label" in axes or varies_replicas(raw.columns["workers"], raw.columns["replicas"])
     settings = Variant.model_fields if all_axes else axes & Variant.model_fields.keys()
-    columns = (*_BASE_COLUMNS, *WALL_COLUMNS, *SESSION_COLUMNS, *MEASURED_COLUMNS, *settings)
-    return tuple(dict.fromkeys(columns))
+    measured = (*WALL_COLUMNS, *SESSION_COLUMNS, *CORE_COLUMNS, *MEASURED_COLUMNS)
+    return tuple(dict.fromkeys((*_BASE_COLUMNS, *measured, *settings)))

@@ -14,7 +14,12 @@ from bench.analysis.comparison.comparison_columns import (
     by_variant,
 )
 from bench.analysis.loading.record_arrays import RecordArrays
-from bench.analysis.loading.trial_filters import examples_used, has_silent_replicas, is_usable
+from bench.analysis.loading.trial_filters import (
+    examples_used,
+    has_silent_replicas,
+    is_timed,
+    is_unsteady,
+)
 from bench.analysis.questions.device_remarks import (
     SlowJit,
     SlowPrecision,
@@ -87,8 +92,10 @@ class VariantSummary:
     """Completed trials in which the device was throttled."""
     cpu_contention: CpuContention | None
     """Completed trials whose cores other processes used heavily; None if there are none."""
+    untimed: int
+    """Completed trials without an epoch time: ``max_steps`` left no window to extrapolate from."""
     unsettled: int
-    """Completed trials without a steady time, in their epochs or their windows."""
+    """Trials whose epochs, or windows, drifted or never settled; they count."""
     capped_steps: tuple[int, int] | None
     """The steps that ran in an epoch, and those of a whole epoch; None if all ran."""
     slow_precision: SlowPrecision | None
@@ -113,7 +120,7 @@ def variant_summaries(
     """Return the results of each variant, in the order of the suite.
 
     ``trials`` are the last attempts at all trials, ``completed`` those that completed, ``timed``
-    those of these whose times are used; ``cells`` and ``scaled`` are their comparisons.
+    those of these with a time; ``cells`` and ``scaled`` are their comparisons.
     """
     variants = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **by_variant(variants["label"])}
@@ -123,7 +130,8 @@ def variant_summaries(
     )
     n_completed = _count_by_variant(completed)
     n_throttled = _count_by_variant(completed[completed["throttled"].fillna(False)])
-    n_unsettled = _count_by_variant(completed[~is_usable(completed)])
+    n_untimed = _count_by_variant(completed[~is_timed(completed)])
+    n_unsettled = _count_by_variant(completed[is_unsteady(completed)])
     examples, used_examples = by_variant(variants["examples"]), by_variant(examples_used(variants))
     replicas = by_variant(variants["workers"] * variants["replicas"])
     synthetic = by_variant(variants["dataset"] == "synthetic")
@@ -156,6 +164,7 @@ def variant_summaries(
             silent=silent.get(variant_id, False),
             throttled=n_throttled.get(variant_id, 0),
             cpu_contention=contention.get(variant_id),
+            untimed=n_untimed.get(variant_id, 0),
             unsettled=n_unsettled.get(variant_id, 0),
             capped_steps=capped.get(variant_id),
             slow_precision=slow_precision.get(variant_id),

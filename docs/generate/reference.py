@@ -48,7 +48,8 @@ _DERIVED: dict[str, str] = {
     "time_to_accuracy_s": "Training time until target_accuracy was reached, or infinite.",
     "time_to_accuracy_with_cold_start_s": "The same, plus cold_start_s.",
     "train_s": "Time of all epochs, including warm-up epochs.",
-    "steady": "Whether epoch times settled: flat, warm_up, drifting, unsettled or unclassified.",
+    "steady": "Whether epoch times settled: flat, warm_up, drifting, unsettled or unclassified. It "
+    "excludes nothing.",
     "extrapolated": "Whether `max_steps` left out steps, so that epoch_s is extrapolated.",
 }
 _STATUS = {

@@ -4,10 +4,11 @@ Usage:
     trials = with_sessions(load_trials(run), invocations).assign(settings=raw.settings_code)
     comparisons = compare(trials, raw.settings, pairs, blocks=5)   # one per pair, in order
 
-A block counts if both trials completed in the same invocation and have a steady time. A block that
-lacks one of the two uses neither.
+A block counts if both trials completed with a time, in the same invocation. A block that lacks one
+of the two uses neither.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,21 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.comparison.confounds import Confound, confounds
-from bench.analysis.loading.trial_filters import is_usable
-from bench.analysis.statistics.intervals import Ratio, ratio
-from bench.analysis.statistics.session_units import moments, session_units
+from bench.analysis.loading.trial_filters import is_timed, is_unsteady
+from bench.analysis.statistics.intervals import Estimate, Ratio, ratio, t_interval
+from bench.analysis.statistics.session_units import moments, session_units, within_sessions
 from bench.spec.axis_groups import SCALED_AXES
 from bench.spec.pairing import Pair
 from bench.spec.variant import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRatio:
+    """The epoch time of a variant over that of its baseline in one block."""
+
+    block: int
+    session: int
+    ratio: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +39,22 @@ class Comparison:
     """The epoch time of a variant over that of its baseline, and what limits its meaning."""
 
     ratio: Ratio | None
-    """None if no block has both trials."""
+    """None if no block has both trials. With several sessions, the interval is between them."""
+    within_sessions: Estimate | None
+    """The same ratio with the interval that the noise within sessions gives; None in one session,
+    or if none has two blocks."""
+    block_ratios: tuple[BlockRatio, ...]
+    """Of the used blocks, in order."""
     dropped_blocks: int
-    """Blocks in which one trial, or both, did not complete."""
+    """Blocks in which one trial, or both, did not complete, or has no time."""
     split_blocks: int
     """Blocks whose trials ran in different invocations; not used either."""
     unsettled_blocks: int
-    """Blocks with a completed trial that has no steady time (``steady_state``); not used either."""
+    """Used blocks with a trial whose epochs drifted or never settled (``steady_state``)."""
     confounds: tuple[Confound, ...]
 
 
-_ARM = ["variant_id", "block", "invocation", "session", "epoch_s", "settings", "usable"]
+_ARM = ["variant_id", "block", "invocation", "session", "epoch_s", "settings", "unsteady"]
 _Settings = Sequence[Mapping[str, Any]]
 
 
@@ -50,20 +65,22 @@ def compare(
     if not pairs:
         return []
     both = _blocks_with_both(trials, pairs)
-    usable = both["usable"] & both["usable_b"]
-    split = usable & (both["invocation"] != both["invocation_b"])
-    used = both[usable & ~split]
+    split = both["invocation"] != both["invocation_b"]
+    used = both[~split]
     used = used.assign(log=np.log(used["epoch_s"] / used["epoch_s_b"]))
+    unsteady = used[used["unsteady"] | used["unsteady_b"]]
     n_used, n_split, n_unsettled = (
         rows.groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
-        for rows in (used, both[split], both[~usable])
+        for rows in (used, both[split], unsteady)
     )
-    ratios = _ratios(used, n_used)
+    ratios, within, block_ratios = _ratios(used, n_used), _within(used), _block_ratios(used)
     confounds_of = _confounds(trials, settings, pairs, used)
     return [
         Comparison(
             ratio=ratios.get(i),
-            dropped_blocks=blocks - n_used[i] - n_split[i] - n_unsettled[i],
+            within_sessions=within.get(i),
+            block_ratios=block_ratios.get(i, ()),
+            dropped_blocks=blocks - n_used[i] - n_split[i],
             split_blocks=n_split[i],
             unsettled_blocks=n_unsettled[i],
             confounds=confounds_of.get(i, ()),
@@ -73,8 +90,8 @@ def compare(
 
 
 def _blocks_with_both(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
-    """Return a row per pair and block in which both arms completed; ``_b`` marks the baseline."""
-    arms = trials.assign(usable=is_usable(trials)).loc[trials["status"] == "completed", _ARM]
+    """Return a row per pair and block in which both arms have a time; ``_b`` marks the baseline."""
+    arms = trials.assign(unsteady=is_unsteady(trials)).loc[is_timed(trials), _ARM]
     planned = pd.DataFrame(
         {
             "pair": range(len(pairs)),
@@ -95,6 +112,21 @@ def _ratios(used: pd.DataFrame, n_used: list[int]) -> dict[int, Ratio]:
         int(pair): ratio(int(n), float(mean), float(deviation), n_used[pair], sessions[pair])
         for pair, n, mean, deviation in by_pair.itertuples()
     }
+
+
+def _within(used: pd.DataFrame) -> dict[int, Estimate]:
+    return {
+        int(pair): t_interval(float(mean), float(error), int(df), int(blocks))
+        for pair, mean, error, df, blocks in within_sessions(used, "pair", "log").itertuples()
+    }
+
+
+def _block_ratios(used: pd.DataFrame) -> dict[int, tuple[BlockRatio, ...]]:
+    by_pair: dict[int, list[BlockRatio]] = {}
+    columns = used.sort_values("block")[["pair", "block", "session", "log"]]
+    for pair, block, session, log in columns.itertuples(index=False):
+        by_pair.setdefault(pair, []).append(BlockRatio(block, session, math.exp(log)))
+    return {pair: tuple(ratios) for pair, ratios in by_pair.items()}
 
 
 def _confounds(

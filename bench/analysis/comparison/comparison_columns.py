@@ -33,6 +33,8 @@ class ComparisonCells:
     cells: dict[tuple[str, int], Comparison]
     """By variant id and column index."""
     baselines: frozenset[tuple[str, int]]
+    compared: tuple[tuple[str, Comparison], ...]
+    """The id of the baseline and the comparison, pair by pair."""
 
     def row_of(self, variant_id: str) -> tuple[Comparison | None, ...]:
         """Return the comparison in each column, or None."""
@@ -55,6 +57,7 @@ def comparison_cells(
         columns=columns,
         cells={(pair.variant_id, i): comparison for pair, i, comparison in rows},
         baselines=frozenset((pair.baseline_id, i) for pair, i, _ in rows),
+        compared=tuple((pair.baseline_id, comparison) for pair, _, comparison in rows),
     )
 
 

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bench.analysis.loading.trial_filters import is_usable
+from bench.analysis.loading.trial_filters import is_timed, is_unsteady
 from bench.analysis.statistics.design_matrix import Design, varying
 from bench.analysis.statistics.intervals import CONFIDENCE, POWER, Ratio, ratio
 from bench.analysis.statistics.session_units import ensure_sessions
@@ -64,6 +64,7 @@ class Effects:
     residual: float | None
     """Standard deviation of the model's residuals, in log seconds, within sessions."""
     unsettled: int
+    """Trials whose epochs drifted or never settled; they count."""
     statuses: Mapping[str, int]
     """Trials that did not complete."""
 
@@ -78,8 +79,7 @@ def effects(
     ``baselines`` are the axes that the suite compares, whose levels ran as arms of one group, each
     with its baseline.
     """
-    usable = is_usable(trials)
-    rows = ensure_sessions(trials[usable])
+    rows = ensure_sessions(trials[is_timed(trials)])
     names = varying(rows) if factors is None else tuple(factors)
     design = Design.of(trials, names, baselines or {})
     compared = tuple(baselines or {})
@@ -98,7 +98,7 @@ def effects(
         blocks=int(rows["block"].nunique()),
         sessions=len(fits),
         residual=math.sqrt(sum(f.scale * f.df for f in noise) / df) if df > 0 else None,
-        unsettled=int(((trials["status"] == "completed") & ~usable).sum()),
+        unsettled=int(is_unsteady(rows).sum()),
         statuses={str(k): int(v) for k, v in failed.items()},
     )
 

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.loading.trial_filters import is_usable
+from bench.analysis.loading.trial_filters import is_timed, is_unsteady
 from bench.analysis.statistics.design_matrix import SETTINGS, varying
 from bench.analysis.statistics.session_units import ensure_sessions
 from bench.spec.axes import AXES
 from bench.spec.axis_groups import FOLLOWS_REPLICAS, LENGTH_AXES
 
-_BASELINE_COLUMNS = ("variant_id", "invocation", "status", "epoch_s", "usable")
+_BASELINE_COLUMNS = ("variant_id", "invocation", "status", "epoch_s", "timed", "unsteady")
 _TRIAL_COLUMNS = ("variant_id", "block", "session", "invocation", "status", "epoch_s")
 
 
@@ -37,7 +37,7 @@ class BlockCounts:
     split: int
     """Blocks whose trials ran in different invocations."""
     unsettled: int
-    """Blocks with a completed trial that has no steady time."""
+    """Used blocks with a trial whose epochs drifted or never settled: a mark, no exclusion."""
     statuses: Mapping[str, int]
     """Trials, of either arm, that did not complete."""
 
@@ -53,11 +53,13 @@ def match_pairs(trials: pd.DataFrame, axis: str, value: str, baseline: str) -> p
     on = [*keys, "block"]
     # Only the needed columns: a million trials with all columns, twice, would fill the memory.
     columns = [n for n in (*SETTINGS, *_TRIAL_COLUMNS) if n in trials]
-    arms = ensure_sessions(trials[columns]).assign(usable=is_usable(trials))
+    arms = ensure_sessions(trials[columns]).assign(
+        timed=is_timed(trials), unsteady=is_unsteady(trials)
+    )
     values = arms[axis].astype("str")
     baselines = arms.loc[values == baseline, [*on, *_BASELINE_COLUMNS]]
     both = arms[values == value].merge(_with_suffix(baselines, on), on=on)
-    ready = both["usable"] & both["usable_b"]
+    ready = both["timed"] & both["timed_b"]
     both["split"] = ready & (both["invocation"] != both["invocation_b"])
     both["used"] = ready & ~both["split"]
     ratio = (both["epoch_s"] / both["epoch_s_b"]).where(both["used"])
@@ -67,12 +69,11 @@ def match_pairs(trials: pd.DataFrame, axis: str, value: str, baseline: str) -> p
 def count_blocks(pairs: pd.DataFrame) -> BlockCounts:
     """Count the blocks of ``pairs``, rows of ``match_pairs``."""
     statuses = Counter([*pairs["status"], *pairs["status_b"]])
-    completed = (pairs["status"] == "completed") & (pairs["status_b"] == "completed")
     return BlockCounts(
         planned=len(pairs),
         used=int(pairs["used"].sum()),
         split=int(pairs["split"].sum()),
-        unsettled=int((completed & ~pairs["usable"] | completed & ~pairs["usable_b"]).sum()),
+        unsettled=int((pairs["used"] & (pairs["unsteady"] | pairs["unsteady_b"])).sum()),
         statuses={s: n for s, n in sorted(statuses.items()) if s != "completed"},
     )
 

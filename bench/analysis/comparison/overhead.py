@@ -21,6 +21,7 @@ from scipy import special
 from bench.analysis.comparison.matched_pairs import BlockCounts, count_blocks, matched_groups
 from bench.analysis.statistics.intervals import (
     CONFIDENCE,
+    MIN_DF,
     Estimate,
     Ratio,
     geometric_interval,
@@ -90,8 +91,11 @@ def log_ratio(rows: pd.DataFrame, column: str = "log") -> tuple[Ratio | None, fl
 
 
 def additional_units(point: Point, effect: float) -> int | None:
-    """Return how many blocks or sessions to add to detect ``effect``; None if unknown."""
-    if point.ratio is None or point.deviation is None:
+    """Return how many blocks or sessions to add to detect ``effect``.
+
+    None if unknown, or if the deviation has fewer than ``MIN_DF`` degrees of freedom.
+    """
+    if point.ratio is None or point.deviation is None or point.ratio.n <= MIN_DF:
         return None
     total = units_needed(point.deviation, effect)
     return None if total is None else max(0, total - point.ratio.n)
@@ -117,7 +121,7 @@ def simultaneous_interval(
     estimated: Ratio | None, deviation: float | None, sizes: int
 ) -> tuple[float | None, float | None]:
     """Return the ends of ``estimated`` that hold together with those of all ``sizes`` sizes."""
-    if estimated is None or deviation is None:
+    if estimated is None or estimated.low is None or deviation is None:
         return None, None
     tail = (1 - CONFIDENCE) / 2 / sizes
     half = float(special.stdtrit(estimated.n - 1, 1 - tail)) * deviation / math.sqrt(estimated.n)

@@ -8,9 +8,9 @@ Usage:
 
 T_run is the median time of the s steps that ran, S the number of steps of a whole epoch, and m the
 median time of a step, over the windows of all timed epochs. The first window of each epoch is left
-out of m, because it contains the fixed cost of an epoch. There is a T only if these windows reached
-a steady state, by the rule of ``steady_state`` with windows in place of epochs: if step times are
-still changing, they do not predict the steps that did not run.
+out of m, because it contains the fixed cost of an epoch. There is no T without another full window.
+The verdict is that of ``steady_state`` with windows in place of epochs: it marks step times that
+were still changing, which predict the steps that did not run less well.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.loading.record_arrays import RecordArrays
-from bench.analysis.statistics.steady_state import STEADY_VERDICTS, steady_verdicts
+from bench.analysis.statistics.steady_state import steady_verdicts
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,7 +31,7 @@ class ExtrapolatedEpochs:
     rows: _Array
     """Their rows in the run."""
     epoch_s: _Array
-    """Seconds of a whole epoch; NaN if the windows did not reach a steady state."""
+    """Seconds of a whole epoch; NaN without a full window after the first of an epoch."""
     examples: _Array
     """Examples of a whole epoch."""
     verdicts: _Array
@@ -51,14 +51,11 @@ def extrapolate_epochs(raw: RecordArrays, epoch_s: _Array) -> ExtrapolatedEpochs
         steps=counts * np.array([_window_steps(raw, row) for row in rows], dtype=int),
         warmup=np.zeros(len(rows), dtype=int),
     )
-    is_steady = np.isin(verdicts, STEADY_VERDICTS)
     median_step_s = np.array(
         [np.median(steps) if len(steps) else np.nan for steps in step_s], dtype=float
     )
     seconds = epoch_s[rows] + (epoch_steps - run_steps) * median_step_s
-    return ExtrapolatedEpochs(
-        rows, np.where(is_steady, seconds, np.nan), epoch_steps * batch, verdicts
-    )
+    return ExtrapolatedEpochs(rows, seconds, epoch_steps * batch, verdicts)
 
 
 def _is_capped(raw: RecordArrays, row: int) -> bool:

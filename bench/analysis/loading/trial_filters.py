@@ -1,7 +1,7 @@
 """Tell from the rows of a frame of trials which may enter which numbers.
 
 Usage:
-    timed = trials[is_usable(trials)]
+    timed = trials[is_timed(trials)]
     accurate = trials[has_meaningful_accuracy(trials)]
 """
 
@@ -9,13 +9,17 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS
+from bench.analysis.statistics.steady_state import UNSTEADY_VERDICTS
 
 
-def is_usable(trials: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which trials may enter a mean of times: completed, timed, not known to be unsteady."""
-    completed = (trials["status"] == "completed") & (trials["epoch_s"] > 0)
-    return completed & ~trials["steady"].isin(EXCLUDED_VERDICTS)
+def is_timed(trials: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which trials enter means of times: all that completed with a time."""
+    return (trials["status"] == "completed") & (trials["epoch_s"] > 0)
+
+
+def is_unsteady(trials: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which of these trials to mark: their epochs drifted or never settled."""
+    return is_timed(trials) & trials["steady"].isin(UNSTEADY_VERDICTS)
 
 
 def examples_used(trials: Any) -> Any:

@@ -20,13 +20,12 @@ import pandas as pd
 from bench.analysis.loading.trial_filters import has_meaningful_accuracy
 from bench.analysis.statistics.intervals import Estimate
 from bench.analysis.statistics.session_units import ensure_sessions
-from bench.analysis.statistics.steady_state import EXCLUDED_VERDICTS
 from bench.analysis.statistics.variant_averages import estimates
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A variant with its time and accuracy, over the trials that completed with a steady time."""
+    """A variant with its time and accuracy, over its completed trials."""
 
     variant_id: str
     label: str
@@ -59,9 +58,7 @@ def frontier(
 
 
 def _candidates(trials: pd.DataFrame, time: str, accuracy: str) -> list[Candidate]:
-    completed = trials[
-        (trials["status"] == "completed") & ~trials["steady"].isin(EXCLUDED_VERDICTS)
-    ]
+    completed = trials[trials["status"] == "completed"]
     # ``time`` is averaged in the way of epoch times.
     timed = ensure_sessions(completed).assign(epoch_s=completed[time])
     seconds, accuracies = estimates(timed, "epoch_s"), estimates(timed, accuracy)

@@ -7,13 +7,13 @@ Usage:
 Answers are yes, no or undecided, by rules fixed in advance: a 95 % interval must lie on one side of
 a bound. An undecided answer lists what would decide it.
 
-The first reading has two parts. The ratio falls if the upper end of the trend over the range of
-sizes is below 1; it does not if the interval excludes a fall by more than ``margin``. The cost
-vanishes if the upper end at the largest size is below 1 + ``margin`` (equivalence, by one-sided
-bounds: D. J. Schuirmann, J. Pharmacokin. Biopharm. 15, 1987); it does not if the lower end is
-above. Yes needs both. No needs a ratio that does not fall, or a cost that does not vanish and a
-limit of the ratio (the ratio of marginal costs) with its lower end above 1 + ``margin``. The limit
-counts only if lines fit, which takes at least three sizes, because any line fits two.
+The first reading is decided at the largest size. The cost vanishes there if the upper end of the
+ratio is below 1 + ``margin`` (equivalence, by one-sided bounds: D. J. Schuirmann, J. Pharmacokin.
+Biopharm. 15, 1987); it does not if the lower end is above. The trend over the sizes can only hold
+an answer back: a cost that vanishes is no yes while the ratio rises, and one that does not is no
+"no" while the ratio falls, unless its limit is above 1 + ``margin`` too. The limit, the ratio of
+marginal costs, is extrapolated past the sizes. It counts only if lines fit, which takes at least
+three sizes, because any line fits two.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ _MIN_FIT_P = 0.01
 
 @dataclass(frozen=True, slots=True)
 class RatioTrend:
-    """Whether the ratio of epoch times falls toward 1 as examples grow."""
+    """Whether the cost vanishes as examples grow."""
 
     answer: Answer
     axis: str
@@ -47,16 +47,19 @@ class RatioTrend:
     settings: Mapping[str, str]
     margin: float
     ratio_falls: Answer
+    """Whether the ratio falls over the range of sizes; no if a fall by ``margin`` is excluded."""
     cost_vanishes: Answer
+    """Whether the cost is below ``margin`` at the largest size."""
     per_tenfold: Ratio | None
     """The factor on the ratio of times for ten times the examples."""
     over_range: Ratio | None
-    """The factor from the smallest to the largest size."""
+    """The factor on the ratio from the smallest to the largest size."""
     smallest: Point | None
     largest: Point | None
     sizes: tuple[int, ...]
     """The sizes of the trend, smallest first, in blocks that contain all of them."""
     marginal_ratio: Ratio | None
+    """Of the cost of a further example, by the lines: an extrapolation past the sizes."""
     lack_of_fit_p: float | None
     """The smaller p-value of the two arms; None if the fit cannot be tested."""
     next_steps: tuple[NextStep, ...]
@@ -136,10 +139,11 @@ def _ratio_trend(
     limit: Answer = "undecided"
     if p is not None and p >= _MIN_FIT_P:
         limit = _interval_answer(marginal, 0, 1 + margin)
+    rises = over_range is not None and over_range.low is not None and over_range.low > 1
     answer: Answer = "undecided"
-    if ratio_falls == "no" or (cost_vanishes == "no" and limit == "no"):
+    if cost_vanishes == "no" and (ratio_falls != "yes" or limit == "no"):
         answer = "no"
-    elif ratio_falls == "yes" and cost_vanishes == "yes":
+    elif cost_vanishes == "yes" and over_range is not None and not rises:
         answer = "yes"
     return RatioTrend(
         answer=answer,
@@ -157,9 +161,7 @@ def _ratio_trend(
         sizes=tuple(sorted(map(int, complete["examples"].unique()))) if over_range else (),
         marginal_ratio=marginal,
         lack_of_fit_p=p,
-        next_steps=steps_for_trend(
-            ratio_falls, cost_vanishes, over_range, largest, line, margin, sizes
-        )
+        next_steps=steps_for_trend(cost_vanishes, over_range, largest, line, margin, sizes)
         if answer == "undecided"
         else (),
     )
@@ -196,9 +198,6 @@ def _lack_of_fit(line: EpochCost | None) -> float | None:
 
 
 def _target_answer(times: TimeRatio) -> Answer:
-    low, high = times.low, times.high
-    if times.parametric is not None:
-        low, high = times.parametric.low, times.parametric.high
-    if low is None or high is None:
+    if times.low is None or times.high is None:
         return "undecided"
-    return "yes" if high < 1 else "no" if low > 1 else "undecided"
+    return "yes" if times.high < 1 else "no" if times.low > 1 else "undecided"

@@ -4,17 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import special
-
 from bench.analysis.comparison.overhead import Point, additional_units
 from bench.analysis.questions.epoch_cost import EpochCost
-from bench.analysis.statistics.intervals import Ratio, units_needed
-from bench.analysis.statistics.time_to_accuracy import TimeRatio
+from bench.analysis.statistics.intervals import Ratio
+from bench.analysis.statistics.time_to_accuracy import MIN_VALUES, TimeRatio
 
 Answer = Literal["yes", "no", "undecided"]
-Kind = Literal["blocks", "settled_blocks", "sessions", "sizes", "larger_size", "epochs"]
-_MIN_BLOCKS = 6
-"""With fewer, order statistics give no 95 % interval."""
+Kind = Literal["blocks", "complete_blocks", "sessions", "sizes", "larger_size", "epochs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +23,6 @@ class NextStep:
 
 
 def steps_for_trend(
-    ratio_falls: Answer,
     cost_vanishes: Answer,
     over_range: Ratio | None,
     largest: Point | None,
@@ -35,39 +30,26 @@ def steps_for_trend(
     margin: float,
     sizes: int,
 ) -> tuple[NextStep, ...]:
-    """Return what would decide whether a ratio falls toward 1.
+    """Return what would decide whether a cost vanishes as examples grow.
 
     ``sizes`` is the number of sizes in the run.
     """
     if sizes < 2:
         return (NextStep("sizes", 2 - sizes),)
-    if over_range is None:  # no block has steady trials at two sizes
-        return (NextStep("settled_blocks", None),)
+    if over_range is None:  # no block has completed trials at two sizes
+        return (NextStep("complete_blocks", None),)
     steps = []
-    if ratio_falls == "undecided":
-        # Yes needs an interval below 1, no one above 1 / (1 + margin): take the more distant bound.
-        distance = math.log(over_range.value)
-        steps.append(_more_units(over_range, max(-distance, distance + math.log1p(margin))))
     if cost_vanishes == "undecided" and largest is not None and largest.ratio is not None:
         distance = abs(largest.ratio.value / (1 + margin) - 1)
         amount = additional_units(largest, max(distance, margin / 5))
         steps.append(NextStep("sessions" if largest.ratio.sessions > 1 else "blocks", amount))
-    if cost_vanishes == "no":
+    else:  # the trend holds the answer back
         steps.append(NextStep("larger_size", _size_at(line, 1 + margin)))
-    return _merge_by_kind(steps)
-
-
-def _merge_by_kind(steps: list[NextStep]) -> tuple[NextStep, ...]:
-    """Keep one step of each kind, with the largest known amount."""
-    amounts: dict[Kind, int | None] = {}
-    for step in steps:
-        known = [n for n in (amounts.get(step.kind), step.amount) if n is not None]
-        amounts[step.kind] = max(known, default=None)
-    return tuple(NextStep(kind, amount) for kind, amount in amounts.items())
+    return tuple(steps)
 
 
 def _size_at(line: EpochCost | None, bound: float) -> int | None:
-    """Return the number of examples at which the lines' ratio is ``bound``; None if it never is."""
+    """Extrapolate the number of examples at which the lines' ratio is ``bound``; None if never."""
     if line is None:
         return None
     arm, baseline = line.arm, line.baseline_arm
@@ -81,21 +63,9 @@ def steps_for_target(times: TimeRatio) -> tuple[NextStep, ...]:
     steps = []
     if times.n == 0 or times.neither:
         steps.append(NextStep("epochs", None))
-    if times.parametric is not None and times.parametric.n > 1:
-        steps.append(_more_units(times.parametric, abs(math.log(times.parametric.value))))
-    elif times.n < _MIN_BLOCKS:
-        steps.append(NextStep("blocks", _MIN_BLOCKS - times.n))
+    if times.units < MIN_VALUES:
+        kind: Kind = "sessions" if times.sessions > 1 else "blocks"
+        steps.append(NextStep(kind, MIN_VALUES - times.units))
     elif not steps:
         steps.append(NextStep("blocks", None))
-    return _merge_by_kind(steps)
-
-
-def _more_units(ratio: Ratio, effect: float) -> NextStep:
-    """Return the blocks or sessions to add to detect a log ratio of ``effect``."""
-    kind: Kind = "sessions" if ratio.sessions > 1 else "blocks"
-    if ratio.low is None or ratio.high is None or not 0 < ratio.low <= ratio.high < math.inf:
-        return NextStep(kind, None)
-    half = math.log(ratio.high / ratio.low) / 2
-    deviation = half * math.sqrt(ratio.n) / float(special.stdtrit(ratio.n - 1, 0.975))
-    total = units_needed(deviation, math.expm1(effect)) if effect > 0 else None
-    return NextStep(kind, None if total is None else max(1, total - ratio.n))
+    return tuple(steps)

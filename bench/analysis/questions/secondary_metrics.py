@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.analysis.loading.record_arrays import RecordArrays
 from bench.analysis.statistics.intervals import Estimate
-from bench.analysis.statistics.time_to_accuracy import CONCLUSIVE_STATUSES
+from bench.analysis.statistics.time_to_accuracy import CONCLUSIVE_STATUSES, median_interval
 from bench.analysis.statistics.variant_averages import estimates
 
 COUNTS = ("parameters", "steps_per_epoch", "flops_per_step")
@@ -45,9 +45,14 @@ class Target:
     median_s: float
     """Training time to the target; infinite in trials that did not reach it."""
     time_s: Estimate | None
-    """Mean training time; None unless all trials reached it, or the slowest would be left out."""
+    """Mean training time, beside the median; None unless all trials reached the target, or the
+    slowest would be left out."""
     with_cold_start_s: Estimate | None = None
     """The mean time including the first call of each compiled function."""
+    low_s: float | None = None
+    """The ends of the median's interval, of order statistics; None below six trials, and with
+    several sessions, in which trials are not independent."""
+    high_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +122,25 @@ def _targets(conclusive: pd.DataFrame) -> dict[str, Target]:
     if with_target.empty:
         return {}
     times = with_target["time_to_accuracy_s"]
-    with_target = with_target.assign(reached=np.isfinite(times), median_s=times)
-    groups = with_target.groupby("variant_id", sort=False)
-    rows = groups.agg(
-        accuracy=("target_accuracy", "first"),
-        reached=("reached", "sum"),
-        n=("reached", "size"),
-        median_s=("median_s", "median"),
-    )
+    with_target = with_target.assign(reached=np.isfinite(times))
     names = ("time_to_accuracy_s", "time_to_accuracy_with_cold_start_s")
     mean_times = [estimates(with_target[with_target["reached"]], name) for name in names]
-    return {
-        variant_id: Target(
-            accuracy,
-            int(reached),
-            int(n),
-            float(median_s),
-            *(times.get(variant_id) if reached == n else None for times in mean_times),
+    targets = {}
+    for variant_id, rows in with_target.groupby("variant_id", sort=False):
+        median = median_interval(rows["time_to_accuracy_s"].to_numpy())
+        time_s, with_cold_start_s = (
+            means.get(str(variant_id)) if median.reached == median.n else None
+            for means in mean_times
         )
-        for variant_id, accuracy, reached, n, median_s in rows.itertuples()
-    }
+        has_interval = rows["session"].nunique() == 1
+        targets[str(variant_id)] = Target(
+            accuracy=float(rows["target_accuracy"].iloc[0]),
+            reached=median.reached,
+            trials=median.n,
+            median_s=median.value,
+            low_s=median.low if has_interval else None,
+            high_s=median.high if has_interval else None,
+            time_s=time_s,
+            with_cold_start_s=with_cold_start_s,
+        )
+    return targets

@@ -20,9 +20,14 @@ from dataclasses import dataclass
 from scipy import special
 
 CONFIDENCE = 0.95
+MIN_BLOCKS = 3
+"""With fewer blocks a ratio has no interval: t of one degree of freedom is 12.7 deviations wide."""
+MIN_DF = 6
+"""With fewer degrees of freedom a deviation gives no number of blocks. With 6, the 95 % interval of
+the deviation is 0.64 to 2.2 times its estimate, and that of the number 0.4 to 4.8 times."""
 POWER = 0.90
 EFFECT_TO_DETECT = 0.05
-"""The slow-down for which a table says how many more blocks would detect it."""
+"""The slow-down to which ``Ratio.further`` refers."""
 _MAX_UNITS = 1_000_000
 
 
@@ -42,7 +47,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The time of one arm over that of another, with its 95 % interval; no interval if n is 1."""
+    """The time of one arm over that of another, with its 95 % interval.
+
+    Below ``MIN_BLOCKS`` blocks there is no interval: the blocks' own ratios say as much.
+    """
 
     value: float
     low: float | None
@@ -86,6 +94,15 @@ def clamp_fraction(estimated: Estimate) -> Estimate:
     return dataclasses.replace(
         estimated, low=max(estimated.low, 0.0), high=min(estimated.high, 1.0)
     )
+
+
+def t_interval(mean: float, error: float, df: int, n: int) -> Estimate:
+    """Return exp(``mean``) with its t interval.
+
+    ``error`` is the standard error of ``mean`` with ``df`` degrees of freedom, over ``n`` blocks.
+    """
+    half = float(special.stdtrit(df, 0.5 + CONFIDENCE / 2)) * error
+    return Estimate(_exp(mean), _exp(mean - half), _exp(mean + half), n)
 
 
 def rate(count: float, seconds: Estimate) -> Estimate:
@@ -136,7 +153,7 @@ def geometric_estimate(n: int, mean: float, deviation: float) -> Estimate:
 
 def ratio(n: int, mean: float, deviation: float, blocks: int, sessions: int) -> Ratio:
     """Build a ratio from the number, mean and standard deviation of the log ratios."""
-    estimated = geometric_estimate(n, mean, deviation)
+    estimated = geometric_estimate(n if blocks >= MIN_BLOCKS else 1, mean, deviation)
     total = units_needed(deviation, EFFECT_TO_DETECT) if n > 1 else None
     return Ratio(
         value=estimated.value,
@@ -174,6 +191,23 @@ def units_needed(deviation: float, effect: float) -> int | None:
     # With few degrees of freedom, t needs a few more units than the normal distribution.
     n = max(2, math.floor(n_normal))
     while _noncentrality(n) * deviation / math.sqrt(n) > math.log1p(effect):
+        n += 1
+    return n
+
+
+def blocks_for_half_width(deviation: float, half_width: float) -> int | None:
+    """Return the least number of blocks whose t interval is at most ``half_width`` wide each way.
+
+    ``deviation`` is that of a block's log ratio; the upper end of an interval of a half width of
+    0.02 is 1.02 times the ratio. None above a million.
+    """
+    wanted = math.log1p(half_width)
+    n = math.floor((_normal_quantile(0.5 + CONFIDENCE / 2) * deviation / wanted) ** 2)
+    if n > _MAX_UNITS:
+        return None
+    # With few degrees of freedom, t needs a few more blocks than the normal distribution.
+    n = max(MIN_BLOCKS, n)
+    while _t_quantile(n) * deviation / math.sqrt(n) > wanted:
         n += 1
     return n
 

@@ -3,6 +3,7 @@
 Usage:
     moments(session_units(frame, "variant_id", "epoch_s"), "variant_id", "epoch_s")
     session_means(values, sessions)          # the same for arrays: rows are blocks
+    within_sessions(frame, "pair", "log")    # how far blocks differ inside their sessions
 
 Rows of one session share its conditions, so they are not independent of each other. Where the rows
 come from several sessions, each session therefore contributes one value: its mean.
@@ -41,6 +42,28 @@ def session_means(values: _Array, sessions: Sequence[int]) -> _Array:
         return values
     codes = np.array(sessions)
     return np.stack([values[codes == s].mean(axis=0) for s in dict.fromkeys(sessions)])
+
+
+def within_sessions(frame: pd.DataFrame, key: str, column: str) -> pd.DataFrame:
+    """Return mean, error, df and rows of ``column`` for each ``key`` with several sessions.
+
+    The mean is that of the sessions' means. Its standard error takes the sessions as they were and
+    counts only the noise within them, pooled over sessions with ``df`` degrees of freedom.
+    """
+    rows = frame.groupby([key, "session"], sort=False)[column].agg(["count", "mean", "var"])
+    rows["squares"] = rows["var"].fillna(0.0) * (rows["count"] - 1)
+    rows["inverse"] = 1 / rows["count"]
+    sums = rows.groupby(level=key).agg(
+        mean=("mean", "mean"),
+        sessions=("mean", "size"),
+        rows=("count", "sum"),
+        squares=("squares", "sum"),
+        inverse=("inverse", "sum"),
+    )
+    sums["df"] = sums["rows"] - sums["sessions"]
+    sums = sums[(sums["sessions"] > 1) & (sums["df"] > 0)]
+    variance = sums["squares"] / sums["df"] * sums["inverse"]
+    return sums.assign(error=np.sqrt(variance) / sums["sessions"])[["mean", "error", "df", "rows"]]
 
 
 def moments(frame: pd.DataFrame, key: str, column: str) -> pd.DataFrame:

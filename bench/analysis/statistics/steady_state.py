@@ -3,10 +3,11 @@
 Usage:
     steady_verdicts(counts, seconds, steps, warmup)     # one verdict per trial
 
-The rule was fixed before any run. A trial's time is the median of its timed epochs, so the trial
-has one time if its last level holds for more than half of them. A trial for which no level does
-(drifting, unsettled) enters no mean of times and is counted. Only the shape of the series decides,
-never the length of an epoch. ``change_points`` finds the levels.
+The rule was fixed before any run. A trial's time is the median of its timed epochs, so it is the
+time of one level if the last level holds for more than half of them. A verdict is a mark and
+excludes nothing: every completed trial counts with its median, since a rule that drops trials for
+their shape drops the smoothest series first (docs/methodology.md). Only the shape of the series
+decides, never the length of an epoch. ``change_points`` finds the levels.
 """
 
 from typing import Any, Literal
@@ -28,10 +29,8 @@ Verdict = Literal["flat", "warm_up", "drifting", "unsettled", "unclassified"]
 levels do, or no level lasts and all changes have the same sign; unsettled: no level lasts;
 unclassified: too few epochs."""
 
-STEADY_VERDICTS: tuple[Verdict, ...] = ("flat", "warm_up")
-"""Verdicts on trials that are known to have one time."""
-EXCLUDED_VERDICTS: frozenset[Verdict] = frozenset({"drifting", "unsettled"})
-"""Verdicts on trials that are known not to have one time; they enter no mean of times."""
+UNSTEADY_VERDICTS: frozenset[Verdict] = frozenset({"drifting", "unsettled"})
+"""Verdicts on trials whose median is not the time of one level; tables mark them."""
 MIN_STEPS = 200
 MIN_EPOCHS = 10
 """Trials with fewer steps or fewer epochs are unclassified."""

@@ -21,10 +21,11 @@ from bench.report.charts.chart_theme import (
     reference,
 )
 from bench.report.charts.figure import OVERVIEW, Figure, drawn_of
-from bench.report.charts.ratio_chart import DIGITS, with_interval_ends
+from bench.report.charts.ratio_chart import with_interval_ends
 from bench.report.charts.report_data import CUT_SHORT, ReportData
-from bench.report.text.number_text import UNKNOWN, interval, number
+from bench.report.text.number_text import UNKNOWN, number
 from bench.report.text.omission_text import omission_note
+from bench.report.text.ratio_text import ratio_interval
 
 MAX_ROWS, MAX_FACTORS, MAX_LEVELS = 40, 5, 30
 _CHECK = ("Mixed model, a cross-check",)
@@ -73,7 +74,7 @@ def _frame(shown: list[Effect]) -> pd.DataFrame:
     rows = [
         (
             *(_label(e), KINDS[e.under is not None], e.ratio.value, e.ratio.low, e.ratio.high),
-            interval(e.mixed.value, e.mixed.low, e.mixed.high, DIGITS) if e.mixed else UNKNOWN,
+            ratio_interval(e.mixed.value, e.mixed.low, e.mixed.high) if e.mixed else UNKNOWN,
         )
         for e in sorted(shown, key=lambda e: e.under is not None)
         if e.ratio is not None
@@ -81,7 +82,7 @@ def _frame(shown: list[Effect]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["label", "kind", "ratio", "low", "high", "check"])
     floats = dict.fromkeys(("ratio", "low", "high"), float)
     numbers = frame[["ratio", "low", "high"]].itertuples(index=False)
-    return frame.astype(floats).assign(text=[interval(r, a, b, DIGITS) for r, a, b in numbers])
+    return frame.astype(floats).assign(text=[ratio_interval(r, a, b) for r, a, b in numbers])
 
 
 def _label(effect: Effect) -> str:

@@ -1,4 +1,4 @@
-"""Chart each variant's ratio of epoch time to the baseline's, with its interval.
+"""Chart each variant's ratio of epoch time to the baseline's, with its interval and its blocks.
 
 Usage:
     for figure in ratio_figures(run): ...
@@ -10,10 +10,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bench.analysis.statistics.intervals import Ratio
 from bench.report.charts.chart_series import chart_labels, wrap_label
 from bench.report.charts.chart_theme import (
     BLUE,
+    GREY,
     ROW_PX,
     WIDTH_PX,
     apply_theme,
@@ -22,13 +22,12 @@ from bench.report.charts.chart_theme import (
 )
 from bench.report.charts.figure import OVERVIEW, Figure, drawn_of
 from bench.report.charts.report_data import CUT_SHORT, ReportData
-from bench.report.text.number_text import interval
 from bench.report.text.omission_text import omission_note
+from bench.report.text.ratio_text import block_ratios_text, ratio_interval
 
 MAX_ROWS, MAX_TABLE = 60, 500
 BEYOND = 4.0
 """Intervals are drawn up to this factor beyond the extreme ratios."""
-DIGITS = 3
 
 
 def ratio_figures(run: ReportData) -> Iterator[Figure]:
@@ -36,35 +35,51 @@ def ratio_figures(run: ReportData) -> Iterator[Figure]:
     for index, column in enumerate(run.summary.columns):
         frame = ratios(run, index)
         if len(frame):
-            yield _figure(frame, f"{column.axis}={column.baseline}", index, run.cut_short)
+            against = f"{column.axis}={column.baseline}"
+            yield _figure(frame, block_points(run, index), against, index, run.cut_short)
 
 
 def ratios(run: ReportData, index: int) -> pd.DataFrame:
-    """Return label, ratio, low, high and blocks of each variant in comparison ``index``."""
+    """Return label, ratio, low, high and blocks of each variant in comparison ``index``.
+
+    ``each_block`` lists the ratios of the blocks.
+    """
     labels, rows = chart_labels(run), []
     for v in run.summary.variants:
         comparison = v.comparisons[index]
         if comparison is not None and comparison.ratio is not None and v.variant_id in labels.index:
             r = comparison.ratio
-            rows.append((labels[v.variant_id], r.value, r.low, r.high, r.blocks))
-    frame = pd.DataFrame(rows, columns=["label", "ratio", "low", "high", "blocks"])
-    return frame.astype({"ratio": float, "low": float, "high": float})
+            each_block = block_ratios_text(comparison)
+            rows.append((labels[v.variant_id], r.value, r.low, r.high, r.blocks, each_block))
+    names = ["label", "ratio", "low", "high", "blocks", "each_block"]
+    return pd.DataFrame(rows, columns=names).astype({"ratio": float, "low": float, "high": float})
 
 
-def ratio_text(ratio: Ratio) -> str:
-    """Return a ratio with its interval: ``"1.47 [1.26, 1.71]"``."""
-    return interval(ratio.value, ratio.low, ratio.high, DIGITS)
+def block_points(run: ReportData, index: int) -> pd.DataFrame:
+    """Return label, block and ratio of each block of each variant in comparison ``index``."""
+    labels = chart_labels(run)
+    rows = [
+        (labels[v.variant_id], each.block, each.ratio)
+        for v in run.summary.variants
+        if v.variant_id in labels.index and (comparison := v.comparisons[index]) is not None
+        for each in comparison.block_ratios
+    ]
+    return pd.DataFrame(rows, columns=["label", "block", "ratio"])
 
 
 def with_interval_ends(frame: pd.DataFrame) -> pd.DataFrame:
     """Add ``low_shown`` and ``high_shown``: a very wide interval must not flatten the others."""
-    least, most = frame["ratio"].min() / BEYOND, frame["ratio"].max() * BEYOND
+    least, most = _ends_shown(frame)
     columns = frame[["ratio", "low", "high"]]
     return frame.assign(
         low_shown=frame["low"].fillna(frame["ratio"]).clip(least),
         high_shown=frame["high"].fillna(frame["ratio"]).clip(upper=most),
-        text=[interval(r, low, high, DIGITS) for r, low, high in columns.itertuples(index=False)],
+        text=[ratio_interval(r, low, high) for r, low, high in columns.itertuples(index=False)],
     )
+
+
+def _ends_shown(frame: pd.DataFrame) -> tuple[float, float]:
+    return frame["ratio"].min() / BEYOND, frame["ratio"].max() * BEYOND
 
 
 def tooltip() -> list[Any]:
@@ -73,32 +88,48 @@ def tooltip() -> list[Any]:
     return [alt.Tooltip(field, title=title) for field, title in titles.items()]
 
 
-def _figure(frame: pd.DataFrame, against: str, index: int, cut_short: bool) -> Figure:
+def _figure(
+    frame: pd.DataFrame, points: pd.DataFrame, against: str, index: int, cut_short: bool
+) -> Figure:
+    shown = frame.head(MAX_TABLE)
     return Figure(
         name=f"ratios-{index + 1}",
         title=f"Epoch time over that of {against}",
         about=(
             f"One point per variant: its epoch time over that of {against}, paired within blocks; "
-            "the line is the 95 % interval. Right of 1 is slower. If the line crosses 1, the data "
-            "do not show which is faster." + (CUT_SHORT if cut_short else "")
+            "the line is the 95 % interval, each grey tick the ratio of one block. Right of 1 is "
+            "slower. If the line crosses 1, the data do not show which is faster."
+            + (CUT_SHORT if cut_short else "")
         ),
-        chart=apply_theme(_chart(frame.head(MAX_ROWS), against)),
-        headers=("Variant", "Ratio of epoch times [95 % interval]", "Blocks"),
+        chart=apply_theme(_chart(frame.head(MAX_ROWS), points, against)),
+        headers=("Variant", "Ratio of epoch times [95 % interval]", "Blocks", "In each block"),
         rows=tuple(
-            (label, interval(ratio, low, high, DIGITS), str(blocks))
-            for label, ratio, low, high, blocks in frame.head(MAX_TABLE).itertuples(index=False)
+            (label, ratio_interval(ratio, low, high), str(blocks), each)
+            for label, ratio, low, high, blocks, each in shown.itertuples(index=False)
         ),
         omission_note=omission_note(drawn_of(len(frame), MAX_ROWS, "variants"), elsewhere=OVERVIEW),
     )
 
 
-def _chart(frame: pd.DataFrame, against: str) -> Any:
+def _chart(frame: pd.DataFrame, points: pd.DataFrame, against: str) -> Any:
+    points = points[points["label"].isin(frame["label"])]
+    points = points.assign(
+        label=points["label"].map(wrap_label),
+        shown=points["ratio"].clip(*_ends_shown(frame)),
+    )
     scale = alt.Scale(type="log", nice=False, padding=12)
     title = f"Epoch time ÷ {against} (log scale)"
     axis = alt.Axis(tickCount=6, grid=True)
     base = alt.Chart().encode(y=alt.Y("label:N", sort=None, title=None, axis=label_axis()))
     return alt.layer(
         reference("x"),
+        alt.Chart(points)
+        .mark_tick(color=GREY, thickness=2)
+        .encode(
+            y=alt.Y("label:N", sort=None, title=None, axis=label_axis()),
+            x=alt.X("shown:Q", title=title, scale=scale, axis=axis),
+            tooltip=[alt.Tooltip("block:Q"), alt.Tooltip("ratio:Q", format=".3f")],
+        ),
         base.mark_rule(size=2, color=BLUE).encode(
             x=alt.X("low_shown:Q", title=title, scale=scale, axis=axis), x2="high_shown:Q"
         ),

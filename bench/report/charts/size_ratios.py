@@ -25,10 +25,11 @@ from bench.report.charts.chart_theme import (
     shapes,
 )
 from bench.report.charts.figure import OVERVIEW, Figure, drawn_of
-from bench.report.charts.ratio_chart import DIGITS, tooltip, with_interval_ends
+from bench.report.charts.ratio_chart import tooltip, with_interval_ends
 from bench.report.charts.report_data import CUT_SHORT, ReportData
-from bench.report.text.number_text import UNKNOWN, interval
+from bench.report.text.number_text import UNKNOWN
 from bench.report.text.omission_text import omission_note
+from bench.report.text.ratio_text import ratio_interval
 
 SIZES = {
     "examples": "Examples in an epoch",
@@ -140,6 +141,6 @@ def _rows(frame: pd.DataFrame) -> Iterator[tuple[str, ...]]:
     row: Any
     for row in frame.itertuples():
         has_ends = not math.isnan(row.least)
-        simultaneous = interval(row.ratio, row.least, row.most, DIGITS) if has_ends else UNKNOWN
-        individual = interval(row.ratio, row.low, row.high, DIGITS)
+        simultaneous = ratio_interval(row.ratio, row.least, row.most) if has_ends else UNKNOWN
+        individual = ratio_interval(row.ratio, row.low, row.high)
         yield row.panel, row.label, individual, simultaneous, str(row.blocks)

@@ -8,15 +8,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
-from bench.analysis.statistics.intervals import Ratio
+from bench.analysis.statistics.intervals import MIN_BLOCKS, Ratio
 from bench.analysis.summary import Summary
 from bench.analysis.variant_summary import VariantSummary
 from bench.records.metric import METRICS
 from bench.report.charts.chart_series import shorten_label
-from bench.report.charts.ratio_chart import ratio_text
 from bench.report.charts.report_data import ReportData
 from bench.report.page.claim_section import Claim, claim_sentences
+from bench.report.text.noise_text import noise_text
 from bench.report.text.number_text import interval, plural
+from bench.report.text.ratio_text import ratio_text
 
 _Comparison = tuple[VariantSummary, Ratio]
 
@@ -33,7 +34,7 @@ def answer(run: ReportData, answered_claims: Sequence[Claim] = ()) -> Iterator[s
         else:
             yield (
                 f"No variant can be compared with {column.axis}={column.baseline} yet: no block "
-                "has two trials that completed, settled and ran in one invocation."
+                "has two trials that completed in one invocation."
             )
     if not summary.columns:
         yield (
@@ -43,6 +44,8 @@ def answer(run: ReportData, answered_claims: Sequence[Claim] = ()) -> Iterator[s
     yield from claim_sentences(answered_claims)
     yield from _best_accuracy(summary)
     yield f"{summary.completed} of {plural(summary.trials, 'trial')} completed."
+    if summary.noise:
+        yield noise_text(summary.noise)
     if any(comparisons):
         yield from _interval_scope(summary, [r for each in comparisons for _, r in each])
 
@@ -89,18 +92,18 @@ def _sample_size(ratio: Ratio) -> str:
 
 def _meaning(ratio: Ratio) -> str:
     if ratio.low is None or ratio.high is None:
-        return _SINGLE_VALUE
+        return _NO_INTERVAL
     if ratio.low > 1:
         return "slower"
     return "faster" if ratio.high < 1 else "not told apart"
 
 
-_SINGLE_VALUE = "a single value has no interval"
+_NO_INTERVAL = "too few blocks for an interval"
 _VERBS = {
     "slower": "take longer an epoch",
     "faster": "take less",
     "not told apart": "cannot be told apart from it",
-    _SINGLE_VALUE: "have a single value and no interval",
+    _NO_INTERVAL: "have too few blocks for an interval",
 }
 
 
@@ -120,7 +123,7 @@ def _best_accuracy(summary: Summary) -> Iterator[str]:
 
 def _interval_scope(summary: Summary, ratios: Sequence[Ratio]) -> Iterator[str]:
     if all(ratio.low is None for ratio in ratios):
-        yield "A single block has no intervals: raise blocks to get them."
+        yield f"Fewer than {MIN_BLOCKS} blocks give ratios no intervals: raise blocks to get them."
         return
     individual = ", each by itself" if len(ratios) > 1 else ""
     session = ", for this session only" if summary.sessions == 1 else ""

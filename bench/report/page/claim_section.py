@@ -20,10 +20,11 @@ from bench.analysis.questions.large_data_claim import (
 )
 from bench.analysis.questions.next_steps import NextStep
 from bench.analysis.statistics.capped_epochs import capped_epochs
-from bench.report.charts.ratio_chart import DIGITS, ratio_text
+from bench.analysis.statistics.time_to_accuracy import MIN_VALUES, TimeRatio
 from bench.report.charts.report_data import ReportData
 from bench.report.page.page_grid import Column, Grid
-from bench.report.text.number_text import UNKNOWN, interval
+from bench.report.text.number_text import UNKNOWN, number
+from bench.report.text.ratio_text import RATIO_DIGITS, ratio_text
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,10 @@ def _trend_claim(t: RatioTrend, capped_sizes: Collection[int], confounds: str) -
         sizes = f"{t.sizes[0]} to {t.sizes[-1]} examples ({t.over_range.blocks} blocks)"
         parts.append(f"change from {sizes} × {ratio_text(t.over_range)}")
     if t.marginal_ratio is not None:
-        parts.append(f"of each further example's cost {ratio_text(t.marginal_ratio)}{_fit_note(t)}")
+        marginal = ratio_text(t.marginal_ratio)
+        parts.append(f"of each further example's cost, extrapolated, {marginal}{_fit_note(t)}")
     return Claim(
-        f"Does the ratio to {t.axis}={t.baseline} fall to 1 as examples grow?",
+        f"Is the cost over {t.axis}={t.baseline} below {100 * t.margin:g} % at the largest size?",
         setting_text(t.axis, t.value, t.settings),
         t.answer,
         "; ".join(parts) + confounds,
@@ -112,17 +114,26 @@ def _trend_claim(t: RatioTrend, capped_sizes: Collection[int], confounds: str) -
 
 def _target_claim(c: TargetComparison, settings: Mapping[str, str], confounds: str) -> Claim:
     times = c.times
-    exact = times.parametric
-    low, high = (exact.low, exact.high) if exact else (times.low, times.high)
-    ratio = interval(exact.value if exact else times.value, low, high, DIGITS)
+    ratio = f"median {_median_text(times)}"
+    if times.parametric is not None:
+        ratio += f", mean {ratio_text(times.parametric)} (t interval)"
     return Claim(
         f"Is an accuracy of {c.target:g} reached sooner than with {c.axis}={c.baseline}?",
         setting_text(c.axis, c.value, settings),
         c.answer,
-        f"ratio of times {ratio}; of {times.n} blocks both reached it in {times.both}, "
+        f"ratio of times: {ratio}; of {times.n} blocks both reached it in {times.both}, "
         f"only this in {times.only_a}, only the baseline in {times.only_b}{confounds}",
         _next_steps_text(c.next_steps),
     )
+
+
+def _median_text(times: TimeRatio) -> str:
+    """Return a median with its ends, either of which may be infinite."""
+    value, low, high = (number(end, RATIO_DIGITS) for end in (times.value, times.low, times.high))
+    if times.low is None:
+        units = "sessions" if times.sessions > 1 else "blocks"
+        return f"{value} (its interval takes {MIN_VALUES} {units})"
+    return f"{value} [{low}, {high}]"
 
 
 def setting_text(axis: str, value: str, settings: Mapping[str, str]) -> str:
@@ -167,10 +178,10 @@ def _next_steps_text(steps: Sequence[NextStep]) -> str:
     texts = []
     for step in steps:
         amount = "more" if step.amount is None else f"{step.amount} more"
-        if step.kind == "settled_blocks":
-            texts.append(f"{amount} blocks in which both trials settle at each size")
+        if step.kind == "complete_blocks":
+            texts.append(f"{amount} blocks in which both trials complete at each size")
         elif step.kind == "larger_size":
-            size = "" if step.amount is None else f", {step.amount} examples or so"
+            size = "" if step.amount is None else f", {step.amount} examples (extrapolated)"
             texts.append(f"a larger size{size}")
         else:
             texts.append(f"{amount} {step.kind}")

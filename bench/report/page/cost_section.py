@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from bench.analysis.questions.epoch_cost import CostLine, EpochCost, epoch_costs
 from bench.analysis.statistics.intervals import Estimate
 from bench.records.metric import METRICS
-from bench.report.charts.ratio_chart import ratio_text
 from bench.report.charts.report_data import CUT_SHORT, ReportData
 from bench.report.page.claim_section import setting_text
 from bench.report.page.page_grid import Column, Grid, keep_interval_together
 from bench.report.text.number_text import UNKNOWN, interval, magnitude, number, scale_of
+from bench.report.text.ratio_text import ratio_text
 
 _METRIC = METRICS["epoch_s"]
 _DIGITS = 2

@@ -13,7 +13,6 @@ from typing import Any
 from bench.analysis.comparison.compare import Comparison
 from bench.analysis.questions.device_remarks import SlowPrecision
 from bench.analysis.questions.norm_remarks import NormRemark
-from bench.analysis.statistics.intervals import EFFECT_TO_DETECT
 from bench.analysis.variant_summary import VariantSummary
 from bench.report.text.jit_text import slowdown_text
 from bench.report.text.number_text import plural
@@ -32,7 +31,6 @@ class Footnote(str):
         return note
 
 
-TARGET_SLOWDOWN_TEXT = f"{100 * EFFECT_TO_DETECT:g} %"
 INPUT_BOUND = 0.1
 """The share of an epoch time spent waiting for input above which the time is input-bound."""
 _MAX_WARNINGS = 3
@@ -93,13 +91,12 @@ def of_times(variant: VariantSummary) -> Iterator[Footnote]:
             f"{100 * variant.cpu_contention.largest_share:.0f} % of the CPU time of their cores."
         )
         yield Footnote("crowded", text)
+    if variant.untimed:
+        text = f"{variant.untimed} of {planned} ran too few windows to extrapolate a time from."
+        yield Footnote("untimed", text)
     if variant.unsettled:
-        why = (
-            "windows never settled, or were too few"
-            if variant.capped_steps
-            else "epochs never settled"
-        )
-        text = f"The times of {variant.unsettled} of {planned} are not used: their {why}."
+        what = "windows" if variant.capped_steps else "epochs"
+        text = f"The {what} of {variant.unsettled} of {planned} drifted or never settled."
         yield Footnote("unsettled", text)
     waiting = variant.secondary_metrics.means.get("input_wait_share")
     if waiting is not None and waiting.value > INPUT_BOUND:
@@ -141,13 +138,21 @@ def of_accuracy(variant: VariantSummary) -> Iterator[Footnote]:
 def of_comparison(comparison: Comparison, blocks: int) -> Iterator[Footnote]:
     """Yield which of the run's ``blocks`` a ratio excludes, and what confounds it."""
     exclusions = {
-        "blocks_not_completed": (comparison.dropped_blocks, "not both trials completed"),
+        "blocks_not_completed": (
+            comparison.dropped_blocks,
+            "not both trials gave a time",
+        ),
         "blocks_split": (comparison.split_blocks, "their trials ran in different invocations"),
-        "blocks_unsettled": (comparison.unsettled_blocks, "not both trials settled"),
     }
     for code, (count, reason) in exclusions.items():
         if count > 0:
             yield Footnote(code, f"{count} of {plural(blocks, 'block')} left out: {reason}.")
+    if comparison.unsettled_blocks:
+        text = (
+            f"In {comparison.unsettled_blocks} of {plural(blocks, 'block')} the epochs of a trial "
+            "drifted or never settled; the block counts."
+        )
+        yield Footnote("blocks_unsettled", text)
     if comparison.confounds:
         differences = "; ".join(
             f"{c.key} is {_value(c.value)}, in the baseline {_value(c.baseline)}"

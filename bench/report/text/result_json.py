@@ -23,8 +23,11 @@ from bench.report.text.footnotes import Footnote
 from bench.report.text.result_schema import (
     SCHEMA_VERSION,
     About,
+    BlockRatioResult,
+    CoreUseResult,
     FailureResult,
     Interval,
+    NoiseResult,
     NoteModel,
     RatioResult,
     ReportDocument,
@@ -79,6 +82,8 @@ def run_results(summary: Summary) -> RunResults:
         unclassified=summary.unclassified,
         sessions=summary.sessions,
         wall_time_s={k: s for k, s in dataclasses.asdict(summary.wall).items() if s is not None},
+        noise=NoiseResult.model_validate(summary.noise) if summary.noise else None,
+        cores=CoreUseResult.model_validate(summary.cores) if summary.cores else None,
         variants=tuple(_variant(summary, variant) for variant in summary.variants),
         duplicates=summary.duplicates,
         notes=_notes("run", [*table_notes(summary), *secondary_notes(summary)]),
@@ -122,6 +127,8 @@ def _ratios(summary: Summary, v: VariantSummary) -> Iterable[RatioResult]:
         if comparison is None and not is_baseline:
             continue
         ratio = comparison.ratio if comparison else None
+        within = comparison.within_sessions if comparison else None
+        blocks = comparison.block_ratios if comparison else ()
         yield RatioResult(
             axis=column.axis,
             baseline=column.baseline,
@@ -129,6 +136,9 @@ def _ratios(summary: Summary, v: VariantSummary) -> Iterable[RatioResult]:
             ratio=_number(ratio.value if ratio else None),
             low=_number(ratio.low if ratio else None),
             high=_number(ratio.high if ratio else None),
+            within_sessions_low=_number(within.low if within else None),
+            within_sessions_high=_number(within.high if within else None),
+            block_ratios=tuple(map(BlockRatioResult.model_validate, blocks)),
             n=ratio.n if ratio else 0,
             blocks=ratio.blocks if ratio else 0,
             sessions=ratio.sessions if ratio else 0,
@@ -184,6 +194,8 @@ def _target(v: VariantSummary) -> TargetResult | None:
         reached=target.reached,
         trials=target.trials,
         median_s=target.median_s,
+        low_s=target.low_s,
+        high_s=target.high_s,
         time_s=_interval(target.time_s),
         with_cold_start_s=_interval(target.with_cold_start_s),
     )

@@ -59,6 +59,14 @@ class Interval(_Model):
     """How many trials the mean is over, or sessions if there are several."""
 
 
+class BlockRatioResult(_Model):
+    """The ratio in one block."""
+
+    block: int
+    session: int
+    ratio: Number
+
+
 class RatioResult(_Model):
     """The epoch time of a variant over that of a baseline, within blocks."""
 
@@ -70,7 +78,12 @@ class RatioResult(_Model):
     ratio: Number | None
     """Null if no block has both trials."""
     low: Number | None
+    """Null with fewer than 3 blocks, as is ``high``."""
     high: Number | None
+    within_sessions_low: Number | None
+    """With several sessions, the interval that only the noise within them gives."""
+    within_sessions_high: Number | None
+    block_ratios: tuple[BlockRatioResult, ...]
     n: int
     """How many blocks the interval is over, or sessions if there are several."""
     blocks: int
@@ -80,11 +93,11 @@ class RatioResult(_Model):
     further: int | None
     """How many more blocks, or sessions, would detect a ratio of 1.05 as often."""
     dropped_blocks: int
-    """Excluded blocks in which not both trials completed."""
+    """Excluded blocks in which not both trials gave a time."""
     split_blocks: int
     """Excluded blocks whose trials ran in different invocations."""
     unsettled_blocks: int
-    """Excluded blocks in which not both trials settled."""
+    """Blocks in which not both trials settled: a mark; they are not excluded."""
     confounds: tuple[dict[str, JsonValue], ...]
     """What differs besides the axis: key, value, and the baseline's value."""
     notes: tuple[NoteModel, ...]
@@ -113,6 +126,9 @@ class TargetResult(_Model):
     """How many trials completed or diverged."""
     median_s: Number
     """Median training time to the target; "Infinity" if less than half of the trials reached it."""
+    low_s: Number | None
+    """The ends of the median's interval; null below 6 trials and with several sessions."""
+    high_s: Number | None
     time_s: Interval | None
     """Mean training time to the target; null unless all trials reached it."""
     with_cold_start_s: Interval | None
@@ -159,6 +175,37 @@ class VariantResult(_Model):
     """Notes on its trials, times and accuracies."""
 
 
+class NoiseResult(_Model):
+    """How far the ratio of a block varies, pooled over the comparisons of a run."""
+
+    deviation: Number
+    """Standard deviation of the logarithm of a block's ratio, within a session."""
+    df: int
+    """Its degrees of freedom."""
+    half_width: Number
+    """The half width of an interval to which ``further_blocks`` refers: 0.02 is 2 %."""
+    further_blocks: int | None
+    """About how many blocks more give that half width; null with fewer than 6 degrees of freedom.
+    """
+
+
+class CoreUseResult(_Model):
+    """CPU seconds for each second while trials ran: what used the cores."""
+
+    own: Number
+    """Of a trial's process."""
+    others: Number | None
+    """Of all other processes of its node."""
+    stolen: Number | None
+    """Of other machines of its host."""
+    throttled: Number | None
+    """Seconds for which a quota throttled threads."""
+    largest_taken_share: Number | None
+    """Share of a trial's own cores that other work took at least, in the worst trial."""
+    trials: int
+    """How many trials measured it."""
+
+
 class RunResults(_Model):
     """Everything that the tables of a run show."""
 
@@ -178,6 +225,10 @@ class RunResults(_Model):
     sessions: int
     wall_time_s: dict[str, Number]
     """Where the time went: total_s, and the parts that were measured."""
+    noise: NoiseResult | None
+    """Null if no comparison has two blocks in a session."""
+    cores: CoreUseResult | None
+    """Null if it was not measured."""
     variants: tuple[VariantResult, ...]
     """In the order of the suite."""
     duplicates: tuple[Duplicate, ...]

@@ -11,11 +11,12 @@ from typing import Any
 
 from bench.analysis.questions.secondary_metrics import COUNTS, MEANS, SHARES, Target
 from bench.analysis.statistics.intervals import Estimate
+from bench.analysis.statistics.time_to_accuracy import MIN_VALUES
 from bench.analysis.summary import Summary
 from bench.analysis.variant_summary import VariantSummary
 from bench.records.metric import METRICS, Metric
 from bench.report.text.footnotes import Footnote
-from bench.report.text.number_text import UNKNOWN, Scale, interval, scale_of
+from bench.report.text.number_text import UNKNOWN, Scale, interval, number, scale_of
 from bench.report.text.summary_table import Table
 from bench.report.text.table_cell import Cell
 
@@ -46,8 +47,9 @@ _NOTES = {
 }
 _TARGET_NOTE = (
     "Time to accuracy: training time, without validation, until the validation accuracy reached "
-    "the target, without and with the cold start; a mean if every trial that completed or diverged "
-    "reached it, otherwise a median, to which the other trials contribute an infinite time."
+    "the target: the median, to which trials that missed it contribute an infinite time, with an "
+    f"interval of order statistics from {MIN_VALUES} trials on. If every trial reached it, the "
+    "mean with its t interval stands beside it. With the cold start: the mean."
 )
 _Variants = Sequence[VariantSummary]
 _Column = tuple[str, list[Cell]]
@@ -90,6 +92,8 @@ def secondary_columns(summary: Summary) -> dict[str, list[Any]]:
         data["target_reached"] = [t and t.reached for t in targets]
         data["target_trials"] = [t and t.trials for t in targets]
         data["time_to_accuracy_s_median"] = [t and t.median_s for t in targets]
+        data["time_to_accuracy_s_median_low"] = [t and t.low_s for t in targets]
+        data["time_to_accuracy_s_median_high"] = [t and t.high_s for t in targets]
         for name, times in _times(targets).items():
             data |= estimate_columns(name, times)
     for name in MEANS:
@@ -138,7 +142,7 @@ def _target_columns(variants: _Variants) -> Iterator[_Column]:
         header, cells = _column(METRICS[name], times, scale)
         yield (
             header,
-            [_missed_cell(t, name, scale) or c for t, c in zip(targets, cells, strict=True)],
+            [_target_cell(t, name, c, scale) for t, c in zip(targets, cells, strict=True)],
         )
 
 
@@ -149,17 +153,20 @@ def _times(targets: Sequence[Target | None]) -> dict[str, list[Estimate | None]]
     }
 
 
-def _missed_cell(target: Target | None, name: str, scale: Scale) -> Cell | None:
-    """Return the cell of a target that some trials missed; None if all trials reached it."""
-    if target is None or target.reached == target.trials:
-        return None
+def _target_cell(target: Target | None, name: str, mean: Cell, scale: Scale) -> Cell:
+    """Return the cell of a target, given that of its mean time."""
+    if target is None:
+        return mean
+    missed = target.reached < target.trials
     count = f"reached in {target.reached} of {target.trials}" if target.reached else NOT_REACHED
     if name != "time_to_accuracy_s":
-        return Cell(count)
-    if math.isinf(target.median_s):
-        return Cell(f"∞ ({count})")
-    median = interval(target.median_s, None, None, METRICS[name].digits, scale)
-    return Cell(f"{median} (median, {count})")
+        return Cell(count) if missed else mean
+    digits = METRICS[name].digits
+    median, low, high = (
+        number(end, digits, scale) for end in (target.median_s, target.low_s, target.high_s)
+    )
+    text = median if target.low_s is None else f"{median} [{low}, {high}]"
+    return Cell(f"{text} ({count})" if missed else f"{text}; mean {mean.text}")
 
 
 def _column(

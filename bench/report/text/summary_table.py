@@ -15,14 +15,13 @@ from bench.analysis.variant_summary import VariantSummary
 from bench.records.metric import METRICS
 from bench.report.text import footnotes
 from bench.report.text.footnotes import Footnote, Footnotes
-from bench.report.text.number_text import UNKNOWN, interval, number, plural, scale_of
+from bench.report.text.number_text import UNKNOWN, interval, plural, scale_of
+from bench.report.text.ratio_text import comparison_text
 from bench.report.text.scaling_columns import scaling_columns
 from bench.report.text.table_cell import Cell
 
-RATIO_DIGITS = 3
-DETECTABLE_DIGITS = 2
-COUNT, DETECTABLE = "n", "Detectable"
-_OMIT_FIRST = (DETECTABLE, METRICS["examples_per_s"].title, METRICS["val_accuracy"].title)
+COUNT, BLOCKS = "n", "Blocks"
+_OMIT_FIRST = (BLOCKS, METRICS["examples_per_s"].title, METRICS["val_accuracy"].title)
 _OMIT_LAST = (METRICS["test_accuracy"].title, COUNT)
 """How the headers start of the columns that a narrow screen omits before and after all others."""
 
@@ -121,38 +120,26 @@ def _comparison_columns(
     summary: Summary, index: int, variants: _Variants, notes: Footnotes
 ) -> tuple[_Column, _Column]:
     column = summary.columns[index]
-    ratios, detectable = [], []
+    ratios, blocks = [], []
     for variant in variants:
         comparison = variant.comparisons[index]
         if comparison is None:
             ratios.append(Cell("1 (baseline)" if variant.baseline_of[index] else UNKNOWN))
-            detectable.append(Cell(UNKNOWN))
+            blocks.append(Cell(UNKNOWN))
         else:
             texts = [
                 *footnotes.of_comparison(comparison, summary.blocks),
                 *footnotes.extrapolation(variant),
             ]
-            ratios.append(Cell(_ratio_text(comparison), notes.of(texts)))
-            detectable.append(Cell(_detectable_text(comparison)))
-    return (f"Epoch time ÷ {column.axis}={column.baseline}", ratios), (DETECTABLE, detectable)
+            ratios.append(Cell(comparison_text(comparison), notes.of(texts)))
+            blocks.append(Cell(_blocks_text(comparison)))
+    return (f"Epoch time ÷ {column.axis}={column.baseline}", ratios), (BLOCKS, blocks)
 
 
-def _ratio_text(comparison: Comparison) -> str:
+def _blocks_text(comparison: Comparison) -> str:
     ratio = comparison.ratio
     if ratio is None:
         return UNKNOWN
-    return interval(ratio.value, ratio.low, ratio.high, RATIO_DIGITS)
-
-
-def _detectable_text(comparison: Comparison) -> str:
-    ratio = comparison.ratio
-    if ratio is None:
-        return UNKNOWN
-    counts = plural(ratio.blocks, "block")
-    if ratio.sessions > 1:
-        counts += f", {plural(ratio.sessions, 'session')}"
-    if ratio.further:
-        counts += f"; {ratio.further} more for {footnotes.TARGET_SLOWDOWN_TEXT}"
-    if ratio.detectable is None:
-        return f"{UNKNOWN} ({counts})"
-    return f"{number(100 * (ratio.detectable - 1), DETECTABLE_DIGITS)} % ({counts})"
+    if ratio.sessions < 2:
+        return str(ratio.blocks)
+    return f"{ratio.blocks} ({plural(ratio.sessions, 'session')})"

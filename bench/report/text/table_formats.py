@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.comparison.compare import Comparison
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
 from bench.analysis.loading.csv_export import as_csv
 from bench.analysis.summary import Summary
@@ -100,14 +101,21 @@ def _ratio_columns(summary: Summary, index: int, column: ComparisonColumn) -> di
     comparisons = [v.comparisons[index] for v in summary.variants]
     ratios = [c.ratio if c else None for c in comparisons]
     fallbacks = [1.0 if v.baseline_of[index] else None for v in summary.variants]
-    return {
+    columns: dict[str, list[Any]] = {
         name: [r.value if r else value for r, value in zip(ratios, fallbacks, strict=True)],
         f"{name}_low": [r and r.low for r in ratios],
         f"{name}_high": [r and r.high for r in ratios],
         f"{name}_blocks": [r.blocks if r else 0 for r in ratios],
         f"{name}_sessions": [r.sessions if r else 0 for r in ratios],
-        f"{name}_detectable": [r and r.detectable for r in ratios],
-        f"{name}_further": [r and r.further for r in ratios],
+    }
+    return columns | (_within_columns(name, comparisons) if summary.sessions > 1 else {})
+
+
+def _within_columns(name: str, comparisons: list[Comparison | None]) -> dict[str, list[Any]]:
+    within = [c.within_sessions if c else None for c in comparisons]
+    return {
+        f"{name}_within_sessions_low": [w and w.low for w in within],
+        f"{name}_within_sessions_high": [w and w.high for w in within],
     }
 
 

@@ -7,12 +7,14 @@ Usage:
 from collections.abc import Iterator
 
 from bench.analysis.loading.measurement_sessions import GAP_S
+from bench.analysis.statistics.intervals import MIN_BLOCKS
 from bench.analysis.statistics.steady_state import MIN_EPOCHS
 from bench.analysis.summary import Summary
 from bench.report.text.duplicate_text import duplicate_lines
 from bench.report.text.environment_text import excluded_gpus_text
-from bench.report.text.footnotes import TARGET_SLOWDOWN_TEXT, Footnote
-from bench.report.text.number_text import duration
+from bench.report.text.footnotes import Footnote
+from bench.report.text.noise_text import cores_text, noise_text
+from bench.report.text.number_text import duration, plural
 from bench.report.text.report_header import differing_titles
 
 UNFUSED_BATCH_NORM = Footnote(
@@ -35,16 +37,17 @@ def _method_notes(summary: Summary) -> Iterator[Footnote]:
         "intervals",
         "Values are means over completed trials with 95 % t intervals: geometric means for times "
         "and throughput, with the interval of the logarithms; arithmetic means for accuracy, with "
-        "an interval within 0 and 1. The epoch time of a trial is the median of its steady epochs; "
-        "throughput is the examples of an epoch over that time.",
+        "an interval within 0 and 1. The epoch time of a trial is the median of its epochs after "
+        "the warm-up, and every completed trial counts; throughput is the examples of an epoch "
+        "over that time.",
     )
     if summary.columns:
         yield Footnote(
             "ratios",
             "Ratios: within each block, the epoch time over that of the baseline; then the mean of "
-            "the logarithms over blocks, with its 95 % t interval. Detectable: the smallest "
-            "slowdown that as many, equally noisy blocks would detect in 9 of 10 cases (two-sided "
-            f"test at 5 %), and how many more would detect one of {TARGET_SLOWDOWN_TEXT}.",
+            "the logarithms over blocks, with its 95 % t interval. Below "
+            f"{MIN_BLOCKS} blocks there is no interval, and the ratio of each block stands in its "
+            "place.",
         )
     if summary.scaling_columns:
         yield Footnote(
@@ -71,12 +74,28 @@ def _run_notes(summary: Summary) -> Iterator[Footnote]:
         yield Footnote("gpus_left_out", f"{excluded_gpus_text(excluded)}.")
     for warning in dict.fromkeys(warning for call in calls for warning in call.warnings):
         yield Footnote("warning", f"{warning}.")
+    if resumed := _resumed_blocks(summary):
+        yield Footnote(
+            "resumed_blocks",
+            f"Warning: up to {plural(resumed, 'block')} of a comparison began in one invocation "
+            "and ended in another. No ratio uses them: raise blocks and resume to replace them.",
+        )
     for line in duplicate_lines(summary.duplicates):
         yield Footnote("same_variant", line)
 
 
+def _resumed_blocks(summary: Summary) -> int:
+    """Return the most blocks of a comparison whose trials ran in different invocations."""
+    comparisons = (c for v in summary.variants for c in v.comparisons if c is not None)
+    return max((c.split_blocks for c in comparisons), default=0)
+
+
 def _precision_notes(summary: Summary) -> Iterator[Footnote]:
-    """Yield what limits the times and their intervals: few epochs, few blocks, sessions."""
+    """Yield what limits the times and their intervals: noise, few epochs, few blocks, sessions."""
+    if summary.noise:
+        yield Footnote("noise", noise_text(summary.noise))
+    if summary.cores:
+        yield Footnote("cores", cores_text(summary.cores))
     if summary.unclassified:
         yield Footnote(
             "unclassified",
@@ -98,5 +117,7 @@ def _precision_notes(summary: Summary) -> Iterator[Footnote]:
             f"Trials ran in {summary.sessions} sessions: an invocation begins a new session if its "
             "machines, software or source differ from those of the invocation before, or if more "
             f"than {duration(GAP_S)} passed in between. Where a variant or a pair has several "
-            "sessions, each gives one estimate of time, and the interval is over these estimates.",
+            "sessions, each gives one estimate of time, and the interval is over these estimates. "
+            "The interval within sessions takes only the noise between their blocks: it says "
+            "nothing about another session.",
         )

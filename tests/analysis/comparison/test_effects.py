@@ -79,13 +79,13 @@ def test_inseparable_effects_have_no_ratio() -> None:
     assert {e.ratio for e in result.effects} == {None}
 
 
-def test_failed_and_unsettled_trials_are_counted_not_used() -> None:
+def test_failed_trials_are_counted_not_used_and_unsettled_ones_are_both() -> None:
     trials = make_trials(MATRIX, blocks=3, seconds=times())
     trials.loc[[0, 1], "status"] = "out_of_memory"
+    trials.loc[[0, 1], "epoch_s"] = 1e6
     trials.loc[5, "steady"] = "drifting"
-    trials.loc[[0, 1, 5], "epoch_s"] = 1e6
     result = effects(trials, FACTORS)
-    assert (result.trials, result.unsettled, result.statuses) == (33, 1, {"out_of_memory": 2})
+    assert (result.trials, result.unsettled, result.statuses) == (34, 1, {"out_of_memory": 2})
     assert ratio_of(result, "bn_post", ("global_batch_size", "512")).value == pytest.approx(1.05)
 
 

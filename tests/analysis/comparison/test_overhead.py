@@ -65,7 +65,7 @@ def test_block_with_a_failed_trial_is_dropped_and_counted() -> None:
     first, _, last = overhead(trials, "norm", "none", along="examples")[0].points
     assert (first.counts.planned, first.counts.used) == (4, 3)
     assert first.counts.statuses == {"out_of_memory": 1}
-    assert (last.counts.used, last.counts.unsettled) == (3, 1)
+    assert (last.counts.used, last.counts.unsettled) == (4, 1)
     assert first.ratio is not None and first.ratio.blocks == 3
 
 
@@ -116,12 +116,14 @@ def test_units_needed_are_the_fewest_with_power_0_9(deviation: float, effect: fl
 
 
 def test_additional_units_reach_the_power_and_are_not_negative() -> None:
-    (curve,) = overhead(make_trials(MATRIX, blocks=4, seconds=noisy), "norm", "none", "examples")
+    (curve,) = overhead(make_trials(MATRIX, blocks=7, seconds=noisy), "norm", "none", "examples")
     point = curve.points[0]
     assert point.deviation is not None
     missing = additional_units(point, 0.001)
     assert missing is not None and missing > 0
-    assert (smallest_detectable_ratio(4 + missing, point.deviation) or 9) <= 1.001
-    assert (smallest_detectable_ratio(3 + missing, point.deviation) or 9) > 1.001
+    assert (smallest_detectable_ratio(7 + missing, point.deviation) or 9) <= 1.001
+    assert (smallest_detectable_ratio(6 + missing, point.deviation) or 9) > 1.001
     assert additional_units(point, 10.0) == 0
+    few = overhead(make_trials(MATRIX, blocks=6, seconds=noisy), "norm", "none", "examples")
+    assert additional_units(few[0].points[0], 0.001) is None  # 5 degrees of freedom
     assert units_needed(1e9, 0.01) is None

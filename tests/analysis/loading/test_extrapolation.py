@@ -1,4 +1,4 @@
-"""Tests of capped epochs: extrapolated if their windows are steady, and marked."""
+"""Tests of capped epochs: extrapolated from their windows, and marked."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -80,30 +80,41 @@ def test_a_short_last_window_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "suite"),
+    ("change", "suite", "verdict", "unsettled"),
     [
-        (with_windows(lambda n: STEP_S * (1 + 0.2 * n)), {}),
-        (with_windows(), {"epochs": 1}),
-        (lambda record: record, {}),
+        (with_windows(lambda n: STEP_S * (1 + 0.2 * n)), {}, "unsettled", 3),
+        (with_windows(), {"epochs": 1}, "unclassified", 0),
     ],
-    ids=["windows that grow", "too few windows", "no windows"],
+    ids=["windows that grow", "few windows"],
 )
-def test_unsteady_windows_are_not_extrapolated(
-    change: Any, suite: dict[str, Any], tmp_path: Path
+def test_every_trial_with_windows_is_extrapolated_and_marked(
+    change: Any, suite: dict[str, Any], verdict: str, unsettled: int, tmp_path: Path
 ) -> None:
     capped_suite = {**SUITE, "variant": {**SUITE["variant"], **suite}}
     folder = make_run(tmp_path / "run", capped_suite, change=change)
+    trials = load_trials(folder.path)
+    assert trials["epoch_s"].notna().all()
+    assert set(trials["steady"]) == {verdict}
+    summary = summarize(folder.path)
+    assert [v.unsettled for v in summary.variants] == [unsettled] * 2
+    comparison = summary.variants[1].comparisons[0]
+    assert comparison is not None
+    assert (comparison.unsettled_blocks, comparison.dropped_blocks) == (unsettled, 0)
+    marks = "The windows of 3 of 3 trials drifted or never settled." in markdown(summary)
+    assert marks == bool(unsettled)
+
+
+def test_trial_without_windows_has_no_time(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", SUITE)
     trials = load_trials(folder.path)
     assert trials["epoch_s"].isna().all()
     assert trials["examples_per_s"].isna().all()
     assert trials["val_accuracy"].notna().all()
     summary = summarize(folder.path)
     assert [v.epoch_s for v in summary.variants] == [None, None]
-    assert [v.unsettled for v in summary.variants] == [3, 3]
-    assert summary.variants[1].comparisons[0].unsettled_blocks == 3  # type: ignore[union-attr]
-    assert "The times of 3 of 3 trials are not used: their windows never settled" in markdown(
-        summary
-    )
+    assert [v.untimed for v in summary.variants] == [3, 3]
+    assert summary.variants[1].comparisons[0].dropped_blocks == 3  # type: ignore[union-attr]
+    assert "3 of 3 trials ran too few windows" in markdown(summary)
 
 
 def test_extrapolated_time_is_marked_in_every_column(tmp_path: Path) -> None:

@@ -104,6 +104,16 @@ def test_target_that_some_trials_missed_has_only_a_median_time(tmp_path: Path) -
     assert none == Target(0.9, 0, 3, math.inf, None)
 
 
+def test_median_time_has_an_interval_from_six_trials_on(tmp_path: Path) -> None:
+    five, six = (
+        metrics_of(tmp_path / f"{blocks}", {**target(0.8), "blocks": blocks}).target
+        for blocks in (5, 6)
+    )
+    assert (five.low_s, five.high_s) == (None, None)
+    # Block by block 1.001, 1.021, ... seconds: the ends of six are the extremes.
+    assert (six.low_s, six.high_s) == pytest.approx((1.001, 1.101))
+
+
 def test_diverged_trial_did_not_reach_the_target(tmp_path: Path) -> None:
     failure = {"status": "diverged", "error": "the loss was nan", "epochs": ()}
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.analysis.statistics.intervals import (
+    MIN_BLOCKS,
+    blocks_for_half_width,
     clamp_fraction,
     estimate,
     geometric_interval,
@@ -19,7 +21,9 @@ from bench.analysis.statistics.intervals import (
     smallest_detectable_ratio,
 )
 
-TIMES = st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=2, max_size=9)
+TIMES = st.lists(
+    st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=MIN_BLOCKS, max_size=9
+)
 
 
 @given(TIMES)
@@ -87,7 +91,7 @@ def test_interval_of_a_time_is_that_of_its_logarithm() -> None:
 
 def test_bound_that_overflows_is_infinite() -> None:
     assert geometric_interval([1e-300, 1e300]).high == math.inf
-    assert paired_ratio([1e-300, 1.0], [1.0, 1e-300]).high == math.inf
+    assert paired_ratio([1e-300, 1.0, 1.0], [1.0, 1e-300, 1.0]).high == math.inf
 
 
 @given(TIMES)
@@ -123,7 +127,8 @@ def test_each_session_gives_one_estimate() -> None:
     estimated = paired_ratio(a, b, sessions=[0, 0, 0, 1])
     assert (estimated.n, estimated.blocks, estimated.sessions) == (2, 4, 2)
     assert estimated.value == pytest.approx(math.sqrt(2 * 4))
-    assert estimated.high == pytest.approx(paired_ratio([2.0, 4.0], [1.0, 1.0]).high)
+    t = float(stats.t.ppf(0.975, 1))
+    assert estimated.high == pytest.approx(math.sqrt(8) * math.exp(t * math.log(2) / 2))
 
 
 @pytest.mark.parametrize(
@@ -177,3 +182,20 @@ def test_values_and_their_moments_give_the_same_estimate() -> None:
     for estimated in (mean_interval(values), estimate(4, *moments)):
         assert estimated.value == pytest.approx(0.7075)
         assert (estimated.low, estimated.high) == pytest.approx(expected)
+
+
+@given(st.floats(1e-4, 0.3), st.floats(0.005, 0.5))
+def test_blocks_for_a_half_width_are_the_fewest(deviation: float, half_width: float) -> None:
+    total = blocks_for_half_width(deviation, half_width)
+    assert total is not None
+
+    def is_narrow(n: int) -> bool:
+        ends = ratio(n, 0.0, deviation, n, 1)
+        return ends.high is not None and ends.high <= (1 + half_width) * (1 + 1e-12)
+
+    assert is_narrow(total)
+    assert total == MIN_BLOCKS or not is_narrow(total - 1)
+
+
+def test_no_number_of_blocks_above_a_million() -> None:
+    assert blocks_for_half_width(100.0, 0.01) is None

@@ -101,10 +101,22 @@ def test_blocks_in_which_neither_arm_reaches_it_widen_both_ends() -> None:
     assert time_ratio([math.inf] * 6, [math.inf] * 6).value is None
 
 
-def test_several_sessions_have_no_order_statistic_interval() -> None:
+def test_each_session_gives_one_value() -> None:
     result = time_ratio([1.0] * 8, [2.0] * 8, sessions=[0] * 4 + [1] * 4)
-    assert (result.low, result.coverage) == (None, None)
+    assert (result.low, result.coverage, result.units, result.sessions) == (None, None, 2, 2)
     assert result.parametric is not None and result.parametric.n == 2
+    ratios = [1.0, 2.0, 9.0, 4.0, 5.0, 6.0]
+    six = time_ratio([r for r in ratios for _ in range(2)], [1.0] * 12, sorted([*range(6)] * 2))
+    assert (six.value, six.low, six.high) == (4.5, 1.0, 9.0)
+
+
+def test_interval_does_not_depend_on_whether_all_trials_reached_the_target() -> None:
+    """All reach it: the ends are still the order statistics, the t interval is beside."""
+    times = [3.0, 1.0, 2.0, 5.0, 4.0, 9.0]
+    result = time_ratio(times, [1.0] * 6)
+    assert (result.low, result.high) == (1.0, 9.0)
+    assert result.coverage == pytest.approx(0.96875)
+    assert result.parametric is not None and result.parametric.high != result.high
 
 
 @given(st.lists(st.tuples(MAYBE, MAYBE), min_size=1, max_size=12))

@@ -16,13 +16,19 @@ def test_an_answer_has_the_sizes_and_the_cost_that_decide_it(tmp_path: Path) -> 
     (claim,) = (
         c
         for c in claims(read(sweep_run(tmp_path / "run")))
-        if "=32" in c.setting and "bn_pre" in c.setting and "as examples grow" in c.question
+        if "=32" in c.setting and "bn_pre" in c.setting and "largest size" in c.question
     )
     assert "at 5500 examples, " in claim.numbers
     assert "at 55000 examples; change from 5500 to 55000 examples (4 blocks) × " in claim.numbers
-    assert "of each further example's cost 1." in claim.numbers
+    assert "of each further example's cost, extrapolated, 1." in claim.numbers
     assert "(too few sizes or blocks to see whether lines fit: it decides nothing)" in claim.numbers
-    assert "extrapolated" not in claim.numbers and "confounded" not in claim.numbers
+    assert "(extrapolated)" not in claim.numbers and "confounded" not in claim.numbers
+
+
+def test_a_median_time_names_the_blocks_that_its_interval_takes(tmp_path: Path) -> None:
+    first = next(c for c in claims(read(sweep_run(tmp_path / "run"))) if "sooner" in c.question)
+    assert "ratio of times: median 0.937 (its interval takes 6 blocks), mean 0.9" in first.numbers
+    assert (first.answer, first.next_steps) == ("undecided", "2 more blocks")
 
 
 def test_a_size_whose_epochs_were_cut_short_is_marked(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from bench.analysis.summary import Summary, summarize
 from bench.api import RunResult
 from bench.records.metric import METRICS
 from bench.records.trial_record import Status, TrialRecord
-from bench.report.text.number_text import interval, scale_of
+from bench.report.text.number_text import interval, number, scale_of
+from bench.report.text.ratio_text import RATIO_DIGITS
 from bench.report.text.result_json import report_document, run_document, run_results
 from bench.report.text.result_schema import results_schema
-from bench.report.text.summary_table import RATIO_DIGITS, text_table
+from bench.report.text.summary_table import text_table
 from bench.report.text.table_formats import summary_frame
 from tests.support.paths import ROOT
 from tests.support.sample_records import NORMS, make_run
@@ -95,7 +96,7 @@ def test_a_note_names_its_subject_and_a_missing_accuracy_has_no_notes(
     none, bn_post, _ = run["variants"]
     about = {note["code"]: note["about"] for note in bn_post["notes"]}
     assert about["trial_warnings"] == "trials"
-    assert about["unsettled"] == about["extrapolated"] == "time"
+    assert about["untimed"] == about["extrapolated"] == "time"
     assert about["synthetic"] == about["cut_short"] == "accuracy"
     assert {note["about"] for note in bn_post["comparisons"][0]["notes"]} == {"ratio"}
     assert none["val_accuracy"] is none["test_accuracy"] is None
@@ -121,6 +122,9 @@ def test_every_number_equals_the_one_in_the_table(tmp_path: Path) -> None:
         text = "1 (baseline)"
         if not ratio["is_baseline"]:
             text = interval(ratio["ratio"], ratio["low"], ratio["high"], RATIO_DIGITS)
+            blocks = [number(b["ratio"], RATIO_DIGITS) for b in ratio["block_ratios"]]
+            assert len(blocks) == ratio["blocks"]
+            text += f" ({'; '.join(blocks)})" if ratio["low"] is None else ""
         assert text == row[6].text
 
 

@@ -65,7 +65,7 @@ def test_markdown_has_a_row_per_variant_and_the_facts_of_the_run(norms: Summary)
         "Validation accuracy",
         "Test accuracy",
         "Epoch time ÷ norm=none",
-        "Detectable",
+        "Blocks",
     ]
     assert {len(row) for row in (header, rule, *rows)} == {8}
     assert [row[0].strip() for row in rows] == ["norm=none", "norm=bn_post", "norm=bn_pre"]
@@ -90,7 +90,7 @@ def test_markdown_has_a_row_per_variant_and_the_facts_of_the_run(norms: Summary)
 def test_failures_and_excluded_blocks_have_footnotes(norms: Summary) -> None:
     text = markdown(norms)
     assert r"¹ 1 of 3 trials out of memory: no room for a\|b" in text
-    assert "² 1 of 3 blocks left out: not both trials completed." in text
+    assert "² 1 of 3 blocks left out: not both trials gave a time." in text
     assert "for this session only" in text
 
 
@@ -141,7 +141,7 @@ def test_csv_has_raw_numbers_in_si_units(norms: Summary) -> None:
     comparison = norms.variants[1].comparisons[0]
     assert comparison is not None and comparison.ratio is not None
     assert float(rows[1]["epoch_s_over_norm=none"]) == comparison.ratio.value
-    assert float(rows[1]["epoch_s_over_norm=none_detectable"]) == comparison.ratio.detectable
+    assert int(rows[1]["epoch_s_over_norm=none_blocks"]) == comparison.ratio.blocks
     assert float(rows[0]["epoch_s_over_norm=none"]) == 1
     assert rows[0]["epoch_s_over_norm=none_low"] == ""
     assert rows[2]["notes"].startswith("1 of 3 trials out of memory: no room for a|b; ")

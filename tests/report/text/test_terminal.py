@@ -69,7 +69,7 @@ def test_a_cell_of_two_lines_is_printed_as_two_lines(hostile: Summary, width: in
 def test_a_narrow_terminal_names_the_omitted_columns(hostile: Summary) -> None:
     text = " ".join(" ".join(printed_lines(hostile, width=60, terminal=True)).split())
     assert "width: n, " in text or "width: Throughput" in text
-    assert "Detectable" in text
+    assert ", Blocks" in text
     assert "Columns omitted" not in " ".join(printed_lines(hostile, width=200, terminal=True))
 
 
