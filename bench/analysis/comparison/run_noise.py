@@ -4,14 +4,7 @@ Usage:
     noise = run_noise([(baseline_id, comparison), ...], half_width=0.02)
     noise.deviation, noise.df, noise.further_blocks
 
-All comparisons of a run share one deviation, pooled over their residuals within sessions. Those
-with the same baseline share its noise in each block: the residuals e of m arms have the covariance
-s^2 (I + J) / 2, where s is the deviation of a log ratio and J is all ones. Weighted by its inverse
-(A. C. Aitken, Proc. Roy. Soc. Edinburgh 55, 1935), a block contributes
-
-    2 (sum e^2 - (sum e)^2 / (m + 1))
-
-to s^2 times chi-square. So the degrees of freedom are those of the trials, and not fewer.
+All comparisons of a run share one deviation, that of blocks within a session (``pooled_deviation``).
 """
 
 import math
@@ -22,6 +15,7 @@ import pandas as pd
 
 from bench.analysis.comparison.compare import Comparison
 from bench.analysis.statistics.intervals import MIN_DF, blocks_for_half_width
+from bench.analysis.statistics.pooled_deviation import pooled_deviation
 
 HALF_WIDTH = 0.02
 """The half width of an interval for which a report says how many blocks it takes."""
@@ -56,24 +50,16 @@ def run_noise(
             for pair, (baseline, comparison) in enumerate(compared)
             for each in comparison.block_ratios
         ],
-        columns=["pair", "baseline", "block", "session", "log"],
+        columns=["pair", "baseline_id", "block", "session", "log"],
     )
-    sessions = rows.groupby(["pair", "session"])["log"]
-    df = len(rows) - sessions.ngroups
-    if not df:
+    pooled = pooled_deviation(rows) if len(rows) else None
+    if pooled is None:
         return None
-    rows["residual"] = rows["log"] - sessions.transform("mean")
-    rows["square"] = rows["residual"] ** 2
-    sums = rows.groupby(["baseline", "block"]).agg(
-        squares=("square", "sum"), total=("residual", "sum"), arms=("residual", "size")
-    )
-    weighted = 2 * (sums["squares"] - sums["total"] ** 2 / (sums["arms"] + 1)).sum()
-    deviation = math.sqrt(float(weighted) / df)
-    total = blocks_for_half_width(deviation, half_width) if df >= MIN_DF else None
+    total = blocks_for_half_width(pooled.value, half_width) if pooled.df >= MIN_DF else None
     fewest = min(len(comparison.block_ratios) for _, comparison in compared)
     return RunNoise(
-        deviation=deviation,
-        df=df,
+        deviation=pooled.value,
+        df=pooled.df,
         half_width=half_width,
         further_blocks=None if total is None else max(0, total - fewest),
     )

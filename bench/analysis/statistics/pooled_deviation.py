@@ -1,0 +1,62 @@
+"""Pool the deviations of a run's comparisons into one: how much a block's log ratio varies.
+
+Usage:
+    pooled = pooled_deviation(log_ratios(trials, pairs))
+    pooled.value, pooled.df
+
+Comparisons with one baseline share its noise in each block: the residuals e of m of them have the
+covariance s² (I + J) / 2, where s is the deviation of a log ratio and J is all ones. Weighted by
+its inverse (A. C. Aitken, Proc. Roy. Soc. Edinburgh 55, 1935), a block contributes
+
+    2 (Σ e² - (Σ e)² / (m + 1))
+
+to s² times chi-square, so that no degree of freedom is lost. Residuals are from the mean of a
+comparison in its session.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_Array = np.ndarray[Any, np.dtype[np.float64]]
+_Codes = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class PooledDeviation:
+    """The standard deviation of a block's log ratio, and its degrees of freedom."""
+
+    value: float
+    df: int
+
+
+def pooled_deviation(ratios: pd.DataFrame) -> PooledDeviation | None:
+    """Pool the rows of ``comparison.compare.log_ratios``; None if no comparison has two blocks.
+
+    Blocks count within a session.
+    """
+    residual, cells = residuals(ratios)
+    df = len(residual) - cells
+    if df < 1:
+        return None
+    group = _codes(pd.factorize(ratios["baseline_id"])[0], ratios["block"].to_numpy(dtype=np.int64))
+    squares, total = np.bincount(group, residual**2), np.bincount(group, residual)
+    weighted = 2 * (squares - total**2 / (np.bincount(group) + 1)).sum()
+    return PooledDeviation(math.sqrt(max(float(weighted), 0.0) / df), df)
+
+
+def residuals(ratios: pd.DataFrame) -> tuple[_Array, int]:
+    """Return each log ratio minus the mean of its comparison and session; and how many means."""
+    pair, session = (ratios[name].to_numpy(dtype=np.int64) for name in ("pair", "session"))
+    log, cell = ratios["log"].to_numpy(dtype=float), _codes(pair, session)
+    counts = np.bincount(cell)
+    return log - (np.bincount(cell, log) / counts)[cell], len(counts)
+
+
+def _codes(first: _Codes, second: _Codes) -> _Codes:
+    """Number the distinct pairs of values from 0."""
+    codes: _Codes = np.unique(first * (1 << 32) + second, return_inverse=True)[1]
+    return codes
