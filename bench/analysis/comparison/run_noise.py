@@ -4,7 +4,7 @@ Usage:
     noise = run_noise([(baseline_id, comparison), ...], half_width=0.02)
     noise.deviation, noise.df, noise.further_blocks
 
-All comparisons of a run share one deviation, that of blocks within a session (``pooled_deviation``).
+All comparisons of a run share one deviation, that of blocks in a session (``pooled_deviation``).
 """
 
 import math

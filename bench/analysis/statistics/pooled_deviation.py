@@ -1,7 +1,7 @@
 """Pool the deviations of a run's comparisons into one: how much a block's log ratio varies.
 
 Usage:
-    pooled = pooled_deviation(log_ratios(trials, pairs))
+    pooled = pooled_deviation(ratios)
     pooled.value, pooled.df
 
 Comparisons with one baseline share its noise in each block: the residuals e of m of them have the
@@ -34,9 +34,9 @@ class PooledDeviation:
 
 
 def pooled_deviation(ratios: pd.DataFrame) -> PooledDeviation | None:
-    """Pool the rows of ``comparison.compare.log_ratios``; None if no comparison has two blocks.
+    """Pool the log ratios of blocks; None if no comparison has two blocks in a session.
 
-    Blocks count within a session.
+    ``ratios`` has the columns pair, baseline_id, block, session and log.
     """
     residual, cells = residuals(ratios)
     df = len(residual) - cells
