@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 CORE_COLUMNS = (
-    *("total_s", "import_s", "cpu_s", "other_cpu_s", "steal_s"),
+    *("total_s", "wall_s", "import_s", "cpu_s", "other_cpu_s", "steal_s"),
     *("cpu_taken_share", "cpu_throttled_s"),
 )
 """The columns of trials that ``core_use`` reads."""
@@ -18,7 +18,7 @@ CORE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class CoreUse:
-    """CPU seconds for each second of the trials that measured them; None if unknown."""
+    """CPU seconds per second of the trials that measured them; None if unknown."""
 
     own: float
     """Cores that a trial's process used, on average over time."""
@@ -38,7 +38,9 @@ def core_use(completed: pd.DataFrame) -> CoreUse | None:
 
     Returns None if no trial measured its CPU time.
     """
-    wall_s = completed["total_s"] - completed["import_s"].fillna(0.0)
+    # Within the driver's process a trial has no process time of its own, and imports nothing.
+    process_s = completed["total_s"].fillna(completed["wall_s"])
+    wall_s = process_s - completed["import_s"].fillna(0.0)
     measured = completed[(completed["cpu_s"] > 0) & (wall_s > 0)]
     if measured.empty:
         return None

@@ -31,7 +31,7 @@ def cores_text(cores: CoreUse) -> str:
     }
     parts = [f"a trial used {_cores(cores.own)} on average"]
     parts += [f"{name} {_cores(used)}" for name, used in users.items() if used is not None]
-    text = f"CPU seconds for each second: {', '.join(parts)}"
+    text = f"CPU seconds per second: {', '.join(parts)}"
     if cores.throttled and cores.throttled >= _MIN_CORES:
         text += f"; a quota throttled threads for {percent(cores.throttled)} of the time"
     if cores.largest_taken_share:

@@ -190,7 +190,7 @@ class NoiseResult(_Model):
 
 
 class CoreUseResult(_Model):
-    """CPU seconds for each second while trials ran: what used the cores."""
+    """CPU seconds per second while trials ran: what used the cores."""
 
     own: Number
     """Of a trial's process."""

@@ -15,8 +15,9 @@ def trials(**columns: list[float]) -> pd.DataFrame:
 def test_cores_are_cpu_seconds_over_the_seconds_that_they_cover() -> None:
     used = core_use(
         trials(
-            total_s=[12.0, 32.0],
-            import_s=[2.0, 2.0],
+            total_s=[12.0, np.nan],
+            wall_s=[15.0, 30.0],
+            import_s=[2.0, np.nan],
             cpu_s=[10.0, 50.0],
             other_cpu_s=[4.0, np.nan],
             cpu_taken_share=[0.05, 0.2],

@@ -39,7 +39,7 @@ def test_few_degrees_of_freedom_give_no_number_of_blocks() -> None:
 
 def test_cores_name_their_users() -> None:
     assert cores_text(CORES) == (
-        "CPU seconds for each second: a trial used 1.6 on average, other processes 0.31, other "
+        "CPU seconds per second: a trial used 1.6 on average, other processes 0.31, other "
         "machines of the host none; in the worst trial other work took 9.0 % of its cores."
     )
 
@@ -49,6 +49,6 @@ def test_cores_leave_out_what_was_not_measured() -> None:
         own=1.62, others=None, stolen=None, throttled=0.05, largest_taken_share=None, trials=1
     )
     assert cores_text(unknown) == (
-        "CPU seconds for each second: a trial used 1.6 on average; a quota throttled threads for "
+        "CPU seconds per second: a trial used 1.6 on average; a quota throttled threads for "
         "5.0 % of the time."
     )

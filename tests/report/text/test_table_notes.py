@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from bench.analysis.summary import summarize
+from bench.records.trial_record import TrialRecord
 from bench.report.text.duplicate_text import duplicate_lines
 from bench.report.text.latex import latex
 from bench.report.text.table_formats import markdown
@@ -20,6 +21,31 @@ def test_unfused_batch_norm_is_noted_on_gpus_but_not_on_cpus(tmp_path: Path) -> 
     assert list(table_notes(on_gpus)).count(UNFUSED_BATCH_NORM) == 1
     for text in (markdown(on_gpus), latex(on_gpus)):
         assert "Keras 3" in text
+
+
+def test_the_noise_and_the_cores_are_noted_once(tmp_path: Path) -> None:
+    def measured(record: TrialRecord) -> TrialRecord:
+        measures = record.measures.model_copy(update={"cpu_s": 3.8, "cpu_taken_share": 0.08})
+        return record.model_copy(update={"measures": measures})
+
+    notes = [*map(str, table_notes(summarize(make_run(tmp_path / "run", change=measured).path)))]
+    (noise,) = (note for note in notes if note.startswith("A block's ratio varies by "))
+    assert "4 degrees of freedom" in noise  # two comparisons of three blocks
+    (cores,) = (note for note in notes if "CPU seconds" in note)
+    assert "a trial used 2.0 on average" in cores  # 3.8 s in the 1.9 s after its imports
+    assert "other work took 8.0 % of its cores" in cores
+
+
+def test_resumed_blocks_have_a_warning(tmp_path: Path) -> None:
+    def resumed(record: TrialRecord) -> TrialRecord:
+        is_late = record.trial.variant.norm == "bn_pre" and record.trial.block == 2
+        return record.model_copy(update={"invocation": int(is_late)})
+
+    folder = make_run(tmp_path / "run", change=resumed, invocations=2)
+    notes = {note.code: str(note) for note in table_notes(summarize(folder.path))}
+    assert notes["resumed_blocks"].startswith("Warning: up to 1 block of a comparison began in one")
+    unbroken = table_notes(summarize(make_run(tmp_path / "unbroken").path))
+    assert "resumed_blocks" not in {note.code for note in unbroken}
 
 
 def test_a_note_names_the_variants_that_train_identically(tmp_path: Path) -> None:
