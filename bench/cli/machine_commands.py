@@ -52,7 +52,7 @@ def verify_data(
 
     checks = verify(folder)
     print_result(files_json(checks) if as_json else files_text(checks))
-    folders = {check.place for check in checks}
-    if not any(all(c.ok for c in checks if c.place == place) for place in folders):
+    folders = {check.folder_name for check in checks}
+    if not any(all(c.ok for c in checks if c.folder_name == name) for name in folders):
         where = f" --folder {folder}" if folder else ""
         raise DatasetError(f"no folder has all of Fashion-MNIST: run bench data fetch{where}")

@@ -4,7 +4,7 @@ The checksum covers the decompressed bytes, because distributions compress the f
 IDX format: big-endian uint32 magic number (type and rank) and sizes, then the bytes.
 
 Usage:
-    content = read_folder(Place("cache", folder))
+    content = read_folder(DataFolder("cache", path))
     if content.complete:
         arrays = split(content)
     else:
@@ -77,11 +77,11 @@ _GZIP = zlib.MAX_WBITS | 16
 
 
 @dataclass(frozen=True)
-class Place:
+class DataFolder:
     """A folder that may hold the dataset, and its name in messages."""
 
     name: str
-    folder: Path
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,16 @@ class FileCheck:
     """Whether one file exists and holds the right bytes; ``problem`` says why not."""
 
     path: Path
-    place: str
+    folder_name: str
     ok: bool
     problem: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class FolderContent:
-    """The content of one place: a check of each file, and the bytes of the valid files."""
+    """The content of one folder: a check of each file, and the bytes of the valid files."""
 
-    place: Place
+    folder: DataFolder
     checks: tuple[FileCheck, ...]
     values: dict[IdxFile, NDArray[np.uint8]]
 
@@ -118,20 +118,20 @@ class FolderContent:
         return ", ".join(f"{check.path.name} {check.problem}" for check in failed)
 
 
-def read_folder(place: Place) -> FolderContent:
-    """Read and check every file of one place. Reports problems in the result, never raises."""
-    reason = _folder_problem(place.folder)
+def read_folder(folder: DataFolder) -> FolderContent:
+    """Read and check every file of one folder. Reports problems in the result, never raises."""
+    reason = _folder_problem(folder.path)
     if reason:
-        return FolderContent(place, (FileCheck(place.folder, place.name, False, reason),), {})
+        return FolderContent(folder, (FileCheck(folder.path, folder.name, False, reason),), {})
     checks, values = [], {}
     for file in FILES:
-        path = _path_of(file, place.folder)
+        path = _path_of(file, folder.path)
         try:
             values[file] = _read(path, file)
-            checks.append(FileCheck(path, place.name, True))
+            checks.append(FileCheck(path, folder.name, True))
         except (OSError, EOFError, zlib.error, ValueError) as error:
-            checks.append(FileCheck(path, place.name, False, _reason(error)))
-    return FolderContent(place, tuple(checks), values)
+            checks.append(FileCheck(path, folder.name, False, _reason(error)))
+    return FolderContent(folder, tuple(checks), values)
 
 
 def split(content: FolderContent) -> Arrays:

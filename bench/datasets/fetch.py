@@ -1,11 +1,11 @@
-"""Fetch Fashion-MNIST if no place has it: download it, otherwise unpack Debian's package.
+"""Fetch Fashion-MNIST if no folder has it: download it, otherwise unpack Debian's package.
 
 New files are checked before they replace others, then renamed into place one by one. A lock lets
 one process fetch while others wait.
 
 Usage:
     folder = fetch()                 # a folder with a complete, checked copy
-    for check in verify(): ...       # every file of every place
+    for check in verify(): ...       # every file of every folder
 """
 
 import os
@@ -20,8 +20,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.datasets.data_places import cache, places
-from bench.datasets.fashion_mnist import FILES, FileCheck, FolderContent, Place, read_folder
+from bench.datasets.data_folders import cache, data_folders
+from bench.datasets.fashion_mnist import FILES, DataFolder, FileCheck, FolderContent, read_folder
 from bench.errors import DatasetError
 from bench.files.disk_space import NO_SPACE, storage_problem
 from bench.files.user_path import user_path
@@ -41,23 +41,23 @@ _REMEDY = (
 
 
 def fetch(folder: Path | None = None, force: bool = False) -> Path:
-    """Return a folder with a complete, checked Fashion-MNIST; fetch it if no place has it.
+    """Return a folder with a complete, checked Fashion-MNIST; fetch it if no folder has it.
 
-    With ``folder``, put the dataset there, as a copy if another place has it. With ``force``,
-    search no place and replace the cache, or ``folder``, once a new copy has been checked.
-    Raises DatasetError, naming every place and source, if none has the dataset.
+    With ``folder``, put the dataset there, as a copy if another folder has it. With ``force``,
+    search no folder and replace the cache, or ``folder``, once a new copy has been checked.
+    Raises DatasetError, naming every folder and source, if none has the dataset.
     """
-    target = Place("the given folder", user_path(folder)) if folder else cache()
+    target = DataFolder("the given folder", user_path(folder)) if folder else cache()
     if force:
-        return _fill(target, _Search(), force=True).place.folder
+        return _fill(target, _Search(), force=True).folder.path
     search = _search(folder)
     if search.content and folder is None:
-        return search.content.place.folder
-    return _fill(target, search).place.folder
+        return search.content.folder.path
+    return _fill(target, search).folder.path
 
 
 def find_or_fetch(folder: Path | None = None) -> FolderContent:
-    """Read the dataset from the first complete place; if there is none, fetch it to the cache.
+    """Read the dataset from the first complete folder; if there is none, fetch it to the cache.
 
     ``folder`` is searched first and never written to. Raises DatasetError as ``fetch`` does.
     """
@@ -66,17 +66,17 @@ def find_or_fetch(folder: Path | None = None) -> FolderContent:
 
 
 def verify(folder: Path | None = None) -> list[FileCheck]:
-    """Check every file in ``folder``; without ``folder``, in every place that is searched.
+    """Check every file in ``folder``; without ``folder``, in every folder that is searched.
 
-    A place that does not exist gives one check, of its folder.
+    A folder that does not exist gives one check, of itself.
     """
-    searched = (Place("the given folder", user_path(folder)),) if folder else places()
-    return [check for place in searched for check in read_folder(place).checks]
+    searched = (DataFolder("the given folder", user_path(folder)),) if folder else data_folders()
+    return [check for each in searched for check in read_folder(each).checks]
 
 
 @dataclass(frozen=True)
 class _Search:
-    """The first complete place, if any, and why the places before it were rejected."""
+    """The content of the first complete folder, if any, and why those before it were rejected."""
 
     content: FolderContent | None = None
     problems: tuple[str, ...] = ()
@@ -84,41 +84,41 @@ class _Search:
 
 def _search(folder: Path | None) -> _Search:
     problems: tuple[str, ...] = ()
-    for place in places(folder):
-        content = read_folder(place)
+    for candidate in data_folders(folder):
+        content = read_folder(candidate)
         if content.complete:
             return _Search(content, problems)
-        problems += (f"{place.name} {place.folder} ({content.problem})",)
+        problems += (f"{candidate.name} {candidate.path} ({content.problem})",)
     return _Search(None, problems)
 
 
-def _fill(target: Place, search: _Search, force: bool = False) -> FolderContent:
+def _fill(target: DataFolder, search: _Search, force: bool = False) -> FolderContent:
     """Fill ``target`` under its lock; without ``force``, keep it if it is complete by then."""
-    if search.content and search.content.place.folder == target.folder:
+    if search.content and search.content.folder.path == target.path:
         return search.content
     try:
-        target.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.folder / ".lock", timeout=_LOCK_TIMEOUT_S):
+        target.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.path / ".lock", timeout=_LOCK_TIMEOUT_S):
             content = read_folder(target)
             return content if content.complete and not force else _fetch_into(target, search)
     except Timeout:
         problem, remedy = f"locked by another process for {_LOCK_TIMEOUT_S} s", _REMEDY
     except OSError as error:
-        problem = f"cannot be written: {storage_problem(target.folder, error)}"
+        problem = f"cannot be written: {storage_problem(target.path, error)}"
         remedy = f"or name a writable folder in BENCH_CACHE_DIR, or {_REMEDY}"
-    raise _unavailable([*search.problems, f"{target.name} {target.folder} ({problem})"], remedy)
+    raise _unavailable([*search.problems, f"{target.name} {target.path} ({problem})"], remedy)
 
 
-def _fetch_into(target: Place, search: _Search) -> FolderContent:
+def _fetch_into(target: DataFolder, search: _Search) -> FolderContent:
     # This process holds the lock, so these folders are from processes that were killed.
-    for stale in target.folder.glob(f"{_STAGING}*"):
+    for stale in target.path.glob(f"{_STAGING}*"):
         shutil.rmtree(stale, ignore_errors=True)
     sources = {"a copy": _copy_of(search.content)} if search.content else _SOURCES
     attempts = list(search.problems)
     for name, source in sources.items():
-        with tempfile.TemporaryDirectory(dir=target.folder, prefix=_STAGING) as staging:
+        with tempfile.TemporaryDirectory(dir=target.path, prefix=_STAGING) as staging:
             try:
-                content = read_folder(Place(name, source(Path(staging))))
+                content = read_folder(DataFolder(name, source(Path(staging))))
                 problem = content.problem
             except (OSError, HTTPException, subprocess.SubprocessError) as error:
                 if isinstance(error, OSError) and error.errno in NO_SPACE:
@@ -130,10 +130,10 @@ def _fetch_into(target: Place, search: _Search) -> FolderContent:
     raise _unavailable(attempts, _REMEDY)
 
 
-def _move_into(content: FolderContent, target: Place) -> FolderContent:
+def _move_into(content: FolderContent, target: DataFolder) -> FolderContent:
     checks = []
     for check in content.checks:
-        path = target.folder / check.path.name
+        path = target.path / check.path.name
         check.path.replace(path)
         checks.append(FileCheck(path, target.name, True))
     return FolderContent(target, tuple(checks), content.values)

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench.datasets.data_places import cache
+from bench.datasets.data_folders import cache
 from bench.datasets.fetch import verify
 from bench.doctor.gpu_checks import cuda_checks, gpu_check, use_checks
 from bench.doctor.machine_checks import (
@@ -52,7 +52,7 @@ def examine(address: str | None = None, results: Path = RESULTS) -> list[Check]:
         gpu_check(facts, cards_on_bus()),
         *use_checks(uses),
         network_check(),
-        data_check(verify(), cache_writable=_is_writable(cache().folder)),
+        data_check(verify(), cache_writable=_is_writable(cache().path)),
         _results_check(results),
         *tensorflow_checks(tensorflow, facts),
         *cuda_checks(tensorflow, facts),

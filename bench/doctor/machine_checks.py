@@ -117,12 +117,12 @@ def _shared_memory(size_bytes: int | None) -> list[Check]:
 
 def data_check(files: Sequence[FileCheck], *, cache_writable: bool = True) -> Check:
     """Report the first folder that holds the whole data set, or what is wrong with its files."""
-    places: dict[str, list[FileCheck]] = {}
+    folders: dict[str, list[FileCheck]] = {}
     for file in files:
-        places.setdefault(file.place, []).append(file)
-    for place, copies in places.items():
+        folders.setdefault(file.folder_name, []).append(file)
+    for name, copies in folders.items():
         if all(file.ok for file in copies):
-            return Check("Fashion-MNIST", "ok", f"{place}: {copies[0].path.parent}")
+            return Check("Fashion-MNIST", "ok", f"{name}: {copies[0].path.parent}")
     damaged = [file for file in files if not file.ok and file.path.is_file()]
     if damaged:
         reasons = "; ".join(f"{file.path} {file.problem}" for file in damaged)

@@ -91,7 +91,7 @@ class SimulatedExecutor:
         now = 0.0
         while scheduler.waiting or running:
             for job in scheduler.start(now):
-                nodes = scheduler.places(job.key)
+                nodes = scheduler.nodes_of(job.key)
                 request = cluster.request_for(blocks[job.key], nodes)
                 devices = [free[n].pop() for n in nodes for _ in range(job.shape.devices_each)]
                 ends_at = now

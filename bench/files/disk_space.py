@@ -26,24 +26,24 @@ def storage_problem(path: Path, error: OSError, needed_bytes: int | None = None)
 
 def mount_point(path: Path) -> Path:
     """Return the mount point of the disk that holds, or would hold, ``path``."""
-    place = Path(os.path.realpath(_nearest(path)))
-    while not os.path.ismount(place):
-        place = place.parent
-    return place
+    folder = Path(os.path.realpath(_nearest(path)))
+    while not os.path.ismount(folder):
+        folder = folder.parent
+    return folder
 
 
 def room(path: Path) -> str:
     """Return the mount point of the disk of ``path``, and in brackets the free space."""
-    place = mount_point(path)
-    status = os.statvfs(place)
+    disk = mount_point(path)
+    status = os.statvfs(disk)
     if status.f_files and not status.f_favail:
-        return f"{place} (it can hold no more files)"
-    return f"{place} ({status.f_bavail * status.f_frsize} bytes free)"
+        return f"{disk} (it can hold no more files)"
+    return f"{disk} ({status.f_bavail * status.f_frsize} bytes free)"
 
 
-def full_disks(places: list[Path]) -> list[Path]:
-    """Return the mount points of those ``places`` whose disks are almost full."""
-    return sorted({mount_point(place) for place in places if _free_bytes(place) < _MIN_FREE_BYTES})
+def full_disks(paths: list[Path]) -> list[Path]:
+    """Return the mount points of those ``paths`` whose disks are almost full."""
+    return sorted({mount_point(path) for path in paths if _free_bytes(path) < _MIN_FREE_BYTES})
 
 
 def _remedy(path: Path, number: int | None, needed_bytes: int | None) -> str:
@@ -68,19 +68,19 @@ def _free_bytes(path: Path) -> int:
 
 def _nearest(path: Path) -> Path:
     """Return ``path``, or the nearest folder above it that exists."""
-    for place in (path.absolute(), *path.absolute().parents):
+    for candidate in (path.absolute(), *path.absolute().parents):
         try:
-            place.lstat()
+            candidate.lstat()
         except OSError:
             continue
-        return place
+        return candidate
     return Path("/")
 
 
 def _closed_folder(path: Path) -> Path:
     """Return the folder that cannot be entered, or in which nothing can be made."""
     above = list(reversed(path.absolute().parents))
-    closed = (place for place in above if place.is_dir() and not os.access(place, os.X_OK))
+    closed = (each for each in above if each.is_dir() and not os.access(each, os.X_OK))
     return next(closed, _nearest(path.absolute().parent))
 
 

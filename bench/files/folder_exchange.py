@@ -33,15 +33,15 @@ _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EX
 
 
 @contextlib.contextmanager
-def replaced_folder(place: Path, name: str) -> Iterator[Path]:
-    """Make a folder that replaces ``place/name`` when the block ends without an exception.
+def replaced_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Make a folder that replaces ``parent/name`` when the block ends without an exception.
 
-    However the block ends, ``place/name`` is then the old folder or the complete new one. Raises
-    ResourceError if another process is replacing a folder in ``place``, and OSError of the disk.
+    However the block ends, ``parent/name`` is then the old folder or the complete new one. Raises
+    ResourceError if another process is replacing a folder in ``parent``, and OSError of the disk.
     """
-    with _lock(place) as handle:
-        _recover(place, handle)
-        journal = Folder(place) / _JOURNAL
+    with _lock(parent) as handle:
+        _recover(parent, handle)
+        journal = Folder(parent) / _JOURNAL
         for part in _PARTS:
             (journal / part).make()
         try:
@@ -49,30 +49,30 @@ def replaced_folder(place: Path, name: str) -> Iterator[Path]:
             new_folder.mkdir()
             yield new_folder
             with _parts(journal) as (new, old, copy):
-                _take_place(handle, name, new, old, copy)
+                _put_in_place(handle, name, new, old, copy)
             os.fsync(handle)
         finally:
-            _recover(place, handle)
+            _recover(parent, handle)
 
 
-def recover_folder(place: Path) -> None:
-    """Restore or remove what a killed ``replaced_folder`` has left in ``place``.
+def recover_folder(parent: Path) -> None:
+    """Restore or remove what a killed ``replaced_folder`` has left in ``parent``.
 
-    Does nothing if another process works there or if ``place`` is not writable.
+    Does nothing if another process works there or if ``parent`` is not writable.
     """
-    with contextlib.suppress(OSError, ResourceError), _lock(place) as handle:
-        _recover(place, handle)
+    with contextlib.suppress(OSError, ResourceError), _lock(parent) as handle:
+        _recover(parent, handle)
 
 
-def _take_place(place: int, name: str, new: int, old: int, copy: int) -> None:
-    """Put ``new/name`` in the place of ``place/name``; the old one stays in ``new`` or ``old``."""
-    if _exists(place, name) and _exchange(place, new, name):
+def _put_in_place(parent: int, name: str, new: int, old: int, copy: int) -> None:
+    """Put ``new/name`` in the place of ``parent/name``; the old one stays in ``new`` or ``old``."""
+    if _exists(parent, name) and _exchange(parent, new, name):
         return
-    if _exists(place, name) and not _rename(place, name, old):
-        _move_copy(place, name, old, copy)
-        # Now ``old`` is complete, so ``_recover`` ignores any remainder in ``place``.
-        shutil.rmtree(name, dir_fd=place)
-    os.rename(name, name, src_dir_fd=new, dst_dir_fd=place)
+    if _exists(parent, name) and not _rename(parent, name, old):
+        _move_copy(parent, name, old, copy)
+        # Now ``old`` is complete, so ``_recover`` ignores any remainder in ``parent``.
+        shutil.rmtree(name, dir_fd=parent)
+    os.rename(name, name, src_dir_fd=new, dst_dir_fd=parent)
 
 
 def _rename(source: int, name: str, target: int) -> bool:
@@ -95,13 +95,13 @@ def _move_copy(source: int, name: str, target: int, copy: int) -> None:
     os.fsync(target)
 
 
-def _exchange(place: int, new: int, name: str) -> bool:
+def _exchange(parent: int, new: int, name: str) -> bool:
     """Exchange ``name`` between the two folders; return False if the system cannot."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
     encoded = os.fsencode(name)
-    if renameat2(new, encoded, place, encoded, _RENAME_EXCHANGE) == 0:
+    if renameat2(new, encoded, parent, encoded, _RENAME_EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
     if number in _UNSUPPORTED:
@@ -109,11 +109,11 @@ def _exchange(place: int, new: int, name: str) -> bool:
     raise OSError(number, os.strerror(number), name)
 
 
-def _recover(place: Path, handle: int) -> None:
+def _recover(parent: Path, handle: int) -> None:
     """Move back an old folder that has no successor, and remove the journal."""
     if not _exists(handle, _JOURNAL):
         return
-    journal = Folder(place) / _JOURNAL
+    journal = Folder(parent) / _JOURNAL
     with contextlib.suppress(FileNotFoundError):
         _move_back(journal, handle)
     # Rename it first, so that a half-removed folder is never moved back.
@@ -125,8 +125,8 @@ def _recover(place: Path, handle: int) -> None:
     shutil.rmtree(_JOURNAL, ignore_errors=True, dir_fd=handle)
 
 
-def _move_back(journal: Folder, place: int) -> None:
-    """Move folders from ``old`` back to ``place`` if their successors are not there.
+def _move_back(journal: Folder, parent: int) -> None:
+    """Move folders from ``old`` back to ``parent`` if their successors are not there.
 
     If a successor is still in ``new``, a folder in its place is the remainder of the one that
     ``old`` holds completely.
@@ -139,12 +139,12 @@ def _move_back(journal: Folder, place: int) -> None:
         (journal / part).make()
     with _parts(journal) as (new, old, copy):
         for name in names:
-            if _exists(place, name):
+            if _exists(parent, name):
                 if not _exists(new, name):
                     continue
-                shutil.rmtree(name, dir_fd=place)
-            if not _rename(old, name, place):
-                _move_copy(old, name, place, copy)
+                shutil.rmtree(name, dir_fd=parent)
+            if not _rename(old, name, parent):
+                _move_copy(old, name, parent, copy)
 
 
 @contextlib.contextmanager
@@ -156,14 +156,14 @@ def _parts(journal: Folder) -> Iterator[tuple[int, int, int]]:
 
 
 @contextlib.contextmanager
-def _lock(place: Path) -> Iterator[int]:
-    """Open a handle of ``place``, locked until the block or the process ends."""
-    with Folder(place).handle() as handle:
+def _lock(parent: Path) -> Iterator[int]:
+    """Open a handle of ``parent``, locked until the block or the process ends."""
+    with Folder(parent).handle() as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ResourceError(
-                f"{place}: another process is publishing there: wait for it to end"
+                f"{parent}: another process is publishing there: wait for it to end"
             ) from None
         except OSError:  # a file system without locks
             pass

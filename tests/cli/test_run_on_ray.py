@@ -144,8 +144,8 @@ def test_damaged_data_stops_a_resumed_run_and_costs_no_record(
     site.mkdir()
     # An installed copy of Debian would replace the damaged one.
     (site / "sitecustomize.py").write_text(
-        "from pathlib import Path\nfrom bench.datasets import data_places\n"
-        "data_places.DEBIAN_FOLDER = Path('/nonexistent')\n"
+        "from pathlib import Path\nfrom bench.datasets import data_folders\n"
+        "data_folders.DEBIAN_FOLDER = Path('/nonexistent')\n"
     )
     real = {"dataset": "fashion_mnist", "examples": 640, "epochs": 1}
     suite = written(tmp_path / "real.toml", {**SINGLE, "variant": {**SINGLE["variant"], **real}})

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.datasets import data_places
-from bench.datasets.fashion_mnist import FILES, Place, read_folder
+from bench.datasets import data_folders
+from bench.datasets.fashion_mnist import FILES, DataFolder, read_folder
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def empty_machine(fashion_mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("BENCH_DATA_DIR", raising=False)
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(data_places, "DEBIAN_FOLDER", tmp_path / "debian")
+    monkeypatch.setattr(data_folders, "DEBIAN_FOLDER", tmp_path / "debian")
     monkeypatch.setenv("PATH", "")
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")
@@ -27,6 +27,8 @@ def good_folder(fashion_mnist_dir: Path, tmp_path: Path) -> Path:
     """Links to valid files, under their gzipped names; a test may damage them."""
     folder = tmp_path / "good"
     folder.mkdir()
-    for file, check in zip(FILES, read_folder(Place("", fashion_mnist_dir)).checks, strict=True):
+    for file, check in zip(
+        FILES, read_folder(DataFolder("", fashion_mnist_dir)).checks, strict=True
+    ):
         (folder / f"{file.name}.gz").symlink_to(check.path)
     return folder

@@ -15,8 +15,8 @@ from bench.datasets.fashion_mnist import (
     TEST_LABELS,
     TRAIN_IMAGES,
     TRAIN_LABELS,
+    DataFolder,
     FileCheck,
-    Place,
     read_folder,
     split,
 )
@@ -30,7 +30,7 @@ def _bytes_of(folder: Path, name: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def arrays(fashion_mnist_dir: Path) -> Arrays:
-    return split(read_folder(Place("here", fashion_mnist_dir)))
+    return split(read_folder(DataFolder("here", fashion_mnist_dir)))
 
 
 @pytest.fixture(scope="module")
@@ -74,33 +74,35 @@ def test_uncompressed_files_are_accepted(good_folder: Path, tmp_path: Path) -> N
     plain.mkdir()
     for file in FILES:
         (plain / file.name).write_bytes(_bytes_of(good_folder, file.name))
-    content = read_folder(Place("plain", plain))
+    content = read_folder(DataFolder("plain", plain))
     assert content.complete and content.problem == ""
     assert [check.path.suffix for check in content.checks] == [""] * 4
 
 
 def test_missing_files_and_folders_are_reported(good_folder: Path, tmp_path: Path) -> None:
-    assert read_folder(Place("", tmp_path / "not")).problem == "no such folder"
+    assert read_folder(DataFolder("", tmp_path / "not")).problem == "no such folder"
     (tmp_path / "file").touch()
-    assert read_folder(Place("", tmp_path / "file")).problem == "not a folder"
+    assert read_folder(DataFolder("", tmp_path / "file")).problem == "not a folder"
     (tmp_path / "empty").mkdir()
-    assert read_folder(Place("", tmp_path / "empty")).problem == "has none of the four files"
+    assert read_folder(DataFolder("", tmp_path / "empty")).problem == "has none of the four files"
     (good_folder / f"{TRAIN_IMAGES.name}.gz").unlink()
-    content = read_folder(Place("", good_folder))
+    content = read_folder(DataFolder("", good_folder))
     assert content.problem == "train-images-idx3-ubyte.gz is missing"
     assert not content.complete
 
 
 def test_a_path_below_a_file_is_reported_as_unreadable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert read_folder(Place("", tmp_path / "file" / "below")).problem.startswith("cannot be read")
+    assert read_folder(DataFolder("", tmp_path / "file" / "below")).problem.startswith(
+        "cannot be read"
+    )
 
 
 def test_a_folder_in_place_of_a_file_is_reported(good_folder: Path) -> None:
     path = good_folder / f"{TRAIN_LABELS.name}.gz"
     path.unlink()
     path.mkdir()
-    problem = read_folder(Place("", good_folder)).problem
+    problem = read_folder(DataFolder("", good_folder)).problem
     assert problem == "train-labels-idx1-ubyte.gz cannot be read: Is a directory"
 
 
@@ -108,13 +110,13 @@ def test_another_dataset_of_the_same_size_is_rejected(good_folder: Path) -> None
     path = good_folder / f"{TEST_LABELS.name}.gz"
     path.unlink()
     path.write_bytes(gzip.compress(b"\x00\x00\x08\x01\x00\x00\x27\x10" + bytes(10_000)))
-    problem = read_folder(Place("", good_folder)).problem
+    problem = read_folder(DataFolder("", good_folder)).problem
     assert problem == "t10k-labels-idx1-ubyte.gz is not the right file: its SHA-256 differs"
 
 
 def _check(folder: Path, content: bytes) -> FileCheck:
     (folder / f"{TEST_LABELS.name}.gz").write_bytes(content)
-    return read_folder(Place("", folder)).checks[FILES.index(TEST_LABELS)]
+    return read_folder(DataFolder("", folder)).checks[FILES.index(TEST_LABELS)]
 
 
 position = st.floats(0, 1, exclude_max=True)
@@ -162,7 +164,7 @@ def test_a_flipped_bit_in_a_gzipped_file_never_yields_wrong_bytes(
 @pytest.mark.parametrize("kind", [*SPECIAL, "link to a device", "huge"])
 def test_endless_files_are_rejected_without_being_read(good_folder: Path, kind: str) -> None:
     plant(kind, good_folder / f"{TEST_LABELS.name}.gz")
-    content = read_folder(Place("", good_folder))
+    content = read_folder(DataFolder("", good_folder))
     assert [check.ok for check in content.checks] == [file != TEST_LABELS for file in FILES]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.datasets import fetch as fetching
-from bench.datasets.fashion_mnist import TEST_LABELS, TRAIN_IMAGES, Place, read_folder
+from bench.datasets.fashion_mnist import TEST_LABELS, TRAIN_IMAGES, DataFolder, read_folder
 from bench.datasets.fetch import fetch, find_or_fetch, verify
 from bench.errors import DatasetError
 
@@ -64,7 +64,7 @@ def mirror(
 
 
 def _complete(folder: Path) -> bool:
-    return read_folder(Place("", folder)).complete
+    return read_folder(DataFolder("", folder)).complete
 
 
 def _error(folder: Path | None = None) -> str:
@@ -99,14 +99,14 @@ def test_a_damaged_place_is_skipped_for_a_later_one(
     monkeypatch.setenv("BENCH_DATA_DIR", str(damaged))
     assert "train-images-idx3-ubyte.gz is damaged" in _error()
     shutil.copytree(good_folder, empty_machine, dirs_exist_ok=True)
-    assert find_or_fetch().place.folder == empty_machine
+    assert find_or_fetch().folder.path == empty_machine
     assert fetch() == empty_machine
 
 
 def test_a_download_fills_the_cache(empty_machine: Path, mirror: Mirror) -> None:
     content = find_or_fetch()
     assert content.complete
-    assert content.place.folder == empty_machine
+    assert content.folder.path == empty_machine
     assert all(
         check.path.parent == empty_machine and check.path.is_file() for check in content.checks
     )
@@ -156,7 +156,7 @@ def test_a_file_that_the_mirror_lacks_is_reported(empty_machine: Path, mirror: M
     assert "mirror (HTTP Error 404: File not found)" in _error()
 
 
-def test_a_given_folder_is_filled_with_a_copy_from_another_place(
+def test_a_given_folder_is_filled_with_a_copy_from_another_folder(
     empty_machine: Path, good_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "k"))
@@ -188,9 +188,9 @@ def test_of_processes_that_fetch_at_once_one_downloads_for_all(
     empty_machine: Path, mirror: Mirror
 ) -> None:
     program = (
-        "import sys; from bench.datasets import data_places, fetch; from pathlib import Path; "
-        "fetch._MIRROR = sys.argv[1]; data_places.DEBIAN_FOLDER = Path('/nonexistent'); "
-        "content = fetch.find_or_fetch(); assert content.complete; print(content.place.folder)"
+        "import sys; from bench.datasets import data_folders, fetch; from pathlib import Path; "
+        "fetch._MIRROR = sys.argv[1]; data_folders.DEBIAN_FOLDER = Path('/nonexistent'); "
+        "content = fetch.find_or_fetch(); assert content.complete; print(content.folder.path)"
     )
     processes = [
         subprocess.Popen(

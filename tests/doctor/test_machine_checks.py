@@ -161,8 +161,8 @@ def test_a_wrong_result_is_the_device_s_fault_and_not_the_installation_s() -> No
     assert both and "driver" in both and "do not use mirrored" in both
 
 
-def _files(folder: Path, place: str, *problems: str | None) -> list[FileCheck]:
-    return [FileCheck(folder / str(i), place, p is None, p) for i, p in enumerate(problems)]
+def _files(folder: Path, name: str, *problems: str | None) -> list[FileCheck]:
+    return [FileCheck(folder / str(i), name, p is None, p) for i, p in enumerate(problems)]
 
 
 def test_one_complete_copy_of_the_data_is_enough(tmp_path: Path) -> None:

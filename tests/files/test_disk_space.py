@@ -45,7 +45,7 @@ def test_a_folder_that_cannot_be_entered_is_named(
 ) -> None:
     (tmp_path / "closed/inner").mkdir(parents=True)
     # Root may enter any folder, so that no real one refuses it.
-    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path / "closed")
+    monkeypatch.setattr(os, "access", lambda folder, _: folder != tmp_path / "closed")
     path = tmp_path / "closed/inner/run/run.json"
     assert f"make the folder {tmp_path / 'closed'} writable" in refused(path, errno.EACCES)
 

@@ -49,13 +49,13 @@ def assert_cleaned_up(groups: Sequence[WorkerGroup]) -> Iterator[None]:
     from ray.util import placement_group_table
 
     yield
-    places = [place for group in groups for place in group.places.values()]
-    assert places
-    pids = {place.pid for place in places}
+    locations = [location for group in groups for location in group.locations.values()]
+    assert locations
+    pids = {location.pid for location in locations}
     _until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
     assert workers_below(os.getpid()) == []
-    assert {place.port for place in places}.isdisjoint(_listening())
-    assert [place.log for place in places if Path(place.log).exists()] == []
+    assert {location.port for location in locations}.isdisjoint(_listening())
+    assert [location.log for location in locations if Path(location.log).exists()] == []
     assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from bench.spec.variant import Variant
 
-_RESNET50_PLACES = 224 * 224
+_RESNET50_POSITIONS = 224 * 224
 _RESNET50_PRODUCTS, _RESNET50_OUTPUTS = 4_087_000_000, 11_100_000
-"""For one example of 224 x 224; both are proportional to the number of places. K. He et al., CVPR
-2016, arXiv 1512.03385, and I. Radosavovic et al., CVPR 2020, arXiv 2003.13678, table 8."""
+"""For one example of 224 x 224; both are proportional to the number of positions. K. He et al.,
+CVPR 2016, arXiv 1512.03385, and I. Radosavovic et al., CVPR 2020, arXiv 2003.13678, table 8."""
 _RESNET50_WEIGHTS, _RESNET50_FEATURES = 23_500_000, 2048
 _RESNET50_CHANNELS = 64
 """Channels of its first convolution, which halves rows and columns; no later output is larger."""
@@ -64,13 +64,13 @@ def model_size(variant: Variant) -> ModelSize:
     )
 
 
-def _resnet50(places: int, channels: int, classes: int) -> ModelSize:
+def _resnet50(positions: int, channels: int, classes: int) -> ModelSize:
     last = _RESNET50_FEATURES * classes
     return ModelSize(
-        pixels=places * channels,
-        products=_RESNET50_PRODUCTS * places // _RESNET50_PLACES + last,
+        pixels=positions * channels,
+        products=_RESNET50_PRODUCTS * positions // _RESNET50_POSITIONS + last,
         parameters=_RESNET50_WEIGHTS + last,
-        outputs=_RESNET50_OUTPUTS * places // _RESNET50_PLACES,
-        largest_output=math.ceil(places / 4) * _RESNET50_CHANNELS,
+        outputs=_RESNET50_OUTPUTS * positions // _RESNET50_POSITIONS,
+        largest_output=math.ceil(positions / 4) * _RESNET50_CHANNELS,
         layers=54,
     )

@@ -31,11 +31,11 @@ class ResourceShape:
         return min(room, 1) if self.spread else room
 
 
-Places = tuple[str, ...]
+NodeNames = tuple[str, ...]
 """The node of each bundle."""
 
 
-def pack(shape: ResourceShape, free: Mapping[str, int]) -> Places | None:
+def pack(shape: ResourceShape, free: Mapping[str, int]) -> NodeNames | None:
     """Return the node of each bundle; None if the nodes have too few ``free`` devices."""
     rooms = {node: room for node, n in free.items() if (room := shape.bundles_on(n))}
     if sum(rooms.values()) < shape.bundles:
@@ -49,15 +49,15 @@ def pack(shape: ResourceShape, free: Mapping[str, int]) -> Places | None:
     return tuple(chosen)
 
 
-def allocate(free: dict[str, int], shape: ResourceShape, places: Places) -> dict[str, int]:
+def allocate(free: dict[str, int], shape: ResourceShape, nodes: NodeNames) -> dict[str, int]:
     """Subtract what the bundles use from ``free``, and return it."""
-    for node in places:
+    for node in nodes:
         free[node] -= shape.devices_each
     return free
 
 
-def release(free: dict[str, int], shape: ResourceShape, places: Places) -> None:
+def release(free: dict[str, int], shape: ResourceShape, nodes: NodeNames) -> None:
     """Add what the bundles used to ``free``, except on lost nodes."""
-    for node in places:
+    for node in nodes:
         if node in free:
             free[node] += shape.devices_each

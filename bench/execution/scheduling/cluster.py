@@ -4,7 +4,7 @@ Usage:
     cluster = Cluster(ray.nodes(), device="auto", unfit={node_id: 1})
     cluster.sizes                                # devices of each node; 1 if there are no GPUs
     cluster.shape_of(block)                      # how many devices it uses at once
-    cluster.request_for(block, places)           # the placement group to request
+    cluster.request_for(block, nodes)            # the placement group to request
 
 Nodes are identified by Ray's ids: two nodes may share an address.
 """
@@ -101,15 +101,15 @@ class Cluster:
             )
         return shape
 
-    def request_for(self, block: Block, places: Sequence[str]) -> ResourceRequest:
-        """Return the resources that a block requests, with its bundles on the nodes ``places``."""
+    def request_for(self, block: Block, nodes: Sequence[str]) -> ResourceRequest:
+        """Return the resources that a block requests, with its bundles on ``nodes``."""
         if not self.has_gpus:
-            whole = tuple({"CPU": float(self._nodes[node]["CPU"])} for node in places)
-            return ResourceRequest(whole, "PACK", tuple(places))
+            whole = tuple({"CPU": float(self._nodes[node]["CPU"])} for node in nodes)
+            return ResourceRequest(whole, "PACK", tuple(nodes))
         _, gpus = self._bundles(block)
         bundle = {"GPU": float(gpus), "CPU": self._cores_a_gpu() * gpus}
         strategy = "STRICT_SPREAD" if _any_spread(block) else "PACK"
-        return ResourceRequest((bundle,) * len(places), strategy, tuple(places))
+        return ResourceRequest((bundle,) * len(nodes), strategy, tuple(nodes))
 
     def free_devices(self, free: Mapping[str, Bundle]) -> dict[str, int]:
         """Return how many devices of each node are available from its ``free`` resources."""

@@ -4,7 +4,7 @@ Usage:
     scheduler = Scheduler({"node-a": 8, "node-b": 8})
     scheduler.add(Job(1, ResourceShape(bundles=2, devices_each=4), seconds=120.0))
     for job in scheduler.start(now): ...
-    scheduler.places(1)                         # ("node-a", "node-a")
+    scheduler.nodes_of(1)                       # ("node-a", "node-a")
     scheduler.finish(1)
 
 Backfilling after EASY (D. A. Lifka, JSSPP 1995, LNCS 949): if the largest waiting job does not fit
@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from bench.execution.scheduling.bin_packing import Places, ResourceShape, allocate, pack, release
+from bench.execution.scheduling.bin_packing import NodeNames, ResourceShape, allocate, pack, release
 from bench.execution.scheduling.queue import Job, Queue
 
 
@@ -31,7 +31,7 @@ class ReservedDevices(NamedTuple):
     free: dict[str, int]
     """Devices of each node that will be free then."""
     beside: dict[str, int]
-    """What the job leaves of them, on the nodes where it would be placed."""
+    """What the job leaves of them, on the nodes where it would run."""
 
 
 class Scheduler:
@@ -40,7 +40,7 @@ class Scheduler:
     def __init__(self, nodes: Mapping[str, int]) -> None:
         self._nodes, self._free = dict(nodes), dict(nodes)
         self._queue = Queue()
-        self._running: dict[int, tuple[Job, Places]] = {}
+        self._running: dict[int, tuple[Job, NodeNames]] = {}
         self._ends: list[tuple[float, int]] = []
 
     @property
@@ -58,7 +58,7 @@ class Scheduler:
         """Whether a job has not started yet."""
         return bool(self._queue.shapes)
 
-    def places(self, key: int) -> Places:
+    def nodes_of(self, key: int) -> NodeNames:
         """Return the node of each bundle of a running job."""
         return self._running[key][1]
 
@@ -74,15 +74,15 @@ class Scheduler:
     def start(self, now: float) -> list[Job]:
         """Return the jobs to start at ``now`` (seconds on any clock), and assign their devices."""
         started = []
-        while (placed := self._next()) is not None:
-            job, nodes = placed
+        while (assignment := self._next()) is not None:
+            job, nodes = assignment
             allocate(self._free, job.shape, nodes)
-            self._running[job.key] = placed
+            self._running[job.key] = assignment
             bisect.insort(self._ends, (now + job.seconds, job.key))
             started.append(job)
         return started
 
-    def move(self, key: int, free: Mapping[str, int]) -> Places | None:
+    def move(self, key: int, free: Mapping[str, int]) -> NodeNames | None:
         """Move a job to other nodes because other work occupies its nodes; None if none are free.
 
         ``free`` is what other work leaves of each node.
@@ -111,7 +111,7 @@ class Scheduler:
         too_large = [shape for shape in self._queue.shapes if pack(shape, self._nodes) is None]
         return self._queue.drop(too_large)
 
-    def _next(self) -> tuple[Job, Places] | None:
+    def _next(self) -> tuple[Job, NodeNames] | None:
         shapes = self._queue.shapes
         if not shapes:
             return None
@@ -141,8 +141,8 @@ class Scheduler:
         return ReservedDevices(shape, free, allocate(dict(free), shape, pack(shape, free) or ()))
 
     def _beside(
-        self, reserved: ReservedDevices, shape: ResourceShape, best: Places
-    ) -> Places | None:
+        self, reserved: ReservedDevices, shape: ResourceShape, best: NodeNames
+    ) -> NodeNames | None:
         """Return nodes on which a job of any length does not delay the largest, or None."""
         least = {node: min(n, reserved.beside[node]) for node, n in self._free.items()}
         if (nodes := pack(shape, least)) is not None:

@@ -4,7 +4,7 @@ Usage:
     print(render(examine()))
 
     ok       Python         3.11.7 (CPython)
-    missing  Fashion-MNIST  in none of its places
+    missing  Fashion-MNIST  not in any of its folders
                             fix: bench data fetch
 """
 

@@ -114,7 +114,7 @@ def _jit_texts(cells: Sequence[Cell], device: DeviceKind) -> list[str]:
 def files_text(checks: "Sequence[FileCheck]") -> str:
     """Return one line per file: where it is, and what is wrong with it, if anything."""
     return "\n".join(
-        f"{_mark(check)}  {check.place:<16}  {check.path}"
+        f"{_mark(check)}  {check.folder_name:<16}  {check.path}"
         + (f"  ({check.problem})" if check.problem else "")
         for check in checks
     )
@@ -129,7 +129,8 @@ def _mark(check: "FileCheck") -> str:
 def files_json(checks: "Sequence[FileCheck]") -> str:
     """Return the same as JSON."""
     rows = [
-        {"path": str(c.path), "place": c.place, "ok": c.ok, "problem": c.problem} for c in checks
+        {"path": str(c.path), "place": c.folder_name, "ok": c.ok, "problem": c.problem}
+        for c in checks
     ]
     return json.dumps(rows, indent=2)
 

@@ -32,10 +32,10 @@ def test_counts_agree_with_the_model(settings: dict[str, Any]) -> None:
     layers = [n for n in model.layers if isinstance(n, keras.layers.Conv2D | keras.layers.Dense)]
     outputs = [math.prod(layer.output.shape[1:]) for layer in layers]
     kernels = [math.prod(layer.kernel.shape) for layer in layers]
-    places = [math.prod(layer.output.shape[1:-1]) for layer in layers]
+    positions = [math.prod(layer.output.shape[1:-1]) for layer in layers]
     size = model_size(variant)
     assert size.pixels == math.prod(shape)
-    assert size.products == sum(k * p for k, p in zip(kernels, places, strict=True))
+    assert size.products == sum(k * p for k, p in zip(kernels, positions, strict=True))
     assert size.parameters == sum(kernels)
     assert (size.outputs, size.largest_output) == (sum(outputs), max(outputs))
     assert size.layers == len(layers)

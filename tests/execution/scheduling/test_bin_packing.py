@@ -22,13 +22,13 @@ def holds(shape: ResourceShape, sizes: tuple[int, ...]) -> bool:
 def test_packing_succeeds_if_possible_and_uses_only_free_devices(
     shape: ResourceShape, free: dict[str, int]
 ) -> None:
-    places = pack(shape, free)
-    assert (places is not None) == holds(shape, tuple(free.values()))
-    if places is not None:
-        assert len(places) == shape.bundles
-        left = allocate(dict(free), shape, places)
+    nodes = pack(shape, free)
+    assert (nodes is not None) == holds(shape, tuple(free.values()))
+    if nodes is not None:
+        assert len(nodes) == shape.bundles
+        left = allocate(dict(free), shape, nodes)
         assert min(left.values()) >= 0
-        release(left, shape, places)
+        release(left, shape, nodes)
         assert left == free
 
 
@@ -36,25 +36,25 @@ def test_packing_succeeds_if_possible_and_uses_only_free_devices(
 def test_packed_bundles_go_to_as_few_nodes_as_hold_them_and_spread_ones_apart(
     shape: ResourceShape, free: dict[str, int]
 ) -> None:
-    places = pack(shape, free)
-    if places is None:
+    nodes = pack(shape, free)
+    if nodes is None:
         return
     if shape.spread:
-        assert len(set(places)) == shape.bundles
+        assert len(set(nodes)) == shape.bundles
     else:
         fewest = next(
             count
             for count in range(1, len(free) + 1)
             if any(holds(shape, some) for some in itertools.combinations(free.values(), count))
         )
-        assert len(set(places)) == fewest
+        assert len(set(nodes)) == fewest
 
 
 @given(st.integers(1, 8), FREE)
 def test_one_bundle_goes_to_the_fullest_node_with_room(devices: int, free: dict[str, int]) -> None:
-    places = pack(ResourceShape(1, devices), free)
-    if places is not None:
-        assert free[places[0]] == min(n for n in free.values() if n >= devices)
+    nodes = pack(ResourceShape(1, devices), free)
+    if nodes is not None:
+        assert free[nodes[0]] == min(n for n in free.values() if n >= devices)
 
 
 def test_devices_of_a_lost_node_are_not_given_back() -> None:

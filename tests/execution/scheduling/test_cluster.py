@@ -75,12 +75,12 @@ def test_nodes_with_only_unfit_gpus_are_not_nodes_without_gpus() -> None:
 
 def reserved(cluster: Cluster, asked: Block) -> ResourceRequest:
     """On the nodes of an idle cluster."""
-    places = pack(cluster.shape_of(asked), cluster.sizes)
-    assert places is not None
-    return cluster.request_for(asked, places)
+    nodes = pack(cluster.shape_of(asked), cluster.sizes)
+    assert nodes is not None
+    return cluster.request_for(asked, nodes)
 
 
-def places(request: ResourceRequest, asked: dict[str, Any]) -> list[int]:
+def bundles(request: ResourceRequest, asked: dict[str, Any]) -> list[int]:
     """The bundle of each worker."""
     variant = variant_of(**asked)
     return [request.bundle_of(variant, worker) for worker in range(variant.workers)]
@@ -150,7 +150,7 @@ def test_workers_packed_on_one_node_share_its_cores() -> None:
     cluster = Cluster(TWO_NODES, "auto")
     request = reserved(cluster, block(workers_of(4)))
     assert cluster.shape_of(block(workers_of(4))).devices == 1
-    assert places(request, workers_of(4)) == [0, 0, 0, 0]
+    assert bundles(request, workers_of(4)) == [0, 0, 0, 0]
     assert request.needs(variant_of(**workers_of(4))) == {"CPU": 2.0}
     assert request.needs(variant_of(**workers_of(16))) == {"CPU": 0.5}
 
@@ -161,7 +161,7 @@ def test_workers_that_are_spread_have_a_node_each_and_all_of_its_cores() -> None
     request = reserved(cluster, block(asked))
     assert cluster.shape_of(block(asked)).devices == 2
     assert request.nodes == ("a", "b")
-    assert places(request, asked) == [0, 1]
+    assert bundles(request, asked) == [0, 1]
     assert request.needs(variant_of(**asked)) == {"CPU": 8.0}
 
 
@@ -169,7 +169,7 @@ def test_spread_and_packed_trials_of_one_block_are_spread_and_packed() -> None:
     asked: list[dict[str, Any]] = [workers_of(2), workers_of(2, placement="spread"), {}]
     for cluster in (Cluster(TWO_NODES, "auto"), Cluster(GPU_NODES, "auto")):
         request = reserved(cluster, block(*asked))
-        assert [places(request, settings) for settings in asked] == [[0, 0], [0, 1], [0]]
+        assert [bundles(request, settings) for settings in asked] == [[0, 0], [0, 1], [0]]
 
 
 def test_more_spread_workers_than_nodes_are_refused() -> None:
@@ -191,7 +191,7 @@ def test_with_gpus_a_block_takes_as_many_as_its_largest_trial_has_replicas() -> 
 def test_workers_that_fit_on_one_node_stay_on_one() -> None:
     request = reserved(Cluster(GPU_NODES, "auto"), block(workers_of(2, 2)))
     assert len(request.bundles) == 1
-    assert places(request, workers_of(2, 2)) == [0, 0]
+    assert bundles(request, workers_of(2, 2)) == [0, 0]
     assert request.needs(variant_of(**workers_of(2, 2))) == {"CPU": 8.0, "GPU": 2.0}
 
 
@@ -201,7 +201,7 @@ def test_workers_that_do_not_fit_on_one_node_have_a_bundle_each() -> None:
     request = reserved(cluster, block(workers_of(4, 2)))
     assert request.bundles == ({"GPU": 2.0, "CPU": 8.0},) * 4
     assert request.strategy == "PACK"
-    assert places(request, workers_of(4, 2)) == [0, 1, 2, 3]
+    assert bundles(request, workers_of(4, 2)) == [0, 1, 2, 3]
 
 
 def test_a_block_can_mix_several_workers_and_one_process_that_needs_a_node() -> None:
@@ -209,7 +209,7 @@ def test_a_block_can_mix_several_workers_and_one_process_that_needs_a_node() -> 
     cluster = Cluster(GPU_NODES, "auto")
     assert cluster.shape_of(block(*asked)).devices == 8
     request = reserved(cluster, block(*asked))
-    assert [places(request, settings) for settings in asked] == [[0, 0, 1, 1], [0]]
+    assert [bundles(request, settings) for settings in asked] == [[0, 0, 1, 1], [0]]
 
 
 def test_spread_workers_on_gpus_are_on_different_nodes() -> None:

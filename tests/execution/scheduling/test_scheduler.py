@@ -24,7 +24,7 @@ class Stay:
     starts_at: float
     ends_at: float
     job: Job
-    places: tuple[str, ...]
+    nodes: tuple[str, ...]
 
 
 def as_guessed(job: Job) -> float:
@@ -44,7 +44,7 @@ def simulate(
     now, stays, running = 0.0, list[Stay](), list[tuple[float, int]]()
     while scheduler.waiting or running:
         for job in scheduler.start(now):
-            stays.append(Stay(now, now + real_s(job), job, scheduler.places(job.key)))
+            stays.append(Stay(now, now + real_s(job), job, scheduler.nodes_of(job.key)))
             heapq.heappush(running, (stays[-1].ends_at, job.key))
         now = running[0][0]
         while running and running[0][0] == now:
@@ -157,7 +157,7 @@ def test_no_node_ever_gives_more_than_it_has_and_every_job_runs_once(
         out: Counter[str] = Counter()
         for stay in stays:
             if stay.starts_at <= moment < stay.ends_at:
-                for node in stay.places:
+                for node in stay.nodes:
                     out[node] += stay.job.shape.devices_each
         assert all(out[node] <= nodes[node] for node in out)
     assert sorted(stay.job.key for stay in stays) == [job.key for job in jobs]
@@ -168,9 +168,9 @@ def test_bundles_are_whole_and_those_that_are_spread_apart(
     network: tuple[list[Job], dict[str, int]],
 ) -> None:
     for stay in simulate(*network):
-        assert len(stay.places) == stay.job.shape.bundles
+        assert len(stay.nodes) == stay.job.shape.bundles
         if stay.job.shape.spread:
-            assert len(set(stay.places)) == len(stay.places)
+            assert len(set(stay.nodes)) == len(stay.nodes)
 
 
 @given(networks())
@@ -192,13 +192,15 @@ def test_a_bundle_that_fits_on_no_node_waits_although_devices_are_free() -> None
     scheduler = Scheduler({"a": 4, "b": 4})
     for key in (0, 1):
         scheduler.add(Job(key, ResourceShape(1, 3), 10.0))
-    assert [scheduler.places(job.key) for job in scheduler.start(0.0)] == [("a",), ("b",)]
+    assert [scheduler.nodes_of(job.key) for job in scheduler.start(0.0)] == [("a",), ("b",)]
     scheduler.add(Job(2, ResourceShape(1, 2), 10.0))
     scheduler.add(Job(3, ResourceShape(2, 1), 5.0))
     assert [job.key for job in scheduler.start(0.0)] == [3]
     scheduler.finish(0)
     scheduler.finish(3)
-    assert [(job.key, scheduler.places(job.key)) for job in scheduler.start(10.0)] == [(2, ("a",))]
+    assert [(job.key, scheduler.nodes_of(job.key)) for job in scheduler.start(10.0)] == [
+        (2, ("a",))
+    ]
 
 
 @pytest.mark.parametrize(("first_s", "second_s"), [(10.0, 1000.0), (1000.0, 10.0)])
@@ -215,7 +217,7 @@ def test_a_large_job_keeps_its_node_and_small_ones_use_the_others(
     scheduler.add(Job(4, ResourceShape(1, 1), 1000.0))
     # One of them runs beside the job that stays; on the other node the large one is to come.
     started = scheduler.start(0.0)
-    assert [scheduler.places(job.key) for job in started] == [scheduler.places(long)]
+    assert [scheduler.nodes_of(job.key) for job in started] == [scheduler.nodes_of(long)]
     scheduler.finish(short)
     assert [job.key for job in scheduler.start(10.0)] == [2]
 
@@ -226,11 +228,11 @@ def room_at(
     """When ``shape`` finds room if nothing else is started and all guesses are right."""
     free, at = dict(nodes), now
     for stay in there:
-        allocate(free, stay.job.shape, stay.places)
+        allocate(free, stay.job.shape, stay.nodes)
     for stay in sorted(there, key=lambda stay: stay.starts_at + stay.job.seconds):
         if pack(shape, free) is not None:
             break
-        release(free, stay.job.shape, stay.places)
+        release(free, stay.job.shape, stay.nodes)
         at = max(at, stay.starts_at + stay.job.seconds)
     return at
 
@@ -254,7 +256,7 @@ def test_no_earlier_job_delays_the_largest_beyond_its_estimate(
                 ends = [s.ends_at for s in stays if s.starts_at + s.job.seconds <= by]
                 assert now <= max([by, *ends])
             ends_at = now + job.seconds * wrong[job.key]
-            stays.append(Stay(now, ends_at, job, scheduler.places(job.key)))
+            stays.append(Stay(now, ends_at, job, scheduler.nodes_of(job.key)))
         there = [stay for stay in stays if stay.ends_at > now]
         if left:
             largest = min((job.shape for job in left.values()), key=hardest_first)
@@ -276,7 +278,7 @@ def test_a_job_moves_from_occupied_nodes_to_free_ones() -> None:
     scheduler.add(Job(0, ResourceShape(2, 4), 10.0))
     scheduler.add(Job(1, ResourceShape(1, 2), 10.0))
     scheduler.start(0.0)
-    assert (scheduler.places(0), scheduler.places(1)) == (("a", "b"), ("c",))
+    assert (scheduler.nodes_of(0), scheduler.nodes_of(1)) == (("a", "b"), ("c",))
     assert scheduler.move(0, {"a": 4, "b": 1, "c": 4}) is None
     scheduler.finish(1)
     assert scheduler.move(0, {"a": 4, "b": 1, "c": 4}) == ("a", "c")
@@ -306,7 +308,7 @@ def test_lost_nodes_are_not_assigned_again(
         scheduler.finish(key)
         for job in scheduler.start(1.0):
             out[job.key] = job
-            assert set(scheduler.places(job.key)) <= left.keys()
+            assert set(scheduler.nodes_of(job.key)) <= left.keys()
     assert done == {job.key for job in jobs}
     assert scheduler.free == left
 

@@ -76,7 +76,7 @@ class BlockPool:
     def start(self) -> None:
         """Start the blocks that fit now."""
         for job in self._scheduler.start(time.monotonic()):
-            block, nodes = self._blocks[job.key], self._scheduler.places(job.key)
+            block, nodes = self._blocks[job.key], self._scheduler.nodes_of(job.key)
             runner = self._open_runner(block, self._cluster.request_for(block, nodes))
             # The wait counts from that of a block that gave up on the same node. Otherwise a run
             # would wait once per block.

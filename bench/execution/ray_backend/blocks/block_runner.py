@@ -150,7 +150,7 @@ class BlockRunner:
     def _follow(self, workers: WorkerGroup) -> Iterator[TrialRecord]:
         """Act on what the workers have answered."""
         if workers.unfit:
-            fetch_worker_logs(workers.places)
+            fetch_worker_logs(workers.locations)
             self._withdraw(workers)
         elif workers.has_failed:
             yield self._failed(workers)
@@ -160,8 +160,8 @@ class BlockRunner:
             for epoch in record.epochs[len(self.epochs) :]:
                 self._add_epoch(epoch)
             yield self._end(record)
-        elif workers.is_placed and not workers.pending:
-            locations = workers.places
+        elif workers.is_located and not workers.pending:
+            locations = workers.locations
             logs = tuple(locations[index].log for index in sorted(locations))
             self._on_event(TrialStart(workers.trial, locations[0].node, logs))
             try:
@@ -216,8 +216,8 @@ class BlockRunner:
         """
         if self._workers is not None and not self._abandoned:
             self._abandoned = True
-            location, epochs = self._workers.places.get(0), tuple(self.epochs)
-            for other in self._workers.places.values():
+            location, epochs = self._workers.locations.get(0), tuple(self.epochs)
+            for other in self._workers.locations.values():
                 epochs = with_lines(epochs, epoch_lines(other.log))
             yield TrialRecord(
                 trial=self._workers.trial,
@@ -233,7 +233,7 @@ class BlockRunner:
         workers = self._workers
         if workers is None:
             return
-        if not workers.is_placed and not workers.has_failed:
+        if not workers.is_located and not workers.has_failed:
             self._withdraw(workers)  # it never started
             return
         ready, _ = ray.wait(workers.pending, num_returns=len(workers.pending), timeout=GRACE_S)
@@ -248,7 +248,7 @@ class BlockRunner:
         """Release the devices, kill the workers that still train and delete their logs."""
         if self._workers is not None:
             self._workers.kill()
-            fetch_worker_logs(self._workers.places)
+            fetch_worker_logs(self._workers.locations)
             self._leave_trial()
         self.placement.close()
 
@@ -279,7 +279,7 @@ class BlockRunner:
         """Put a trial that has not begun back into the queue, without a record."""
         workers.kill()
         self.unfit = [
-            (workers.places[i], gpu) for i, unfit in workers.unfit.items() for gpu in unfit.gpus
+            (workers.locations[i], gpu) for i, unfit in workers.unfit.items() for gpu in unfit.gpus
         ]
         self._attempts[workers.trial.trial_id] -= 1
         self._queue.appendleft(workers.trial)

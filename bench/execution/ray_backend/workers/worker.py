@@ -63,7 +63,7 @@ class Worker:
         self._acquired, self._binding = AcquiredGpus(), Binding()
         self._guard: PortGuard | None = None
 
-    def place(self, has_peers: bool) -> WorkerLocation:
+    def locate(self, has_peers: bool) -> WorkerLocation:
         """Return this process's location, and redirect its output to its own log.
 
         Raises ResourceError if it ``has_peers`` and no port can be reserved for them.

@@ -1,8 +1,8 @@
 """Classify why a worker's process died.
 
 Usage:
-    logs = fetch_worker_logs(places)           # by worker, from their nodes
-    failure = classify_failure(error, places.get(0), logs.get(0), refusable=False)
+    logs = fetch_worker_logs(locations)        # by worker, from their nodes
+    failure = classify_failure(error, locations.get(0), logs.get(0), refusable=False)
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class WorkerFailure(NamedTuple):
 
 
 def classify_failure(
-    error: Exception, place: WorkerLocation | None, log: WorkerLog | None, *, refusable: bool
+    error: Exception, location: WorkerLocation | None, log: WorkerLog | None, *, refusable: bool
 ) -> WorkerFailure:
     """Return the failure that made Ray raise ``error`` instead of a worker's answer.
 
@@ -54,7 +54,7 @@ def classify_failure(
     if not isinstance(error, RayActorError):
         return WorkerFailure("failed", _one_line(f"{type(error).__name__}: {text}"))
     log = log or WorkerLog(None, None)
-    if place and _has_increased(place.oom_kills, log.oom_kills):
+    if location and _has_increased(location.oom_kills, log.oom_kills):
         reason = "the kernel killed its process at the memory limit of its control group"
         return WorkerFailure("out_of_memory", reason)
     tail = log.log_tail or ""
@@ -65,21 +65,21 @@ def classify_failure(
     aborted = _TENSORFLOW_ABORTS.search(tail) if refusable else None
     if aborted and not _HARDWARE_ABORT.search(aborted.group()):
         return WorkerFailure("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
-    who = f" (pid {place.pid} on {place.node})" if place else ""
+    who = f" (pid {location.pid} on {location.node})" if location else ""
     return WorkerFailure(
         "worker_lost", f"its process{who} died: it was killed or crashed, or its node was lost"
     )
 
 
-def fetch_worker_logs(places: Mapping[int, WorkerLocation]) -> dict[int, WorkerLog]:
+def fetch_worker_logs(locations: Mapping[int, WorkerLocation]) -> dict[int, WorkerLog]:
     """Fetch what each worker left on its node, from all nodes at once, and delete its log there.
 
     Workers whose node is lost or does not answer within ten seconds are missing in the result.
     """
-    if not places:
+    if not locations:
         return {}
-    references = {index: _read_on_node(location) for index, location in places.items()}
-    ready, _ = ray.wait(list(references.values()), num_returns=len(places), timeout=_FETCH_S)
+    references = {index: _read_on_node(location) for index, location in locations.items()}
+    ready, _ = ray.wait(list(references.values()), num_returns=len(locations), timeout=_FETCH_S)
     logs = {}
     for index, reference in references.items():
         if reference in ready:

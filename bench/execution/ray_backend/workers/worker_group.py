@@ -4,7 +4,7 @@ Usage:
     workers = WorkerGroup(trial, placement_group, request, allotment)
     workers.pending                     # references to wait for
     workers.collect(ready)              # take in the answers that are ready
-    workers.has_failed / workers.is_placed / workers.records
+    workers.has_failed / workers.is_located / workers.records
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ class WorkerGroup:
         self.trial = trial
         self.key = uuid.uuid4().hex
         """Identifies this attempt, so that progress of an earlier attempt is ignored."""
-        self.places: dict[int, WorkerLocation] = {}
+        self.locations: dict[int, WorkerLocation] = {}
         self.records: dict[int, TrialRecord] = {}
         self.errors: dict[int, Exception] = {}
         """What Ray raised instead of a worker's answer, in the order of arrival."""
@@ -66,7 +66,7 @@ class WorkerGroup:
             for index in range(trial.variant.workers)
         ]
         has_peers = len(self._actors) > 1
-        self._pending = {actor.place.remote(has_peers): i for i, actor in enumerate(self._actors)}
+        self._pending = {actor.locate.remote(has_peers): i for i, actor in enumerate(self._actors)}
 
     @property
     def pending(self) -> list[Any]:
@@ -74,9 +74,9 @@ class WorkerGroup:
         return list(self._pending)
 
     @property
-    def is_placed(self) -> bool:
+    def is_located(self) -> bool:
         """Whether every worker has reported its location."""
-        return len(self.places) == len(self._actors)
+        return len(self.locations) == len(self._actors)
 
     @property
     def is_finished(self) -> bool:
@@ -95,7 +95,7 @@ class WorkerGroup:
         them.
         """
         trial_json = self.trial.model_dump_json()
-        peers = peer_addresses([self.places[index] for index in range(len(self._actors))])
+        peers = peer_addresses([self.locations[index] for index in range(len(self._actors))])
         for index, actor in enumerate(self._actors):
             tf_config = _tf_config(peers, index) if len(peers) > 1 else None
             reference = actor.train.remote(
@@ -127,23 +127,23 @@ class WorkerGroup:
             self.errors[index] = error
             return
         if isinstance(result, WorkerLocation):
-            self.places[index] = result
+            self.locations[index] = result
         elif isinstance(result, UnfitGpus):
             self.unfit[index] = result
         else:
             self.records[index] = TrialRecord.model_validate_json(result)
 
 
-def peer_addresses(places: Sequence[WorkerLocation]) -> list[str]:
+def peer_addresses(locations: Sequence[WorkerLocation]) -> list[str]:
     """Return HOST:PORT of each worker, on the loopback interface if all run on one machine.
 
     Raises ResourceError if they run on several and one has no address that the others can use.
     """
-    if len({location.host for location in places}) == 1:
-        return [f"{LOOPBACK}:{location.port}" for location in places]
-    if any(location.address is None for location in places):
+    if len({location.host for location in locations}) == 1:
+        return [f"{LOOPBACK}:{location.port}" for location in locations]
+    if any(location.address is None for location in locations):
         raise no_network()
-    return [f"{_bracketed(str(each.address))}:{each.port}" for each in places]
+    return [f"{_bracketed(str(each.address))}:{each.port}" for each in locations]
 
 
 def _bracketed(address: str) -> str:

@@ -83,7 +83,7 @@ def failure_record(workers: WorkerGroup, epochs: Sequence[EpochRecord]) -> Trial
     ``error`` names the worker whose failure explains the others', and ``log_tail`` has all their
     logs.
     """
-    logs = fetch_worker_logs(workers.places)
+    logs = fetch_worker_logs(workers.locations)
     epochs = _finished_epochs(epochs, logs)
     failures = _failures(workers, epochs, logs)
     # Among workers with equal statuses, ``min`` returns the one that failed first.
@@ -92,7 +92,7 @@ def failure_record(workers: WorkerGroup, epochs: Sequence[EpochRecord]) -> Trial
     record = workers.records.get(index)
     base = record or TrialRecord(trial=workers.trial, status=failure.status, epochs=epochs)
     several = workers.trial.variant.workers > 1
-    location = workers.places.get(index)
+    location = workers.locations.get(index)
     return base.model_copy(
         update={
             "status": failure.status,
@@ -133,7 +133,7 @@ def terminated_record(
     workers: WorkerGroup, status: Status, reason: str, epochs: Sequence[EpochRecord]
 ) -> TrialRecord:
     """Return the record of a worker group that the driver itself has ended."""
-    location, logs = workers.places.get(0), fetch_worker_logs(workers.places)
+    location, logs = workers.locations.get(0), fetch_worker_logs(workers.locations)
     return TrialRecord(
         trial=workers.trial,
         status=status,
@@ -167,7 +167,7 @@ def _failures(
     refusable = workers.trial.variant.may_be_refused and not epochs
     failures = {
         index: classify_failure(
-            error, workers.places.get(index), logs.get(index), refusable=refusable
+            error, workers.locations.get(index), logs.get(index), refusable=refusable
         )
         for index, error in workers.errors.items()
     }

@@ -55,7 +55,7 @@ def test_equal_data_is_read_once_and_evicted_when_unused(
         (MemoryError(), "out_of_memory", "the data could not be loaded: MemoryError"),
         (ObjectStoreFullError("long"), "out_of_memory", "object store has no room for the data"),
         (OutOfDiskError("long"), "failed", "the disks at /dev/shm ("),
-        (DatasetError("no place has it: fetch it"), "failed", "no place has it: fetch it"),
+        (DatasetError("no folder has it: fetch it"), "failed", "no folder has it: fetch it"),
         (ValueError("Maximum allowed\ndimension"), "failed", "ValueError: Maximum allowed dim"),
     ],
     ids=lambda value: type(value).__name__,
@@ -103,7 +103,7 @@ def test_a_run_holds_no_data_that_only_ended_blocks_needed(ray_executor: RayExec
 def test_real_data_that_cannot_be_had_is_one_error_before_anything_starts(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    missing = refuses(DatasetError("no place holds Fashion-MNIST: fetch it"))
+    missing = refuses(DatasetError("no folder holds Fashion-MNIST: fetch it"))
     for module in ("ray_backend.blocks.dataset_store", "inprocess"):
         monkeypatch.setattr(f"bench.execution.{module}.load_arrays", missing)
     executor: Executor = (

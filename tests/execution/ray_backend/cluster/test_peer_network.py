@@ -41,7 +41,7 @@ def answers(**addresses: tuple[str, ...]) -> Callable[..., dict[str, tuple[str, 
     return ask
 
 
-def place(host: str, address: str | None, port: int = 20_000) -> WorkerLocation:
+def location(host: str, address: str | None, port: int = 20_000) -> WorkerLocation:
     return WorkerLocation("a", "id", 1, (), host, port, address, "log", None)
 
 
@@ -84,18 +84,18 @@ def test_a_node_without_exactly_one_address_in_the_network_is_named(
 
 
 def test_workers_of_one_machine_use_its_loopback_whatever_is_named() -> None:
-    places = [place("192.0.2.1", "10.77.0.1", port) for port in (20_000, 20_001)]
-    assert peer_addresses(places) == ["127.0.0.1:20000", "127.0.0.1:20001"]
+    locations = [location("192.0.2.1", "10.77.0.1", port) for port in (20_000, 20_001)]
+    assert peer_addresses(locations) == ["127.0.0.1:20000", "127.0.0.1:20001"]
 
 
 def test_workers_of_several_use_the_named_network() -> None:
-    places = [place("192.0.2.1", "10.77.0.1"), place("192.0.2.2", "fd00::2")]
-    assert peer_addresses(places) == ["10.77.0.1:20000", "[fd00::2]:20000"]
+    locations = [location("192.0.2.1", "10.77.0.1"), location("192.0.2.2", "fd00::2")]
+    assert peer_addresses(locations) == ["10.77.0.1:20000", "[fd00::2]:20000"]
 
 
 def test_workers_of_several_without_a_network_do_not_start() -> None:
     with pytest.raises(ResourceError, match="--network"):
-        peer_addresses([place("192.0.2.1", None), place("192.0.2.2", None)])
+        peer_addresses([location("192.0.2.1", None), location("192.0.2.2", None)])
 
 
 def test_a_machine_has_one_address_of_its_own_or_says_that_it_has_not() -> None:

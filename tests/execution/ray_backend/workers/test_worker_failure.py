@@ -18,12 +18,12 @@ from bench.execution.ray_backend.workers.worker_failure import (
 )
 from bench.execution.ray_backend.workers.worker_log import TAIL_BYTES, WorkerLog
 
-MakePlace = Callable[..., WorkerLocation]
+MakeLocation = Callable[..., WorkerLocation]
 
 
 @pytest.fixture
-def left(ray_executor: RayExecutor, tmp_path: Path) -> MakePlace:
-    """The place of a worker that has died on this node and left these words in its log."""
+def left(ray_executor: RayExecutor, tmp_path: Path) -> MakeLocation:
+    """The location of a worker that has died on this node and left these words in its log."""
     del ray_executor
 
     def make(words: str, oom_kills: int | None = None) -> WorkerLocation:
@@ -37,14 +37,14 @@ def left(ray_executor: RayExecutor, tmp_path: Path) -> MakePlace:
     return make
 
 
-def fate_at(place: WorkerLocation, *, refusable: bool = False) -> WorkerFailure:
+def fate_at(location: WorkerLocation, *, refusable: bool = False) -> WorkerFailure:
     """The failure of a worker that died there."""
     return classify_failure(
-        RayActorError(), place, fetch_worker_logs({0: place})[0], refusable=refusable
+        RayActorError(), location, fetch_worker_logs({0: location})[0], refusable=refusable
     )
 
 
-def test_a_process_that_died_without_a_reason_is_lost_and_named(left: MakePlace) -> None:
+def test_a_process_that_died_without_a_reason_is_lost_and_named(left: MakeLocation) -> None:
     failure = fate_at(left("all is well"))
     assert failure.status == "worker_lost"
     assert "its process (pid 4711 on here) died" in failure.reason
@@ -53,11 +53,11 @@ def test_a_process_that_died_without_a_reason_is_lost_and_named(left: MakePlace)
 @pytest.mark.parametrize(
     "words", ["terminate called after throwing std::bad_alloc", "RESOURCE_EXHAUSTED: out of it"]
 )
-def test_a_log_that_speaks_of_memory_is_believed(left: MakePlace, words: str) -> None:
+def test_a_log_that_speaks_of_memory_is_believed(left: MakeLocation, words: str) -> None:
     assert fate_at(left(words)).status == "out_of_memory"
 
 
-def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(left: MakePlace) -> None:
+def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(left: MakeLocation) -> None:
     counted = fetch_worker_logs({0: left("")})[0].oom_kills
     assert counted is not None
     before = left("", counted - 1)
@@ -67,7 +67,7 @@ def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(left: Make
 
 @pytest.mark.parametrize("refusable", [True, False])
 def test_flags_that_xla_does_not_know_are_a_fault_of_the_user_s(
-    left: MakePlace, refusable: bool
+    left: MakeLocation, refusable: bool
 ) -> None:
     words = "F0000 00:00:1 1 parse_flags_from_env.cc:234] Unknown flag in TF_XLA_FLAGS: --no=1\n"
     # The parser may list all flags that there are.
@@ -78,7 +78,7 @@ def test_flags_that_xla_does_not_know_are_a_fault_of_the_user_s(
 
 @pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
 def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
-    left: MakePlace, refusable: bool, status: str
+    left: MakeLocation, refusable: bool, status: str
 ) -> None:
     words = "F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)\n"
     failure = fate_at(left(words), refusable=refusable)
@@ -94,7 +94,9 @@ def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
         "F0000 00:00:1 1 coordination_service_agent.cc:1] Check failed: connected\n",
     ],
 )
-def test_an_abort_over_a_device_or_a_connection_is_no_answer(left: MakePlace, words: str) -> None:
+def test_an_abort_over_a_device_or_a_connection_is_no_answer(
+    left: MakeLocation, words: str
+) -> None:
     assert fate_at(left(words), refusable=True).status == "worker_lost"
 
 
@@ -111,26 +113,26 @@ def test_any_other_fault_of_ray_s_is_a_failure_in_one_line() -> None:
     assert "\n" not in failure.reason
 
 
-def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakePlace) -> None:
-    place = left("x" * TAIL_BYTES + "the end")
-    tail = fetch_worker_logs({0: place})[0].log_tail or ""
+def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakeLocation) -> None:
+    location = left("x" * TAIL_BYTES + "the end")
+    tail = fetch_worker_logs({0: location})[0].log_tail or ""
     assert tail.endswith("the end")
     assert len(tail) == TAIL_BYTES
-    assert not Path(place.log).exists()
-    assert fetch_worker_logs({0: place})[0].log_tail is None
+    assert not Path(location.log).exists()
+    assert fetch_worker_logs({0: location})[0].log_tail is None
 
 
 def test_a_lost_node_has_no_log_and_does_not_block_the_others(
-    left: MakePlace,
+    left: MakeLocation,
 ) -> None:
-    place = left("all is well")
-    gone = WorkerLocation("there", "ab" * 28, 1, (), "", None, None, place.log, None)
-    assert set(fetch_worker_logs({0: gone, 1: place, 2: gone})) == {1}
+    location = left("all is well")
+    gone = WorkerLocation("there", "ab" * 28, 1, (), "", None, None, location.log, None)
+    assert set(fetch_worker_logs({0: gone, 1: location, 2: gone})) == {1}
 
 
-def test_all_logs_are_fetched_at_once(left: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = left("")
-    folder = str(Path(place.log).parent)
+def test_all_logs_are_fetched_at_once(left: MakeLocation, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = left("")
+    folder = str(Path(location.log).parent)
 
     def meet(_log: str) -> WorkerLog:
         # Two that are asked in turn never do.
@@ -142,5 +144,5 @@ def test_all_logs_are_fetched_at_once(left: MakePlace, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("bench.execution.ray_backend.workers.worker_failure.read_worker_log", meet)
     monkeypatch.setattr("bench.execution.ray_backend.workers.worker_failure._FETCH_S", 60.0)
-    found = fetch_worker_logs({0: place, 1: place})
+    found = fetch_worker_logs({0: location, 1: location})
     assert [log.log_tail for log in found.values()] == ["met", "met"]

@@ -47,7 +47,7 @@ def test_a_group_gives_one_record_of_both_workers(
     assert record.measures.weights_l2 == first == second is not None
     assert [epoch.epoch for epoch in record.epochs] == [0, 1]
     assert record.log_tail is None
-    assert len({place.pid for place in groups[0].places.values()}) == 2
+    assert len({location.pid for location in groups[0].locations.values()}) == 2
 
 
 @pytest.mark.parametrize("victims", [[0], [1], [0, 1]])
@@ -56,14 +56,14 @@ def test_a_killed_worker_ends_its_group_which_is_retried_once(
 ) -> None:
     def kill() -> None:
         for worker in victims:
-            os.kill(groups[0].places[worker].pid, signal.SIGKILL)
+            os.kill(groups[0].locations[worker].pid, signal.SIGKILL)
 
     with assert_cleaned_up(groups):
         log = observe(ray_executor, group_suite(epochs=600), LIMITS, Once(kill))
     lost, completed = log.records
     assert lost.status == "worker_lost"
     causes = [
-        f"worker {worker}: its process (pid {groups[0].places[worker].pid} on {NODE}) died"
+        f"worker {worker}: its process (pid {groups[0].locations[worker].pid} on {NODE}) died"
         for worker in victims
     ]
     assert (lost.error or "").startswith(tuple(causes))
@@ -77,7 +77,7 @@ def test_a_stopped_worker_is_the_lost_one_although_another_failed(
     ray_executor: RayExecutor, groups: list[WorkerGroup]
 ) -> None:
     def stop() -> None:
-        os.kill(groups[0].places[1].pid, signal.SIGSTOP)
+        os.kill(groups[0].locations[1].pid, signal.SIGSTOP)
 
     limits = Limits(trial_timeout_s=3600.0, retries=0)
     with assert_cleaned_up(groups):

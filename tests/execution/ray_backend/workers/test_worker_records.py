@@ -33,7 +33,7 @@ class FakeGroup:
     trial: Trial = TRIAL
     records: dict[int, TrialRecord] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
-    places: dict[int, Any] = field(default_factory=dict)
+    locations: dict[int, Any] = field(default_factory=dict)
 
     @property
     def group(self) -> WorkerGroup:

@@ -1,15 +1,15 @@
-"""Fashion-MNIST is searched in a fixed order of places."""
+"""Fashion-MNIST is searched in a fixed order of folders."""
 
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from bench.datasets.data_places import places
+from bench.datasets.data_folders import data_folders
 
 
 def _folders(folder: Path | None = None) -> list[Path]:
-    return [place.folder for place in places(folder)]
+    return [each.path for each in data_folders(folder)]
 
 
 def test_places_are_ordered_by_trust(empty_machine: Path, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_folder_that_is_listed_twice_is_searched_once_at_its_first_position(
     empty_machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_DATA_DIR", str(empty_machine))
-    assert places()[0].name == "BENCH_DATA_DIR"
+    assert data_folders()[0].name == "BENCH_DATA_DIR"
     assert _folders().count(empty_machine) == 1
 
 
