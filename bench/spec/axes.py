@@ -1,4 +1,4 @@
-"""The axes of a training configuration: each setting's type, default, meaning and metadata.
+"""All axes are declared here, as fields; ``bench.spec.axis_metadata`` defines their metadata.
 
 Usage:
     AXES["clip_threshold"].implies      # what a suite may set, with its metadata
@@ -93,7 +93,7 @@ class VariantAxes(BaseModel):
         int, Field(ge=2, strict=True), Axis(inactive=only_synthetic, values="2 or more")
     ]
     """Number of classes of the synthetic data set."""
-    examples: Annotated[_Count, Axis(implies=("order", *STEPS))]
+    examples: Annotated[_Count, Axis(implies=("order", *STEPS), keeps_kernels=True)]
     """Training examples; those beyond the real ones are augmented copies."""
     augment: Annotated[Literal["auto", "always", "never"], Axis(implies=("augmented",))]
     """auto: augment copies if there are any; always: the same computation at every size, so that
@@ -141,7 +141,8 @@ class VariantAxes(BaseModel):
     """What gradient clipping bounds: each value, each tensor's norm, or the norm over all
     tensors."""
     clip_threshold: Annotated[
-        _Positive, Axis(inactive=no_clipping, acts_through="clip", values="above 0")
+        _Positive,
+        Axis(inactive=no_clipping, acts_through="clip", keeps_kernels=True, values="above 0"),
     ]
     """The bound of gradient clipping."""
     non_finite: Annotated[
@@ -153,7 +154,8 @@ class VariantAxes(BaseModel):
     optimizer: Annotated[OptimizerName, Axis(implies=("optimizer_config.*",))]
     """Optimizer as Keras names it; momentum and nesterov are kinds of SGD."""
     learning_rate: Annotated[
-        _Positive, Axis(implies=("optimizer_config.learning_rate",), values="above 0")
+        _Positive,
+        Axis(implies=("optimizer_config.learning_rate",), keeps_kernels=True, values="above 0"),
     ]
     """Learning rate, constant over the training."""
     precision: Annotated[
@@ -215,13 +217,16 @@ class VariantAxes(BaseModel):
         _Count,
         Axis(
             implies=BATCH,
+            keeps_kernels=True,
             follows_replicas=True,
             scaling="compared",
             default="32 times the replicas",
         ),
     ]
     """Examples of one step over all replicas."""
-    max_steps: Annotated[_Count | None, Axis(inactive=not_capped, implies=STEPS)] = None
+    max_steps: Annotated[
+        _Count | None, Axis(inactive=not_capped, implies=STEPS, keeps_kernels=True)
+    ] = None
     """Maximum steps of an epoch. Further steps are left out, and the time of a whole epoch is
     extrapolated; None leaves out none."""
     epochs: Annotated[_Count, Axis(sets_length=True)]
@@ -251,6 +256,6 @@ class VariantAxes(BaseModel):
 
 AXES: dict[str, Axis] = {
     **{name: axis_of(field) for name, field in VariantAxes.model_fields.items()},
-    "per_replica_batch_size": Axis(implies=BATCH, default="32"),
+    "per_replica_batch_size": Axis(implies=BATCH, keeps_kernels=True, default="32"),
 }
 """Every key that a suite may set on a variant, with its metadata."""

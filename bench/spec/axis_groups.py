@@ -27,6 +27,13 @@ LENGTH_AXES = frozenset(name for name, axis in AXES.items() if axis.sets_length)
 NETWORK_AXES = tuple(name for name, axis in AXES.items() if axis.builds_network)
 """Axes that act only if the network is built with them."""
 
+KERNEL_AXES = frozenset(
+    name
+    for name, axis in AXES.items()
+    if not (axis.keeps_kernels or axis.sets_length or axis.observes)
+)
+"""Axes on which it depends which kernels TensorFlow runs."""
+
 FOLLOWS_REPLICAS = frozenset(name for name, axis in AXES.items() if axis.follows_replicas)
 """Axes that a suite may change with the number of replicas in one and the same experiment."""
 

@@ -1,4 +1,4 @@
-"""What an axis means beyond its type: metadata on the fields of ``Variant``.
+"""The kinds of metadata that the axes in ``bench.spec.axes`` carry; no axis is declared here.
 
 Usage:
     filters: Annotated[tuple[int, ...], Axis(inactive=unused_by("mlp"), implies=NETWORK)]
@@ -52,6 +52,8 @@ class Axis:
     """Whether it only says how long a trial trains; it never affects the time of an epoch."""
     builds_network: bool = False
     """Whether it acts only through the layers of the network; a custom one may not use it."""
+    keeps_kernels: bool = False
+    """Whether TensorFlow runs the same kernels whatever its value."""
     acts_through: str | None = None
     """The axis without which it has no effect; a comparison of that axis changes it as well."""
     follows_replicas: bool = False
@@ -61,8 +63,8 @@ class Axis:
     effect with one replica or has to follow; or one of the sizes that are compared."""
 
 
-network_axis = functools.partial(Axis, implies=NETWORK, builds_network=True)
-"""The metadata of an axis that shapes the layers of the network."""
+network_axis = functools.partial(Axis, implies=NETWORK, builds_network=True, keeps_kernels=True)
+"""The metadata of an axis that says how many layers the network has, and how wide they are."""
 
 
 def axis_of(field: FieldInfo) -> Axis:

@@ -2,8 +2,10 @@
 
 from bench.spec.axes import AXES
 from bench.spec.axis_groups import (
+    BATCH_SIZES,
     FOLLOWS_REPLICAS,
     FREE_IN_SCALING,
+    KERNEL_AXES,
     LENGTH_AXES,
     NETWORK_AXES,
     OBSERVATION_AXES,
@@ -27,6 +29,12 @@ def test_length_observation_and_scaling_do_not_overlap() -> None:
     assert not LENGTH_AXES & OBSERVATION_AXES
     assert not (LENGTH_AXES | OBSERVATION_AXES) & (FREE_IN_SCALING | FOLLOWS_REPLICAS)
     assert not {*NETWORK_AXES} & (LENGTH_AXES | OBSERVATION_AXES | FREE_IN_SCALING)
+
+
+def test_sizes_lengths_and_numbers_select_no_kernels() -> None:
+    assert not KERNEL_AXES & (BATCH_SIZES | LENGTH_AXES | OBSERVATION_AXES)
+    assert not KERNEL_AXES & {"hidden", "depth", "filters", "learning_rate", "clip_threshold"}
+    assert {"precision", "jit", "deterministic", "norm", "optimizer", "clip"} < KERNEL_AXES
 
 
 def test_the_length_of_a_trial_is_in_its_id() -> None:

@@ -27,17 +27,13 @@ from bench.execution.ray_backend.gpus.node_warm_up import NodeWarmUp, WarmUpProg
 from bench.execution.ray_backend.ray_compat import available_resources_per_node
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.resources import ResourceRequest
+from bench.spec.axis_groups import KERNEL_AXES
 from bench.spec.plan import Trial
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
 
 _STEPS = 2
 _UNTIMED = Timing(warmup_s=0.0, min_timing_s=0.0)
-_SIZES = frozenset(
-    {"hidden", "depth", "filters", "examples", "global_batch_size", "learning_rate"}
-    | {"clip_threshold", "max_steps", "epochs", "warmup_epochs"}
-)
-"""Settings that do not change which of TensorFlow's kernels a program uses."""
 
 
 def warm_up(
@@ -166,7 +162,7 @@ def programs(trials: Iterable[Trial]) -> list[Trial]:
 def kernels_of(short: Trial) -> str:
     """Describe what the kernels of one of ``programs`` depend on."""
     settings = short.variant.canonical().items()
-    return repr(sorted((k, v) for k, v in settings if k not in _SIZES))
+    return repr(sorted((k, v) for k, v in settings if k in KERNEL_AXES))
 
 
 def _with_data(

@@ -16,6 +16,7 @@ SUITE: dict[str, Any] = {
     "variants": [
         {"norm": "none"},
         {"norm": "none", "global_batch_size": 512, "hidden": [64], "learning_rate": 0.1},
+        {"norm": "none", "target_accuracy": 0.9, "epochs": 7},
         {"norm": "none", "strategy": "mirrored", "replicas": 2, "jit": "epoch"},
         {"norm": "none", "deterministic": True},
         {"norm": "bn_post", "pipeline": "tfrecord", "jit": "none"},
