@@ -1,4 +1,4 @@
-"""Read and write the run folder: all its file names, atomic writes, parse_record reads.
+"""Read and write the run folder: all its file names, atomic writes, checked reads.
 
     <run>/run.json                         the plan, and each call of bench run that worked on it
     <run>/trials/<trial_id>.json           the last attempt at a trial

@@ -124,7 +124,7 @@ def reference() -> str:
                 (
                     f"`{a}`",
                     _values(a, axis),
-                    axis.default or _shown(defaults[a]),
+                    axis.default or _value_text(defaults[a]),
                     _meaning(a, variant),
                 )
                 for a, axis in AXES.items()
@@ -189,7 +189,7 @@ def _own_meanings(model: type[BaseModel]) -> dict[str, str]:
 
 def _keys(model: type[BaseModel], known: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     for name, field in model.model_fields.items():
-        default = "required" if field.is_required() else _shown(field.default)
+        default = "required" if field.is_required() else _value_text(field.default)
         yield f"`{name}`", default, known[name]
 
 
@@ -220,7 +220,7 @@ def _values(name: str, axis: Axis) -> str:
     return ", ".join([*choices, *custom]) or axis.values
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if value in ("", None) or value in ([], {}, ()):

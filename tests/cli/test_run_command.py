@@ -26,11 +26,12 @@ SIMULATED = ("--executor", "simulated")
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulated trials with batch norm fail."""
 
-    def fate(trial: Trial, _attempt: int) -> Status:
+    def status_of(trial: Trial, _attempt: int) -> Status:
         return "completed" if trial.variant.norm == "none" else "failed"
 
     monkeypatch.setattr(
-        "bench.execution.simulated.SimulatedExecutor", lambda: SimulatedExecutor(status_of=fate)
+        "bench.execution.simulated.SimulatedExecutor",
+        lambda: SimulatedExecutor(status_of=status_of),
     )
 
 
@@ -51,11 +52,11 @@ def test_a_run_reads_its_records_once(
     reads: list[Path] = []
     read = RunFolder.raw_records
 
-    def counted(folder: RunFolder, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
+    def count_reads(folder: RunFolder, *, all_attempts: bool = False) -> Iterator[dict[str, Any]]:
         reads.append(folder.path)
         return read(folder, all_attempts=all_attempts)
 
-    monkeypatch.setattr(RunFolder, "raw_records", counted)
+    monkeypatch.setattr(RunFolder, "raw_records", count_reads)
     assert command("run", tiny, *SIMULATED, "--out", "made").code == 0
     assert reads == [Path("made")]
 

@@ -30,7 +30,7 @@ def config(site: Site) -> Path:
     laptop, (head, worker) = site
     for machine in (head, worker):
         give_environment(machine)
-    return _written(laptop, "onprem", _edited("onprem", head, worker))
+    return _write_config(laptop, "onprem", _edited("onprem", head, worker))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_results_of_failed_trials_are_fetched_through_a_gateway_too(
     content = _edited("local", head)
     ssh = f"ssh -i {KEY} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
     content["auth"]["ssh_proxy_command"] = f"{ssh} -W %h:%p root@{gateway.address}"
-    file = _written(laptop, "local", content)
+    file = _write_config(laptop, "local", content)
     suite = (ROOT / "bench/suites/smoke.toml").read_text().replace('"smoke"', '"hasty"')
     (laptop.folder / "hasty.toml").write_text("trial_timeout_s = 0.5\n" + suite)
     done = make_bench("SUITE=/mnt/hasty.toml", "OUT=/mnt/results/hasty", cluster=file)
@@ -144,7 +144,7 @@ def test_a_setup_that_fails_ends_with_one_line_and_code_2(
 ) -> None:
     laptop, (head, worker) = site
     broken = {"cluster_name": "broken", "setup_commands": ["false"]}
-    file = _written(laptop, "broken", _edited("onprem", head, worker) | broken)
+    file = _write_config(laptop, "broken", _edited("onprem", head, worker) | broken)
     done = make_bench("SUITE=smoke", "OUT=/mnt/results/broken", cluster=file)
     assert "Error 2" in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("bench: ")]
@@ -168,6 +168,6 @@ def _edited(name: str, head: Machine, *workers: Machine) -> dict[str, Any]:
     return content
 
 
-def _written(laptop: Machine, name: str, content: dict[str, Any]) -> Path:
+def _write_config(laptop: Machine, name: str, content: dict[str, Any]) -> Path:
     (laptop.folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     return Path(f"/mnt/{name}.yaml")

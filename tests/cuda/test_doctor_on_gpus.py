@@ -71,7 +71,7 @@ def examine(cuda_stack: Stack, tmp_path: Path) -> Examine:
     return run_checks
 
 
-def broken(checks: dict[str, Check]) -> set[str]:
+def broken_checks(checks: dict[str, Check]) -> set[str]:
     return {name for name, check in checks.items() if check.state != "ok"}
 
 
@@ -99,7 +99,7 @@ def test_eight_sound_gpus_pass(cuda_stack: Stack, tmp_path: Path) -> None:
 
 def test_an_old_driver_must_be_updated(examine: Examine) -> None:
     checks = examine(FAKE_CUDA_VERSION="12.4", FAKE_DRIVER_VERSION="550.54.14")
-    assert broken(checks) == {"GPUs"}
+    assert broken_checks(checks) == {"GPUs"}
     assert "550.54.14" in checks["GPUs"].finding
     assert "CUDA 12.5" in str(checks["GPUs"].remedy)
 
@@ -107,7 +107,7 @@ def test_an_old_driver_must_be_updated(examine: Examine) -> None:
 def test_a_busy_gpu_is_named_with_its_process_and_left_out(examine: Examine) -> None:
     # The driver's first GPU is the last on the bus.
     checks = examine(gpus=3, FAKE_NVML_COMPUTING="4242")
-    assert broken(checks) == set()
+    assert broken_checks(checks) == set()
     assert "GPU 2" in checks["GPU use"].finding and "4242" in checks["GPU use"].finding
 
 
@@ -129,7 +129,7 @@ def test_libraries_from_pip_are_found_and_a_missing_one_is_named(
 
     (site / "nvidia/cusolver/lib/libcusolver.so.11").unlink()
     checks = examine(driver, **path)
-    assert broken(checks) == {"CUDA libraries", "GPUs in TensorFlow"}
+    assert broken_checks(checks) == {"CUDA libraries", "GPUs in TensorFlow"}
     message = checks["CUDA libraries"].finding
     assert "libcusolver.so.11" in message and "cannot open shared object file" in message
     assert "libcudnn" not in message

@@ -25,13 +25,13 @@ def _reply(**changed: Any) -> dict[str, Any]:
     }
 
 
-def _named(checks: list[Check], name: str) -> Check:
+def _check_of(checks: list[Check], name: str) -> Check:
     (match,) = [check for check in checks if check.name == name]
     return match
 
 
 def _seen(facts: dict[str, Any], **reply: Any) -> Check:
-    return _named(cuda_checks(_reply(**reply), facts), SEEN)
+    return _check_of(cuda_checks(_reply(**reply), facts), SEEN)
 
 
 MEMORY_BYTES = 80 * 10**9
@@ -122,10 +122,10 @@ def test_a_library_that_does_not_load_is_named_with_the_loader_s_message() -> No
     loader_error = "libnvJitLink.so.12: cannot open shared object file: No such file or directory"
     reply = _reply(cuda_failures={"libcusolver.so.11": loader_error})
     checks = cuda_checks(reply, node(card(0)))
-    check = _named(checks, "CUDA libraries")
+    check = _check_of(checks, "CUDA libraries")
     assert check.state == "broken"
     assert "libcusolver.so.11" in check.finding and loader_error in check.finding
-    assert check.remedy == _named(checks, SEEN).remedy
+    assert check.remedy == _check_of(checks, SEEN).remedy
     assert check.remedy and "trainbench[gpu]" in check.remedy
 
 

@@ -59,7 +59,7 @@ def _reply(**changed: Any) -> dict[str, Any]:
     }
 
 
-def _named(checks: list[Check], name: str) -> Check:
+def _check_of(checks: list[Check], name: str) -> Check:
     (match,) = [check for check in checks if check.name == name]
     return match
 
@@ -75,7 +75,7 @@ def test_little_memory_is_a_fault_whether_free_or_allowed() -> None:
     low = {**MEMORY, "available_bytes": GIB}
     limited = {**MEMORY, "limit_bytes": GIB}
     for memory in (low, limited):
-        check = _named(machine_checks(_facts(memory=memory)), "Memory")
+        check = _check_of(machine_checks(_facts(memory=memory)), "Memory")
         assert check.state == "broken"
         assert check.remedy and "training needs 2.1 GB" in check.remedy
 
@@ -97,7 +97,9 @@ def test_a_container_needs_no_virtual_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.base_prefix", "/usr")
     monkeypatch.delenv("CONDA_PREFIX", raising=False)
     states = {
-        container: _named(python_checks(_facts(container=container)), "Virtual environment").state
+        container: _check_of(
+            python_checks(_facts(container=container)), "Virtual environment"
+        ).state
         for container in (None, "docker")
     }
     assert states == {None: "missing", "docker": "ok"}
@@ -122,7 +124,7 @@ def test_a_container_needs_no_virtual_environment(monkeypatch: pytest.MonkeyPatc
 def test_a_tensorflow_that_cannot_be_used_says_why(
     reply: dict[str, Any], state: str, words: str
 ) -> None:
-    check = _named(tensorflow_checks(reply, _facts()), "TensorFlow")
+    check = _check_of(tensorflow_checks(reply, _facts()), "TensorFlow")
     assert check.state == state
     assert check.remedy and words in check.remedy
 
@@ -135,15 +137,15 @@ def test_a_variable_that_contradicts_suites_is_a_fault_and_none_is_not() -> None
 
 def test_two_installed_tensorflows_are_a_fault() -> None:
     packages = {"tensorflow": "2.21.0", "tensorflow-cpu": "2.21.0"}
-    check = _named(tensorflow_checks(_reply(), _facts(packages=packages)), "TensorFlow")
+    check = _check_of(tensorflow_checks(_reply(), _facts(packages=packages)), "TensorFlow")
     assert check.state == "broken"
 
 
 def test_a_failing_compilation_or_strategy_is_reported_with_tensorflow_s_reason() -> None:
     strategies = {"one_device": None, "mirrored": "InternalError: NCCL", "multi_worker": None}
     checks = tensorflow_checks(_reply(xla="NotFoundError: ptxas", strategies=strategies), _facts())
-    assert _named(checks, "XLA").finding == "NotFoundError: ptxas"
-    match = _named(checks, "Strategies").finding
+    assert _check_of(checks, "XLA").finding == "NotFoundError: ptxas"
+    match = _check_of(checks, "Strategies").finding
     assert match == "one_device, multi_worker work; mirrored: InternalError: NCCL"
 
 
@@ -152,12 +154,14 @@ def test_a_wrong_result_is_the_device_s_fault_and_not_the_installation_s() -> No
     strategies = {"one_device": wrong, "mirrored": wrong, "multi_worker": None}
     checks = tensorflow_checks(_reply(xla=wrong, strategies=strategies), _facts())
     for name in ("XLA", "Strategies"):
-        check = _named(checks, name)
+        check = _check_of(checks, name)
         assert check.state == "broken"
         assert check.remedy and "driver" in check.remedy and "install" not in check.remedy
 
     strategies["mirrored"] = "InternalError: NCCL"
-    both = _named(tensorflow_checks(_reply(strategies=strategies), _facts()), "Strategies").remedy
+    both = _check_of(
+        tensorflow_checks(_reply(strategies=strategies), _facts()), "Strategies"
+    ).remedy
     assert both and "driver" in both and "do not use mirrored" in both
 
 

@@ -66,12 +66,12 @@ def test_a_run_is_planned_once_unless_its_devices_are_others(
 ) -> None:
     devices = list[DeviceType]()
 
-    def counted(suite: Suite, device: DeviceType = "cpu") -> Plan:
+    def count_and_plan(suite: Suite, device: DeviceType = "cpu") -> Plan:
         devices.append(device)
         return make_plan(suite, device)
 
     for module in ("bench.spec.plan", "bench.execution.runner"):
-        monkeypatch.setattr(f"{module}.make_plan", counted)
+        monkeypatch.setattr(f"{module}.make_plan", count_and_plan)
     run(out, SUITE, executor=executor())
     assert devices == ["cpu", "gpu"][:times]
 

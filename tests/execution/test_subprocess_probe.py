@@ -16,7 +16,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "asked.py"
 
 
-def _gone(pid: int) -> bool:
+def _is_gone(pid: int) -> bool:
     for _ in range(100):
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return True
@@ -62,7 +62,7 @@ def test_a_probe_that_takes_too_long_is_ended(module: Path) -> None:
     )
     with probe_in_subprocess("asked", timeout_s=1.0) as answer:
         assert answer() == {"error": "no answer within 1 s", "timed_out": True}
-    assert _gone(int(pid_file.read_text()))
+    assert _is_gone(int(pid_file.read_text()))
 
 
 def test_processes_that_a_probe_leaves_behind_are_ended(module: Path) -> None:
@@ -75,7 +75,7 @@ def test_processes_that_a_probe_leaves_behind_are_ended(module: Path) -> None:
     with probe_in_subprocess("asked") as answer:
         pid = answer()["pid"]
         assert psutil.pid_exists(pid)
-    assert _gone(pid)
+    assert _is_gone(pid)
 
 
 def test_an_interrupt_of_the_caller_leaves_no_process(module: Path) -> None:
@@ -88,4 +88,4 @@ def test_an_interrupt_of_the_caller_leaves_no_process(module: Path) -> None:
         while not (pid_file.exists() and pid_file.read_text()):
             time.sleep(0.02)
         raise KeyboardInterrupt
-    assert _gone(int(pid_file.read_text()))
+    assert _is_gone(int(pid_file.read_text()))

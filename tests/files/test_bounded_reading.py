@@ -78,12 +78,12 @@ def test_a_long_file_takes_no_more_calls_than_a_short_one(
     calls = 0
     real = os.read
 
-    def counted(handle: int, size: int) -> bytes:
+    def count_and_read(handle: int, size: int) -> bytes:
         nonlocal calls
         calls += 1
         return real(handle, size)
 
-    monkeypatch.setattr(os, "read", counted)
+    monkeypatch.setattr(os, "read", count_and_read)
     (tmp_path / "file").write_bytes(bytes(20 * MiB))
     assert len(read_file(tmp_path / "file", 20 * MiB)) == 20 * MiB
     assert calls == 1

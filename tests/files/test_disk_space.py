@@ -12,7 +12,7 @@ from bench.files.disk_space import full_disks, mount_point, storage_problem
 SHARED_MEMORY = Path("/dev/shm")
 
 
-def refused(path: Path, number: int, needed_bytes: int | None = None) -> str:
+def problem(path: Path, number: int, needed_bytes: int | None = None) -> str:
     return storage_problem(path, OSError(number, os.strerror(number)), needed_bytes)
 
 
@@ -30,14 +30,14 @@ def test_a_disk_is_named_by_its_mount_point_even_for_a_missing_path(tmp_path: Pa
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_named_with_its_free_and_the_needed_space(number: int) -> None:
-    message = refused(SHARED_MEMORY / "run/run.json", number, 4321)
+    message = problem(SHARED_MEMORY / "run/run.json", number, 4321)
     assert message.startswith(f"{SHARED_MEMORY}/run/run.json: ")
     assert f"the disk at {SHARED_MEMORY} (" in message
     assert "4321" in message
 
 
 def test_a_read_only_disk_is_named() -> None:
-    assert f"the disk at {SHARED_MEMORY} writable" in refused(SHARED_MEMORY / "run", errno.EROFS)
+    assert f"the disk at {SHARED_MEMORY} writable" in problem(SHARED_MEMORY / "run", errno.EROFS)
 
 
 def test_a_folder_that_cannot_be_entered_is_named(
@@ -47,11 +47,11 @@ def test_a_folder_that_cannot_be_entered_is_named(
     # Root may enter any folder, so that no real one refuses it.
     monkeypatch.setattr(os, "access", lambda folder, _: folder != tmp_path / "closed")
     path = tmp_path / "closed/inner/run/run.json"
-    assert f"make the folder {tmp_path / 'closed'} writable" in refused(path, errno.EACCES)
+    assert f"make the folder {tmp_path / 'closed'} writable" in problem(path, errno.EACCES)
 
 
 def test_the_nearest_folder_is_named_if_it_is_not_writable(tmp_path: Path) -> None:
-    assert f"make the folder {tmp_path} writable" in refused(tmp_path / "a/b", errno.EACCES)
+    assert f"make the folder {tmp_path} writable" in problem(tmp_path / "a/b", errno.EACCES)
 
 
 def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:

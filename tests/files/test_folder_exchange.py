@@ -65,7 +65,7 @@ def _killed_at(step: int, monkeypatch: pytest.MonkeyPatch, work: Callable[[], No
     """Do ``work`` up to its system call number ``step``, and make all later calls fail."""
     calls = itertools.count()
 
-    def counted(real: Callable[..., object]) -> Callable[..., object]:
+    def count_calls(real: Callable[..., object]) -> Callable[..., object]:
         def call(*words: object, **options: object) -> object:
             if next(calls) >= step:
                 raise Killed
@@ -76,7 +76,7 @@ def _killed_at(step: int, monkeypatch: pytest.MonkeyPatch, work: Callable[[], No
     with monkeypatch.context() as patch:
         for name in ("rename", "mkdir", "fsync", "lstat", "unlink", "rmdir"):
             real = getattr(os, name) if name != "fsync" else lambda _: None  # which takes long
-            patch.setattr(os, name, counted(real))
+            patch.setattr(os, name, count_calls(real))
         try:
             work()
         except Killed:

@@ -17,7 +17,7 @@ CONVOLVING = ("convnet", "resnet50", CUSTOM)
 """Workloads that have convolutions; a custom one may."""
 
 
-def chosen(workload: str, device: DeviceType, pipeline: str = "device") -> str:
+def jit_of(workload: str, device: DeviceType, pipeline: str = "device") -> str:
     return default_jit(workload, device, strategy="one_device", pipeline=pipeline)
 
 
@@ -27,9 +27,9 @@ def chosen(workload: str, device: DeviceType, pipeline: str = "device") -> str:
 def test_xla_compiles_as_much_as_it_can_except_for_convolutions_on_a_cpu(
     pipeline: str, most: str
 ) -> None:
-    assert {chosen(workload, "gpu", pipeline) for workload in WORKLOADS} == {most}
-    assert chosen("mlp", "cpu", pipeline) == most
-    assert {chosen(workload, "cpu", pipeline) for workload in CONVOLVING} == {"none"}
+    assert {jit_of(workload, "gpu", pipeline) for workload in WORKLOADS} == {most}
+    assert jit_of("mlp", "cpu", pipeline) == most
+    assert {jit_of(workload, "cpu", pipeline) for workload in CONVOLVING} == {"none"}
 
 
 @pytest.mark.parametrize("strategy", ["mirrored", "multi_worker"])

@@ -105,7 +105,7 @@ def _group_by_settings(
         yield {}, pairs
         return
     for values, rows in pairs.groupby(names, sort=False, dropna=False):
-        yield _named(names, values), rows
+        yield _settings_of(names, values), rows
 
 
 def complete_blocks(pairs: pd.DataFrame, along: str) -> pd.DataFrame:
@@ -121,7 +121,7 @@ def complete_blocks(pairs: pd.DataFrame, along: str) -> pd.DataFrame:
     return used[used.groupby("block")[along].transform("nunique") == len(sizes)]
 
 
-def _named(names: list[str], values: Hashable) -> dict[str, str]:
+def _settings_of(names: list[str], values: Hashable) -> dict[str, str]:
     listed: Any = values
     return dict(zip(names, map(str, listed), strict=True))
 

@@ -56,7 +56,7 @@ def run_of(tmp_path: Path) -> MakeRun:
     return make
 
 
-def measured(
+def epoch_time(
     *runs: Path, device: DeviceKind = HERE, variant: Variant = PLAIN
 ) -> MeasuredTime | None:
     return measured_times(runs, {variant.id: variant}, device).get(variant.id)
@@ -64,7 +64,7 @@ def measured(
 
 def test_a_variant_s_time_consists_of_its_steady_epochs_and_its_start(run_of: MakeRun) -> None:
     run = run_of(epoch_s=0.5)
-    time = measured(run)
+    time = epoch_time(run)
     assert time is not None
     assert time.epoch_s == pytest.approx(0.5 + 0.02)  # with the validation
     # Of 4 s that a made trial takes besides its epochs, four validations are in theirs.
@@ -73,7 +73,7 @@ def test_a_variant_s_time_consists_of_its_steady_epochs_and_its_start(run_of: Ma
 
 
 def test_an_epoch_that_is_repeated_takes_the_time_of_all_repeats(run_of: MakeRun) -> None:
-    time = measured(run_of(epoch_s=0.5, repeats=3))
+    time = epoch_time(run_of(epoch_s=0.5, repeats=3))
     assert time is not None
     assert time.epoch_s == pytest.approx(3 * 0.5 + 0.02)
     assert time.start_s == 0.0  # more than the made wall time
@@ -83,24 +83,24 @@ def test_trials_with_other_epochs_and_seeds_count_as_well(run_of: MakeRun) -> No
     run = run_of()
     longer = make_plan(suite_of(SUITE, epochs=50)).cells[0].variant
     assert longer.id != PLAIN.id
-    assert measured(run, variant=longer) == measured(run)
+    assert epoch_time(run, variant=longer) == epoch_time(run)
     other = make_plan(suite_of(SUITE, hidden=[17])).cells[0].variant
-    assert measured(run, variant=other) is None
+    assert epoch_time(run, variant=other) is None
 
 
 def test_the_first_run_that_has_a_variant_gives_its_time(run_of: MakeRun, tmp_path: Path) -> None:
     new, old = run_of("new", 0.25), run_of("old", 0.5)
-    assert measured(tmp_path / "none", new, old) == measured(new)
-    assert measured(old, new) == measured(old)
+    assert epoch_time(tmp_path / "none", new, old) == epoch_time(new)
+    assert epoch_time(old, new) == epoch_time(old)
 
 
 def test_times_of_another_kind_of_device_are_ignored(run_of: MakeRun) -> None:
     on_cpu, on_gpu = run_of("cpu"), run_of("gpu", on_gpu=True)
     gpu = DeviceKind("NVIDIA L4", is_gpu=True)
-    assert measured(on_cpu, device=gpu) is None
-    assert measured(on_gpu, device=gpu) is not None
-    assert measured(on_gpu) is None
-    assert measured(on_gpu, device=DeviceKind("NVIDIA H200", is_gpu=True)) is None
+    assert epoch_time(on_cpu, device=gpu) is None
+    assert epoch_time(on_gpu, device=gpu) is not None
+    assert epoch_time(on_gpu) is None
+    assert epoch_time(on_gpu, device=DeviceKind("NVIDIA H200", is_gpu=True)) is None
 
 
 @pytest.mark.parametrize(
@@ -108,21 +108,21 @@ def test_times_of_another_kind_of_device_are_ignored(run_of: MakeRun) -> None:
     [{"status": "failed"}, {"node": None}, {"node": "other"}, {"devices": ()}, {"invocation": 7}],
 )
 def test_an_incomplete_record_is_skipped(run_of: MakeRun, update: dict[str, Any]) -> None:
-    assert measured(run_of(**update)) is None
+    assert epoch_time(run_of(**update)) is None
 
 
 def test_damaged_files_are_skipped(run_of: MakeRun, tmp_path: Path) -> None:
     run = run_of()
     first, second = sorted((run / "trials").glob(f"*-{PLAIN.id}.json"))
     first.write_text("{")
-    assert measured(run) is not None
+    assert epoch_time(run) is not None
     second.unlink()
     os.mkfifo(second)  # who opened it would wait for ever
-    assert measured(run) is None
+    assert epoch_time(run) is None
     (run / "run.json").write_text("[]")
-    assert measured(run, variant=NORMED) is None
+    assert epoch_time(run, variant=NORMED) is None
     (tmp_path / "a file").write_text("")
-    assert measured(tmp_path / "a file") is None
+    assert epoch_time(tmp_path / "a file") is None
 
 
 _JSON = st.recursive(
@@ -143,7 +143,7 @@ def test_invalid_values_in_a_record_never_give_a_time(
     for path in (whole / "trials").glob(f"*-{PLAIN.id}.json"):
         changed = json.loads(path.read_text()) | {key: value}
         (run / "trials" / path.name).write_text(json.dumps(changed))
-    time = measured(run)
+    time = epoch_time(run)
     assert time is None or (time.epoch_s > 0 and time.start_s >= 0)
 
 
@@ -167,7 +167,7 @@ def test_the_number_of_files_read_is_limited(
 
 def test_a_large_file_is_not_read(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_history, "_MAX_BYTES", 100)
-    assert measured(run_of()) is None
+    assert epoch_time(run_of()) is None
 
 
 def test_recent_runs_are_the_newest_run_folders_first(run_of: MakeRun, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_a_tensorflow_that_may_not_know_the_flag_does_not_get_it(share: Share) -
     assert share(version="2.211.0")["flags"] is None
 
 
-def refused(answer: dict[str, Any]) -> bool:
+def is_refused(answer: dict[str, Any]) -> bool:
     """Return whether nothing is cached and the record says so."""
     return answer["flags"] is None and answer["settings"] == {"autotune_cache": None}
 
@@ -132,7 +132,7 @@ def test_an_unusable_cache_folder_gives_a_warning_and_no_failure(share: Share, c
     cache.mkdir()
     (cache / f"autotuning-{os.getuid()}").write_text("in the way")
     answer = share()
-    assert refused(answer)
+    assert is_refused(answer)
     assert answer["warning"] and str(cache) not in answer["warning"]
 
 
@@ -140,12 +140,12 @@ def test_a_link_made_by_another_user_is_not_used(share: Share, cache: Path, tmp_
     cache.mkdir()
     (tmp_path / "elsewhere").mkdir()
     (cache / f"autotuning-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
-    assert refused(share())
+    assert is_refused(share())
 
 
 def test_a_path_with_whitespace_is_not_used(share: Share, tmp_path: Path) -> None:
     answer = share(BENCH_CACHE_DIR=str(tmp_path / "with blank"))
-    assert refused(answer) and "BENCH_CACHE_DIR" in answer["warning"]
+    assert is_refused(answer) and "BENCH_CACHE_DIR" in answer["warning"]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from bench.execution.trial_environment.conflicting_settings import conflicting_s
 from tests.support.other_users import SPECIAL, plant
 
 
-def written(folder: Path, **settings: Any) -> Path:
+def keras_home(folder: Path, **settings: Any) -> Path:
     """A folder with a keras.json of ``settings``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "keras.json").write_text(json.dumps(settings))
@@ -94,25 +94,25 @@ def test_special_files_are_read_neither_for_keras_nor_for_flags(tmp_path: Path, 
 
 
 def test_a_keras_json_is_refused_for_what_keras_cannot_change_later(tmp_path: Path) -> None:
-    other = {"KERAS_HOME": str(written(tmp_path / "jax", backend="jax"))}
+    other = {"KERAS_HOME": str(keras_home(tmp_path / "jax", backend="jax"))}
     assert str(tmp_path / "jax" / "keras.json") in (conflicting_setting(other) or "")
     assert conflicting_setting({**other, "KERAS_BACKEND": "tensorflow"}) is None
-    nnx = {"KERAS_HOME": str(written(tmp_path / "nnx", nnx_enabled=True))}
+    nnx = {"KERAS_HOME": str(keras_home(tmp_path / "nnx", nnx_enabled=True))}
     assert conflicting_setting(nnx) is not None
     assert conflicting_setting({**nnx, "KERAS_NNX_ENABLED": "0"}) is None
-    pinned = written(tmp_path / "pinned", floatx="float16", image_data_format="channels_first")
+    pinned = keras_home(tmp_path / "pinned", floatx="float16", image_data_format="channels_first")
     assert conflicting_setting({"KERAS_HOME": str(pinned)}) is None
 
 
 def test_keras_json_is_searched_in_the_home_folder(tmp_path: Path) -> None:
-    written(tmp_path / ".keras", backend="torch")
+    keras_home(tmp_path / ".keras", backend="torch")
     assert conflicting_setting({"HOME": str(tmp_path)}) is not None
 
 
 def test_without_home_keras_json_is_searched_in_the_system_s_home_folder_of_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(tmp_path / ".keras", backend="torch")
+    keras_home(tmp_path / ".keras", backend="torch")
     monkeypatch.delenv("HOME", raising=False)
     user = SimpleNamespace(pw_dir=str(tmp_path))
     monkeypatch.setattr(pwd, "getpwuid", lambda _uid: user)

@@ -49,7 +49,7 @@ def inside_without_cores():
     with RayExecutor() as executor:
         return executor.parallel_blocks
 
-def refused(**options):
+def error_of(**options):
     try:
         bench.run(suite, folder + "/refused", **options)
     except UsageError:
@@ -67,7 +67,7 @@ found = {
     "joined by its address": bench.run(suite, folder + "/again", address=address).succeeded,
     "actors": [a["ActorClassName"] for a in actors().values() if a["State"] == "ALIVE"],
     "groups": [g["state"] for g in placement_group_table().values() if g["state"] != "REMOVED"],
-    "elsewhere": refused(address="127.0.0.1:1"),
+    "elsewhere": error_of(address="127.0.0.1:1"),
     "inside": ray.get(inside.remote()),
     "inside without cores": ray.get(inside_without_cores.remote()),
     "left": sorted(os.listdir(folder)),

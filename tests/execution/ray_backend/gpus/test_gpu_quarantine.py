@@ -74,7 +74,7 @@ def test_a_gpu_that_ray_assigned_again_is_held_again_and_reported_once(
     assert (quarantined["then held"], quarantined["then given"]) == (["1", "3"], ["0", "2"])
 
 
-def refused(settings: dict[str, Any], **nodes: list[GpuSnapshot]) -> str:
+def refusal(settings: dict[str, Any], **nodes: list[GpuSnapshot]) -> str:
     """Why trials of these settings may not run on the nodes; "" where they may."""
     seen = {node: NodeSnapshot(node, tuple(gpus)) for node, gpus in nodes.items()}
     try:
@@ -90,12 +90,12 @@ def refused(settings: dict[str, Any], **nodes: list[GpuSnapshot]) -> str:
 def test_several_replicas_run_only_on_whole_cards(
     settings: dict[str, Any],
 ) -> None:
-    assert refused(settings, whole=[WHOLE, WHOLE]) == ""
-    assert "split" in refused(settings, split=[SLICE, SLICE])
-    mixed = refused(settings, whole=[WHOLE, WHOLE], split=[SLICE])
+    assert refusal(settings, whole=[WHOLE, WHOLE]) == ""
+    assert "split" in refusal(settings, split=[SLICE, SLICE])
+    mixed = refusal(settings, whole=[WHOLE, WHOLE], split=[SLICE])
     assert "split" in mixed
     assert "CUDA_VISIBLE_DEVICES" in mixed
 
 
 def test_one_replica_runs_on_an_instance() -> None:
-    assert refused({}, whole=[WHOLE], split=[SLICE]) == ""
+    assert refusal({}, whole=[WHOLE], split=[SLICE]) == ""

@@ -145,7 +145,7 @@ def test_an_interrupt_between_two_records_loses_neither(
     executor = ending("completed")
     monkeypatch.setattr(ray_process, "_INTERRUPTED_S", PATIENCE_S)
     with executor:
-        records = executor.run(BLOCKS, Limits(60.0, skip_reason=_told), lambda _: None)
+        records = executor.run(BLOCKS, Limits(60.0, skip_reason=_reason), lambda _: None)
         assert next(records).error is None
         # The process for Ray waits to hear that the first is kept.
         assert records.throw(KeyboardInterrupt()).error == "told"
@@ -176,7 +176,7 @@ def test_what_the_process_raises_is_raised_here_after_the_records(ending: Ending
 
 
 def test_the_skip_reason_is_renewed_after_each_record(ending: Ending, marks: list[str]) -> None:
-    limits = Limits(60.0, skip_reason=_told)
+    limits = Limits(60.0, skip_reason=_reason)
     events: list[Event] = []
     with ending("completed") as executor:
         records = list(executor.run(BLOCKS, limits, events.append))
@@ -276,5 +276,5 @@ def interrupt(event: Event) -> None:
         threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
 
 
-def _told(_trial: object) -> str:
+def _reason(_trial: object) -> str:
     return "told"

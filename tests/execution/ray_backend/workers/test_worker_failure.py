@@ -22,7 +22,7 @@ MakeLocation = Callable[..., WorkerLocation]
 
 
 @pytest.fixture
-def left(ray_executor: RayExecutor, tmp_path: Path) -> MakeLocation:
+def dead_worker(ray_executor: RayExecutor, tmp_path: Path) -> MakeLocation:
     """The location of a worker that has died on this node and left these words in its log."""
     del ray_executor
 
@@ -37,15 +37,15 @@ def left(ray_executor: RayExecutor, tmp_path: Path) -> MakeLocation:
     return make
 
 
-def fate_at(location: WorkerLocation, *, refusable: bool = False) -> WorkerFailure:
+def failure_at(location: WorkerLocation, *, refusable: bool = False) -> WorkerFailure:
     """The failure of a worker that died there."""
     return classify_failure(
         RayActorError(), location, fetch_worker_logs({0: location})[0], refusable=refusable
     )
 
 
-def test_a_process_that_died_without_a_reason_is_lost_and_named(left: MakeLocation) -> None:
-    failure = fate_at(left("all is well"))
+def test_a_process_that_died_without_a_reason_is_lost_and_named(dead_worker: MakeLocation) -> None:
+    failure = failure_at(dead_worker("all is well"))
     assert failure.status == "worker_lost"
     assert "its process (pid 4711 on here) died" in failure.reason
 
@@ -53,35 +53,39 @@ def test_a_process_that_died_without_a_reason_is_lost_and_named(left: MakeLocati
 @pytest.mark.parametrize(
     "words", ["terminate called after throwing std::bad_alloc", "RESOURCE_EXHAUSTED: out of it"]
 )
-def test_a_log_that_speaks_of_memory_is_believed(left: MakeLocation, words: str) -> None:
-    assert fate_at(left(words)).status == "out_of_memory"
+def test_a_log_that_speaks_of_memory_is_believed(dead_worker: MakeLocation, words: str) -> None:
+    assert failure_at(dead_worker(words)).status == "out_of_memory"
 
 
-def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(left: MakeLocation) -> None:
-    counted = fetch_worker_logs({0: left("")})[0].oom_kills
+def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(
+    dead_worker: MakeLocation,
+) -> None:
+    counted = fetch_worker_logs({0: dead_worker("")})[0].oom_kills
     assert counted is not None
-    before = left("", counted - 1)
-    assert fate_at(before).status == "out_of_memory"
-    assert fate_at(left("", counted)).status == "worker_lost"
+    before = dead_worker("", counted - 1)
+    assert failure_at(before).status == "out_of_memory"
+    assert failure_at(dead_worker("", counted)).status == "worker_lost"
 
 
 @pytest.mark.parametrize("refusable", [True, False])
 def test_flags_that_xla_does_not_know_are_a_fault_of_the_user_s(
-    left: MakeLocation, refusable: bool
+    dead_worker: MakeLocation, refusable: bool
 ) -> None:
     words = "F0000 00:00:1 1 parse_flags_from_env.cc:234] Unknown flag in TF_XLA_FLAGS: --no=1\n"
     # The parser may list all flags that there are.
-    failure = fate_at(left(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable)
+    failure = failure_at(
+        dead_worker(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable
+    )
     assert failure.status == "failed"
     assert "TF_XLA_FLAGS" in failure.reason
 
 
 @pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
 def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
-    left: MakeLocation, refusable: bool, status: str
+    dead_worker: MakeLocation, refusable: bool, status: str
 ) -> None:
     words = "F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)\n"
-    failure = fate_at(left(words), refusable=refusable)
+    failure = failure_at(dead_worker(words), refusable=refusable)
     assert failure.status == status
     if refusable:
         assert "Check failed: replicas == 1" in failure.reason
@@ -95,9 +99,9 @@ def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
     ],
 )
 def test_an_abort_over_a_device_or_a_connection_is_no_answer(
-    left: MakeLocation, words: str
+    dead_worker: MakeLocation, words: str
 ) -> None:
-    assert fate_at(left(words), refusable=True).status == "worker_lost"
+    assert failure_at(dead_worker(words), refusable=True).status == "worker_lost"
 
 
 @pytest.mark.parametrize(
@@ -113,8 +117,8 @@ def test_any_other_fault_of_ray_s_is_a_failure_in_one_line() -> None:
     assert "\n" not in failure.reason
 
 
-def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakeLocation) -> None:
-    location = left("x" * TAIL_BYTES + "the end")
+def test_a_log_s_end_is_fetched_once_and_then_deleted(dead_worker: MakeLocation) -> None:
+    location = dead_worker("x" * TAIL_BYTES + "the end")
     tail = fetch_worker_logs({0: location})[0].log_tail or ""
     assert tail.endswith("the end")
     assert len(tail) == TAIL_BYTES
@@ -123,15 +127,17 @@ def test_a_log_s_end_is_fetched_once_and_then_deleted(left: MakeLocation) -> Non
 
 
 def test_a_lost_node_has_no_log_and_does_not_block_the_others(
-    left: MakeLocation,
+    dead_worker: MakeLocation,
 ) -> None:
-    location = left("all is well")
+    location = dead_worker("all is well")
     gone = WorkerLocation("there", "ab" * 28, 1, (), "", None, None, location.log, None)
     assert set(fetch_worker_logs({0: gone, 1: location, 2: gone})) == {1}
 
 
-def test_all_logs_are_fetched_at_once(left: MakeLocation, monkeypatch: pytest.MonkeyPatch) -> None:
-    location = left("")
+def test_all_logs_are_fetched_at_once(
+    dead_worker: MakeLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = dead_worker("")
     folder = str(Path(location.log).parent)
 
     def meet(_log: str) -> WorkerLog:

@@ -40,7 +40,7 @@ class FakeGroup:
         return cast(WorkerGroup, self)
 
 
-def said(status: Status = "completed", trial: Trial = TRIAL, **fields: Any) -> TrialRecord:
+def worker_record(status: Status = "completed", trial: Trial = TRIAL, **fields: Any) -> TrialRecord:
     """The record of one worker."""
     return make_record(trial).model_copy(update={"status": status, **fields})
 
@@ -54,12 +54,15 @@ def timed(epoch_s: float) -> tuple[EpochRecord, ...]:
 
 
 def test_the_record_of_a_single_worker_is_unchanged() -> None:
-    record = said(trial=ALONE)
+    record = worker_record(trial=ALONE)
     assert merge_records(FakeGroup(ALONE, {0: record}).group) == record
 
 
 def test_a_group_has_each_warning_of_its_workers_once() -> None:
-    first, second = said(warnings=("both", "first")), said(warnings=("both", "second"))
+    first, second = (
+        worker_record(warnings=("both", "first")),
+        worker_record(warnings=("both", "second")),
+    )
     assert merge_records(FakeGroup(records={0: first, 1: second}).group).warnings == (
         "both",
         "first",
@@ -71,13 +74,13 @@ def test_an_epoch_takes_as_long_as_the_slowest_worker() -> None:
     first, second = timed(1.0), timed(3.0)
     chief = (first[0], second[1])
     other = (second[0], first[1])
-    records = {1: said(epochs=other), 0: said(epochs=chief)}
+    records = {1: worker_record(epochs=other), 0: worker_record(epochs=chief)}
     assert [e.epoch_s for e in merge_records(FakeGroup(records=records).group).epochs] == [3.0, 3.0]
 
 
 def test_memory_is_the_largest_worker_s_and_none_if_unmeasured() -> None:
     for peaks, expected in (((10, 30), 30), ((10, None), 10), ((None, None), None)):
-        records = {i: said(measures=of_weights(1.0, peak)) for i, peak in enumerate(peaks)}
+        records = {i: worker_record(measures=of_weights(1.0, peak)) for i, peak in enumerate(peaks)}
         found = merge_records(FakeGroup(records=records).group).measures
         assert found.peak_rss_bytes == found.peak_device_memory_bytes == expected
 
@@ -85,7 +88,7 @@ def test_memory_is_the_largest_worker_s_and_none_if_unmeasured() -> None:
 def test_the_share_of_taken_cores_is_the_largest_worker_s() -> None:
     for shares, expected in (((0.1, 0.3), 0.3), ((0.2, None), 0.2), ((None, None), None)):
         records = {
-            i: said(measures=of_weights(1.0).model_copy(update={"cpu_taken_share": share}))
+            i: worker_record(measures=of_weights(1.0).model_copy(update={"cpu_taken_share": share}))
             for i, share in enumerate(shares)
         }
         assert merge_records(FakeGroup(records=records).group).measures.cpu_taken_share == expected
@@ -93,7 +96,7 @@ def test_the_share_of_taken_cores_is_the_largest_worker_s() -> None:
 
 def test_each_worker_s_own_devices_are_named_once() -> None:
     known = tuple(f"/job:worker/replica:0/task:{i}/device:CPU:0" for i in (0, 1))
-    records = {i: said(devices=known, node=f"node-{i}") for i in (0, 1)}
+    records = {i: worker_record(devices=known, node=f"node-{i}") for i in (0, 1)}
     assert merge_records(FakeGroup(records=records).group).devices == (
         "node-0/worker:0/CPU:0",
         "node-1/worker:1/CPU:0",
@@ -101,7 +104,7 @@ def test_each_worker_s_own_devices_are_named_once() -> None:
 
 
 def test_workers_that_end_with_different_weights_have_failed() -> None:
-    records = {i: said(measures=of_weights(1.0 + i)) for i in (0, 1)}
+    records = {i: worker_record(measures=of_weights(1.0 + i)) for i in (0, 1)}
     record = merge_records(FakeGroup(records=records).group)
     assert record.status == "failed"
     assert "different weights (L2 norms ['1.0', '2.0'])" in (record.error or "")
@@ -111,7 +114,7 @@ def completed_with(first: float, second: float, **settings: Any) -> Status:
     """The status of a group of two that ended with weights of these norms."""
     trial = make_plan(group_suite(**settings)).trials[0]
     norms = enumerate((first, second))
-    records = {i: said(trial=trial, measures=of_weights(norm)) for i, norm in norms}
+    records = {i: worker_record(trial=trial, measures=of_weights(norm)) for i, norm in norms}
     return merge_records(FakeGroup(trial, records).group).status
 
 
@@ -141,7 +144,7 @@ def test_workers_without_communication_may_end_with_different_weights() -> None:
 
 
 def test_the_worker_whose_end_explains_the_others_is_named() -> None:
-    records = {0: said("failed", error="Connection reset by peer")}
+    records = {0: worker_record("failed", error="Connection reset by peer")}
     group = FakeGroup(records=records, errors={1: RayActorError()}).group
     record = failure_record(group, [])
     assert record.status == "worker_lost"
@@ -165,7 +168,9 @@ def test_a_worker_that_sends_no_heartbeats_is_lost_not_its_peers() -> None:
         "Collective ops is aborted by: The following tasks are unhealthy (stopped sending "
         "heartbeats):\n/job:worker/replica:0/task:1\nThe tasks have crashed."
     )
-    record = failure_record(FakeGroup(records={0: said("failed", log_tail=tail)}).group, [])
+    record = failure_record(
+        FakeGroup(records={0: worker_record("failed", log_tail=tail)}).group, []
+    )
     assert record.status == "worker_lost"
     assert (record.error or "").startswith("worker 1: its peers stopped receiving heartbeats")
     assert (record.log_tail or "").startswith("[worker 0] Collective ops")
@@ -176,7 +181,9 @@ def test_worker_0_is_lost_if_its_coordination_service_does_not_answer() -> None:
         "Collective ops is aborted by: Deadline Exceeded\n\n"
         "RPC: /tensorflow.CoordinationService/Heartbeat"
     )
-    record = failure_record(FakeGroup(records={1: said("failed", log_tail=tail)}).group, [])
+    record = failure_record(
+        FakeGroup(records={1: worker_record("failed", log_tail=tail)}).group, []
+    )
     assert record.status == "worker_lost"
     assert (record.error or "").startswith("worker 0: its peers stopped receiving heartbeats")
 
@@ -185,7 +192,7 @@ def test_worker_0_is_lost_if_its_coordination_service_does_not_answer() -> None:
 def test_a_worker_with_its_own_failure_blames_no_other(status: Status) -> None:
     tail = "RPC: /tensorflow.CoordinationService/Heartbeat"
     record = failure_record(
-        FakeGroup(records={1: said(status, log_tail=tail, error="mine")}).group, []
+        FakeGroup(records={1: worker_record(status, log_tail=tail, error="mine")}).group, []
     )
     assert (record.status, record.error) == (status, "worker 1: mine")
 
@@ -204,9 +211,9 @@ def test_an_abort_means_unsupported_only_for_a_refusable_program_without_epochs(
     epochs: tuple[EpochRecord, ...],
     status: Status,
 ) -> None:
-    said = WorkerLog("F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)", None)
+    log = WorkerLog("F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)", None)
     monkeypatch.setattr(
-        "bench.execution.ray_backend.workers.worker_records.fetch_worker_logs", lambda _: {0: said}
+        "bench.execution.ray_backend.workers.worker_records.fetch_worker_logs", lambda _: {0: log}
     )
     trial = make_plan(suite_of(SINGLE, **settings)).trials[0]
     group = FakeGroup(trial, errors={0: RayActorError()}).group
