@@ -95,9 +95,9 @@ def _temporary_errors() -> Iterator[None]:
 
 def rescue(path: Path, text: str) -> str:
     """Save the text that did not fit at ``path`` elsewhere; return where, or the text itself."""
-    for place in (tempfile.gettempdir, lambda: "/dev/shm", Path.home):
+    for folder in (tempfile.gettempdir, lambda: "/dev/shm", Path.home):
         with contextlib.suppress(OSError, RuntimeError, StorageError):
-            private = Folder(Path(tempfile.mkdtemp(prefix="bench-", dir=place())))
+            private = Folder(Path(tempfile.mkdtemp(prefix="bench-", dir=folder())))
             saved = write_atomically(private, path.name, text)
             then = f"move its record to {path.parent} then, and continue with --resume"
             return f"{then}; it was kept: {saved}"

@@ -212,7 +212,7 @@ class RunFolder:
         """Write a record, and keep an earlier attempt at the same trial under another name.
 
         If the disk is full or gone, the record goes to the system's temporary folder or the first
-        other place that has space, and StorageError names the file.
+        other folder that has space, and StorageError names the file.
         """
         self._has_record = True
         trials, name = self.files / "trials", f"{record.trial.trial_id}.json"

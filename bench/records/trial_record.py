@@ -105,10 +105,10 @@ class TrialRecord(RecordPart):
 
     @model_validator(mode="after")
     def _in_order(self) -> "TrialRecord":
-        for place, epoch in enumerate(self.epochs):
-            if epoch.epoch != place:
+        for position, epoch in enumerate(self.epochs):
+            if epoch.epoch != position:
                 raise ValueError(
-                    f"epochs[{place}].epoch cannot be {epoch.epoch}: number them in order"
+                    f"epochs[{position}].epoch cannot be {epoch.epoch}: number them in order"
                 )
         return self
 

@@ -226,7 +226,7 @@ class RayExecutor:
         self._datasets.preload(pool.trials)
         try:
             for record in self._run_pool(pool, limits, on_event):
-                yield pool.marked(record)
+                yield pool.with_exclusions(record)
         except KeyboardInterrupt:
             self._progress.collect_last(pool.runners)
             yield from pool.abandon("interrupted", "the run was interrupted")

@@ -56,7 +56,7 @@ _KINDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """A layer, its place in the network, and the faults that it can develop."""
+    """A layer, its position in the network, and the faults that it can develop."""
 
     layer: _Layer
     kind: str

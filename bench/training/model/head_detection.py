@@ -46,9 +46,9 @@ def detect_head(images: _Tensor, features: _Tensor, classes: int, activation: st
 
 def _last_layer(tensor: _Tensor, classes: int, is_plain_hidden: bool) -> str | None:
     while True:
-        operation, node, place = tensor._keras_history  # Keras itself walks a graph in this way
+        operation, node, output = tensor._keras_history  # Keras itself walks a graph in this way
         if isinstance(operation, keras.Model) and hasattr(operation, "outputs"):
-            tensor = operation.outputs[place]  # continue inside a nested model, from its end
+            tensor = operation.outputs[output]  # continue inside a nested model, from its end
             continue
         if _is_softmax(operation):
             return "a softmax" if tensor.shape[-1] == classes else None

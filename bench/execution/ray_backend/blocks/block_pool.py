@@ -152,7 +152,7 @@ class BlockPool:
         text = f"not run: too few GPUs remain ({reason}): free them, then continue with --resume"
         yield from self._requeue(smaller, "timed_out", text)
 
-    def marked(self, record: TrialRecord) -> TrialRecord:
+    def with_exclusions(self, record: TrialRecord) -> TrialRecord:
         """Return ``record`` with the GPUs that its trial could not start on."""
         left_out = tuple(self._left_out.get(record.trial.trial_id, ()))
         return record.model_copy(update={"left_out": left_out}) if left_out else record
