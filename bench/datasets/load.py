@@ -21,7 +21,7 @@ def load_arrays(variant: Variant, folder: Path | None = None) -> Arrays:
 
     ``folder`` is searched first for real data. The arrays hold all examples that exist; training
     uses fewer of them, or derives more, to reach ``variant.examples``. Raises DatasetError, naming
-    every place that was searched, if the data is unavailable.
+    every folder that was searched, if the data is unavailable.
     """
     if variant.dataset == "synthetic":
         return make_synthetic(variant.shape, variant.classes, variant.examples)
