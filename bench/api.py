@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bench.analysis.summary import Summary
     from bench.execution.executor import Executor
     from bench.execution.runner import Observer
+    from bench.records.stopping_record import Stopping
 
 ExecutorName = Literal["ray", "inprocess", "simulated"]
 
@@ -64,6 +65,7 @@ def run(
     network: str | None = None,
     retries: int = 1,
     prune_oom: bool = False,
+    max_time_s: float | None = None,
     observer: "Observer | None" = None,
     command: Sequence[str] = (),
 ) -> RunResult:
@@ -71,12 +73,15 @@ def run(
 
     With ``resume``, ``out`` is the folder of an earlier run, and only its missing trials run.
     ``network`` (ADDRESS/PREFIX, by default BENCH_NETWORK) is where a trial's workers on several
-    nodes reach each other; docs/security.md says what is open there. The tables of recorded trials
-    are written however the run ends; a new run that ends without a record leaves no folder.
+    nodes reach each other; docs/security.md says what is open there. A suite with a ``precision``
+    runs until its ratios are that precise, and starts no block that would end more than
+    ``max_time_s`` after the call began. The tables of recorded trials are written however the run
+    ends; a new run that ends without a record leaves no folder.
 
     Raises UsageError (or its subclasses SuiteError and ResourceError) if the run cannot start, and
     DataError for stored data. KeyboardInterrupt passes through once all finished trials are saved.
     """
+    from bench.execution.block_batches import Until
     from bench.execution.custom_workloads.module_folder import modules_in_folder
     from bench.execution.executor_registry import make_executor
     from bench.execution.null_observer import NullObserver
@@ -85,6 +90,7 @@ def run(
     if resume and out is None:
         raise UsageError("to resume a run, name its folder with --out")
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
+    check_max_time(suite, max_time_s)
     if isinstance(executor, str):
         executor = make_executor(executor, address, device, modules_in_folder(suite), network)
     folder, plan = open_folder(user_path(out or new_path(suite)), suite, resume=resume)
@@ -99,6 +105,7 @@ def run(
                 prune_oom=prune_oom,
                 plan=plan,
                 command=command,
+                until=Until(_look, max_time_s),
             )
         except BaseException:
             if resume or not folder.discard():
@@ -110,8 +117,23 @@ def run(
     return RunResult(folder.path, outcome.statuses, outcome.succeeded, _summary_of(frames))
 
 
+def check_max_time(suite: Suite, max_time_s: float | None) -> None:
+    """Raise UsageError if ``max_time_s`` is to end a run that has nothing else to end it early."""
+    if max_time_s is not None and suite.precision is None:
+        raise UsageError("--max-time needs a precision: add --until 2%")
+    if max_time_s is not None and max_time_s <= 0:
+        raise UsageError(f"max_time_s {max_time_s} is not above 0: raise it")
+
+
+def _look(folder: RunFolder, suite: Suite) -> "Stopping":
+    """Look at the intervals of a run. pandas is loaded only for runs with a precision."""
+    from bench.analysis.questions.narrow_enough import narrow_enough
+
+    return narrow_enough(folder, suite)
+
+
 def _write_tables(folder: RunFolder) -> "RunFrames":
-    """Read a run and write its tables. pandas is loaded only here, once the trials have ended."""
+    """Read a run and write its tables, once the trials have ended: this loads pandas."""
     from bench.analysis.loading.run_frames import read_frames, write_tables
 
     frames = read_frames(folder)

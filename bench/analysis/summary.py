@@ -28,6 +28,7 @@ from bench.analysis.questions.time_breakdown import WALL_COLUMNS, TimeBreakdown,
 from bench.analysis.variant_summary import VariantSummary, planned_blocks, variant_summaries
 from bench.records.run_folder import RunFolder
 from bench.records.run_info import Invocation, RunInfo
+from bench.records.stopping_record import Stopping
 from bench.spec.expand import Duplicate
 from bench.spec.variant import Variant
 
@@ -54,6 +55,8 @@ class Summary:
     """Whether a trial computed batch norm on GPUs as Keras does, not in one kernel."""
     duplicates: tuple[Duplicate, ...]
     """Variants of the suite that train exactly like others, and did not run."""
+    stopping: Stopping | None
+    """The last look of a run with a precision; None in other runs."""
     invocations: tuple[Invocation, ...]
     columns: tuple[ComparisonColumn, ...]
     scaling_columns: tuple[str, ...]
@@ -116,6 +119,7 @@ def _summary(path: Path, info: RunInfo, raw: RecordArrays, attempts: pd.DataFram
             has_unfused_batch_norm(raw.settings[code]) for code in completed["settings"].unique()
         ),
         duplicates=info.duplicates,
+        stopping=info.stopping,
         invocations=info.invocations,
         columns=cells.columns,
         scaling_columns=tuple(

@@ -46,9 +46,8 @@ def settings(incomplete: str) -> list[str]:
     from bench.spec.axes import AXES
     from bench.spec.suite import Suite
 
-    return _assignments(
-        [*AXES, *(key for key in Suite.model_fields if key not in _TABLES)], incomplete
-    )
+    keys = (key for key in Suite.model_fields if key not in _TABLES)
+    return _assignments([*dict.fromkeys((*AXES, *keys))], incomplete)
 
 
 def selections(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -84,7 +84,11 @@ PlanDevice = Annotated[
 
 
 def load_selected_suite(
-    name: str, changes: list[str] | None, blocks: int | None, only: list[str] | None
+    name: str,
+    changes: list[str] | None,
+    blocks: int | None,
+    only: list[str] | None,
+    precision: float | None = None,
 ) -> "Suite":
     """Load the suite ``name`` with the changes of the command line. Raises SuiteError."""
     from bench.spec.suite import load_suite
@@ -94,6 +98,8 @@ def load_selected_suite(
     settings = parse_settings(changes or [])
     if blocks is not None:
         settings["blocks"] = blocks
+    if precision is not None:
+        settings["precision"] = precision
     if only:
         settings["only"] = only
     return load_suite(name, settings)

@@ -24,11 +24,13 @@ from bench.cli.output import (
     print_result,
     shell_word,
 )
+from bench.cli.stopping_options import MaxTime, UntilOption
 from bench.errors import UsageError
 from bench.report.text.escaping import visible
 
 if TYPE_CHECKING:
     from bench.api import RunResult
+    from bench.spec.suite import Suite
 
 
 def run(
@@ -62,6 +64,8 @@ def run(
         ),
     ] = None,
     blocks: Blocks = None,
+    until: UntilOption = None,
+    max_time: MaxTime = None,
     retries: Annotated[int, typer.Option(min=0, help="Retries after a lost worker.")] = 1,
     prune_oom: Annotated[
         bool,
@@ -73,17 +77,19 @@ def run(
 ) -> None:
     """Run a suite and print its table."""
     import bench
-    from bench.api import new_path, run_on_cluster
+    from bench.api import check_max_time, new_path, run_on_cluster
     from bench.execution.custom_workloads.module_folder import modules_in_folder
     from bench.report.text.progress_line import progress
 
-    requested = load_selected_suite(suite, changes, blocks, only)
+    requested = load_selected_suite(suite, changes, blocks, only, until)
+    check_max_time(requested, max_time)
     path = out if out or resume else new_path(requested)
     try:
         if cluster:
             if address or executor != "ray":
                 raise UsageError("--cluster starts its own Ray: omit --address and --executor")
             options = _cluster_options(changes, only, blocks, device, network, retries, prune_oom)
+            options += _stopping_options(requested, max_time)
             modules = modules_in_folder(requested)
             result = run_on_cluster(cluster, suite, path, options, resume=resume, modules=modules)
         else:
@@ -99,6 +105,7 @@ def run(
                     network=network,
                     retries=retries,
                     prune_oom=prune_oom,
+                    max_time_s=max_time,
                     observer=observer,
                     command=["bench", *sys.argv[1:]],
                 )
@@ -127,6 +134,14 @@ def _cluster_options(
         *(f"--device={device}", f"--retries={retries}"),
         *([f"--network={name}"] if (name := named_network(network)) else []),
         *(["--prune-oom"] if prune_oom else []),
+    ]
+
+
+def _stopping_options(suite: "Suite", max_time_s: float | None) -> list[str]:
+    """Return the options that end the run on the head of a cluster, as this machine read them."""
+    return [
+        *([] if suite.precision is None else [f"--until={suite.precision}"]),
+        *([] if max_time_s is None else [f"--max-time={max_time_s}s"]),
     ]
 
 

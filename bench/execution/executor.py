@@ -23,6 +23,7 @@ from bench.execution.estimation.estimator import Estimate
 from bench.execution.gpus.device_kind import DeviceKind
 from bench.execution.signals import defer_signals
 from bench.records.epoch_record import EpochRecord
+from bench.records.stopping_record import Stopping
 from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.spec.expand import Duplicate
 from bench.spec.pairing import LostBaseline
@@ -121,6 +122,13 @@ class WarmUpFailure:
 
 
 @dataclass(frozen=True)
+class FurtherBlocks:
+    """Intervals are not narrow enough yet: the run adds ``stopping.further_blocks`` blocks."""
+
+    stopping: Stopping
+
+
+@dataclass(frozen=True)
 class OpenServer:
     """Trials with several workers open TensorFlow's server, which requires no password."""
 
@@ -140,6 +148,7 @@ Event = (
     | ExcludedGpus
     | RunWarning
     | OpenServer
+    | FurtherBlocks
 )
 """``ExcludedGpus``: the run no longer uses these GPUs."""
 OnEvent = Callable[[Event], None]

@@ -9,31 +9,37 @@ The runner writes each record before it waits for the next trial, so that no mea
 however the run ends.
 """
 
-import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bench.errors import StorageError, SuiteError
+from bench.errors import SuiteError
+from bench.execution.block_batches import Batch, BlockBatches, Until, with_earlier_blocks
 from bench.execution.custom_workloads.module_folder import importing_from, modules_in_folder
 from bench.execution.custom_workloads.workload_check import check_workloads
 from bench.execution.estimation.device_memory import too_large
 from bench.execution.estimation.estimator import Estimator
 from bench.execution.estimation.run_history import measured_times, recent_runs
-from bench.execution.executor import Event, Executor, Forecast, Limits, RunWarning, drain
+from bench.execution.executor import (
+    Event,
+    Executor,
+    Forecast,
+    FurtherBlocks,
+    Limits,
+    RunWarning,
+    drain,
+)
 from bench.execution.gpus.device_kind import device_of_nodes
 from bench.execution.gpus.device_lock import lock_devices
 from bench.execution.oom_skip import OomSkipper
-from bench.measure.environment import environment
-from bench.records.clock import utc_now
+from bench.execution.run_entry import GpuEvents, enter_end, run_entry
 from bench.records.run_folder import RunFolder
-from bench.records.run_info import Invocation, RunInfo
+from bench.records.run_info import RunInfo
 from bench.records.trial_record import (
     FINAL_STATUSES,
     SUCCESS_STATUSES,
-    ExcludedGpus,
     Status,
     TrialRecord,
 )
@@ -48,7 +54,10 @@ class Observer(Protocol):
     """The interface of objects that watch a run."""
 
     def planned(self, blocks: Sequence[Block], parallel_blocks: int) -> None:
-        """Take in the trials that will run now, and how many blocks run at once."""
+        """Take in the trials that will run now, and how many blocks run at once.
+
+        A run with a precision says so before each batch of blocks.
+        """
 
     def event(self, event: Event) -> None:
         """Take in an event, for example a started trial or a finished epoch."""
@@ -103,12 +112,13 @@ def run_plan(
     prune_oom: bool = False,
     plan: Plan | None = None,
     command: Sequence[str] = (),
+    until: Until | None = None,
 ) -> Outcome:
     """Run the trials that the folder lacks; the caller holds the folder's lock.
 
     A new run has the ``plan`` of ``open_folder``, or another if the executor has other devices; a
     later call keeps that plan's variants. With ``prune_oom``, batches larger than one that ran out
-    of memory are skipped.
+    of memory are skipped. If the suite has a precision, ``until`` decides how many blocks follow.
 
     Raises SuiteError if the module or function of a workload is missing, StorageError if a record
     cannot be written. KeyboardInterrupt passes, after the executor has yielded the records of
@@ -116,41 +126,61 @@ def run_plan(
     """
     started = time.perf_counter()
     state = _RunState(folder)
-    chosen_for = _planned_device(folder.info())
-    if chosen_for:
-        plan = make_plan(suite, chosen_for)
-        pending = state.pending(plan)
-        if not pending:
-            return Outcome(folder, state.statuses, len(plan.trials))
-        state.check_meanings(pending)
-        check_workloads((t for block in pending for t in block.trials), suite)
-    gpu_events = _GpuEvents()
+    batches = BlockBatches(folder, until)
+    suite = with_earlier_blocks(suite, folder)
+    batch = _batch_to_resume(folder, suite, state, batches)
+    if batch is not None and not batch.blocks:
+        enter_end(folder, batch)
+        return Outcome(folder, state.statuses, len(batch.plan.trials))
+    gpu_events = GpuEvents()
 
     def on_event(event: Event) -> None:
         gpu_events.note(event)
         observer.event(event)
 
     with importing_from(modules_in_folder(suite)), executor:
-        device = chosen_for or ("gpu" if executor.uses_gpus else "cpu")
-        if plan is None or plan.device != device:
-            plan = make_plan(suite, device)
-        pending = state.pending(plan)
-        lost = lost_baselines(suite, plan.device)
+        if batch is None:
+            device: DeviceType = "gpu" if executor.uses_gpus else "cpu"
+            if plan is None or plan.device != device:
+                plan = make_plan(suite, device)
+            batch = state.first_batch(suite, plan)
+        lost = lost_baselines(suite, batch.plan.device)
         limits = _limits(suite, retries, state.oom_skipper if prune_oom else None)
-        info = _run_info(suite, plan)
         with (
             lock_devices(_shared_devices(executor)) as shared,
-            _invocation(folder, info, executor, command, started, gpu_events) as number,
+            run_entry(folder, batch, executor, command, started, gpu_events) as entry,
         ):
             for warning in shared:
                 on_event(RunWarning(warning))
-            observer.planned(pending, executor.parallel_blocks)
-            observer.event(_expected(plan, pending, executor, folder, lost))
-            drain(
-                executor.run(pending, limits, on_event),
-                lambda record: observer.recorded(state.keep(record, number)),
-            )
-    return Outcome(folder, state.statuses, len(plan.trials))
+            observer.planned(batch.blocks, executor.parallel_blocks)
+            observer.event(_expected(batch.plan, batch.blocks, executor, folder, lost))
+            while batch.blocks:
+                for blocks in batches.parts(batch.blocks, executor.parallel_blocks):
+                    drain(
+                        executor.run(blocks, limits, on_event),
+                        lambda record: observer.recorded(state.keep(record, entry.number)),
+                    )
+                batch = batches.after(batch, state.begun)
+                entry.describe(batch)
+                if batch.blocks and batch.stopping:
+                    observer.event(FurtherBlocks(batch.stopping))
+                    observer.planned(batch.blocks, executor.parallel_blocks)
+    return Outcome(folder, state.statuses, len(batch.plan.trials))
+
+
+def _batch_to_resume(
+    folder: RunFolder, suite: Suite, state: "_RunState", batches: BlockBatches
+) -> Batch | None:
+    """Return what is left of an earlier run; None if the run does not know its devices yet."""
+    device = _planned_device(folder.info())
+    if device is None:
+        return None
+    batch = state.first_batch(suite, make_plan(suite, device))
+    if not batch.blocks:
+        batch = batches.after(batch, state.begun)
+    state.check_meanings(batch.blocks)
+    check_workloads((t for block in batch.blocks for t in block.trials), suite)
+    return batch
 
 
 def _limits(suite: Suite, retries: int, oom_skipper: OomSkipper | None) -> Limits:
@@ -202,31 +232,6 @@ def _no_skip_reason(_trial: Trial) -> None:
     return None
 
 
-def _run_info(suite: Suite, plan: Plan) -> RunInfo:
-    return RunInfo(
-        suite=suite.model_dump(mode="json"),
-        defaults_for=plan.device,
-        pairs=plan.pairs,
-        trial_ids=tuple(trial.trial_id for trial in plan.trials),
-        labels={cell.id: cell.label for cell in plan.cells},
-        duplicates=plan.duplicates,
-    )
-
-
-@dataclass
-class _GpuEvents:
-    """What the executor reports about GPUs during a call."""
-
-    left_out: list[ExcludedGpus] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def note(self, event: Event) -> None:
-        if isinstance(event, ExcludedGpus):
-            self.left_out.append(event)
-        elif isinstance(event, RunWarning):
-            self.warnings.append(event.reason)
-
-
 class _RunState:
     """What a run folder already holds, kept up to date with new records."""
 
@@ -234,14 +239,16 @@ class _RunState:
         self._folder = folder
         self._attempts: dict[str, int] = {}
         self.statuses: dict[str, Status] = {}
+        self.begun = 0
+        """Repeats up to the last one that has a record."""
         self.oom_skipper = OomSkipper()
         self._without_norm_values: set[str] = set()
         # A damaged record is reported before any trial runs.
         for record in folder.records():
             self._note(record)
 
-    def pending(self, plan: Plan) -> tuple[Block, ...]:
-        """Return the plan without the trials that have a final status, and without empty blocks."""
+    def first_batch(self, suite: Suite, plan: Plan) -> Batch:
+        """Return the plan's trials that have no final status, without empty blocks."""
         finished = {
             trial_id for trial_id, status in self.statuses.items() if status in FINAL_STATUSES
         }
@@ -252,7 +259,7 @@ class _RunState:
             )
             for block in plan.blocks
         )
-        return tuple(block for block in blocks if block.trials)
+        return Batch(suite, plan, tuple(block for block in blocks if block.trials))
 
     def check_meanings(self, pending: Iterable[Block]) -> None:
         """Raise SuiteError if records of a variant to resume were made with other norm values."""
@@ -276,45 +283,10 @@ class _RunState:
 
     def _note(self, record: TrialRecord) -> None:
         trial_id = record.trial.trial_id
+        self.begun = max(self.begun, record.trial.block + 1)
         self._attempts[trial_id] = record.attempt
         self.statuses[trial_id] = record.status
         if record.resolved.get("norm_layers") and "norm_values" not in record.resolved:
             self._without_norm_values.add(record.trial.variant_id)
         if record.status == "out_of_memory":
             self.oom_skipper.learn(record.trial.variant)
-
-
-@contextlib.contextmanager
-def _invocation(
-    folder: RunFolder,
-    info: RunInfo,
-    executor: Executor,
-    command: Sequence[str],
-    started: float,
-    gpu_events: _GpuEvents,
-) -> Iterator[int]:
-    """Enter this call into run.json now, and again with its wall time when it ends.
-
-    ``info`` describes the run as planned now, ``started`` is the value of ``time.perf_counter``
-    when the call began, and ``gpu_events`` is read when it ends.
-    """
-    call = Invocation(
-        started_at=utc_now(),
-        command=tuple(command),
-        executor=executor.name,
-        environment={"driver": environment(), **executor.environment()},
-        lanes=executor.parallel_blocks,
-    )
-    before = folder.info().invocations
-
-    def enter(call: Invocation) -> None:
-        folder.write_info(info.model_copy(update={"invocations": (*before, call)}))
-
-    enter(call)
-    try:
-        yield len(before)
-    finally:
-        # A full disk has been reported already, along with the record that could not be written.
-        with contextlib.suppress(StorageError):
-            gpus = {"left_out": tuple(gpu_events.left_out), "warnings": tuple(gpu_events.warnings)}
-            enter(call.model_copy(update={"wall_s": time.perf_counter() - started, **gpus}))

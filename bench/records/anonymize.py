@@ -12,7 +12,7 @@ Hosts are numbered in the order in which the run names them. Measured values do 
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from bench.records.pseudonyms import Pseudonyms
@@ -42,6 +42,7 @@ OPTIONS = frozenset(
     {
         *("--out", "--resume", "--address", "--cluster", "--device", "--executor", "--blocks"),
         *("--retries", "--network", "--prune-oom", "--set", "--only", "--json", "--debug"),
+        *("--until", "--max-time"),
     }
 )
 """Options of ``bench run``. An option that is missing here is published as "HIDDEN"."""
@@ -74,7 +75,7 @@ def public_info(names: Pseudonyms, info: _Plain) -> dict[str, Any]:
         "schema_version": info["schema_version"],
         "suite": info["suite"],
         "defaults_for": info.get("defaults_for"),
-        "pairs": [p for p in info["pairs"] if {p["variant_id"], p["baseline_id"]} <= variants],
+        "pairs": [pair for pair in info["pairs"] if _is_of(pair, variants)],
         "trial_ids": info["trial_ids"],
         "labels": {key: label for key, label in info["labels"].items() if key in variants},
         "duplicates": [
@@ -84,6 +85,7 @@ def public_info(names: Pseudonyms, info: _Plain) -> dict[str, Any]:
         ],
         "invocations": [call(names, one) for one in info["invocations"]],
         "remark": info["remark"],
+        "stopping": _public_stopping(info.get("stopping"), variants),
     }
 
 
@@ -93,6 +95,22 @@ def public_record(names: Pseudonyms, record: _Plain, labels: Mapping[str, str]) 
     _, _, variant_id = public["trial"]["trial_id"].partition("-")
     public["trial"] |= {"variant_id": variant_id, "label": labels.get(variant_id, variant_id)}
     return public
+
+
+def _public_stopping(stopping: _Plain | None, variants: Collection[str]) -> dict[str, Any] | None:
+    """Return the last look of a run that made one; all of it is numbers, but for the pairs."""
+    if stopping is None:
+        return None
+    left_out, widest = stopping["left_out"], stopping["widest_pair"]
+    known = {
+        "left_out": [pair for pair in left_out if _is_of(pair, variants)],
+        "widest_pair": widest if widest and _is_of(widest, variants) else None,
+    }
+    return {**stopping, **known}
+
+
+def _is_of(pair: _Plain, variants: Collection[str]) -> bool:
+    return {pair["variant_id"], pair["baseline_id"]} <= {*variants}
 
 
 def _environments(names: Pseudonyms, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ _MASK = "…"
 _DEVICE = re.compile(r"(?:(?P<host>[^\s/]+)/)?(?P<rest>(?:worker:\d{1,5}/)?(?:CPU|GPU):\d{1,4})")
 _KERNEL = re.compile(r"([1-9]\.\d{1,3}(?:\.\d{1,3})?)(.*)", re.DOTALL)
 _NUMBERS = re.compile(r"-?\d{1,12}(\.\d{1,6})?(,-?\d{1,12})*")
+_AMOUNT = re.compile(r"\d{1,6}(\.\d{1,6})?[%smh]")
+"""A precision or a time on a command line: 2%, 20m."""
 
 
 def hidden(names: Pseudonyms, value: Any) -> Any:
@@ -186,7 +188,7 @@ def command(allowed: Iterable[str], options: frozenset[str]) -> Shape:
 
     def word(text: str) -> str:
         option, equals, value = text.partition("=")
-        if text in known or text in options or _NUMBERS.fullmatch(text):
+        if text in known or text in options or _NUMBERS.fullmatch(text) or _AMOUNT.fullmatch(text):
             return text
         if equals and option in options:
             return f"{option}={word(value)}"

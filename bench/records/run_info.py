@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.records.field_types import NodeEnvironment, StoredPair, StoredSuite
 from bench.records.ranges import Moment, Positive, Seconds, Text
+from bench.records.stopping_record import Stopping
 from bench.records.trial_record import SCHEMA_VERSION, ExcludedGpus
 from bench.spec.device import DeviceType
 from bench.spec.expand import Duplicate, Id
@@ -55,3 +56,5 @@ class RunInfo(BaseModel):
     invocations: FailFastTuple[Invocation] = ()
     remark: str = ""
     """What else readers must know, such as other load on the machine."""
+    stopping: Stopping | None = None
+    """How a run with a precision ended; None before its first look, and in runs without one."""

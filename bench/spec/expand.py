@@ -129,11 +129,11 @@ def _with_duplicates(cell: Cell, twins: Sequence[tuple[Cell, Cell]]) -> Cell:
 
 
 def _check_size(suite: Suite) -> None:
-    trials = _cells_before_exclusion(suite) * suite.blocks
+    trials = _cells_before_exclusion(suite) * suite.most_blocks
     if trials > MAX_TRIALS:
         raise SuiteError(
             f"{suite.source}: asks for {trials} trials, more than {MAX_TRIALS}: "
-            "shorten the lists in [matrix], or lower blocks"
+            f"shorten the lists in [matrix], or lower {'max_' if suite.precision else ''}blocks"
         )
 
 

@@ -23,7 +23,7 @@ def apply_overrides(
     list if the suite lists its variants, which a matrix does not change.
     """
     keys = [k for k in suite_keys if k not in ("variant", "matrix")]
-    if key in keys:
+    if is_suite_key(key, value, keys):
         return {**content, key: value}
     if key in ("variant", "matrix"):
         raise ValueError(f"{key} is a table: set one of its keys, such as epochs=2")
@@ -47,6 +47,15 @@ def apply_overrides(
     if isinstance(compare, list) and not varies:
         compare = [one for one in compare if not _is_along(one, dropped)]
     return {**content, **tables, "variants": variants, "compare": compare}
+
+
+def is_suite_key(key: str, value: Any, suite_keys: Collection[str]) -> bool:
+    """Return whether ``key`` with this value is one of ``suite_keys``, not an axis.
+
+    ``precision`` is both: a number is the suite's, the precision of its intervals; a name such as
+    "float32" is the axis's, the precision of arithmetic. No value of the axis is a number.
+    """
+    return key in suite_keys and (key not in AXES or isinstance(value, int | float | None))
 
 
 def _is_along(comparison: Any, axes: Collection[str]) -> bool:

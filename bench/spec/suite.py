@@ -8,6 +8,7 @@ This module reads the file and checks every key and value; ``expand`` makes vari
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -30,11 +31,13 @@ from bench.spec.axes import AXES
 from bench.spec.axis_validation import check_key
 from bench.spec.error_text import location_text, value_text
 from bench.spec.fail_fast_types import FailFastDict, FailFastList, one_unknown_key
-from bench.spec.overrides import apply_overrides
+from bench.spec.overrides import apply_overrides, is_suite_key
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.suite_validation import Settings
 from bench.spec.timing import Seconds, Timing
 
+FEWEST_BLOCKS_FOR_PRECISION = 6
+"""With fewer blocks the standard deviation is too uncertain to stop a run on."""
 _MAX_BYTES = MiB
 """The size limit of a suite's file; a list of as many variants as are allowed is smaller."""
 
@@ -63,7 +66,13 @@ class Suite(BaseModel):
     description: str = ""
     """The question that the suite answers."""
     blocks: Annotated[int, Field(ge=1, strict=True)] = 1
-    """Repeats of every comparison; an interval needs two."""
+    """Repeats of every comparison; an interval needs two. With `precision`, the first of them: 6 or
+    more."""
+    precision: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
+    """Blocks are added, two at a time, until every ratio's interval is this narrow: with 0.02 its
+    upper end is at most 1.02 times the ratio. Unset: exactly `blocks` run."""
+    max_blocks: Annotated[int, Field(ge=FEWEST_BLOCKS_FOR_PRECISION, strict=True)] = 30
+    """With `precision`: no blocks are added to this many."""
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     """Seed of the order of trials, of weights and of shuffles."""
     stall_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 900.0
@@ -103,6 +112,11 @@ class Suite(BaseModel):
     def timing(self) -> Timing:
         """How the suite's trials time their epochs."""
         return Timing(warmup_s=self.warmup_s, min_timing_s=self.min_timing_s)
+
+    @property
+    def most_blocks(self) -> int:
+        """The largest number of blocks that a run of the suite can have."""
+        return self.blocks if self.precision is None else max(self.blocks, self.max_blocks)
 
     @property
     def folder(self) -> Path | None:
@@ -163,6 +177,9 @@ def parse_suite(content: Mapping[str, Any], source: str = "") -> Suite:
         _check_keys(content)
         suite = Suite.model_validate(content)
         suite = suite.model_copy(update=_checked_tables(suite))
+        if suite.precision is not None and suite.compare:
+            blocks = max(suite.blocks, FEWEST_BLOCKS_FOR_PRECISION)
+            suite = suite.model_copy(update={"blocks": blocks})
     except ValidationError as error:
         raise SuiteError(f"{title}: {_explain(error)}") from None
     except ValueError as error:
@@ -175,12 +192,15 @@ def first_difference(here: Suite, there: Suite) -> str | None:
     """Return the first key in which a suite differs from that of a run folder.
 
     Returns None if ``here`` can resume that run: it differs at most in its description, in its
-    time limits, which no measured value depends on, and in more blocks, which extend the run.
+    time limits, which no measured value depends on, and in more blocks or a higher precision, which
+    extend the run.
     """
-    if here.blocks < there.blocks:
+    if there.precision is not None and (here.precision or math.inf) > there.precision:
+        return next(_differences(here.precision, there.precision, ("precision",)))
+    if here.precision is None and here.blocks < there.blocks:
         return f"blocks: {here.blocks} here, {there.blocks} in the run folder"
     limits = {"trial_timeout_s", "stall_timeout_s", "placement_timeout_s"}
-    ignored = {"description", "blocks", *limits}
+    ignored = {"description", "blocks", "precision", "max_blocks", *limits}
     this, that = (suite.model_dump(exclude=ignored) for suite in (here, there))
     return next(_differences(this, that), None)
 
@@ -233,14 +253,14 @@ def _files_beside(path: Path) -> list[str]:
 
 def _check_keys(content: Mapping[str, Any]) -> None:
     """Refuse an unknown key, and a key in the wrong table."""
-    for key in content:
-        if key in AXES:
+    for key, value in content.items():
+        if key in AXES and not is_suite_key(key, value, Suite.model_fields):
             raise ValueError(f"{key} is not a key of the suite itself: move it to [variant]")
         check_key(key, Suite.model_fields)
     for table in ("variant", "matrix"):
         settings = content.get(table)
         for key in settings if isinstance(settings, Mapping) else ():
-            if key in Suite.model_fields:
+            if key in Suite.model_fields and key not in AXES:
                 raise ValueError(f"{table}: {key} is a key of the suite: move it above [{table}]")
 
 

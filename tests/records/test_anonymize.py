@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.analysis.statistics.stopping import decide
 from bench.measure.environment import environment
 from bench.records.anonymize import OPTIONS, public_info, public_record
 from bench.records.pseudonyms import Pseudonyms
@@ -17,6 +19,7 @@ from bench.records.public_values import reason
 from bench.records.run_info import RunInfo
 from bench.records.trial_record import TrialRecord
 from bench.spec.defaults import fill_defaults
+from bench.spec.pairing import Pair
 from bench.spec.variant import Variant
 from bench.spec.variant_rules import inactive_settings
 from tests.support.paths import ROOT
@@ -202,6 +205,32 @@ def test_public_values_are_published(
     assert published_info["suite"] == info["suite"]
 
 
+def test_the_last_look_is_published_without_variants_that_the_run_does_not_have(
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]],
+) -> None:
+    (pair,) = run_data[0]["pairs"]
+    secret = {**pair, "variant_id": "annabel"}
+    look = decide(
+        pd.DataFrame(
+            {
+                "pair": 0,
+                "baseline_id": pair["baseline_id"],
+                "block": range(6),
+                "session": 0,
+                "log": [0.1, 0.2, 0.1, 0.3, 0.1, 0.2],
+            }
+        ),
+        [Pair(**pair), Pair(**secret)],
+        blocks=6,
+        precision=0.02,
+        max_blocks=30,
+    )
+    info = RunInfo.model_validate({**run_data[0], "stopping": look})
+    published = public_info(Pseudonyms(), info.model_dump(mode="json"))["stopping"]
+    assert published == {**look.model_dump(mode="json"), "left_out": []}
+    assert published["widest_pair"] == pair
+
+
 def test_publishing_a_published_run_changes_nothing(
     run_data: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
@@ -255,6 +284,8 @@ def test_a_reason_keeps_the_words_of_the_vocabulary(
             "bench run quick --set norm=none --set x=y",
             "bench run quick --set norm=none --set HIDDEN",
         ),
+        ("bench run quick --until 2% --max-time=20m", "bench run quick --until 2% --max-time=20m"),
+        ("bench run quick --until 2%/x", "bench run quick --until HIDDEN"),
         ("bench run quick --secret x", "bench run quick HIDDEN HIDDEN"),
     ],
 )

@@ -90,6 +90,12 @@ def test_every_shipped_suite_can_be_loaded_by_name_and_planned(name: str) -> Non
         ('name = "a"\nblcks = 2', "unknown key 'blcks': did you mean 'blocks'?"),
         ('name = "a"\nblocks = 0', "blocks cannot be 0: it should be 1 or more"),
         ('name = "a"\nblocks = 1.0', "blocks cannot be 1.0: it should be a whole number"),
+        ('name = "a"\nprecision = 0', "precision cannot be 0: it should be above 0"),
+        ('name = "a"\nprecision = -0.02', "precision cannot be -0.02: it should be above 0"),
+        ('name = "a"\nprecision = 1.0', "precision cannot be 1.0: it should be below 1"),
+        ('name = "a"\nprecision = "float32"', "precision is not a key of the suite itself: move"),
+        ('name = "a"\n[variant]\nprecision = 0.02', "variant: precision cannot be 0.02: use one"),
+        ('name = "a"\nmax_blocks = 5', "max_blocks cannot be 5: it should be 6 or more"),
         ('name = "a"\nseed = -1', "seed cannot be -1: it should be 0 or more"),
         ('name = "a"\nseed = 2147483648', "seed cannot be 2147483648: it should be below 214748"),
         ('name = "a"\nvariant = 3', "variant should be one table: write [variant]"),
@@ -251,6 +257,49 @@ def test_any_other_difference_is_reported(changes: dict[str, Any], difference: s
     message = first_difference(with_(**changes), with_())
     assert message is not None
     assert message.startswith(difference)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "difference"),
+    [
+        ({"precision": 0.02}, {}, None),
+        ({"precision": 0.02}, {"precision": 0.02, "blocks": 14}, None),
+        ({"precision": 0.01, "max_blocks": 50}, {"precision": 0.02}, None),
+        ({"precision": 0.03}, {"precision": 0.02}, "precision: 0.03 here, 0.02 in the run folder"),
+        ({}, {"precision": 0.02}, "precision: not set here, 0.02 in the run folder"),
+    ],
+)
+def test_a_higher_precision_extends_a_run_as_more_blocks_do(
+    here: dict[str, Any], there: dict[str, Any], difference: str | None
+) -> None:
+    assert first_difference(with_(**here), with_(**there)) == difference
+
+
+def test_with_a_precision_a_comparison_has_six_blocks_or_more() -> None:
+    norms = {
+        "name": "a",
+        "matrix": {"norm": ["none", "layer"]},
+        "compare": [{"axis": "norm", "baseline": "none"}],
+    }
+    assert parse_suite(norms).blocks == 1
+    assert parse_suite({**norms, "precision": 0.02}).blocks == 6
+    assert parse_suite({**norms, "precision": 0.02, "blocks": 9}).blocks == 9
+    assert parse_suite({**norms, "precision": 0.02, "compare": []}).blocks == 1
+    assert parse_suite({**norms, "precision": 0.02}).most_blocks == 30
+    assert parse_suite(norms).most_blocks == 1
+
+
+def test_a_precision_is_the_suite_s_if_it_is_a_number_and_an_axis_if_it_is_a_name(
+    file: Path,
+) -> None:
+    intervals = load_suite(file, {"precision": 0.05})
+    assert (intervals.precision, intervals.variant.get("precision")) == (0.05, None)
+    arithmetic = load_suite(file, {"precision": "float64"})
+    assert (arithmetic.precision, arithmetic.variant["precision"]) == (None, "float64")
+    names = ["float32", "float64"]
+    assert load_suite(file, {"precision": names}).matrix["precision"] == names
+    with pytest.raises(SuiteError, match="precision cannot be 'float3': did you mean"):
+        load_suite(file, {"precision": "float3"})
 
 
 def test_the_order_of_the_matrix_is_part_of_the_suite() -> None:

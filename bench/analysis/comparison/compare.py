@@ -18,7 +18,7 @@ import pandas as pd
 
 from bench.analysis.comparison.confounds import Confound, confounds
 from bench.analysis.loading.trial_filters import is_timed, is_unsteady
-from bench.analysis.statistics.intervals import Estimate, Ratio, ratio, t_interval
+from bench.analysis.statistics.intervals import CONFIDENCE, Estimate, Ratio, ratio, t_interval
 from bench.analysis.statistics.session_units import moments, session_units, within_sessions
 from bench.spec.axis_groups import SCALED_AXES
 from bench.spec.pairing import Pair
@@ -59,21 +59,28 @@ _Settings = Sequence[Mapping[str, Any]]
 
 
 def compare(
-    trials: pd.DataFrame, settings: _Settings, pairs: Sequence[Pair], blocks: int
+    trials: pd.DataFrame,
+    settings: _Settings,
+    pairs: Sequence[Pair],
+    blocks: int,
+    confidence: float = CONFIDENCE,
 ) -> list[Comparison]:
-    """Compare each of ``pairs``, for which ``blocks`` blocks were planned."""
+    """Compare each of ``pairs``, for which ``blocks`` blocks were planned.
+
+    ``confidence`` is the nominal one of each ratio's interval.
+    """
     if not pairs:
         return []
     both = _blocks_with_both(trials, pairs)
     split = both["invocation"] != both["invocation_b"]
-    used = both[~split]
-    used = used.assign(log=np.log(used["epoch_s"] / used["epoch_s_b"]))
+    used = _with_log(both[~split])
     unsteady = used[used["unsteady"] | used["unsteady_b"]]
     n_used, n_split, n_unsettled = (
         rows.groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
         for rows in (used, both[split], unsteady)
     )
-    ratios, within, block_ratios = _ratios(used, n_used), _within(used), _block_ratios(used)
+    ratios = _ratios(used, n_used, confidence)
+    within, block_ratios = _within(used), _block_ratios(used)
     confounds_of = _confounds(trials, settings, pairs, used)
     return [
         Comparison(
@@ -87,6 +94,16 @@ def compare(
         )
         for i in range(len(pairs))
     ]
+
+
+def log_ratios(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
+    """Return the log ratio of each of ``pairs`` in each block that ``compare`` uses.
+
+    The columns are pair (an index in ``pairs``), variant_id, baseline_id, block, session and log.
+    """
+    both = _blocks_with_both(trials, pairs)
+    used = _with_log(both[both["invocation"] == both["invocation_b"]])
+    return used[["pair", "variant_id", "baseline_id", "block", "session", "log"]]
 
 
 def _blocks_with_both(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
@@ -105,11 +122,17 @@ def _blocks_with_both(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFra
     )
 
 
-def _ratios(used: pd.DataFrame, n_used: list[int]) -> dict[int, Ratio]:
+def _with_log(used: pd.DataFrame) -> pd.DataFrame:
+    return used.assign(log=np.log(used["epoch_s"] / used["epoch_s_b"]))
+
+
+def _ratios(used: pd.DataFrame, n_used: list[int], confidence: float) -> dict[int, Ratio]:
     sessions = used.groupby("pair")["session"].nunique().to_dict()
     by_pair = moments(session_units(used, "pair", "log"), "pair", "log")
     return {
-        int(pair): ratio(int(n), float(mean), float(deviation), n_used[pair], sessions[pair])
+        int(pair): ratio(
+            int(n), float(mean), float(deviation), n_used[pair], sessions[pair], confidence
+        )
         for pair, n, mean, deviation in by_pair.itertuples()
     }
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from bench.analysis.comparison.compare import Comparison, compare
 from bench.analysis.loading.record_arrays import RecordArrays
+from bench.analysis.statistics.intervals import CONFIDENCE
 from bench.records.run_info import RunInfo
 from bench.spec.pairing import Pair
 
@@ -51,7 +52,8 @@ def comparison_cells(
     """Make all comparisons that the suite of ``info`` lists, over the last attempts ``trials``."""
     variants = trials.drop_duplicates("variant_id").set_index("variant_id")
     columns, column_of = _columns(info, variants)
-    compared = compare(trials, raw.settings, info.pairs, blocks)
+    confidence = info.stopping.confidence if info.stopping else CONFIDENCE
+    compared = compare(trials, raw.settings, info.pairs, blocks, confidence)
     rows = list(zip(info.pairs, column_of, compared, strict=True))
     return ComparisonCells(
         columns=columns,

@@ -136,24 +136,34 @@ def paired_ratio(
     return ratio(len(units), statistics.fmean(units), _deviation(units), len(logs), len(by_session))
 
 
-def estimate(n: int, mean: float, deviation: float) -> Estimate:
+def estimate(n: int, mean: float, deviation: float, confidence: float = CONFIDENCE) -> Estimate:
     """Build an estimate from the number, mean and standard deviation (ddof 1) of its values."""
     if n < 2:
         return Estimate(mean, None, None, n)
-    half = _t_quantile(n) * deviation / math.sqrt(n)
+    half = t_quantile(n - 1, confidence) * deviation / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n)
 
 
-def geometric_estimate(n: int, mean: float, deviation: float) -> Estimate:
+def geometric_estimate(
+    n: int, mean: float, deviation: float, confidence: float = CONFIDENCE
+) -> Estimate:
     """Build an estimate from the number, mean and standard deviation of the logarithms."""
-    logs = estimate(n, mean, deviation)
+    logs = estimate(n, mean, deviation, confidence)
     low, high = (None if end is None else _exp(end) for end in (logs.low, logs.high))
     return Estimate(_exp(logs.value), low, high, n)
 
 
-def ratio(n: int, mean: float, deviation: float, blocks: int, sessions: int) -> Ratio:
+def ratio(
+    n: int,
+    mean: float,
+    deviation: float,
+    blocks: int,
+    sessions: int,
+    confidence: float = CONFIDENCE,
+) -> Ratio:
     """Build a ratio from the number, mean and standard deviation of the log ratios."""
-    estimated = geometric_estimate(n if blocks >= MIN_BLOCKS else 1, mean, deviation)
+    units = n if blocks >= MIN_BLOCKS else 1
+    estimated = geometric_estimate(units, mean, deviation, confidence)
     total = units_needed(deviation, EFFECT_TO_DETECT) if n > 1 else None
     return Ratio(
         value=estimated.value,
@@ -207,7 +217,7 @@ def blocks_for_half_width(deviation: float, half_width: float) -> int | None:
         return None
     # With few degrees of freedom, t needs a few more blocks than the normal distribution.
     n = max(MIN_BLOCKS, n)
-    while _t_quantile(n) * deviation / math.sqrt(n) > wanted:
+    while t_quantile(n - 1) * deviation / math.sqrt(n) > wanted:
         n += 1
     return n
 
@@ -218,8 +228,9 @@ def _normal_quantile(p: float) -> float:
 
 
 @functools.cache
-def _t_quantile(n: int) -> float:
-    return float(special.stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
+def t_quantile(df: float, confidence: float = CONFIDENCE) -> float:
+    """Return the bound that Student's t with ``df`` degrees of freedom exceeds on neither side."""
+    return float(special.stdtrit(df, 0.5 + confidence / 2))
 
 
 @functools.cache
@@ -229,7 +240,7 @@ def _noncentrality(n: int) -> float:
     The other tail adds nothing to the power here: J. Cohen, Statistical Power Analysis for the
     Behavioral Sciences, 2nd ed. 1988, section 2.
     """
-    return float(special.nctdtrinc(n - 1, 1 - POWER, _t_quantile(n)))
+    return float(special.nctdtrinc(n - 1, 1 - POWER, t_quantile(n - 1)))
 
 
 def _exp(exponent: float) -> float:

@@ -18,6 +18,7 @@ from bench.report.page.claim_section import Claim, claim_sentences
 from bench.report.text.noise_text import noise_text
 from bench.report.text.number_text import interval, plural
 from bench.report.text.ratio_text import ratio_text
+from bench.report.text.stopping_text import ending_text
 
 _Comparison = tuple[VariantSummary, Ratio]
 
@@ -43,6 +44,8 @@ def answer(run: ReportData, answered_claims: Sequence[Claim] = ()) -> Iterator[s
         )
     yield from claim_sentences(answered_claims)
     yield from _best_accuracy(summary)
+    if summary.stopping:
+        yield ending_text(summary.stopping)
     yield f"{summary.completed} of {plural(summary.trials, 'trial')} completed."
     if summary.noise:
         yield noise_text(summary.noise)

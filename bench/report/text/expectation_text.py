@@ -16,9 +16,10 @@ from bench.execution.estimation.estimator import Basis, Estimate
 from bench.execution.gpus.device_kind import DeviceKind
 from bench.records.metric import METRICS
 from bench.report.text.escaping import plain
-from bench.report.text.number_text import duration, number, plural, scale_of
+from bench.report.text.number_text import duration, number, percent, plural, scale_of
 from bench.spec.pairing import LostBaseline
 from bench.spec.plan import Trial
+from bench.spec.suite import Suite
 from bench.spec.variant import Variant
 
 _MAX_WARNINGS = 8
@@ -55,6 +56,27 @@ def _basis_text(basis: Basis, runs: Collection[str]) -> str:
         return _BASIS[basis]
     source = plain(next(iter(runs))) if len(runs) == 1 else plural(len(runs), "earlier run")
     return f"as measured in {source}"
+
+
+def precision_texts(suite: Suite, block_s: float) -> Iterator[str]:
+    """Yield what the precision of ``suite`` means for the time, if it has one.
+
+    ``block_s`` is the time of all trials of a block, one after another.
+    """
+    if suite.precision is None:
+        return
+    most = suite.most_blocks
+    if not suite.compare or most == suite.blocks:
+        reason = (
+            f"{most} are as many as max_blocks allows" if suite.compare else "nothing is compared"
+        )
+        yield f"The precision adds no blocks: {reason}."
+        return
+    yield (
+        f"Then it adds blocks, {duration(block_s)} each, until every ratio is precise to "
+        f"±{percent(suite.precision)}, up to {most} in all (max_blocks): at most about "
+        f"{duration(most * block_s)}; --max-time of bench run ends it earlier."
+    )
 
 
 def resource_text(variants: Iterable[Variant]) -> str:

@@ -20,6 +20,7 @@ from bench.report.text.escaping import plain
 from bench.report.text.expectation_text import (
     lost_baseline_warnings,
     memory_warnings,
+    precision_texts,
     resource_text,
     thread_warnings,
     time_text,
@@ -61,6 +62,7 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
     estimator = estimator or Estimator()
     device, trials, cells = estimator.device, plan.trials, plan.cells
     estimates = {cell.id: estimator(cell.id, cell.variant) for cell in cells}
+    estimated_s = sum(estimates[trial.variant_id].trial_s for trial in trials)
     large = too_large({cell.id: cell.variant for cell in cells}, device.memory_bytes)
     lines = [": ".join(filter(None, (suite.name, plain(suite.description)))), ""]
     for cell in cells[:_MAX_VARIANTS]:
@@ -73,6 +75,7 @@ def plan_text(suite: Suite, plan: Plan, estimator: Estimator | None = None) -> s
         f"{plural(len(cells), 'variant')}, {plural(suite.blocks, 'block')}, "
         f"{plural(len(trials), 'trial')}, {plural(len(plan.pairs), 'comparison')} a block",
         time_text(estimates, trials, device),
+        *precision_texts(suite, estimated_s / suite.blocks),
         resource_text(cell.variant for cell in cells),
         *filter(None, _jit_texts(cells, device)),
         *slow_jit_warnings((cell.variant for cell in cells), device),

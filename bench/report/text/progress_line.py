@@ -20,6 +20,7 @@ from bench.execution.executor import (
     EpochEnd,
     Event,
     Forecast,
+    FurtherBlocks,
     OpenServer,
     RunWarning,
     TrialStart,
@@ -33,6 +34,7 @@ from bench.report.text.escaping import plain, visible
 from bench.report.text.expectation_text import lost_baseline_warnings, memory_warnings
 from bench.report.text.jit_text import default_jit_text, slow_jit_warnings
 from bench.report.text.number_text import duration, plural
+from bench.report.text.stopping_text import further_text
 from bench.spec.plan import Block, Trial
 
 Show = Callable[[str], None]
@@ -72,11 +74,12 @@ class Progress:
         self._finished_estimate_s = self._finished_time_s = 0.0
 
     def planned(self, blocks: Sequence[Block], parallel_blocks: int) -> None:
-        """Start with the trials of ``blocks``, of which ``parallel_blocks`` run at once."""
-        self._trials = {trial.trial_id: trial for block in blocks for trial in block.trials}
-        self._remaining_estimate_s = sum(map(self._estimate_s, self._trials.values()))
+        """Add the trials of ``blocks``, of which ``parallel_blocks`` run at once."""
+        added = {trial.trial_id: trial for block in blocks for trial in block.trials}
+        self._trials |= added
+        self._remaining_estimate_s += sum(map(self._estimate_s, added.values()))
         self._concurrency = max(1, min(parallel_blocks, len(blocks)))
-        self._line(f"{plural(len(self._trials), 'trial')}, {self._concurrency} at a time")
+        self._line(f"{plural(len(added), 'trial')}, {self._concurrency} at a time")
         self._refresh()
 
     def event(self, event: Event) -> None:
@@ -99,6 +102,8 @@ class Progress:
             self._line(f"warning: {plain(event.reason)}")
         elif isinstance(event, OpenServer):
             self._line(_exposure_text(event))
+        elif isinstance(event, FurtherBlocks):
+            self._line(further_text(event.stopping))
         else:
             self._line(f"{_trial_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()

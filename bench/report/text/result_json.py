@@ -34,6 +34,7 @@ from bench.report.text.result_schema import (
     RunDocument,
     RunResults,
     ShareResult,
+    StoppingResult,
     TargetResult,
     VariantResult,
 )
@@ -86,6 +87,7 @@ def run_results(summary: Summary) -> RunResults:
         cores=CoreUseResult.model_validate(summary.cores) if summary.cores else None,
         variants=tuple(_variant(summary, variant) for variant in summary.variants),
         duplicates=summary.duplicates,
+        stopping=StoppingResult.model_validate(summary.stopping) if summary.stopping else None,
         notes=_notes("run", [*table_notes(summary), *secondary_notes(summary)]),
     )
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, PlainSerializer
 from pydantic.json_schema import models_json_schema
 
+from bench.records.stopping_record import Rule
 from bench.records.trial_record import Status
 from bench.spec.expand import Duplicate
 
@@ -206,6 +207,49 @@ class CoreUseResult(_Model):
     """How many trials measured it."""
 
 
+class ComparedPair(_Model):
+    """Two variants that are compared."""
+
+    axis: str
+    variant_id: str
+    baseline_id: str
+
+
+class StoppingResult(_Model):
+    """The last look of a run that adds blocks until its ratios are precise enough.
+
+    A half width is the upper end of a ratio's interval over the ratio, minus 1.
+    """
+
+    rule: Rule | None
+    """What ended the run; null if further blocks were to follow."""
+    precision: Number
+    """The half width that was asked for."""
+    max_blocks: int
+    max_time_s: Number | None
+    blocks: int
+    """Blocks at the time of the look."""
+    further_blocks: int
+    """Blocks that were to follow."""
+    confidence: Number
+    """Nominal confidence of each ratio's interval, with which it covers 95 % in such runs."""
+    comparisons: int
+    """How many comparisons were looked at."""
+    left_out: tuple[ComparedPair, ...]
+    """Comparisons that were not, because fewer than half of their blocks can be used."""
+    deviation: Number | None
+    """Standard deviation of a block's log ratio, pooled over the comparisons."""
+    df: int | None
+    """Degrees of freedom of ``deviation``."""
+    half_width: Number | None
+    """Half width that ``deviation`` gives the comparison with the fewest blocks."""
+    widest: Number | None
+    """The largest half width of a comparison by its own standard deviation."""
+    widest_pair: ComparedPair | None
+    needed_blocks: int | None
+    """Blocks in all that would give the precision with this deviation."""
+
+
 class RunResults(_Model):
     """Everything that the tables of a run show."""
 
@@ -231,6 +275,8 @@ class RunResults(_Model):
     """Null if it was not measured."""
     variants: tuple[VariantResult, ...]
     """In the order of the suite."""
+    stopping: StoppingResult | None
+    """Null in runs without a precision."""
     duplicates: tuple[Duplicate, ...]
     """Variants of the suite that did not run because another variant trains identically."""
     notes: tuple[NoteModel, ...]

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 from bench.report.text.escaping import plain
-from bench.report.text.number_text import plural
+from bench.report.text.number_text import percent, plural
 from bench.spec.device import DeviceType
 from bench.spec.expand import expand
 from bench.spec.pairing import pair_cells
@@ -40,6 +40,9 @@ def suite_text(suite: Suite, file: str, device: DeviceType) -> str:
     }
     lines += _section("Comparisons", comparisons)
     counts = f"{plural(len(cells), 'variant')}, {plural(suite.blocks, 'block')}"
+    if suite.most_blocks > suite.blocks:
+        counts += f" and up to {suite.most_blocks}, until ratios are precise to "
+        counts += f"±{percent(suite.precision)}"
     return "\n".join([*lines, "", counts])
 
 

@@ -16,6 +16,7 @@ from bench.report.text.footnotes import Footnote
 from bench.report.text.noise_text import cores_text, noise_text
 from bench.report.text.number_text import duration, plural
 from bench.report.text.report_header import differing_titles
+from bench.report.text.stopping_text import stopping_text
 
 UNFUSED_BATCH_NORM = Footnote(
     "unfused_batch_norm",
@@ -96,6 +97,9 @@ def _precision_notes(summary: Summary) -> Iterator[Footnote]:
         yield Footnote("noise", noise_text(summary.noise))
     if summary.cores:
         yield Footnote("cores", cores_text(summary.cores))
+    if summary.stopping:
+        labels = {variant.variant_id: variant.label for variant in summary.variants}
+        yield Footnote("stopping", stopping_text(summary.stopping, labels))
     if summary.unclassified:
         yield Footnote(
             "unclassified",

@@ -14,6 +14,7 @@ from bench.execution.executor import (
     BlockWait,
     EpochEnd,
     Forecast,
+    FurtherBlocks,
     Limits,
     OpenServer,
     RunWarning,
@@ -26,6 +27,7 @@ from bench.records.trial_record import STATUSES, ExcludedGpus, Status, TrialReco
 from bench.report.text.progress_line import Progress, progress
 from bench.spec.plan import Block, Trial, make_plan
 from bench.spec.suite import parse_suite
+from tests.support.sample_looks import LOOK
 from tests.support.sample_records import make_record
 from tests.support.sample_suites import TINY, suite_of
 
@@ -67,6 +69,23 @@ def screen() -> Screen:
 def test_the_first_line_counts_trials_and_how_many_run_at_once(screen: Screen) -> None:
     assert screen.lines == ["4 trials, 1 at a time"]
     assert screen.status == "0 done · 4 left · about 36 s to go"
+
+
+def test_further_blocks_are_counted_with_the_others_and_the_reason_is_shown(
+    screen: Screen,
+) -> None:
+    for trial in TRIALS:
+        screen.end(trial)
+    longer = make_plan(suite_of({**TINY, "blocks": 4})).blocks[2:]
+    screen.progress.event(FurtherBlocks(LOOK))
+    screen.progress.planned(longer, 1)
+    assert screen.lines[-2:] == [
+        "6 blocks: ratios are precise to ±3.1 %, wanted ±2.0 %: 2 more, about 12 in all",
+        "4 trials, 1 at a time",
+    ]
+    assert screen.status == "4 done · 4 left · about 36 s to go"
+    screen.end(longer[0].trials[0])
+    assert screen.lines[-1].startswith("[5/8] ")
 
 
 def test_excluded_gpus_and_warnings_have_a_line_each(screen: Screen) -> None:
