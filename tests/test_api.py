@@ -10,7 +10,7 @@ import pytest
 import bench
 from bench.analysis.loading.frame_columns import STABLE_EPOCH_COLUMNS, STABLE_TRIAL_COLUMNS
 from bench.execution.simulated import SimulatedExecutor
-from tests.support.sample_suites import TINY, suite_of, written
+from tests.support.sample_suites import TINY, suite_of, write_suite
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_a_suite_is_loaded_by_its_name_or_its_path(tmp_path: Path) -> None:
     assert bench.load_suite("quick").name == "quick"
-    by_path = bench.load_suite(written(tmp_path / "tiny.toml", TINY))
+    by_path = bench.load_suite(write_suite(tmp_path / "tiny.toml", TINY))
     assert by_path.model_dump() == suite_of(TINY).model_dump()
 
 
@@ -54,7 +54,7 @@ def test_a_result_has_the_folder_and_the_status_of_each_trial(
 
 @pytest.mark.parametrize("form", ["suite", "path", "text"])
 def test_a_run_takes_a_suite_its_path_or_its_name(tmp_path: Path, form: str) -> None:
-    path = written(tmp_path / "tiny.toml", TINY)
+    path = write_suite(tmp_path / "tiny.toml", TINY)
     forms: dict[str, bench.Suite | str | Path] = {
         "suite": suite_of(TINY),
         "path": path,

@@ -153,7 +153,7 @@ def run_plan(
             for warning in shared:
                 on_event(RunWarning(warning))
             observer.planned(batch.blocks, executor.parallel_blocks)
-            observer.event(_expected(batch.plan, batch.blocks, executor, folder, lost))
+            observer.event(_forecast(batch.plan, batch.blocks, executor, folder, lost))
             while batch.blocks:
                 for blocks in batches.parts(batch.blocks, executor.parallel_blocks):
                     drain(
@@ -198,7 +198,7 @@ def _planned_device(info: RunInfo) -> DeviceType | None:
     return info.defaults_for or ("gpu" if info.invocations else None)
 
 
-def _expected(
+def _forecast(
     plan: Plan,
     blocks: Sequence[Block],
     executor: Executor,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sample_suites import TINY, written
+from tests.support.sample_suites import TINY, write_suite
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def command(
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """The tiny suite's file."""
-    return written(tmp_path / "tiny.toml", TINY)
+    return write_suite(tmp_path / "tiny.toml", TINY)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Command, error_line
 from tests.support.other_users import SPECIAL, plant
-from tests.support.sample_suites import TINY, written
+from tests.support.sample_suites import TINY, write_suite
 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])
@@ -96,14 +96,14 @@ def test_a_value_that_no_parser_reads_is_refused(command: Command, value: str) -
 def test_an_invalid_suite_is_refused_with_the_file_and_what_to_write(
     command: Command, tmp_path: Path, change: dict[str, Any], reason: str
 ) -> None:
-    written(tmp_path / "bad.toml", {**TINY, **change})
+    write_suite(tmp_path / "bad.toml", {**TINY, **change})
     message = error_line(command("plan", "bad.toml"), 2)
     assert message.startswith("bad.toml: ")
     assert reason in message
 
 
 def test_an_invalid_suite_leaves_no_run_folder(command: Command, tmp_path: Path) -> None:
-    written(tmp_path / "bad.toml", {**TINY, "variant": {"epochs": 0}})
+    write_suite(tmp_path / "bad.toml", {**TINY, "variant": {"epochs": 0}})
     error_line(command("run", "bad.toml", "--out", "made"), 2)
     error_line(command("run", "bad.toml"), 2)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]

@@ -12,7 +12,7 @@ from bench.spec.expand import expand
 from bench.spec.suite import load_suite, shipped_suites
 from tests.cli.conftest import Command
 from tests.support.processes import COMMAND
-from tests.support.sample_suites import TINY, written
+from tests.support.sample_suites import TINY, write_suite
 
 
 def completions(command: Command, monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> list[str]:
@@ -74,7 +74,7 @@ def test_only_completes_axes_labels_and_ids_but_no_other_key_of_a_suite(
         return completions(command, monkeypatch, "plan", tiny, "--only", word)
 
     labelled = {**TINY, "matrix": {}, "compare": [], "variants": [{"label": "zoned (far)"}]}
-    written(tiny, labelled)
+    write_suite(tiny, labelled)
     (cell,) = expand(load_suite(tiny), local_device().type)
     assert complete("bloc") == []
     assert complete("blocks=") == []

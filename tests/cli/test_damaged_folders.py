@@ -24,7 +24,7 @@ from bench.report.charts.rendering import Drawing
 from bench.report.publishing.publish import publish
 from tests.support.corruption import Damage, damages
 from tests.support.sample_records import ENVIRONMENT, looked_at, make_run
-from tests.support.sample_suites import written
+from tests.support.sample_suites import write_suite
 
 EXAMPLES = int(os.environ.get("BENCH_FUZZ", "25"))
 SUITE: dict[str, Any] = {
@@ -81,7 +81,7 @@ def undamaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.report.publishing.publish.RenderProcess", FakeRenderProcess)
         publish(root / "run", "published", root)
-    written(root / "norms.toml", SUITE)
+    write_suite(root / "norms.toml", SUITE)
     return root
 
 

@@ -16,14 +16,14 @@ import pytest
 import bench as bench_module
 from bench.cli.entry_point import exit_code
 from tests.support.processes import COMMAND, bench
-from tests.support.sample_suites import TINY, written
+from tests.support.sample_suites import TINY, write_suite
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    return written(tmp_path / "tiny.toml", TINY)
+    return write_suite(tmp_path / "tiny.toml", TINY)
 
 
 def shell(line: str, cwd: Path) -> "subprocess.CompletedProcess[str]":

@@ -8,7 +8,7 @@ import pytest
 from bench.records.run_folder import RunFolder
 from tests.cli.conftest import Command, error_line
 from tests.support.processes import bench
-from tests.support.sample_suites import SINGLE, written
+from tests.support.sample_suites import SINGLE, write_suite
 
 FOREIGN = {
     "cluster": {"worker": ["192.0.2.1:2222", "192.0.2.2:2222"]},
@@ -34,7 +34,7 @@ def test_workers_connect_despite_foreign_clusters_and_proxies_in_the_environment
         "no_proxy": "localhost",
     }
     result = bench(
-        "run", written(tmp_path / "groups.toml", suite), "--out", tmp_path / "run", env=env
+        "run", write_suite(tmp_path / "groups.toml", suite), "--out", tmp_path / "run", env=env
     )
     assert result.returncode == 0, result.stderr
 
@@ -43,7 +43,7 @@ def test_workers_connect_despite_foreign_clusters_and_proxies_in_the_environment
 def test_unknown_xla_flags_fail_all_trials_at_once_and_resuming_repeats_them(
     tmp_path: Path,
 ) -> None:
-    suite = written(tmp_path / "suite.toml", {**SINGLE, "blocks": 2})
+    suite = write_suite(tmp_path / "suite.toml", {**SINGLE, "blocks": 2})
     words = ("run", suite, "--out", tmp_path / "run")
     result = bench(*words, env={"XLA_FLAGS": "--xla_no_such_flag=1"})
     assert result.returncode == 5, result.stderr
@@ -70,7 +70,7 @@ def test_a_variable_that_contradicts_the_suite_is_refused_before_anything_starts
     value: str,
 ) -> None:
     monkeypatch.setenv(name, value)
-    single = written(tmp_path / "single.toml", SINGLE)
+    single = write_suite(tmp_path / "single.toml", SINGLE)
     result = command("run", single, "--executor", executor, "--out", "run")
     assert f"{name}={value}" in error_line(result, 2)
     assert not Path("run").exists()
@@ -78,7 +78,7 @@ def test_a_variable_that_contradicts_the_suite_is_refused_before_anything_starts
 
 @pytest.mark.slow
 def test_a_variable_for_threads_is_refused_unless_the_suite_sets_threads(tmp_path: Path) -> None:
-    words = ("run", written(tmp_path / "single.toml", SINGLE), "--out", tmp_path / "run")
+    words = ("run", write_suite(tmp_path / "single.toml", SINGLE), "--out", tmp_path / "run")
     env = {"OMP_NUM_THREADS": "4096"}
     result = bench(*words, env=env)
     assert result.returncode == 2

@@ -14,7 +14,7 @@ from bench.measure.host import usable_cores
 from bench.spec.suite import shipped_suites
 from tests.cli.conftest import Command, error_line
 from tests.support.sample_records import make_run
-from tests.support.sample_suites import TINY, written
+from tests.support.sample_suites import TINY, write_suite
 
 
 def plan_json(command: Command, *words: str | Path) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def test_control_characters_in_a_suite_do_not_reach_the_terminal(
 ) -> None:
     nasty = {**TINY, "description": "a\u001b[31mb\rc", "matrix": {}, "compare": []}
     nasty["variants"] = [{"norm": "none", "label": "x\u001b]0;title\u0007y"}]
-    shown = command("plan", written(tmp_path / "nasty.toml", nasty)).stdout
+    shown = command("plan", write_suite(tmp_path / "nasty.toml", nasty)).stdout
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "\r" not in shown
@@ -208,7 +208,7 @@ def test_a_plan_and_a_run_on_the_same_kind_of_device_have_the_same_ids(
     command: Command, tmp_path: Path
 ) -> None:
     settings = {**TINY["variant"], "workload": "convnet", "filters": [2]}
-    suite = written(tmp_path / "convnet.toml", {**TINY, "variant": settings})
+    suite = write_suite(tmp_path / "convnet.toml", {**TINY, "variant": settings})
     ids = [trial["trial_id"] for trial in plan_json(command, suite, "--device", "cpu")["trials"]]
     result = command("run", suite, "--executor", "simulated", "--out", tmp_path / "run", "--json")
     assert list(json.loads(result.stdout)["trials"]) == ids

@@ -11,7 +11,7 @@ import pytest
 from bench.records.run_folder import RunFolder
 from tests.support.fault_table import FAULTS
 from tests.support.processes import PATIENCE_S, Running, session_of, started, survivors_after
-from tests.support.sample_suites import ENDLESS, written
+from tests.support.sample_suites import ENDLESS, write_suite
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ FEW_EPOCHS = 3
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
-    return written(tmp_path / "endless.toml", ENDLESS)
+    return write_suite(tmp_path / "endless.toml", ENDLESS)
 
 
 def process_of(run: Running, name: str) -> psutil.Process:

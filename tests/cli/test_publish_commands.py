@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.support.processes import bench
-from tests.support.sample_suites import TINY, written
+from tests.support.sample_suites import TINY, write_suite
 
 pytestmark = pytest.mark.slow
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
     run = tmp_path / "run"
-    suite = written(tmp_path / "tiny.toml", TINY)
+    suite = write_suite(tmp_path / "tiny.toml", TINY)
     assert bench("run", suite, "--executor", "simulated", "--out", run).returncode == 0
     published = tmp_path / "published"
     result = bench("publish", run, "tiny", "--into", published)

@@ -17,7 +17,7 @@ from bench.spec.expand import expand
 from bench.spec.plan import Trial
 from bench.spec.suite import load_suite
 from tests.cli.conftest import Command, error_line
-from tests.support.sample_suites import TINY, written
+from tests.support.sample_suites import TINY, write_suite
 
 SIMULATED = ("--executor", "simulated")
 
@@ -107,7 +107,7 @@ def test_only_accepts_the_id_that_a_variant_has_on_the_devices_of_the_run(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     convnet = {**TINY["variant"], "workload": "convnet", "filters": [2]}
-    suite = written(tmp_path / "tiny.toml", {**TINY, "variant": convnet})
+    suite = write_suite(tmp_path / "tiny.toml", {**TINY, "variant": convnet})
     baseline, variant_id = (cell.id for cell in expand(load_suite(suite), "gpu"))
     assert variant_id not in {cell.id for cell in expand(load_suite(suite), "cpu")}
     monkeypatch.setattr(SimulatedExecutor, "uses_gpus", True)
@@ -256,7 +256,7 @@ def test_an_address_without_ray_is_refused_and_leaves_no_folder(
 
 def test_a_label_with_brackets_is_shown_unchanged(command: Command, tmp_path: Path) -> None:
     labelled = {**TINY, "matrix": {}, "compare": [], "variants": [{"label": "[bold]x[/nope]"}]}
-    result = command("run", written(tmp_path / "labelled.toml", labelled), *SIMULATED)
+    result = command("run", write_suite(tmp_path / "labelled.toml", labelled), *SIMULATED)
     assert result.code == 0
     assert "[bold]x[/nope]" in result.stdout
     assert "[bold]x[/nope]" in result.stderr

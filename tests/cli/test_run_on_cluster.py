@@ -21,7 +21,7 @@ import pytest
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
 from tests.support.processes import PATIENCE_S, bench, session_of, started
-from tests.support.sample_suites import SHORT_AND_LONG, SINGLE, TINY, written
+from tests.support.sample_suites import SHORT_AND_LONG, SINGLE, TINY, write_suite
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +92,7 @@ def _address(head: "subprocess.Popen[bytes]", message: Path) -> str:
 def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """The folder of a run of two blocks on the cluster."""
     root = tmp_path_factory.mktemp("cluster")
-    suite = written(root / "tiny.toml", TINY)
+    suite = write_suite(root / "tiny.toml", TINY)
     words = ("run", suite, "--out", root / "run", "--address", cluster.address)
     result = bench(*words, env=cluster.variables)
     assert result.returncode == 0, result.stderr
@@ -101,7 +101,7 @@ def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> RunFol
 
 @pytest.fixture
 def single(tmp_path: Path) -> Path:
-    return written(tmp_path / "single.toml", SINGLE)
+    return write_suite(tmp_path / "single.toml", SINGLE)
 
 
 def of_block(folder: RunFolder, block: int) -> list[TrialRecord]:
@@ -204,7 +204,7 @@ def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_resume
     cluster: Cluster, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    suite = written(tmp_path / "arms.toml", SHORT_AND_LONG)
+    suite = write_suite(tmp_path / "arms.toml", SHORT_AND_LONG)
     words = ("run", suite, "--out", out, "--address", cluster.address)
     with started(*words, env=cluster.variables) as run:
         run.wait_for("[1/2]")

@@ -14,19 +14,19 @@ from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
 from tests.support.fault_table import FAULTS
 from tests.support.processes import PATIENCE_S, bench, started, survivors_after
-from tests.support.sample_suites import ENDLESS, SHORT_AND_LONG, SINGLE, written
+from tests.support.sample_suites import ENDLESS, SHORT_AND_LONG, SINGLE, write_suite
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def short_and_long(tmp_path: Path) -> Path:
-    return written(tmp_path / "held.toml", SHORT_AND_LONG)
+    return write_suite(tmp_path / "held.toml", SHORT_AND_LONG)
 
 
 @pytest.fixture
 def single(tmp_path: Path) -> Path:
-    return written(tmp_path / "single.toml", SINGLE)
+    return write_suite(tmp_path / "single.toml", SINGLE)
 
 
 def attempts(run: Path) -> Sequence[TrialRecord]:
@@ -66,7 +66,7 @@ def test_ctrl_c_keeps_finished_trials_and_the_run_can_be_resumed(
 def test_a_second_driver_is_refused_and_sigterm_ends_the_first_as_ctrl_c_does(
     tmp_path: Path,
 ) -> None:
-    endless, out = written(tmp_path / "endless.toml", ENDLESS), tmp_path / "run"
+    endless, out = write_suite(tmp_path / "endless.toml", ENDLESS), tmp_path / "run"
     with started("run", endless, "--out", out) as run:
         run.wait_for_training()
         second = bench("run", endless, "--out", out, "--resume")
@@ -148,7 +148,9 @@ def test_damaged_data_stops_a_resumed_run_and_costs_no_record(
         "data_folders.DEBIAN_FOLDER = Path('/nonexistent')\n"
     )
     real = {"dataset": "fashion_mnist", "examples": 640, "epochs": 1}
-    suite = written(tmp_path / "real.toml", {**SINGLE, "variant": {**SINGLE["variant"], **real}})
+    suite = write_suite(
+        tmp_path / "real.toml", {**SINGLE, "variant": {**SINGLE["variant"], **real}}
+    )
     env = {
         "BENCH_DATA_DIR": str(data),
         "BENCH_CACHE_DIR": str(tmp_path / "cache"),

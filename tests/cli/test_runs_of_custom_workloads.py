@@ -15,7 +15,7 @@ from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite
 from tests.support.paths import ROOT
 from tests.support.processes import bench
-from tests.support.sample_suites import SINGLE, written
+from tests.support.sample_suites import SINGLE, write_suite
 
 OUTSIDE = ROOT / "tests" / "outside"
 BLOCKS: list[tuple[str, str]] = [
@@ -115,7 +115,7 @@ def mine(tmp_path: Path) -> Path:
     (tmp_path / "mine.py").write_text(MODULE)
     (tmp_path / "beside_it.py").write_text("def width(layers): return layers.variant.hidden[0]\n")
     variant = {**SINGLE["variant"], "workload": "mine:net"}
-    return written(tmp_path / "mine.toml", {**SINGLE, "variant": variant})
+    return write_suite(tmp_path / "mine.toml", {**SINGLE, "variant": variant})
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from bench.spec.expand import expand
 from bench.spec.suite import load_suite, shipped_suites
 from tests.cli.conftest import Command, error_line
-from tests.support.sample_suites import TINY, written
+from tests.support.sample_suites import TINY, write_suite
 
 
 @pytest.mark.parametrize("name", shipped_suites())
@@ -37,7 +37,7 @@ def test_a_suite_is_shown_with_its_file_its_axes_and_its_comparisons(
 
 def test_device_decides_which_variants_are_shown(command: Command, tmp_path: Path) -> None:
     convnet = {**TINY["variant"], "workload": "convnet", "filters": [2]}
-    suite = written(
+    suite = write_suite(
         tmp_path / "mine.toml", {**TINY, "variant": convnet, "exclude": [{"jit": "none"}]}
     )
     assert command("suites", suite, "--device", "cpu").code == 2

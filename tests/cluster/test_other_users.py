@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.nodes import Node, wait_until
-from tests.support.sample_suites import SINGLE, written
+from tests.support.sample_suites import SINGLE, write_suite
 from tests.support.worker_groups import LONG
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -40,7 +40,9 @@ def test_a_local_run_cannot_be_reached_from_another_machine(
     machine, stranger = nodes
     private, created, log = tmp_path / "private", tmp_path / "made", tmp_path / "log"
     private.write_text("private")
-    suite = written(tmp_path / "suite.toml", {**SINGLE, "variant": {**SINGLE["variant"], **LONG}})
+    suite = write_suite(
+        tmp_path / "suite.toml", {**SINGLE, "variant": {**SINGLE["variant"], **LONG}}
+    )
     process = machine.start("bench", "run", suite, "--out", tmp_path / "run", log=log)
     wait_until(lambda: len(machine.served()) == 2, process, log)
     ports = set(machine.listening())

@@ -22,7 +22,7 @@ from tests.cluster.nodes import (
     start_ray,
     wait_until,
 )
-from tests.support.sample_suites import SINGLE, written
+from tests.support.sample_suites import SINGLE, write_suite
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -57,7 +57,7 @@ class Run:
     ) -> None:
         self._head, self._env, self.out = head, env, head.folder.parent / name
         self._network = ["--network", network] if network else []
-        self._suite = written(head.folder.parent / f"{name}.toml", suite)
+        self._suite = write_suite(head.folder.parent / f"{name}.toml", suite)
         self.log = head.folder.parent / f"{name}.log"
 
     def start(self, *options: str) -> "subprocess.Popen[bytes]":

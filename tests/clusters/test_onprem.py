@@ -17,7 +17,7 @@ from tests.clusters.conftest import Site
 from tests.clusters.machines import KEY, Machine, give_environment
 from tests.support.paths import ROOT
 from tests.support.processes import PATIENCE_S
-from tests.support.sample_suites import ENDLESS, written
+from tests.support.sample_suites import ENDLESS, write_suite
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -80,7 +80,7 @@ def test_ctrl_c_fetches_the_run_folder_after_the_remote_run_has_closed_it(
     site: Site, config: Path
 ) -> None:
     laptop, _ = site
-    written(laptop.folder / "endless.toml", ENDLESS)
+    write_suite(laptop.folder / "endless.toml", ENDLESS)
     words = ["run", "/mnt/endless.toml", f"--cluster={config}", "--out=/mnt/results/endless"]
     with laptop.running(Path(sys.prefix) / "bin/bench", *words) as run:
         ends = time.monotonic() + PATIENCE_S

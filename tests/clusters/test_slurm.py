@@ -17,7 +17,7 @@ from tests.clusters.conftest import Site
 from tests.clusters.machines import Machine
 from tests.clusters.slurm import SLURM, start_slurm
 from tests.support.paths import ROOT
-from tests.support.sample_suites import ENDLESS, written
+from tests.support.sample_suites import ENDLESS, write_suite
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -61,7 +61,7 @@ def test_slurm_s_signal_before_the_time_limit_closes_the_run_cleanly(
     site: Site, shared: Path
 ) -> None:
     laptop, nodes = site
-    suite = written(shared / "endless.toml", {**ENDLESS, "blocks": 2})
+    suite = write_suite(shared / "endless.toml", {**ENDLESS, "blocks": 2})
     with ThreadPoolExecutor() as beside:
         job = beside.submit(_sbatch, laptop, "endless.toml", out="cut")
         # The file beside a worker's log in which it keeps finished epochs.

@@ -11,7 +11,7 @@ from bench.execution.inprocess import InProcessExecutor
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
 from tests.support.observers import observe, observe_in_subprocess
-from tests.support.sample_suites import SINGLE, suite_of, written
+from tests.support.sample_suites import SINGLE, suite_of, write_suite
 
 CARD = "GPU-0000aaaa-0000-0000-0000-000000000000"
 
@@ -92,7 +92,7 @@ def test_a_tensorflow_that_computes_with_other_threads_is_refused_before_the_fir
     tmp_path: Path, within: int, between: int
 ) -> None:
     one = {**SINGLE, "variant": {**SINGLE["variant"], "threads": 1}}
-    suite = written(tmp_path / "one.toml", one)
+    suite = write_suite(tmp_path / "one.toml", one)
     words = [sys.executable, "-c", USED, str(suite), str(within), str(between)]
     env = {**os.environ, "BENCH_LOGICAL_GPUS": "1"}
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ import pytest
 from bench.analysis.statistics.intervals import paired_ratio
 from bench.records.run_folder import RunFolder
 from tests.support.processes import bench
-from tests.support.sample_suites import written
+from tests.support.sample_suites import write_suite
 
 pytestmark = pytest.mark.perf
 
@@ -45,7 +45,7 @@ def test_epochs_with_examinations_between_them(
 
 def _epoch_s(folder: Path, after: tuple[int, ...]) -> float:
     variant = {**SUITE["variant"], "health_epochs": list(after)}
-    suite = written(folder.with_suffix(".toml"), {**SUITE, "variant": variant})
+    suite = write_suite(folder.with_suffix(".toml"), {**SUITE, "variant": variant})
     result = bench("run", suite, "--out", folder)
     assert result.returncode == 0, result.stderr
     (record,) = RunFolder.open(folder).records()

@@ -20,7 +20,7 @@ from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
 from tests.support.processes import bench
 from tests.support.replica_jobs import free_ports, worker_environment
-from tests.support.sample_suites import written
+from tests.support.sample_suites import write_suite
 
 pytestmark = pytest.mark.perf
 
@@ -48,7 +48,7 @@ SUITE: dict[str, Any] = {
 
 
 def test_a_step_of_two_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    suite = written(tmp_path / "two-workers.toml", SUITE)
+    suite = write_suite(tmp_path / "two-workers.toml", SUITE)
     rounds, starts = [], []
     for number in range(ROUNDS):
         ours = _ours(suite, tmp_path / f"run-{number}")

@@ -2,7 +2,7 @@
 
 Usage:
     suite = suite_of(TINY, epochs=3)                 # a key of [variant] replaced
-    path = written(tmp_path / "tiny.toml", TINY)     # the same as a file
+    path = write_suite(tmp_path / "tiny.toml", TINY)     # the same as a file
 """
 
 import json
@@ -52,7 +52,7 @@ def suite_of(content: Mapping[str, Any], **settings: Any) -> Suite:
     return parse_suite({**content, "variant": {**content["variant"], **settings}})
 
 
-def written(path: Path, content: Mapping[str, Any]) -> Path:
+def write_suite(path: Path, content: Mapping[str, Any]) -> Path:
     """Write ``content`` as a suite's file at ``path``."""
     path.write_text("".join(_lines(content)), encoding="utf-8")
     return path

@@ -9,7 +9,7 @@ import pytest
 
 from bench.execution.custom_workloads.module_folder import importing_from, modules_in_folder
 from bench.spec.suite import load_suite, parse_suite
-from tests.support.sample_suites import SINGLE, written
+from tests.support.sample_suites import SINGLE, write_suite
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_workload_modules_are_found_in_the_suite_s_folder(
 ) -> None:
     suite = {**SINGLE, "matrix": {"workload": ["mlp", "mine:net", "nets.deep:net"]}}
     listed = [{"workload": "installed:net"}, {"workload": "helper:net"}]
-    file = written(folder / "suite.toml", {**suite, "variants": listed})
+    file = write_suite(folder / "suite.toml", {**suite, "variants": listed})
     names = [module.name for module in modules_in_folder(load_suite(file))]
     assert names == ["helper.py", "mine.py", "nets"]
     assert modules_in_folder(load_suite("quick")) == []

@@ -11,7 +11,7 @@ from bench.execution.custom_workloads.workload_check import check_workloads, is_
 from bench.spec.plan import make_plan
 from bench.spec.suite import Suite, load_suite
 from tests.support.observers import observe
-from tests.support.sample_suites import SINGLE, suite_of, written
+from tests.support.sample_suites import SINGLE, suite_of, write_suite
 
 if TYPE_CHECKING:
     from bench.execution.ray_backend.ray_executor import RayExecutor
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def beside(folder: Path, workload: str) -> Suite:
     """A suite whose file is in ``folder``."""
     variant = {**SINGLE["variant"], "workload": workload}
-    return load_suite(written(folder / "suite.toml", {**SINGLE, "variant": variant}))
+    return load_suite(write_suite(folder / "suite.toml", {**SINGLE, "variant": variant}))
 
 
 @pytest.mark.usefixtures("folder")

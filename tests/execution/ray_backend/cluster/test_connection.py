@@ -17,7 +17,7 @@ from bench.errors import UsageError
 from bench.execution.ray_backend.cluster import connection
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from tests.support.processes import PATIENCE_S
-from tests.support.sample_suites import SINGLE, written
+from tests.support.sample_suites import SINGLE, write_suite
 
 CALLER = """
 import json, os, sys
@@ -105,7 +105,7 @@ def test_other_load_on_an_existing_ray_is_reported_as_a_run_starts() -> None:
 
 @pytest.mark.slow
 def test_the_callers_ray_runs_the_trials_and_is_left_as_it_was(tmp_path: Path) -> None:
-    suite, folder = written(tmp_path / "suite.toml", SINGLE), tmp_path / "runs"
+    suite, folder = write_suite(tmp_path / "suite.toml", SINGLE), tmp_path / "runs"
     folder.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", CALLER, str(suite), str(folder)],
@@ -135,7 +135,7 @@ def test_a_ray_client_is_refused_before_anything_starts(
 ) -> None:
     monkeypatch.setattr(ray.util.client.ray, "is_connected", lambda: True)
     with pytest.raises(UsageError):
-        bench.run(written(tmp_path / "suite.toml", SINGLE), tmp_path / "run")
+        bench.run(write_suite(tmp_path / "suite.toml", SINGLE), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.fault_table import FAULTS
 from tests.support.processes import PATIENCE_S, survivors_after
-from tests.support.sample_suites import SINGLE, written
+from tests.support.sample_suites import SINGLE, write_suite
 
 HANGS = """
 import os, sys, threading, time
@@ -49,7 +49,7 @@ def hanging(start_s: float, suite: Path, out: Path) -> "subprocess.Popen[str]":
 
 @pytest.mark.slow
 def test_a_start_that_hangs_is_given_up_and_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
-    suite, out = written(tmp_path / "s.toml", SINGLE), tmp_path / "made" / "run"
+    suite, out = write_suite(tmp_path / "s.toml", SINGLE), tmp_path / "made" / "run"
     with hanging(5.0, suite, out) as run:
         _, said = run.communicate(timeout=PATIENCE_S)
         assert survivors_after(20, run.pid) == []
@@ -61,7 +61,7 @@ def test_a_start_that_hangs_is_given_up_and_leaves_no_process_and_no_folder(tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_handled_while_a_start_hangs(tmp_path: Path, number: signal.Signals) -> None:
-    suite, out = written(tmp_path / "s.toml", SINGLE), tmp_path / "run"
+    suite, out = write_suite(tmp_path / "s.toml", SINGLE), tmp_path / "run"
     with hanging(PATIENCE_S, suite, out) as run:
         assert run.stdout and run.stdout.readline() == "stopped\n"
         os.kill(run.pid, number)

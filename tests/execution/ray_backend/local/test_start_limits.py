@@ -19,7 +19,7 @@ from bench.execution.ray_backend.local.start_limits import (
 )
 from bench.measure import host
 from tests.support.processes import COMMAND, PATIENCE_S
-from tests.support.sample_suites import SINGLE, written
+from tests.support.sample_suites import SINGLE, write_suite
 
 GROUPS = Path("/sys/fs/cgroup")
 LEFT = ("processes_left", "user_processes_left", "memory_left_bytes", "address_space_bytes")
@@ -76,7 +76,7 @@ def few_processes() -> Iterator[Path]:
 def test_a_run_under_a_limit_is_refused_within_a_minute_and_leaves_no_folder(
     request: pytest.FixtureRequest, tmp_path: Path, limited: str
 ) -> None:
-    suite, out = written(tmp_path / "s.toml", SINGLE), tmp_path / "run"
+    suite, out = write_suite(tmp_path / "s.toml", SINGLE), tmp_path / "run"
     enter = "ulimit -v 6000000"
     if limited == "processes":
         enter = f"echo $$ > {request.getfixturevalue('few_processes')}/cgroup.procs"

@@ -14,7 +14,7 @@ import pytest
 
 from bench.records.run_folder import RunFolder
 from tests.support.processes import COMMAND
-from tests.support.sample_suites import SINGLE, written
+from tests.support.sample_suites import SINGLE, write_suite
 from tests.support.worker_groups import GROUP
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def test_workers_killed_at_a_memory_limit_are_out_of_memory_and_skip_larger_batc
         {"label": "larger still", **large, "global_batch_size": 128},
     ]
     variant = {**SINGLE["variant"], **GROUP}
-    suite = written(tmp_path / "s.toml", {**SINGLE, "variant": variant, "variants": variants})
+    suite = write_suite(tmp_path / "s.toml", {**SINGLE, "variant": variant, "variants": variants})
     out = tmp_path / "run"
     inside = f'echo $$ > {limited_group}/cgroup.procs && exec "$0" "$@"'
     done = subprocess.run(
