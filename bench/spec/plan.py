@@ -5,9 +5,7 @@ Usage:
     for block in plan.blocks:        # trials compared with each other, on one set of devices
         for trial in block.trials: ...
 
-The order inside a block of two or more trials follows a Williams square: over a full cycle of
-repeats each variant takes each position, and follows each other variant, equally often
-(E. J. Williams, Austral. J. Sci. Res. A 2, 1949, 149-168).
+``arm_order`` balances the order inside a block.
 """
 
 import contextlib
@@ -18,6 +16,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.errors import SuiteError
+from bench.spec.arm_order import ArmOrders
 from bench.spec.device import DeviceType
 from bench.spec.expand import Cell, Duplicate, Id, expand
 from bench.spec.pairing import Pair, pair_cells
@@ -86,14 +85,14 @@ def make_plan(suite: Suite, device: DeviceType = "cpu") -> Plan:
     cells = expand(suite, device)
     pairs = pair_cells(cells, suite, device)
     groups = _compared_groups(cells, pairs)
-    orders = [_ArmOrders(len(group), f"{suite.seed}:{i}") for i, group in enumerate(groups)]
+    orders = [ArmOrders(len(group), f"{suite.seed}:{i}") for i, group in enumerate(groups)]
     blocks: list[Block] = []
     order = 0
     for repeat in range(suite.blocks):
         group_indices = list(range(len(groups)))
         random.Random(f"{suite.seed}:groups:{repeat}").shuffle(group_indices)
         for index in group_indices:
-            arms = [groups[index][arm] for arm in orders[index].of_repeat(repeat)]
+            arms = [groups[index][arm] for arm in orders[index].row(repeat)]
             trials = [_trial(c, repeat, order + i, suite) for i, c in enumerate(arms)]
             blocks.append(Block(repeat=repeat, trials=tuple(trials)))
             order += len(trials)
@@ -111,36 +110,6 @@ def plan_anywhere(suite: Suite) -> Plan:
         with contextlib.suppress(SuiteError):
             return make_plan(suite, "gpu")
         raise
-
-
-def williams_row_count(arms: int) -> int:
-    """Return the number of rows of a Williams square: ``arms`` if that is even, else twice that."""
-    return arms * (2 if arms % 2 else 1)
-
-
-def williams_row(arms: int, row: int) -> list[int]:
-    """Return one order of ``arms`` arms: a row of a Williams square.
-
-    Over all rows each arm takes each position, and follows each other arm, equally often.
-    """
-    zigzag = [0] + [(i + 1) // 2 if i % 2 else arms - i // 2 for i in range(1, arms)]
-    order = [(arm + row) % arms for arm in zigzag]
-    return order if row < arms else order[::-1]
-
-
-class _ArmOrders:
-    """The order of a group's arms in each repeat: rows of a Williams square, shuffled by a seed."""
-
-    def __init__(self, arms: int, seed: str) -> None:
-        self._arms, self._seed = arms, seed
-
-    def of_repeat(self, repeat: int) -> Sequence[int]:
-        rows = williams_row_count(self._arms)
-        cycle, position = divmod(repeat, rows)
-        rng = random.Random(f"{self._seed}:cycle:{cycle}")
-        shuffled_arms = rng.sample(range(self._arms), self._arms)
-        row = rng.sample(range(rows), rows)[position]
-        return [shuffled_arms[arm] for arm in williams_row(self._arms, row)]
 
 
 def _trial(cell: Cell, repeat: int, order: int, suite: Suite) -> Trial:

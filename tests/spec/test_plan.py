@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import SuiteError
+from bench.spec.arm_order import williams_row_count
 from bench.spec.device import DeviceType
-from bench.spec.plan import Plan, Trial, make_plan, plan_anywhere, williams_row, williams_row_count
+from bench.spec.plan import Plan, Trial, make_plan, plan_anywhere
 from bench.spec.suite import parse_suite
 
 NORMS = ["none", "bn_post", "bn_pre", "layer", "group"]
@@ -21,22 +22,6 @@ def plan(arms: int = 3, *, compare: bool = True, **content: Any) -> Plan:
     if compare:
         suite["compare"] = [{"axis": "norm", "baseline": "none"}]
     return make_plan(parse_suite(suite))
-
-
-@given(st.integers(2, 25))
-def test_in_a_williams_square_each_arm_takes_each_position_equally_often(arms: int) -> None:
-    square = [williams_row(arms, row) for row in range(williams_row_count(arms))]
-    positions = Counter((position, arm) for row in square for position, arm in enumerate(row))
-    assert len(positions) == arms * arms
-    assert set(positions.values()) == {len(square) // arms}
-
-
-@given(st.integers(2, 25))
-def test_in_a_williams_square_each_arm_follows_each_other_equally_often(arms: int) -> None:
-    square = [williams_row(arms, row) for row in range(williams_row_count(arms))]
-    successions = Counter(pair for row in square for pair in itertools.pairwise(row))
-    assert len(successions) == arms * (arms - 1)
-    assert set(successions.values()) == {len(square) // arms}
 
 
 @given(st.integers(2, 5), st.integers(0, 2**31 - 1), st.integers(1, 3))
