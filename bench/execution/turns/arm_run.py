@@ -1,0 +1,120 @@
+"""Follow one arm of a block from its start to its record, turn by turn.
+
+Usage:
+    run = ArmRun(arm, limits)
+    record = yield from run.start()                    # None: it is ready, and waits
+    record = yield from run.take_turn(Turn(until=0.25, round=0))
+"""
+
+import time
+from collections.abc import Callable, Generator
+from typing import NamedTuple
+
+from bench.execution.executor import EpochEnd, Limits
+from bench.execution.oom_skip import skipped_record
+from bench.execution.turns.arm import Arm, ArmFailure, Heartbeat, Turn, TurnEnd
+from bench.records.epoch_record import EpochRecord
+from bench.records.trial_record import Status, TrialRecord
+from bench.spec.plan import Trial
+
+Clock = Callable[[], float]
+
+
+class ArmStart(NamedTuple):
+    """An arm starts; it starts again if memory does not hold all arms."""
+
+    trial: Trial
+
+
+class TurnLog(NamedTuple):
+    """A turn has ended."""
+
+    trial_id: str
+    turn: Turn
+    started_s: float
+    """On the coordinator's clock."""
+    ended_s: float
+
+
+Event = ArmStart | EpochEnd | TurnLog | TrialRecord
+Outcome = Generator[Event, None, TrialRecord | None]
+"""Yields what happens while an arm holds the turn. Returns its record if it has ended, else None:
+then it waits."""
+
+
+class ArmRun:
+    """An arm, and what is known of it. A time limit counts its start and its own turns."""
+
+    def __init__(self, arm: Arm, limits: Limits, clock: Clock = time.monotonic) -> None:
+        self._arm, self._limits, self._clock = arm, limits, clock
+        self.trial = arm.trial
+        self.alive = False
+        """Whether it has processes."""
+        self.held_s = 0.0
+        """How long it has held the turn."""
+        self.windows = 1
+        """The number of windows of steps in an epoch."""
+        self.epochs: list[EpochRecord] = []
+
+    @property
+    def last_epoch_s(self) -> float | None:
+        """The duration of its last epoch; None before its first has ended."""
+        return self.epochs[-1].epoch_s if self.epochs else None
+
+    def start(self) -> Outcome:
+        """Start the arm from the beginning, and wait until it is ready."""
+        if reason := self._limits.skip_reason(self.trial):
+            return skipped_record(self.trial, reason)
+        self.alive, self.held_s, self.epochs = True, 0.0, []
+        yield ArmStart(self.trial)
+        self._arm.start()
+        return (yield from self._follow(until=0.0))
+
+    def take_turn(self, turn: Turn) -> Outcome:
+        """Let the arm train until the end of its turn, or to its own end."""
+        self._arm.give(turn)
+        record = yield from self._follow(turn.until)
+        if record is None and turn.until >= self.trial.variant.epochs:
+            return self.record("failed", "it ended its last turn without a record")
+        return record
+
+    def record(self, status: Status, reason: str) -> TrialRecord:
+        """Return a record for an arm that has none of its own."""
+        epochs = tuple(self.epochs)
+        return TrialRecord(trial=self.trial, status=status, error=reason, epochs=epochs)
+
+    def kill(self) -> None:
+        """End the arm's processes."""
+        self._arm.kill()
+        self.alive = False
+
+    def _follow(self, until: float) -> Outcome:
+        """Wait while the arm holds the turn; it must keep it until the position ``until``."""
+        origin_s = self._clock() - self.held_s
+        limit_s, stall_s = self._limits.trial_timeout_s, self._limits.stall_timeout_s
+        while True:
+            left_s = limit_s - self.held_s
+            message = self._arm.receive(min(left_s, stall_s)) if left_s > 0 else None
+            self.held_s = self._clock() - origin_s
+            match message:
+                case None if left_s <= stall_s:
+                    over = f"its time limit of {limit_s:g} s: raise trial_timeout_s"
+                    return self.record("timed_out", f"ended after {over}")
+                case None:
+                    over = f"{stall_s:g} s without progress: raise stall_timeout_s if slow"
+                    return self.record("timed_out", f"ended after {over}")
+                case TrialRecord() as record:
+                    return record
+                case ArmFailure(status, reason):
+                    return self.record(status, reason)
+                case TurnEnd(position) if position < until:
+                    early = f"it ended its turn at {position:g} instead of {until:g} epochs"
+                    return self.record("failed", early)
+                case TurnEnd(_, windows):
+                    self.windows = windows
+                    return None
+                case EpochRecord() as epoch:
+                    self.epochs.append(epoch)
+                    yield EpochEnd(self.trial.trial_id, epoch)
+                case Heartbeat():
+                    pass

@@ -1,0 +1,46 @@
+"""Tell whether memory has room for another arm, by what the arms so far have taken.
+
+Usage:
+    room = MemoryRoom(free_bytes)         # a function: free bytes by the name of the memory
+    arm.start(); ...                      # until it is ready
+    room.add()
+    room.shortage()                       # None, or why the next arm would not fit
+"""
+
+from collections.abc import Callable, Mapping
+
+from bench.files.bounded_reading import MiB
+
+FreeBytes = Callable[[], Mapping[str, int]]
+"""Measures the free bytes of the host's memory and of each device's, by a name for messages."""
+
+MARGIN = 1.25
+"""The next arm may be larger, and every arm grows when it validates."""
+
+
+class MemoryRoom:
+    """The free memory as arms start, one after another."""
+
+    def __init__(self, free_bytes: FreeBytes) -> None:
+        self._measure = free_bytes
+        self._free = dict(free_bytes())
+        self._largest: dict[str, int] = {}
+
+    def add(self) -> None:
+        """Measure what the arm that has just become ready took."""
+        free = dict(self._measure())
+        for memory in self._free.keys() & free.keys():
+            taken = self._free[memory] - free[memory]
+            self._largest[memory] = max(taken, self._largest.get(memory, 0))
+        self._free = free
+
+    def shortage(self) -> str | None:
+        """Return why an arm as large as the largest so far would not fit, in one line."""
+        for memory, free in sorted(self._free.items()):
+            need = self._largest.get(memory, 0) * MARGIN
+            if need > free:
+                return (
+                    f"another arm may need {need / MiB:.0f} MiB of {memory} memory, "
+                    f"and {free / MiB:.0f} MiB are free"
+                )
+        return None

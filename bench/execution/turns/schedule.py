@@ -1,0 +1,49 @@
+"""Decide where turns end: after equal shares of an epoch.
+
+Usage:
+    rounds = rounds_in_epoch("window", windows=[8, 16], epoch_s=[0.8, 1.1], turn_s=0.2)   # 4
+    list(turn_ends(epoch=2, rounds=rounds))                        # [2.25, 2.5, 2.75, 3.0]
+
+A position is the number of the epoch, from 0, plus the share of it that is done. All arms have
+their turns of a round between the same two positions, whatever the size of their batches.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+TurnMode = Literal["window", "epoch", "trial"]
+"""What an arm trains in a turn: some windows of steps, one epoch, or its whole trial."""
+
+DEFAULT_TURN_S = 0.2
+"""The shortest turn to aim for.
+
+Two arms compare well if both met the same state of the machine, and states last seconds. A round of
+two arms then takes 0.4 s, one of seven 1.4 s. Shorter turns lose more: the first window after a
+change of hands is left out, and the kernel counts CPU time in ticks of 10 ms.
+"""
+
+_MIN_WINDOWS = 2
+"""Windows of a turn, where an epoch has them: one to leave out, one to compare."""
+
+
+def rounds_in_epoch(
+    mode: TurnMode, windows: Sequence[int], epoch_s: Sequence[float], turn_s: float
+) -> int:
+    """Return in how many rounds the arms train an epoch.
+
+    ``windows`` has the number of windows in an epoch of each arm. ``epoch_s`` has the duration of
+    the last epoch of each arm, and is empty before the first, which has as many rounds as the
+    windows allow. A turn of a later epoch takes ``turn_s`` seconds or more and has two windows or
+    more, as far as an epoch has them.
+    """
+    fewest = min(windows)
+    if mode != "window":
+        return 1
+    if not epoch_s:
+        return fewest
+    return max(1, min(fewest // _MIN_WINDOWS, int(min(epoch_s) / turn_s)))
+
+
+def turn_ends(epoch: int, rounds: int) -> Iterator[float]:
+    """Yield the position at which the turns of each round of an epoch end."""
+    return (epoch + number / rounds for number in range(1, rounds + 1))

@@ -1,0 +1,50 @@
+"""Another arm fits if memory has room for the largest arm so far and a margin."""
+
+from bench.execution.turns.memory_room import MARGIN, MemoryRoom
+
+MIB = 2**20
+
+
+class Memory:
+    def __init__(self, **free: int) -> None:
+        self.free = {name: mib * MIB for name, mib in free.items()}
+
+    def __call__(self) -> dict[str, int]:
+        return self.free
+
+    def take(self, **taken: int) -> None:
+        self.free = {name: free - taken[name] * MIB for name, free in self.free.items()}
+
+
+def test_the_first_arm_always_starts() -> None:
+    assert MemoryRoom(Memory(host=0)).shortage() is None
+
+
+def test_the_largest_arm_so_far_decides_with_a_margin() -> None:
+    memory = Memory(host=1000)
+    room = MemoryRoom(memory)
+    memory.take(host=300)
+    room.add()
+    assert room.shortage() is None
+    memory.take(host=320)
+    room.add()
+    need = 320 * MARGIN
+    assert room.shortage() == (
+        f"another arm may need {need:.0f} MiB of host memory, and 380 MiB are free"
+    )
+
+
+def test_each_memory_is_judged_by_itself() -> None:
+    memory = Memory(host=1000, device=100)
+    room = MemoryRoom(memory)
+    memory.take(host=10, device=60)
+    room.add()
+    assert "of device memory" in str(room.shortage())
+
+
+def test_a_memory_that_cannot_be_measured_any_more_decides_nothing() -> None:
+    memory = Memory(host=1000, device=100)
+    room = MemoryRoom(memory)
+    memory.free = {"host": 900 * MIB}
+    room.add()
+    assert room.shortage() is None

@@ -1,0 +1,168 @@
+"""Simulate the arms of a block under a clock that moves only while an arm trains.
+
+Usage:
+    machine = Machine()
+    arms = machine.arms([Script(windows=8), Script(windows=4, fault="hangs", at=10)])
+    events = list(run_block(arms, TurnSettings(), limits, machine.free_bytes, machine.clock))
+
+The machine fails the test if two arms hold the turn at once, or if an arm trains out of its turn.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.execution.turns.arm import (
+    Arm,
+    ArmFailure,
+    Heartbeat,
+    Message,
+    Turn,
+    TurnEnd,
+)
+from bench.records.epoch_record import EpochRecord
+from bench.records.trial_record import TrialRecord
+from bench.spec.defaults import fill_defaults
+from bench.spec.plan import Trial
+from bench.spec.variant import Variant
+
+Fault = Literal["dies", "hangs", "fails", "returns early", "never ends"]
+START_S = 2.0
+
+
+@dataclass(frozen=True)
+class Script:
+    """What an arm does."""
+
+    windows: int = 8
+    epochs: int = 3
+    window_s: float = 0.1
+    memory: int = 100
+    """Bytes that it takes as it starts."""
+    out_of_memory_beside: int | None = None
+    """It runs out of memory as it starts if as many other arms are alive."""
+    fault: Fault | None = None
+    at: int = 0
+    """The window, counted from 0 over all epochs, in which the fault occurs; -1 is the start."""
+
+
+@dataclass
+class Machine:
+    """A machine with one clock and one memory, on which one arm may train at a time."""
+
+    memory: int = 10_000
+    now: float = 0.0
+    holder: "SimulatedArm | None" = None
+    alive: list["SimulatedArm"] = field(default_factory=list)
+
+    def arms(self, scripts: Sequence[Script]) -> "list[SimulatedArm]":
+        return [SimulatedArm(self, script, number) for number, script in enumerate(scripts)]
+
+    def clock(self) -> float:
+        return self.now
+
+    def free_bytes(self) -> dict[str, int]:
+        return {"host": self.memory - sum(arm.script.memory for arm in self.alive)}
+
+
+class SimulatedArm:
+    """An arm that follows a script; ``trained`` has the round and position of each window."""
+
+    def __init__(self, machine: Machine, script: Script, number: int) -> None:
+        self.machine, self.script = machine, script
+        self.trial = _trial(number, script.epochs)
+        self.trained: list[tuple[int | None, float]] = []
+        self.starts = 0
+        self._turn = Turn(0.0, None)
+        self._life: Generator[Message | None, float, None] | None = None
+
+    def start(self) -> None:
+        assert self not in self.machine.alive
+        self.machine.alive.append(self)
+        self.starts += 1
+        self.trained.clear()
+        self._hold()
+        self._life = self._live()
+        next(self._life)
+
+    def give(self, turn: Turn) -> None:
+        self._hold()
+        self._turn = turn
+
+    def receive(self, timeout_s: float) -> Message | None:
+        assert self._life is not None
+        assert self.machine.holder is self
+        assert timeout_s > 0
+        message = self._life.send(timeout_s)
+        if isinstance(message, TurnEnd | TrialRecord | ArmFailure):
+            self.machine.holder = None
+        return message
+
+    def kill(self) -> None:
+        self._life = None
+        if self in self.machine.alive:
+            self.machine.alive.remove(self)
+        if self.machine.holder is self:
+            self.machine.holder = None
+
+    def _hold(self) -> None:
+        assert self.machine.holder is None
+        self.machine.holder = self
+
+    def _live(self) -> Generator[Message | None, float, None]:
+        script, machine = self.script, self.machine
+        timeout_s = yield None
+        machine.now += START_S
+        if script.out_of_memory_beside == len(machine.alive) - 1:
+            yield TrialRecord(trial=self.trial, status="out_of_memory", error="no room")
+        timeout_s = yield Heartbeat()
+        for window in range(-1, script.windows * script.epochs):
+            if window == script.at and script.fault:
+                yield from self._misbehave(script.fault, timeout_s)
+            epoch, place = divmod(window, script.windows)
+            if window >= 0:
+                machine.now += script.window_s
+                self.trained.append((self._turn.round, epoch + place / script.windows))
+                timeout_s = yield Heartbeat()
+                if place + 1 == script.windows:
+                    timeout_s = yield self._epoch(epoch)
+            epoch, place = divmod(window + 1, script.windows)
+            position = epoch + place / script.windows
+            while position >= self._turn.until and position < script.epochs:
+                timeout_s = yield TurnEnd(position, script.windows)
+        yield TrialRecord(trial=self.trial, status="completed")
+
+    def _misbehave(self, fault: Fault, timeout_s: float) -> Generator[Message | None, float, None]:
+        while fault == "hangs":
+            self.machine.now += timeout_s
+            timeout_s = yield None
+        while fault == "never ends":
+            self.machine.now += 1.0
+            yield Heartbeat()
+        if fault == "dies":
+            yield ArmFailure("worker_lost", "signal 9")
+        elif fault == "fails":
+            yield TrialRecord(trial=self.trial, status="failed", error="an exception")
+        else:
+            yield TurnEnd(self._turn.until - 0.001, self.script.windows)
+
+    def _epoch(self, epoch: int) -> EpochRecord:
+        return EpochRecord(
+            epoch=epoch,
+            warmup=epoch == 0,
+            epoch_s=self.script.windows * self.script.window_s,
+            examples=1,
+            steps=1,
+            train_loss=1.0,
+            train_accuracy=None,
+        )
+
+
+_AN_ARM: type[Arm] = SimulatedArm
+
+
+def _trial(number: int, epochs: int) -> Trial:
+    settings = {"dataset": "synthetic", "shape": (4, 4, 1), "examples": 64, "epochs": epochs}
+    variant = Variant.model_validate(fill_defaults(settings))
+    identity = {"trial_id": f"b000-{number}", "variant_id": f"{number}", "label": f"{number}"}
+    return Trial(block=0, order=number, seed=0, variant=variant, **identity)
