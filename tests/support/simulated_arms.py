@@ -73,7 +73,7 @@ class SimulatedArm:
         self.trial = _trial(number, script.epochs)
         self.trained: list[tuple[int | None, float]] = []
         self.starts = 0
-        self._turn = Turn(0.0, None)
+        self._turn = Turn(None, 0, 0.0)
         self._life: Generator[Message | None, float, None] | None = None
 
     def start(self) -> None:
@@ -105,6 +105,10 @@ class SimulatedArm:
         if self.machine.holder is self:
             self.machine.holder = None
 
+    @property
+    def _until(self) -> tuple[int, float]:
+        return self._turn.epoch, self._turn.until_share
+
     def _hold(self) -> None:
         assert self.machine.holder is None
         self.machine.holder = self
@@ -127,9 +131,9 @@ class SimulatedArm:
                 if place + 1 == script.windows:
                     timeout_s = yield self._epoch(epoch)
             epoch, place = divmod(window + 1, script.windows)
-            position = epoch + place / script.windows
-            while position >= self._turn.until and position < script.epochs:
-                timeout_s = yield TurnEnd(position, script.windows)
+            position = epoch, place / script.windows
+            while self._until <= position < (script.epochs, 0.0):
+                timeout_s = yield TurnEnd(*position, script.windows)
         yield TrialRecord(trial=self.trial, status="completed")
 
     def _misbehave(self, fault: Fault, timeout_s: float) -> Generator[Message | None, float, None]:
@@ -144,7 +148,7 @@ class SimulatedArm:
         elif fault == "fails":
             yield TrialRecord(trial=self.trial, status="failed", error="an exception")
         else:
-            yield TurnEnd(self._turn.until - 0.001, self.script.windows)
+            yield TurnEnd(self._turn.epoch, self._turn.until_share - 0.001, self.script.windows)
 
     def _epoch(self, epoch: int) -> EpochRecord:
         return EpochRecord(

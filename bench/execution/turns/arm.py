@@ -3,13 +3,12 @@
 Usage:
     arm.start()
     arm.receive(timeout_s=60.0)           # TurnEnd: it has compiled, and waits
-    arm.give(Turn(until=0.5, round=0))
+    arm.give(Turn(round=0, epoch=0, until_share=0.5))
 
 An arm trains one trial, in one process or in several that train together. It holds the turn from
 its start: it loads its data, compiles and warms up. Then, before each window of steps, it compares
-its position with the end of its turn; if it is there, it ends the turn and waits for the next one.
-A position is ``epoch + steps_done / steps_per_epoch``, computed like that, so that rounding moves
-no window to another turn.
+its position, an epoch and the share of it that is done, with the end of its turn. If it is there,
+it ends the turn and waits for the next one.
 """
 
 from typing import NamedTuple, Protocol
@@ -20,21 +19,23 @@ from bench.spec.plan import Trial
 
 
 class Turn(NamedTuple):
-    """An arm may train."""
+    """An arm may train until ``until_share`` of the epoch ``epoch`` is done."""
 
-    until: float
-    """The position at which it must stop: the epoch plus the share of the epoch that is done."""
     round: int | None
     """The number of the round, from 0; None outside rounds."""
+    epoch: int
+    until_share: float
 
 
 class TurnEnd(NamedTuple):
     """An arm waits; its first one says that it is ready to train."""
 
-    position: float
-    """The epoch plus the share of the epoch that is done."""
+    epoch: int
+    """The epoch of the next window."""
+    share: float
+    """The share of that epoch that is done: its steps so far divided by all its steps."""
     windows: int
-    """The number of windows of steps in an epoch."""
+    """The number of windows of steps in an epoch; 1 if an arm can only train whole epochs."""
 
 
 class Heartbeat(NamedTuple):

@@ -3,7 +3,7 @@
 Usage:
     run = ArmRun(arm, limits)
     record = yield from run.start()                    # None: it is ready, and waits
-    record = yield from run.take_turn(Turn(until=0.25, round=0))
+    record = yield from run.take_turn(Turn(round=0, epoch=0, until_share=0.25))
 """
 
 import time
@@ -68,13 +68,14 @@ class ArmRun:
         self.alive, self.held_s, self.epochs = True, 0.0, []
         yield ArmStart(self.trial)
         self._arm.start()
-        return (yield from self._follow(until=0.0))
+        return (yield from self._follow(until=(0, 0.0)))
 
     def take_turn(self, turn: Turn) -> Outcome:
         """Let the arm train until the end of its turn, or to its own end."""
         self._arm.give(turn)
-        record = yield from self._follow(turn.until)
-        if record is None and turn.until >= self.trial.variant.epochs:
+        until = turn.epoch, turn.until_share
+        record = yield from self._follow(until)
+        if record is None and until >= (self.trial.variant.epochs - 1, 1.0):
             return self.record("failed", "it ended its last turn without a record")
         return record
 
@@ -88,7 +89,7 @@ class ArmRun:
         self._arm.kill()
         self.alive = False
 
-    def _follow(self, until: float) -> Outcome:
+    def _follow(self, until: tuple[int, float]) -> Outcome:
         """Wait while the arm holds the turn; it must keep it until the position ``until``."""
         origin_s = self._clock() - self.held_s
         limit_s, stall_s = self._limits.trial_timeout_s, self._limits.stall_timeout_s
@@ -107,14 +108,14 @@ class ArmRun:
                     return record
                 case ArmFailure(status, reason):
                     return self.record(status, reason)
-                case TurnEnd(position) if position < until:
-                    early = f"it ended its turn at {position:g} instead of {until:g} epochs"
-                    return self.record("failed", early)
-                case TurnEnd(_, windows):
+                case TurnEnd(epoch, share, windows):
                     self.windows = windows
-                    return None
-                case EpochRecord() as epoch:
-                    self.epochs.append(epoch)
-                    yield EpochEnd(self.trial.trial_id, epoch)
+                    if (epoch, share) >= until:
+                        return None
+                    early = f"it ended its turn at {share:g} of epoch {epoch}, before its end"
+                    return self.record("failed", early)
+                case EpochRecord() as epoch_record:
+                    self.epochs.append(epoch_record)
+                    yield EpochEnd(self.trial.trial_id, epoch_record)
                 case Heartbeat():
                     pass

@@ -126,11 +126,13 @@ class _Block:
             windows = [arm.windows for arm in training]
             epoch_s = [arm.last_epoch_s for arm in training if arm.last_epoch_s is not None]
             rounds = rounds_in_epoch(self._mode, windows, epoch_s, self._settings.turn_s)
-            for until in turn_ends(epoch, rounds):
+            for until_share in turn_ends(rounds):
                 number = next(numbers)
                 for index in orders.row(number):
                     if self._arms[index].alive:
-                        yield from self._take_turn(self._arms[index], Turn(until, number))
+                        yield from self._take_turn(
+                            self._arms[index], Turn(number, epoch, until_share)
+                        )
 
     def _run_in_sequence(self) -> Iterator[Event]:
         for arm in self._arms:
@@ -140,7 +142,8 @@ class _Block:
             if record:
                 yield self._end(arm, record)
             else:
-                yield from self._take_turn(arm, Turn(arm.trial.variant.epochs, round=None))
+                last_epoch = arm.trial.variant.epochs - 1
+                yield from self._take_turn(arm, Turn(None, last_epoch, until_share=1.0))
 
     def _take_turn(self, arm: ArmRun, turn: Turn) -> Iterator[Event]:
         started_s = self._clock()

@@ -2,10 +2,10 @@
 
 Usage:
     rounds = rounds_in_epoch("window", windows=[8, 16], epoch_s=[0.8, 1.1], turn_s=0.2)   # 4
-    list(turn_ends(epoch=2, rounds=rounds))                        # [2.25, 2.5, 2.75, 3.0]
+    list(turn_ends(rounds))                              # [0.25, 0.5, 0.75, 1.0] of the epoch
 
-A position is the number of the epoch, from 0, plus the share of it that is done. All arms have
-their turns of a round between the same two positions, whatever the size of their batches.
+All arms have their turns of a round between the same two shares of their epoch, whatever the size
+of their batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,6 +44,6 @@ def rounds_in_epoch(
     return max(1, min(fewest // _MIN_WINDOWS, int(min(epoch_s) / turn_s)))
 
 
-def turn_ends(epoch: int, rounds: int) -> Iterator[float]:
-    """Yield the position at which the turns of each round of an epoch end."""
-    return (epoch + number / rounds for number in range(1, rounds + 1))
+def turn_ends(rounds: int) -> Iterator[float]:
+    """Yield the share of the epoch that is done at the end of each round."""
+    return (number / rounds for number in range(1, rounds + 1))

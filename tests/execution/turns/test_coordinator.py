@@ -81,7 +81,8 @@ def test_whatever_arms_do_each_has_one_record_and_the_others_complete(
 @given(st.lists(healthy, min_size=2, max_size=7))
 def test_in_a_round_each_arm_trains_the_same_share_of_its_epoch(scripts: list[Script]) -> None:
     arms, events = run(scripts)
-    ends = {e.turn.round: e.turn.until for e in events if isinstance(e, TurnLog)}
+    turns = [event.turn for event in events if isinstance(event, TurnLog)]
+    ends = {turn.round: turn.epoch + turn.until_share for turn in turns}
     for arm in arms:
         for number, position in arm.trained:
             assert number is not None
