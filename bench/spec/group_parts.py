@@ -11,10 +11,7 @@ therefore has both of its arms in some part, and arms that several parts need tr
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.spec.pairing import Pair
-
-DEFAULT_ARMS_AT_ONCE = 6
-"""Arms beside the baseline. With turns of 0.2 s a round then takes 1.4 s; a machine's states last
-seconds."""
+from bench.spec.turns import DEFAULT_ARMS_AT_ONCE
 
 
 def group_parts(

@@ -20,9 +20,10 @@ from bench.execution.executor import Limits
 from bench.execution.turns.arm import Arm, Turn
 from bench.execution.turns.arm_run import ArmRun, Clock, Event, TurnLog
 from bench.execution.turns.memory_room import FreeBytes, MemoryRoom
-from bench.execution.turns.schedule import DEFAULT_TURN_S, TurnMode, rounds_in_epoch, turn_ends
+from bench.execution.turns.schedule import rounds_in_epoch, turn_ends
 from bench.records.trial_record import TrialRecord
 from bench.spec.arm_order import ArmOrders
+from bench.spec.turns import DEFAULT_TURN_S, TurnMode
 
 
 @dataclass(frozen=True)

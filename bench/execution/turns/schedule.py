@@ -9,18 +9,8 @@ of their batches.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
-TurnMode = Literal["window", "epoch", "trial"]
-"""What an arm trains in a turn: some windows of steps, one epoch, or its whole trial."""
-
-DEFAULT_TURN_S = 0.2
-"""The shortest turn to aim for.
-
-Two arms compare well if both met the same state of the machine, and states last seconds. A round of
-two arms then takes 0.4 s, one of seven 1.4 s. Shorter turns lose more: the first window after a
-change of hands is left out, and the kernel counts CPU time in ticks of 10 ms.
-"""
+from bench.spec.turns import TurnMode
 
 _MIN_WINDOWS = 2
 """Windows of a turn, where an epoch has them: one to leave out, one to compare."""

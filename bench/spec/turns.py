@@ -1,0 +1,22 @@
+"""How the arms of a block take turns, as a suite sets it.
+
+Usage:
+    mode: TurnMode = "window"
+"""
+
+from typing import Literal
+
+TurnMode = Literal["window", "epoch", "trial"]
+"""What an arm trains in a turn: some windows of steps, one epoch, or its whole trial."""
+
+DEFAULT_TURN_S = 0.2
+"""The shortest turn to aim for.
+
+Two arms compare well if both met the same state of the machine, and states last seconds. A round of
+two arms then takes 0.4 s, one of seven 1.4 s. Shorter turns lose more: the first window after a
+change of hands is left out, and the kernel counts CPU time in ticks of 10 ms.
+"""
+
+DEFAULT_ARMS_AT_ONCE = 6
+"""Arms that take turns with a baseline. More would make rounds longer than the states that their
+turns are to share, and all of them hold memory."""
