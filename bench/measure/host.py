@@ -45,6 +45,12 @@ def memory_left_bytes() -> int | None:
     return cgroup.memory_left_bytes()
 
 
+def available_memory_bytes() -> int:
+    """Return the memory that new processes may use: the machine's, limited by the group's."""
+    available, left = int(psutil.virtual_memory().available), cgroup.memory_left_bytes()
+    return available if left is None else min(available, left)
+
+
 def address_space_bytes() -> int | None:
     """Return the virtual memory that a process may map (RLIMIT_AS, ``ulimit -v``), or None."""
     return _soft_limit(resource.RLIMIT_AS)

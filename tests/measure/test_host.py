@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
-from bench.measure import host
+from bench.measure import cgroup, host
 
 MIB = 2**20
 
@@ -36,6 +37,13 @@ def test_usable_cores_are_between_one_and_all() -> None:
 
 def test_memory_is_never_more_than_the_machine_has() -> None:
     assert 0 < host.memory_bytes() <= psutil.virtual_memory().total
+
+
+def test_available_memory_is_limited_by_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "memory_left_bytes", lambda: None)
+    assert 0 < host.available_memory_bytes() <= psutil.virtual_memory().total
+    monkeypatch.setattr(cgroup, "memory_left_bytes", lambda: 123)
+    assert host.available_memory_bytes() == 123
 
 
 def test_the_peak_remains_after_the_memory_is_freed() -> None:

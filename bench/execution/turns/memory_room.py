@@ -1,15 +1,17 @@
 """Tell whether memory has room for another arm, by what the arms so far have taken.
 
 Usage:
-    room = MemoryRoom(free_bytes)         # a function: free bytes by the name of the memory
+    room = MemoryRoom(functools.partial(free_bytes, gpus))
     arm.start(); ...                      # until it is ready
     room.add()
     room.shortage()                       # None, or why the next arm would not fit
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from bench.files.bounded_reading import MiB
+from bench.measure.gpu import memory_bytes, used_memory_bytes
+from bench.measure.host import available_memory_bytes
 
 FreeBytes = Callable[[], Mapping[str, int]]
 """Measures the free bytes of the host's memory and of each device's, by a name for messages."""
@@ -21,9 +23,9 @@ MARGIN = 1.25
 class MemoryRoom:
     """The free memory as arms start, one after another."""
 
-    def __init__(self, free_bytes: FreeBytes) -> None:
-        self._measure = free_bytes
-        self._free = dict(free_bytes())
+    def __init__(self, measure: FreeBytes) -> None:
+        self._measure = measure
+        self._free = dict(measure())
         self._largest: dict[str, int] = {}
 
     def add(self) -> None:
@@ -44,3 +46,16 @@ class MemoryRoom:
                     f"and {free / MiB:.0f} MiB are free"
                 )
         return None
+
+
+def free_bytes(gpus: Iterable[str]) -> dict[str, int]:
+    """Return the free memory of this host and of its GPUs, which are UUIDs.
+
+    A GPU whose memory the driver does not report is left out.
+    """
+    free = {"host": available_memory_bytes()}
+    for gpu in gpus:
+        total, used = memory_bytes(gpu), used_memory_bytes(gpu)
+        if total is not None and used is not None:
+            free[gpu] = total - used
+    return free

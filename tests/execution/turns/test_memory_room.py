@@ -1,6 +1,9 @@
 """Another arm fits if memory has room for the largest arm so far and a margin."""
 
-from bench.execution.turns.memory_room import MARGIN, MemoryRoom
+import pytest
+
+from bench.execution.turns import memory_room
+from bench.execution.turns.memory_room import MARGIN, MemoryRoom, free_bytes
 
 MIB = 2**20
 
@@ -48,3 +51,12 @@ def test_a_memory_that_cannot_be_measured_any_more_decides_nothing() -> None:
     memory.free = {"host": 900 * MIB}
     room.add()
     assert room.shortage() is None
+
+
+def test_free_memory_is_that_of_the_host_and_of_gpus_that_report_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_room, "available_memory_bytes", lambda: 7)
+    monkeypatch.setattr(memory_room, "memory_bytes", {"GPU-a": 100, "GPU-b": None}.get)
+    monkeypatch.setattr(memory_room, "used_memory_bytes", {"GPU-a": 30, "GPU-b": 1}.get)
+    assert free_bytes(["GPU-a", "GPU-b"]) == {"host": 7, "GPU-a": 70}
