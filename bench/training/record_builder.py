@@ -77,6 +77,7 @@ class RecordBuilder:
             skipped_steps=result.skipped_steps if self.resolved["skips_non_finite"] else None,
             input_wait_s=result.input_wait_s,
             window_start_s=result.window_start_s,
+            window_round=result.window_round,
             window_cpu_s=result.window_cpu_s,
             window_involuntary_switches=result.window_involuntary_switches,
         )

@@ -33,6 +33,7 @@ from bench.training.loop.flops import flops_of, has_convolutions
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.loop.heartbeat import Heartbeat
 from bench.training.loop.training_state import weights_l2
+from bench.training.loop.turn_gate import OpenGate, TurnGate
 from bench.training.model.custom_model import workload_line, workload_source
 from bench.training.model.models import build_model, count_parameters, norm_settings
 from bench.training.model.norm_sizes import norm_sizes
@@ -49,14 +50,16 @@ def train(
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     heartbeat: Heartbeat | None = None,
     gpus: Sequence[str] = (),
+    gate: TurnGate | None = None,
 ) -> TrialRecord:
     """Train ``trial`` in this process and return its record; exceptions become its status.
 
     ``load`` returns the data and ``threads`` limits the cores. ``on_epoch`` is called after each
     epoch, outside its time. ``heartbeat`` counts windows for other threads. ``gpus`` are those
-    assigned to this process; the trial fails if TensorFlow cannot see one of them.
+    assigned to this process; the trial fails if TensorFlow cannot see one of them. ``gate`` holds
+    the trial back between windows while other arms of its block have their turns.
     """
-    trial_run = _TrialRun(trial, on_epoch, heartbeat or Heartbeat(), gpus)
+    trial_run = _TrialRun(trial, on_epoch, heartbeat or Heartbeat(), gpus, gate or OpenGate())
     error, log_tail = None, None
     status: Status = "completed"
     try:
@@ -77,6 +80,7 @@ class _TrialRun:
     on_epoch: Callable[[EpochRecord], None]
     heartbeat: Heartbeat
     gpus: Sequence[str]
+    gate: TurnGate
 
     def __post_init__(self) -> None:
         self.record = RecordBuilder(self.trial)
@@ -123,7 +127,9 @@ class _TrialRun:
         runtime.check_unchanged(before, variant.workload)
         self.record.resolved["keras_settings"] = runtime.keras_settings()
         update = GradientUpdate(variant, model, replicas)
-        program = CompiledEpoch(variant, model, update, feed, replicas, heartbeat=self.heartbeat)
+        program = CompiledEpoch(
+            variant, model, update, feed, replicas, heartbeat=self.heartbeat, gate=self.gate
+        )
         total, trainable = count_parameters(model)
         self.record.measures.update(parameters=total, trainable_parameters=trainable)
         passes = program.step.passes_of_replica(shape)

@@ -25,12 +25,13 @@ from bench.training.data.windows import Window, split_windows
 from bench.training.exceptions import UnsupportedProgram
 from bench.training.loop.compiled_window import CompiledWindow, no_sums, read_sums
 from bench.training.loop.epoch_result import EpochResult, TimedPass, combine_passes
-from bench.training.loop.epoch_windows import EpochWindows
+from bench.training.loop.epoch_windows import EpochWindows, TimedWindow
 from bench.training.loop.gradient_update import GradientUpdate
 from bench.training.loop.heartbeat import Heartbeat
 from bench.training.loop.loss_scale import LossScale
 from bench.training.loop.training_state import StateCopy, restored
 from bench.training.loop.training_step import TrainingStep
+from bench.training.loop.turn_gate import GrantedTurn, OpenGate, TurnGate
 from bench.training.replicas import Replicas
 from bench.training.tensorflow_refusal import full_tracebacks, is_refusal
 
@@ -58,10 +59,12 @@ class CompiledEpoch:
         # The processes of a node share this clock.
         clock: Callable[[], float] = time.monotonic,
         heartbeat: Heartbeat | None = None,
+        gate: TurnGate | None = None,
     ) -> None:
         self._variant, self._feed = variant, feed
         self._loss_scale = update.loss_scale
         self._replicas, self._clock = replicas, clock
+        self._gate = gate or OpenGate()
         self.step = TrainingStep(variant, model, update, feed, replicas)
         self.window = CompiledWindow(
             variant, model, self.step, feed, replicas, heartbeat or Heartbeat()
@@ -141,21 +144,43 @@ class CompiledEpoch:
         return WarmUp(steps=steps, elapsed_s=elapsed_s, repeats=self._repeats)
 
     def run_epoch(self, epoch: int) -> EpochResult:
-        """Train one epoch. Its time includes shuffling and the steps, and nothing else."""
-        passes, loss_scale = [], self.loss_scale
-        for _ in range(self._repeats - 1):
-            with restored(self.step.variables, self._replicas):
-                passes.append(self._run_pass(epoch))
-        passes.append(self._run_pass(epoch))
+        """Train one epoch in turns. Its time includes shuffling and the steps, and nothing else."""
+        loss_scale = self.loss_scale
+        passes = [self._run_in_turns(epoch)] if self._repeats == 1 else self._repeat(epoch)
         self._assert_not_retraced()
         return combine_passes(
             passes, self._variant, loss_scale=loss_scale, times_waits=self.window.times_waits
         )
 
-    def _run_pass(self, epoch: int) -> TimedPass:
-        """Run and time one pass over an epoch's windows."""
-        windows = EpochWindows(self.window, self._feed.windows(epoch), self._clock)
-        return TimedPass.of(windows.run_next(), windows.sums)
+    def _run_in_turns(self, epoch: int) -> TimedPass:
+        """Run and time one pass over an epoch's windows, and wait for turns between them."""
+        steps = self._variant.steps_per_epoch
+        shares = [first / steps for first, _ in split_windows(steps)]
+        windows = self._windows(epoch)
+        turns: list[tuple[TimedWindow, ...]] = []
+        done = 0
+        while done < len(shares):
+            turn = self._gate.enter(epoch, shares[done], len(shares))
+            count = sum(turn.includes(epoch, share) for share in shares[done:])
+            turns.append(windows.run_next(count, turn.round))
+            done += count
+        return TimedPass.of(turns, windows.sums)
+
+    def _repeat(self, epoch: int) -> list[TimedPass]:
+        """Run and time an epoch several times, in one turn; the last pass trains."""
+        turn = self._gate.enter(epoch, 0.0, windows=1)
+        passes = []
+        for _ in range(self._repeats - 1):
+            with restored(self.step.variables, self._replicas):
+                passes.append(self._run_pass(epoch, turn))
+        return [*passes, self._run_pass(epoch, turn)]
+
+    def _run_pass(self, epoch: int, turn: GrantedTurn) -> TimedPass:
+        windows = self._windows(epoch)
+        return TimedPass.of([windows.run_next(round_number=turn.round)], windows.sums)
+
+    def _windows(self, epoch: int) -> EpochWindows:
+        return EpochWindows(self.window, self._feed.windows(epoch), self._clock)
 
     def _distinct_windows(self) -> list[Window]:
         shapes = len({steps for _, steps in split_windows(self._variant.steps_per_epoch)})

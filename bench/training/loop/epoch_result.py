@@ -1,11 +1,12 @@
 """Put the windows of an epoch together: its times, and its loss and accuracy.
 
 Usage:
-    timed = TimedPass.of(windows.run_next(), windows.sums)
+    timed = TimedPass.of([windows.run_next()], windows.sums)
     result = combine_passes([timed], variant, loss_scale=None, times_waits=False)
     if result.diverged: ...
 """
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -26,9 +27,10 @@ class TimedPass:
     sums: StepSums
 
     @classmethod
-    def of(cls, windows: tuple[TimedWindow, ...], sums: StepSums) -> "TimedPass":
-        """Return the pass that ran ``windows`` without a pause."""
-        return cls(windows[-1].end_s - windows[0].start_s, windows, sums)
+    def of(cls, turns: Sequence[Sequence[TimedWindow]], sums: StepSums) -> "TimedPass":
+        """Return the pass that ran the windows of each of ``turns`` without a pause."""
+        epoch_s = sum(windows[-1].end_s - windows[0].start_s for windows in turns)
+        return cls(epoch_s, tuple(itertools.chain.from_iterable(turns)), sums)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class EpochResult:
     """At the start of the epoch; None if the loss is not scaled."""
     window_start_s: tuple[float, ...] | None = None
     """When each window started, by the clock, in the pass that trained."""
+    window_round: tuple[int, ...] | None = None
+    """The round in which each window ran; None if the arms take no turns."""
     window_cpu_s: tuple[float, ...] | None = None
     """CPU time of this process in each window, as a mean over the repeats."""
     window_involuntary_switches: tuple[int, ...] | None = None
@@ -116,8 +120,14 @@ def combine_passes(
         repeats=len(passes),
         loss_scale=loss_scale,
         window_start_s=tuple(same[-1].start_s for same in windows),
+        window_round=_rounds(passes[-1].windows),
         window_cpu_s=tuple(statistics.fmean(w.cpu_s for w in same) for same in windows),
         window_involuntary_switches=tuple(
             sum(w.involuntary_switches for w in same) for same in windows
         ),
     )
+
+
+def _rounds(windows: Sequence[TimedWindow]) -> tuple[int, ...] | None:
+    rounds = tuple(window.round for window in windows if window.round is not None)
+    return rounds or None

@@ -32,6 +32,8 @@ class TimedWindow:
     """CPU time of all threads of this process."""
     involuntary_switches: int
     """How often the kernel took a core from one of these threads."""
+    round: int | None = None
+    """The round of the block in which it ran; None if the arms take no turns."""
 
     @property
     def elapsed_s(self) -> float:
@@ -53,11 +55,14 @@ class EpochWindows:
         """The sums over all steps that ran; reads them from the device."""
         return read_sums(self._sums)
 
-    def run_next(self, count: int | None = None) -> tuple[TimedWindow, ...]:
+    def run_next(
+        self, count: int | None = None, round_number: int | None = None
+    ) -> tuple[TimedWindow, ...]:
         """Run the next ``count`` windows, by default all that remain, and return their times.
 
-        The first starts when the devices are idle and all workers are here. The time of a window
-        includes what its feed does for it, such as shuffling.
+        They belong to the round ``round_number``. The first starts when the devices are idle and
+        all workers are here. The time of a window includes what its feed does for it, such as
+        shuffling.
         """
         self._window.synchronize_workers()
         usage = _process_usage()
@@ -65,7 +70,10 @@ class EpochWindows:
         for window in itertools.islice(self._windows, count):
             self._sums = self._window.run(window, self._sums)
             edges.append(_Edge(self._clock(), _process_usage()))
-        return tuple(itertools.starmap(_timed_window, itertools.pairwise(edges)))
+        return tuple(
+            _timed_window(before, after, round_number)
+            for before, after in itertools.pairwise(edges)
+        )
 
 
 class _Edge(NamedTuple):
@@ -79,11 +87,12 @@ def _process_usage() -> resource.struct_rusage:
     return resource.getrusage(resource.RUSAGE_SELF)
 
 
-def _timed_window(before: _Edge, after: _Edge) -> TimedWindow:
+def _timed_window(before: _Edge, after: _Edge, round_number: int | None) -> TimedWindow:
     start, end = before.usage, after.usage
     return TimedWindow(
         start_s=before.at_s,
         end_s=after.at_s,
         cpu_s=(end.ru_utime - start.ru_utime) + (end.ru_stime - start.ru_stime),
         involuntary_switches=end.ru_nivcsw - start.ru_nivcsw,
+        round=round_number,
     )

@@ -18,7 +18,7 @@ def timed_pass(edges_s: list[float], sums: StepSums) -> TimedPass:
         TimedWindow(start, end, cpu_s=(end - start) / 4, involuntary_switches=3)
         for start, end in itertools.pairwise(edges_s)
     )
-    return TimedPass.of(tuple(windows), sums)
+    return TimedPass.of([tuple(windows)], sums)
 
 
 def combine(*passes: TimedPass, loss_scale: float | None = None) -> EpochResult:
