@@ -8,6 +8,7 @@ trial's resolved settings must be added here (tests/records/test_anonymize.py re
 """
 
 import re
+from typing import get_args
 
 from bench.records.epoch_record import EpochRecord
 from bench.records.health_record import HealthRecord
@@ -36,6 +37,7 @@ from bench.records.public_values import (
     words,
 )
 from bench.spec.timing import Timing
+from bench.spec.turns import TurnMode
 from bench.spec.variant import Variant
 
 _CLOCKS = fields(current_hz=number, max_hz=number, application_hz=number)
@@ -174,6 +176,7 @@ RESOLVED = fields(
     workload_source=HEX,
     optimizer_config=_OPTIMIZER,
     timing=fields(**dict.fromkeys(Timing.model_fields, number)),
+    turns=one_of(*get_args(TurnMode)),
     autotune_cache=hidden,
     variables=VARIABLES,
     visible_gpus=visible,

@@ -23,6 +23,9 @@ MODULES = [
     "bench.execution.ray_backend.workers.worker_failure",
     "bench.execution.ray_backend.workers.worker_records",
     "bench.execution.trial_environment.other_load",
+    "bench.execution.turns.arm_run",
+    "bench.execution.turns.coordinator",
+    "bench.execution.turns.memory_room",
     "bench.measure.gpu_occupancy",
 ]
 """All sentences in functions of these modules are such reasons."""
