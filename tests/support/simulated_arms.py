@@ -12,22 +12,18 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.execution.turns.arm import (
-    Arm,
-    ArmFailure,
-    Heartbeat,
-    Message,
-    Turn,
-    TurnEnd,
-)
+from bench.execution.turns.arm import Arm, ArmFailure
+from bench.protocol.messages import EpochTrained, HeartbeatCount, Message, TrialEnd, Turn, TurnEnd
 from bench.records.epoch_record import EpochRecord
-from bench.records.trial_record import TrialRecord
+from bench.records.trial_record import Status, TrialRecord
 from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 
 Fault = Literal["dies", "hangs", "fails", "returns early", "never ends"]
 START_S = 2.0
+_Life = Generator[Message | ArmFailure | None, float, None]
+"""Yields what ``receive`` returns; each timeout is sent to it."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +69,8 @@ class SimulatedArm:
         self.trial = _trial(number, script.epochs)
         self.trained: list[tuple[int | None, float]] = []
         self.starts = 0
-        self._turn = Turn(None, 0, 0.0)
-        self._life: Generator[Message | None, float, None] | None = None
+        self._turn = Turn(round=None, epoch=0, until_share=0.0)
+        self._life: _Life | None = None
 
     def start(self) -> None:
         assert self not in self.machine.alive
@@ -89,12 +85,12 @@ class SimulatedArm:
         self._hold()
         self._turn = turn
 
-    def receive(self, timeout_s: float) -> Message | None:
+    def receive(self, timeout_s: float) -> Message | ArmFailure | None:
         assert self._life is not None
         assert self.machine.holder is self
         assert timeout_s > 0
         message = self._life.send(timeout_s)
-        if isinstance(message, TurnEnd | TrialRecord | ArmFailure):
+        if isinstance(message, TurnEnd | TrialEnd | ArmFailure):
             self.machine.holder = None
         return message
 
@@ -105,21 +101,23 @@ class SimulatedArm:
         if self.machine.holder is self:
             self.machine.holder = None
 
-    @property
-    def _until(self) -> tuple[int, float]:
-        return self._turn.epoch, self._turn.until_share
+    def _turn_end(self, epoch: int, share: float) -> TurnEnd:
+        return TurnEnd(epoch=epoch, share=share, windows=self.script.windows)
+
+    def _end(self, status: Status, error: str | None = None) -> TrialEnd:
+        return TrialEnd(record=TrialRecord(trial=self.trial, status=status, error=error))
 
     def _hold(self) -> None:
         assert self.machine.holder is None
         self.machine.holder = self
 
-    def _live(self) -> Generator[Message | None, float, None]:
+    def _live(self) -> _Life:
         script, machine = self.script, self.machine
         timeout_s = yield None
         machine.now += START_S
         if script.out_of_memory_beside == len(machine.alive) - 1:
-            yield TrialRecord(trial=self.trial, status="out_of_memory", error="no room")
-        timeout_s = yield Heartbeat()
+            yield self._end("out_of_memory", "no room")
+        timeout_s = yield HeartbeatCount(count=1)
         for window in range(-1, script.windows * script.epochs):
             if window == script.at and script.fault:
                 yield from self._misbehave(script.fault, timeout_s)
@@ -127,28 +125,30 @@ class SimulatedArm:
             if window >= 0:
                 machine.now += script.window_s
                 self.trained.append((self._turn.round, epoch + place / script.windows))
-                timeout_s = yield Heartbeat()
+                timeout_s = yield HeartbeatCount(count=1)
                 if place + 1 == script.windows:
-                    timeout_s = yield self._epoch(epoch)
+                    timeout_s = yield EpochTrained(record=self._epoch(epoch))
             epoch, place = divmod(window + 1, script.windows)
             position = epoch, place / script.windows
-            while self._until <= position < (script.epochs, 0.0):
-                timeout_s = yield TurnEnd(*position, script.windows)
-        yield TrialRecord(trial=self.trial, status="completed")
+            while not self._turn.includes(*position) and epoch < script.epochs:
+                timeout_s = yield self._turn_end(*position)
+        yield self._end("completed")
 
-    def _misbehave(self, fault: Fault, timeout_s: float) -> Generator[Message | None, float, None]:
+    def _misbehave(
+        self, fault: Fault, timeout_s: float
+    ) -> Generator[Message | ArmFailure | None, float, None]:
         while fault == "hangs":
             self.machine.now += timeout_s
             timeout_s = yield None
         while fault == "never ends":
             self.machine.now += 1.0
-            yield Heartbeat()
+            yield HeartbeatCount(count=1)
         if fault == "dies":
             yield ArmFailure("worker_lost", "signal 9")
         elif fault == "fails":
-            yield TrialRecord(trial=self.trial, status="failed", error="an exception")
+            yield self._end("failed", "an exception")
         else:
-            yield TurnEnd(self._turn.epoch, self._turn.until_share - 0.001, self.script.windows)
+            yield self._turn_end(self._turn.epoch, max(0.0, self._turn.until_share - 0.001))
 
     def _epoch(self, epoch: int) -> EpochRecord:
         return EpochRecord(

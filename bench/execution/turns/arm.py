@@ -13,33 +13,9 @@ it ends the turn and waits for the next one.
 
 from typing import NamedTuple, Protocol
 
-from bench.records.epoch_record import EpochRecord
-from bench.records.trial_record import Status, TrialRecord
+from bench.protocol.messages import Message, Turn
+from bench.records.trial_record import Status
 from bench.spec.plan import Trial
-
-
-class Turn(NamedTuple):
-    """An arm may train until ``until_share`` of the epoch ``epoch`` is done."""
-
-    round: int | None
-    """The number of the round, from 0; None outside rounds."""
-    epoch: int
-    until_share: float
-
-
-class TurnEnd(NamedTuple):
-    """An arm waits; its first one says that it is ready to train."""
-
-    epoch: int
-    """The epoch of the next window."""
-    share: float
-    """The share of that epoch that is done: its steps so far divided by all its steps."""
-    windows: int
-    """The number of windows of steps in an epoch; 1 if an arm can only train whole epochs."""
-
-
-class Heartbeat(NamedTuple):
-    """An arm has finished a stage or a window."""
 
 
 class ArmFailure(NamedTuple):
@@ -48,10 +24,6 @@ class ArmFailure(NamedTuple):
     status: Status
     reason: str
     """In one line."""
-
-
-Message = TurnEnd | Heartbeat | EpochRecord | TrialRecord | ArmFailure
-"""What an arm reports; a record or a failure is its last message."""
 
 
 class Arm(Protocol):
@@ -67,8 +39,11 @@ class Arm(Protocol):
     def give(self, turn: Turn) -> None:
         """Let it train; an arm whose processes have ended reports that by ``receive``."""
 
-    def receive(self, timeout_s: float) -> Message | None:
-        """Return its next message; None if none comes in time."""
+    def receive(self, timeout_s: float) -> Message | ArmFailure | None:
+        """Return what it reports next; None if nothing comes in time.
+
+        TrialEnd and ArmFailure come last.
+        """
 
     def kill(self) -> None:
         """End its processes and wait until they are gone; nothing happens if they are."""

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from bench.execution.executor import EpochEnd, Limits
 from bench.execution.oom_skip import skipped_record
-from bench.execution.turns.arm import Arm, ArmFailure, Heartbeat, Turn, TurnEnd
+from bench.execution.turns.arm import Arm, ArmFailure
+from bench.protocol.messages import EpochTrained, TrialEnd, Turn, TurnEnd
 from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Trial
@@ -104,18 +105,18 @@ class ArmRun:
                 case None:
                     over = f"{stall_s:g} s without progress: raise stall_timeout_s if slow"
                     return self.record("timed_out", f"ended after {over}")
-                case TrialRecord() as record:
+                case TrialEnd(record=record):
                     return record
                 case ArmFailure(status, reason):
                     return self.record(status, reason)
-                case TurnEnd(epoch, share, windows):
+                case TurnEnd(epoch=epoch, share=share, windows=windows):
                     self.windows = windows
                     if (epoch, share) >= until:
                         return None
                     early = f"it ended its turn at {share:g} of epoch {epoch}, before its end"
                     return self.record("failed", early)
-                case EpochRecord() as epoch_record:
+                case EpochTrained(record=epoch_record):
                     self.epochs.append(epoch_record)
                     yield EpochEnd(self.trial.trial_id, epoch_record)
-                case Heartbeat():
-                    pass
+                case _:
+                    pass  # a sign of progress

@@ -17,10 +17,11 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.execution.executor import Limits
-from bench.execution.turns.arm import Arm, Turn
+from bench.execution.turns.arm import Arm
 from bench.execution.turns.arm_run import ArmRun, Clock, Event, TurnLog
 from bench.execution.turns.memory_room import FreeBytes, MemoryRoom
 from bench.execution.turns.schedule import rounds_in_epoch, turn_ends
+from bench.protocol.messages import Turn
 from bench.records.trial_record import TrialRecord
 from bench.spec.arm_order import ArmOrders
 from bench.spec.turns import DEFAULT_TURN_S, TurnMode
@@ -129,11 +130,10 @@ class _Block:
             rounds = rounds_in_epoch(self._mode, windows, epoch_s, self._settings.turn_s)
             for until_share in turn_ends(rounds):
                 number = next(numbers)
+                turn = Turn(round=number, epoch=epoch, until_share=until_share)
                 for index in orders.row(number):
                     if self._arms[index].alive:
-                        yield from self._take_turn(
-                            self._arms[index], Turn(number, epoch, until_share)
-                        )
+                        yield from self._take_turn(self._arms[index], turn)
 
     def _run_in_sequence(self) -> Iterator[Event]:
         for arm in self._arms:
@@ -144,7 +144,8 @@ class _Block:
                 yield self._end(arm, record)
             else:
                 last_epoch = arm.trial.variant.epochs - 1
-                yield from self._take_turn(arm, Turn(None, last_epoch, until_share=1.0))
+                whole_trial = Turn(round=None, epoch=last_epoch, until_share=1.0)
+                yield from self._take_turn(arm, whole_trial)
 
     def _take_turn(self, arm: ArmRun, turn: Turn) -> Iterator[Event]:
         started_s = self._clock()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import keras
 
+from bench.protocol.messages import Turn
 from bench.spec.variant import Variant
 from bench.training.data.pipeline import Feed
 from bench.training.data.windows import Window, split_windows
@@ -31,7 +32,7 @@ from bench.training.loop.heartbeat import Heartbeat
 from bench.training.loop.loss_scale import LossScale
 from bench.training.loop.training_state import StateCopy, restored
 from bench.training.loop.training_step import TrainingStep
-from bench.training.loop.turn_gate import GrantedTurn, OpenGate, TurnGate
+from bench.training.loop.turn_gate import OpenGate, TurnGate
 from bench.training.replicas import Replicas
 from bench.training.tensorflow_refusal import full_tracebacks, is_refusal
 
@@ -175,7 +176,7 @@ class CompiledEpoch:
                 passes.append(self._run_pass(epoch, turn))
         return [*passes, self._run_pass(epoch, turn)]
 
-    def _run_pass(self, epoch: int, turn: GrantedTurn) -> TimedPass:
+    def _run_pass(self, epoch: int, turn: Turn) -> TimedPass:
         windows = self._windows(epoch)
         return TimedPass.of([windows.run_next(round_number=turn.round)], windows.sums)
 

@@ -65,7 +65,9 @@ def serve(stream: MessageStream, process_start: ProcessStart) -> None:
         _heartbeats(stream, heartbeat, request.heartbeat_s),
         nccl_log(several_gpus) as nccl_transport,
     ):
-        record = train(request.trial, load, request.threads, on_epoch, heartbeat, gpus=request.gpus)
+        record = train(
+            request.trial, load, request.threads, on_epoch, heartbeat, request.gpus, turns
+        )
         context = {"process_start": process_start, "nccl_transport": nccl_transport()}
     resolved = {**record.resolved, **context}
     stream.send(TrialEnd(record=record.model_copy(update={"resolved": resolved})))

@@ -13,7 +13,14 @@ import pytest
 from bench.datasets.synthetic import make_synthetic
 from bench.execution.trial_environment.compilation_cache import compilation_cache
 from bench.execution.trial_processes.preloader_client import PreloaderClient
-from bench.protocol.messages import EpochTrained, HeartbeatCount, Message, StartTrial, TrialEnd
+from bench.protocol.messages import (
+    EpochTrained,
+    HeartbeatCount,
+    Message,
+    StartTrial,
+    TrialEnd,
+    Turn,
+)
 from bench.protocol.shared_arrays import SharedArrays
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
@@ -69,6 +76,8 @@ class Run:
             heartbeat_s=0.05,
         )
         self.process.send(start, [shared.descriptor, file])
+        last_epoch = trial.variant.epochs - 1
+        self.process.send(Turn(round=None, epoch=last_epoch, until_share=1.0))
         os.close(file)
 
     def record(self) -> TrialRecord:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.protocol.messages import Turn
 from bench.training.loop.epoch_result import EpochResult
-from bench.training.loop.turn_gate import GrantedTurn
 from tests.support.training_setup import SteppingClock, TrainingSetup, make_program, small, snapshot
 
 EIGHT_WINDOWS = {"examples": 6400, "global_batch_size": 8}
@@ -21,11 +21,15 @@ class RoundsGate:
         self._rounds, self._clock = rounds, clock or SteppingClock()
         self.entered: list[tuple[int, float, int]] = []
 
-    def enter(self, epoch: int, share: float, windows: int) -> GrantedTurn:
+    def enter(self, epoch: int, share: float, windows: int) -> Turn:
         self.entered.append((epoch, share, windows))
         self._clock.now += PAUSE_S
         number = int(share * self._rounds)
-        return GrantedTurn(epoch * self._rounds + number, epoch, (number + 1) / self._rounds)
+        return Turn(
+            round=epoch * self._rounds + number,
+            epoch=epoch,
+            until_share=(number + 1) / self._rounds,
+        )
 
 
 def train(setup: TrainingSetup, epochs: int = 2) -> tuple[list[EpochResult], list[np.ndarray]]:
@@ -95,11 +99,11 @@ class AlternatingGate:
     def __init__(self, alternation: Alternation, arm: int) -> None:
         self._alternation, self._arm = alternation, arm
 
-    def enter(self, epoch: int, share: float, windows: int) -> GrantedTurn:
+    def enter(self, epoch: int, share: float, windows: int) -> Turn:
         if (epoch, share) != (0, 0.0):
             self._alternation.hand_over(self._arm)
         self._alternation.wait(self._arm)
-        return GrantedTurn(0, epoch, share + 1 / windows)
+        return Turn(round=0, epoch=epoch, until_share=share + 1 / windows)
 
 
 def test_two_arms_that_alternate_train_as_each_alone() -> None:

@@ -1,0 +1,88 @@
+"""An arm that trains in one process, which a preloader starts.
+
+Usage:
+    arm = ProcessArm(preloader, request, shared.descriptor, log)
+    list(run_block([arm, ...], TurnSettings(), limits, free_bytes))
+"""
+
+import os
+from pathlib import Path
+
+from bench.errors import HelperError
+from bench.execution.trial_processes.preloader_client import PreloaderClient
+from bench.execution.trial_processes.process_failure import process_failure
+from bench.execution.trial_processes.trial_process import TrialProcess
+from bench.execution.turns.arm import ArmFailure
+from bench.measure.host import cgroup_oom_kills
+from bench.protocol.messages import Message, StartTrial, Turn
+from bench.spec.plan import Trial
+
+_EXIT_S = 10.0
+"""How long a process may take to end after its last message."""
+
+
+class ProcessArm:
+    """The arm of ``request``; its data are in ``descriptor``, and ``log`` gets its output."""
+
+    def __init__(
+        self, preloader: PreloaderClient, request: StartTrial, descriptor: int, log: Path
+    ) -> None:
+        self._preloader, self._request = preloader, request
+        self._descriptor, self._log = descriptor, log
+        self._process: TrialProcess | None = None
+        self._failure = ArmFailure("failed", "it was not started")
+        self._oom_kills: int | None = None
+
+    @property
+    def trial(self) -> Trial:
+        """What it trains."""
+        return self._request.trial
+
+    @property
+    def pid(self) -> int | None:
+        """The process that trains; None before its start and after its end."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process; if there is none, ``receive`` says why."""
+        self._oom_kills = cgroup_oom_kills()
+        try:
+            self._process = self._preloader.start()
+        except HelperError as error:
+            self._failure = ArmFailure("worker_lost", str(error))
+            return
+        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._process.send(self._request, [self._descriptor, log])
+        finally:
+            os.close(log)
+
+    def give(self, turn: Turn) -> None:
+        """Let the process train."""
+        if self._process:
+            self._process.send(turn)
+
+    def receive(self, timeout_s: float) -> Message | ArmFailure | None:
+        """Return the next message, or how the process has ended; None if nothing comes in time."""
+        if self._process is None:
+            return self._failure
+        try:
+            message = self._process.receive(timeout_s)
+        except TimeoutError:
+            return None
+        return message or self._failure_of(self._process)
+
+    def kill(self) -> None:
+        """Kill the process if it still runs, and wait until it is gone."""
+        if self._process:
+            self._process.close()
+            self._process = None
+
+    def _failure_of(self, process: TrialProcess) -> ArmFailure:
+        try:
+            ended = process.exit(_EXIT_S)
+        except TimeoutError:
+            ended = process.close()
+        before, now = self._oom_kills, cgroup_oom_kills()
+        oom_kills = None if before is None or now is None else now - before
+        return ArmFailure(*process_failure(ended, process.fault, oom_kills))

@@ -1,0 +1,123 @@
+"""Two arms take turns in real processes: one trains, the other takes no CPU, both as if alone."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.datasets.synthetic import make_synthetic
+from bench.execution.executor import Limits
+from bench.execution.trial_processes.preloader_client import PreloaderClient
+from bench.execution.turns.arm_run import Event, TurnLog
+from bench.execution.turns.coordinator import TurnSettings, run_block
+from bench.execution.turns.process_arm import ProcessArm
+from bench.protocol.messages import StartTrial
+from bench.protocol.shared_arrays import SharedArrays
+from bench.records.trial_record import TrialRecord
+from bench.spec.plan import Trial
+from tests.support.sample_trials import trial_labelled
+
+pytestmark = pytest.mark.slow
+
+LIMITS = Limits(trial_timeout_s=300.0, stall_timeout_s=300.0)
+SETTINGS = TurnSettings(turn_s=0.001)
+EIGHT_WINDOWS: dict[str, Any] = {
+    "dataset": "synthetic",
+    "shape": [4, 4, 1],
+    "classes": 5,
+    "hidden": [16, 8],
+    "examples": 6400,
+    "global_batch_size": 8,
+    "jit": "none",
+}
+ROUNDS = (*range(8), *(8 + window // 2 for window in range(16)))
+"""Of each window of three epochs: a turn has one window in the first, and two in the others."""
+ArmMaker = Callable[[Trial], ProcessArm]
+
+
+@pytest.fixture(scope="module")
+def make_arm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArmMaker]:
+    log = tmp_path_factory.mktemp("logs") / "log"
+    arrays = make_synthetic((4, 4, 1), 5, 6400)
+    with PreloaderClient() as preloader, SharedArrays(arrays) as shared:
+
+        def make(trial: Trial) -> ProcessArm:
+            request = StartTrial(trial=trial, data=shared.layout, threads=1)
+            return ProcessArm(preloader, request, shared.descriptor, Path(log))
+
+        yield make
+
+
+def two_arms(make_arm: ArmMaker) -> list[ProcessArm]:
+    return [
+        make_arm(trial_labelled(norm, **EIGHT_WINDOWS, norm=norm)) for norm in ("none", "bn_post")
+    ]
+
+
+def run(arms: Sequence[ProcessArm], settings: TurnSettings = SETTINGS) -> list[Event]:
+    return list(run_block(arms, settings, LIMITS, dict))
+
+
+def records(events: Sequence[Event]) -> list[TrialRecord]:
+    found = [event for event in events if isinstance(event, TrialRecord)]
+    assert [record.status for record in found] == ["completed"] * 2
+    return sorted(found, key=lambda record: record.trial.label)
+
+
+def test_windows_of_two_arms_never_overlap_and_both_train_as_if_alone(make_arm: ArmMaker) -> None:
+    in_turns = records(run(two_arms(make_arm)))
+    in_sequence = records(run(two_arms(make_arm), TurnSettings("trial")))
+    for one, other in zip(in_turns, in_sequence, strict=True):
+        assert one.measures.weights_l2 == other.measures.weights_l2
+        assert [e.train_loss for e in one.epochs] == [e.train_loss for e in other.epochs]
+        rounds = [number for epoch in one.epochs for number in epoch.window_round or ()]
+        assert tuple(rounds) == ROUNDS
+        assert {epoch.window_round for epoch in other.epochs} == {None}
+    times = sorted(
+        (start, start + seconds)
+        for record in in_turns
+        for epoch in record.epochs
+        for start, seconds in zip(epoch.window_start_s or (), epoch.window_s, strict=True)
+    )
+    assert len(times) == 48
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(times))
+
+
+def test_an_arm_that_waits_takes_no_cpu(make_arm: ArmMaker) -> None:
+    arms = two_arms(make_arm)
+    waited, trained = ({arm.trial.trial_id: 0.0 for arm in arms} for _ in range(2))
+    before: dict[str, float] = {}
+    for event in run_block(arms, SETTINGS, LIMITS, dict):
+        alive = {arm.trial.trial_id: arm.pid for arm in arms if arm.pid is not None}
+        if not isinstance(event, TurnLog) or len(alive) < 2:
+            continue
+        now = {trial_id: cpu_s(pid) for trial_id, pid in alive.items()}
+        for trial_id in before.keys() & now.keys():
+            into = trained if trial_id == event.trial_id else waited
+            into[trial_id] += now[trial_id] - before[trial_id]
+        before = now
+    assert min(trained.values()) > 0.2
+    # A tick is 10 ms, and the process's other threads wake up now and then.
+    assert max(waited.values()) <= 0.03
+
+
+def cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+def test_an_arm_that_is_killed_while_it_waits_costs_only_itself(make_arm: ArmMaker) -> None:
+    arms = two_arms(make_arm)
+    victim, statuses = arms[1], {}
+    for event in run_block(arms, SETTINGS, LIMITS, dict):
+        if isinstance(event, TurnLog) and event.turn.round == 9 and victim.pid is not None:
+            psutil.Process(victim.pid).kill()
+        if isinstance(event, TrialRecord):
+            statuses[event.trial.label] = event.status
+            if event.trial is victim.trial:
+                assert str(event.error).endswith("SIGKILL")
+                assert len(event.epochs) == 1
+    assert statuses == {"none": "completed", "bn_post": "worker_lost"}
