@@ -17,24 +17,24 @@ model name\t: another
 ARM = "processor\t: 0\nBogoMIPS\t: 2100.00\nFeatures\t: fp asimd sve\nCPU part\t: 0xd40\n"
 
 
-def written(root: Path, text: str) -> Path:
+def write_cpuinfo(root: Path, text: str) -> Path:
     (root / "proc").mkdir(exist_ok=True)
     (root / "proc/cpuinfo").write_text(text)
     return root
 
 
 def test_x86_is_known_by_model_and_flags_and_not_by_its_clock(tmp_path: Path) -> None:
-    first = cpu_identity(written(tmp_path, X86.format(mhz=2000)))
+    first = cpu_identity(write_cpuinfo(tmp_path, X86.format(mhz=2000)))
     assert first == {
         "vendor_id": "AuthenticAMD",
         "model name": "AMD EPYC 9R14",
         "flags": "fpu avx2",
     }
-    assert cpu_identity(written(tmp_path, X86.format(mhz=3700))) == first
+    assert cpu_identity(write_cpuinfo(tmp_path, X86.format(mhz=3700))) == first
 
 
 def test_arm_is_known_by_part_and_features(tmp_path: Path) -> None:
-    identity = cpu_identity(written(tmp_path, ARM))
+    identity = cpu_identity(write_cpuinfo(tmp_path, ARM))
     assert identity == {"Features": "fp asimd sve", "CPU part": "0xd40"}
 
 
