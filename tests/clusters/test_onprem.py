@@ -55,7 +55,7 @@ def test_the_run_folder_comes_back_from_a_cluster_that_was_started_over_ssh(
 ) -> None:
     laptop, nodes = site
     assert smoke.returncode == 0, smoke.stderr
-    assert "end it by: ray down -y /mnt/onprem.yaml" in smoke.stderr
+    assert "ray down -y /mnt/onprem.yaml" in smoke.stderr
     assert "Run folder: /mnt/results/smoke" in smoke.stdout
     run = laptop.folder / "results/smoke"
     assert set(bench.load_trials(run)["status"]) == {"completed"}
