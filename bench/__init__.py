@@ -1,4 +1,4 @@
-"""Measure on your own cluster what a training technique costs and what it gains.
+"""Measure on your own cluster what a training technique costs and what it buys.
 
     suite = bench.load_suite("quick")
     result = bench.run(suite)

@@ -9,28 +9,21 @@ Usage:
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from bench.analysis.comparison.comparison_columns import ComparisonColumn, comparison_cells
 from bench.analysis.comparison.run_noise import HALF_WIDTH, RunNoise, run_noise
-from bench.analysis.loading.data_frames import trials_frame
 from bench.analysis.loading.garbage_collection import collector_paused
-from bench.analysis.loading.measurement_sessions import SESSION_COLUMNS, with_sessions
-from bench.analysis.loading.record_arrays import RecordArrays
-from bench.analysis.loading.record_loading import load_records
-from bench.analysis.loading.run_frames import RunFrames
+from bench.analysis.loading.run_frames import RunFrames, read_frames
 from bench.analysis.loading.trial_filters import is_timed
-from bench.analysis.questions.core_use import CORE_COLUMNS, CoreUse, core_use
+from bench.analysis.questions.core_use import CoreUse, core_use
 from bench.analysis.questions.device_remarks import has_unfused_batch_norm
-from bench.analysis.questions.scaling import COLUMNS, scaling, varies_replicas
-from bench.analysis.questions.secondary_metrics import MEASURED_COLUMNS, with_step_shares
-from bench.analysis.questions.time_breakdown import WALL_COLUMNS, TimeBreakdown, time_breakdown
+from bench.analysis.questions.scaling import COLUMNS, scaling
+from bench.analysis.questions.secondary_metrics import with_step_shares
+from bench.analysis.questions.time_breakdown import TimeBreakdown, time_breakdown
 from bench.analysis.variant_summary import VariantSummary, planned_blocks, variant_summaries
 from bench.records.run_folder import RunFolder
-from bench.records.run_info import Invocation, RunInfo
+from bench.records.run_info import Invocation
 from bench.records.stopping_record import Stopping
 from bench.spec.expand import Duplicate
-from bench.spec.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -70,35 +63,20 @@ class Summary:
     """What used the cores while trials ran; None if it was not measured."""
 
 
-_BASE_COLUMNS = (
-    *("trial_id", "variant_id", "label", "block", "invocation", "status", "error", "throttled"),
-    "cpu_taken_share",
-    *("epoch_s", "val_accuracy", "test_accuracy", "dataset", "examples"),
-    *("workload", "jit", "norm"),
-    *("workers", "replicas", "global_batch_size", "communication", "max_steps", "steady"),
-)
-
-
 @collector_paused()
 def summarize(run: Path | str) -> Summary:
     """Summarise the run folder ``run``.
 
     Raises RunFolderError if it is not a run folder or a record in it is damaged.
     """
-    folder = RunFolder.open(run)
-    info, raw = folder.info(), load_records(folder, all_attempts=True)
-    attempts = with_sessions(trials_frame(raw, _needed_columns(info, raw)), info.invocations)
-    return _summary(folder.path, info, raw, attempts)
+    return summary_of(read_frames(RunFolder.open(run)))
 
 
 @collector_paused()
 def summary_of(frames: RunFrames) -> Summary:
     """Summarise a run whose records have been read."""
-    return _summary(frames.folder.path, frames.info, frames.raw, frames.attempts)
-
-
-def _summary(path: Path, info: RunInfo, raw: RecordArrays, attempts: pd.DataFrame) -> Summary:
-    attempts = with_step_shares(attempts, raw).assign(settings=raw.settings_code)
+    path, info, raw = frames.folder.path, frames.info, frames.raw
+    attempts = with_step_shares(frames.attempts, raw).assign(settings=raw.settings_code)
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     completed = trials[trials["status"] == "completed"]
     timed = completed[is_timed(completed)]
@@ -138,12 +116,3 @@ def _summary(path: Path, info: RunInfo, raw: RecordArrays, attempts: pd.DataFram
         noise=run_noise(cells.compared, info.suite.get("precision") or HALF_WIDTH),
         cores=core_use(completed),
     )
-
-
-def _needed_columns(info: RunInfo, raw: RecordArrays) -> tuple[str, ...]:
-    """Return the columns that a summary reads: building all takes a second for a large run."""
-    axes = {pair.axis for pair in info.pairs}
-    all_axes = "label" in axes or varies_replicas(raw.columns["workers"], raw.columns["replicas"])
-    settings = Variant.model_fields if all_axes else axes & Variant.model_fields.keys()
-    measured = (*WALL_COLUMNS, *SESSION_COLUMNS, *CORE_COLUMNS, *MEASURED_COLUMNS)
-    return tuple(dict.fromkeys((*_BASE_COLUMNS, *measured, *settings)))

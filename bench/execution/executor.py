@@ -30,8 +30,8 @@ from bench.spec.pairing import LostBaseline
 from bench.spec.plan import Block, Trial
 
 
-def _no_reason(_trial: Trial) -> None:
-    return None
+def no_reason(_trial: Trial) -> None:
+    """Give no reason to skip a trial."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Limits:
     retries: int = 1
     placement_timeout_s: float = 3600.0
     """How long a block waits for devices that other work occupies."""
-    skip_reason: Callable[[Trial], str | None] = _no_reason
+    skip_reason: Callable[[Trial], str | None] = no_reason
     """Returns why a trial would run out of memory and must not start; called when it is due."""
 
 

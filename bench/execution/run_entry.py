@@ -1,4 +1,4 @@
-"""Enter a call of ``bench run`` into run.json, beside the run as it is planned.
+"""Enter a call of ``bench run`` into run.json, with the current plan.
 
 Usage:
     with run_entry(folder, batch, executor, command, started, gpu_events) as entry:

@@ -30,6 +30,7 @@ from bench.execution.executor import (
     Limits,
     RunWarning,
     drain,
+    no_reason,
 )
 from bench.execution.gpus.device_kind import device_of_nodes
 from bench.execution.gpus.device_lock import lock_devices
@@ -46,7 +47,7 @@ from bench.records.trial_record import (
 from bench.spec.device import DeviceType
 from bench.spec.norm_groups import had_other_groups
 from bench.spec.pairing import LostBaseline, lost_baselines
-from bench.spec.plan import Block, Plan, Trial, make_plan, plan_anywhere
+from bench.spec.plan import Block, Plan, make_plan, plan_anywhere
 from bench.spec.suite import Suite, first_difference
 
 
@@ -189,7 +190,7 @@ def _limits(suite: Suite, retries: int, oom_skipper: OomSkipper | None) -> Limit
         suite.stall_timeout_s,
         retries,
         placement_timeout_s=suite.placement_timeout_s,
-        skip_reason=oom_skipper.skip_reason if oom_skipper else _no_skip_reason,
+        skip_reason=oom_skipper.skip_reason if oom_skipper else no_reason,
     )
 
 
@@ -226,10 +227,6 @@ def _shared_devices(executor: Executor) -> list[str]:
     if executor.devices_allotted:
         return []
     return list(executor.gpus) or [f"the CPU of {node}" for node in executor.environment()]
-
-
-def _no_skip_reason(_trial: Trial) -> None:
-    return None
 
 
 class _RunState:

@@ -64,7 +64,7 @@ class MessageStream:
     def receive(self, timeout_s: float | None = None) -> Message | None:
         """Return the next message, or None if the peer has closed its end.
 
-        Raises TimeoutError if none comes in time, MessageError if what comes is no message; nothing
+        Raises TimeoutError if none comes in time, MessageError if the message is invalid; nothing
         can be received after a MessageError.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s

@@ -41,7 +41,7 @@ _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class MessageError(Exception):
-    """What a peer sent is no message of this protocol; the text says why."""
+    """A peer sent an invalid message; the text says why."""
 
 
 class _Message(BaseModel):
@@ -215,9 +215,9 @@ def decode(line: bytes) -> Message:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
-        raise MessageError(f"no JSON: {_shown(line)}") from None
+        raise MessageError(f"invalid JSON: {_shown(line)}") from None
     if not isinstance(fields, dict):
-        raise MessageError(f"no JSON object: {_shown(line)}")
+        raise MessageError(f"not a JSON object: {_shown(line)}")
     version = fields.pop("protocol", None)
     if version != PROTOCOL:
         raise MessageError(f"protocol {version!r:.40}, but this process speaks {PROTOCOL}")

@@ -37,7 +37,7 @@ from bench.records.public_values import (
     words,
 )
 from bench.spec.timing import Timing
-from bench.spec.turns import TurnMode
+from bench.spec.turn_settings import TurnMode
 from bench.spec.variant import Variant
 
 _CLOCKS = fields(current_hz=number, max_hz=number, application_hz=number)

@@ -73,7 +73,7 @@ def _record(folder: int, name: str, path: str) -> dict[str, Any]:
         content = read_at(folder, name, MAX_BYTES)
     record = _parse(content, path, _REPEAT_TRIAL)
     if not isinstance(record.get("trial"), dict):
-        raise RunFolderError(f"{path}: no record of a trial: move it elsewhere")
+        raise RunFolderError(f"{path}: not a trial record: move it elsewhere")
     return record
 
 
@@ -125,7 +125,7 @@ def published_records(folder: Folder, name: str, *, all_attempts: bool) -> Itera
         records = [_parse(line, path, RESTORE) for line in _lines(file, path)]
     for record in records:
         if not isinstance(record.get("trial"), dict):
-            raise RunFolderError(f"{path}: a line is no record of a trial: {RESTORE}")
+            raise RunFolderError(f"{path}: a line is not a trial record: {RESTORE}")
     last = {str(record["trial"].get("trial_id")): record for record in records}
     yield from records if all_attempts else last.values()
 

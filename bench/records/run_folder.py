@@ -107,7 +107,7 @@ class RunFolder:
             os.lstat(folder.path / "run.json")
         except FileNotFoundError:
             raise RunFolderError(
-                f"{path}: not a run folder (no run.json): name one of bench run's"
+                f"{path}: not a run folder (no run.json): name a folder that bench run made"
             ) from None
         except OSError:
             pass  # it exists, and ``info`` reports why it cannot be read

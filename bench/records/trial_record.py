@@ -119,13 +119,13 @@ class TrialRecord(RecordPart):
 
     @property
     def epoch_s(self) -> float | None:
-        """Median time of the steady epochs."""
+        """Median time of the timed epochs."""
         steady = self.steady_epochs
         return statistics.median(e.epoch_s for e in steady) if steady else None
 
     @property
     def examples_per_s(self) -> float | None:
-        """All examples of the steady epochs divided by their total time."""
+        """All examples of the timed epochs divided by their total time."""
         steady = self.steady_epochs
         seconds = sum(e.epoch_s for e in steady)
         return sum(e.examples for e in steady) / seconds if steady else None

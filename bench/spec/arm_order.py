@@ -2,10 +2,10 @@
 
 Usage:
     orders = ArmOrders(arms=3, seed="20260101:0")
-    orders.row(0)                                # [2, 0, 1]: the order in the first repeat
+    orders.row(0)                           # [2, 0, 1]: the order in the first repeat or round
 
-The orders of two or more arms follow a Williams square: over a full cycle of repeats each arm takes
-each position, and follows each other arm, equally often
+The orders of two or more arms follow a Williams square: over a full cycle each arm takes each
+position, and follows each other arm, equally often
 (E. J. Williams, Austral. J. Sci. Res. A 2, 1949, 149-168).
 """
 

@@ -11,7 +11,7 @@ therefore has both of its arms in some part, and arms that several parts need tr
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.spec.pairing import Pair
-from bench.spec.turns import DEFAULT_ARMS_AT_ONCE
+from bench.spec.turn_settings import DEFAULT_ARMS_AT_ONCE
 
 
 def group_parts(

@@ -39,10 +39,10 @@ _DERIVED: dict[str, str] = {
     "order": "Position in the plan, from 0; the suite's seed decides the order.",
     "seed": "Seed of weights and shuffles; the arms of a block share it.",
     "examples_per_s": (
-        "All examples of the steady epochs divided by their total time: a mean, while epoch_s is a "
+        "All examples of the timed epochs divided by their total time: a mean, while epoch_s is a "
         "median. Tables divide the examples of an epoch by epoch_s."
     ),
-    "epoch_s": "Median of the steady epochs; if they are capped (`max_steps`), of a whole epoch.",
+    "epoch_s": "Median of the timed epochs; if they are capped (`max_steps`), of a whole epoch.",
     "train_loss": "Training loss of the last epoch.",
     "val_accuracy": "Validation accuracy of the last epoch.",
     "time_to_accuracy_s": "Training time until target_accuracy was reached, or infinite.",

@@ -1,6 +1,7 @@
 """Paths and folders that the documents name exist."""
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -37,3 +38,17 @@ def test_the_way_to_the_first_step_leads_along_existing_files() -> None:
     steps = re.findall(r"^\d+\. `([\w/.]+)`", text, re.MULTILINE)
     assert 5 < len(steps) < 12
     assert [step for step in steps if not (ROOT / step).exists()] == []
+
+
+def test_the_glossary_has_no_term_twice() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Glossary")[1]
+    terms = re.findall(r"^\| ([^|]+?) \|", text, re.MULTILINE)
+    assert len(terms) > 50
+    assert len(terms) == len(set(terms))
+
+
+def test_no_two_modules_have_the_same_file_name() -> None:
+    for folder in ("bench", "tests"):
+        names = Counter(path.name for path in (ROOT / folder).rglob("*.py"))
+        del names["__init__.py"], names["conftest.py"]
+        assert [name for name, count in names.items() if count > 1] == []

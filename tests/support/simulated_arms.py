@@ -12,9 +12,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.execution.turns.arm import Arm, ArmFailure
+from bench.execution.turns.arm import Arm
 from bench.protocol.messages import EpochTrained, HeartbeatCount, Message, TrialEnd, Turn, TurnEnd
 from bench.records.epoch_record import EpochRecord
+from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
@@ -22,7 +23,7 @@ from bench.spec.variant import Variant
 
 Fault = Literal["dies", "hangs", "fails", "returns early", "never ends"]
 START_S = 2.0
-_Life = Generator[Message | ArmFailure | None, float, None]
+_Life = Generator[Message | TrialFailure | None, float, None]
 """Yields what ``receive`` returns; each timeout is sent to it."""
 
 
@@ -85,12 +86,12 @@ class SimulatedArm:
         self._hold()
         self._turn = turn
 
-    def receive(self, timeout_s: float) -> Message | ArmFailure | None:
+    def receive(self, timeout_s: float) -> Message | TrialFailure | None:
         assert self._life is not None
         assert self.machine.holder is self
         assert timeout_s > 0
         message = self._life.send(timeout_s)
-        if isinstance(message, TurnEnd | TrialEnd | ArmFailure):
+        if isinstance(message, TurnEnd | TrialEnd | TrialFailure):
             self.machine.holder = None
         return message
 
@@ -136,7 +137,7 @@ class SimulatedArm:
 
     def _misbehave(
         self, fault: Fault, timeout_s: float
-    ) -> Generator[Message | ArmFailure | None, float, None]:
+    ) -> Generator[Message | TrialFailure | None, float, None]:
         while fault == "hangs":
             self.machine.now += timeout_s
             timeout_s = yield None
@@ -144,7 +145,7 @@ class SimulatedArm:
             self.machine.now += 1.0
             yield HeartbeatCount(count=1)
         if fault == "dies":
-            yield ArmFailure("worker_lost", "signal 9")
+            yield TrialFailure("worker_lost", "signal 9")
         elif fault == "fails":
             yield self._end("failed", "an exception")
         else:

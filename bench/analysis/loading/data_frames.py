@@ -90,10 +90,10 @@ def _epoch_aggregates(raw: RecordArrays, target: _Array) -> dict[str, Any]:
     n = len(counts)
     trial = np.repeat(np.arange(n), counts)
     frame = pd.DataFrame({name: epochs[name] for name in ("epoch_s", "examples")})
-    steady = frame[epochs["warmup"] == 0].groupby(trial[epochs["warmup"] == 0])
-    total = steady.sum().reindex(range(n))
+    timed = frame[epochs["warmup"] == 0].groupby(trial[epochs["warmup"] == 0])
+    total = timed.sum().reindex(range(n))
     last = np.cumsum(counts)[counts > 0] - 1
-    epoch_s = steady["epoch_s"].median().reindex(range(n)).to_numpy(copy=True)
+    epoch_s = timed["epoch_s"].median().reindex(range(n)).to_numpy(copy=True)
     examples_per_s = (total["examples"] / total["epoch_s"]).to_numpy(copy=True)
     steps, warmup = (
         np.bincount(trial, weights=epochs[name], minlength=n) for name in ("steps", "warmup")

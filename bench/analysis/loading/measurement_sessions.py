@@ -1,4 +1,4 @@
-"""Group the invocations of a run into sessions: the same machines, shortly after each other.
+"""Group the invocations of a run into sessions: the same machines, close together in time.
 
 Usage:
     sessions(invocations, attempts)         # (0, 0, 1): the third started a new session

@@ -42,9 +42,7 @@ class Candidate:
     """Trials that did not complete."""
 
 
-def frontier(
-    trials: pd.DataFrame, time: str = "train_s", accuracy: str = "test_accuracy"
-) -> tuple[Candidate, ...]:
+def frontier(trials: pd.DataFrame) -> tuple[Candidate, ...]:
     """Return all variants whose accuracy is meaningful, by data set and then by time.
 
     Synthetic data and replicas that did not communicate are left out: their accuracy means nothing.
@@ -53,15 +51,15 @@ def frontier(
     candidates: list[Candidate] = []
     rows = trials[has_meaningful_accuracy(trials)]
     for _, dataset_rows in rows.groupby("dataset", sort=False):
-        candidates += _ranked(_candidates(dataset_rows, time, accuracy))
+        candidates += _ranked(_candidates(dataset_rows))
     return tuple(candidates)
 
 
-def _candidates(trials: pd.DataFrame, time: str, accuracy: str) -> list[Candidate]:
+def _candidates(trials: pd.DataFrame) -> list[Candidate]:
     completed = trials[trials["status"] == "completed"]
-    # ``time`` is averaged in the way of epoch times.
-    timed = ensure_sessions(completed).assign(epoch_s=completed[time])
-    seconds, accuracies = estimates(timed, "epoch_s"), estimates(timed, accuracy)
+    # The time of a whole training is averaged in the way of epoch times.
+    timed = ensure_sessions(completed).assign(epoch_s=completed["train_s"])
+    seconds, accuracies = estimates(timed, "epoch_s"), estimates(timed, "test_accuracy")
     failed = trials[trials["status"] != "completed"]
     statuses = failed.groupby(["variant_id", "status"]).size()
     by_variant: dict[str, dict[str, int]] = {}

@@ -7,7 +7,7 @@ Usage:
 """
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,9 @@ Term = tuple[tuple[str, str], ...]
 """A factor with its level, or two of them."""
 
 
-def varying(trials: pd.DataFrame, names: Collection[str] = SETTINGS) -> tuple[str, ...]:
-    """Return those of ``names`` that take several values in ``trials``."""
-    return tuple(n for n in names if n in trials and trials[n].nunique(dropna=False) > 1)
+def varying(trials: pd.DataFrame) -> tuple[str, ...]:
+    """Return the settings that take several values in ``trials``."""
+    return tuple(n for n in SETTINGS if n in trials and trials[n].nunique(dropna=False) > 1)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Usage:
     values = block_values(windows, arm=[1], baseline=[0], epoch_s=[0.81, 0.75])
     values.log_ratio, values.rounds                     # one per pair of trials
 
-In a round each arm takes one turn, so that both times of a ratio meet the same state of the
+In a round each arm takes one turn, so that both times of a ratio see the same state of the
 machine. A state that changes within a round spoils that round only, and the median ignores it. On
 shared machines this needs a small part of the blocks that ratios of whole epochs need (duet
 benchmarking: Bulej et al., ICPE 2020, doi:10.1145/3358960.3379132, pairs simultaneous runs).

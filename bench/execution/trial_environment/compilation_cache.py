@@ -64,7 +64,7 @@ def compilation_cache(
             folder = private_folder("xla") / _key(environ, cores)
             # XLA splits its flags at whitespace.
             if re.search(r"\s", str(folder)):
-                raise OSError("the cache's path has a blank: name another in BENCH_CACHE_DIR")
+                raise OSError("its path contains a space: set BENCH_CACHE_DIR to one without")
             folder.mkdir(exist_ok=True)
             stack.enter_context(_locked(folder))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Hold one trial process: what it sends, how it ends, and the means to end it.
+"""Exchange messages with one trial process, and end it.
 
 Usage:
     process = preloader.start()
@@ -53,7 +53,7 @@ class TrialProcess:
         self._exit_within = exit_within
         self._exit: ProcessExit | None = None
         self.fault: str | None = None
-        """What it sent that is no message; it was killed for that."""
+        """Why its message was invalid, for which it was killed; None if none was."""
 
     def fileno(self) -> int:
         """Return the descriptor to wait on, for ``selectors``."""

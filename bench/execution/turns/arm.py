@@ -1,4 +1,4 @@
-"""Define what the coordinator of a block knows of an arm.
+"""Define the interface through which a block's coordinator drives an arm.
 
 Usage:
     arm.start()
@@ -11,19 +11,11 @@ its position, an epoch and the share of it that is done, with the end of its tur
 it ends the turn and waits for the next one.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from bench.protocol.messages import Message, Turn
-from bench.records.trial_record import Status
+from bench.records.trial_failure import TrialFailure
 from bench.spec.plan import Trial
-
-
-class ArmFailure(NamedTuple):
-    """An arm ended without a record."""
-
-    status: Status
-    reason: str
-    """In one line."""
 
 
 class Arm(Protocol):
@@ -39,10 +31,10 @@ class Arm(Protocol):
     def give(self, turn: Turn) -> None:
         """Let it train; an arm whose processes have ended reports that by ``receive``."""
 
-    def receive(self, timeout_s: float) -> Message | ArmFailure | None:
+    def receive(self, timeout_s: float) -> Message | TrialFailure | None:
         """Return what it reports next; None if nothing comes in time.
 
-        TrialEnd and ArmFailure come last.
+        TrialEnd and TrialFailure come last.
         """
 
     def kill(self) -> None:

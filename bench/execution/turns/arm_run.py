@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from bench.execution.executor import EpochEnd, Limits
 from bench.execution.oom_skip import skipped_record
-from bench.execution.turns.arm import Arm, ArmFailure
+from bench.execution.turns.arm import Arm
 from bench.protocol.messages import EpochTrained, TrialEnd, Turn, TurnEnd
 from bench.records.epoch_record import EpochRecord
+from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Trial
 
@@ -107,7 +108,7 @@ class ArmRun:
                     return self.record("timed_out", f"ended after {over}")
                 case TrialEnd(record=record):
                     return record
-                case ArmFailure(status, reason):
+                case TrialFailure(status, reason):
                     return self.record(status, reason)
                 case TurnEnd(epoch=epoch, share=share, windows=windows):
                     self.windows = windows

@@ -24,7 +24,7 @@ from bench.execution.turns.schedule import rounds_in_epoch, turn_ends
 from bench.protocol.messages import Turn
 from bench.records.trial_record import TrialRecord
 from bench.spec.arm_order import ArmOrders
-from bench.spec.turns import DEFAULT_TURN_S, TurnMode
+from bench.spec.turn_settings import DEFAULT_TURN_S, TurnMode
 
 
 @dataclass(frozen=True)

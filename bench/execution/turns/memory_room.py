@@ -1,4 +1,4 @@
-"""Tell whether memory has room for another arm, by what the arms so far have taken.
+"""Tell whether another arm fits into memory, from the memory that earlier arms used.
 
 Usage:
     room = MemoryRoom(functools.partial(free_bytes, gpus))

@@ -12,9 +12,9 @@ from bench.errors import HelperError
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.trial_processes.process_failure import process_failure
 from bench.execution.trial_processes.trial_process import TrialProcess
-from bench.execution.turns.arm import ArmFailure
 from bench.measure.host import cgroup_oom_kills
 from bench.protocol.messages import Message, StartTrial, Turn
+from bench.records.trial_failure import TrialFailure
 from bench.spec.plan import Trial
 
 _EXIT_S = 10.0
@@ -30,7 +30,7 @@ class ProcessArm:
         self._preloader, self._request = preloader, request
         self._descriptor, self._log = descriptor, log
         self._process: TrialProcess | None = None
-        self._failure = ArmFailure("failed", "it was not started")
+        self._failure = TrialFailure("failed", "it was not started")
         self._oom_kills: int | None = None
 
     @property
@@ -49,7 +49,7 @@ class ProcessArm:
         try:
             self._process = self._preloader.start()
         except HelperError as error:
-            self._failure = ArmFailure("worker_lost", str(error))
+            self._failure = TrialFailure("worker_lost", str(error))
             return
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -62,7 +62,7 @@ class ProcessArm:
         if self._process:
             self._process.send(turn)
 
-    def receive(self, timeout_s: float) -> Message | ArmFailure | None:
+    def receive(self, timeout_s: float) -> Message | TrialFailure | None:
         """Return the next message, or how the process has ended; None if nothing comes in time."""
         if self._process is None:
             return self._failure
@@ -78,11 +78,11 @@ class ProcessArm:
             self._process.close()
             self._process = None
 
-    def _failure_of(self, process: TrialProcess) -> ArmFailure:
+    def _failure_of(self, process: TrialProcess) -> TrialFailure:
         try:
             ended = process.exit(_EXIT_S)
         except TimeoutError:
             ended = process.close()
         before, now = self._oom_kills, cgroup_oom_kills()
         oom_kills = None if before is None or now is None else now - before
-        return ArmFailure(*process_failure(ended, process.fault, oom_kills))
+        return TrialFailure(*process_failure(ended, process.fault, oom_kills))

@@ -10,7 +10,7 @@ of their batches.
 
 from collections.abc import Iterator, Sequence
 
-from bench.spec.turns import TurnMode
+from bench.spec.turn_settings import TurnMode
 
 _MIN_WINDOWS = 2
 """Windows of a turn, where an epoch has them: one to leave out, one to compare."""

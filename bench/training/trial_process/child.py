@@ -30,7 +30,7 @@ from bench.protocol.messages import (
 from bench.protocol.shared_arrays import map_arrays
 from bench.records.epoch_record import EpochRecord
 from bench.training.loop.heartbeat import Heartbeat
-from bench.training.trial_process.turns import TurnTaker
+from bench.training.trial_process.turn_taker import TurnTaker
 
 
 def serve(stream: MessageStream, process_start: ProcessStart) -> None:

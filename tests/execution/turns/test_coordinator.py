@@ -15,7 +15,7 @@ from bench.execution.turns.arm_run import ArmStart, Event, TurnLog
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.records.trial_record import TrialRecord
 from bench.spec.arm_order import williams_row_count
-from bench.spec.turns import TurnMode
+from bench.spec.turn_settings import TurnMode
 from tests.support.simulated_arms import START_S, Fault, Machine, Script, SimulatedArm
 
 LIMITS = Limits(trial_timeout_s=1000.0, stall_timeout_s=50.0)

@@ -128,8 +128,8 @@ class RayProcess:
         except NoAnswerError as gone:
             logs = setup.folder or "ray-* of its nodes' /tmp or RAY_TMPDIR"
             raise NotStartedError(
-                f"Ray does not start ({gone}): see its logs in {logs}, and end other work on this "
-                "machine or the cluster"
+                f"Ray does not start ({gone}): see its logs in {logs}, and stop other programs on "
+                "this machine or the cluster"
             ) from None
         assert isinstance(ready, ClusterDevices)
         return ready

@@ -8,7 +8,7 @@ Usage:
 import contextlib
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from bench.execution.ray_backend.workers.worker import WorkerLocation
 from bench.execution.ray_backend.workers.worker_log import WorkerLog, read_worker_log
 from bench.execution.trial_environment.xla_flags import refused_flags
-from bench.records.trial_record import Status
+from bench.records.trial_failure import TrialFailure
 
 _FETCH_S = 10.0
 _MEMORY_IN_ERROR = ("NODE_OUT_OF_MEMORY", "low on memory")
@@ -28,16 +28,9 @@ _HARDWARE_ABORT = re.compile(r"cuda|cudnn|nccl|coordination|grpc|heartbeat", re.
 _MAX_REASON = 500
 
 
-class WorkerFailure(NamedTuple):
-    """How a worker ended, and why, in one line."""
-
-    status: Status
-    reason: str
-
-
 def classify_failure(
     error: Exception, location: WorkerLocation | None, log: WorkerLog | None, *, refusable: bool
-) -> WorkerFailure:
+) -> TrialFailure:
     """Return the failure that made Ray raise ``error`` instead of a worker's answer.
 
     ``log`` is what the worker left on its node. ``refusable`` says that TensorFlow may refuse the
@@ -46,27 +39,27 @@ def classify_failure(
     """
     text = str(error)
     if isinstance(error, OutOfMemoryError) or any(sign in text for sign in _MEMORY_IN_ERROR):
-        return WorkerFailure(
+        return TrialFailure(
             "out_of_memory", "Ray killed its process because the node ran low on memory"
         )
     if isinstance(error, RayTaskError):
-        return WorkerFailure("failed", _one_line(str(error.cause or error)))
+        return TrialFailure("failed", _one_line(str(error.cause or error)))
     if not isinstance(error, RayActorError):
-        return WorkerFailure("failed", _one_line(f"{type(error).__name__}: {text}"))
+        return TrialFailure("failed", _one_line(f"{type(error).__name__}: {text}"))
     log = log or WorkerLog(None, None)
     if location and _has_increased(location.oom_kills, log.oom_kills):
         reason = "the kernel killed its process at the memory limit of its control group"
-        return WorkerFailure("out_of_memory", reason)
+        return TrialFailure("out_of_memory", reason)
     tail = log.log_tail or ""
     if flags := refused_flags(tail):
-        return WorkerFailure("failed", _one_line(flags))
+        return TrialFailure("failed", _one_line(flags))
     if any(sign in tail for sign in _MEMORY_IN_LOG):
-        return WorkerFailure("out_of_memory", "its process ran out of memory, according to its log")
+        return TrialFailure("out_of_memory", "its process ran out of memory, according to its log")
     aborted = _TENSORFLOW_ABORTS.search(tail) if refusable else None
     if aborted and not _HARDWARE_ABORT.search(aborted.group()):
-        return WorkerFailure("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
+        return TrialFailure("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
     who = f" (pid {location.pid} on {location.node})" if location else ""
-    return WorkerFailure(
+    return TrialFailure(
         "worker_lost", f"its process{who} died: it was killed or crashed, or its node was lost"
     )
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 from bench.execution.ray_backend.workers.epoch_log import with_lines
 from bench.execution.ray_backend.workers.worker_failure import (
-    WorkerFailure,
     classify_failure,
     fetch_worker_logs,
 )
@@ -19,6 +18,7 @@ from bench.execution.ray_backend.workers.worker_group import WorkerGroup
 from bench.execution.ray_backend.workers.worker_log import WorkerLog
 from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
+from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.variant import Variant
 
@@ -163,7 +163,7 @@ def _devices_of(worker: int, record: TrialRecord) -> list[str]:
 
 def _failures(
     workers: WorkerGroup, epochs: Sequence[EpochRecord], logs: Mapping[int, WorkerLog]
-) -> dict[int, WorkerFailure]:
+) -> dict[int, TrialFailure]:
     refusable = workers.trial.variant.may_be_refused and not epochs
     failures = {
         index: classify_failure(
@@ -175,9 +175,9 @@ def _failures(
         silent = _silent_peer(record.log_tail or "") if record.status == "failed" else None
         if silent is not None:
             reason = "its peers stopped receiving heartbeats: it was stopped, or its network failed"
-            failures.setdefault(silent, WorkerFailure("worker_lost", reason))
+            failures.setdefault(silent, TrialFailure("worker_lost", reason))
         elif record.status != "completed":
-            failures[index] = WorkerFailure(record.status, record.error or record.status)
+            failures[index] = TrialFailure(record.status, record.error or record.status)
     return failures
 
 

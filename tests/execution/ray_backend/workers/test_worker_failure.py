@@ -12,11 +12,11 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RaySystemError
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.ray_backend.workers.worker import WorkerLocation
 from bench.execution.ray_backend.workers.worker_failure import (
-    WorkerFailure,
     classify_failure,
     fetch_worker_logs,
 )
 from bench.execution.ray_backend.workers.worker_log import TAIL_BYTES, WorkerLog
+from bench.records.trial_failure import TrialFailure
 
 MakeLocation = Callable[..., WorkerLocation]
 
@@ -37,7 +37,7 @@ def dead_worker(ray_executor: RayExecutor, tmp_path: Path) -> MakeLocation:
     return make
 
 
-def failure_at(location: WorkerLocation, *, refusable: bool = False) -> WorkerFailure:
+def failure_at(location: WorkerLocation, *, refusable: bool = False) -> TrialFailure:
     """The failure of a worker that died there."""
     return classify_failure(
         RayActorError(), location, fetch_worker_logs({0: location})[0], refusable=refusable

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.protocol.messages import Turn, TurnEnd
-from bench.training.trial_process.turns import TurnTaker
+from bench.training.trial_process.turn_taker import TurnTaker
 
 PATIENCE_S = 60.0
 
