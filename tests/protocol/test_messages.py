@@ -66,11 +66,11 @@ def test_records_keep_losses_that_are_not_finite(loss: float) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b"rubbish", "no JSON: 'rubbish'"),
-        (b"\xff\xfe", "no JSON"),
-        (b"", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b"[1]", "no JSON object"),
+        (b"rubbish", "invalid JSON: 'rubbish'"),
+        (b"\xff\xfe", "invalid JSON"),
+        (b"", "invalid JSON"),
+        (b"[" * 100_000, "invalid JSON"),
+        (b"[1]", "not a JSON object"),
         (b"{}", "protocol None, but this process speaks 1"),
         (b'{"protocol":2,"type":"Turn"}', "protocol 2, but this process speaks 1"),
         (line_of(type="Dance"), "unknown type 'Dance'"),

@@ -248,7 +248,7 @@ def test_a_file_with_a_wrong_field_is_refused_with_the_field(folder: RunFolder) 
     assert error.endswith("delete it and run again with --resume")
     file_of(folder).write_text(json.dumps({**content, "trial": 3}))
     error = refusal(RunFolderError, lambda: list(folder.records()))
-    assert error == f"{file_of(folder)}: no record of a trial: move it elsewhere"
+    assert error == f"{file_of(folder)}: not a trial record: move it elsewhere"
     (folder.path / "run.json").write_text('{"schema_version": 1}')
     assert "suite is missing" in refusal(RunFolderError, lambda: RunFolder.open(folder.path))
 

@@ -283,7 +283,7 @@ def test_damaged_record_is_named_with_a_remedy(
 
 def test_other_folders_are_rejected(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(RunFolderError, match="name one"):
+        with pytest.raises(RunFolderError, match="not a run folder"):
             load_trials(place)
 
 
