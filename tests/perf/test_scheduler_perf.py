@@ -6,8 +6,11 @@ It prints figures and judges none. The target is under a minute.
 """
 
 import heapq
+import itertools
 import time
 import tracemalloc
+from dataclasses import replace
+from statistics import fmean
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -54,6 +57,67 @@ def test_scheduling_10_000_trials_on_1_000_gpus(
             f"\nsizes {size}, times {seconds}: scheduled in {benchmark.stats.stats.median:.2f} s, "
             f"makespan {makespan_s / bound_s:.4f} of the lower bound"
         )
+
+
+class InOrder(Scheduler):
+    """Starts no job before the largest that waits."""
+
+    def _beside(self, *_: object) -> None:
+        return None
+
+
+class ByTurn(Scheduler):
+    """Starts the jobs of one shape strictly in their order."""
+
+    def start(self, now: float) -> list[Job]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Scheduler, "capacity", 0)
+            return super().start(now)
+
+
+def few_jobs(size: str, seconds: str) -> list[Job]:
+    """Return six repeats of nine one-device blocks, one of which takes ten times as long."""
+    times = [job.seconds for job in large_load(size, seconds)[:8]]
+    times.append(10 * fmean(times))
+    return [
+        Job(9 * repeat + i, ResourceShape(1, 1, False), time_s, repeat)
+        for repeat in range(6)
+        for i, time_s in enumerate(times)
+    ]
+
+
+def many_jobs(size: str, seconds: str) -> list[Job]:
+    """Return the first 1,000 of the jobs, each on whole nodes of 8 devices or on a part of one."""
+    shapes = [
+        ResourceShape(max(1, job.shape.devices // 8), min(8, job.shape.devices), False)
+        for job in large_load(size, seconds)[:1000]
+    ]
+    jobs = large_load(size, seconds)
+    return [replace(job, shape=shape) for job, shape in zip(jobs, shapes, strict=False)]
+
+
+LOADS = {
+    "6 repeats of 9 blocks on 8 devices": (few_jobs, 1),
+    "1,000 jobs on 125 nodes of 8": (many_jobs, 125),
+}
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_what_each_rule_of_the_scheduler_saves(
+    load: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_jobs, n_nodes = LOADS[load]
+    rows = [f"makespan over its lower bound, {load}, six mixes of sizes and times:"]
+    for name, kind in {"all rules": Scheduler, "in order": InOrder, "by turn": ByTurn}.items():
+        ratios = []
+        for size, seconds in itertools.product(SIZES, TIMES):
+            jobs = make_jobs(size, seconds)
+            work_s = sum(job.work_s for job in jobs) / (8 * n_nodes)
+            bound_s = max(work_s, max(job.seconds for job in jobs))
+            ratios.append(drain(jobs, kind({f"n{i}": 8 for i in range(n_nodes)})) / bound_s)
+        rows.append(f"{name:10} {fmean(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+    with capsys.disabled():
+        print("\n" + "\n".join(rows))
 
 
 def test_simulating_10_000_trials_on_125_nodes(
