@@ -99,7 +99,8 @@ class VariantAxes(BaseModel):
     """auto: augment copies if there are any; always: the same computation at every size, so that
     cost does not change with it; never: copies are plain repeats."""
     inputs: Annotated[
-        Literal["unit", "standardized"], Axis(inactive=default_of("inputs", "unit"))
+        Literal["unit", "standardized"],
+        Axis(inactive=default_of("inputs", "unit")),
     ] = "unit"
     """unit: pixels from 0 to 1. standardized: each pixel minus its mean over the training images,
     divided by its standard deviation."""

@@ -95,7 +95,7 @@ def test_an_unresponsive_node_is_lost_within_the_time_in_the_readme(file: str) -
     assert checks == health_checks("onprem.yaml")
     assert len(checks) == 4
     readme = (CLUSTERS / "README.md").read_text()
-    assert f"lost within {lost_within_s(checks):g} s" in readme
+    assert f"silent node within {lost_within_s(checks):g} s" in readme
     assert f"lost within {lost_within_s(checks):g} s" in (CLUSTERS / file).read_text()
 
 

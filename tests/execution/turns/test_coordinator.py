@@ -75,6 +75,8 @@ def test_whatever_arms_do_each_has_one_record_and_the_others_complete(
     for arm in arms:
         script, status = arm.script, records(events)[arm.trial.label].status
         faults = script.fault and script.at < script.windows * script.epochs
+        if script.fault == "returns early" and script.at == -1:
+            faults = False  # before its first turn, an arm has none to return
         assert (status == "completed") == (not faults)
 
 

@@ -3,10 +3,8 @@
 import json
 import subprocess
 import sys
-import threading
 import types
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,32 +13,33 @@ from bench.training.trial_process import fork_safety
 from bench.training.trial_process.fork_safety import import_modules, why_not_fork
 
 
-@pytest.fixture
-def alone() -> Counter[str]:
-    """The threads of this process."""
-    return fork_safety._thread_names()
-
-
-@pytest.fixture
-def another_thread(alone: Counter[str]) -> Iterator[None]:
-    assert alone
-    over = threading.Event()
-    thread = threading.Thread(target=over.wait)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """The threads of a process in which no other test has used TensorFlow or Ray."""
+    threads = Counter({"python": 1})
+    monkeypatch.setattr(fork_safety, "_thread_names", threads.copy)
+    name = "tensorflow.python.eager.context"
+    monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    return threads
 
 
 def test_a_process_as_it_was_may_be_forked(alone: Counter[str]) -> None:
     assert why_not_fork(alone) is None
 
 
-@pytest.mark.usefixtures("another_thread")
-def test_a_new_thread_forbids_forking(alone: Counter[str]) -> None:
-    reason = why_not_fork(alone)
-    assert reason is not None
-    assert reason.startswith("the import started threads: ")
+def test_a_new_thread_forbids_forking() -> None:
+    command = [sys.executable, "-c", _THREAD]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("the import started threads: ")
+
+
+_THREAD = """
+import threading
+from bench.training.trial_process import fork_safety
+before = fork_safety._thread_names()
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+print(fork_safety.why_not_fork(before))
+"""
 
 
 def test_an_open_device_forbids_forking(
