@@ -283,7 +283,7 @@ def test_damaged_record_is_named_with_a_remedy(
 
 def test_other_folders_are_rejected(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(RunFolderError, match="not a run folder"):
+        with pytest.raises(RunFolderError, match="bench run made"):
             load_trials(place)
 
 
