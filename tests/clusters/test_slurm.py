@@ -61,11 +61,12 @@ def test_slurm_s_signal_before_the_time_limit_closes_the_run_cleanly(
     site: Site, shared: Path
 ) -> None:
     laptop, nodes = site
-    suite = write_suite(shared / "endless.toml", {**ENDLESS, "blocks": 2})
+    write_suite(shared / "endless.toml", {**ENDLESS, "blocks": 2})
     with ThreadPoolExecutor() as beside:
         job = beside.submit(_sbatch, laptop, "endless.toml", out="cut")
         # The file beside a worker's log in which it keeps finished epochs.
-        find = ("find", "/tmp", "-path", "/tmp/ray-*/r/*.epochs", "-newer", suite, "-size", "+0")
+        epochs = ("-path", "/tmp/ray-*/r/*.epochs", "-newer", "/srv/endless.toml", "-size", "+0")
+        find = ("find", "/tmp", *epochs)
         _wait_for(lambda: any(node.run(*find).stdout for node in nodes))
         # As --signal=B:TERM@120 has it sent, which cannot be had in less than three minutes.
         (number,) = laptop.run("squeue", "--noheader", "--format=%A", env=SLURM).stdout.split()
