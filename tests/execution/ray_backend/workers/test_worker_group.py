@@ -109,7 +109,8 @@ def test_a_hanging_worker_ends_its_group_after_the_stall_timeout(
         "bench.execution.ray_backend.blocks.dataset_store.load_arrays",
         lambda variant: HangsOnWorkerOne(load_arrays(variant)),
     )
-    # Longer than a start takes on a busy machine: the first heartbeat comes once TensorFlow is loaded.
+    # Longer than a start takes on a busy machine: the first heartbeat comes once TensorFlow is
+    # loaded.
     limits = Limits(trial_timeout_s=3600.0, stall_timeout_s=75.0)
     with assert_cleaned_up(groups):
         (record,) = observe(ray_executor, group_suite(shape=[3, 3, 1]), limits).records
