@@ -15,7 +15,6 @@ import contextlib
 import functools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from bench.execution.estimation.device_memory import MemoryNeed
@@ -166,12 +165,7 @@ class Executor(Protocol):
     def __enter__(self) -> Self:
         """Acquire the resources; ResourceError if they are not available."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give the resources back; end every process that was started."""
 
     @property

@@ -16,7 +16,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from bench.datasets.load import load_arrays, real_variants
@@ -60,12 +59,7 @@ class InProcessExecutor:
         self._load_warning = load_warning(usable_cores())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Do nothing: nothing was acquired."""
 
     @property

@@ -14,7 +14,6 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from bench.execution.estimation.estimator import START_S, estimated_epoch_s, estimated_trial_s
@@ -65,12 +64,7 @@ class SimulatedExecutor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Do nothing: nothing was acquired."""
 
     def environment(self) -> dict[str, Any]:

@@ -74,15 +74,19 @@ def test_debug_shows_the_traceback_and_the_line_after_it(words: tuple[str, ...])
     assert result.stderr.splitlines()[-1].startswith("bench: no suite 'nowhere.toml'")
 
 
-def test_an_unexpected_error_is_one_line_too_with_exit_code_5() -> None:
+def suites_listed_by(broken: str) -> subprocess.CompletedProcess[str]:
+    """Run ``bench suites`` with a function in place of the one that finds the suites."""
     script = (
-        "import bench.spec.suite, bench.cli.entry_point\n"
-        "bench.spec.suite.shipped_suites = lambda: 1 / 0\n"
-        "bench.cli.entry_point.main()\n"
+        f"import bench.spec.suite, bench.cli.entry_point\n{broken}\n"
+        "bench.spec.suite.shipped_suites = broken\nbench.cli.entry_point.main()\n"
     )
-    result = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", script, "suites"], capture_output=True, text=True, check=False
     )
+
+
+def test_an_unexpected_error_is_one_line_too_with_exit_code_5() -> None:
+    result = suites_listed_by("def broken(): 1 / 0")
     assert result.returncode == 5
     assert result.stderr == (
         "bench: unexpected ZeroDivisionError: division by zero: "
@@ -157,15 +161,7 @@ def test_a_command_without_a_reader_exits_with_its_own_code(tiny: Path, gone: st
 
 
 def test_a_broken_pipe_other_than_stdout_is_an_error() -> None:
-    script = (
-        "import bench.spec.suite, bench.cli.entry_point\n"
-        "def broken(): raise BrokenPipeError(32, 'Broken pipe')\n"
-        "bench.spec.suite.shipped_suites = broken\n"
-        "bench.cli.entry_point.main()\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", script, "suites"], capture_output=True, text=True, check=False
-    )
+    result = suites_listed_by("def broken(): raise BrokenPipeError(32, 'Broken pipe')")
     assert result.returncode == 5
     assert len(result.stderr.splitlines()) == 1
 

@@ -3,7 +3,7 @@
 import json
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import bench
 from bench.analysis.questions.narrow_enough import narrow_enough
 from bench.errors import SuiteError, UsageError
 from bench.execution.block_batches import Until
-from bench.execution.executor import Event, FurtherBlocks
+from bench.execution.executor import Event, FurtherBlocks, Limits, OnEvent
 from bench.execution.null_observer import NullObserver
 from bench.execution.runner import Outcome, open_folder, run_plan
 from bench.execution.simulated import SimulatedExecutor
 from bench.records.run_folder import RunFolder
 from bench.records.stopping_record import Stopping
-from bench.records.trial_record import Status
-from bench.spec.plan import Trial, make_plan
+from bench.records.trial_record import Status, TrialRecord
+from bench.spec.plan import Block, Trial, make_plan
 from bench.spec.suite import Suite
 from tests.support.sample_runs import (
     HookedExecutor,
@@ -287,7 +287,9 @@ def test_with_a_time_limit_blocks_still_run_at_once(out: Path) -> None:
     sizes: list[int] = []
 
     class Noting(SimulatedExecutor):
-        def run(self, blocks: Any, limits: Any, on_event: Any) -> Iterator[Any]:  # type: ignore[override]
+        def run(
+            self, blocks: Sequence[Block], limits: Limits, on_event: OnEvent
+        ) -> Generator[TrialRecord, None, None]:
             sizes.append(len(blocks))
             return super().run(blocks, limits, on_event)
 

@@ -17,7 +17,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from bench.errors import HelperError
@@ -80,12 +79,7 @@ class PreloaderClient:
             stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             for process in self._processes:
                 with contextlib.suppress(TimeoutError):

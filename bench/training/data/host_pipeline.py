@@ -66,7 +66,7 @@ class HostFeed:
         for _, steps in split_windows(self._steps):
             yield steps, (iterator,)
 
-    def fetch(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:  # noqa: ARG002
+    def fetch(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:  # noqa: ARG002 (the parameters of Feed)
         """Return the next part of each replica of this worker."""
         return tuple(next(inputs[0]))
 

@@ -27,6 +27,6 @@ class TurnGate(Protocol):
 class OpenGate:
     """A gate at which no trial ever waits."""
 
-    def enter(self, epoch: int, share: float, windows: int) -> Turn:  # noqa: ARG002
+    def enter(self, epoch: int, share: float, windows: int) -> Turn:  # noqa: ARG002 (TurnGate's parameters)
         """Return a turn to the end of the epoch."""
         return Turn(round=None, epoch=epoch, until_share=1.0)

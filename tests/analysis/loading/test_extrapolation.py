@@ -113,7 +113,9 @@ def test_trial_without_windows_has_no_time(tmp_path: Path) -> None:
     summary = summarize(folder.path)
     assert [v.epoch_s for v in summary.variants] == [None, None]
     assert [v.untimed for v in summary.variants] == [3, 3]
-    assert summary.variants[1].comparisons[0].dropped_blocks == 3  # type: ignore[union-attr]
+    comparison = summary.variants[1].comparisons[0]
+    assert comparison is not None
+    assert comparison.dropped_blocks == 3
     assert "3 of 3 trials ran too few windows" in markdown(summary)
 
 

@@ -35,7 +35,6 @@ import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from bench.errors import ClusterLostError
@@ -112,12 +111,7 @@ class RayProcess:
             self._entered = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._entered.close()
 
     def _start(self, setup: RaySetup) -> ClusterDevices:

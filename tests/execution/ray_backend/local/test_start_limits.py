@@ -1,10 +1,8 @@
 """Limits under which Ray would neither start nor fail."""
 
-import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +16,10 @@ from bench.execution.ray_backend.local.start_limits import (
     check_limits,
 )
 from bench.measure import host
+from tests.support.control_group import control_group
 from tests.support.processes import COMMAND, PATIENCE_S
 from tests.support.sample_suites import SINGLE, write_suite
 
-GROUPS = Path("/sys/fs/cgroup")
 LEFT = ("processes_left", "user_processes_left", "memory_left_bytes", "address_space_bytes")
 
 
@@ -57,18 +55,9 @@ def test_a_limit_that_leaves_less_than_is_needed_is_named_with_how_to_raise_it(
 
 @pytest.fixture
 def few_processes() -> Iterator[Path]:
-    """A control group in which a Ray cannot start; version 1 or 2."""
-    parent = GROUPS / "pids" if (GROUPS / "pids").is_dir() else GROUPS
-    group = parent / f"bench-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        (group / "pids.max").write_text("100")
-    except OSError as error:
-        pytest.skip(f"no control group with a limit can be made here: {error}")
-    yield group
-    while (group / "cgroup.procs").read_text().split():
-        time.sleep(0.1)
-    group.rmdir()
+    """A control group in which a Ray cannot start."""
+    with control_group("pids", {"pids.max": "100"}) as group:
+        yield group
 
 
 @pytest.mark.slow

@@ -3,16 +3,14 @@
 Needs root and a control group of its own, version 1 or 2.
 """
 
-import contextlib
-import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.records.run_folder import RunFolder
+from tests.support.control_group import control_group
 from tests.support.processes import COMMAND
 from tests.support.sample_suites import SINGLE, write_suite
 from tests.support.worker_groups import GROUP
@@ -21,33 +19,14 @@ pytestmark = pytest.mark.slow
 
 LIMIT_BYTES = 3 * 2**30
 """Enough for Ray and two workers that hold nothing."""
-GROUPS = Path("/sys/fs/cgroup")
 
 
 @pytest.fixture
 def limited_group() -> Iterator[Path]:
     """A control group that may hold so much; deleted in the end, with all that runs in it."""
-    parent = GROUPS / "memory" if (GROUPS / "memory").is_dir() else GROUPS
-    group = parent / f"bench-test-{os.getpid()}"
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"no control group can be made here: {error}")
-    try:
-        limit = next(
-            (f for n in ("memory.max", "memory.limit_in_bytes") if (f := group / n).exists()), None
-        )
-        if limit is None:
-            pytest.skip("control groups here do not limit memory")
-        limit.write_text(str(LIMIT_BYTES))
+    files = ("memory.max", "memory.limit_in_bytes")
+    with control_group("memory", dict.fromkeys(files, str(LIMIT_BYTES))) as group:
         yield group
-    finally:
-        while pids := (group / "cgroup.procs").read_text().split():
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), 9)
-            time.sleep(0.1)
-        group.rmdir()
 
 
 def test_workers_killed_at_a_memory_limit_are_out_of_memory_and_skip_larger_batches(

@@ -41,6 +41,16 @@ def worker_of(allotment: GpuAllotment, *gpus: str) -> Worker:
     return made
 
 
+def train(worker: Worker, logs: Path) -> TrialRecord:
+    """Train ``TRIAL`` in this process, as Ray would have ``worker`` do."""
+    worker._log = str(logs / "worker.log")
+    actor = SimpleNamespace(report=SimpleNamespace(remote=lambda *_: None))
+    arrays, threads = [ray.put(load_arrays(TRIAL.variant))], len(os.sched_getaffinity(0))
+    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, actor, "key", None)
+    assert isinstance(answer, str)
+    return TrialRecord.model_validate_json(answer)
+
+
 @pytest.mark.usefixtures("configured_tensorflow")
 @pytest.mark.parametrize(("logical", "status"), [(False, "failed"), (True, "completed")])
 def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_only_counted(
@@ -57,12 +67,7 @@ def test_a_gpu_that_tensorflow_does_not_see_fails_the_trial_unless_it_is_only_co
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("bench.execution.gpus.gpu_fitness.gpus", tuple)
     worker = worker_of(GpuAllotment(gpus=1, logical=logical), "0")
-    worker._log = str(tmp_path / "worker.log")
-    actor = SimpleNamespace(report=SimpleNamespace(remote=lambda *_: None))
-    arrays, threads = [ray.put(load_arrays(TRIAL.variant))], len(os.sched_getaffinity(0))
-    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, actor, "key", None)
-    assert isinstance(answer, str)
-    record = TrialRecord.model_validate_json(answer)
+    record = train(worker, tmp_path)
     assert record.status == status, record.error
     assert record.resolved["variables"]["CUDA_VISIBLE_DEVICES"] == "0"
     compared, counted = ([], ["0"]) if logical else (["0"], [])
@@ -84,12 +89,7 @@ def test_refused_caches_are_warnings_in_the_record(
     taken = AcquiredGpus(("0",), ("GPU-0000aaaa-0000-0000-0000-000000000000",))
     monkeypatch.setattr("bench.execution.ray_backend.workers.worker.acquire_gpus", lambda *_: taken)
     worker = worker_of(GpuAllotment(gpus=1, logical=True), "0")
-    worker._log = str(tmp_path / "worker.log")
-    actor = SimpleNamespace(report=SimpleNamespace(remote=lambda *_: None))
-    arrays, threads = [ray.put(load_arrays(TRIAL.variant))], len(os.sched_getaffinity(0))
-    answer = worker.train(TRIAL.model_dump_json(), arrays, threads, actor, "key", None)
-    assert isinstance(answer, str)
-    record = TrialRecord.model_validate_json(answer)
+    record = train(worker, tmp_path)
     assert record.resolved["autotune_cache"] is None
     assert len(record.warnings) == 2
 
