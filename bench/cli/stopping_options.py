@@ -16,7 +16,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 def parse_precision(text: str) -> float:
     """Return the half width of an interval as a share of 1: a parser for Typer."""
-    match = re.fullmatch(rf"{_NUMBER}\s*(%?)", text.strip())
+    match = re.fullmatch(rf"{_NUMBER}\s*(%?)", text.strip(), re.ASCII)
     precision = float(match[1]) / (100 if match[2] else 1) if match else 0.0
     if not 0 < precision < 1:
         raise typer.BadParameter(f"{text!r} is not above 0 and below 100 %: write 2% or 0.02")
@@ -25,10 +25,10 @@ def parse_precision(text: str) -> float:
 
 def parse_time(text: str) -> float:
     """Return a time in seconds: a parser for Typer."""
-    match = re.fullmatch(rf"{_NUMBER}\s*([smh])", text.strip())
+    match = re.fullmatch(rf"{_NUMBER}\s*([smh])", text.strip(), re.ASCII)
     seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
     if not 0 < seconds < float("inf"):
-        raise typer.BadParameter(f"{text!r} is not a time: write 90s, 20m or 1.5h")
+        raise typer.BadParameter(f"{text!r} is not a time above 0: write 90s, 20m or 1.5h")
     return seconds
 
 

@@ -37,13 +37,17 @@ def test_a_precision_is_read_as_it_is_written(precision: float) -> None:
     assert parse_precision(f"{100 * precision:.9f}%") == pytest.approx(precision, abs=1e-9)
 
 
-@pytest.mark.parametrize("text", ["", "0", "0%", "1", "100%", "-2%", "2", "two", "nan", "2%%"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0%", "1", "100%", "-2%", "2", "two", "nan", "2%%", "٢%"]
+)
 def test_another_precision_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match=r"write 2% or 0\.02"):
         parse_precision(text)
 
 
-@pytest.mark.parametrize("text", ["", "20", "0m", "-1s", "20 minutes", "1e400h", "9" * 400 + "h"])
+@pytest.mark.parametrize(
+    "text", ["", "20", "0m", "-1s", "20 minutes", "٢m", "1e400h", "9" * 400 + "h"]
+)
 def test_another_time_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match=r"write 90s, 20m or 1\.5h"):
         parse_time(text)
@@ -81,7 +85,10 @@ def test_resuming_with_the_same_options_runs_nothing(command: Command, tiny: Pat
     [
         ("--until 0%", "'--until': '0%' is not above 0 and below 100 %: write 2% or 0.02"),
         ("--until fast", "'fast' is not above 0 and below 100 %"),
-        ("--until 2% --max-time 20", "'--max-time': '20' is not a time: write 90s, 20m or 1.5h"),
+        (
+            "--until 2% --max-time 20",
+            "'--max-time': '20' is not a time above 0: write 90s, 20m or 1.5h",
+        ),
         ("--max-time 20m", "--max-time needs a precision: add --until 2%"),
         ("--set precision=0", "precision cannot be 0: it should be above 0"),
         ("--until 2% --set max_blocks=5", "max_blocks cannot be 5: it should be 6 or more"),
