@@ -31,7 +31,7 @@ class Stopping(BaseModel):
     further_blocks: Count
     """Blocks that were to follow."""
     precision: _Part
-    """The half width that was asked for."""
+    """The half width that the suite sets."""
     max_blocks: Positive
     max_time_s: Seconds | None = None
     blocks: Count

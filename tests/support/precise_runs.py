@@ -10,9 +10,8 @@ Usage:
 import itertools
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,45 +20,11 @@ from bench.analysis.comparison.compare import compare, log_ratios
 from bench.analysis.statistics.stopping import decide
 from bench.records.stopping_record import Stopping
 from bench.spec.pairing import Pair
-
-_Array = np.ndarray[Any, np.dtype[np.float64]]
+from tests.support.noise_models import NOISE, Floats, scaled_noise
 
 DEVIATION = 0.035
 """Standard deviation of a block's log ratio, as of two cores whose arms take turns."""
 TRUE_RATIO = 1.5
-
-
-def _bimodal(rng: np.random.Generator, shape: tuple[int, ...]) -> _Array:
-    """One trial in five runs in a slower state of the machine."""
-    return 2.0 * (rng.random(shape) < 0.2) + 0.6 * rng.normal(size=shape)
-
-
-def _spikes(rng: np.random.Generator, shape: tuple[int, ...]) -> _Array:
-    """One trial in fifty takes much longer."""
-    return 5.0 * (rng.random(shape) < 0.02) + rng.normal(size=shape)
-
-
-def _drift(rng: np.random.Generator, shape: tuple[int, ...]) -> _Array:
-    """The machine slows down all the time; the order of arms in a block is random."""
-    _, blocks, arms = shape
-    position = np.argsort(rng.random(shape), axis=2) + arms * np.arange(blocks)[None, :, None]
-    return 0.3 * position + rng.normal(size=shape)
-
-
-def _unequal(rng: np.random.Generator, shape: tuple[int, ...]) -> _Array:
-    """The noisiest arm has three times the deviation of the quietest, the baseline."""
-    return np.linspace(0.5, 1.5, shape[2]) * rng.normal(size=shape)
-
-
-NOISE: dict[str, Callable[[np.random.Generator, tuple[int, ...]], _Array]] = {
-    "normal": lambda rng, shape: rng.normal(size=shape),
-    "t5": lambda rng, shape: rng.standard_t(5, size=shape),
-    "bimodal": _bimodal,
-    "spikes": _spikes,
-    "drift": _drift,
-    "unequal": _unequal,
-}
-"""Models of the log time of a trial, by run, block and arm; of any scale."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +32,11 @@ class Simulated:
     """What simulated runs ended with."""
 
     stopping: tuple[Stopping, ...]
-    covered: _Array
+    covered: Floats
     """Whether each comparison's published interval has the true ratio: by run, by comparison."""
 
     @property
-    def blocks(self) -> _Array:
+    def blocks(self) -> Floats:
         """The blocks of each run."""
         return np.array([stopping.blocks for stopping in self.stopping], dtype=float)
 
@@ -129,9 +94,7 @@ def _pairs(run: int, comparisons: int) -> list[Pair]:
 def _trials(noise: str, comparisons: int, runs: int, blocks: int, seed: int) -> pd.DataFrame:
     """Return a frame like that of ``load_trials``, with the run of each trial."""
     shape = (runs, blocks, comparisons + 1)
-    values = NOISE[noise](np.random.default_rng(seed), shape)
-    differences = values[:, :, 1:] - values[:, :, :1]
-    scaled = values * DEVIATION / differences.std()
+    scaled = scaled_noise(noise, np.random.default_rng(seed), shape, DEVIATION)
     scaled[:, :, 1:] += math.log(TRUE_RATIO)
     run, block, arm = (index.ravel() for index in np.indices(shape))
     return pd.DataFrame(

@@ -8,10 +8,11 @@ Usage:
 A run looks at its ratios after 6 blocks, and then after every second one. It ends when every
 comparison has 6 blocks that can be used and is narrow enough. The width is that of a t interval
 whose deviation is pooled over all comparisons: after 6 blocks it is known far better than that of
-each. The run stops on this width and never on significance: adding blocks until an interval
-excludes 1 is wrong in 17 to 30 % of cases. The published interval of each comparison has its own
-deviation. A run of few comparisons stops early where the pooled deviation is too small by chance,
-so its intervals have a higher nominal confidence. docs/methodology.md has the simulated coverage.
+each. The run stops on this width and never on significance: a run that added blocks until an
+interval excludes 1 would find a difference where there is none. The published interval of each
+comparison has its own deviation. A run of few comparisons stops early where the pooled deviation is
+too small by chance, so its intervals have a higher nominal confidence. docs/methodology.md has the
+simulated coverage.
 """
 
 import itertools

@@ -48,9 +48,9 @@ class Median:
 class TimeRatio:
     """The median over blocks of one arm's time to the target over that of the other.
 
-    Its interval is of order statistics, whatever the data: to choose between it and t by whether
-    all trials reached the target covers 85 to 93 %. With several sessions the median and its
-    interval are those of the sessions' medians.
+    Its interval is of order statistics, whatever the data: a choice between it and t by whether all
+    trials reached the target would cover less than it says. With several sessions the median and
+    its interval are those of the sessions' medians.
 
     A block in which only one arm reached the target has a ratio of 0 or infinity. A block in which
     neither did could have any ratio: it counts as 0 for the lower end and as infinity for the

@@ -12,8 +12,8 @@ yet, the scheduler estimates from the running jobs which devices it will get. A 
 early only if it leaves the large job these devices. So few devices are idle, and no large job waits
 for ever behind small ones: it starts at the latest when all jobs have ended that were expected to
 end by the first estimate. EASY also starts a job that takes these devices but ends in time: that
-changed how long simulated plans take by less than 1 %, in either direction. docs/performance.md
-says what the other rules save.
+rule is left out, because it made simulated plans no shorter. docs/performance.md says what the
+others save.
 """
 
 import bisect

@@ -47,7 +47,7 @@ def answer(run: ReportData, answered_claims: Sequence[Claim] = ()) -> Iterator[s
     if summary.stopping:
         yield ending_text(summary.stopping)
     yield f"{summary.completed} of {plural(summary.trials, 'trial')} completed."
-    if summary.noise:
+    if summary.noise and not summary.stopping:
         yield noise_text(summary.noise)
     if any(comparisons):
         yield from _interval_scope(summary, [r for each in comparisons for _, r in each])

@@ -9,7 +9,7 @@ import math
 from bench.analysis.comparison.run_noise import RunNoise
 from bench.analysis.questions.core_use import CoreUse
 from bench.analysis.statistics.intervals import MIN_DF
-from bench.report.text.number_text import number, percent, plural
+from bench.report.text.number_text import number, percent
 
 _DIGITS = 2
 _MIN_CORES = 0.005
@@ -48,7 +48,8 @@ def _further(noise: RunNoise) -> str:
         return f"; no feasible number of blocks gives {wanted}"
     if noise.further_blocks == 0:
         return f"; the blocks are enough for {wanted}"
-    return f"; {wanted} takes about {plural(noise.further_blocks, 'block')} more"
+    further = f"{noise.further_blocks} more block{'' if noise.further_blocks == 1 else 's'}"
+    return f"; {wanted} takes about {further}"
 
 
 def _cores(used: float) -> str:

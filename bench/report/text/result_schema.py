@@ -186,7 +186,7 @@ class NoiseResult(_Model):
     half_width: Number
     """The half width of an interval to which ``further_blocks`` refers: 0.02 is 2 %."""
     further_blocks: int | None
-    """About how many blocks more give that half width; null with fewer than 6 degrees of freedom.
+    """About how many more blocks give that half width; null with fewer than 6 degrees of freedom.
     """
 
 
@@ -224,7 +224,7 @@ class StoppingResult(_Model):
     rule: Rule | None
     """What ended the run; null if further blocks were to follow."""
     precision: Number
-    """The half width that was asked for."""
+    """The half width that the suite sets."""
     max_blocks: int
     max_time_s: Number | None
     blocks: int

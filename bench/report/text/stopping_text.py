@@ -25,8 +25,7 @@ def stopping_text(stopping: Stopping, labels: Mapping[str, str]) -> str:
             texts.append(f"With this noise it takes about {needed} in all.")
     if stopping.left_out:
         texts.append(
-            f"Not looked at, since fewer than half of their blocks count: "
-            f"{_names(stopping, labels)}."
+            f"Left out, because fewer than half of their blocks count: {_names(stopping, labels)}."
         )
     if stopping.comparisons and stopping.confidence != CONFIDENCE:
         texts.append(
@@ -55,8 +54,8 @@ def ending_text(stopping: Stopping) -> str:
     if stopping.rule is None:
         more = stopping.further_blocks
         return (
-            f"The run has not ended: after {blocks}, {more} more were to make ratios precise to "
-            f"{wanted}. --resume runs them."
+            f"The run has not ended: after {blocks}, ratios were not yet precise to {wanted}. "
+            f"--resume adds {more}."
         )
     if stopping.rule == "precision":
         return f"The run ended after {blocks}, when ratios were precise to {wanted}."

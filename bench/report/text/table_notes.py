@@ -93,7 +93,7 @@ def _resumed_blocks(summary: Summary) -> int:
 
 def _precision_notes(summary: Summary) -> Iterator[Footnote]:
     """Yield what limits the times and their intervals: noise, few epochs, few blocks, sessions."""
-    if summary.noise:
+    if summary.noise and not summary.stopping:  # a last look states the noise
         yield Footnote("noise", noise_text(summary.noise))
     if summary.cores:
         yield Footnote("cores", cores_text(summary.cores))

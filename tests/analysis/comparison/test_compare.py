@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from bench.analysis.comparison.compare import Comparison, compare
-from bench.analysis.loading.trial_filters import is_unsteady
 from bench.spec.pairing import Pair
+from tests.support.marked_runs import intervals
 from tests.support.simulated_runs import Floats, autoregressive, two_arm_runs
 
 TRUE = 1.5
@@ -24,34 +24,29 @@ def compared(trials: pd.DataFrame, pairs: list[Pair], blocks: int) -> list[Compa
     return compare(trials, [{}], pairs, blocks)
 
 
-def half_widths(comparisons: list[Comparison]) -> Floats:
-    ratios = [c.ratio for c in comparisons if c.ratio is not None]
-    logs = [math.log(r.high / r.low) / 2 for r in ratios if r.low is not None and r.high]
-    return np.array(logs)
-
-
 def coverage(comparisons: list[Comparison]) -> float:
     ratios = [c.ratio for c in comparisons if c.ratio is not None]
     covered = [r.low <= TRUE <= r.high for r in ratios if r.low is not None and r.high]
     return sum(covered) / len(covered)
 
 
-def test_intervals_of_all_trials_are_narrower_than_those_of_settled_ones_and_cover() -> None:
-    """AR(1) epochs, correlation 0.56: the rule calls 3 of 10 stationary trials unsettled."""
-    runs, blocks = 400, 5
+def test_intervals_of_all_trials_are_narrower_than_those_of_unmarked_ones_and_cover() -> None:
+    """The rule marks 3 of 10 smooth, stationary trials."""
+    runs = 400
+    every, unmarked, marked_share = intervals(runs)
+    assert 0.25 < marked_share < 0.4
+    assert every.share_of_runs == 1
+    assert unmarked.share_of_runs < 0.6
+    assert every.half_width.mean() < 0.75 * unmarked.half_width.mean()
+    assert abs(every.covered.mean() - 0.95) < 4 * math.sqrt(0.95 * 0.05 / runs)
+
+
+def test_marked_trials_are_counted_and_drop_no_block() -> None:
     rng = np.random.default_rng(20260105)
-    logs = 0.1 * autoregressive(rng, (runs, blocks, 2, 20), correlation=0.56)
-    logs += rng.normal(0, 0.02, (runs, blocks, 2, 1))
-    trials, pairs = two_arm_runs(with_ratio(logs))
-    marked = is_unsteady(trials)
-    assert 0.25 < marked.mean() < 0.4
-    every, settled = compared(trials, pairs, blocks), compared(trials[~marked], pairs, blocks)
-    assert len(half_widths(every)) == runs
-    assert len(half_widths(settled)) < 0.6 * runs
-    assert np.mean(half_widths(every)) < 0.75 * np.mean(half_widths(settled))
-    assert abs(coverage(every) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / runs)
-    assert sum(c.unsettled_blocks for c in every) > 0.4 * runs * blocks
-    assert all(c.dropped_blocks == 0 for c in every)
+    logs = 0.1 * autoregressive(rng, (40, 5, 2, 20), correlation=0.56)
+    comparisons = compared(*two_arm_runs(with_ratio(logs)), 5)
+    assert sum(c.unsettled_blocks for c in comparisons) > 0.4 * 40 * 5
+    assert all(c.dropped_blocks == 0 for c in comparisons)
 
 
 def test_interval_within_sessions_covers_their_mean_and_not_the_truth_between_them() -> None:

@@ -13,7 +13,8 @@ from bench.analysis.statistics.intervals import paired_ratio
 from bench.analysis.statistics.stopping import confidence_of, decide, half_width
 from bench.records.stopping_record import Stopping
 from bench.spec.pairing import Pair
-from tests.support.precise_runs import NOISE, Simulated, simulate
+from tests.support.noise_models import NOISE
+from tests.support.precise_runs import Simulated, simulate
 
 
 def pairs_of(count: int) -> list[Pair]:

@@ -17,8 +17,8 @@ CORES = CoreUse(
 @pytest.mark.parametrize(
     ("further_blocks", "end"),
     [
-        (13, "; a half width of 2.0 % takes about 13 blocks more."),
-        (1, "; a half width of 2.0 % takes about 1 block more."),
+        (13, "; a half width of 2.0 % takes about 13 more blocks."),
+        (1, "; a half width of 2.0 % takes about 1 more block."),
         (0, "; the blocks are enough for a half width of 2.0 %."),
         (None, "; no feasible number of blocks gives a half width of 2.0 %."),
     ],

@@ -47,7 +47,9 @@ def test_the_rule_comes_first_and_then_the_noise(rule: str, beginning: str) -> N
 
 def test_an_interrupted_run_says_how_to_go_on() -> None:
     sentences = text(rule=None, further_blocks=2)
-    assert sentences.startswith("The run has not ended: after 6 blocks, 2 more were to make")
+    assert sentences.startswith(
+        "The run has not ended: after 6 blocks, ratios were not yet precise"
+    )
     assert "--resume" in sentences
 
 
