@@ -1,12 +1,15 @@
 """Names that the Usage blocks of module docstrings use exist.
 
-The check reads source code only, so that no module with heavy imports has to be loaded.
+Names are looked up in the source code, attributes of objects too. Then another process imports what
+the blocks use.
 """
 
 import ast
 import builtins
 import functools
 import re
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,3 +142,31 @@ def test_usage_block_uses_existing_names(file: Path) -> None:
 def test_usage_block_runs_existing_modules(file: Path) -> None:
     for name in re.findall(r"python -m ([\w.]+)", "\n".join(usage_lines(file))):
         assert file_of_module(name), name
+
+
+def test_names_of_usage_blocks_can_be_imported() -> None:
+    """In another process, since some modules load TensorFlow or Ray."""
+    names = {f"{module}:{name}" for file in WITH_USAGE for module, name in names_to_import(file)}
+    assert len(names) > 200
+    command = [sys.executable, "-c", _IMPORT, *sorted(names)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def names_to_import(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield a module and a name for each definition of this package that a Usage block uses."""
+    own = {node.name for node in tree_of(file).body if isinstance(node, Definition)}
+    module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for node in (node for tree in statements(file) for node in ast.walk(tree)):
+        if isinstance(node, ast.Name) and node.id in own:
+            yield module, node.id
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bench"):
+            yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+_IMPORT = """
+import importlib, sys
+for module, _, name in (word.partition(":") for word in sys.argv[1:]):
+    if not hasattr(importlib.import_module(module), name):
+        print(module, name)
+"""
