@@ -1,5 +1,6 @@
 """Two real workers train as one group: one record, and the end of one ends the group."""
 
+import dataclasses
 import os
 import pickle
 import signal
@@ -10,7 +11,9 @@ import pytest
 
 from bench.datasets.load import load_arrays
 from bench.execution.executor import Event, Limits, OpenServer
+from bench.execution.ray_backend.blocks.block_runner import BlockRunner
 from bench.execution.ray_backend.ray_executor import RayExecutor
+from bench.execution.ray_backend.workers.progress_actor import ProgressUpdate
 from bench.execution.ray_backend.workers.worker_group import WorkerGroup
 from tests.support.observers import LIMITS, observe
 from tests.support.worker_groups import LONG, Once, assert_cleaned_up, group_suite
@@ -109,13 +112,20 @@ def test_a_hanging_worker_ends_its_group_after_the_stall_timeout(
         "bench.execution.ray_backend.blocks.dataset_store.load_arrays",
         lambda variant: HangsOnWorkerOne(load_arrays(variant)),
     )
-    # Longer than a start takes on a busy machine: the first heartbeat comes once TensorFlow is
-    # loaded.
-    limits = Limits(trial_timeout_s=3600.0, stall_timeout_s=75.0)
+    take_in = BlockRunner.add_progress
+
+    def then_wait_briefly(runner: BlockRunner, update: ProgressUpdate) -> None:
+        """Lower the limit once the first worker has come further than the second."""
+        take_in(runner, update)
+        if update.worker == 0 and update.heartbeats > 0:
+            runner._limits = dataclasses.replace(runner._limits, stall_timeout_s=5.0)
+
+    monkeypatch.setattr(BlockRunner, "add_progress", then_wait_briefly)
+    limits = Limits(trial_timeout_s=3600.0, stall_timeout_s=3600.0)
     with assert_cleaned_up(groups):
         (record,) = observe(ray_executor, group_suite(shape=[3, 3, 1]), limits).records
     assert record.status == "timed_out"
-    assert "made no progress for 75 s (furthest behind: worker 1)" in (record.error or "")
+    assert "made no progress for 5 s (furthest behind: worker 1)" in (record.error or "")
     assert "[worker 1]" in (record.log_tail or "")
 
 
