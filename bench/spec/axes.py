@@ -52,7 +52,7 @@ _EpochCount = Annotated[int, Field(ge=-1, strict=True)]
 
 
 class VariantAxes(BaseModel):
-    """The settings of a variant, each checked alone.
+    """The settings of a variant, each checked by itself.
 
     A field with a default here was added later, and a record without it is read with that default.
     The default must therefore be what the code did before; if it cannot be, the version of the

@@ -14,7 +14,7 @@ from bench.records.trial_failure import TrialFailure
 _CRASHES = frozenset(
     {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP}
 )
-"""Signals that a process gets for a fault of its own."""
+"""Signals that a process receives for its own fault."""
 
 
 def process_failure(

@@ -82,7 +82,7 @@ class ArmRun:
         return record
 
     def record(self, status: Status, reason: str) -> TrialRecord:
-        """Return a record for an arm that has none of its own."""
+        """Return a record for an arm whose processes sent none."""
         epochs = tuple(self.epochs)
         return TrialRecord(trial=self.trial, status=status, error=reason, epochs=epochs)
 

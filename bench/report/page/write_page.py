@@ -26,7 +26,7 @@ _Result = TypeVar("_Result")
 
 
 PAGE_DATA = "page-data.json"
-"""The data of a page as a file of their own."""
+"""The data of a page, as a separate file."""
 
 
 @collector_paused()

@@ -4,7 +4,7 @@ Usage:
     pid = fork_process("bench.training.trial_process.child", connection.fileno(), close_files)
     pid = spawn_process("bench.training.trial_process.child", connection.fileno())
 
-Either leads a session and a process group of its own and is killed when this process ends.
+Each leads its own session and process group, and is killed when this process ends.
 """
 
 import contextlib
