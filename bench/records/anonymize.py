@@ -54,8 +54,8 @@ _DUPLICATE = fields(
     without_effect=table(re.compile("|".join(AXES)), lambda _: reason),
 )
 
-TRIAL_ID = re.compile(r"b\d{3,6}-(?P<variant_id>[0-9a-f]{10})")
-"""A trial id as a plan makes it, from a block's number and a hash."""
+TRIAL_ID = re.compile(r"b\d{3,6}-(?P<variant_id>[0-9a-f]{10})(-part\d{1,6})?")
+"""A trial id as a plan makes it, from a block's number, a hash and perhaps a part's number."""
 
 
 def public_info(names: Pseudonyms, info: _Plain) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def public_info(names: Pseudonyms, info: _Plain) -> dict[str, Any]:
 def public_record(names: Pseudonyms, record: _Plain, labels: Mapping[str, str]) -> dict[str, Any]:
     """Return the public part of a record; ``labels`` are the suite's, by variant."""
     public: dict[str, Any] = RECORD(names, record)
-    _, _, variant_id = public["trial"]["trial_id"].partition("-")
+    variant_id = public["trial"]["trial_id"].split("-")[1]
     public["trial"] |= {"variant_id": variant_id, "label": labels.get(variant_id, variant_id)}
     return public
 

@@ -195,6 +195,7 @@ _TRIAL = fields(
     variant_id=suite_text,
     label=suite_text,
     block=number,
+    part=number,
     order=number,
     seed=number,
     variant=fields(**dict.fromkeys(Variant.model_fields, suite_text)),

@@ -11,6 +11,7 @@ Usage:
 import contextlib
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from bench.errors import SuiteError
 from bench.spec.arm_order import ArmOrders
 from bench.spec.device import DeviceType
 from bench.spec.expand import Cell, Duplicate, Id, expand
+from bench.spec.group_parts import group_parts
 from bench.spec.pairing import Pair, pair_cells
 from bench.spec.suite import Suite
 from bench.spec.timing import Timing
@@ -33,10 +35,14 @@ class Trial(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     trial_id: Id
+    """Block and variant: "b003-ID"; for an arm that further parts of its group train, too,
+    "b003-ID-part2" in the second."""
     variant_id: Id
     label: str
     block: _Number
     """The repeat of the suite that this trial belongs to, from 0."""
+    part: _Number = 0
+    """The part of its group, from 0; a trial is compared with trials of its own part."""
     order: _Number
     """Position in the plan, from 0."""
     seed: _Number
@@ -84,17 +90,15 @@ def make_plan(suite: Suite, device: DeviceType = "cpu") -> Plan:
     """
     cells = expand(suite, device)
     pairs = pair_cells(cells, suite, device)
-    groups = _compared_groups(cells, pairs)
-    orders = [ArmOrders(len(group), f"{suite.seed}:{i}") for i, group in enumerate(groups)]
+    parts = _parts(cells, pairs, suite)
     blocks: list[Block] = []
     order = 0
     for repeat in range(suite.blocks):
-        group_indices = list(range(len(groups)))
-        random.Random(f"{suite.seed}:groups:{repeat}").shuffle(group_indices)
-        for index in group_indices:
-            arms = [groups[index][arm] for arm in orders[index].row(repeat)]
-            trials = [_trial(c, repeat, order + i, suite) for i, c in enumerate(arms)]
-            blocks.append(Block(repeat=repeat, trials=tuple(trials)))
+        shuffled = list(parts)
+        random.Random(f"{suite.seed}:groups:{repeat}").shuffle(shuffled)
+        for part in shuffled:
+            trials = part.trials(repeat, order, suite)
+            blocks.append(Block(repeat=repeat, trials=trials))
             order += len(trials)
     return Plan(cells=tuple(cells), blocks=tuple(blocks), pairs=pairs, device=device)
 
@@ -112,17 +116,50 @@ def plan_anywhere(suite: Suite) -> Plan:
         raise
 
 
-def _trial(cell: Cell, repeat: int, order: int, suite: Suite) -> Trial:
-    return Trial(
-        trial_id=f"b{repeat:03d}-{cell.id}",
-        variant_id=cell.id,
-        label=cell.label,
-        block=repeat,
-        order=order,
-        seed=suite.seed + repeat,
-        variant=cell.variant,
-        timing=suite.timing,
-    )
+@dataclass(frozen=True)
+class _Part:
+    """Cells that are compared with each other, as many as take turns at once."""
+
+    number: int
+    """Among the parts of its group, from 0."""
+    cells: Sequence[Cell]
+    trained_before: frozenset[str]
+    """Ids of those cells that an earlier part trains as well."""
+    orders: ArmOrders
+
+    def trials(self, repeat: int, order: int, suite: Suite) -> tuple[Trial, ...]:
+        """Return the trials of a repeat, numbered from ``order``."""
+        arms = [self.cells[index] for index in self.orders.row(repeat)]
+        return tuple(self._trial(cell, repeat, order + i, suite) for i, cell in enumerate(arms))
+
+    def _trial(self, cell: Cell, repeat: int, order: int, suite: Suite) -> Trial:
+        suffix = f"-part{self.number + 1}" if cell.id in self.trained_before else ""
+        return Trial(
+            trial_id=f"b{repeat:03d}-{cell.id}{suffix}",
+            variant_id=cell.id,
+            label=cell.label,
+            block=repeat,
+            part=self.number,
+            order=order,
+            seed=suite.seed + repeat,
+            variant=cell.variant,
+            timing=suite.timing,
+        )
+
+
+def _parts(cells: Sequence[Cell], pairs: Sequence[Pair], suite: Suite) -> list[_Part]:
+    """Return the parts of each group."""
+    by_id, parts = {cell.id: cell for cell in cells}, []
+    for index, group in enumerate(_compared_groups(cells, pairs)):
+        trained: set[str] = set()
+        ids = [cell.id for cell in group]
+        for number, part in enumerate(group_parts(ids, pairs, suite.arms_at_once)):
+            seed = f"{suite.seed}:{index}" + (f":part{number}" if number else "")
+            orders = ArmOrders(len(part), seed)
+            before = frozenset(trained.intersection(part))
+            parts.append(_Part(number, [by_id[arm] for arm in part], before, orders))
+            trained.update(part)
+    return parts
 
 
 def _compared_groups(cells: Sequence[Cell], pairs: Iterable[Pair]) -> list[list[Cell]]:

@@ -35,6 +35,7 @@ from bench.spec.overrides import apply_overrides, is_suite_key
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.suite_validation import Settings
 from bench.spec.timing import Seconds, Timing
+from bench.spec.turn_settings import DEFAULT_ARMS_AT_ONCE, DEFAULT_TURN_S, TurnMode
 
 FEWEST_BLOCKS_FOR_PRECISION = 6
 """With fewer blocks the standard deviation is too uncertain to stop a run on."""
@@ -86,6 +87,16 @@ class Suite(BaseModel):
     min_timing_s: Seconds | None = None
     """A shorter epoch is repeated from the same state until the repeats together take this long.
     Unset: 0.5 s on a GPU, 0 on a CPU."""
+    turns: TurnMode = "window"
+    """What one arm of a block trains while the others wait: some windows of steps ("window"), an
+    epoch ("epoch"), or its whole trial ("trial")."""
+    turn_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, strict=True)] = (
+        DEFAULT_TURN_S
+    )
+    """A turn of windows takes this long or longer, if an epoch does."""
+    arms_at_once: Annotated[int, Field(ge=1, le=100, strict=True)] = DEFAULT_ARMS_AT_ONCE
+    """The most arms that take turns with a baseline. A larger group is split into parts, and each
+    part trains its own baseline."""
     variant: Settings = {}
     """Settings of every variant."""
     matrix: FailFastDict[list[Any]] = {}

@@ -98,6 +98,26 @@ def test_comparisons_that_share_a_variant_share_its_block() -> None:
     assert [len(block.trials) for block in full_plan.blocks] == [4]
 
 
+def test_a_group_of_more_arms_than_fit_is_trained_in_parts_with_a_baseline_each() -> None:
+    full_plan = plan(5, blocks=2, arms_at_once=2)
+    assert [len(block.trials) for block in full_plan.blocks] == [3, 3, 3, 3]
+    baseline = full_plan.pairs[0].baseline_id
+    for block in full_plan.blocks:
+        (part,) = {trial.part for trial in block.trials}
+        names = {t.variant_id: t.trial_id for t in block.trials}
+        suffix = "-part2" if part else ""
+        assert names.pop(baseline) == f"b{block.repeat:03d}-{baseline}{suffix}"
+        assert all(name == f"b{block.repeat:03d}-{id_}" for id_, name in names.items())
+    assert len({t.trial_id for t in full_plan.trials}) == 12
+    assert {(block.repeat, block.trials[0].part) for block in full_plan.blocks} == {
+        *((0, 0), (0, 1), (1, 0), (1, 1))
+    }
+
+
+def test_a_group_that_fits_has_the_same_plan_whatever_the_limit() -> None:
+    assert plan(5, blocks=3, arms_at_once=4) == plan(5, blocks=3, arms_at_once=100)
+
+
 def test_a_plan_survives_json() -> None:
     full_plan = plan(blocks=2)
     assert Plan.model_validate_json(full_plan.model_dump_json()) == full_plan

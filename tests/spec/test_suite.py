@@ -98,6 +98,13 @@ def test_every_shipped_suite_can_be_loaded_by_name_and_planned(name: str) -> Non
         ('name = "a"\nmax_blocks = 5', "max_blocks cannot be 5: it should be 6 or more"),
         ('name = "a"\nseed = -1', "seed cannot be -1: it should be 0 or more"),
         ('name = "a"\nseed = 2147483648', "seed cannot be 2147483648: it should be below 214748"),
+        (
+            'name = "a"\nturns = "windows"',
+            "turns cannot be 'windows': it should be 'window', 'epoch'",
+        ),
+        ('name = "a"\nturn_s = 0', "turn_s cannot be 0: it should be above 0"),
+        ('name = "a"\nturn_s = inf', "turn_s cannot be inf: it should be a finite number"),
+        ('name = "a"\narms_at_once = 0', "arms_at_once cannot be 0: it should be 1 or more"),
         ('name = "a"\nvariant = 3', "variant should be one table: write [variant]"),
         ('name = "a"\n[[variant]]\nepochs = 1', "variant should be one table: write [variant]"),
         ('name = "a"\n[compare]\naxis = "norm"', "compare should be a list of tables: write [["),

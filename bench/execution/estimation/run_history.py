@@ -194,9 +194,9 @@ def _files(run: Path) -> dict[str, list[str]]:
         with os.scandir(run / "trials") as entries:
             for entry in itertools.islice(entries, _MAX_FILES):
                 name, _, suffix = entry.name.partition(".")
-                _, dash, variant_id = name.rpartition("-")
+                _, dash, variant = name.partition("-")
                 if suffix == "json" and dash:
-                    names[variant_id].append(entry.name)
+                    names[variant.partition("-")[0]].append(entry.name)
     except OSError:
         return {}
     return names

@@ -78,5 +78,5 @@ def _row(record: TrialRecord) -> TrialRow:
 
 
 def _row_without_record(trial_id: str, info: RunInfo) -> TrialRow:
-    variant_id = trial_id.partition("-")[2]
+    variant_id = trial_id.split("-")[1]
     return TrialRow(trial_id, variant_id, info.labels.get(variant_id, variant_id))
