@@ -27,6 +27,7 @@ from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.spec.expand import Duplicate
 from bench.spec.pairing import LostBaseline
 from bench.spec.plan import Block, Trial
+from bench.spec.turn_settings import DEFAULT_TURN_S, TurnMode
 
 
 def no_reason(_trial: Trial) -> None:
@@ -35,7 +36,7 @@ def no_reason(_trial: Trial) -> None:
 
 @dataclass(frozen=True)
 class Limits:
-    """Time limits of a trial, the number of retries, and whether it is worth trying."""
+    """Time limits of a trial, the number of retries, whether it is worth trying, and its turns."""
 
     trial_timeout_s: float
     stall_timeout_s: float = 900.0
@@ -45,6 +46,10 @@ class Limits:
     """How long a block waits for devices that other work occupies."""
     skip_reason: Callable[[Trial], str | None] = no_reason
     """Returns why a trial would run out of memory and must not start; called when it is due."""
+    turns: TurnMode = "window"
+    """What an arm of a block trains while the others wait."""
+    turn_s: float = DEFAULT_TURN_S
+    """The shortest turn of windows."""
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,8 @@ def _limits(suite: Suite, retries: int, oom_skipper: OomSkipper | None) -> Limit
         retries,
         placement_timeout_s=suite.placement_timeout_s,
         skip_reason=oom_skipper.skip_reason if oom_skipper else no_reason,
+        turns=suite.turns,
+        turn_s=suite.turn_s,
     )
 
 

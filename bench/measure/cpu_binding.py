@@ -4,6 +4,7 @@ Usage:
     binding = bind_near([gpu.uuid], least_cores=8)
     binding.cores, binding.numa_node       # None if nothing was bound
     bind_to(2, slot=1).cores               # the third and fourth core that the process may use
+    choose_cores(2, slot=1)                # the same cores, for another process; binds nothing
     with bound_to_cores(2) as binding: ... # unbound again at the end
 
 Without binding, the kernel's scheduler may run a process on the socket that is far from its GPU.
@@ -61,8 +62,8 @@ def bind_near(uuids: Sequence[str], least_cores: int) -> Binding:
     return Binding(tuple(sorted(cores)), node if prefers else None)
 
 
-def bind_to(count: int, slot: int = 0, root: Path = Path("/")) -> Binding:
-    """Bind all threads of this process to ``count`` of the logical cores that it may use.
+def choose_cores(count: int, slot: int = 0, root: Path = Path("/")) -> tuple[int, ...]:
+    """Return ``count`` of the logical cores that this process may use.
 
     Processes that run side by side pass a different ``slot``, from 0, and share no core. Each
     physical core provides one logical core before any provides a second: two threads on one
@@ -76,8 +77,14 @@ def bind_to(count: int, slot: int = 0, root: Path = Path("/")) -> Binding:
             f"{(slot + 1) * count} cores are needed on this node, but its processes may use only "
             f"{len(allowed)}: lower threads or workers"
         )
+    return tuple(sorted(cores))
+
+
+def bind_to(count: int, slot: int = 0, root: Path = Path("/")) -> Binding:
+    """Bind all threads of this process to the cores that ``choose_cores`` returns."""
+    cores = choose_cores(count, slot, root)
     _bind(set(cores))
-    return Binding(tuple(sorted(cores)))
+    return Binding(cores)
 
 
 @contextlib.contextmanager

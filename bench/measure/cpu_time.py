@@ -5,15 +5,20 @@ Usage:
         train()                            # nothing is sampled in the block
     read_cpu_time().taken_share            # 0.25: others had at least a quarter of its cores' time
 
+    meter = TurnMeter(cores=8)             # for a process that works in some spans only
+    meter.begin(); ...; meter.end()        # around each span
+    meter.total(cpu_s=1.2).other_cpu_s
+
     measure_other_load(interval_s=0.5)     # what else runs now
 
 The times are the kernel's counters (/proc/stat, proc(5)), in ticks of 10 ms.
 """
 
 import contextlib
+import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +89,35 @@ def cpu_time(cores: int) -> Iterator[Callable[[], CpuTime]]:
         after.append(_read())
 
 
+class TurnMeter:
+    """Adds up CPU times over the spans in which another process works, its turns.
+
+    The process uses up to ``cores`` of the cores ``allowed``; None means those of this process.
+    """
+
+    def __init__(self, cores: int, allowed: Collection[int] | None = None) -> None:
+        self._cores, self._allowed = cores, allowed
+        self._load_average = os.getloadavg()[0]
+        self._spans: list[tuple[_Reading, _Reading]] = []
+        self._begun: _Reading | None = None
+
+    def begin(self) -> None:
+        """Begin a span."""
+        self._begun = _read(self._allowed)
+
+    def end(self) -> None:
+        """End the span, if one has begun."""
+        if self._begun is not None:
+            self._spans.append((self._begun, _read(self._allowed)))
+            self._begun = None
+
+    def total(self, cpu_s: float) -> CpuTime:
+        """Return the times of all spans, in which the process used ``cpu_s`` of CPU time."""
+        before, after = (_sum_of(readings) for readings in zip(*self._spans, strict=True))
+        of_process = dataclasses.replace(after, process_s=before.process_s + cpu_s)
+        return _between(self._load_average, before, of_process, self._cores, self._allowed)
+
+
 def taken_share(
     other_s: float, steal_s: float, wall_s: float, cores: int, allowed_cores: int
 ) -> float:
@@ -118,7 +152,13 @@ def measure_other_load(interval_s: float = 0.5, most: int = 3) -> OtherLoad:
     )
 
 
-def _between(load_average: float, before: _Reading, after: _Reading, cores: int) -> CpuTime:
+def _between(
+    load_average: float,
+    before: _Reading,
+    after: _Reading,
+    cores: int,
+    allowed: Collection[int] | None = None,
+) -> CpuTime:
     wall_s, process_s = after.at_s - before.at_s, after.process_s - before.process_s
     busy_s, throttled_s = after.busy_s - before.busy_s, None
     if before.throttled_s is not None and after.throttled_s is not None:
@@ -130,15 +170,16 @@ def _between(load_average: float, before: _Reading, after: _Reading, cores: int)
         max(0.0, after.allowed_steal_s - before.allowed_steal_s),
         wall_s,
         cores,
-        len(affinity()),
+        len(affinity() if allowed is None else allowed),
     )
     other_s, steal_s = max(0.0, busy_s - process_s), max(0.0, after.steal_s - before.steal_s)
     return CpuTime(load_average, process_s, other_s, steal_s, share, throttled_s)
 
 
-def _read() -> _Reading:
+def _read(cores: Collection[int] | None = None) -> _Reading:
+    """Read the counters; ``cores`` are the allowed ones, by default those of this process."""
     times = psutil.cpu_times(percpu=True)
-    numbers = affinity()
+    numbers = affinity() if cores is None else cores
     # The kernel leaves out offline cores, so an index need not be the number of a core.
     complete = max(numbers) < len(times)
     allowed = [times[number] for number in numbers] if complete else times
@@ -150,6 +191,19 @@ def _read() -> _Reading:
         allowed_busy_s=_busy_s(allowed),
         allowed_steal_s=_steal_s(allowed),
         throttled_s=throttled_s(),
+    )
+
+
+def _sum_of(readings: Sequence[_Reading]) -> _Reading:
+    throttled = [each.throttled_s for each in readings if each.throttled_s is not None]
+    return _Reading(
+        at_s=sum(each.at_s for each in readings),
+        process_s=sum(each.process_s for each in readings),
+        busy_s=sum(each.busy_s for each in readings),
+        steal_s=sum(each.steal_s for each in readings),
+        allowed_busy_s=sum(each.allowed_busy_s for each in readings),
+        allowed_steal_s=sum(each.allowed_steal_s for each in readings),
+        throttled_s=sum(throttled) if len(throttled) == len(readings) else None,
     )
 
 

@@ -19,7 +19,7 @@ class Measures(RecordPart):
     trainable_parameters: Count | None = None
     """Parameters that gradients change."""
     import_s: Seconds | None = None
-    """Importing TensorFlow and Keras in the new process."""
+    """Importing TensorFlow and Keras, in the process that the arms of a block are forked from."""
     rendezvous_s: Seconds | None = None
     """Making the strategy; with several workers, until all have connected."""
     data_load_s: Seconds | None = None
@@ -44,7 +44,8 @@ class Measures(RecordPart):
     health_s: Seconds | None = None
     """Looking at layers (``health_epochs``) between epochs; not part of any epoch's time."""
     total_s: Seconds | None = None
-    """The trial from its process's first line to its record."""
+    """The trial from its process's start to its record, without the time in which it waited for
+    its turns."""
     test_loss: Number | None = None
     """On the test images, after the last epoch; infinite if some predictions are NaN."""
     test_accuracy: Share | None = None
@@ -62,9 +63,9 @@ class Measures(RecordPart):
     load_average: Amount | None = None
     """Load average of the node over the minute before training."""
     cpu_s: Seconds | None = None
-    """CPU time of the trial's process, from the end of its imports to its record."""
+    """CPU time of the trial's process, without that of its imports if it was forked after them."""
     other_cpu_s: Seconds | None = None
-    """CPU time of all other processes on the node during that time, including peers."""
+    """CPU time of all other processes on the node while the trial worked, including peers."""
     steal_s: Seconds | None = None
     """CPU time that the hypervisor gave to other machines during that time."""
     cpu_taken_share: Share | None = None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measure.cpu_time import cpu_time, measure_other_load, taken_share
+from bench.measure.cpu_time import TurnMeter, cpu_time, measure_other_load, taken_share
 
 seconds = st.floats(0, 1e6)
 counts = st.integers(1, 1024)
@@ -50,9 +50,7 @@ def test_the_work_of_a_neighbour_is_counted_apart() -> None:
     loop = "import time\nwhile time.process_time() < 1: pass"
     with cpu_time(cores=psutil.cpu_count() or 1) as read_cpu_time:
         subprocess.run([sys.executable, "-c", loop], check=True)
-        end_s = time.process_time() + 0.5
-        while time.process_time() < end_s:
-            pass
+        _compute(0.5)
     times = read_cpu_time()
     assert times.cpu_s >= 0.5
     assert times.other_cpu_s is not None and times.other_cpu_s >= 0.9  # ticks of 10 ms
@@ -91,3 +89,30 @@ def test_the_busiest_process_is_named() -> None:
     assert load.cores > 0
     assert neighbour.pid in [pid for _, pid, _ in load.processes]
     assert os.getpid() not in [pid for _, pid, _ in load.processes]
+
+
+def test_a_turn_meter_adds_up_its_spans_and_leaves_out_what_lies_between() -> None:
+    meter = TurnMeter(cores=psutil.cpu_count() or 1)
+    meter.end()  # nothing has begun
+    for _ in range(2):
+        meter.begin()
+        _compute(0.3)
+        meter.end()
+    before_s = time.process_time()
+    _compute(0.5)
+    between_s = time.process_time() - before_s
+    times = meter.total(cpu_s=0.2)
+    assert times.cpu_s == pytest.approx(0.2)
+    assert times.other_cpu_s is not None
+    assert times.other_cpu_s >= 0.3  # two spans of 0.3 s, less 0.2 s, in ticks of 10 ms
+    longer = TurnMeter(cores=1)
+    longer.begin()
+    longer.end()
+    nothing = longer.total(cpu_s=0.0).other_cpu_s
+    assert nothing is None or nothing < between_s
+
+
+def _compute(cpu_s: float) -> None:
+    end_s = time.process_time() + cpu_s
+    while time.process_time() < end_s:
+        pass

@@ -164,6 +164,7 @@ class _Block:
             update={
                 "resolved": {**record.resolved, "turns": self._mode},
                 "warnings": (*record.warnings, *warnings),
+                "measures": record.measures.model_copy(update={"total_s": arm.held_s}),
                 "wall_s": arm.held_s,
             }
         )

@@ -3,18 +3,23 @@
 Usage:
     arm = ProcessArm(preloader, request, shared.descriptor, log)
     list(run_block([arm, ...], TurnSettings(), limits, free_bytes))
+
+Its record also has what the process used, and what others used of its cores, in its turns.
 """
 
 import os
 from pathlib import Path
 
 from bench.errors import HelperError
+from bench.execution.trial_environment.other_load import add_cpu_time
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.trial_processes.process_failure import process_failure
-from bench.execution.trial_processes.trial_process import TrialProcess
+from bench.execution.trial_processes.trial_process import ProcessExit, TrialProcess
+from bench.measure.cpu_time import TurnMeter
 from bench.measure.host import cgroup_oom_kills
-from bench.protocol.messages import Message, StartTrial, Turn
+from bench.protocol.messages import Message, StartTrial, TrialEnd, Turn, TurnEnd
 from bench.records.trial_failure import TrialFailure
+from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
 
 _EXIT_S = 10.0
@@ -32,6 +37,7 @@ class ProcessArm:
         self._process: TrialProcess | None = None
         self._failure = TrialFailure("failed", "it was not started")
         self._oom_kills: int | None = None
+        self._meter = TurnMeter(request.threads, request.cores)
 
     @property
     def trial(self) -> Trial:
@@ -46,6 +52,8 @@ class ProcessArm:
     def start(self) -> None:
         """Start the process; if there is none, ``receive`` says why."""
         self._oom_kills = cgroup_oom_kills()
+        self._meter = TurnMeter(self._request.threads, self._request.cores)
+        self._meter.begin()
         try:
             self._process = self._preloader.start()
         except HelperError as error:
@@ -60,6 +68,7 @@ class ProcessArm:
     def give(self, turn: Turn) -> None:
         """Let the process train."""
         if self._process:
+            self._meter.begin()
             self._process.send(turn)
 
     def receive(self, timeout_s: float) -> Message | TrialFailure | None:
@@ -70,7 +79,15 @@ class ProcessArm:
             message = self._process.receive(timeout_s)
         except TimeoutError:
             return None
-        return message or self._failure_of(self._process)
+        if message is None or isinstance(message, TurnEnd | TrialEnd):
+            self._meter.end()
+        match message:
+            case None:
+                return self._failure_of(self._process)
+            case TrialEnd(record=record):
+                return TrialEnd(record=self._with_use(record, self._process))
+            case _:
+                return message
 
     def kill(self) -> None:
         """Kill the process if it still runs, and wait until it is gone."""
@@ -78,11 +95,28 @@ class ProcessArm:
             self._process.close()
             self._process = None
 
+    def _with_use(self, record: TrialRecord, process: TrialProcess) -> TrialRecord:
+        """Return ``record`` with what its process took: memory, CPU time and imports."""
+        ended, preloaded = _end(process), self._preloader.preloaded
+        used = {"peak_rss_bytes": ended.peak_rss_bytes, "import_s": preloaded.import_s}
+        measures = record.measures.model_copy(update=used)
+        if ended.cpu_s is not None:
+            measures = add_cpu_time(measures, self._meter.total(ended.cpu_s))
+        warnings = [f"it is no forked process: {preloaded.reason}"] if preloaded.reason else []
+        return record.model_copy(
+            update={"measures": measures, "warnings": (*record.warnings, *warnings)}
+        )
+
     def _failure_of(self, process: TrialProcess) -> TrialFailure:
-        try:
-            ended = process.exit(_EXIT_S)
-        except TimeoutError:
-            ended = process.close()
+        ended = _end(process)
         before, now = self._oom_kills, cgroup_oom_kills()
         oom_kills = None if before is None or now is None else now - before
         return TrialFailure(*process_failure(ended, process.fault, oom_kills))
+
+
+def _end(process: TrialProcess) -> ProcessExit:
+    """Wait until a process that sends nothing more has ended, and kill it if it does not end."""
+    try:
+        return process.exit(_EXIT_S)
+    except TimeoutError:
+        return process.close()

@@ -1,0 +1,102 @@
+"""The arms of a block share a preloader and their data, and each record has what its trial used."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.datasets.synthetic import make_synthetic
+from bench.execution.executor import Limits
+from bench.execution.trial_processes.preloader_client import PreloaderClient
+from bench.execution.turns import held_block
+from bench.execution.turns.arm_run import ArmStart, Event
+from bench.execution.turns.coordinator import TurnSettings
+from bench.execution.turns.held_block import ArmSetup, PreloaderProgram, run_held_block
+from bench.protocol.shared_arrays import SharedArrays
+from bench.records.trial_record import TrialRecord
+from tests.support.sample_trials import trial_labelled
+
+LIMITS = Limits(trial_timeout_s=60.0, stall_timeout_s=60.0)
+SCRIPTED = PreloaderProgram(modules=(), child="tests.support.scripted_child")
+ARRAYS = make_synthetic((2, 2, 1), 2, 8)
+
+
+def setup(tmp_path: Path, action: str, **changes: Any) -> ArmSetup:
+    log = tmp_path / f"{action}.log"
+    return ArmSetup(trial_labelled(action), threads=1, arrays=ARRAYS, log=log, **changes)
+
+
+def run(setups: Sequence[ArmSetup], program: PreloaderProgram = SCRIPTED) -> list[Event]:
+    return list(run_held_block(setups, TurnSettings(), LIMITS, dict, program))
+
+
+def records_of(events: Sequence[Event]) -> dict[str, TrialRecord]:
+    return {e.trial.label: e for e in events if isinstance(e, TrialRecord)}
+
+
+def test_each_record_has_what_its_trial_used_and_how_the_arms_took_turns(tmp_path: Path) -> None:
+    events = run([setup(tmp_path, "turns"), setup(tmp_path, "turns:again")])
+    assert [e.trial.label for e in events if isinstance(e, ArmStart)] == ["turns", "turns:again"]
+    for record in records_of(events).values():
+        measures = record.measures
+        assert record.status == "completed"
+        assert record.resolved["turns"] == "window"
+        assert measures.total_s == record.wall_s
+        assert measures.import_s is not None
+        assert measures.peak_rss_bytes is not None
+        assert measures.cpu_s is not None
+
+
+def test_an_arm_that_dies_costs_only_its_own_trial(tmp_path: Path) -> None:
+    records = records_of(run([setup(tmp_path, "signal:SIGKILL"), setup(tmp_path, "turns")]))
+    lost = records["signal:SIGKILL"]
+    assert (lost.status, lost.error) == ("worker_lost", "its process was killed by SIGKILL")
+    assert records["turns"].status == "completed"
+
+
+def test_arms_with_equal_variables_share_a_preloader_and_all_share_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients: list[dict[str, str]] = []
+    copies: list[object] = []
+
+    class Client(PreloaderClient):
+        def __init__(self, **options: Any) -> None:
+            clients.append(options["variables"])
+            super().__init__(**options)
+
+    class Copy(SharedArrays):
+        def __init__(self, arrays: Any) -> None:
+            copies.append(arrays)
+            super().__init__(arrays)
+
+    monkeypatch.setattr(held_block, "PreloaderClient", Client)
+    monkeypatch.setattr(held_block, "SharedArrays", Copy)
+    one, two = {"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "2"}
+    arms = [("turns", one), ("turns:b", two), ("turns:c", one)]
+    records = records_of(run([setup(tmp_path, name, variables=each) for name, each in arms]))
+    assert clients == [one, two]
+    assert len(copies) == 1
+    assert {record.status for record in records.values()} == {"completed"}
+
+
+def test_if_nothing_can_be_imported_each_trial_says_why(tmp_path: Path) -> None:
+    missing = PreloaderProgram(modules=("no_such_module",), child=SCRIPTED.child)
+    records = records_of(run([setup(tmp_path, "turns"), setup(tmp_path, "turns:b")], missing))
+    assert [record.status for record in records.values()] == ["failed", "failed"]
+    assert all("no_such_module" in (record.error or "") for record in records.values())
+
+
+def test_if_memory_does_not_hold_the_data_each_trial_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_arrays: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(held_block, "SharedArrays", full)
+    (record,) = records_of(run([setup(tmp_path, "turns")])).values()
+    assert (record.status, record.error) == (
+        "out_of_memory",
+        "memory does not hold the data: No space left on device",
+    )
