@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from bench.execution.executor import BlockWait, Event, Limits
 from bench.execution.gpus.gpu_fitness import GpuAllotment
 from bench.execution.ray_backend import ray_executor
-from bench.execution.ray_backend.blocks import block_runner
+from bench.execution.ray_backend.blocks import placement
 from bench.execution.ray_backend.blocks.block_pool import BlockPool
 from bench.execution.ray_backend.blocks.block_runner import BlockRunner
 from bench.execution.ray_backend.ray_executor import RayExecutor
@@ -92,7 +92,7 @@ def pinned() -> dict[str, Any]:
 
 def main() -> None:
     """Each case once."""
-    block_runner._PLACEMENT_CHECK_S = ray_executor._POLL_S = 0.5
+    placement._CHECK_S = ray_executor._POLL_S = 0.5
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
     for _ in range(2):
         nodes.add_node(num_cpus=4, num_gpus=4)

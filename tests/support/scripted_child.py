@@ -82,6 +82,12 @@ def _raise_signal(_stream: MessageStream, argument: str, _request: StartTrial) -
     time.sleep(600)
 
 
+def _abort(stream: MessageStream, argument: str, _request: StartTrial) -> None:
+    _, log = stream.take_descriptors(2)
+    os.write(log, argument.encode())
+    os.abort()
+
+
 def _leave_helper(stream: MessageStream, _argument: str, request: StartTrial) -> None:
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     _complete(stream, "", request)
@@ -92,6 +98,7 @@ _ACTIONS: dict[str, Callable[[MessageStream, str, StartTrial], Any]] = {
     "turns": _take_turns,
     "write": _write,
     "signal": _raise_signal,
+    "abort": _abort,
     "helper": _leave_helper,
     "exit": lambda _stream, argument, _request: os._exit(int(argument)),
     "hang": lambda *_: time.sleep(600),

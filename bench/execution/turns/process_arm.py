@@ -8,16 +8,19 @@ Its record also has what the process used, and what others used of its cores, in
 """
 
 import os
+import signal
 from pathlib import Path
 
 from bench.errors import HelperError
 from bench.execution.trial_environment.other_load import add_cpu_time
+from bench.execution.trial_processes.abort_reason import abort_reason
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.trial_processes.process_failure import process_failure
 from bench.execution.trial_processes.trial_process import ProcessExit, TrialProcess
+from bench.files.log_tail import log_tail
 from bench.measure.cpu_time import TurnMeter
 from bench.measure.host import cgroup_oom_kills
-from bench.protocol.messages import Message, StartTrial, TrialEnd, Turn, TurnEnd
+from bench.protocol.messages import EpochTrained, Message, StartTrial, TrialEnd, Turn, TurnEnd
 from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
@@ -37,6 +40,8 @@ class ProcessArm:
         self._process: TrialProcess | None = None
         self._failure = TrialFailure("failed", "it was not started")
         self._oom_kills: int | None = None
+        self._has_trained = False
+        """Whether it has finished an epoch."""
         self._meter = TurnMeter(request.threads, request.cores)
 
     @property
@@ -54,12 +59,19 @@ class ProcessArm:
         self._oom_kills = cgroup_oom_kills()
         self._meter = TurnMeter(self._request.threads, self._request.cores)
         self._meter.begin()
+        self._has_trained = False
         try:
             self._process = self._preloader.start()
         except HelperError as error:
             self._failure = TrialFailure("worker_lost", str(error))
             return
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            # In a folder that others can write to, somebody may have replaced the log by a link.
+            log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            self.kill()
+            self._failure = TrialFailure("failed", f"its log cannot be opened: {error.strerror}")
+            return
         try:
             self._process.send(self._request, [self._descriptor, log])
         finally:
@@ -86,8 +98,9 @@ class ProcessArm:
                 return self._failure_of(self._process)
             case TrialEnd(record=record):
                 return TrialEnd(record=self._with_use(record, self._process))
-            case _:
-                return message
+            case EpochTrained():
+                self._has_trained = True
+        return message
 
     def kill(self) -> None:
         """Kill the process if it still runs, and wait until it is gone."""
@@ -104,13 +117,22 @@ class ProcessArm:
             measures = add_cpu_time(measures, self._meter.total(ended.cpu_s))
         warnings = [f"it is no forked process: {preloaded.reason}"] if preloaded.reason else []
         return record.model_copy(
-            update={"measures": measures, "warnings": (*record.warnings, *warnings)}
+            update={
+                "measures": measures,
+                "resolved": {**record.resolved, "pid": process.pid},
+                "warnings": (*record.warnings, *warnings),
+            }
         )
 
     def _failure_of(self, process: TrialProcess) -> TrialFailure:
         ended = _end(process)
         before, now = self._oom_kills, cgroup_oom_kills()
         oom_kills = None if before is None or now is None else now - before
+        ended_itself = ended.code > 0 or ended.code == -signal.SIGABRT
+        if ended_itself and process.fault is None:
+            refusable = self.trial.variant.may_be_refused and not self._has_trained
+            if failure := abort_reason(log_tail(self._log) or "", refusable=refusable):
+                return TrialFailure(*failure)
         return TrialFailure(*process_failure(ended, process.fault, oom_kills))
 
 

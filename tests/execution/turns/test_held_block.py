@@ -23,8 +23,10 @@ ARRAYS = make_synthetic((2, 2, 1), 2, 8)
 
 
 def setup(tmp_path: Path, action: str, **changes: Any) -> ArmSetup:
-    log = tmp_path / f"{action}.log"
-    return ArmSetup(trial_labelled(action), threads=1, arrays=ARRAYS, log=log, **changes)
+    trial = trial_labelled(action, hidden=[len(action)])
+    return ArmSetup(
+        trial, threads=1, arrays=ARRAYS, log=tmp_path / f"{trial.trial_id}.log", **changes
+    )
 
 
 def run(setups: Sequence[ArmSetup], program: PreloaderProgram = SCRIPTED) -> list[Event]:
@@ -55,6 +57,29 @@ def test_an_arm_that_dies_costs_only_its_own_trial(tmp_path: Path) -> None:
     assert records["turns"].status == "completed"
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "reason"),
+    [
+        ("std::bad_alloc", "out_of_memory", "its process ran out of memory, according to its log"),
+        ("goodbye", "worker_lost", "its process crashed with SIGABRT"),
+    ],
+)
+def test_the_log_says_why_a_process_aborted(
+    tmp_path: Path, words: str, status: str, reason: str
+) -> None:
+    (record,) = records_of(run([setup(tmp_path, f"abort:{words}")])).values()
+    assert (record.status, record.error) == (status, reason)
+
+
+def test_a_log_that_was_replaced_by_a_link_is_not_written(tmp_path: Path) -> None:
+    arm = setup(tmp_path, "turns")
+    arm.log.symlink_to(tmp_path / "private")
+    (record,) = records_of(run([arm])).values()
+    assert record.status == "failed"
+    assert "its log cannot be opened" in (record.error or "")
+    assert not (tmp_path / "private").exists()
+
+
 def test_arms_with_equal_variables_share_a_preloader_and_all_share_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +99,7 @@ def test_arms_with_equal_variables_share_a_preloader_and_all_share_the_data(
     monkeypatch.setattr(held_block, "PreloaderClient", Client)
     monkeypatch.setattr(held_block, "SharedArrays", Copy)
     one, two = {"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "2"}
-    arms = [("turns", one), ("turns:b", two), ("turns:c", one)]
+    arms = [("turns", one), ("turns:b", two), ("turns:cc", one)]
     records = records_of(run([setup(tmp_path, name, variables=each) for name, each in arms]))
     assert clients == [one, two]
     assert len(copies) == 1

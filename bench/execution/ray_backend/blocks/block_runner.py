@@ -36,8 +36,7 @@ from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
-_PLACEMENT_CHECK_S = 20.0
-"""Seconds between checks of a placement; the devices were free as far as this run knows."""
+_NO_TURNS = "the arms took no turns: trials of several workers train one after another"
 
 
 class State(Enum):
@@ -68,6 +67,7 @@ class BlockRunner:
         self.placement = PlacementRequest(request)
         self._repeat = block.repeat
         self._queue = deque(block.trials)
+        self._has_arms = len(block.trials) > 1
         self._limits, self._on_event = limits, on_event
         self._data_of, self._progress_actor = data_of, progress_actor
         self._wait_reported = False
@@ -102,14 +102,13 @@ class BlockRunner:
     @property
     def is_blocked(self) -> bool:
         """Whether other work occupies its devices; asks Ray only once per interval."""
-        interval_s = min(_PLACEMENT_CHECK_S, self._limits.placement_timeout_s)
-        return self.state is State.PLACING and self.placement.is_blocked(interval_s)
+        limit_s = self._limits.placement_timeout_s
+        return self.state is State.PLACING and self.placement.is_blocked(limit_s)
 
     @property
     def overdue(self) -> bool:
         """Whether it has waited for its devices longer than its limit."""
-        limit_s = self._limits.placement_timeout_s
-        return not self.placement.granted and self.placement.waited_s > limit_s
+        return self.placement.is_overdue(self._limits.placement_timeout_s)
 
     @property
     def remaining_s(self) -> float:
@@ -124,7 +123,7 @@ class BlockRunner:
 
     def runs_on(self, nodes: Collection[str]) -> bool:
         """Return whether all its devices are on ``nodes``."""
-        return set(self.placement.request.nodes).issubset(nodes)
+        return self.placement.runs_on(nodes)
 
     def add_progress(self, update: ProgressUpdate) -> None:
         """Record the progress of one worker of the running trial, and the epoch that it reports."""
@@ -192,12 +191,8 @@ class BlockRunner:
 
         ``free`` describes the devices that the other work leaves.
         """
-        request, limit_s = self.placement.request, self._limits.placement_timeout_s
         if self.overdue:
-            reason = (
-                f"not run: waited {limit_s:g} s for {request}, while only {free} was free: "
-                "end other work on the cluster, or raise placement_timeout_s"
-            )
+            reason = self.placement.timeout_reason(free, self._limits.placement_timeout_s)
             given_up = tuple(self._queue)
             self._queue.clear()
             self._leave_trial()
@@ -205,8 +200,7 @@ class BlockRunner:
                 yield TrialRecord(trial=trial, status="timed_out", error=reason, wall_s=0.0)
         elif not self._wait_reported:
             self._wait_reported = True
-            reason = f"needs {request}, but other work on the cluster leaves only {free}"
-            self._on_event(BlockWait(self._queue[0], reason))
+            self._on_event(BlockWait(self._queue[0], self.placement.wait_reason(free)))
 
     def abandon(self, status: Status, reason: str) -> Iterator[TrialRecord]:
         """Yield the running trial's record from what the driver knows, without a call to Ray.
@@ -303,4 +297,12 @@ class BlockRunner:
         if self._workers is not None:
             self._workers.kill()
         self._leave_trial()
-        return record.model_copy(update={"wall_s": time.perf_counter() - self._started})
+        took_no_turns = self._has_arms and self._limits.turns != "trial"
+        warnings = [_NO_TURNS] if took_no_turns else []
+        return record.model_copy(
+            update={
+                "wall_s": time.perf_counter() - self._started,
+                "resolved": {**record.resolved, "turns": "trial"},
+                "warnings": (*record.warnings, *warnings),
+            }
+        )

@@ -54,6 +54,37 @@ class WorkerLocation:
     """Processes that the kernel has killed so far at this control group's memory limit."""
 
 
+def log_folder() -> Path | None:
+    """Return Ray's folder of logs, which Ray deletes if nobody else is left to do so."""
+    import ray
+
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
+    return logs if logs.is_dir() else None
+
+
+def locate_process(
+    gpus: tuple[str, ...], log: str, port: int | None = None, address: str | None = None
+) -> WorkerLocation:
+    """Return where this process runs; the other fields are ``gpus``, ``log`` and its ``port``."""
+    import ray
+    from ray.util import get_node_ip_address
+
+    from bench.measure.host import cgroup_oom_kills
+
+    return WorkerLocation(
+        node=socket.gethostname(),
+        node_id=ray.get_runtime_context().get_node_id(),
+        pid=os.getpid(),
+        gpus=gpus,
+        host=get_node_ip_address(),
+        port=port,
+        address=address,
+        log=log,
+        oom_kills=cgroup_oom_kills(),
+    )
+
+
 class Worker:
     """A new process for one trial, with the GPUs and settings of ``allotment``."""
 
@@ -68,29 +99,16 @@ class Worker:
 
         Raises ResourceError if it ``has_peers`` and no port can be reserved for them.
         """
-        import ray
-        from ray.util import get_node_ip_address
-
-        from bench.measure.host import cgroup_oom_kills
-
-        context = ray.get_runtime_context()
         self._gpus = assigned_gpus()
         set_visible_gpus(self._gpus)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        # In Ray's folder of logs, which Ray deletes if nobody else is left to do so.
-        logs = Path(context.get_temp_dir()) / context.get_session_name() / "logs"
-        self._log = redirect_output(logs if logs.is_dir() else None)
+        self._log = redirect_output(log_folder())
         self._guard = PortGuard() if has_peers else None
-        return WorkerLocation(
-            node=socket.gethostname(),
-            node_id=context.get_node_id(),
-            pid=os.getpid(),
-            gpus=self._gpus,
-            host=get_node_ip_address(),
+        return locate_process(
+            self._gpus,
+            self._log,
             port=self._guard.port if self._guard else None,
             address=address_for_peers(self._allotment.network) if has_peers else None,
-            log=self._log,
-            oom_kills=cgroup_oom_kills(),
         )
 
     def train(

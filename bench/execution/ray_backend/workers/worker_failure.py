@@ -6,7 +6,6 @@ Usage:
 """
 
 import contextlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,16 +15,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution.ray_backend.workers.worker import WorkerLocation
 from bench.execution.ray_backend.workers.worker_log import WorkerLog, read_worker_log
-from bench.execution.trial_environment.xla_flags import refused_flags
+from bench.execution.trial_processes.abort_reason import abort_reason, one_line
 from bench.records.trial_failure import TrialFailure
 
 _FETCH_S = 10.0
 _MEMORY_IN_ERROR = ("NODE_OUT_OF_MEMORY", "low on memory")
-_MEMORY_IN_LOG = ("bad_alloc", "Out of memory", "ResourceExhausted", "RESOURCE_EXHAUSTED")
-_TENSORFLOW_ABORTS = re.compile(r"^F\d{4} .*|.*\] Check failed: .*|^F0000 .*", re.MULTILINE)
-_HARDWARE_ABORT = re.compile(r"cuda|cudnn|nccl|coordination|grpc|heartbeat", re.IGNORECASE)
-"""An abort that names one of these is a fault of a device or connection, not a refused program."""
-_MAX_REASON = 500
 
 
 def classify_failure(
@@ -43,21 +37,16 @@ def classify_failure(
             "out_of_memory", "Ray killed its process because the node ran low on memory"
         )
     if isinstance(error, RayTaskError):
-        return TrialFailure("failed", _one_line(str(error.cause or error)))
+        return TrialFailure("failed", one_line(str(error.cause or error)))
     if not isinstance(error, RayActorError):
-        return TrialFailure("failed", _one_line(f"{type(error).__name__}: {text}"))
+        return TrialFailure("failed", one_line(f"{type(error).__name__}: {text}"))
     log = log or WorkerLog(None, None)
     if location and _has_increased(location.oom_kills, log.oom_kills):
         reason = "the kernel killed its process at the memory limit of its control group"
         return TrialFailure("out_of_memory", reason)
     tail = log.log_tail or ""
-    if flags := refused_flags(tail):
-        return TrialFailure("failed", _one_line(flags))
-    if any(sign in tail for sign in _MEMORY_IN_LOG):
-        return TrialFailure("out_of_memory", "its process ran out of memory, according to its log")
-    aborted = _TENSORFLOW_ABORTS.search(tail) if refusable else None
-    if aborted and not _HARDWARE_ABORT.search(aborted.group()):
-        return TrialFailure("unsupported", _one_line(f"TensorFlow aborted: {aborted.group()}"))
+    if failure := abort_reason(tail, refusable=refusable):
+        return TrialFailure(*failure)
     who = f" (pid {location.pid} on {location.node})" if location else ""
     return TrialFailure(
         "worker_lost", f"its process{who} died: it was killed or crashed, or its node was lost"
@@ -90,8 +79,3 @@ def _read_on_node(location: WorkerLocation) -> Any:
 
 def _has_increased(before: int | None, after: int | None) -> bool:
     return before is not None and after is not None and after > before
-
-
-def _one_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " ".join(lines)[:_MAX_REASON]

@@ -2,25 +2,17 @@
 
 Usage:
     log = redirect_output(folder)      # in the worker, whose later output goes there
+    log = make_log(folder)             # for the output of another process
     contents = read_worker_log(log)    # on its node, in any process
 
 A worker imports this module before anything else, so it must import nothing heavy.
 """
 
 import os
-import re
-import stat
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-TAIL_BYTES = 4_000
-_READ_BYTES = 2**20
-"""Size of the log's end that is searched for the line on which the process ended."""
-_FATAL = re.compile(rb"(?:^E\d{4} .{,1000}\n)?^F\d{4} .{,1000}(?:\nusage: .{,100})?", re.MULTILINE)
-"""The line with which TensorFlow ends its process, and the lines around it that give the context.
-"""
 
 
 @dataclass(frozen=True)
@@ -49,37 +41,24 @@ def redirect_output(folder: Path | None) -> str:
     return path
 
 
+def make_log(folder: Path | None) -> str:
+    """Make an empty log in ``folder``, as ``redirect_output`` does, and return its path."""
+    handle, path = tempfile.mkstemp(prefix="bench-worker-", suffix=".log", dir=folder)
+    os.close(handle)
+    return path
+
+
 def read_worker_log(log: str) -> WorkerLog:
     """Return what a worker left on this node, and delete its files."""
     from bench.execution.ray_backend.workers.epoch_log import epoch_lines, remove_epochs
+    from bench.files.log_tail import end_of_log, tail_text
     from bench.measure.host import cgroup_oom_kills
 
     try:
-        content = _end_of_log(log)
+        content = end_of_log(Path(log))
         Path(log).unlink()
     except OSError:
         content = b""
-    tail = content[-TAIL_BYTES:]
-    # More output, for example a list of all flags, may follow the fatal line.
-    if fatal := _FATAL.search(content[:-TAIL_BYTES]):
-        tail = fatal.group() + b"\n...\n" + tail
-    text = tail.decode(errors="replace").strip() or None
     epochs = epoch_lines(log)
     remove_epochs(log)
-    return WorkerLog(text, cgroup_oom_kills(), epochs)
-
-
-def _end_of_log(log: str) -> bytes:
-    """Return the end of a log; OSError if the file is not a regular file of this user.
-
-    A Ray that this package has not started keeps its logs in a folder where any user can replace a
-    log by a link to another file.
-    """
-    handle = os.open(log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        is_regular = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-        if not (is_regular and status.st_uid == os.getuid()):
-            raise PermissionError(f"{log} is not this user's log")
-        file.seek(max(0, status.st_size - _READ_BYTES))
-        return file.read(_READ_BYTES)
+    return WorkerLog(tail_text(content), cgroup_oom_kills(), epochs)

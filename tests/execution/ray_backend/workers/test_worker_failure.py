@@ -15,7 +15,8 @@ from bench.execution.ray_backend.workers.worker_failure import (
     classify_failure,
     fetch_worker_logs,
 )
-from bench.execution.ray_backend.workers.worker_log import TAIL_BYTES, WorkerLog
+from bench.execution.ray_backend.workers.worker_log import WorkerLog
+from bench.files.log_tail import TAIL_BYTES
 from bench.records.trial_failure import TrialFailure
 
 MakeLocation = Callable[..., WorkerLocation]

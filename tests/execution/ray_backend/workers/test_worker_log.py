@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.ray_backend.workers.worker_log import TAIL_BYTES, read_worker_log
+from bench.execution.ray_backend.workers.worker_log import read_worker_log
+from bench.files.log_tail import TAIL_BYTES
 
 SECRET = "a private file"
 

@@ -1,0 +1,115 @@
+"""Prepare this process for the devices that it holds, and say what each trial gets of them.
+
+Usage:
+    devices = HeldDevices(names, acquired, allotment, least_cores=8)
+    setup = devices.setup(trial, threads=8, arrays=arrays, log=log)
+    record = devices.complete(record)
+"""
+
+import dataclasses
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.datasets.arrays import Arrays
+from bench.execution.gpus.autotuning_cache import share_autotuning_cache
+from bench.execution.gpus.gpu_code_cache import set_code_cache
+from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
+from bench.execution.trial_environment.worker_variables import set_worker_variables
+from bench.execution.turns.held_block import ArmSetup
+from bench.measure.cpu_binding import Binding, bind_near, choose_cores
+from bench.measure.environment import variables
+from bench.records.trial_record import TrialRecord
+from bench.spec.plan import Trial
+
+_GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
+
+
+class HeldDevices:
+    """The devices of a block; making one sets this process's variables and binds it to cores.
+
+    ``names`` are Ray's names of the GPUs, ``acquired`` are the same ones. The process runs on the
+    cores near them if there are ``least_cores``.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        acquired: AcquiredGpus,
+        allotment: GpuAllotment,
+        least_cores: int,
+    ) -> None:
+        self._names, self._acquired, self._allotment = tuple(names), acquired, allotment
+        self._binding = bind_near(acquired.uuids, least_cores)
+        not_cached = set_code_cache(os.environ) if acquired.uuids else None
+        # Recorded without the cache of kernel choices, whose path says nothing about a trial.
+        self._environ = dict(os.environ)
+        self._resolved, not_kept = share_autotuning_cache(acquired.uuids)
+        if acquired.uuids:
+            # Otherwise the first arm of a block would take all memory of its GPUs.
+            os.environ.setdefault(_GROWTH, "true")
+        self._warnings = (*acquired.warnings, *filter(None, [not_cached, not_kept]))
+
+    @property
+    def uuids(self) -> tuple[str, ...]:
+        """The GPUs that the driver knows."""
+        return self._acquired.uuids
+
+    def setup(self, trial: Trial, threads: int, arrays: Arrays, log: Path) -> ArmSetup:
+        """Return what ``trial`` gets; ResourceError if it needs more cores than there are."""
+        # On GPUs other trials run beside this one, so that only its thread pools are limited.
+        own_cores = trial.variant.threads is not None and not self._names
+        gpus = self._gpus_of(trial)
+        visible = ",".join(self._names[: len(gpus)]) or "-1"
+        return ArmSetup(
+            trial=trial,
+            threads=threads,
+            arrays=arrays,
+            log=log,
+            variables=_changes(self._environ, self._variables(threads)),
+            late_variables={"CUDA_VISIBLE_DEVICES": visible},
+            gpus=() if self._allotment.logical else gpus,
+            cores=choose_cores(threads) if own_cores else None,
+            modules=self._allotment.modules,
+        )
+
+    def complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:
+        """Return ``record`` with where its trial ran, and with what."""
+        gpus = self._gpus_of(record.trial)
+        cores = Binding(setup.cores) if setup.cores is not None else self._binding
+        allotted = {
+            "gpus": setup.gpus,
+            "logical_gpus": gpus if self._allotment.logical else (),
+            **dataclasses.asdict(cores),
+        }
+        resolved: dict[str, Any] = {
+            **record.resolved,
+            **self._resolved,
+            "variables": variables(self._variables(setup.threads)),
+            "visible_gpus": setup.late_variables["CUDA_VISIBLE_DEVICES"],
+            "allotted": allotted,
+        }
+        return record.model_copy(
+            update={
+                "node": socket.gethostname(),
+                "resolved": resolved,
+                "devices": self.uuids[: len(gpus)] or record.devices,
+                "warnings": (*record.warnings, *self._warnings),
+            }
+        )
+
+    def _gpus_of(self, trial: Trial) -> tuple[str, ...]:
+        return self._acquired.devices[: trial.variant.replicas]
+
+    def _variables(self, threads: int) -> dict[str, str]:
+        """Return the variables of a process with as many threads."""
+        environ = dict(self._environ)
+        set_worker_variables(environ, threads)
+        return environ
+
+
+def _changes(before: dict[str, str], after: dict[str, str]) -> dict[str, str | None]:
+    names = sorted(before.keys() | after.keys())
+    return {name: after.get(name) for name in names if before.get(name) != after.get(name)}

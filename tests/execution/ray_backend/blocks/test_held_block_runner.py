@@ -1,0 +1,282 @@
+"""A block and its holder, which is played: what the runner makes of each answer and of silence."""
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.exceptions import RayActorError
+
+from bench.execution.executor import BlockWait, EpochEnd, Event, Limits, TrialStart
+from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot, UnfitGpus
+from bench.execution.ray_backend.blocks import held_block_runner as module
+from bench.execution.ray_backend.blocks.block_runner import State
+from bench.execution.ray_backend.blocks.dataset_store import DatasetUnavailable
+from bench.execution.ray_backend.blocks.held_block_runner import HeldBlockRunner
+from bench.execution.ray_backend.workers.worker import WorkerLocation
+from bench.execution.scheduling.resources import ResourceRequest
+from bench.execution.turns.arm_run import ArmStart
+from bench.execution.turns.coordinator import TurnSettings
+from bench.records.epoch_record import EpochRecord
+from bench.records.trial_record import Status, TrialRecord
+from bench.spec.plan import Block, Trial
+from tests.support.sample_trials import trial_labelled
+
+LIMITS = Limits(trial_timeout_s=60.0)
+BLOCK = Block(repeat=0, trials=tuple(trial_labelled(f"{n}", hidden=[n]) for n in (1, 2, 3)))
+REQUEST = ResourceRequest(({"CPU": 2.0},), "PACK", ("node",))
+FIRST, SECOND, THIRD = BLOCK.trials
+
+
+class PlayedHolder:
+    """A holder that reports what a test lets it report."""
+
+    def __init__(self, trials: Sequence[Trial], *others: Any) -> None:
+        self.trials = tuple(trials)
+        self.settings: TurnSettings = others[3]
+        self.place: Any = None
+        self.unfit: UnfitGpus | None = None
+        self.error: Exception | None = None
+        self.ended = self.killed = False
+        self.began_with: list[object] = []
+        self.pending: list[str] = ["answer"]
+        self.next: list[Any] = []
+
+    def collect(self, _ready: object) -> Iterator[Any]:
+        events, self.next = self.next, []
+        yield from events
+
+    def begin(self, data: Sequence[object]) -> None:
+        self.began_with = list(data)
+        self.pending = ["answer"]
+
+    def location(self, trial: Trial) -> WorkerLocation:
+        nothing: Any = None
+        return WorkerLocation("host", "id", 1, (), "ip", nothing, nothing, trial.label, nothing)
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+class Played:
+    """A runner, its holders, and the events that it has passed on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **limits: Any) -> None:
+        self.holders: list[PlayedHolder] = []
+        self.events: list[Event] = []
+        self.attempts: dict[str, int] = {}
+        self.no_data: set[str] = set()
+        monkeypatch.setattr(module, "HolderClient", self._holder)
+        monkeypatch.setattr(module, "PlacementRequest", _placement)
+        monkeypatch.setattr(module, "fetch_worker_logs", lambda _: {})
+        self.runner = HeldBlockRunner(
+            BLOCK,
+            REQUEST,
+            Limits(60.0, **limits),
+            self.events.append,
+            self._data,
+            self.attempts,
+            GpuAllotment(),
+        )
+        self.first = self.advance()
+
+    @property
+    def state(self) -> State:
+        return self.runner.state
+
+    @property
+    def holder(self) -> PlayedHolder:
+        return self.holders[-1]
+
+    def advance(self, *events: Any) -> list[TrialRecord]:
+        if self.holders:
+            self.holder.next = list(events)
+        return list(self.runner.advance(["answer"]))
+
+    def begin(self) -> None:
+        self.holder.place = SimpleNamespace(location=self.holder.location(FIRST))
+        self.holder.pending = []
+        self.advance()
+
+    def end(self) -> None:
+        self.holder.ended = True
+        self.advance()
+
+    def _holder(self, *arguments: Any) -> PlayedHolder:
+        self.holders.append(PlayedHolder(*arguments))
+        return self.holder
+
+    def _data(self, trial: Trial) -> str:
+        if trial.label in self.no_data:
+            raise DatasetUnavailable("failed", "no data")
+        return f"data of {trial.label}"
+
+
+def _placement(request: ResourceRequest) -> Any:
+    return SimpleNamespace(
+        ready="ready",
+        granted=False,
+        request=request,
+        group=None,
+        close=lambda: None,
+        is_overdue=lambda _limit_s: False,
+        wait_reason=lambda free: f"only {free}",
+    )
+
+
+def record(trial: Trial, status: Status = "completed") -> TrialRecord:
+    return TrialRecord(trial=trial, status=status)
+
+
+def epoch(number: int) -> EpochRecord:
+    return EpochRecord(
+        epoch=number,
+        warmup=False,
+        epoch_s=1.0,
+        examples=1,
+        steps=1,
+        train_loss=1.0,
+        train_accuracy=None,
+    )
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> Played:
+    return Played(monkeypatch)
+
+
+def test_one_holder_trains_the_whole_block_in_turns(played: Played) -> None:
+    played.begin()
+    assert played.holder.began_with == ["data of 1", "data of 2", "data of 3"]
+    assert played.holder.settings.mode == "window"
+    played.advance(*map(ArmStart, BLOCK.trials))
+    end = EpochEnd(SECOND.trial_id, epoch(0))
+    assert played.advance(end) == []
+    assert end in played.events
+    starts = [event for event in played.events if isinstance(event, TrialStart)]
+    assert [(start.trial, start.where, start.logs) for start in starts] == [
+        (trial, "host", (trial.label,)) for trial in BLOCK.trials
+    ]
+    ended = list(map(record, BLOCK.trials))
+    assert played.advance(*ended) == ended
+    assert played.state.name == "RUNNING"
+    played.end()
+    assert played.state.name == "DONE"
+    assert len(played.holders) == 1
+
+
+def test_a_lost_trial_is_tried_again_alone_after_the_others(played: Played) -> None:
+    played.begin()
+    played.advance(*map(ArmStart, BLOCK.trials))
+    played.advance(record(FIRST, "worker_lost"))
+    assert len(played.holders) == 1
+    played.advance(record(SECOND), record(THIRD))
+    played.end()
+    assert played.state.name == "PLACING"
+    played.advance()
+    assert played.holder.trials == (FIRST,)
+    assert played.holder.settings.mode == "trial"
+    played.begin()
+    played.advance(ArmStart(FIRST), record(FIRST, "worker_lost"))
+    assert played.attempts[FIRST.trial_id] == 2
+    played.end()
+    assert played.state.name == "DONE"
+
+
+def test_a_holder_that_dies_ends_the_trials_that_had_started_with_their_epochs(
+    played: Played,
+) -> None:
+    played.begin()
+    played.advance(ArmStart(FIRST), ArmStart(SECOND), EpochEnd(FIRST.trial_id, epoch(0)))
+    played.holder.error = RayActorError()
+    records = played.advance()
+    assert [(r.trial, r.status, len(r.epochs)) for r in records] == [
+        (FIRST, "worker_lost", 1),
+        (SECOND, "worker_lost", 0),
+    ]
+    assert played.runner.remaining == Block(repeat=0, trials=(THIRD, FIRST, SECOND))
+    assert played.state.name == "PLACING"
+
+
+def test_a_holder_that_dies_before_any_trial_costs_an_attempt_at_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    played = Played(monkeypatch, retries=0)
+    played.holder.error = RayActorError()
+    (lost,) = played.advance()
+    assert (lost.trial, lost.status) == (FIRST, "worker_lost")
+    assert played.runner.remaining == Block(repeat=0, trials=(SECOND, THIRD))
+
+
+def test_a_lost_node_ends_all_that_had_started(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.wait", lambda *_, **__: ([], []))
+    played.begin()
+    played.advance(ArmStart(FIRST))
+    (lost,) = played.runner.handle_node_loss()
+    assert (lost.status, lost.error) == ("worker_lost", "its node was lost")
+    assert played.holders[0].killed
+
+
+def test_unfit_gpus_end_no_trial(played: Played) -> None:
+    played.holder.place = SimpleNamespace(location=played.holder.location(FIRST))
+    gpu = GpuSnapshot("0", unfit="busy")
+    played.holder.unfit = UnfitGpus((gpu,))
+    assert played.advance() == []
+    assert [found for _, found in played.runner.unfit] == [gpu]
+    assert played.runner.remaining == BLOCK
+    assert not any(played.attempts.values())
+
+
+def test_a_trial_without_data_ends_and_the_others_go_on(played: Played) -> None:
+    played.no_data = {"2"}
+    played.holder.place = SimpleNamespace(location=played.holder.location(FIRST))
+    played.holder.pending = []
+    (missing,) = played.advance()
+    assert (missing.trial, missing.status, missing.error) == (SECOND, "failed", "no data")
+    played.advance()
+    assert played.holder.trials == (FIRST, THIRD)
+    assert played.holder.settings.mode == "window"
+
+
+def test_silence_ends_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played(monkeypatch, stall_timeout_s=1.0, retries=0)
+    played.begin()
+    played.advance(ArmStart(FIRST))
+    assert list(played.runner.expire()) == []
+    monkeypatch.setattr(played.runner, "_answered_at", -1e6)
+    (ended,) = played.runner.expire()
+    assert ended.status == "timed_out"
+    assert "did not answer for 1 s" in (ended.error or "")
+
+
+def test_an_arm_that_starts_again_counts_once(played: Played) -> None:
+    played.begin()
+    played.advance(ArmStart(FIRST), ArmStart(FIRST))
+    assert played.attempts[FIRST.trial_id] == 1
+
+
+def test_an_interrupt_gives_each_running_trial_one_record(played: Played) -> None:
+    played.begin()
+    played.advance(ArmStart(FIRST), EpochEnd(FIRST.trial_id, epoch(0)))
+    (cut,) = played.runner.abandon("interrupted", "the run was interrupted")
+    assert (cut.status, len(cut.epochs)) == ("interrupted", 1)
+    assert list(played.runner.abandon("interrupted", "the run was interrupted")) == []
+
+
+def test_a_wait_for_devices_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played(monkeypatch)
+    for _ in range(2):
+        assert list(played.runner.wait("1 core")) == []
+    (wait,) = [event for event in played.events if isinstance(event, BlockWait)]
+    assert wait.reason == "only 1 core"
+
+
+def test_trials_that_would_run_out_of_memory_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played(monkeypatch, skip_reason=lambda _: "too large")
+    assert [(r.trial, r.status) for r in played.first] == [
+        (trial, "out_of_memory") for trial in BLOCK.trials
+    ]
+    assert played.state.name == "DONE"
+    assert not played.holders
