@@ -24,9 +24,10 @@ import ray
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.executor import Limits, OnEvent, RunWarning
 from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot, gpus_hidden_by
-from bench.execution.ray_backend.blocks.block_pool import BlockPool
+from bench.execution.ray_backend.blocks.block_pool import BlockPool, Runner
 from bench.execution.ray_backend.blocks.block_runner import BlockRunner
 from bench.execution.ray_backend.blocks.dataset_store import DatasetStore
+from bench.execution.ray_backend.blocks.held_block_runner import HeldBlockRunner
 from bench.execution.ray_backend.blocks.progress_collector import ProgressCollector
 from bench.execution.ray_backend.cluster.cluster_nodes import (
     Node,
@@ -202,8 +203,12 @@ class RayExecutor:
             network=self._network,
         )
 
-        def open_runner(block: Block, request: ResourceRequest) -> BlockRunner:
+        def open_runner(block: Block, request: ResourceRequest) -> Runner:
             data_of, actor = self._datasets.reference, self._progress.actor
+            if all(trial.variant.workers == 1 for trial in block.trials):
+                return HeldBlockRunner(
+                    block, request, limits, on_event, data_of, attempts, allotment
+                )
             return BlockRunner(
                 block, request, limits, on_event, data_of, actor, attempts, allotment
             )

@@ -23,6 +23,7 @@ from bench.errors import ResourceError
 from bench.execution.estimation.estimator import estimated_trial_s
 from bench.execution.gpus.gpu_fitness import GpuSnapshot
 from bench.execution.ray_backend.blocks.block_runner import BlockRunner, State
+from bench.execution.ray_backend.blocks.held_block_runner import HeldBlockRunner
 from bench.execution.ray_backend.workers.worker import WorkerLocation
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.queue import job_of
@@ -30,6 +31,8 @@ from bench.execution.scheduling.resources import Bundle, ResourceRequest
 from bench.execution.scheduling.scheduler import Scheduler
 from bench.records.trial_record import ExcludedGpus, Status, TrialRecord
 from bench.spec.plan import Block, Trial
+
+Runner = BlockRunner | HeldBlockRunner
 
 
 class BlockPool:
@@ -39,7 +42,7 @@ class BlockPool:
         self,
         cluster: Cluster,
         blocks: Sequence[Block],
-        open_runner: Callable[[Block, ResourceRequest], BlockRunner],
+        open_runner: Callable[[Block, ResourceRequest], Runner],
     ) -> None:
         self._cluster, self._open_runner = cluster, open_runner
         self._scheduler = Scheduler(cluster.sizes)
@@ -48,7 +51,7 @@ class BlockPool:
         again.
         """
         self._blocks = dict(enumerate(blocks))
-        self._runners: dict[int, BlockRunner] = {}
+        self._runners: dict[int, Runner] = {}
         self._waiting_since: dict[str, float] = {}
         """When the wait began on each node whose block gave up at its time limit."""
         self._to_requeue: list[int] = []
@@ -64,7 +67,7 @@ class BlockPool:
         return bool(self._runners) or self._scheduler.waiting
 
     @property
-    def runners(self) -> list[BlockRunner]:
+    def runners(self) -> list[Runner]:
         """The blocks that have their devices or have requested them."""
         return list(self._runners.values())
 

@@ -1,4 +1,4 @@
-"""Start a run's progress actor, and pass what workers report to their block runners.
+"""Start a run's progress actor, and pass what workers of groups report to their block runners.
 
 Usage:
     collector = ProgressCollector()
@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from bench.execution.ray_backend.blocks.block_pool import Runner
 from bench.execution.ray_backend.blocks.block_runner import BlockRunner
 from bench.execution.ray_backend.workers.progress_actor import ProgressActor
 
@@ -34,9 +35,9 @@ class ProgressCollector:
             max_restarts=-1,
         ).remote()
 
-    def collect(self, runners: Sequence[BlockRunner], timeout_s: float = _COLLECT_S) -> None:
+    def collect(self, runners: Sequence[Runner], timeout_s: float = _COLLECT_S) -> None:
         """Pass new updates to those of ``runners`` whose current trial they belong to."""
-        running = {runner.group_key: runner for runner in runners}
+        running = {r.group_key: r for r in runners if isinstance(r, BlockRunner)}
         # The records repeat what a slow actor still has to report. An actor that died restarts
         # empty; the workers' files have the epochs that it held.
         with contextlib.suppress(GetTimeoutError, RayActorError):
@@ -44,7 +45,7 @@ class ProgressCollector:
                 if update.group_key in running:
                     running[update.group_key].add_progress(update)
 
-    def collect_last(self, runners: Sequence[BlockRunner]) -> None:
+    def collect_last(self, runners: Sequence[Runner]) -> None:
         """Collect once more, briefly and without errors, because Ray may be ending too."""
         with contextlib.suppress(Exception):
             self.collect(runners, _LAST_COLLECT_S)
