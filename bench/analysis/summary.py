@@ -81,7 +81,7 @@ def summary_of(frames: RunFrames) -> Summary:
     completed = trials[trials["status"] == "completed"]
     timed = completed[is_timed(completed)]
     cells = comparison_cells(info, trials, raw, planned_blocks(info))
-    scaled = scaling(trials, raw.settings, planned_blocks(info))
+    scaled = scaling(trials, raw.settings, planned_blocks(info), raw.turns)
     return Summary(
         run=path,
         name=str(info.suite.get("name", path.name)),

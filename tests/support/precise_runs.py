@@ -102,6 +102,8 @@ def _trials(noise: str, comparisons: int, runs: int, blocks: int, seed: int) -> 
             "run": run,
             "variant_id": [f"{r}-{a}" for r, a in zip(run, arm, strict=True)],
             "block": block,
+            "part": 0,
+            "examples": 55_000,
             "invocation": 0,
             "session": 0,
             "status": "completed",

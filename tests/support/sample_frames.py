@@ -43,6 +43,7 @@ def make_trials(
                 "variant_id": variant.id,
                 "label": ", ".join(f"{k}={v}" for k, v in cell.items()),
                 "block": block,
+                "part": 0,
                 "invocation": block // blocks,
                 "session": block // blocks,
                 "status": "completed",

@@ -42,6 +42,8 @@ def two_arm_runs(epoch_s: Floats, sessions: int = 1) -> tuple[pd.DataFrame, list
         {
             "variant_id": [f"{r}-{a}" for r, a in zip(run, arm, strict=True)],
             "block": block,
+            "part": 0,
+            "examples": 55_000,
             "invocation": session,
             "session": session,
             "settings": 0,

@@ -1,11 +1,12 @@
 """Make every comparison that a suite lists, within blocks, all of them at once.
 
 Usage:
-    trials = with_sessions(load_trials(run), invocations).assign(settings=raw.settings_code)
-    comparisons = compare(trials, raw.settings, pairs, blocks=5)   # one per pair, in order
+    trials = with_sessions(trials_frame(raw), invocations).assign(settings=raw.settings_code)
+    comparisons = compare(trials, raw.settings, pairs, blocks=5, turns=raw.turns)   # one a pair
 
-A block counts if both trials completed with a time, in the same invocation. A block that lacks one
-of the two uses neither.
+A block counts if both trials completed with a time, in the same part and invocation. A block that
+lacks one of the two uses neither. Its value is the median over rounds of the arms' ratio, or the
+ratio of their median epochs if they took no turns (``turn_ratios``).
 """
 
 import math
@@ -20,6 +21,7 @@ from bench.analysis.comparison.confounds import Confound, confounds
 from bench.analysis.loading.trial_filters import is_timed, is_unsteady
 from bench.analysis.statistics.intervals import CONFIDENCE, Estimate, Ratio, ratio, t_interval
 from bench.analysis.statistics.session_units import moments, session_units, within_sessions
+from bench.analysis.statistics.turn_ratios import Windows, block_values
 from bench.spec.axis_groups import SCALED_AXES
 from bench.spec.pairing import Pair
 from bench.spec.variant import Variant
@@ -46,15 +48,21 @@ class Comparison:
     block_ratios: tuple[BlockRatio, ...]
     """Of the used blocks, in order."""
     dropped_blocks: int
-    """Blocks in which one trial, or both, did not complete, or has no time."""
+    """Blocks in which one trial, or both, did not complete, has no time, or took no turns although
+    the other did: it was tried again alone."""
     split_blocks: int
     """Blocks whose trials ran in different invocations; not used either."""
     unsettled_blocks: int
     """Used blocks with a trial whose epochs drifted or never settled (``steady_state``)."""
+    sequential_blocks: int
+    """Used blocks whose trials recorded that they ran one after another."""
     confounds: tuple[Confound, ...]
 
 
-_ARM = ["variant_id", "block", "invocation", "session", "epoch_s", "settings", "unsteady"]
+_ARM = [
+    *("variant_id", "block", "part", "invocation", "session", "epoch_s", "examples"),
+    *("settings", "unsteady", "row"),
+]
 _Settings = Sequence[Mapping[str, Any]]
 
 
@@ -64,20 +72,23 @@ def compare(
     pairs: Sequence[Pair],
     blocks: int,
     confidence: float = CONFIDENCE,
+    turns: Windows | None = None,
 ) -> list[Comparison]:
     """Compare each of ``pairs``, for which ``blocks`` blocks were planned.
 
-    ``confidence`` is the nominal one of each ratio's interval.
+    ``confidence`` is the nominal one of each ratio's interval. ``turns`` has the windows of trials
+    that took turns, by their index in ``trials``.
     """
     if not pairs:
         return []
     both = _blocks_with_both(trials, pairs)
     split = both["invocation"] != both["invocation_b"]
-    used = _with_log(both[~split])
+    used = _with_log(both[~split], turns)
     unsteady = used[used["unsteady"] | used["unsteady_b"]]
-    n_used, n_split, n_unsettled = (
+    sequential = used[(used["rounds"] == 0) & _in_sequence(used, settings)]
+    n_used, n_split, n_unsettled, n_sequential = (
         rows.groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
-        for rows in (used, both[split], unsteady)
+        for rows in (used, both[split], unsteady, sequential)
     )
     ratios = _ratios(used, n_used, confidence)
     within, block_ratios = _within(used), _block_ratios(used)
@@ -90,25 +101,29 @@ def compare(
             dropped_blocks=blocks - n_used[i] - n_split[i],
             split_blocks=n_split[i],
             unsettled_blocks=n_unsettled[i],
+            sequential_blocks=n_sequential[i],
             confounds=confounds_of.get(i, ()),
         )
         for i in range(len(pairs))
     ]
 
 
-def log_ratios(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
+def log_ratios(
+    trials: pd.DataFrame, pairs: Sequence[Pair], turns: Windows | None = None
+) -> pd.DataFrame:
     """Return the log ratio of each of ``pairs`` in each block that ``compare`` uses.
 
     The columns are pair (an index in ``pairs``), variant_id, baseline_id, block, session and log.
     """
     both = _blocks_with_both(trials, pairs)
-    used = _with_log(both[both["invocation"] == both["invocation_b"]])
+    used = _with_log(both[both["invocation"] == both["invocation_b"]], turns)
     return used[["pair", "variant_id", "baseline_id", "block", "session", "log"]]
 
 
 def _blocks_with_both(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
     """Return a row per pair and block in which both arms have a time; ``_b`` marks the baseline."""
-    arms = trials.assign(unsteady=is_unsteady(trials)).loc[is_timed(trials), _ARM]
+    arms = trials.assign(unsteady=is_unsteady(trials), row=trials.index)
+    arms = arms.loc[is_timed(trials), _ARM]
     planned = pd.DataFrame(
         {
             "pair": range(len(pairs)),
@@ -118,12 +133,30 @@ def _blocks_with_both(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFra
     )
     baselines = arms.rename(columns={"variant_id": "baseline_id"})
     return planned.merge(arms, on="variant_id").merge(
-        baselines, on=["baseline_id", "block"], suffixes=("", "_b")
+        baselines, on=["baseline_id", "block", "part"], suffixes=("", "_b")
     )
 
 
-def _with_log(used: pd.DataFrame) -> pd.DataFrame:
-    return used.assign(log=np.log(used["epoch_s"] / used["epoch_s_b"]))
+def _with_log(both: pd.DataFrame, turns: Windows | None) -> pd.DataFrame:
+    """Return the rows that have a value, with its log, and the rounds that it is the median of.
+
+    A trial that was tried again alone has no rounds; with an arm that has, it makes no ratio.
+    """
+    if turns is None:
+        return both.assign(log=np.log(both["epoch_s"] / both["epoch_s_b"]), rounds=0)
+    epoch_s = np.full(int(both[["row", "row_b"]].max().max()) + 1 if len(both) else 0, np.nan)
+    epoch_s[both["row"]], epoch_s[both["row_b"]] = both["epoch_s"], both["epoch_s_b"]
+    values = block_values(turns, both["row"], both["row_b"], epoch_s)
+    # Turns give times per example, but a ratio is that of whole epochs.
+    of_examples = np.where(values.rounds > 0, np.log(both["examples"] / both["examples_b"]), 0.0)
+    logs = both.assign(log=values.log_ratio + of_examples, rounds=values.rounds)
+    return logs[both["row"].isin(turns.trial) == both["row_b"].isin(turns.trial)]
+
+
+def _in_sequence(used: pd.DataFrame, settings: _Settings) -> "pd.Series[bool]":
+    """Return which rows are of trials that recorded that they took no turns."""
+    in_sequence = [code for code, each in enumerate(settings) if each.get("turns") == "trial"]
+    return used["settings"].isin(in_sequence)
 
 
 def _ratios(used: pd.DataFrame, n_used: list[int], confidence: float) -> dict[int, Ratio]:

@@ -53,7 +53,7 @@ def comparison_cells(
     variants = trials.drop_duplicates("variant_id").set_index("variant_id")
     columns, column_of = _columns(info, variants)
     confidence = info.stopping.confidence if info.stopping else CONFIDENCE
-    compared = compare(trials, raw.settings, info.pairs, blocks, confidence)
+    compared = compare(trials, raw.settings, info.pairs, blocks, confidence, raw.turns)
     rows = list(zip(info.pairs, column_of, compared, strict=True))
     return ComparisonCells(
         columns=columns,

@@ -20,6 +20,7 @@ import numpy as np
 from bench.analysis.loading.column_checks import column_check
 from bench.analysis.loading.frame_columns import RECORD_COLUMNS, TRIAL_COLUMNS, fields_of
 from bench.analysis.loading.record_arrays import RecordArrays
+from bench.analysis.loading.turn_windows import TurnWindows
 from bench.records.epoch_record import EpochRecord, without_accuracy_of_nan
 from bench.records.measures import Measures
 from bench.records.resolved_keys import PER_PROCESS
@@ -46,6 +47,7 @@ class ArrayBuilder:
     windows: dict[int, tuple[Sequence[float], ...]] = field(default_factory=dict)
     warnings: dict[int, tuple[str, ...]] = field(default_factory=dict)
     variants: set[str] = field(default_factory=set)
+    turns: TurnWindows = field(default_factory=TurnWindows)
 
     def __post_init__(self) -> None:
         self.epoch_values = _rows_picker(self.epoch_fields)
@@ -63,6 +65,7 @@ class ArrayBuilder:
             variant[name] = str(list(variant[name]))
         for name in PER_PROCESS:
             record["resolved"].pop(name, None)
+        self.turns.add(len(self.rows), record)
         if variant["max_steps"] is not None:
             timed = (epoch for epoch in epochs if not epoch["warmup"])
             windows = tuple(epoch["window_s"] for epoch in timed)
@@ -155,7 +158,7 @@ _check_windows = column_check(EpochRecord, "window_s")
 _check_devices = column_check(TrialRecord, "devices")
 _check_warnings = column_check(TrialRecord, "warnings")
 _check_resolved = column_check(TrialRecord, "resolved")
-_TRIAL = operator.itemgetter(*TRIAL_COLUMNS)
+_TRIAL = _picker(tuple(TRIAL_COLUMNS), {"part": 0})
 _RECORD = _picker(tuple(RECORD_COLUMNS))
 _VARIANT = operator.itemgetter(*fields_of(Variant))
 _MEASURES = _picker(tuple(fields_of(Measures)))
@@ -197,6 +200,7 @@ def sorted_arrays(builder: ArrayBuilder) -> RecordArrays:
         settings=tuple(settings for _, settings in builder.settings.values()),
         windows={int(new_row[row]): windows for row, windows in builder.windows.items()},
         warnings={int(new_row[row]): texts for row, texts in builder.warnings.items()},
+        turns=builder.turns.windows().renumbered(new_row),
     )
 
 

@@ -42,6 +42,7 @@ TRIAL_COLUMNS = {
     "variant_id": "str",
     "label": "str",
     "block": "int64",
+    "part": "int64",
     "order": "int64",
     "seed": "int64",
 }

@@ -11,6 +11,7 @@ from typing import Any
 from bench.analysis.loading.array_builder import ArrayBuilder, sorted_arrays
 from bench.analysis.loading.garbage_collection import collector_paused
 from bench.analysis.loading.record_arrays import TRIAL_EPOCH_FIELDS, RecordArrays
+from bench.errors import RunFolderError
 from bench.records.run_folder import RunFolder
 
 
@@ -29,7 +30,10 @@ def read_records(
     except (KeyError, TypeError, ValueError, AttributeError):
         # The fast path cannot name the damaged record, and does not fill every gap of an old one.
         records = folder.records(all_attempts=all_attempts)
-        return _read((record.model_dump() for record in records), epoch_fields)
+        try:
+            return _read((record.model_dump() for record in records), epoch_fields)
+        except (TypeError, ValueError) as error:
+            raise RunFolderError(f"{folder.path}: a record is damaged: {error}") from None
 
 
 def _read(records: Iterable[dict[str, Any]], epoch_fields: Sequence[str]) -> RecordArrays:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.loading.frame_columns import epoch_columns
+from bench.analysis.statistics.turn_ratios import Windows
 from bench.records.epoch_record import EpochRecord
 
 ALL_EPOCH_FIELDS = tuple(name for name in epoch_columns() if name in EpochRecord.model_fields)
@@ -40,3 +41,5 @@ class RecordArrays:
     """By row: window times of each timed epoch, for trials that ``max_steps`` may have capped."""
     warnings: dict[int, tuple[str, ...]]
     """By row, for trials that have warnings."""
+    turns: Windows
+    """The windows of timed epochs that trials trained in turns, by row."""

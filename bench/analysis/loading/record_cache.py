@@ -12,6 +12,7 @@ never brings a cache with it. The file holds numbers and JSON, no pickle.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import time
@@ -24,6 +25,7 @@ from pydantic_core import from_json, to_json
 
 from bench.analysis.loading.array_builder import NAMES
 from bench.analysis.loading.record_arrays import ALL_EPOCH_FIELDS, RecordArrays
+from bench.analysis.statistics.turn_ratios import Windows
 from bench.errors import StorageError
 from bench.files.bounded_reading import GiB
 from bench.files.folder import Folder
@@ -33,7 +35,7 @@ from bench.records.read_records import Fingerprint
 from bench.records.trial_record import SCHEMA_VERSION
 from bench.spec.axis_groups import LATER_AXES
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raise this when the same columns change their meaning."""
 MAX_RUNS = 8
 """Number of runs in the cache; the most recently stored stay."""
@@ -41,6 +43,7 @@ MIN_FILE_AGE_S = 2.0
 """A file that changed more recently is not cached: it could change again with the same timestamp,
 since some file systems count time in steps of two seconds."""
 _MAX_BYTES = 8 * GiB
+_WINDOW_FIELDS = tuple(field.name for field in dataclasses.fields(Windows))
 
 
 def load_cached(run: Path, fingerprint: Fingerprint) -> RecordArrays | None:
@@ -62,6 +65,7 @@ def load_cached(run: Path, fingerprint: Fingerprint) -> RecordArrays | None:
                 settings=tuple(metadata["settings"]),
                 windows={int(row): tuple(windows) for row, windows in metadata["windows"].items()},
                 warnings={int(row): tuple(texts) for row, texts in metadata["warnings"].items()},
+                turns=Windows(*(arrays[f"turn_{name}"] for name in _WINDOW_FIELDS)),
             )
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
         return None
@@ -84,6 +88,7 @@ def store_cached(run: Path, fingerprint: Fingerprint, raw: RecordArrays) -> None
         "epochs": np.stack([raw.epochs[name] for name in ALL_EPOCH_FIELDS]),
         "epoch_counts": raw.epoch_counts,
         "settings_code": raw.settings_code,
+        **{f"turn_{name}": getattr(raw.turns, name) for name in _WINDOW_FIELDS},
     }
     with contextlib.suppress(OSError, StorageError):
         folder = _folder()

@@ -53,6 +53,7 @@ def last_attempts(raw: RecordArrays) -> RecordArrays:
     is_last = np.isin(np.arange(len(raw.epoch_counts)), rows)
     is_last_epoch = np.repeat(is_last, raw.epoch_counts)
     new_row = {row: i for i, row in enumerate(rows)}
+    new_rows = np.where(is_last, np.cumsum(is_last) - 1, -1)
     return RecordArrays(
         columns={name: tuple(values[row] for row in rows) for name, values in raw.columns.items()},
         epochs={name: values[is_last_epoch] for name, values in raw.epochs.items()},
@@ -61,4 +62,5 @@ def last_attempts(raw: RecordArrays) -> RecordArrays:
         settings=raw.settings,
         windows={new_row[row]: windows for row, windows in raw.windows.items() if row in new_row},
         warnings={new_row[row]: texts for row, texts in raw.warnings.items() if row in new_row},
+        turns=raw.turns.renumbered(new_rows),
     )

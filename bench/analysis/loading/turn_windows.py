@@ -25,13 +25,15 @@ class TurnWindows:
     def add(self, trial: int, record: Mapping[str, Any]) -> None:
         """Add the windows of a record, which is that of the trial with the index ``trial``.
 
-        KeyError, TypeError or ValueError if the record is damaged.
+        An epoch of a record that does not say how many steps a window has adds none. TypeError or
+        ValueError if the record is damaged.
         """
         for epoch in record["epochs"]:
             rounds = epoch.get("window_round")
-            if epoch["warmup"] or rounds is None:
+            size = record["resolved"].get("window_steps")
+            if epoch["warmup"] or rounds is None or size is None:
                 continue
-            seconds, size = epoch["window_s"], record["resolved"]["window_steps"]
+            seconds = epoch["window_s"]
             if len(seconds) != len(rounds):
                 raise ValueError(f"{len(rounds)} rounds of {len(seconds)} windows")
             batch = epoch["examples"] / epoch["steps"]

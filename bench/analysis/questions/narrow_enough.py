@@ -15,7 +15,10 @@ from bench.records.stopping_record import Stopping
 from bench.spec.pairing import Pair
 from bench.spec.suite import Suite
 
-_COLUMNS = ("trial_id", "variant_id", "block", "status", "epoch_s", "steady", *SESSION_COLUMNS)
+_COLUMNS = (
+    *("trial_id", "variant_id", "block", "part", "status", "epoch_s", "examples", "steady"),
+    *SESSION_COLUMNS,
+)
 
 
 def narrow_enough(folder: RunFolder, suite: Suite) -> Stopping:
@@ -31,7 +34,7 @@ def narrow_enough(folder: RunFolder, suite: Suite) -> Stopping:
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     pairs = _distinct(info.pairs)
     return decide(
-        log_ratios(trials, pairs),
+        log_ratios(trials, pairs, raw.turns),
         pairs,
         blocks=suite.blocks,
         precision=suite.precision,

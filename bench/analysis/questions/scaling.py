@@ -21,6 +21,7 @@ from bench.analysis.comparison.compare import Comparison, compare
 from bench.analysis.loading.trial_filters import examples_used
 from bench.analysis.statistics.design_matrix import SETTINGS
 from bench.analysis.statistics.intervals import Ratio
+from bench.analysis.statistics.turn_ratios import Windows
 from bench.spec.axis_groups import FREE_IN_SCALING
 from bench.spec.pairing import Pair
 
@@ -71,9 +72,15 @@ def varies_replicas(workers: Sequence[int], replicas: Sequence[int]) -> bool:
 
 
 def scaling(
-    trials: pd.DataFrame, settings: Sequence[Mapping[str, Any]], blocks: int
+    trials: pd.DataFrame,
+    settings: Sequence[Mapping[str, Any]],
+    blocks: int,
+    turns: Windows | None = None,
 ) -> dict[str, Scaling]:
-    """Return the scaling by variant id; empty if no trial has several replicas."""
+    """Return the scaling by variant id; empty if no trial has several replicas.
+
+    ``turns`` is as for ``compare``.
+    """
     if not varies_replicas(trials["workers"].tolist(), trials["replicas"].tolist()):
         return {}
     first_rows = trials.drop_duplicates("variant_id")
@@ -87,7 +94,7 @@ def scaling(
         row["variant_id"]: Scaling(transports=tuple(sorted(transports.get(row["variant_id"], ()))))
         for row in rows
     }
-    comparisons = compare(trials, settings, [plan.pair for plan in planned], blocks)
+    comparisons = compare(trials, settings, [plan.pair for plan in planned], blocks, turns=turns)
     for plan, comparison in zip(planned, comparisons, strict=True):
         by_variant[plan.pair.baseline_id].baseline_of.add(plan.column)
         if comparison.ratio is not None:

@@ -34,6 +34,12 @@ class Windows:
     seconds: Floats
     examples: Floats
 
+    def renumbered(self, new_trial: Indices) -> "Windows":
+        """Return the windows with trial i as ``new_trial[i]``, without those of a negative one."""
+        trial = new_trial[self.trial]
+        kept = trial >= 0
+        return Windows(trial[kept], self.round[kept], self.seconds[kept], self.examples[kept])
+
 
 @dataclass(frozen=True)
 class BlockValues:

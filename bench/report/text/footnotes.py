@@ -153,6 +153,12 @@ def of_comparison(comparison: Comparison, blocks: int) -> Iterator[Footnote]:
             "drifted or never settled; the block counts."
         )
         yield Footnote("blocks_unsettled", text)
+    if comparison.sequential_blocks:
+        text = (
+            f"In {comparison.sequential_blocks} of {plural(blocks, 'block')} the trials ran one "
+            "after another, not in turns; the block counts."
+        )
+        yield Footnote("blocks_in_sequence", text)
     if comparison.confounds:
         differences = "; ".join(
             f"{c.key} is {_value(c.value)}, in the baseline {_value(c.baseline)}"

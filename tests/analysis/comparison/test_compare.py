@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.comparison.compare import Comparison, compare
+from bench.analysis.comparison.compare import Comparison, compare, log_ratios
+from bench.analysis.loading.trial_filters import is_unsteady
+from bench.analysis.statistics.turn_ratios import Windows
 from bench.spec.pairing import Pair
 from tests.support.marked_runs import intervals
 from tests.support.simulated_runs import Floats, autoregressive, two_arm_runs
@@ -96,3 +98,63 @@ def test_resumed_block_is_in_no_ratio() -> None:
     (comparison,) = compared(trials, pairs, 4)
     assert (comparison.split_blocks, comparison.dropped_blocks) == (1, 0)
     assert [b.block for b in comparison.block_ratios] == [0, 2, 3]
+
+
+def in_rounds(seconds: list[list[float]]) -> Windows:
+    """Return windows of 100 examples, one a round; each list is a trial's."""
+    trial = np.repeat(np.arange(len(seconds)), [len(times) for times in seconds])
+    number = np.concatenate([np.arange(len(times)) for times in seconds])
+    times = np.array([time for each in seconds for time in each])
+    return Windows(trial, number.astype(np.int64), times, np.full(len(times), 100.0))
+
+
+def four_trials() -> tuple[pd.DataFrame, list[Pair]]:
+    """Return two blocks whose epochs say 1.5 and whose trials are 0 to 3."""
+    return two_arm_runs(with_ratio(np.zeros((1, 2, 2, 3))))
+
+
+def test_the_value_of_a_block_is_the_median_over_the_rounds_of_its_arms() -> None:
+    trials, pairs = four_trials()
+    arm, baseline = [1.3, 1.3, 9.9], [1.0, 1.0, 1.0]
+    turns = in_rounds([arm, baseline, [2.6, 0.1, 2.6], [2.0, 2.0, 2.0]])
+    (comparison,) = compare(trials, [{"turns": "window"}], pairs, 2, turns=turns)
+    assert [block.ratio for block in comparison.block_ratios] == pytest.approx([1.3, 1.3])
+    assert comparison.sequential_blocks == 0
+    logs = log_ratios(trials, pairs, turns)["log"]
+    assert logs.tolist() == pytest.approx([math.log(1.3)] * 2)
+
+
+def test_an_arm_that_was_tried_again_alone_makes_no_ratio() -> None:
+    trials, pairs = four_trials()
+    turns = in_rounds([[1.3], [1.0], [], [2.0]])
+    (comparison,) = compare(trials, [{"turns": "window"}], pairs, 2, turns=turns)
+    assert [block.block for block in comparison.block_ratios] == [0]
+    assert comparison.dropped_blocks == 1
+
+
+def test_a_block_that_fell_back_has_the_ratio_of_its_epochs_and_a_mark() -> None:
+    trials, pairs = four_trials()
+    trials["settings"] = [0, 0, 1, 1]
+    turns = in_rounds([[1.3], [1.0], [], []])
+    settings = [{"turns": "window"}, {"turns": "trial"}]
+    (comparison,) = compare(trials, settings, pairs, 2, turns=turns)
+    assert [block.ratio for block in comparison.block_ratios] == pytest.approx([1.3, TRUE])
+    assert (comparison.sequential_blocks, comparison.dropped_blocks) == (1, 0)
+
+
+def test_arms_with_different_numbers_of_examples_have_the_ratio_of_whole_epochs() -> None:
+    trials, pairs = four_trials()
+    trials["examples"] = [2000, 1000] * 2
+    turns = in_rounds([[1.1], [1.0]] * 2)
+    (comparison,) = compare(trials, [{"turns": "window"}], pairs, 2, turns=turns)
+    assert [block.ratio for block in comparison.block_ratios] == pytest.approx([2.2, 2.2])
+
+
+def test_arms_are_compared_within_their_part() -> None:
+    trials, pairs = four_trials()
+    trials["block"], trials["part"] = 0, [0, 0, 1, 1]
+    second = [pairs[0].model_copy(update={"variant_id": "0-2"})]
+    trials.loc[2, "variant_id"] = "0-2"
+    turns = in_rounds([[1.3], [1.0], [3.0], [2.0]])
+    (comparison,) = compare(trials, [{}], second, 1, turns=turns)
+    assert [block.ratio for block in comparison.block_ratios] == pytest.approx([1.5])
