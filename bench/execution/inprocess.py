@@ -190,7 +190,7 @@ def _train(
     return record.model_copy(
         update={
             "measures": measures,
-            "resolved": {**record.resolved, "shared_process": True},
+            "resolved": {**record.resolved, "shared_process": True, "turns": "trial"},
             "node": socket.gethostname(),
             "started_at": started_at,
             "wall_s": time.perf_counter() - started,

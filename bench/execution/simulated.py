@@ -7,11 +7,12 @@ Usage:
 
 For tests of everything around a trial, and for planning: blocks are scheduled as on a cluster with
 these devices. The records say in ``node`` and ``resolved`` that they are simulated, and hold no
-accuracy.
+accuracy. The arms of a block take turns in their records, though each ends before the next begins.
 """
 
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Self
@@ -23,6 +24,7 @@ from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.queue import job_of
 from bench.execution.scheduling.resources import ResourceRequest, is_spread
 from bench.execution.scheduling.scheduler import Scheduler
+from bench.execution.turns.schedule import rounds_in_epoch
 from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
 from bench.records.trial_record import Status, TrialRecord
@@ -34,6 +36,8 @@ StatusChooser = Callable[[Trial, int], Status]
 
 
 _NODE = "simulated"
+_WINDOWS = 8
+"""The most windows of an epoch."""
 
 
 class SimulatedExecutor:
@@ -89,8 +93,10 @@ class SimulatedExecutor:
                 request = cluster.request_for(blocks[job.key], nodes)
                 devices = [free[n].pop() for n in nodes for _ in range(job.shape.devices_each)]
                 ends_at = now
-                for trial in blocks[job.key].trials:
-                    for record in self._attempts(trial, limits, on_event):
+                trials = blocks[job.key].trials
+                rounds = self._rounds(trials, limits)
+                for trial in trials:
+                    for record in self._attempts(trial, limits, on_event, rounds):
                         ends_at += record.wall_s or 0.0
                         used = _devices_of_trial(trial.variant, request, devices)
                         yield record.model_copy(update={"devices": used})
@@ -101,12 +107,24 @@ class SimulatedExecutor:
             scheduler.finish(number)
         self.makespan_s = now
 
-    def _attempts(self, trial: Trial, limits: Limits, on_event: OnEvent) -> Iterator[TrialRecord]:
+    def _rounds(self, trials: Sequence[Trial], limits: Limits) -> int:
+        """Return the rounds of an epoch in which the arms take turns; 0 if they take none."""
+        if len(trials) == 1 or limits.turns == "trial":
+            return 0
+        windows = [len(_windows(trial.variant)) for trial in trials]
+        epoch_s = [self._epoch_s(trial) for trial in trials]
+        return rounds_in_epoch(limits.turns, windows, epoch_s, limits.turn_s)
+
+    def _attempts(
+        self, trial: Trial, limits: Limits, on_event: OnEvent, rounds: int
+    ) -> Iterator[TrialRecord]:
+        """Yield the record of each attempt; only the first one takes turns with other arms."""
         if reason := limits.skip_reason(trial):
             yield skipped_record(trial, reason)
             return
         for attempt in range(1, limits.retries + 2):
-            record = self._record(trial, self._status_of(trial, attempt), limits)
+            status = self._status_of(trial, attempt)
+            record = self._record(trial, status, limits, rounds if attempt == 1 else 0)
             try:
                 on_event(TrialStart(trial, _NODE))
                 for epoch in record.epochs:
@@ -118,7 +136,7 @@ class SimulatedExecutor:
             if record.status != "worker_lost":
                 return
 
-    def _record(self, trial: Trial, status: Status, limits: Limits) -> TrialRecord:
+    def _record(self, trial: Trial, status: Status, limits: Limits, rounds: int) -> TrialRecord:
         epoch_s = self._epoch_s(trial)
         trained = trial.variant.epochs if status == "completed" else 0
         limit_s = limits.trial_timeout_s
@@ -129,9 +147,13 @@ class SimulatedExecutor:
             status=status,
             error=None if status == "completed" else "simulated",
             node=_NODE,
-            resolved={"simulated": True},
+            resolved={
+                "simulated": True,
+                "turns": limits.turns if rounds else "trial",
+                "window_steps": _windows(trial.variant)[0],
+            },
             measures=Measures(cold_start_s=START_S / 3, import_s=START_S / 3),
-            epochs=tuple(_epoch(trial, number, epoch_s) for number in range(trained)),
+            epochs=tuple(_epoch(trial, number, epoch_s, rounds) for number in range(trained)),
             wall_s=limit_s if status == "timed_out" else START_S + trained * epoch_s,
         )
 
@@ -160,15 +182,27 @@ def _devices_of_trial(
     return tuple(d for bundle in by_worker for d in itertools.islice(bundle, variant.replicas))
 
 
-def _epoch(trial: Trial, number: int, epoch_s: float) -> EpochRecord:
-    variant = trial.variant
+def _windows(variant: Variant) -> tuple[int, ...]:
+    """Return the steps of each window of an epoch."""
     steps = variant.whole_epoch_steps
+    size = math.ceil(steps / _WINDOWS)
+    return tuple(min(size, steps - first) for first in range(0, steps, size))
+
+
+def _epoch(trial: Trial, number: int, epoch_s: float, rounds: int) -> EpochRecord:
+    """Return an epoch whose windows ran in as many rounds; in none if that is 0."""
+    variant = trial.variant
+    steps, windows = variant.whole_epoch_steps, _windows(variant)
+    starts = itertools.accumulate(windows[:-1], initial=0)
+    in_rounds = tuple(number * rounds + start * rounds // steps for start in starts)
     return EpochRecord(
         epoch=number,
         warmup=number < variant.warmup_epochs,
         epoch_s=epoch_s,
         examples=steps * variant.global_batch_size,
         steps=steps,
+        window_s=tuple(epoch_s * size / steps for size in windows),
+        window_round=in_rounds if rounds else None,
         train_loss=1.0 / (number + 1),
         train_accuracy=None,
     )

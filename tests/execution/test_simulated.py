@@ -11,7 +11,7 @@ from bench.errors import ResourceError
 from bench.execution.estimation.estimator import START_S
 from bench.execution.executor import Limits
 from bench.execution.simulated import SimulatedExecutor
-from bench.records.trial_record import STATUSES, Status
+from bench.records.trial_record import STATUSES, Status, TrialRecord
 from bench.spec.plan import Block, Trial, make_plan
 from tests.support.large_cluster import NODES, epoch_s, mixed_blocks
 from tests.support.observers import LIMITS, observe
@@ -171,3 +171,38 @@ def test_the_same_plan_gives_the_same_records_every_time() -> None:
     blocks = _blocks(3, 2, compared=True)
     first, second = (observe(SimulatedExecutor(2), blocks).records for _ in range(2))
     assert first == second
+
+
+def _of_two_arms(**limits: Any) -> list[TrialRecord]:
+    executor = SimulatedExecutor(epoch_s=lambda _: 2.0)
+    return observe(executor, _blocks(2, 1, compared=True), Limits(3600.0, **limits)).records
+
+
+def test_the_arms_of_a_block_take_turns_in_the_same_rounds() -> None:
+    first, second = _of_two_arms()
+    rounds = [epoch.window_round for record in (first, second) for epoch in record.epochs]
+    assert first.resolved["turns"] == "window"
+    assert rounds[: len(first.epochs)] == rounds[len(first.epochs) :]
+    numbers = [number for epoch in first.epochs for number in epoch.window_round or ()]
+    assert numbers == sorted(numbers)
+    assert set(numbers) == set(range(numbers[-1] + 1))
+    for epoch in first.epochs:
+        assert len(epoch.window_s) == len(epoch.window_round or ())
+        assert sum(epoch.window_s) == pytest.approx(epoch.epoch_s)
+
+
+def test_whole_trials_have_no_rounds() -> None:
+    for record in _of_two_arms(turns="trial"):
+        assert record.resolved["turns"] == "trial"
+        assert all(epoch.window_round is None for epoch in record.epochs)
+
+
+def test_a_trial_that_is_tried_again_has_no_rounds() -> None:
+    def lost_at_first(_trial: Trial, attempt: int) -> Status:
+        return "worker_lost" if attempt == 1 else "completed"
+
+    executor = SimulatedExecutor(status_of=lost_at_first)
+    records = observe(executor, _blocks(2, 1, compared=True), LIMITS).records
+    again = [record for record in records if record.status == "completed"]
+    assert len(again) == 2
+    assert all(epoch.window_round is None for record in again for epoch in record.epochs)
