@@ -88,12 +88,12 @@ class Node:
         return process
 
     def processes(self, name: str = "") -> list[psutil.Process]:
-        """Return the processes in the namespace, or those with ``name`` in their command line."""
+        """Return the namespace's processes: all, or those with ``name`` in name or command."""
         processes = []
         for pid in _ip("netns", "pids", self.name).split():
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(int(pid))
-                if name in " ".join(process.cmdline()):
+                if name in " ".join([process.name(), *process.cmdline()]):
                     processes.append(process)
         return processes
 

@@ -250,7 +250,7 @@ def test_a_run_whose_head_is_lost_reports_it_and_resumes_on_a_new_head(
     run = Run(head, suite, env=env)
     process = run.start()
     wait_until(lambda: "[1/2]" in run.log.read_text(), process, run.log)
-    wait_until(lambda: bool(head.processes("ray::Worker.train")), process, run.log)
+    wait_until(lambda: bool(head.processes("bench-trial")), process, run.log)
     for server in head.processes("gcs_server"):
         server.kill()
     assert ended(process) == 5
@@ -279,9 +279,9 @@ def test_two_drivers_on_one_cluster_wait_for_each_other_s_devices(
     drivers = [run.start() for run in runs]
     at_once = 0
     while any(driver.poll() is None for driver in drivers):
-        at_once = max(at_once, len(head.processes("ray::Worker.train")))
+        at_once = max(at_once, len(head.processes("bench-trial")))
         time.sleep(0.2)
     assert [ended(driver) for driver in drivers] == [0, 0], [r.log.read_text() for r in runs]
     assert at_once == 1
     assert [run.statuses() for run in runs] == [{"two-nodes": ["completed"]}] * 2
-    assert not [p for p in head.processes("ray::Worker") if p.status() != psutil.STATUS_ZOMBIE]
+    assert not [p for p in head.processes("bench-trial") if p.status() != psutil.STATUS_ZOMBIE]

@@ -83,7 +83,7 @@ def test_a_node_whose_ray_dies_ends_its_trials_and_not_the_job(site: Site, share
         job = beside.submit(_sbatch, laptop, "smoke", *words, out="lost")
         _wait_for(lambda: any((shared / "lost").glob("run.json")))
         (other,) = [n for n in nodes if "gcs_server" not in n.run("ps", "-A", "-o", "comm").stdout]
-        _wait_for(lambda: other.run("pgrep", "-f", "ray::Worker.train").returncode == 0)
+        _wait_for(lambda: other.run("pgrep", "bench-trial").returncode == 0)
         # Its own processes alone are seen from inside of a node.
         for pid in other.run("pgrep", "raylet").stdout.split():
             other.run("kill", "-9", pid)

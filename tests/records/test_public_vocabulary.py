@@ -20,12 +20,18 @@ MODULES = [
     "bench.execution.ray_backend.blocks.block_pool",
     "bench.execution.ray_backend.blocks.block_runner",
     "bench.execution.ray_backend.blocks.dataset_store",
+    "bench.execution.ray_backend.blocks.held_block_runner",
+    "bench.execution.ray_backend.blocks.placement",
     "bench.execution.ray_backend.workers.worker_failure",
     "bench.execution.ray_backend.workers.worker_records",
     "bench.execution.trial_environment.other_load",
+    "bench.execution.trial_processes.abort_reason",
+    "bench.execution.trial_processes.process_failure",
     "bench.execution.turns.arm_run",
     "bench.execution.turns.coordinator",
+    "bench.execution.turns.held_block",
     "bench.execution.turns.memory_room",
+    "bench.execution.turns.process_arm",
     "bench.measure.gpu_occupancy",
 ]
 """All sentences in functions of these modules are such reasons."""

@@ -127,21 +127,29 @@ FAULTS = {
         "tests/execution/ray_backend/process/test_ray_process.py::"
         "test_an_interrupt_ends_the_run_however_the_process_reacts",
     ),
-    "progress actor killed": Fault(
-        "the actor that collects the workers' progress is killed, and restarted",
-        "completed",
-        0,
-        "",
+    "holder killed": Fault(
+        "the actor that holds a block's devices is killed, and its trials with it",
+        "worker_lost",
+        5,
+        "--resume",
         "tests/execution/ray_backend/test_ray_executor.py::"
-        "test_a_dead_progress_actor_loses_no_epoch_and_restarts",
+        "test_a_killed_holder_ends_its_trials_and_loses_no_epoch",
     ),
     "over time": Fault(
-        "a trial exceeds its time limit, or makes no progress",
+        "a trial exceeds its time limit",
         "timed_out",
         5,
         "--resume",
         "tests/execution/ray_backend/test_ray_executor.py::"
-        "test_a_trial_that_exceeds_a_limit_is_ended_and_keeps_its_epochs",
+        "test_a_trial_that_exceeds_its_time_is_ended_and_keeps_its_epochs",
+    ),
+    "no progress": Fault(
+        "a trial makes no progress",
+        "timed_out",
+        5,
+        "--resume",
+        "tests/execution/ray_backend/test_ray_executor.py::"
+        "test_a_trial_that_makes_no_progress_is_ended_and_keeps_its_epochs",
     ),
     "disk full": Fault(
         "the disk is full; the record that did not fit is kept elsewhere",

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from bench.protocol.message_stream import MessageStream
 from bench.training.trial_process.parent_death import end_with_parent
+from bench.training.trial_process.process_name import TRIAL_NAME, name_process
 
 _SPAWNED = (
     "import sys; sys.path[:] = {path!r}; "
@@ -73,6 +74,7 @@ def run_spawned() -> None:
 def _run(child: str, connection: int, *, forked: bool) -> int:
     """Run ``serve`` of the module ``child``, and return the process's exit code."""
     try:
+        name_process(TRIAL_NAME)
         stream = MessageStream(socket.socket(fileno=connection))
         importlib.import_module(child).serve(stream, "fork" if forked else "spawn")
     except BaseException:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from bench.errors import ResourceError
 from bench.execution.executor import BlockWait, EpochEnd, Event, Limits, RunWarning
 from bench.execution.gpus.gpu_fitness import GpuSnapshot
 from bench.execution.ray_backend import ray_executor
-from bench.execution.ray_backend.blocks import block_runner
+from bench.execution.ray_backend.blocks import placement
 from bench.execution.ray_backend.gpus.gpu_quarantine import GpuQuarantine
 from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.ray_backend.workers.progress_actor import ProgressUpdate
@@ -78,7 +77,7 @@ def test_a_completed_trial_records_its_measures_and_its_node(ray_log: Log) -> No
         assert measures.import_s is not None
         assert measures.cold_start_s is not None
         assert measures.peak_rss_bytes is not None
-        assert 0 < measures.import_s < (record.wall_s or 0.0)
+        assert measures.import_s > 0
         assert 0 < measures.cold_start_s < (record.wall_s or 0.0)
         assert measures.peak_rss_bytes > 100 * 2**20  # TensorFlow alone
         assert (measures.total_s or 0.0) <= (record.wall_s or 0.0)
@@ -149,14 +148,13 @@ def test_a_node_with_busy_cores_reports_everything_except_its_variables(
 def test_worker_logs_are_in_ray_s_log_folder(ray_executor: RayExecutor) -> None:
     context = ray.get_runtime_context()
     logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
-    limits = _LimitAfterFirstEpoch("trial_timeout_s")
     found: list[Path] = []
 
     def look(event: Event) -> None:
-        limits(event)
-        found.extend(logs.glob("bench-worker-*.log"))
+        if isinstance(event, EpochEnd):
+            found.extend(logs.glob("bench-worker-*.log"))
 
-    observe(ray_executor, suite_of(ENDLESS), cast(Limits, limits), look)
+    observe(ray_executor, suite_of(SINGLE), LIMITS, look)
     assert found
     assert list(logs.glob("bench-worker-*.log")) == []
 
@@ -242,85 +240,71 @@ def test_a_killed_worker_is_retried_once_and_the_run_continues(
 
     def kill_in_mid_trial(event: Event) -> None:
         if isinstance(event, EpochEnd) and event.trial_id == endless[0].trials[0].trial_id:
-            # Updates arrive in batches: some are from a process that is dead by now.
-            for worker in workers_below(os.getpid()):
-                if worker.pid not in killed:
-                    killed.append(worker.pid)
-                    worker.send_signal(signal.SIGKILL)
+            workers = workers_below(os.getpid())
+            # Once the other arm has ended; updates may come from a process that is dead by now.
+            if len(workers) == 1 and workers[0].pid not in killed:
+                killed.append(workers[0].pid)
+                workers[0].kill()
 
     both = endless[0].model_copy(update={"trials": (*endless[0].trials, *after[0].trials)})
     log = observe(ray_executor, [both], LIMITS, kill_in_mid_trial)
-    lost, lost_again, completed = log.records
+    lost, completed, lost_again = log.records
     assert (lost.status, lost_again.status) == ("worker_lost", "worker_lost")
-    assert completed.status == "completed"
+    assert (completed.status, completed.resolved["turns"]) == ("completed", "window")
     assert len(killed) == 2
-    for record, pid in zip((lost, lost_again), killed, strict=True):
-        assert f"pid {pid} on {os.uname().nodename}" in (record.error or "")
+    for record in (lost, lost_again):
+        assert record.error == "its process was killed by SIGKILL"
         assert record.epochs[0].epoch == 0
-        assert record.log_tail  # TensorFlow greets
         assert (record.wall_s or 0.0) > 0
         assert record.node == os.uname().nodename
 
 
 @pytest.mark.slow
-def test_a_dead_progress_actor_loses_no_epoch_and_restarts(
-    ray_executor: RayExecutor,
-) -> None:
-    endless, after = (make_plan(suite_of(suite)).blocks[0] for suite in (ENDLESS, SINGLE))
+def test_a_killed_holder_ends_its_trials_and_loses_no_epoch(ray_executor: RayExecutor) -> None:
     context = ray.get_runtime_context()
     logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
-    reported, written = list[str](), list[int]()
+    written = list[int]()
 
-    def kill_both(event: Event) -> None:
-        if not isinstance(event, EpochEnd):
-            return
-        reported.append(event.trial_id)
-        if not written:
-            for process in psutil.Process().children(recursive=True):
-                if process.cmdline()[:1] == ["ray::ProgressActor"]:
-                    process.kill()
+    def kill_holder(event: Event) -> None:
+        if isinstance(event, EpochEnd) and not written:
             (file,) = logs.glob("bench-worker-*.epochs")
-            before = len(file.read_bytes().splitlines())
-            while len(file.read_bytes().splitlines()) < before + 5:
-                time.sleep(0.01)
             written.append(len(file.read_bytes().splitlines()))
-            (worker,) = workers_below(os.getpid())
-            worker.kill()
+            for process in psutil.Process().children(recursive=True):
+                if process.cmdline()[:1] == ["ray::Holder.report"]:
+                    process.kill()
 
-    both = endless.model_copy(update={"trials": (*endless.trials, *after.trials)})
     limits = dataclasses.replace(LIMITS, retries=0)
-    lost, completed = observe(ray_executor, [both], limits, kill_both).records
-    assert (lost.status, completed.status) == ("worker_lost", "completed")
-    assert len(lost.epochs) >= written[0] - 1
-    assert reported[-1] == after.trials[0].trial_id
+    (lost,) = observe(ray_executor, suite_of(ENDLESS), limits, kill_holder).records
+    assert lost.status == "worker_lost"
+    assert len(lost.epochs) >= written[0]
+    assert workers_below(os.getpid()) == []
     assert list(logs.glob("bench-worker-*")) == []
 
 
-class _LimitAfterFirstEpoch:
-    """Limits that let a trial begin, however slow the machine is, and then end it."""
-
-    retries = 1
-    skip_reason = staticmethod(lambda _trial: None)
-
-    def __init__(self, limit: str) -> None:
-        self.trial_timeout_s = self.stall_timeout_s = self.placement_timeout_s = 3600.0
-        self._limit = limit
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, EpochEnd):
-            setattr(self, self._limit, 0.0)
+@pytest.mark.slow
+def test_a_trial_that_exceeds_its_time_is_ended_and_keeps_its_epochs(
+    ray_executor: RayExecutor,
+) -> None:
+    (record,) = observe(ray_executor, suite_of(ENDLESS), Limits(trial_timeout_s=30.0)).records
+    assert record.status == "timed_out"
+    assert "raise trial_timeout_s" in (record.error or "")
+    assert len(record.epochs) >= 1
+    assert workers_below(os.getpid()) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", ["trial_timeout_s", "stall_timeout_s"])
-def test_a_trial_that_exceeds_a_limit_is_ended_and_keeps_its_epochs(
-    ray_executor: RayExecutor, limit: str
+def test_a_trial_that_makes_no_progress_is_ended_and_keeps_its_epochs(
+    ray_executor: RayExecutor,
 ) -> None:
-    limits = _LimitAfterFirstEpoch(limit)
-    log = observe(ray_executor, suite_of(ENDLESS), cast(Limits, limits), limits)
-    (record,) = log.records
+    def stop(event: Event) -> None:
+        if isinstance(event, EpochEnd):
+            for worker in workers_below(os.getpid()):
+                worker.suspend()
+
+    limits = Limits(trial_timeout_s=3600.0, stall_timeout_s=20.0)
+    (record,) = observe(ray_executor, suite_of(ENDLESS), limits, stop).records
     assert record.status == "timed_out"
-    assert f"raise {limit}" in (record.error or "")
+    assert "raise stall_timeout_s" in (record.error or "")
     assert len(record.epochs) >= 1
     assert workers_below(os.getpid()) == []
 
@@ -380,7 +364,7 @@ def quarantined(ray_executor: RayExecutor) -> Iterator[None]:
 def test_waiting_for_occupied_devices_is_reported_and_times_out(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_runner, "_PLACEMENT_CHECK_S", 0.5)
+    monkeypatch.setattr(placement, "_CHECK_S", 0.5)
     monkeypatch.setattr("bench.execution.ray_backend.ray_executor._POLL_S", 0.5)
     reported = list[Event]()
     limits = Limits(trial_timeout_s=3600.0, placement_timeout_s=3.0)
@@ -400,7 +384,7 @@ def test_waiting_for_occupied_devices_is_reported_and_times_out(
 def test_devices_that_become_free_are_used(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_runner, "_PLACEMENT_CHECK_S", 0.5)
+    monkeypatch.setattr(placement, "_CHECK_S", 0.5)
     monkeypatch.setattr("bench.execution.ray_backend.ray_executor._POLL_S", 0.5)
     holder = ray.remote(Holder).options(num_cpus=ray.cluster_resources()["CPU"]).remote()
     ray.get(holder.ready.remote(), timeout=60)
