@@ -43,9 +43,16 @@ class ClusterLostError(BenchError):
 
 
 class HelperError(BenchError):
-    """A process that bench started for a part of its work died or did not answer in time."""
+    """A process that bench started for a part of its work died or did not answer in time.
+
+    ``was_killed`` says that a signal ended it, so that another try may succeed.
+    """
 
     exit_code = 5
+
+    def __init__(self, message: str, *, was_killed: bool = False) -> None:
+        super().__init__(message)
+        self.was_killed = was_killed
 
 
 class DataError(BenchError):

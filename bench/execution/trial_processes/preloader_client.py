@@ -105,7 +105,7 @@ class PreloaderClient:
             (pidfd,) = self._stream.take_descriptors(1)
         except (OSError, MessageError, TimeoutError) as error:
             stream.close()
-            raise HelperError(f"the preloader {self._describe_end(error)}") from None
+            raise self._failure("the preloader", error) from None
         process = TrialProcess(stream, started.pid, pidfd, partial(self._exit_of, number))
         self._processes.append(process)
         return process
@@ -145,9 +145,8 @@ class PreloaderClient:
                 return message
             raise MessageError(f"sent {type(message).__name__}")
         except (OSError, MessageError, TimeoutError) as error:
-            raise HelperError(
-                f"the process that imports {', '.join(imported)} {self._describe_end(error)}"
-            ) from None
+            process = f"the process that imports {', '.join(imported)}"
+            raise self._failure(process, error) from None
 
     def _next(self, kind: type[ProcessStarted]) -> ProcessStarted:
         """Return the next message of ``kind``, keeping exits that come before it."""
@@ -178,13 +177,13 @@ class PreloaderClient:
         # The kernel has killed the process with its preloader.
         return ProcessExit(-signal.SIGKILL, preloader_code=self._process.wait())
 
-    def _describe_end(self, error: Exception) -> str:
-        """Say how the preloader ended, or ``error`` if it has not."""
+    def _failure(self, name: str, error: Exception) -> HelperError:
+        """Say how the preloader, which the message calls ``name``, ended, or ``error``."""
         try:
             code = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
-            return f"does not answer as expected: {error}"
-        return describe_exit(code, self._log)
+            return HelperError(f"{name} does not answer as expected: {error}")
+        return HelperError(f"{name} {describe_exit(code, self._log)}", was_killed=code < 0)
 
     def _end(self) -> None:
         """End the preloader, which kills and reaps its processes; kill it if it does not end."""

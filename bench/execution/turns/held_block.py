@@ -9,7 +9,7 @@ preloader each, since libraries read variables when they are imported.
 """
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from bench.datasets.arrays import Arrays
 from bench.errors import HelperError
 from bench.execution.executor import Limits
 from bench.execution.trial_processes.preloader_client import PreloaderClient
-from bench.execution.turns.arm_run import Event
+from bench.execution.turns.arm_run import ArmStart, Event
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.memory_room import FreeBytes
 from bench.execution.turns.process_arm import ProcessArm
@@ -66,18 +66,19 @@ def run_held_block(
     """Train the trials of ``setups``; yield what happens, as ``run_block`` does.
 
     If the processes cannot be started or memory does not hold the data, each trial gets a record
-    that says why.
+    that says why: lost if something killed the preloader, which another try may survive.
     """
     program = program or PreloaderProgram()
     with contextlib.ExitStack() as stack:
         try:
             block = _Block(stack, setups, program)
         except HelperError as error:
-            yield from (_not_started(setup.trial, "failed", str(error)) for setup in setups)
+            status: Status = "worker_lost" if error.was_killed else "failed"
+            yield from _not_started(setups, status, str(error))
             return
         except OSError as error:
             reason = f"memory does not hold the data: {error.strerror}"
-            yield from (_not_started(setup.trial, "out_of_memory", reason) for setup in setups)
+            yield from _not_started(setups, "out_of_memory", reason)
             return
         yield from run_block(block.arms, settings, limits, free_bytes)
 
@@ -121,5 +122,7 @@ class _Block:
         return self._shared[key]
 
 
-def _not_started(trial: Trial, status: Status, reason: str) -> TrialRecord:
-    return TrialRecord(trial=trial, status=status, error=reason, wall_s=0.0)
+def _not_started(setups: Sequence[ArmSetup], status: Status, reason: str) -> Iterator[Event]:
+    for setup in setups:
+        yield ArmStart(setup.trial)
+        yield TrialRecord(trial=setup.trial, status=status, error=reason, wall_s=0.0)

@@ -113,6 +113,15 @@ def test_if_nothing_can_be_imported_each_trial_says_why(tmp_path: Path) -> None:
     assert all("no_such_module" in (record.error or "") for record in records.values())
 
 
+def test_trials_whose_preloader_was_killed_are_lost_and_have_been_tried(tmp_path: Path) -> None:
+    killed = PreloaderProgram(modules=("tests.support.killed_import",), child=SCRIPTED.child)
+    events = run([setup(tmp_path, "turns")], killed)
+    assert [type(event) for event in events] == [ArmStart, TrialRecord]
+    (lost,) = records_of(events).values()
+    assert lost.status == "worker_lost"
+    assert "was killed by SIGKILL" in (lost.error or "")
+
+
 def test_if_memory_does_not_hold_the_data_each_trial_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
