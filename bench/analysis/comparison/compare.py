@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from bench.analysis.comparison.block_values import block_logs
 from bench.analysis.comparison.confounds import Confound, confounds
 from bench.analysis.loading.trial_filters import is_timed, is_unsteady
 from bench.analysis.statistics.intervals import CONFIDENCE, Estimate, Ratio, ratio, t_interval
 from bench.analysis.statistics.session_units import moments, session_units, within_sessions
-from bench.analysis.statistics.turn_ratios import Windows, block_values
+from bench.analysis.statistics.turn_ratios import Windows
 from bench.spec.axis_groups import SCALED_AXES
 from bench.spec.pairing import Pair
 from bench.spec.variant import Variant
@@ -138,19 +138,8 @@ def _blocks_with_both(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFra
 
 
 def _with_log(both: pd.DataFrame, turns: Windows | None) -> pd.DataFrame:
-    """Return the rows that have a value, with its log, and the rounds that it is the median of.
-
-    A trial that was tried again alone has no rounds; with an arm that has, it makes no ratio.
-    """
-    if turns is None:
-        return both.assign(log=np.log(both["epoch_s"] / both["epoch_s_b"]), rounds=0)
-    epoch_s = np.full(int(both[["row", "row_b"]].max().max()) + 1 if len(both) else 0, np.nan)
-    epoch_s[both["row"]], epoch_s[both["row_b"]] = both["epoch_s"], both["epoch_s_b"]
-    values = block_values(turns, both["row"], both["row_b"], epoch_s)
-    # Turns give times per example, but a ratio is that of whole epochs.
-    of_examples = np.where(values.rounds > 0, np.log(both["examples"] / both["examples_b"]), 0.0)
-    logs = both.assign(log=values.log_ratio + of_examples, rounds=values.rounds)
-    return logs[both["row"].isin(turns.trial) == both["row_b"].isin(turns.trial)]
+    """Return the rows that have a value, with its log and the rounds that it is the median of."""
+    return both.assign(**block_logs(both, turns)).dropna(subset=["log"])
 
 
 def _in_sequence(used: pd.DataFrame, settings: _Settings) -> "pd.Series[bool]":

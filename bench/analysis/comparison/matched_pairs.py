@@ -15,17 +15,18 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from bench.analysis.comparison.block_values import block_logs
 from bench.analysis.loading.trial_filters import is_timed, is_unsteady
 from bench.analysis.statistics.design_matrix import SETTINGS, varying
 from bench.analysis.statistics.session_units import ensure_sessions
+from bench.analysis.statistics.turn_ratios import Windows
 from bench.spec.axes import AXES
 from bench.spec.axis_groups import FOLLOWS_REPLICAS, LENGTH_AXES
 
-_BASELINE_COLUMNS = ("variant_id", "invocation", "status", "epoch_s", "timed", "unsteady")
-_TRIAL_COLUMNS = ("variant_id", "block", "session", "invocation", "status", "epoch_s")
+_BASELINE_COLUMNS = ("variant_id", "invocation", "status", "epoch_s", "timed", "unsteady", "row")
+_TRIAL_COLUMNS = ("variant_id", "block", "part", "session", "invocation", "status", "epoch_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +43,31 @@ class BlockCounts:
     """Trials, of either arm, that did not complete."""
 
 
-def match_pairs(trials: pd.DataFrame, axis: str, value: str, baseline: str) -> pd.DataFrame:
+def match_pairs(
+    trials: pd.DataFrame, axis: str, value: str, baseline: str, turns: Windows | None = None
+) -> pd.DataFrame:
     """Return one row per block and setting for which both values of ``axis`` were planned.
 
     The columns are those of the trial with ``value``: settings, block, session and what ``used``
     depends on; the columns of the baseline trial end in ``_b``. ``log`` is the log ratio of epoch
     times, NaN where ``used`` is false. Without a column "session", each invocation is one.
+    ``turns`` has the windows of trials that took turns, by their index in ``trials``.
     """
     keys = [n for n in varying(trials) if axis not in (n, AXES[n].acts_through)]
-    on = [*keys, "block"]
+    on = [*keys, "block", "part"]
     # Only the needed columns: a million trials with all columns, twice, would fill the memory.
     columns = [n for n in (*SETTINGS, *_TRIAL_COLUMNS) if n in trials]
     arms = ensure_sessions(trials[columns]).assign(
-        timed=is_timed(trials), unsteady=is_unsteady(trials)
+        timed=is_timed(trials), unsteady=is_unsteady(trials), row=trials.index
     )
     values = arms[axis].astype("str")
     baselines = arms.loc[values == baseline, [*on, *_BASELINE_COLUMNS]]
     both = arms[values == value].merge(_with_suffix(baselines, on), on=on)
     ready = both["timed"] & both["timed_b"]
     both["split"] = ready & (both["invocation"] != both["invocation_b"])
-    both["used"] = ready & ~both["split"]
-    ratio = (both["epoch_s"] / both["epoch_s_b"]).where(both["used"])
-    return both.assign(log=np.log(ratio))
+    log = pd.Series(block_logs(both, turns)["log"], index=both.index)
+    both["used"] = ready & ~both["split"] & log.notna()
+    return both.assign(log=log.where(both["used"]))
 
 
 def count_blocks(pairs: pd.DataFrame) -> BlockCounts:
@@ -79,12 +83,12 @@ def count_blocks(pairs: pd.DataFrame) -> BlockCounts:
 
 
 def matched_groups(
-    trials: pd.DataFrame, axis: str, baseline: str, along: str
+    trials: pd.DataFrame, axis: str, baseline: str, along: str, turns: Windows | None = None
 ) -> Iterator[tuple[str, dict[str, str], pd.DataFrame]]:
     """Yield each other value of ``axis``, each setting of the axes but ``along``, and its pairs."""
     for value in trials[axis].astype("str").unique():
         if value != baseline:
-            pairs = match_pairs(trials, axis, value, baseline)
+            pairs = match_pairs(trials, axis, value, baseline, turns)
             for settings, rows in _group_by_settings(pairs, axis, along):
                 yield value, settings, rows
 

@@ -29,6 +29,7 @@ from bench.analysis.statistics.intervals import (
     units_needed,
 )
 from bench.analysis.statistics.session_units import session_units
+from bench.analysis.statistics.turn_ratios import Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,15 @@ class Curve:
     """Probability with which the simultaneous intervals hold for all points together."""
 
 
-def overhead(trials: pd.DataFrame, axis: str, baseline: str, along: str) -> tuple[Curve, ...]:
+def overhead(
+    trials: pd.DataFrame, axis: str, baseline: str, along: str, turns: Windows | None = None
+) -> tuple[Curve, ...]:
     """Return a curve for each other value of ``axis`` and each setting of the other axes.
 
-    ``along`` is the axis of the sizes.
+    ``along`` is the axis of the sizes, ``turns`` is as for ``match_pairs``.
     """
     curves = []
-    for value, settings, rows in matched_groups(trials, axis, baseline, along):
+    for value, settings, rows in matched_groups(trials, axis, baseline, along, turns):
         sizes = list(rows.groupby(along))
         points = tuple(_point(int(str(size)), subset, len(sizes)) for size, subset in sizes)
         curves.append(Curve(axis, value, baseline, along, settings, points, CONFIDENCE))

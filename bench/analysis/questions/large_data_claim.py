@@ -29,6 +29,7 @@ from bench.analysis.questions.epoch_cost import EpochCost, epoch_costs
 from bench.analysis.questions.next_steps import Answer, NextStep, steps_for_target, steps_for_trend
 from bench.analysis.statistics.intervals import Ratio
 from bench.analysis.statistics.time_to_accuracy import TimeRatio, compare_times
+from bench.analysis.statistics.turn_ratios import Windows
 
 MARGIN = 0.05
 """A relative cost below this counts as none."""
@@ -86,17 +87,24 @@ class TargetComparison:
 
 
 def ratio_trends(
-    trials: pd.DataFrame, axis: str, baseline: str, margin: float = MARGIN
+    trials: pd.DataFrame,
+    axis: str,
+    baseline: str,
+    margin: float = MARGIN,
+    turns: Windows | None = None,
 ) -> tuple[RatioTrend, ...]:
-    """Return one answer for each other value of ``axis`` and each setting of the other axes."""
+    """Return one answer for each other value of ``axis`` and each setting of the other axes.
+
+    ``turns`` is as for ``match_pairs``.
+    """
     lines = {(c.value, tuple(c.settings.items())): c for c in epoch_costs(trials, axis, baseline)}
     curves = {
         (c.value, tuple(c.settings.items())): c
-        for c in overhead(trials, axis, baseline, along="examples")
+        for c in overhead(trials, axis, baseline, along="examples", turns=turns)
     }
     sizes = int(trials["examples"].nunique())
     trends = []
-    for value, settings, rows in matched_groups(trials, axis, baseline, "examples"):
+    for value, settings, rows in matched_groups(trials, axis, baseline, "examples", turns):
         key = value, tuple(settings.items())
         trends.append(_ratio_trend(rows, curves[key], lines.get(key), margin, sizes))
     return tuple(trends)

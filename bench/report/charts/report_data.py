@@ -16,6 +16,7 @@ import pandas as pd
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
 from bench.analysis.loading.run_frames import RunFrames, read_frames
 from bench.analysis.questions.layer_health_frame import load_health
+from bench.analysis.statistics.turn_ratios import Windows
 from bench.analysis.summary import Summary, summary_of
 from bench.records.run_folder import RunFolder
 from bench.report.text.escaping import visible
@@ -40,6 +41,8 @@ class ReportData:
     trials: pd.DataFrame
     """The last attempt of each trial."""
     epochs: pd.DataFrame
+    turns: Windows
+    """The windows of trials that took turns, by their index in ``attempts``."""
     pairs: tuple[Pair, ...]
     """Each variant and the baseline that the suite compares it with."""
     suite: dict[str, Any]
@@ -107,5 +110,6 @@ def report_data(frames: RunFrames, name: str | None = None) -> ReportData:
         epochs=frames.epochs,
         pairs=frames.info.pairs,
         suite=frames.info.suite,
+        turns=frames.raw.turns,
         path=path,
     )

@@ -45,7 +45,7 @@ def size_figures(run: ReportData) -> Iterator[Figure]:
     for index, column in enumerate(run.summary.columns):
         for size in SIZES:
             if size in run.axes and column.axis in run.axes and column.axis != size:
-                curves = overhead(run.trials, column.axis, run.baseline(column), size)
+                curves = overhead(run.trials, column.axis, run.baseline(column), size, run.turns)
                 frame = _frame(curves)
                 if len(frame):
                     yield _figure(frame, index, curves[0], run.cut_short)

@@ -51,7 +51,7 @@ def claims(run: ReportData) -> tuple[Claim, ...]:
             continue
         baseline = run.baseline(column)
         if "examples" in run.axes and column.axis != "examples":
-            for trend in ratio_trends(run.trials, column.axis, baseline):
+            for trend in ratio_trends(run.trials, column.axis, baseline, turns=run.turns):
                 arms = _arms(run, trend.settings, trend.axis, trend.value)
                 confounds = _confound_note(run, index, arms)
                 answered.append(_trend_claim(trend, _capped_sizes(arms), confounds))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -16,6 +17,7 @@ from bench.analysis.statistics.intervals import (
     smallest_detectable_ratio,
     units_needed,
 )
+from bench.analysis.statistics.turn_ratios import Windows
 from tests.support.sample_frames import make_trials
 
 SIZES = [55_000, 550_000, 5_500_000]
@@ -127,3 +129,23 @@ def test_additional_units_reach_the_power_and_are_not_negative() -> None:
     few = overhead(make_trials(MATRIX, blocks=6, seconds=noisy), "norm", "none", "examples")
     assert additional_units(few[0].points[0], 0.001) is None  # 5 degrees of freedom
     assert units_needed(1e9, 0.01) is None
+
+
+def test_trials_that_took_turns_have_the_ratio_of_their_rounds() -> None:
+    trials = make_trials(MATRIX, blocks=2, seconds=noisy)
+    is_arm = (trials["norm"] == "bn_post").to_numpy()
+    rows = np.arange(len(trials))
+    seconds = np.where(is_arm, 1.25, 1.0)
+    turns = Windows(rows, np.zeros_like(rows), seconds, np.full(len(rows), 100.0))
+    (curve,) = overhead(trials, "norm", "none", along="examples", turns=turns)
+    ratios = [point.ratio.value for point in curve.points if point.ratio]
+    assert ratios == pytest.approx([1.25] * len(SIZES))
+
+
+def test_a_baseline_of_another_part_is_no_baseline() -> None:
+    trials = make_trials({"norm": ["none", "bn_post"]}, blocks=1, seconds=noisy)
+    again = trials.assign(part=1, epoch_s=10 * trials["epoch_s"])
+    both = pd.concat([trials, again], ignore_index=True)
+    pairs = match_pairs(both, "norm", "bn_post", "none")
+    assert pairs["part"].tolist() == [0, 1]
+    assert pairs["log"].tolist() == pytest.approx([pairs["log"][0]] * 2)
