@@ -4,6 +4,7 @@ Usage:
     rows = variant_summaries(info, trials, completed, timed, cells, scaled, raw)
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
@@ -141,11 +142,12 @@ def variant_summaries(
     norms, warnings = norm_remarks(completed, raw.settings), _warnings(completed, raw)
     contention, capped = _cpu_contention(completed), _capped_steps(variants)
     failures, metrics = _failures(trials), secondary_metrics(completed, trials)
+    parts = _parts(info)
     return tuple(
         VariantSummary(
             variant_id=variant_id,
             label=label,
-            planned=planned_blocks(info),
+            planned=planned_blocks(info) * parts.get(variant_id, 1),
             completed=n_completed.get(variant_id, 0),
             epoch_s=epoch_s.get(variant_id),
             examples_per_s=rate(used_examples[variant_id], epoch_s[variant_id])
@@ -203,6 +205,12 @@ def _capped_steps(variants: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """Return run and total steps by variant id, where ``max_steps`` cut epochs short."""
     capped = capped_epochs(variants)[["run_steps", "epoch_steps"]]
     return {variant_id: (steps, total) for variant_id, steps, total in capped.itertuples()}
+
+
+def _parts(info: RunInfo) -> dict[str, int]:
+    """Return by variant id how many parts of a block train it."""
+    names = {trial_id.partition("-")[2] for trial_id in info.trial_ids}
+    return Counter(name.partition("-")[0] for name in names)
 
 
 def planned_blocks(info: RunInfo) -> int:

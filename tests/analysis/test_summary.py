@@ -374,3 +374,22 @@ def test_idle_time_is_unknown_if_parts_exceed_the_wall_time(tmp_path: Path) -> N
     folder.write_info(info.model_copy(update={"invocations": invocations}))
     simulated = summarize(folder.path).wall
     assert (simulated.idle_s, simulated.training_share) == (None, None)
+
+
+def test_a_variant_of_several_parts_counts_each_block_once(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", {**NORMS, "arms_at_once": 1}, epoch_s=noisy)
+    trials = load_trials(folder.path)
+    baseline = trials[trials["norm"] == "none"]
+    assert sorted(baseline["part"].unique()) == [0, 1]
+    summary = summarize(folder.path)
+    row = variant_of(summary, "norm=none")
+    assert (row.completed, row.planned) == (2 * summary.blocks, 2 * summary.blocks)
+    logs = np.log(baseline["epoch_s"]).groupby(baseline["block"]).mean()
+    assert agree(row.epoch_s, geometric_interval(np.exp(logs).tolist()))
+    for label, part in (("norm=bn_post", 0), ("norm=bn_pre", 1)):
+        of_part = trials[trials["part"] == part].sort_values("block")
+        times = {norm: rows["epoch_s"].tolist() for norm, rows in of_part.groupby("norm")}
+        (comparison,) = variant_of(summary, label).comparisons
+        assert comparison is not None and comparison.ratio is not None
+        norm = label.partition("=")[2]
+        assert agree(comparison.ratio, paired_ratio(times[norm], times["none"]))

@@ -33,7 +33,11 @@ SIZE_COLUMNS = frozenset({"peak_rss_bytes", "peak_device_memory_bytes"})
 
 
 def estimates(completed: pd.DataFrame, name: str) -> dict[str, Estimate]:
-    """Return the mean of column ``name`` by variant id; a variant without a value is left out."""
+    """Return the mean of column ``name`` by variant id; a variant without a value is left out.
+
+    Trials of one block that differ only in their part share its state and seed: they give one
+    value, their mean.
+    """
     build = geometric_estimate if name in TIME_COLUMNS | SIZE_COLUMNS else estimate
     values = completed[name].to_numpy(dtype=float, na_value=np.nan)
     if build is geometric_estimate:
@@ -43,6 +47,10 @@ def estimates(completed: pd.DataFrame, name: str) -> dict[str, Estimate]:
         return {}
     columns = {"variant_id": completed["variant_id"], "session": completed["session"], name: values}
     frame = pd.DataFrame(columns)[known]
+    if "part" in completed and completed["part"].any():
+        keys = ["variant_id", "session", "block"]
+        frame = frame.assign(block=completed["block"]).groupby(keys, sort=False)[name].mean()
+        frame = frame.reset_index()
     if name in TIME_COLUMNS:
         frame = session_units(frame, "variant_id", name)
     by_variant = {
