@@ -19,7 +19,8 @@ class Measures(RecordPart):
     trainable_parameters: Count | None = None
     """Parameters that gradients change."""
     import_s: Seconds | None = None
-    """Importing TensorFlow and Keras, in the process that the arms of a block are forked from."""
+    """Importing TensorFlow and Keras. The trials of a block are forked after one import, which the
+    first of their records has."""
     rendezvous_s: Seconds | None = None
     """Making the strategy; with several workers, until all have connected."""
     data_load_s: Seconds | None = None
@@ -44,8 +45,8 @@ class Measures(RecordPart):
     health_s: Seconds | None = None
     """Looking at layers (``health_epochs``) between epochs; not part of any epoch's time."""
     total_s: Seconds | None = None
-    """The trial from its process's start to its record, without the time in which it waited for
-    its turns."""
+    """The trial from its process's start to its record, with its import, without the time in which
+    it waited for its turns."""
     test_loss: Number | None = None
     """On the test images, after the last epoch; infinite if some predictions are NaN."""
     test_accuracy: Share | None = None

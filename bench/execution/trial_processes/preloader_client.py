@@ -69,6 +69,7 @@ class PreloaderClient:
         self._request = Preload(modules=tuple(modules), child=child)
         self._exits: dict[int, ProcessExit] = {}
         self._processes: list[TrialProcess] = []
+        self._import_s: float | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -76,6 +77,8 @@ class PreloaderClient:
             self._stream, self._process = self._launch(self._log)
             stack.callback(self._end)
             self.preloaded = self._preload()
+            if self.preloaded.process_start == "fork":
+                self._import_s = self.preloaded.import_s
             stack.pop_all()
         return self
 
@@ -92,6 +95,14 @@ class PreloaderClient:
     def pid(self) -> int:
         """The process id of the preloader."""
         return self._process.pid
+
+    def take_import_s(self) -> float | None:
+        """Return the time of the imports to the first caller, whose process shares them; else None.
+
+        Also None if processes are spawned, and import for themselves.
+        """
+        import_s, self._import_s = self._import_s, None
+        return import_s
 
     def start(self) -> TrialProcess:
         """Start a process; HelperError if the preloader has died or does not answer."""

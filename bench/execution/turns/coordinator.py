@@ -159,12 +159,13 @@ class _Block:
         """End an arm's processes and return its record, which says how the arms took turns."""
         arm.kill()
         self._ended.add(arm.trial.trial_id)
+        total_s = arm.held_s + (record.measures.import_s or 0.0)
         warnings = [f"the arms took no turns: {self._shortage}"] if self._shortage else []
         return record.model_copy(
             update={
                 "resolved": {**record.resolved, "turns": self._mode},
                 "warnings": (*record.warnings, *warnings),
-                "measures": record.measures.model_copy(update={"total_s": arm.held_s}),
-                "wall_s": arm.held_s,
+                "measures": record.measures.model_copy(update={"total_s": total_s}),
+                "wall_s": total_s,
             }
         )

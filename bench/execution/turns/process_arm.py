@@ -111,7 +111,8 @@ class ProcessArm:
     def _with_use(self, record: TrialRecord, process: TrialProcess) -> TrialRecord:
         """Return ``record`` with what its process took: memory, CPU time and imports."""
         ended, preloaded = _end(process), self._preloader.preloaded
-        used = {"peak_rss_bytes": ended.peak_rss_bytes, "import_s": preloaded.import_s}
+        import_s = self._preloader.take_import_s()
+        used = {"peak_rss_bytes": ended.peak_rss_bytes, "import_s": import_s}
         measures = record.measures.model_copy(update=used)
         if ended.cpu_s is not None:
             measures = add_cpu_time(measures, self._meter.total(ended.cpu_s))

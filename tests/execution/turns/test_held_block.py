@@ -45,9 +45,18 @@ def test_each_record_has_what_its_trial_used_and_how_the_arms_took_turns(tmp_pat
         assert record.status == "completed"
         assert record.resolved["turns"] == "window"
         assert measures.total_s == record.wall_s
-        assert measures.import_s is not None
         assert measures.peak_rss_bytes is not None
         assert measures.cpu_s is not None
+
+
+def test_the_first_record_has_the_import_that_all_share(tmp_path: Path) -> None:
+    records = records_of(run([setup(tmp_path, "turns"), setup(tmp_path, "turns:again")]))
+    first, second = sorted(
+        (record.measures for record in records.values()), key=lambda each: each.import_s is None
+    )
+    assert first.import_s is not None
+    assert (first.total_s or 0.0) > first.import_s
+    assert second.import_s is None
 
 
 def test_an_arm_that_dies_costs_only_its_own_trial(tmp_path: Path) -> None:
