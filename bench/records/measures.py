@@ -28,7 +28,8 @@ class Measures(RecordPart):
     build_s: Seconds | None = None
     """Building the model and its optimizer."""
     cold_start_s: Seconds | None = None
-    """First call for every compiled shape: trace, compile, autotune."""
+    """First call for every compiled shape: trace, compile, autotune; null if the trial may have
+    found on disk what trials of an earlier block had compiled."""
     warmup_s: Seconds | None = None
     """Untimed training between the cold start and the first epoch."""
     warmup_steps: Count | None = None

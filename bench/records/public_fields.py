@@ -140,7 +140,7 @@ RESOLVED = fields(
             *("steps_per_epoch", "window_steps", "whole_epoch_steps", "examples_left_out"),
             *("norm_layers", "norm_epsilon", "norm_momentum", "norm_synchronized"),
             *("autotune_entry_count", "tracing_count", "pid", "shared_process", "simulated"),
-            "has_convolutions",
+            *("compiled_before", "has_convolutions"),
         ),
         number,
     ),

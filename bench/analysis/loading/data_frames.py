@@ -48,9 +48,7 @@ def trials_frame(raw: RecordArrays, names: Iterable[str] | None = None) -> pd.Da
     """Build the frame of ``load_trials``, or only its columns ``names``, from loaded records."""
     target = _floats(raw.columns["target_accuracy"])
     values = {**raw.columns, **_epoch_aggregates(raw, target)}
-    values["time_to_accuracy_with_cold_start_s"] = values["time_to_accuracy_s"] + _floats(
-        values["cold_start_s"]
-    )
+    values["time_to_accuracy_with_cold_start_s"] = values["time_to_accuracy_s"] + _cold_starts(raw)
     dtypes = trial_columns()
     return pd.DataFrame(
         {name: _series(values[name], dtypes[name]) for name in (dtypes if names is None else names)}
@@ -113,6 +111,16 @@ def _epoch_aggregates(raw: RecordArrays, target: _Array) -> dict[str, Any]:
         "train_s": frame["epoch_s"].groupby(trial).sum().reindex(range(n)).to_numpy(),
         "steady": verdicts,
     }
+
+
+def _cold_starts(raw: RecordArrays) -> _Array:
+    """Return the cold start of each trial, or its variant's median where it was not measured.
+
+    Trials of later blocks find what XLA compiled in the first one.
+    """
+    measured = pd.Series(_floats(raw.columns["cold_start_s"]))
+    of_variant = measured.groupby(list(raw.columns["variant_id"])).transform("median")
+    return measured.fillna(of_variant).to_numpy()
 
 
 def _spread(mask: _Array, values: _Array) -> _Array:

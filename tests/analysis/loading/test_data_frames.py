@@ -225,6 +225,22 @@ def test_time_to_target_is_infinite_if_not_reached(tmp_path: Path) -> None:
     assert set(measures) == {4.0 + trials["cold_start_s"][0], np.inf}
 
 
+def test_trials_of_later_blocks_reach_their_target_with_the_cold_start_of_the_first(
+    tmp_path: Path,
+) -> None:
+    def cached(record: TrialRecord) -> TrialRecord:
+        if record.trial.block == 0:
+            return record
+        measures = record.measures.model_copy(update={"cold_start_s": None})
+        return record.model_copy(update={"measures": measures})
+
+    suite = {**NORMS, "matrix": {"target_accuracy": [0.8]}, "compare": []}
+    trials = load_trials(make_run(tmp_path / "run", suite, change=cached).path)
+    extra = trials["time_to_accuracy_with_cold_start_s"] - trials["time_to_accuracy_s"]
+    assert trials["cold_start_s"].count() == 1
+    assert extra.tolist() == pytest.approx([trials["cold_start_s"][0]] * len(trials))
+
+
 def test_parquet_reads_back_the_same_frames(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", change=failed_in_first_block)
     written = write_tables(read_frames(folder))

@@ -57,6 +57,12 @@ class HeldDevices:
         """The GPUs that the driver knows."""
         return self._acquired.uuids
 
+    def variables(self, threads: int) -> dict[str, str]:
+        """Return the variables of a process with as many threads."""
+        environ = dict(self._environ)
+        set_worker_variables(environ, threads)
+        return environ
+
     def setup(self, trial: Trial, threads: int, arrays: Arrays, log: Path) -> ArmSetup:
         """Return what ``trial`` gets; ResourceError if it needs more cores than there are."""
         # On GPUs other trials run beside this one, so that only its thread pools are limited.
@@ -68,7 +74,7 @@ class HeldDevices:
             threads=threads,
             arrays=arrays,
             log=log,
-            variables=_changes(self._environ, self._variables(threads)),
+            variables=_changes(self._environ, self.variables(threads)),
             late_variables={"CUDA_VISIBLE_DEVICES": visible},
             gpus=() if self._allotment.logical else gpus,
             cores=choose_cores(threads) if own_cores else None,
@@ -87,7 +93,7 @@ class HeldDevices:
         resolved: dict[str, Any] = {
             **record.resolved,
             **self._resolved,
-            "variables": variables(self._variables(setup.threads)),
+            "variables": variables(self.variables(setup.threads)),
             "visible_gpus": setup.late_variables["CUDA_VISIBLE_DEVICES"],
             "allotted": allotted,
         }
@@ -102,12 +108,6 @@ class HeldDevices:
 
     def _gpus_of(self, trial: Trial) -> tuple[str, ...]:
         return self._acquired.devices[: trial.variant.replicas]
-
-    def _variables(self, threads: int) -> dict[str, str]:
-        """Return the variables of a process with as many threads."""
-        environ = dict(self._environ)
-        set_worker_variables(environ, threads)
-        return environ
 
 
 def _changes(before: dict[str, str], after: dict[str, str]) -> dict[str, str | None]:

@@ -29,6 +29,7 @@ from bench.execution.ray_backend.cluster.peer_network import LOOPBACK, nccl_vari
 from bench.execution.ray_backend.workers.assigned_gpus import assigned_gpus
 from bench.execution.ray_backend.workers.epoch_log import append_epoch
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
+from bench.execution.ray_backend.workers.kept_programs import KeptPrograms
 from bench.execution.ray_backend.workers.worker import (
     WorkerLocation,
     locate_process,
@@ -138,13 +139,24 @@ class Holder:
     def _train(
         self, work: BlockWork, devices: HeldDevices, data: Sequence[list[Any]]
     ) -> Iterator[Event]:
+        with KeptPrograms(devices, work.trials) as programs:
+            yield from self._train_with(programs, work, devices, data)
+
+    def _train_with(
+        self,
+        programs: KeptPrograms,
+        work: BlockWork,
+        devices: HeldDevices,
+        data: Sequence[list[Any]],
+    ) -> Iterator[Event]:
         setups: dict[str, ArmSetup] = {}
         arrays = _fetched(data)
         for trial, threads, array, log in zip(
             work.trials, work.threads, arrays, self._logs, strict=True
         ):
             try:
-                setups[trial.trial_id] = devices.setup(trial, threads, array, Path(log))
+                setup = devices.setup(trial, threads, array, Path(log))
+                setups[trial.trial_id] = programs.extend(setup)
             except ResourceError as error:
                 yield TrialRecord(trial=trial, status="failed", error=str(error), wall_s=0.0)
         memory = functools.partial(free_bytes, devices.uuids)
@@ -158,7 +170,8 @@ class Holder:
                     yield event
                 case TrialRecord():
                     setup = setups[event.trial.trial_id]
-                    yield self._complete(devices.complete(event, setup), setup)
+                    record = programs.complete(devices.complete(event, setup), setup)
+                    yield self._complete(record, setup)
                 case _:
                     pass  # turns are in the records' windows
 

@@ -1,0 +1,74 @@
+"""Let the trials of a block reuse what XLA has compiled in earlier blocks, on a CPU.
+
+Usage:
+    with KeptPrograms(devices, trials) as programs:
+        setup = programs.extend(devices.setup(...))
+        ...                                           # the block trains
+        record = programs.complete(record, setup)
+
+A cold start is that of a process that compiles. A trial that may have found its programs has none:
+the first block, which compiles them all, measures it.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from bench.execution.ray_backend.workers.held_devices import HeldDevices
+from bench.execution.trial_environment.compilation_cache import CompilationCache, compilation_cache
+from bench.execution.turns.held_block import ArmSetup
+from bench.records.trial_record import TrialRecord
+from bench.spec.plan import Trial
+
+
+class KeptPrograms:
+    """The folders of compiled programs of a block, one for each number of threads."""
+
+    def __init__(self, devices: HeldDevices, trials: Sequence[Trial]) -> None:
+        self._devices, self._repeat = devices, trials[0].block
+        self._caches: dict[int, CompilationCache] = {}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def extend(self, setup: ArmSetup) -> ArmSetup:
+        """Return ``setup`` with the variables by which XLA finds its folder."""
+        variables = {**setup.variables, **self._cache(setup.threads).variables}
+        return dataclasses.replace(setup, variables=variables)
+
+    def complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:
+        """Return ``record`` without a cold start if its trial may have found its programs."""
+        if self._devices.uuids:
+            return record
+        cache = self._cache(setup.threads)
+        measures = record.measures
+        if cache.variables:
+            measures = measures.model_copy(update={"cold_start_s": None})
+        warnings = [cache.warning] if cache.warning else []
+        return record.model_copy(
+            update={
+                "measures": measures,
+                "resolved": {**record.resolved, "compiled_before": bool(cache.variables)},
+                "warnings": (*record.warnings, *warnings),
+            }
+        )
+
+    def _cache(self, threads: int) -> CompilationCache:
+        if self._devices.uuids:
+            return CompilationCache()  # XLA keeps no programs of GPUs
+        if threads not in self._caches:
+            environ = self._devices.variables(threads)
+            cache = compilation_cache(environ, threads, self._repeat)
+            self._caches[threads] = self._stack.enter_context(cache)
+        return self._caches[threads]

@@ -1,0 +1,63 @@
+"""Trials of later blocks reuse compiled programs, and claim no cold start."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.datasets.synthetic import make_synthetic
+from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
+from bench.execution.ray_backend.workers.held_devices import HeldDevices
+from bench.execution.ray_backend.workers.kept_programs import KeptPrograms
+from bench.execution.turns.held_block import ArmSetup
+from bench.records.measures import Measures
+from bench.records.trial_record import TrialRecord
+from tests.support.sample_trials import trial_labelled
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def devices_of(uuids: tuple[str, ...] = ()) -> HeldDevices:
+    devices = HeldDevices((), AcquiredGpus(), GpuAllotment(), least_cores=1)
+    devices._acquired = AcquiredGpus(uuids, uuids)
+    return devices
+
+
+def completed_in(block: int, devices: HeldDevices) -> tuple[TrialRecord, ArmSetup]:
+    """Return a record of that block as it leaves the holder, and what its process got."""
+    trial = trial_labelled("a").model_copy(update={"block": block})
+    setup = devices.setup(trial, 1, make_synthetic((2, 2, 1), 2, 8), Path("log"))
+    record = TrialRecord(trial=trial, status="completed", measures=Measures(cold_start_s=2.0))
+    with KeptPrograms(devices, [trial]) as programs:
+        setup = programs.extend(setup)
+        return programs.complete(record, setup), setup
+
+
+def test_the_first_block_compiles_and_measures_the_cold_start() -> None:
+    record, setup = completed_in(0, devices_of())
+    assert record.measures.cold_start_s == 2.0
+    assert record.resolved["compiled_before"] is False
+    assert "TF_XLA_FLAGS" not in setup.variables
+
+
+def test_a_later_block_reuses_programs_and_has_no_cold_start() -> None:
+    record, setup = completed_in(1, devices_of())
+    assert record.measures.cold_start_s is None
+    assert record.resolved["compiled_before"] is True
+    assert "cache_directory" in (setup.variables["TF_XLA_FLAGS"] or "")
+
+
+def test_nothing_is_kept_of_gpus() -> None:
+    record, setup = completed_in(1, devices_of(("GPU-1",)))
+    assert record.measures.cold_start_s == 2.0
+    assert record.resolved == {}
+    assert "TF_XLA_FLAGS" not in setup.variables
