@@ -185,9 +185,10 @@ class HeldBlockRunner:
         """End the running trials because the node was lost; retry if attempts remain."""
         if self._holder is None:
             return
-        ready, _ = ray.wait(self._holder.pending, timeout=GRACE_S)
-        for event in self._holder.collect(ready):
-            yield from self._take(event)
+        if self._holder.pending:
+            ready, _ = ray.wait(self._holder.pending, timeout=GRACE_S)
+            for event in self._holder.collect(ready):
+                yield from self._take(event)
         yield from self._end_all(TrialFailure("worker_lost", "its node was lost"))
 
     def close(self) -> None:
@@ -313,11 +314,11 @@ class HeldBlockRunner:
         self.state = State.PLACING if self._queue else State.DONE
 
     def _close_holder(self) -> None:
-        """Kill the holder and delete all logs that it has left."""
+        """Kill the holder, and delete the logs that one which has not ended leaves."""
         if self._holder is not None:
             holder, self._holder = self._holder, None
             holder.kill()
-            if holder.place is not None:
+            if holder.place is not None and not holder.ended:
                 places = [holder.location(trial) for trial in holder.trials]
                 known = [holder.place.location, *filter(None, places)]
                 fetch_worker_logs(dict(enumerate(known)))

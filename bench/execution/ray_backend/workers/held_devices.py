@@ -44,12 +44,12 @@ class HeldDevices:
         self._names, self._acquired, self._allotment = tuple(names), acquired, allotment
         self._binding = bind_near(acquired.uuids, least_cores)
         not_cached = set_code_cache(os.environ) if acquired.uuids else None
-        # Recorded without the cache of kernel choices, whose path says nothing about a trial.
-        self._environ = dict(os.environ)
-        self._resolved, not_kept = share_autotuning_cache(acquired.uuids)
         if acquired.uuids:
             # Otherwise the first arm of a block would take all memory of its GPUs.
             os.environ.setdefault(_GROWTH, "true")
+        # Recorded without the cache of kernel choices, whose path says nothing about a trial.
+        self._environ = dict(os.environ)
+        self._resolved, not_kept = share_autotuning_cache(acquired.uuids)
         self._warnings = (*acquired.warnings, *filter(None, [not_cached, not_kept]))
 
     @property

@@ -85,6 +85,7 @@ class Holder:
         self._allotment = allotment
         self._gpus: tuple[str, ...] = ()
         self._logs: tuple[str, ...] = ()
+        """Of each trial, and at last its own."""
         self._started_at: dict[str, str] = {}
         self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
 
@@ -95,8 +96,9 @@ class Holder:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         folder = log_folder()
         log = redirect_output(folder)
-        self._logs = tuple(make_log(folder) for _ in range(trials))
-        return HolderPlace(locate_process(self._gpus, log), self._logs)
+        logs = tuple(make_log(folder) for _ in range(trials))
+        self._logs = (*logs, log)
+        return HolderPlace(locate_process(self._gpus, log), logs)
 
     def begin(self, work: BlockWork, data: Sequence[list[Any]]) -> UnfitGpus | None:
         """Begin to train ``work``; ``data`` has a list with one reference for each trial.
@@ -128,10 +130,12 @@ class Holder:
         return HolderReport(tuple(events), ended=False)
 
     def _run(self, work: BlockWork, devices: HeldDevices, data: Sequence[list[Any]]) -> None:
-        """Train the block, and keep its events for the next reports."""
+        """Train the block, and keep its events for the next reports; delete the logs at its end."""
         try:
             for event in self._train(work, devices, data):
                 self._events.put(event)
+            for log in self._logs:
+                read_worker_log(log)
             self._events.put(None)
         except BaseException as error:
             self._events.put(error)
@@ -152,7 +156,7 @@ class Holder:
         setups: dict[str, ArmSetup] = {}
         arrays = _fetched(data)
         for trial, threads, array, log in zip(
-            work.trials, work.threads, arrays, self._logs, strict=True
+            work.trials, work.threads, arrays, self._logs[:-1], strict=True
         ):
             try:
                 setup = devices.setup(trial, threads, array, Path(log))

@@ -41,7 +41,7 @@ def work_of(*actions: str, threads: int = 1) -> BlockWork:
 
 def holder_of(tmp_path: Path, work: BlockWork) -> Holder:
     holder = Holder(GpuAllotment())
-    holder._logs = tuple(str(tmp_path / f"{number}.log") for number in range(len(work.trials)))
+    holder._logs = tuple(str(tmp_path / f"{number}.log") for number in range(len(work.trials) + 1))
     for log in holder._logs:
         Path(log).touch()
     return holder
