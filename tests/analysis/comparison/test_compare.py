@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from bench.analysis.comparison.compare import Comparison, compare, log_ratios
-from bench.analysis.loading.trial_filters import is_unsteady
 from bench.analysis.statistics.turn_ratios import Windows
 from bench.spec.pairing import Pair
 from tests.support.marked_runs import intervals
