@@ -92,7 +92,8 @@ class HolderClient:
                 self.place = answer
             case UnfitGpus():
                 self.unfit = answer
-            case HolderReport(events=events, ended=self.ended):
+            case HolderReport(events=events, ended=ended):
+                self.ended = ended
                 yield from events
         if answer is None or (isinstance(answer, HolderReport) and not self.ended):
             self._reference = self._actor.report.remote()
