@@ -12,6 +12,8 @@ import psutil
 import pytest
 import ray
 
+from bench.datasets.arrays import Arrays
+from bench.datasets.load import load_arrays
 from bench.errors import ResourceError
 from bench.execution.executor import BlockWait, EpochEnd, Event, Limits, RunWarning
 from bench.execution.gpus.gpu_fitness import GpuSnapshot
@@ -24,6 +26,7 @@ from bench.execution.trial_environment.inherited_environment import THREAD_VARIA
 from bench.measure.host import usable_cores
 from bench.records.trial_record import ExcludedGpus
 from bench.spec.plan import Block, make_plan
+from bench.spec.variant import Variant
 from tests.support.observers import LIMITS, Log, observe
 from tests.support.processes import workers_below
 from tests.support.sample_suites import ENDLESS, SINGLE, TINY, suite_of
@@ -74,9 +77,7 @@ def test_a_further_run_does_not_report_again_what_a_run_has_reported() -> None:
 def test_a_completed_trial_records_its_measures_and_its_node(ray_log: Log) -> None:
     for record in ray_log.records:
         measures = record.measures
-        assert measures.cold_start_s is not None
         assert measures.peak_rss_bytes is not None
-        assert 0 < measures.cold_start_s < (record.wall_s or 0.0)
         assert measures.peak_rss_bytes > 100 * 2**20  # TensorFlow alone
         assert (measures.total_s or 0.0) <= (record.wall_s or 0.0)
         assert record.node == os.uname().nodename
@@ -84,6 +85,16 @@ def test_a_completed_trial_records_its_measures_and_its_node(ray_log: Log) -> No
         assert record.resolved["intra_op_threads"] == len(os.sched_getaffinity(0))
         assert record.started_at is not None
         assert record.log_tail is None
+
+
+def test_the_first_block_has_the_cold_starts(ray_log: Log) -> None:
+    for record in ray_log.records:
+        cold_start_s = record.measures.cold_start_s
+        if record.trial.block == 0:
+            assert cold_start_s is not None
+            assert 0 < cold_start_s < (record.wall_s or 0.0)
+        else:
+            assert (cold_start_s, record.resolved["compiled_before"]) == (None, True)
 
 
 def test_one_trial_of_a_block_has_the_import_that_all_share(ray_log: Log) -> None:
@@ -253,7 +264,7 @@ def test_a_killed_worker_is_retried_once_and_the_run_continues(
 
     both = endless[0].model_copy(update={"trials": (*endless[0].trials, *after[0].trials)})
     log = observe(ray_executor, [both], LIMITS, kill_in_mid_trial)
-    lost, completed, lost_again = log.records
+    completed, lost, lost_again = log.records
     assert (lost.status, lost_again.status) == ("worker_lost", "worker_lost")
     assert (completed.status, completed.resolved["turns"]) == ("completed", "window")
     assert len(killed) == 2
@@ -275,7 +286,7 @@ def test_a_killed_holder_ends_its_trials_and_loses_no_epoch(ray_executor: RayExe
             (file,) = logs.glob("bench-worker-*.epochs")
             written.append(len(file.read_bytes().splitlines()))
             for process in psutil.Process().children(recursive=True):
-                if process.cmdline()[:1] == ["ray::Holder.report"]:
+                if process.cmdline()[0].startswith("ray::Holder"):
                     process.kill()
 
     limits = dataclasses.replace(LIMITS, retries=0)
@@ -326,15 +337,18 @@ def test_a_limit_shorter_than_the_poll_interval_is_enforced(
 def test_an_exception_in_training_is_a_failed_trial_with_its_traceback(
     ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def with_smaller_validation_images(variant: Variant) -> Arrays:
+        arrays = load_arrays(variant)
+        return dataclasses.replace(arrays, val_images=arrays.val_images[:, :1].copy())
+
     monkeypatch.setattr(
-        "bench.execution.ray_backend.blocks.dataset_store.load_arrays", lambda _variant: "no arrays"
+        "bench.execution.ray_backend.blocks.dataset_store.load_arrays", with_smaller_validation_images
     )
     (record,) = observe(ray_executor, suite_of(SINGLE, shape=[5, 5, 1])).records
     assert record.status == "failed"
-    assert "AttributeError" in (record.error or "")
     said, traceback = (record.log_tail or "").split("Traceback", maxsplit=1)
-    assert "cuda" in said.lower()  # what TensorFlow wrote by itself
-    assert "AttributeError" in traceback
+    assert "tensorflow" in said.lower()  # what TensorFlow wrote by itself
+    assert "ValueError" in traceback
     assert record.epochs == ()
 
 
