@@ -21,7 +21,6 @@ from bench.execution.ray_backend import ray_executor
 from bench.execution.ray_backend.blocks import placement
 from bench.execution.ray_backend.gpus.gpu_quarantine import GpuQuarantine
 from bench.execution.ray_backend.ray_executor import RayExecutor
-from bench.execution.ray_backend.workers.progress_actor import ProgressUpdate
 from bench.execution.trial_environment.inherited_environment import THREAD_VARIABLES
 from bench.measure.host import usable_cores
 from bench.records.trial_record import ExcludedGpus
@@ -216,12 +215,8 @@ class _FakeRunner:
 
     def __init__(self, group_key: str, pending: Any) -> None:
         self.group_key, self.pending, self.remaining_s = group_key, [pending], -1.0
-        self.updates: list[ProgressUpdate] = []
         self.advance = lambda _: iter(["advanced"])
         self.expire = lambda: iter(["expired"])
-
-    def add_progress(self, update: ProgressUpdate) -> None:
-        self.updates.append(update)
 
 
 def test_a_trial_that_answered_while_others_were_handled_does_not_time_out(
@@ -236,14 +231,6 @@ def test_a_trial_that_answered_while_others_were_handled_does_not_time_out(
         assert done == ["advanced", "expired"]
     finally:
         ray.cancel(waiting, force=True)
-
-
-def test_progress_of_an_earlier_attempt_is_ignored(ray_executor: RayExecutor) -> None:
-    actor, keys = ray_executor._progress.actor, ("earlier", "mine", "earlier")
-    ray.get([actor.report.remote(ProgressUpdate(key, 0, 1)) for key in keys])
-    mine: Any = _FakeRunner("mine", None)
-    ray_executor._progress.collect([mine])
-    assert [update.group_key for update in mine.updates] == ["mine"]
 
 
 @pytest.mark.slow
