@@ -329,7 +329,8 @@ def test_an_exception_in_training_is_a_failed_trial_with_its_traceback(
         return dataclasses.replace(arrays, val_images=arrays.val_images[:, :1].copy())
 
     monkeypatch.setattr(
-        "bench.execution.ray_backend.blocks.dataset_store.load_arrays", with_smaller_validation_images
+        "bench.execution.ray_backend.blocks.dataset_store.load_arrays",
+        with_smaller_validation_images,
     )
     (record,) = observe(ray_executor, suite_of(SINGLE, shape=[5, 5, 1])).records
     assert record.status == "failed"
