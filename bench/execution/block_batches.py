@@ -1,11 +1,14 @@
-"""Run blocks in batches: a suite with a precision decides after each whether to run more.
+"""Run blocks in batches: after each, decide whether to run more.
 
 Usage:
     batches = BlockBatches(folder, until)              # the time limit counts from here
     batch = Batch(suite, plan, pending_blocks)
     while batch.blocks:
         for blocks in batches.parts(batch.blocks, parallel_blocks=2): ...   # run them
-        batch = batches.after(batch, begun=repeats_with_a_record)
+        batch = batches.after(batch, begun=repeats_with_a_record, results=results)
+
+A suite with a precision has more blocks until its intervals are narrow enough; any other has one
+for each block that bad luck has spoiled.
 
 The executor runs the blocks of a part in any order and in parallel. With a time limit, a part is as
 many repeats as run at once, so that each is measured; no part starts that would end too late if it
@@ -14,9 +17,10 @@ took as long as the longest so far. One part always runs.
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.execution.further_blocks import TrialResult, with_further_blocks
 from bench.records.run_folder import RunFolder
 from bench.records.stopping_record import Stopping
 from bench.spec.plan import Block, Plan, make_plan
@@ -50,7 +54,7 @@ class Batch:
 
 
 class BlockBatches:
-    """The batches of one call; without ``until`` there is only one."""
+    """The batches of one call."""
 
     def __init__(self, folder: RunFolder, until: Until | None) -> None:
         self._folder, self._until = folder, until
@@ -70,15 +74,15 @@ class BlockBatches:
             yield part
             self._longest_s = max(self._longest_s or 0.0, self._until.clock() - began_s)
 
-    def after(self, batch: Batch, begun: int) -> Batch:
+    def after(self, batch: Batch, begun: int, results: Mapping[str, TrialResult]) -> Batch:
         """Look at the run once ``batch`` has run, and return the next batch.
 
         ``begun`` is the number of repeats that have a record: the time limit may have left out
-        others.
+        others. ``results`` are those of all trials that have run.
         """
         suite, until = batch.suite, self._until
         if until is None or suite.precision is None:
-            return Batch(suite, batch.plan, ())
+            return _replacements(batch, results)
         if self._out_of_time:
             suite = suite.model_copy(update={"blocks": begun})
         stopping = until.look(self._folder, suite)
@@ -99,6 +103,14 @@ class BlockBatches:
             ends_s = until.clock() - self._started_s + self._longest_s
             self._out_of_time = ends_s > until.max_time_s
         return not self._out_of_time
+
+
+def _replacements(batch: Batch, results: Mapping[str, TrialResult]) -> Batch:
+    """Return the blocks that replace spoiled ones, each tried once in a call."""
+    plan = with_further_blocks(batch.plan, batch.suite, results)
+    before = {trial.trial_id for trial in batch.plan.trials}
+    added = (block for block in plan.blocks if block.trials[0].trial_id not in before)
+    return Batch(batch.suite, plan, tuple(added))
 
 
 def with_earlier_blocks(suite: Suite, folder: RunFolder) -> Suite:

@@ -127,9 +127,11 @@ class WarmUpFailure:
 
 @dataclass(frozen=True)
 class FurtherBlocks:
-    """Intervals are not narrow enough yet: the run adds ``stopping.further_blocks`` blocks."""
+    """The run adds blocks."""
 
-    stopping: Stopping
+    count: int
+    stopping: Stopping | None = None
+    """Set if intervals are not narrow enough yet; else the blocks replace spoiled ones."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class RunEntry:
 
     def describe(self, batch: Batch) -> None:
         """Write the plan of ``batch``, and what the run looked like before it."""
-        if batch.stopping is not None:
+        if batch.blocks or batch.stopping is not None:
             self._info = _run_info(batch)
             self.write(self.call)
 

@@ -32,6 +32,7 @@ from bench.execution.executor import (
     drain,
     no_reason,
 )
+from bench.execution.further_blocks import TrialResult, result_of, with_further_blocks
 from bench.execution.gpus.device_kind import device_of_nodes
 from bench.execution.gpus.device_lock import lock_devices
 from bench.execution.oom_skip import OomSkipper
@@ -161,10 +162,10 @@ def run_plan(
                         executor.run(blocks, limits, on_event),
                         lambda record: observer.recorded(state.keep(record, entry.number)),
                     )
-                batch = batches.after(batch, state.begun)
+                batch = batches.after(batch, state.begun, state.results)
                 entry.describe(batch)
-                if batch.blocks and batch.stopping:
-                    observer.event(FurtherBlocks(batch.stopping))
+                if batch.blocks:
+                    observer.event(_further_blocks(batch))
                     observer.planned(batch.blocks, executor.parallel_blocks)
     return Outcome(folder, state.statuses, len(batch.plan.trials))
 
@@ -178,10 +179,15 @@ def _batch_to_resume(
         return None
     batch = state.first_batch(suite, make_plan(suite, device))
     if not batch.blocks:
-        batch = batches.after(batch, state.begun)
+        batch = batches.after(batch, state.begun, state.results)
     state.check_meanings(batch.blocks)
     check_workloads((t for block in batch.blocks for t in block.trials), suite)
     return batch
+
+
+def _further_blocks(batch: Batch) -> FurtherBlocks:
+    count = batch.stopping.further_blocks if batch.stopping else len(batch.blocks)
+    return FurtherBlocks(count, batch.stopping)
 
 
 def _limits(suite: Suite, retries: int, oom_skipper: OomSkipper | None) -> Limits:
@@ -237,7 +243,7 @@ class _RunState:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._attempts: dict[str, int] = {}
-        self.statuses: dict[str, Status] = {}
+        self.results: dict[str, TrialResult] = {}
         self.begun = 0
         """Repeats up to the last one that has a record."""
         self.oom_skipper = OomSkipper()
@@ -246,8 +252,18 @@ class _RunState:
         for record in folder.records():
             self._note(record)
 
+    @property
+    def statuses(self) -> dict[str, Status]:
+        """The status of the last attempt at every recorded trial, by trial id."""
+        return {trial_id: result.status for trial_id, result in self.results.items()}
+
     def first_batch(self, suite: Suite, plan: Plan) -> Batch:
-        """Return the plan's trials that have no final status, without empty blocks."""
+        """Return the trials that have no final status, without empty blocks.
+
+        A block that an earlier call has left half done gets one that replaces it, since its
+        trials do not run together any more.
+        """
+        plan = with_further_blocks(plan, suite, self.results)
         finished = {
             trial_id for trial_id, status in self.statuses.items() if status in FINAL_STATUSES
         }
@@ -284,7 +300,7 @@ class _RunState:
         trial_id = record.trial.trial_id
         self.begun = max(self.begun, record.trial.block + 1)
         self._attempts[trial_id] = record.attempt
-        self.statuses[trial_id] = record.status
+        self.results[trial_id] = result_of(record)
         if record.resolved.get("norm_layers") and "norm_values" not in record.resolved:
             self._without_norm_values.add(record.trial.variant_id)
         if record.status == "out_of_memory":

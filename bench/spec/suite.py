@@ -37,6 +37,8 @@ from bench.spec.suite_validation import Settings
 from bench.spec.timing import Seconds, Timing
 from bench.spec.turn_settings import DEFAULT_ARMS_AT_ONCE, DEFAULT_TURN_S, TurnMode
 
+FEWEST_BLOCKS_FOR_INTERVAL = 3
+"""With fewer blocks a ratio has no interval: t of one degree of freedom is 12.7 deviations wide."""
 FEWEST_BLOCKS_FOR_PRECISION = 6
 """With fewer blocks the standard deviation is too uncertain to stop a run on."""
 DEFAULT_BLOCKS = 6

@@ -60,7 +60,7 @@ class Looks(NullObserver):
         self.stopping: list[Stopping] = []
 
     def event(self, event: Event) -> None:
-        if isinstance(event, FurtherBlocks):
+        if isinstance(event, FurtherBlocks) and event.stopping:
             self.stopping.append(event.stopping)
 
 

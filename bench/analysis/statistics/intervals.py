@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 from scipy import special
 
+from bench.spec.suite import FEWEST_BLOCKS_FOR_INTERVAL
+
 CONFIDENCE = 0.95
-MIN_BLOCKS = 3
-"""With fewer blocks a ratio has no interval: t of one degree of freedom is 12.7 deviations wide."""
 MIN_DF = 6
 """With fewer degrees of freedom a deviation gives no number of blocks. With 6, the 95 % interval of
 the deviation is 0.64 to 2.2 times its estimate, and that of the number 0.4 to 4.8 times."""
@@ -49,7 +49,7 @@ class Estimate:
 class Ratio:
     """The time of one arm over that of another, with its 95 % interval.
 
-    Below ``MIN_BLOCKS`` blocks there is no interval: the blocks' own ratios say as much.
+    Below ``FEWEST_BLOCKS_FOR_INTERVAL`` there is no interval: the blocks' own ratios say as much.
     """
 
     value: float
@@ -162,7 +162,7 @@ def ratio(
     confidence: float = CONFIDENCE,
 ) -> Ratio:
     """Build a ratio from the number, mean and standard deviation of the log ratios."""
-    units = n if blocks >= MIN_BLOCKS else 1
+    units = n if blocks >= FEWEST_BLOCKS_FOR_INTERVAL else 1
     estimated = geometric_estimate(units, mean, deviation, confidence)
     total = units_needed(deviation, EFFECT_TO_DETECT) if n > 1 else None
     return Ratio(
@@ -216,7 +216,7 @@ def blocks_for_half_width(deviation: float, half_width: float) -> int | None:
     if n > _MAX_UNITS:
         return None
     # With few degrees of freedom, t needs a few more blocks than the normal distribution.
-    n = max(MIN_BLOCKS, n)
+    n = max(FEWEST_BLOCKS_FOR_INTERVAL, n)
     while t_quantile(n - 1) * deviation / math.sqrt(n) > wanted:
         n += 1
     return n

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.comparison.comparison_columns import ComparisonColumn
-from bench.analysis.statistics.intervals import MIN_BLOCKS, Ratio
+from bench.analysis.statistics.intervals import Ratio
 from bench.analysis.summary import Summary
 from bench.analysis.variant_summary import VariantSummary
 from bench.records.metric import METRICS
@@ -19,6 +19,7 @@ from bench.report.text.noise_text import noise_text
 from bench.report.text.number_text import interval, plural
 from bench.report.text.ratio_text import ratio_text
 from bench.report.text.stopping_text import ending_text
+from bench.spec.suite import FEWEST_BLOCKS_FOR_INTERVAL
 
 _Comparison = tuple[VariantSummary, Ratio]
 
@@ -126,7 +127,8 @@ def _best_accuracy(summary: Summary) -> Iterator[str]:
 
 def _interval_scope(summary: Summary, ratios: Sequence[Ratio]) -> Iterator[str]:
     if all(ratio.low is None for ratio in ratios):
-        yield f"Fewer than {MIN_BLOCKS} blocks give ratios no intervals: raise blocks to get them."
+        fewest = FEWEST_BLOCKS_FOR_INTERVAL
+        yield f"Fewer than {fewest} blocks give ratios no intervals: raise blocks to get them."
         return
     individual = ", each by itself" if len(ratios) > 1 else ""
     session = ", for this session only" if summary.sessions == 1 else ""

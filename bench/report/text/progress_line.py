@@ -103,7 +103,7 @@ class Progress:
         elif isinstance(event, OpenServer):
             self._line(_exposure_text(event))
         elif isinstance(event, FurtherBlocks):
-            self._line(further_text(event.stopping))
+            self._line(_further_text(event))
         else:
             self._line(f"{_trial_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()
@@ -258,3 +258,10 @@ def _outcome_text(record: TrialRecord) -> str:
         return f"{name}: completed"
     cap = f" capped at {variant.steps_per_epoch:,} steps" if variant.is_capped else ""
     return f"{name}: {duration(epoch_s)} an epoch{cap}"
+
+
+def _further_text(event: FurtherBlocks) -> str:
+    if event.stopping is not None:
+        return further_text(event.stopping)
+    spoiled = "one whose trials" if event.count == 1 else f"{event.count} whose trials"
+    return f"{plural(event.count, 'block')} more, for {spoiled} did not run together"

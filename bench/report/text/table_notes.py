@@ -7,7 +7,6 @@ Usage:
 from collections.abc import Iterator
 
 from bench.analysis.loading.measurement_sessions import GAP_S
-from bench.analysis.statistics.intervals import MIN_BLOCKS
 from bench.analysis.statistics.steady_state import MIN_EPOCHS
 from bench.analysis.summary import Summary
 from bench.report.text.duplicate_text import duplicate_lines
@@ -17,6 +16,7 @@ from bench.report.text.noise_text import cores_text, noise_text
 from bench.report.text.number_text import duration, plural
 from bench.report.text.report_header import differing_titles
 from bench.report.text.stopping_text import stopping_text
+from bench.spec.suite import FEWEST_BLOCKS_FOR_INTERVAL
 
 UNFUSED_BATCH_NORM = Footnote(
     "unfused_batch_norm",
@@ -47,8 +47,8 @@ def _method_notes(summary: Summary) -> Iterator[Footnote]:
             "ratios",
             "Ratios: within each block, the epoch time over that of the baseline; then the mean of "
             "the logarithms over blocks, with its 95 % t interval. Below "
-            f"{MIN_BLOCKS} blocks there is no interval, and the ratio of each block stands in its "
-            "place.",
+            f"{FEWEST_BLOCKS_FOR_INTERVAL} blocks there is no interval, and the ratio of each "
+            "block stands in its place.",
         )
     if summary.scaling_columns:
         yield Footnote(

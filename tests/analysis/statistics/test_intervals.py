@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.analysis.statistics.intervals import (
-    MIN_BLOCKS,
     blocks_for_half_width,
     clamp_fraction,
     estimate,
@@ -20,9 +19,12 @@ from bench.analysis.statistics.intervals import (
     ratio,
     smallest_detectable_ratio,
 )
+from bench.spec.suite import FEWEST_BLOCKS_FOR_INTERVAL
 
 TIMES = st.lists(
-    st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=MIN_BLOCKS, max_size=9
+    st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)),
+    min_size=FEWEST_BLOCKS_FOR_INTERVAL,
+    max_size=9,
 )
 
 
@@ -194,7 +196,7 @@ def test_blocks_for_a_half_width_are_the_fewest(deviation: float, half_width: fl
         return ends.high is not None and ends.high <= (1 + half_width) * (1 + 1e-12)
 
     assert is_narrow(total)
-    assert total == MIN_BLOCKS or not is_narrow(total - 1)
+    assert total == FEWEST_BLOCKS_FOR_INTERVAL or not is_narrow(total - 1)
 
 
 def test_no_number_of_blocks_above_a_million() -> None:

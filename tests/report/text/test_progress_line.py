@@ -77,7 +77,7 @@ def test_further_blocks_are_counted_with_the_others_and_the_reason_is_shown(
     for trial in TRIALS:
         screen.end(trial)
     longer = make_plan(suite_of({**TINY, "blocks": 4})).blocks[2:]
-    screen.progress.event(FurtherBlocks(LOOK))
+    screen.progress.event(FurtherBlocks(2, LOOK))
     screen.progress.planned(longer, 1)
     assert screen.lines[-2:] == [
         "6 blocks: ratios are precise to ±3.1 %, wanted ±2.0 %: 2 more, about 12 in all",
