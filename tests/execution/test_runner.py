@@ -136,7 +136,8 @@ def test_a_run_with_an_older_meaning_of_norm_is_not_resumed(
     for file in (out / "trials").iterdir():
         record = json.loads(file.read_text())
         if record["trial"]["variant"]["norm"] == "layer":
-            file.write_text(json.dumps({**record, "resolved": resolved}))
+            turns = {"turns": record["resolved"]["turns"]}
+            file.write_text(json.dumps({**record, "resolved": {**resolved, **turns}}))
     assert resume_run(out, suite) == []
     more = suite_of({**layer, "blocks": 3}, workload="convnet", filters=[3, 5])
     if refused:

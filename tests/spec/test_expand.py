@@ -175,7 +175,7 @@ def test_the_limit_is_checked_before_anything_is_expanded() -> None:
         "target_accuracy": [rate / 10 for rate in rates],
         "examples": list(range(55_000, 56_000)),
     }
-    test_suite = suite(matrix=matrix)
+    test_suite = suite(blocks=1, matrix=matrix)
     with pytest.raises(SuiteError, match="asks for 1000000000000 trials, more than 100000"):
         expand(test_suite)
 
@@ -185,7 +185,7 @@ def test_the_limit_counts_blocks_and_listed_variants() -> None:
     with pytest.raises(SuiteError, match="lower blocks"):
         expand(suite(blocks=MAX_TRIALS + 1))
     with pytest.raises(SuiteError, match="asks for 100001 trials"):
-        expand(suite(matrix={"epochs": list(range(1, MAX_TRIALS + 1))}, variants=[{}]))
+        expand(suite(blocks=1, matrix={"epochs": list(range(1, MAX_TRIALS + 1))}, variants=[{}]))
 
 
 def test_errors_of_expansion_name_the_file(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_comparisons_that_share_a_variant_share_its_block() -> None:
         parse_suite(
             {
                 "name": "test",
+                "blocks": 1,
                 "matrix": {"norm": ["none", "layer"], "clip": ["none", "value"]},
                 "compare": [
                     {"axis": "norm", "baseline": "none"},

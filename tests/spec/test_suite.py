@@ -59,9 +59,9 @@ def test_a_suite_holds_what_its_file_says(file: Path) -> None:
     assert suite.compare[0].axis == "norm"
 
 
-def test_a_suite_has_one_block_and_seed_zero_by_default() -> None:
+def test_a_suite_has_six_blocks_and_seed_zero_by_default() -> None:
     suite = parse_suite({"name": "bare"})
-    assert (suite.blocks, suite.seed) == (1, 0)
+    assert (suite.blocks, suite.seed) == (6, 0)
     assert not (suite.variant or suite.matrix or suite.variants or suite.exclude or suite.compare)
 
 
@@ -285,6 +285,7 @@ def test_a_higher_precision_extends_a_run_as_more_blocks_do(
 def test_with_a_precision_a_comparison_has_six_blocks_or_more() -> None:
     norms = {
         "name": "a",
+        "blocks": 1,
         "matrix": {"norm": ["none", "layer"]},
         "compare": [{"axis": "norm", "baseline": "none"}],
     }

@@ -16,7 +16,7 @@ from bench.spec.variant import Variant
 
 Basis = Literal["rates", "guess"]
 
-START_S = 9.0
+START_S = 3.5
 """Time for the process start, imports, data and compilation."""
 GPU_START_S = 28.0 + GPU_WARMUP_S
 """The same plus loading CUDA's libraries and choosing kernels (a guess) and the warm-up."""
