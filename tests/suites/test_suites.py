@@ -117,7 +117,7 @@ def test_quick_is_small_and_smoke_is_tiny() -> None:
         return len(trials) * per_trial_s + trained / examples_per_s
 
     # A trial starts in about 3.5 s on two cores; batch norm at batch 32 is the slowest.
-    assert seconds("quick", 3.5, 38_000) < 270
+    assert seconds("quick", 3.5, 38_000) < 5 * 60
     assert seconds("smoke", 8, 38_000) < 20
 
 

@@ -94,8 +94,8 @@ def test_a_run_holds_no_data_that_only_ended_blocks_needed(ray_executor: RayExec
     ray_executor._datasets.clear()
     blocks = [Block(repeat=i, trials=(trial,)) for i, trial in enumerate((SMALL, LARGE, SMALL))]
     observe(ray_executor, blocks, LIMITS, look)
-    # As each starts: nothing; the first's, which the last needs; that again, not the second's.
-    assert held == [0, 1, 1]
+    # As each starts: its own; that of the last too; no more that of the second.
+    assert held == [1, 2, 1]
     assert len(ray_executor._datasets) == 0
 
 
