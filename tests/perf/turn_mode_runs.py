@@ -1,0 +1,97 @@
+"""Run one suite with each mode of turns, and compare how far a block's ratio varies.
+
+Usage:
+    python -m tests.perf.turn_mode_runs results/runs/turns --blocks 12
+    python -m tests.perf.turn_mode_runs results/runs/turns --blocks 12 --into results/published/turns
+
+The three modes take turns themselves: each block of the suite runs once in every mode, in balanced
+order, then once more in every mode while another process keeps a core busy. A change of the machine
+meets all modes alike. Each of the six runs has a folder; a later call with more blocks extends them.
+``--into`` publishes the folders. The command prints the table that docs/results.md has.
+"""
+
+import argparse
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import bench
+from bench.api import ExecutorName
+from bench.records.run_folder import RunFolder
+from bench.report.publishing.publish import publish
+from bench.spec.arm_order import ArmOrders
+from bench.spec.suite import Suite, parse_suite
+from docs.generate.turn_modes import LOADED, MODES, folder_name, turn_modes
+from tests.perf.busy_process import busy_process
+
+SUITE: dict[str, Any] = {
+    "name": "turns",
+    "description": "How far the ratio of a block varies: batch norm over none, batch 32.",
+    "seed": 20261130,
+    "variant": {
+        "hidden": [300, 100],
+        "dataset": "fashion_mnist",
+        "global_batch_size": 32,
+        "epochs": 5,
+    },
+    "matrix": {"norm": ["none", "bn_post"]},
+    "compare": [{"axis": "norm", "baseline": "none"}],
+}
+REMARKS = {False: "", True: "One other process kept a core busy."}
+Load = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+def run_modes(
+    content: Mapping[str, Any],
+    root: Path,
+    blocks: int,
+    executor: ExecutorName = "ray",
+    load: Load = busy_process,
+) -> None:
+    """Run the suite ``content`` into a folder of ``root`` for each mode, without and with load.
+
+    Folders that exist are extended to ``blocks`` blocks.
+    """
+    orders = ArmOrders(len(MODES), str(content["seed"]))
+    for block in range(blocks):
+        for loaded in LOADED:
+            with load() if loaded else contextlib.nullcontext():
+                for index in orders.row(block):
+                    suite = {**content, "turns": MODES[index], "blocks": block + 1}
+                    _extend(parse_suite(suite), root / folder_name(MODES[index], loaded), executor)
+
+
+def publish_modes(root: Path, into: Path) -> None:
+    """Publish the folders of ``run_modes``; those of an earlier measurement are replaced."""
+    for mode in MODES:
+        for loaded in LOADED:
+            name = folder_name(mode, loaded)
+            publish(root / name, name, into, replace=True, remark=REMARKS[loaded])
+
+
+def _extend(suite: Suite, folder: Path, executor: ExecutorName) -> None:
+    """Run the blocks that ``folder`` lacks; more blocks than the suite has stay."""
+    exists = folder.exists()
+    if exists and RunFolder.open(folder).suite().blocks > suite.blocks:
+        return
+    result = bench.run(suite, folder, resume=exists, executor=executor)
+    if not result.succeeded:
+        raise SystemExit(f"{folder}: some trials failed: bench report {folder}")
+
+
+def main() -> None:
+    """Measure, publish if asked to, and print the table."""
+    parser = argparse.ArgumentParser(description="Run one suite with each mode of turns.")
+    parser.add_argument("root", type=Path, help="where the run folders are, or will be")
+    parser.add_argument("--blocks", type=int, default=12)
+    parser.add_argument("--into", type=Path, help="publish the runs into this folder")
+    options = parser.parse_args()
+    run_modes(SUITE, options.root, options.blocks)
+    if options.into:
+        publish_modes(options.root, options.into)
+    print(turn_modes(options.root))
+
+
+if __name__ == "__main__":
+    main()
