@@ -80,6 +80,7 @@ check: install ## lint, format, types, imports between layers, published tables
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bench verify-published
+	$(if $(wildcard results/published/turns/*/run.json),$(BIN)/bench verify-published --into results/published/turns)
 
 report: install ## write the report of RUN (the latest)
 	@test -n '$(RUN)' || { echo 'make: no run in results/runs: set RUN=...' >&2; exit 2; }
@@ -88,14 +89,15 @@ report: install ## write the report of RUN (the latest)
 publish: install ## write RUN (the latest) into results/published/NAME
 	@test -n '$(RUN)' -a -n '$(NAME)' || { echo 'make: publish needs NAME=..., and a RUN' >&2; exit 2; }
 	$(BIN)/bench publish '$(RUN)' '$(NAME)' --replace $(ARGS)
-	$(BIN)/python -m docs.generate.published_results > docs/results.md
+	@$(MAKE) --no-print-directory results EXTRAS='$(EXTRAS)'
 
 reference: install ## regenerate docs/reference.md and the schema of results from the code
 	$(BIN)/python -m docs.generate.reference > docs/reference.md
 	$(BIN)/python -m bench.report.text.result_schema > docs/results.schema.json
 
-results: install ## regenerate docs/results.md from the published runs
+results: install ## regenerate docs/results.md and the tables of docs/performance.md from what is published
 	$(BIN)/python -m docs.generate.published_results > docs/results.md
+	$(BIN)/python -m docs.generate.turn_measurements docs/performance.md
 
 gpu-counters: install ## print the tables of counted GPU work for docs/gpu.md; takes minutes
 	@$(BIN)/python -m tests.cuda.table

@@ -1,4 +1,4 @@
-"""Write docs/results.md: the large-data claim, then the answers and tables of all published runs.
+"""Write docs/results.md: the large-data claim, the modes of turns, and the tables of all runs.
 
 Usage:
     make results                # python -m docs.generate.published_results > docs/results.md
@@ -14,6 +14,7 @@ from bench.report.publishing.published_index import published_folders
 from bench.report.text import escaping
 from bench.report.text.summary_table import text_table
 from bench.report.text.table_formats import markdown_table, superscript
+from docs.generate.turn_modes import TURNS, turn_section
 
 PUBLISHED = Path("results/published")
 CLAIM = Path(__file__).with_name("claim.md")
@@ -32,7 +33,14 @@ def results(root: Path, link: str) -> str:
     """Return the page on the runs in ``root``; ``link`` leads from the page to ``root``."""
     runs = [read_run(folder) for folder in published_folders(root)]
     claim = CLAIM.read_text(encoding="utf-8").strip()
-    return "\n\n".join([_INTRODUCTION, claim, *(_section(run, link) for run in runs)]) + "\n"
+    turns = root / TURNS.name
+    sections = [
+        _INTRODUCTION,
+        claim,
+        *([turn_section(turns)] if published_folders(turns) else []),
+        *(_section(run, link) for run in runs),
+    ]
+    return "\n\n".join(sections) + "\n"
 
 
 def _section(run: ReportData, link: str) -> str:

@@ -1,7 +1,7 @@
 """Compare the modes of turns: how far the ratio of a block varies, and what a precise ratio takes.
 
 Usage:
-    turn_modes(Path("results/published/turns"))     # a table, from a run of each mode and load
+    turn_modes(TURNS)                   # a table, from a run of each mode and load
 """
 
 import math
@@ -21,12 +21,14 @@ from bench.report.text.number_text import UNKNOWN, duration, interval, number
 from bench.report.text.ratio_text import comparison_text
 from bench.spec.turn_settings import TurnMode
 
+TURNS = Path("results/published/turns")
 MODES: tuple[TurnMode, ...] = ("trial", "epoch", "window")
 REFERENCE: TurnMode = "window"
 """The mode whose variance the others are compared with."""
 LOADED = (False, True)
 """Whether another process keeps a core busy."""
 HALF_WIDTH = 0.02
+TITLE = "How much narrower are intervals if arms take turns?"
 _MOST_BLOCKS = 1_000_000
 _TAIL = (1 - CONFIDENCE) / 2
 _HEADERS = (
@@ -63,6 +65,11 @@ class ModeRow:
 def folder_name(mode: TurnMode, loaded: bool) -> str:
     """Return the name of the run folder of a mode."""
     return f"{mode}-loaded" if loaded else mode
+
+
+def turn_section(root: Path) -> str:
+    """Return the section of docs/results.md on the runs in ``root``."""
+    return f"## {TITLE}\n\n{_TEXT}\n\n{turn_modes(root)}"
 
 
 def turn_modes(root: Path) -> str:
@@ -152,8 +159,9 @@ def _cells(row: ModeRow, reference: ModeRow) -> list[str]:
 def _deviation_text(row: ModeRow) -> str:
     if row.deviation is None:
         return UNKNOWN
-    values = (row.deviation, *deviation_interval(row.deviation, row.df))
-    return interval(*(100 * math.expm1(value) for value in values), digits=2)
+    low, high = deviation_interval(row.deviation, row.df)
+    value, low, high = (100 * math.expm1(each) for each in (row.deviation, low, high))
+    return interval(value, low, high, 2)
 
 
 def _variance_text(row: ModeRow, reference: ModeRow) -> str:
@@ -163,3 +171,18 @@ def _variance_text(row: ModeRow, reference: ModeRow) -> str:
         return UNKNOWN
     ratio = variance_ratio(row.deviation, row.df, reference.deviation, reference.df)
     return interval(*ratio, digits=2)
+
+
+_TEXT = """\
+One suite, norm none against batch norm at batch 32, ran in each mode of `turns`: whole trials one
+after another, epochs in turns, and windows of steps in turns. The modes took turns as well: each
+block ran in all three before the next block, first with nothing else running, then beside a process
+that kept a core busy (`python -m tests.perf.turn_mode_runs results/runs/turns --blocks 12
+--publish`). The deviation is the standard deviation of a block's log ratio, with its chi-square
+interval; the ratio of variances has an F interval, as if the modes were independent. It is also how
+many times more blocks a mode needs for the same interval. The number of blocks for ±2 % is that of
+the rule that ends `bench run --until 2%`
+([methodology.md](methodology.md#blocks-until-ratios-are-precise-stopping)), and the time for ±2 %
+is as many times that of a block. The time of a block is the geometric mean of the sum over its
+trials, imports and compilation included, without the start of Ray. `bench verify-published --into
+results/published/turns` verifies the runs."""

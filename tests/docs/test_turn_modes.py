@@ -36,7 +36,7 @@ def test_each_mode_and_load_has_a_row(root: Path) -> None:
     assert [row[5] for row in body if row[0] == "window"] == ["1", "1"]
 
 
-def test_a_run_that_is_missing_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="trial"):
         turn_modes(tmp_path)
 

@@ -1,13 +1,13 @@
 """Run one suite with each mode of turns, and compare how far a block's ratio varies.
 
 Usage:
-    python -m tests.perf.turn_mode_runs results/runs/turns --blocks 12
-    python -m tests.perf.turn_mode_runs results/runs/turns --blocks 12 --into results/published/turns
+    python -m tests.perf.turn_mode_runs results/runs/turns --blocks 12 --publish
 
 The three modes take turns themselves: each block of the suite runs once in every mode, in balanced
 order, then once more in every mode while another process keeps a core busy. A change of the machine
-meets all modes alike. Each of the six runs has a folder; a later call with more blocks extends them.
-``--into`` publishes the folders. The command prints the table that docs/results.md has.
+meets all modes alike. Each of the six runs has a folder, which a later call with more blocks
+extends. The command prints the table that docs/results.md has. ``--publish`` copies the runs to
+results/published/turns, from which `make results` writes that table.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import publish
 from bench.spec.arm_order import ArmOrders
 from bench.spec.suite import Suite, parse_suite
-from docs.generate.turn_modes import LOADED, MODES, folder_name, turn_modes
+from docs.generate.turn_modes import LOADED, MODES, TURNS, folder_name, turn_modes
 from tests.perf.busy_process import busy_process
 
 SUITE: dict[str, Any] = {
@@ -85,11 +85,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run one suite with each mode of turns.")
     parser.add_argument("root", type=Path, help="where the run folders are, or will be")
     parser.add_argument("--blocks", type=int, default=12)
-    parser.add_argument("--into", type=Path, help="publish the runs into this folder")
+    parser.add_argument("--publish", action="store_true", help=f"publish the runs in {TURNS}")
     options = parser.parse_args()
     run_modes(SUITE, options.root, options.blocks)
-    if options.into:
-        publish_modes(options.root, options.into)
+    if options.publish:
+        publish_modes(options.root, TURNS)
     print(turn_modes(options.root))
 
 

@@ -18,6 +18,7 @@ from bench.protocol.messages import StartTrial
 from bench.protocol.shared_arrays import SharedArrays
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
+from tests.support.cpu_of_turns import CpuOfTurns
 from tests.support.sample_trials import trial_labelled
 
 pytestmark = pytest.mark.slow
@@ -87,26 +88,13 @@ def test_windows_of_two_arms_never_overlap_and_both_train_as_if_alone(make_arm: 
 
 def test_an_arm_that_waits_takes_no_cpu(make_arm: ArmMaker) -> None:
     arms = two_arms(make_arm, hidden=[256, 256])
-    waited, trained = ({arm.trial.trial_id: 0.0 for arm in arms} for _ in range(2))
-    before: dict[str, float] = {}
+    cpu = CpuOfTurns(arms)
     for event in run_block(arms, SETTINGS, LIMITS, dict):
-        alive = {arm.trial.trial_id: arm.pid for arm in arms if arm.pid is not None}
-        if not isinstance(event, TurnLog) or len(alive) < 2:
-            continue
-        now = {trial_id: cpu_s(pid) for trial_id, pid in alive.items()}
-        for trial_id in before.keys() & now.keys():
-            into = trained if trial_id == event.trial_id else waited
-            into[trial_id] += now[trial_id] - before[trial_id]
-        before = now
-    for trial_id, trained_s in trained.items():
+        if isinstance(event, TurnLog):
+            cpu.add(event)
+    for trial_id, training_s in cpu.training_s.items():
         # Some microseconds before it waits, and when threads wake up for a heartbeat.
-        assert waited[trial_id] < 0.05 * trained_s
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU time of all threads of a process, to the nanosecond (proc(5), schedstat)."""
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+        assert cpu.waiting_s[trial_id] < 0.05 * training_s
 
 
 def test_an_arm_that_is_killed_while_it_waits_costs_only_itself(make_arm: ArmMaker) -> None:

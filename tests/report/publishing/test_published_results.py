@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bench.report.publishing.published_index import published_folders
 from docs.generate.published_results import results
+from docs.generate.turn_modes import TITLE
 from tests.support.paths import ROOT
 
 
@@ -11,8 +12,9 @@ def test_the_page_is_up_to_date() -> None:
     root = ROOT / "results/published"
     page = results(root, "../results/published")
     assert (ROOT / "docs/results.md").read_text("utf-8") == page, "make results"
-    _claim, *runs = [line[3:] for line in page.splitlines() if line.startswith("## ")]
-    assert runs == [folder.name for folder in published_folders(root)]
+    _claim, *sections = [line[3:] for line in page.splitlines() if line.startswith("## ")]
+    turns = [TITLE] if published_folders(root / "turns") else []
+    assert sections == [*turns, *(folder.name for folder in published_folders(root))]
 
 
 def test_a_run_has_its_answer_its_table_and_links_to_its_files(folder: Path) -> None:

@@ -1,0 +1,96 @@
+"""The measurements of turns train what they say, and their rows are complete."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.records.run_folder import RunFolder
+from docs.generate.turn_measurements import START_TITLES
+from docs.generate.turn_modes import LOADED, MODES, folder_name
+from tests.perf.busy_process import busy_process
+from tests.perf.readiness import measure_starts
+from tests.perf.turn_mode_runs import publish_modes, run_modes
+from tests.perf.turns_and_alone import measure_blocks
+from tests.support.sample_suites import TINY
+from tests.support.sample_trials import trial_labelled
+
+FOLDERS = {folder_name(mode, loaded): mode for mode in MODES for loaded in LOADED}
+SMALL: dict[str, Any] = {
+    **TINY,
+    "variant": {**TINY["variant"], "examples": 6400, "jit": "none"},
+    "matrix": {"global_batch_size": [8, 16], **TINY["matrix"]},
+}
+
+
+def test_each_block_of_a_mode_runs_once_without_load_and_once_with_it(tmp_path: Path) -> None:
+    loads: list[int] = []
+
+    @contextlib.contextmanager
+    def load() -> Iterator[None]:
+        loads.append(len(list(tmp_path.glob("*/trials/*.json"))))
+        yield
+
+    run_modes(TINY, tmp_path, 2, "simulated", load)
+    arms = 2
+    assert loads == [3 * arms, 9 * arms]  # the records from before each load
+    run_modes(TINY, tmp_path, 3, "simulated", load)
+    assert len(loads) == 2 + 3
+    for name, mode in FOLDERS.items():
+        folder = RunFolder.open(tmp_path / name)
+        assert (folder.suite().turns, folder.suite().blocks) == (mode, 3)
+        assert len(list(folder.records())) == 3 * arms
+
+
+def test_published_runs_say_what_load_they_had(tmp_path: Path) -> None:
+    run_modes(TINY, tmp_path / "runs", 1, "simulated", contextlib.nullcontext)
+    publish_modes(tmp_path / "runs", tmp_path / "published")
+    remarks = {
+        name: RunFolder.open(tmp_path / "published" / name).info().remark for name in FOLDERS
+    }
+    assert {name for name, remark in remarks.items() if "busy" in remark} == {
+        folder_name(mode, True) for mode in MODES
+    }
+
+
+def test_a_busy_process_ends_with_its_block() -> None:
+    before = set(psutil.Process().children())
+    with busy_process():
+        (busy,) = set(psutil.Process().children()) - before
+        assert busy.is_running()
+    assert not busy.is_running()
+
+
+@pytest.mark.slow
+def test_the_records_of_a_mode_tell_how_its_arms_took_turns(tmp_path: Path) -> None:
+    run_modes(SMALL, tmp_path, 1, load=contextlib.nullcontext)
+    for name, mode in FOLDERS.items():
+        records = list(RunFolder.open(tmp_path / name).records())
+        assert [record.status for record in records] == ["completed"] * 4
+        assert {record.resolved["turns"] for record in records} == {mode}
+
+
+@pytest.mark.slow
+def test_every_arm_trains_in_turns_and_alone() -> None:
+    rows = list(measure_blocks(SMALL, blocks=1))
+    keys = {(row.global_batch_size, row.turns, row.arm) for row in rows}
+    assert len(rows) == len(keys) == 2 * 2 * 2
+    assert {row.global_batch_size for row in rows} == {8, 16}
+    for row in rows:
+        assert row.epoch_s > 0
+        assert (row.waited_s > 0) == (row.turns == "window")
+        assert row.waiting_cpu_s <= row.waited_s
+
+
+@pytest.mark.slow
+def test_every_kind_of_start_is_timed_once_a_round() -> None:
+    settings = {key: SMALL["variant"][key] for key in ("dataset", "shape", "examples", "hidden")}
+    rows = list(measure_starts(trial_labelled("arm", **settings), rounds=2))
+    assert {(row.round, row.start) for row in rows} == {
+        (number, start) for number in range(2) for start in START_TITLES
+    }
+    assert len(rows) == 2 * len(START_TITLES)
+    assert all(row.seconds > 0 for row in rows)
