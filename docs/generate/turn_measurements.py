@@ -35,19 +35,20 @@ REFERENCE = "fresh"
 
 
 @dataclass(frozen=True)
-class TrialRow:
-    """A trial of a block that trained in turns ("window") or alone ("trial")."""
+class EpochRow:
+    """An epoch that a process trained in turns with another ("window") or alone ("trial")."""
 
     global_batch_size: int
     block: int
-    turns: str
     arm: str
+    pair: int
+    """Both epochs of a pair follow each other."""
+    turns: str
     epoch_s: float
-    """Median of its timed epochs."""
     waited_s: float
-    """How long others had the turn while it was alive."""
+    """For how long an arm waited while the other had its turn, both arms together."""
     waiting_cpu_s: float
-    """CPU time of its process during that time."""
+    """CPU time of the process that waited."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,7 @@ class StartRow:
 
 
 def alone_table(file: Path) -> str:
-    """Return the table of epochs in turns over epochs alone; a block's value is that of its arms.
-
-    That is the mean over arms of the log of one time over the other.
-    """
+    """Return the table of epochs in turns over epochs alone, one row a batch size."""
     rows = pd.read_csv(file)
     lines = [
         "| Batch | Blocks | Epoch in turns ÷ alone (wanted: 0.99 to 1.01) "
@@ -73,18 +71,19 @@ def alone_table(file: Path) -> str:
     ]
     for batch, of_batch in rows.groupby("global_batch_size"):
         ratio = in_turns_over_alone(of_batch)
-        waiting = of_batch[of_batch["turns"] == "window"]
-        cpu = 1000 * waiting["waiting_cpu_s"].sum() / waiting["waited_s"].sum()
+        cpu = 1000 * of_batch["waiting_cpu_s"].sum() / of_batch["waited_s"].sum()
         lines.append(f"| {batch} | {ratio.n} | {_text(ratio)} | {number(cpu, 2)} |")
     return "\n".join(lines)
 
 
 def in_turns_over_alone(rows: pd.DataFrame) -> Estimate:
-    """Return the ratio of epoch times in turns to those alone, with its interval over blocks."""
-    times = rows.pivot(index=["block", "arm"], columns="turns", values="epoch_s")
-    ratios = (times["window"] / times["trial"]).dropna()
-    of_blocks = ratios.map(math.log).groupby("block").mean()
-    return geometric_interval([math.exp(log) for log in of_blocks])
+    """Return the ratio of epoch times in turns to those alone, with its interval over blocks.
+
+    A block's value is the median over its pairs of the log ratio.
+    """
+    times = rows.pivot(index=["block", "pair"], columns="turns", values="epoch_s")
+    logs = (times["window"] / times["trial"]).dropna().map(math.log)
+    return geometric_interval([math.exp(log) for log in logs.groupby("block").median()])
 
 
 def start_table(file: Path) -> str:
@@ -136,10 +135,11 @@ _TURNS = """\
 `make results` writes this section from [results/published](../results/published), and a test checks
 that it is up to date. [results.md](results.md) compares the modes of turns.
 
-An arm that takes turns trains as if it were alone: the other arms wait without using a core. Each
-block of norm none and batch norm trained once in turns and once in processes that ran alone, in
-alternating order. Brackets are 95 % intervals over blocks. An arm's CPU time while others have the
-turn is the kernel's count for all of its threads
+An arm should train in its turns as it would alone, and wait without using a core. In each block
+one arm, norm none or batch norm, trained pairs of epochs: one in turns with the other arm, and one
+after that arm's process had ended, in alternating order. A block's value is the median over its
+pairs of the log ratio. Brackets are 95 % intervals over blocks. The CPU time of an arm that waits
+is the kernel's count for all of its threads
 (`python -m tests.perf.turns_and_alone results/published/turns/alone.csv`):"""
 _STARTS = """\
 An arm is ready when its data is loaded and its program compiled, so that its first window can

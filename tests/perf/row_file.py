@@ -10,9 +10,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TypeVar
 
-from docs.generate.turn_measurements import StartRow, TrialRow
+from docs.generate.turn_measurements import EpochRow, StartRow
 
-Row = TypeVar("Row", StartRow, TrialRow)
+Row = TypeVar("Row", EpochRow, StartRow)
 
 
 def write_rows(file: Path, kind: type[Row], rows: Iterable[Row]) -> None:

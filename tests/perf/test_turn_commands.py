@@ -66,19 +66,22 @@ def test_a_busy_process_ends_with_its_block() -> None:
 
 @pytest.mark.slow
 def test_the_records_of_a_mode_tell_how_its_arms_took_turns(tmp_path: Path) -> None:
-    run_modes(SMALL, tmp_path, 1, load=contextlib.nullcontext)
-    for name, mode in FOLDERS.items():
-        records = list(RunFolder.open(tmp_path / name).records())
-        assert [record.status for record in records] == ["completed"] * 4
+    run_modes(TINY, tmp_path, 1, loaded=(False,))
+    for mode in MODES:
+        records = list(RunFolder.open(tmp_path / folder_name(mode, False)).records())
+        assert [record.status for record in records] == ["completed"] * 2
         assert {record.resolved["turns"] for record in records} == {mode}
 
 
 @pytest.mark.slow
-def test_every_arm_trains_in_turns_and_alone() -> None:
-    rows = list(measure_blocks(SMALL, blocks=1))
-    keys = {(row.global_batch_size, row.turns, row.arm) for row in rows}
-    assert len(rows) == len(keys) == 2 * 2 * 2
-    assert {row.global_batch_size for row in rows} == {8, 16}
+def test_every_pair_has_an_epoch_in_turns_and_one_alone() -> None:
+    rows = list(measure_blocks(SMALL, blocks=1, pairs=3))
+    assert sorted({row.global_batch_size for row in rows}) == [8, 16]
+    order = ["window", "trial", "trial", "window", "window", "trial"]
+    for batch in (8, 16):
+        of_batch = [row for row in rows if row.global_batch_size == batch]
+        assert [row.pair for row in of_batch] == [0, 0, 1, 1, 2, 2]
+        assert [row.turns for row in of_batch] == order
     for row in rows:
         assert row.epoch_s > 0
         assert (row.waited_s > 0) == (row.turns == "window")
@@ -88,9 +91,6 @@ def test_every_arm_trains_in_turns_and_alone() -> None:
 @pytest.mark.slow
 def test_every_kind_of_start_is_timed_once_a_round() -> None:
     settings = {key: SMALL["variant"][key] for key in ("dataset", "shape", "examples", "hidden")}
-    rows = list(measure_starts(trial_labelled("arm", **settings), rounds=2))
-    assert {(row.round, row.start) for row in rows} == {
-        (number, start) for number in range(2) for start in START_TITLES
-    }
-    assert len(rows) == 2 * len(START_TITLES)
+    rows = list(measure_starts(trial_labelled("arm", **settings), rounds=1))
+    assert sorted(row.start for row in rows) == sorted(START_TITLES)
     assert all(row.seconds > 0 for row in rows)

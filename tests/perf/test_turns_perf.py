@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate.turn_measurements import StartRow, TrialRow, alone_table, start_table
+from docs.generate.turn_measurements import EpochRow, StartRow, alone_table, start_table
 from docs.generate.turn_modes import turn_modes
 from tests.perf import readiness, turn_mode_runs, turns_and_alone
 from tests.perf.row_file import write_rows
@@ -34,8 +34,8 @@ def test_the_noise_of_a_block_in_each_mode_of_turns(
 def test_epochs_in_turns_over_epochs_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = turns_and_alone.measure_blocks(turns_and_alone.SUITE, BLOCKS)
-    write_rows(tmp_path / "alone.csv", TrialRow, rows)
+    rows = turns_and_alone.measure_blocks(turns_and_alone.SUITE, BLOCKS, turns_and_alone.PAIRS)
+    write_rows(tmp_path / "alone.csv", EpochRow, rows)
     with capsys.disabled():
         print(f"\n{alone_table(tmp_path / 'alone.csv')}")
 

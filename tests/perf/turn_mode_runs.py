@@ -12,7 +12,7 @@ results/published/turns, from which `make results` writes that table.
 
 import argparse
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +48,20 @@ def run_modes(
     blocks: int,
     executor: ExecutorName = "ray",
     load: Load = busy_process,
+    loaded: Sequence[bool] = LOADED,
 ) -> None:
-    """Run the suite ``content`` into a folder of ``root`` for each mode, without and with load.
+    """Run the suite ``content`` into a folder of ``root`` for each mode and each of ``loaded``.
 
-    Folders that exist are extended to ``blocks`` blocks.
+    ``load`` keeps a core busy. Folders that exist are extended to ``blocks`` blocks.
     """
     orders = ArmOrders(len(MODES), str(content["seed"]))
     for block in range(blocks):
-        for loaded in LOADED:
-            with load() if loaded else contextlib.nullcontext():
+        for is_loaded in loaded:
+            with load() if is_loaded else contextlib.nullcontext():
                 for index in orders.row(block):
                     suite = {**content, "turns": MODES[index], "blocks": block + 1}
-                    _extend(parse_suite(suite), root / folder_name(MODES[index], loaded), executor)
+                    folder = root / folder_name(MODES[index], is_loaded)
+                    _extend(parse_suite(suite), folder, executor)
 
 
 def publish_modes(root: Path, into: Path) -> None:

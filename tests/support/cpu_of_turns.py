@@ -21,7 +21,7 @@ class CpuOfTurns:
 
     def __init__(self, arms: Sequence[ProcessArm]) -> None:
         self._arms = arms
-        self._before: dict[str, float] = {}
+        self._before: dict[tuple[str, int], float] = {}
         ids = [arm.trial.trial_id for arm in arms]
         self.training_s = dict.fromkeys(ids, 0.0)
         """CPU time in the arm's own turns."""
@@ -31,10 +31,17 @@ class CpuOfTurns:
         """How long the turns of others lasted."""
 
     def add(self, turn: TurnLog) -> None:
-        """Count the turn that has just ended; every arm waits now."""
-        now = {arm.trial.trial_id: cpu_s(arm.pid) for arm in self._arms if arm.pid is not None}
-        for trial_id in self._before.keys() & now.keys():
-            used_s = now[trial_id] - self._before[trial_id]
+        """Count the turn that has just ended; every arm waits now.
+
+        The first turn beside a new process of an arm does not count for that arm.
+        """
+        now = {
+            (arm.trial.trial_id, arm.pid): cpu_s(arm.pid)
+            for arm in self._arms
+            if arm.pid is not None
+        }
+        for process in self._before.keys() & now.keys():
+            trial_id, used_s = process[0], now[process] - self._before[process]
             if trial_id == turn.trial_id:
                 self.training_s[trial_id] += used_s
             else:
