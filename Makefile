@@ -95,7 +95,7 @@ reference: install ## regenerate docs/reference.md and the schema of results fro
 	$(BIN)/python -m docs.generate.reference > docs/reference.md
 	$(BIN)/python -m bench.report.text.result_schema > docs/results.schema.json
 
-results: install ## regenerate docs/results.md and the tables of docs/performance.md from what is published
+results: install ## regenerate docs/results.md and docs/performance.md from what is published
 	$(BIN)/python -m docs.generate.published_results > docs/results.md
 	$(BIN)/python -m docs.generate.turn_measurements docs/performance.md
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.records.run_folder import RunFolder
 from docs.generate.turn_measurements import START_TITLES
-from docs.generate.turn_modes import LOADED, MODES, folder_name
+from docs.generate.turn_modes import LOADED, MODES, folder_name, turn_modes
 from tests.perf.busy_process import busy_process
 from tests.perf.readiness import measure_starts
 from tests.perf.turn_mode_runs import publish_modes, run_modes
@@ -45,9 +45,11 @@ def test_each_block_of_a_mode_runs_once_without_load_and_once_with_it(tmp_path: 
         assert len(list(folder.records())) == 3 * arms
 
 
-def test_published_runs_say_what_load_they_had(tmp_path: Path) -> None:
-    run_modes(TINY, tmp_path / "runs", 1, "simulated", contextlib.nullcontext)
+@pytest.mark.slow
+def test_published_runs_give_the_same_table_and_say_what_load_they_had(tmp_path: Path) -> None:
+    run_modes(TINY, tmp_path / "runs", 3, "simulated", contextlib.nullcontext)
     publish_modes(tmp_path / "runs", tmp_path / "published")
+    assert turn_modes(tmp_path / "published") == turn_modes(tmp_path / "runs")
     remarks = {
         name: RunFolder.open(tmp_path / "published" / name).info().remark for name in FOLDERS
     }

@@ -22,6 +22,7 @@ from bench.records.run_folder import RunFolder
 from bench.report.publishing.publish import publish
 from bench.spec.arm_order import ArmOrders
 from bench.spec.suite import Suite, parse_suite
+from bench.spec.turn_settings import TurnMode
 from docs.generate.turn_modes import LOADED, MODES, TURNS, folder_name, turn_modes
 from tests.perf.busy_process import busy_process
 
@@ -37,6 +38,11 @@ SUITE: dict[str, Any] = {
     },
     "matrix": {"norm": ["none", "bn_post"]},
     "compare": [{"axis": "norm", "baseline": "none"}],
+}
+HOW: dict[TurnMode, str] = {
+    "trial": "The trials of a block ran one after another.",
+    "epoch": "The epochs of a block's trials took turns.",
+    "window": "Windows of steps of a block's trials took turns.",
 }
 REMARKS = {False: "", True: "One other process kept a core busy."}
 Load = Callable[[], contextlib.AbstractContextManager[None]]
@@ -59,9 +65,8 @@ def run_modes(
         for is_loaded in loaded:
             with load() if is_loaded else contextlib.nullcontext():
                 for index in orders.row(block):
-                    suite = {**content, "turns": MODES[index], "blocks": block + 1}
-                    folder = root / folder_name(MODES[index], is_loaded)
-                    _extend(parse_suite(suite), folder, executor)
+                    suite = _suite(content, MODES[index], block + 1)
+                    _extend(suite, root / folder_name(MODES[index], is_loaded), executor)
 
 
 def publish_modes(root: Path, into: Path) -> None:
@@ -70,6 +75,11 @@ def publish_modes(root: Path, into: Path) -> None:
         for loaded in LOADED:
             name = folder_name(mode, loaded)
             publish(root / name, name, into, replace=True, remark=REMARKS[loaded])
+
+
+def _suite(content: Mapping[str, Any], mode: TurnMode, blocks: int) -> Suite:
+    description = f"{content['description']} {HOW[mode]}"
+    return parse_suite({**content, "description": description, "turns": mode, "blocks": blocks})
 
 
 def _extend(suite: Suite, folder: Path, executor: ExecutorName) -> None:
