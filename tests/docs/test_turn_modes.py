@@ -19,7 +19,7 @@ SUITE: dict[str, Any] = {**TINY, "variant": {**TINY["variant"], "epochs": 3}}
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    run_modes(SUITE, folder, blocks=4, executor="simulated")
+    run_modes(SUITE, folder, blocks=2, executor="simulated")
     return folder
 
 
@@ -31,7 +31,7 @@ def test_each_mode_and_load_has_a_row(root: Path) -> None:
     header, _rule, *body = rows(turn_modes(root))
     assert [len(row) for row in body] == [len(header)] * 6
     assert [row[:3] for row in body] == [
-        [mode, "one busy process" if loaded else "none", "4"] for loaded in LOADED for mode in MODES
+        [mode, "one busy process" if loaded else "none", "2"] for loaded in LOADED for mode in MODES
     ]
     assert [row[5] for row in body if row[0] == "window"] == ["1", "1"]
 

@@ -17,6 +17,7 @@ from bench.records.run_info import RunInfo
 from bench.report.page.embedding import asset
 from bench.report.page.page_build import template
 from bench.report.text import escaping
+from bench.report.text.number_text import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def markdown_index(root: Path) -> str:
     for entry in index_entries(root):
         name, folder = escaping.markdown(entry.name), escaping.link(entry.name)
         links = f"[{name}]({folder}/summary.md), [page]({folder}/index.html)"
-        question, command = escaping.markdown(entry.question), escaping.markdown_code(entry.command)
+        question = escaping.markdown(entry.question)
+        command = escaping.markdown_code(entry.command) if entry.command else UNKNOWN
         rows.append(f"| {links} | {question} | {command} | {entry.taken_on} |")
     return "\n".join([_MARKDOWN, *rows, ""])
 

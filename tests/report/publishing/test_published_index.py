@@ -47,6 +47,11 @@ def test_both_lists_show_the_command_without_the_folder(run: Path, tmp_path: Pat
     assert "<code>bench run tiny --blocks 2 --set norm=none</code>" in html_index(root)
 
 
+def test_a_run_that_no_command_started_has_no_code_span(run: Path, tmp_path: Path) -> None:
+    publish(copy_with_command(run, tmp_path / "run"), "tiny", root := tmp_path / "published")
+    assert " | – | " in markdown_index(root)
+
+
 def test_free_text_is_escaped(run: Path, tmp_path: Path) -> None:
     hostile = copy_with_command(
         run, tmp_path / "run", "bench", description="a <script>alert(1)</script> | b"
