@@ -1,6 +1,8 @@
 """The table of the modes of turns has what the runs and the formulas say."""
 
+import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import RunFolderError
-from docs.generate.turn_modes import LOADED, MODES, deviation_interval, turn_modes, variance_ratio
+from bench.records.run_folder import RunFolder
+from docs.generate.turn_modes import (
+    LOADED,
+    MODES,
+    deviation_interval,
+    mode_row,
+    turn_modes,
+    variance_ratio,
+)
 from tests.perf.turn_mode_runs import run_modes
 from tests.support.sample_suites import TINY
 
@@ -34,6 +44,20 @@ def test_each_mode_and_load_has_a_row(root: Path) -> None:
         [mode, "one busy process" if loaded else "none", "2"] for loaded in LOADED for mode in MODES
     ]
     assert [row[5] for row in body if row[0] == "window"] == ["1", "1"]
+
+
+def test_a_block_takes_the_time_of_all_its_trials(root: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(root / "window", tmp_path / "window")
+    for file in (run / "trials").glob("*.json"):
+        record = json.loads(file.read_text())
+        record["measures"]["total_s"] = {"none": 3.0, "bn_post": 5.0}[
+            record["trial"]["variant"]["norm"]
+        ]
+        file.write_text(json.dumps(record))
+    row = mode_row(RunFolder.open(run), "window", loaded=False)
+    assert row.block_s is not None
+    assert row.block_s.value == pytest.approx(3.0 + 5.0)
+    assert (row.blocks, row.df) == (2, 1)
 
 
 def test_a_run_that_is_missing_is_named(tmp_path: Path) -> None:
