@@ -2,10 +2,11 @@
 
     python -m pytest tests/perf/test_turns_perf.py -m perf
 
-It prints tables and judges none, in half an hour on two cores. The targets: intervals of windows in turns are the narrowest, an
-epoch in turns takes as long as one alone within 1 %, an arm is ready in a quarter of the time of a
-fresh process, and over half of the wall time of `quick` is measured training. The commands of the
-modules that it calls do the same with more blocks, and keep what they measure.
+It prints tables and judges none, in half an hour on two cores. The targets: intervals of windows in
+turns are the narrowest, an epoch in turns takes as long as one alone within 1 %, an arm is ready in
+a quarter of the time of a fresh process, and over half of the wall time of `quick` is measured
+training. The commands of the modules that it calls do the same with more blocks, and keep what they
+measure.
 """
 
 from pathlib import Path
