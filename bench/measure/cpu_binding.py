@@ -49,17 +49,22 @@ def bind_near(uuids: Sequence[str], least_cores: int) -> Binding:
     then prefers the GPUs' node if they share one and the kernel permits it. Binds nothing if the
     driver does not report what is near.
     """
-    if not uuids:
+    cores = near_cores(uuids, least_cores)
+    if cores is None:
         return Binding()
-    allowed = os.sched_getaffinity(0)
-    cores = allowed & _nearby(uuids, pynvml.nvmlDeviceGetCpuAffinity)
-    if not cores or len(cores) < least_cores:
-        return Binding()
-    _bind(cores)
+    _bind(set(cores))
     nodes = _nearby(uuids, _memory_affinity)
     node = nodes.pop() if len(nodes) == 1 else None
     prefers = node is not None and _prefer_node(node)
-    return Binding(tuple(sorted(cores)), node if prefers else None)
+    return Binding(cores, node if prefers else None)
+
+
+def near_cores(uuids: Sequence[str], least_cores: int) -> tuple[int, ...] | None:
+    """Return the cores near these GPUs that this process may use; None if fewer or unknown."""
+    if not uuids:
+        return None
+    cores = os.sched_getaffinity(0) & _nearby(uuids, pynvml.nvmlDeviceGetCpuAffinity)
+    return tuple(sorted(cores)) if cores and len(cores) >= least_cores else None
 
 
 def choose_cores(count: int, slot: int = 0, root: Path = Path("/")) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.execution.ray_backend.workers.worker import WorkerLocation
+from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.ray_backend.workers.worker_log import WorkerLog, read_worker_log
 from bench.execution.trial_processes.abort_reason import abort_reason, one_line
 from bench.records.trial_failure import TrialFailure
