@@ -145,7 +145,11 @@ class RayExecutor:
         return [gpu.token for gpu in visible_gpus(variable)]
 
     def _usable_cluster(self, nodes: Sequence[Node]) -> Cluster:
-        return Cluster(self._quarantine.usable_nodes(nodes), self._device, self._quarantine.counts)
+        usable = self._quarantine.usable_nodes(nodes)
+        # The first holder of a block coordinates it: with the driver, it has nothing more to lose.
+        own = ray.get_runtime_context().get_node_id()
+        driver_first = sorted(usable, key=lambda node: node["NodeID"] != own)
+        return Cluster(driver_first, self._device, self._quarantine.counts)
 
     def _check_fit(self) -> None:
         if not self._cluster.capacity:

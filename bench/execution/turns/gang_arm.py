@@ -11,7 +11,7 @@ dies or fails, the others get a few seconds to report; then the arm ends with al
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from bench.execution.turns.worker_records import (
@@ -35,8 +35,8 @@ from bench.spec.plan import Trial
 
 GRACE_S = 3.0
 """Seconds in which the other workers can report what happened after one worker has failed."""
-_SLICE_S = 1.0
-"""How long one holder's workers are waited for before those of the next are looked at."""
+_SLICE_S = 0.1
+"""How long the first holder's workers are waited for before those of the others are looked at."""
 
 WorkerMessage = tuple[int, Message | TrialFailure]
 """The index of a worker, and what it reports or how it has ended."""
@@ -150,17 +150,19 @@ class GangArm:
         """A message that says only that a worker has come further."""
         return HeartbeatCount(count=sum(self._heartbeats.values()))
 
-    def _next(self, timeout_s: float) -> Iterable[WorkerMessage]:
-        """Wait for messages of the workers that train."""
+    def _next(self, timeout_s: float) -> Sequence[WorkerMessage]:
+        """Wait for messages of the workers that train; return nothing if none comes in time."""
         ends_at = time.monotonic() + timeout_s
         while True:
             parts = [part for part in self._parts if self._training.intersection(part.workers)]
-            for part in parts:
-                left_s = max(0.0, ends_at - time.monotonic())
-                if messages := part.receive(left_s if len(parts) == 1 else min(left_s, _SLICE_S)):
-                    return messages
-            if not parts or time.monotonic() >= ends_at:
+            if messages := [message for part in parts for message in part.receive(0.0)]:
+                return messages
+            left_s = ends_at - time.monotonic()
+            if not parts or left_s <= 0:
                 return ()
+            slice_s = left_s if len(parts) == 1 else min(left_s, _SLICE_S)
+            if first := parts[0].receive(slice_s):
+                return first
 
     def _end(self, worker: int, message: TurnEnd | TrialEnd | TrialFailure) -> Message:
         """Take the end of a worker's turn or trial; return the arm's if all others have ended."""

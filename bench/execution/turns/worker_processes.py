@@ -59,14 +59,14 @@ class WorkerProcesses:
         ready = ready_arms(self._running.values(), timeout_s)
         messages: list[WorkerMessage] = []
         for worker in [worker for worker, arm in self._running.items() if arm in ready]:
-            message = self._running[worker].receive(0.0)
-            if message is None:
-                continue
-            if isinstance(message, TrialEnd):
-                self._records[worker] = message.record
-            if isinstance(message, TrialEnd | TrialFailure):
-                del self._running[worker]
-            messages.append((worker, message))
+            # All at once: a process whose socket is full would stop training.
+            while (message := self._running[worker].receive(0.0)) is not None:
+                messages.append((worker, message))
+                if isinstance(message, TrialEnd):
+                    self._records[worker] = message.record
+                if isinstance(message, TrialEnd | TrialFailure):
+                    del self._running[worker]
+                    break
         return messages
 
     def complete(self) -> dict[int, TrialRecord | TrialFailure]:

@@ -51,7 +51,9 @@ class RemoteHolder:
         failures = self.result(self._opening, _OPEN_S)
         if failures is not None:
             return dict(failures)
-        lost = self.failure or TrialFailure("worker_lost", "its holder did not answer")
+        lost = self.failure or TrialFailure(
+            "worker_lost", "the process that holds its devices did not answer"
+        )
         return {trial_id: lost for trial_id, _ in self.place.logs}
 
     def free_bytes(self) -> dict[str, int]:

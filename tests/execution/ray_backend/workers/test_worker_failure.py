@@ -10,11 +10,11 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RaySystemError
 
 from bench.execution.ray_backend.ray_executor import RayExecutor
-from bench.execution.ray_backend.workers.worker import WorkerLocation
 from bench.execution.ray_backend.workers.worker_failure import (
     classify_failure,
     fetch_worker_logs,
 )
+from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.ray_backend.workers.worker_log import WorkerLog
 from bench.files.log_tail import TAIL_BYTES
 from bench.records.trial_failure import TrialFailure
@@ -31,9 +31,7 @@ def dead_worker(ray_executor: RayExecutor, tmp_path: Path) -> MakeLocation:
         log = tmp_path / "worker.log"
         log.write_text(words)
         node_id = ray.get_runtime_context().get_node_id()
-        return WorkerLocation(
-            "here", node_id, 4711, (), "127.0.0.1", None, None, str(log), oom_kills
-        )
+        return WorkerLocation("here", node_id, 4711, (), "127.0.0.1", None, str(log), oom_kills)
 
     return make
 
@@ -131,7 +129,7 @@ def test_a_lost_node_has_no_log_and_does_not_block_the_others(
     dead_worker: MakeLocation,
 ) -> None:
     location = dead_worker("all is well")
-    gone = WorkerLocation("there", "ab" * 28, 1, (), "", None, None, location.log, None)
+    gone = WorkerLocation("there", "ab" * 28, 1, (), "", None, location.log, None)
     assert set(fetch_worker_logs({0: gone, 1: location, 2: gone})) == {1}
 
 
