@@ -63,8 +63,8 @@ class Workers:
         logs = [log for logs in self._logs.values() for log in logs]
         assert logs
         _until(lambda: not workers_below(os.getpid()))
+        _until(lambda: self.ports.isdisjoint(_listening()))
         assert not [log for log in logs if Path(log).exists()]
-        assert self.ports.isdisjoint(_listening())
         assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
 
 

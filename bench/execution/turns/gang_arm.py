@@ -63,7 +63,10 @@ class GangPart(Protocol):
         """Return what they report next, each end once; nothing if nothing comes in time."""
 
     def complete(self) -> dict[int, TrialRecord | TrialFailure]:
-        """End the workers that have sent their record, and return it with what each used."""
+        """End the workers that have sent their record, and return it with what each used.
+
+        A worker whose end cannot be learned has a failure instead.
+        """
 
     def take_logs(self) -> dict[int, str | None]:
         """Return the end of each worker's log, and delete it."""
@@ -213,7 +216,7 @@ class GangArm:
         for part in self._parts:
             for worker, completed in part.complete().items():
                 if isinstance(completed, TrialFailure):
-                    del self._records[worker]
-                    self._failures[worker] = completed
+                    self._records.pop(worker, None)
+                    self._failures.setdefault(worker, completed)
                 else:
                     self._records[worker] = completed

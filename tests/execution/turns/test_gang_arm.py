@@ -40,6 +40,7 @@ class PlayedPart:
     messages: deque[WorkerMessage] = field(default_factory=deque)
     turns: list[Turn] = field(default_factory=list)
     killed: bool = False
+    completed: dict[int, TrialRecord | TrialFailure] = field(default_factory=dict)
 
     def start(self) -> None:
         self.killed = False
@@ -52,7 +53,7 @@ class PlayedPart:
         return [self.messages.popleft()] if self.messages else []
 
     def complete(self) -> dict[int, TrialRecord | TrialFailure]:
-        return {}
+        return self.completed
 
     def take_logs(self) -> dict[int, str | None]:
         return {worker: f"log {worker}" for worker in self.workers}
@@ -149,6 +150,20 @@ def test_a_late_answer_that_explains_the_first_is_heard() -> None:
     (end,) = reports(arm, parts, (0, ended("failed", "Connection reset by peer")))
     assert isinstance(end, TrialEnd)
     assert (end.record.status, end.record.error) == ("out_of_memory", "worker 1: no room")
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_worker_whose_end_cannot_be_learned_is_lost(
+    monkeypatch: pytest.MonkeyPatch, sent: bool
+) -> None:
+    monkeypatch.setattr(gang_arm, "GRACE_S", 0.05)
+    arm, parts = two_parts()
+    parts[1].completed = {1: LOST}
+    first = ended() if sent else ended("failed", "Connection reset by peer")
+    messages = [(0, first), (1, ended())] if sent else [(0, first)]
+    end = reports(arm, parts, *messages)[-1]
+    assert isinstance(end, TrialEnd)
+    assert (end.record.status, end.record.error) == ("worker_lost", f"worker 1: {LOST.reason}")
 
 
 def test_the_workers_with_the_fewest_heartbeats_are_named_when_the_arm_hangs() -> None:

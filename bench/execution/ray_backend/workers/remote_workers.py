@@ -27,7 +27,7 @@ from bench.records.trial_record import TrialRecord
 
 _OPEN_S = 600.0
 """How long a holder may take to import TensorFlow for each kind of process."""
-_CALL_S = 30.0
+_CALL_S = 20.0
 """How long a call may take that ends processes or reads what they left."""
 POLL_S = 1.0
 """How long a holder waits for messages of workers in one call."""
@@ -48,13 +48,10 @@ class RemoteHolder:
 
     def opened(self) -> dict[str, TrialFailure]:
         """Return the trials that cannot run there, by id; all if it does not answer."""
-        failures = self.result(self._opening, _OPEN_S)
-        if failures is not None:
-            return dict(failures)
-        lost = self.failure or TrialFailure(
-            "worker_lost", "the process that holds its devices did not answer"
-        )
-        return {trial_id: lost for trial_id, _ in self.place.logs}
+        failures = self._answer(self._opening, _OPEN_S)
+        if self.failure:
+            return dict.fromkeys((trial_id for trial_id, _ in self.place.logs), self.failure)
+        return dict(failures)
 
     def free_bytes(self) -> dict[str, int]:
         """Return the free memory of its node and of its GPUs; nothing if it does not answer."""
@@ -66,16 +63,24 @@ class RemoteHolder:
 
     def call(self, method: str, *arguments: object) -> Any:
         """Call the holder; return its answer, or None if it has died or does not answer."""
-        return None if self.failure else self.result(self.send(method, *arguments), _CALL_S)
+        return None if self.failure else self._answer(self.send(method, *arguments), _CALL_S)
 
     def result(self, reference: Any, timeout_s: float) -> Any:
-        """Return the answer at ``reference``; None in place of one that does not come."""
+        """Return the answer at ``reference``, or None if it does not come in time."""
         try:
             ready, _ = ray.wait([reference], timeout=timeout_s)
             return ray.get(ready[0]) if ready else None
         except Exception as error:
             self.failure = self.failure or self._classified(error)
             return None
+
+    def _answer(self, reference: Any, timeout_s: float) -> Any:
+        """Return the answer at ``reference``; a holder that does not answer in time is lost."""
+        answer = self.result(reference, timeout_s)
+        if answer is None and self.failure is None:
+            reason = f"the process that holds its devices did not answer for {timeout_s:g} s"
+            self.failure = TrialFailure("worker_lost", reason)
+        return answer
 
     def _classified(self, error: Exception) -> TrialFailure:
         location = self.place.location
@@ -121,14 +126,13 @@ class RemoteWorkers:
     def complete(self) -> dict[int, TrialRecord | TrialFailure]:
         """End the workers that have sent their record, and return it with what each used."""
         completed = self._holder.call("complete_part", self._trial_id)
-        if completed is None and self._holder.failure:
-            return dict.fromkeys(self.workers, self._holder.failure)
-        return dict(completed or {})
+        failure = self._holder.failure
+        return dict.fromkeys(self.workers, failure) if failure else dict(completed)
 
     def take_logs(self) -> dict[int, str | None]:
         """Return the end of each worker's log, and delete it."""
         taken = self._holder.call("take_logs", self._trial_id)
-        if taken is not None:
+        if self._holder.failure is None:
             return dict(taken)
         places = {w: self._holder.place.location_of(self._trial_id, w) for w in self.workers}
         return {worker: log.log_tail for worker, log in fetch_worker_logs(places).items()}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def work_of(*actions: str) -> BlockWork:
 
 def with_gang(work: BlockWork, action: str) -> tuple[BlockWork, ArmWork]:
     """The block with a further trial, of two workers."""
-    settings = {"strategy": "multi_worker", "workers": 2, "communication": "none"}
+    settings: dict[str, Any] = {"strategy": "multi_worker", "workers": 2, "communication": "none"}
     gang = trial_labelled(action, global_batch_size=64, **settings)
     arm = ArmWork(gang, 1, (WorkerSlot(0, 0), WorkerSlot(0, 1)))
     return BlockWork((arm, *work.arms), work.settings, work.limits), arm
