@@ -1,10 +1,9 @@
-"""Bind this process to cores: those near its GPUs, or a fixed number.
+"""Choose cores for processes, and bind this one: near its GPUs, or to a fixed number.
 
 Usage:
     binding = bind_near([gpu.uuid], least_cores=8)
     binding.cores, binding.numa_node       # None if nothing was bound
-    bind_to(2, slot=1).cores               # the third and fourth core that the process may use
-    choose_cores(2, slot=1)                # the same cores, for another process; binds nothing
+    choose_cores(2, slot=1)                # the third and fourth core that the process may use
     with bound_to_cores(2) as binding: ... # unbound again at the end
 
 Without binding, the kernel's scheduler may run a process on the socket that is far from its GPU.
@@ -85,23 +84,17 @@ def choose_cores(count: int, slot: int = 0, root: Path = Path("/")) -> tuple[int
     return tuple(sorted(cores))
 
 
-def bind_to(count: int, slot: int = 0, root: Path = Path("/")) -> Binding:
-    """Bind all threads of this process to the cores that ``choose_cores`` returns."""
-    cores = choose_cores(count, slot, root)
-    _bind(set(cores))
-    return Binding(cores)
-
-
 @contextlib.contextmanager
 def bound_to_cores(count: int) -> Iterator[Binding]:
-    """Bind all threads with ``bind_to`` for the block; then let them use this thread's old cores.
+    """Bind all threads to the cores of ``choose_cores``; afterwards, to this thread's old cores.
 
     Threads that were started in the block, such as a library's pool, keep their number.
     """
     before = os.sched_getaffinity(0)
-    binding = bind_to(count)
+    cores = choose_cores(count)
+    _bind(set(cores))
     try:
-        yield binding
+        yield Binding(cores)
     finally:
         _bind(before)
 

@@ -3,7 +3,7 @@
     python -m pytest tests/perf/test_scaling_perf.py -m perf
 
 It prints figures and judges none. The targets are at most 10 % more than the same loop in plain
-TensorFlow, and two seconds from the start of a trial's workers to its first step, without TensorFlow's
+TensorFlow, and two seconds from the start of the workers to their first step, without TensorFlow's
 import. In each round all arms run one after another, each in fresh processes.
 """
 

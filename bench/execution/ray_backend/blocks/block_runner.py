@@ -313,7 +313,7 @@ class BlockRunner:
             chief, failure = of_arm.get(0), cause
             if not isinstance(failure, TrialFailure):
                 first = arm.locations[0] if arm.locations else None
-                failure = classify_failure(failure, first, chief, refusable=False)
+                failure = classify_failure(failure, first, chief)
             tails = {worker: log.log_tail for worker, log in of_arm.items() if log}
             tail = tails.get(0) if arm.trial.variant.workers == 1 else join_tails(tails)
             lines = chief.epochs if chief else ()

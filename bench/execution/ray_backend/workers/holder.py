@@ -24,12 +24,11 @@ from typing import Any, NamedTuple
 import ray
 
 from bench.errors import ResourceError
-from bench.execution.executor import EpochEnd
 from bench.execution.gpus.gpu_fitness import GpuAllotment, UnfitGpus, acquire_gpus
 from bench.execution.gpus.gpu_visibility import set_visible_gpus
 from bench.execution.ray_backend.cluster.peer_network import address_for_peers
 from bench.execution.ray_backend.workers.assigned_gpus import assigned_gpus
-from bench.execution.ray_backend.workers.block_training import train_block
+from bench.execution.ray_backend.workers.block_training import BlockEvent, train_block
 from bench.execution.ray_backend.workers.block_work import ArmWork, BlockWork, Peers, WorkerKey
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
 from bench.execution.ray_backend.workers.held_workers import HeldWorkers
@@ -42,11 +41,7 @@ from bench.execution.ray_backend.workers.worker_log import (
     read_worker_log,
     redirect_output,
 )
-from bench.execution.turns.arm_run import ArmStart, Event
-from bench.execution.turns.gang_arm import WorkerMessage
-from bench.protocol.messages import Turn
 from bench.records.trial_failure import TrialFailure
-from bench.records.trial_record import TrialRecord
 
 REPORT_S = 5.0
 """How long the holder waits for events before it reports none."""
@@ -55,7 +50,7 @@ REPORT_S = 5.0
 class HolderReport(NamedTuple):
     """What has happened since the last report."""
 
-    events: tuple[ArmStart | EpochEnd | TrialRecord, ...]
+    events: tuple[BlockEvent, ...]
     ended: bool
     """Whether every trial has its record."""
 
@@ -70,7 +65,7 @@ class Holder:
         self._log = ""
         self._logs: dict[WorkerKey, str] = {}
         self._guards: dict[WorkerKey, PortGuard] = {}
-        self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[BlockEvent | BaseException | None] = queue.SimpleQueue()
 
     def locate(self, arms: Sequence[ArmWork]) -> HolderPlace:
         """Return where this process runs, with a log and a port for each of its workers."""
@@ -139,30 +134,9 @@ class Holder:
         """Prepare the workers; return the trials that cannot run here, by id, and why."""
         return self._workers.open(work, _fetched(data), peers)
 
-    def start_part(self, trial_id: str) -> None:
-        """Start the workers of a trial, as the coordinator asks."""
-        self._workers.part(trial_id).start()
-
-    def give_part(self, trial_id: str, turn: Turn) -> None:
-        """Let them train."""
-        self._workers.part(trial_id).give(turn)
-
-    def receive_part(self, trial_id: str, timeout_s: float) -> list[WorkerMessage]:
-        """Return what they report next."""
-        return self._workers.part(trial_id).receive(timeout_s)
-
-    def complete_part(self, trial_id: str) -> dict[int, TrialRecord | TrialFailure]:
-        """End those that have sent their record, and return it."""
-        return self._workers.part(trial_id).complete()
-
-    def kill_part(self, trial_id: str) -> bool:
-        """End all of them."""
-        self._workers.part(trial_id).kill()
-        return True
-
-    def take_logs(self, trial_id: str) -> dict[int, str | None]:
-        """Return the end of each of their logs, and delete it."""
-        return self._workers.take_logs(trial_id)
+    def call_part(self, trial_id: str, method: str, *arguments: object) -> Any:
+        """Call a method of a trial's workers (``WorkerProcesses``), for the first holder."""
+        return getattr(self._workers.part(trial_id), method)(*arguments)
 
     def free_bytes(self) -> dict[str, int]:
         """Return the free memory of this node and of the GPUs."""

@@ -85,7 +85,7 @@ class RemoteHolder:
     def _classified(self, error: Exception) -> TrialFailure:
         location = self.place.location
         log = fetch_worker_logs({0: location}).get(0)
-        return classify_failure(error, location, log, refusable=False)
+        return classify_failure(error, location, log)
 
 
 class RemoteWorkers:
@@ -105,17 +105,17 @@ class RemoteWorkers:
     def start(self) -> None:
         """Start their processes."""
         self._answer = None
-        self._holder.send("start_part", self._trial_id)
+        self._holder.send("call_part", self._trial_id, "start")
 
     def give(self, turn: Turn) -> None:
         """Let them train."""
-        self._holder.send("give_part", self._trial_id, turn)
+        self._holder.send("call_part", self._trial_id, "give", turn)
 
     def receive(self, timeout_s: float) -> Sequence[WorkerMessage]:
         """Return what they report next, each end once; nothing if nothing comes in time."""
         if self._holder.failure is None:
             if self._answer is None:
-                self._answer = self._holder.send("receive_part", self._trial_id, POLL_S)
+                self._answer = self._holder.send("call_part", self._trial_id, "receive", POLL_S)
             messages = self._holder.result(self._answer, timeout_s)
             if messages is not None:
                 self._answer = None
@@ -125,13 +125,13 @@ class RemoteWorkers:
 
     def complete(self) -> dict[int, TrialRecord | TrialFailure]:
         """End the workers that have sent their record, and return it with what each used."""
-        completed = self._holder.call("complete_part", self._trial_id)
+        completed = self._holder.call("call_part", self._trial_id, "complete")
         failure = self._holder.failure
         return dict.fromkeys(self.workers, failure) if failure else dict(completed)
 
     def take_logs(self) -> dict[int, str | None]:
         """Return the end of each worker's log, and delete it."""
-        taken = self._holder.call("take_logs", self._trial_id)
+        taken = self._holder.call("call_part", self._trial_id, "take_logs")
         if self._holder.failure is None:
             return dict(taken)
         places = {w: self._holder.place.location_of(self._trial_id, w) for w in self.workers}
@@ -139,4 +139,4 @@ class RemoteWorkers:
 
     def kill(self) -> None:
         """End their processes and wait until they are gone."""
-        self._holder.call("kill_part", self._trial_id)
+        self._holder.call("call_part", self._trial_id, "kill")
