@@ -124,8 +124,7 @@ class GangArm:
         match message:
             case HeartbeatCount(count=count):
                 self._heartbeats[worker] = count
-            case EpochTrained(record=record) if record.epoch == len(self._epochs):
-                self._epochs.append(record)
+            case EpochTrained() if self._keep_epoch(message.record):
                 return message
             case TurnEnd() | TrialEnd() | TrialFailure():
                 return self._end(worker, message)
@@ -186,9 +185,19 @@ class GangArm:
                 self._records[worker] = record
             case TrialFailure():
                 self._failures[worker] = message
+            case EpochTrained(record=epoch):
+                self._keep_epoch(epoch)
+                return
             case _:
                 return
         self._training.discard(worker)
+
+    def _keep_epoch(self, epoch: EpochRecord) -> bool:
+        """Keep an epoch that no other worker has reported; return whether it is one."""
+        is_new = epoch.epoch == len(self._epochs)
+        if is_new:
+            self._epochs.append(epoch)
+        return is_new
 
     def _merged(self) -> TrialRecord:
         """Return the record of workers that have all completed."""

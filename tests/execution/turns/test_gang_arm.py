@@ -144,12 +144,14 @@ def test_a_worker_that_dies_ends_the_arm_with_its_reason_and_the_finished_epochs
     assert arm.take_log() == "[worker 0] log 0\n[worker 1] log 1"
 
 
-def test_a_late_answer_that_explains_the_first_is_heard() -> None:
+def test_late_epochs_and_a_late_answer_that_explains_the_first_are_heard() -> None:
     arm, parts = two_parts()
-    parts[1].messages.append((1, ended("out_of_memory", "no room")))
+    late = ended("out_of_memory", "no room").record.model_copy(update={"epochs": ()})
+    parts[1].messages += [(1, epoch(0)), (1, TrialEnd(record=late))]
     (end,) = reports(arm, parts, (0, ended("failed", "Connection reset by peer")))
     assert isinstance(end, TrialEnd)
     assert (end.record.status, end.record.error) == ("out_of_memory", "worker 1: no room")
+    assert len(end.record.epochs) == 1
 
 
 @pytest.mark.parametrize("sent", [True, False])
