@@ -16,6 +16,7 @@ from bench.execution.turns.arm_run import ArmRun
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.gang_arm import GangArm, WorkerMessage
 from bench.execution.turns.held_arms import ArmSetup, HeldArms, PreloaderProgram
+from bench.execution.turns.process_arm import ProcessArm
 from bench.execution.turns.worker_processes import WorkerProcesses
 from bench.protocol.messages import EpochTrained, HeartbeatCount, TrialEnd, Turn, TurnEnd
 from bench.records.epoch_record import EpochRecord
@@ -182,29 +183,45 @@ def test_the_workers_with_the_fewest_heartbeats_are_named_when_the_arm_hangs() -
     assert "0.05 s without progress (furthest behind: worker 1)" in record.error
 
 
-def record_of(tmp_path: Path, action: str) -> TrialRecord:
-    """Train a trial of two scripted processes, of which none is left."""
-    # Scripted processes have no weights that could be compared.
-    trial = make_plan(gang_suite(communication="none")).trials[0]
-    trial = trial.model_copy(update={"label": action})
-    arrays = make_synthetic((2, 2, 1), 2, 8)
+def records_of(tmp_path: Path, *actions: str, free: Sequence[int] = ()) -> list[TrialRecord]:
+    """Train trials of two scripted processes each, of which none is left.
+
+    ``free`` is the free memory at each measurement.
+    """
+    arrays, measured = make_synthetic((2, 2, 1), 2, 8), iter(free)
+    arms, every = list[GangArm](), list[ProcessArm]()
     with HeldArms(SCRIPTED) as held:
-        logs = {worker: tmp_path / f"{worker}.log" for worker in (0, 1)}
-        arms = {w: held.arm(ArmSetup(trial, 1, arrays, log)) for w, log in logs.items()}
-        part = WorkerProcesses(arms, lambda _worker, record: record, dict)
+        for action in actions:
+            # Scripted processes have no weights that could be compared.
+            trial = make_plan(gang_suite(communication="none", hidden=[len(arms) + 1])).trials[0]
+            trial = trial.model_copy(update={"label": action})
+            logs = {worker: tmp_path / f"{len(arms)}-{worker}.log" for worker in (0, 1)}
+            processes = {w: held.arm(ArmSetup(trial, 1, arrays, log)) for w, log in logs.items()}
+            every += processes.values()
+            part = WorkerProcesses(processes, lambda _worker, record: record, dict)
+            arms.append(GangArm(trial, [part]))
         limits = Limits(trial_timeout_s=60.0, stall_timeout_s=60.0)
-        events = list(run_block([GangArm(trial, [part])], TurnSettings(), limits, dict))
-        assert [arm.pid for arm in arms.values()] == [None, None]
-    (record,) = [event for event in events if isinstance(event, TrialRecord)]
-    return record
+        memory = (lambda: {"host": next(measured)}) if free else dict
+        events = list(run_block(arms, TurnSettings(), limits, memory))
+        assert {arm.pid for arm in every} == {None}
+    return [event for event in events if isinstance(event, TrialRecord)]
 
 
 def test_real_processes_of_one_arm_have_one_record_with_what_both_used(tmp_path: Path) -> None:
-    record = record_of(tmp_path, "linger")
+    (record,) = records_of(tmp_path, "linger")
     assert record.status == "completed"
     assert record.measures.peak_rss_bytes is not None
 
 
 def test_a_real_process_that_dies_ends_the_other(tmp_path: Path) -> None:
-    record = record_of(tmp_path, "signal:SIGKILL")
-    assert record.error == "worker 0: its process was killed by SIGKILL"
+    (record,) = records_of(tmp_path, "signal:SIGKILL")
+    assert (record.error or "").endswith("its process was killed by SIGKILL")
+
+
+def test_where_memory_does_not_hold_all_workers_the_arms_train_in_sequence(
+    tmp_path: Path,
+) -> None:
+    records = records_of(tmp_path, "linger", "linger:again", free=(100, 40))
+    assert [record.status for record in records] == ["completed"] * 2
+    assert {record.resolved["turns"] for record in records} == {"trial"}
+    assert all("the arms took no turns" in record.warnings[0] for record in records)
