@@ -84,7 +84,7 @@ class Holder:
             unprotected = str(error)
         address = address_for_peers(self._allotment.network)
         return HolderPlace(
-            locate_process(self._gpus, self._log, address),
+            locate_process(self._log, address),
             self._logs,
             {key: guard.port for key, guard in self._guards.items()},
             unprotected,

@@ -1,7 +1,7 @@
 """Say where a process of this package runs in a Ray cluster.
 
 Usage:
-    location = locate_process(gpus, log)
+    location = locate_process(log)
 """
 
 import os
@@ -23,8 +23,6 @@ class WorkerLocation:
     node_id: str
     pid: int
     """Of the process that holds its devices."""
-    gpus: tuple[str, ...]
-    """Ray's names of the GPUs that it assigned to that process."""
     host: str
     """Ray's address of the machine."""
     address: str | None
@@ -41,13 +39,12 @@ def log_folder() -> Path | None:
     return logs if logs.is_dir() else None
 
 
-def locate_process(gpus: tuple[str, ...], log: str, address: str | None = None) -> WorkerLocation:
+def locate_process(log: str, address: str | None = None) -> WorkerLocation:
     """Return where this process runs; the other fields are the arguments."""
     return WorkerLocation(
         node=socket.gethostname(),
         node_id=ray.get_runtime_context().get_node_id(),
         pid=os.getpid(),
-        gpus=gpus,
         host=get_node_ip_address(),
         address=address,
         log=log,

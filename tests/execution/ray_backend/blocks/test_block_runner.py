@@ -49,7 +49,7 @@ class PlayedHolders:
         self.pending = ["answer"]
 
     def locations(self, trial: Trial) -> list[WorkerLocation]:
-        return [WorkerLocation("host", "id", 1, (), "ip", None, trial.label, None)]
+        return [WorkerLocation("host", "id", 1, "ip", None, trial.label, None)]
 
     @property
     def all_locations(self) -> list[WorkerLocation]:

@@ -21,7 +21,7 @@ TWO_NODES = ResourceRequest(({"CPU": 2.0},) * 2, "STRICT_SPREAD", ("a", "b"))
 def place(number: int, *trials: Trial, address: str | None = None) -> HolderPlace:
     """The place of a holder, with a port for each worker of the trials."""
     host = f"192.0.2.{number}"
-    location = WorkerLocation(f"node-{number}", "id", 1, (), host, address, "own.log", None)
+    location = WorkerLocation(f"node-{number}", "id", 1, host, address, "own.log", None)
     keys = [(trial.trial_id, worker) for trial in trials for worker in (0, 1)]
     return HolderPlace(location, dict.fromkeys(keys, "log"), dict.fromkeys(keys, 20_000 + number))
 

@@ -31,7 +31,7 @@ def dead_worker(ray_executor: RayExecutor, tmp_path: Path) -> MakeLocation:
         log = tmp_path / "worker.log"
         log.write_text(words)
         node_id = ray.get_runtime_context().get_node_id()
-        return WorkerLocation("here", node_id, 4711, (), "127.0.0.1", None, str(log), oom_kills)
+        return WorkerLocation("here", node_id, 4711, "127.0.0.1", None, str(log), oom_kills)
 
     return make
 
@@ -114,7 +114,7 @@ def test_a_lost_node_has_no_log_and_does_not_block_the_others(
     dead_worker: MakeLocation,
 ) -> None:
     location = dead_worker("all is well")
-    gone = WorkerLocation("there", "ab" * 28, 1, (), "", None, location.log, None)
+    gone = WorkerLocation("there", "ab" * 28, 1, "", None, location.log, None)
     assert set(fetch_worker_logs({0: gone, 1: location, 2: gone})) == {1}
 
 
