@@ -1,10 +1,9 @@
-"""Bind this process to cores: those near its GPUs, or a fixed number.
+"""Choose cores for processes, and bind this one: near its GPUs, or to a fixed number.
 
 Usage:
     binding = bind_near([gpu.uuid], least_cores=8)
     binding.cores, binding.numa_node       # None if nothing was bound
-    bind_to(2, slot=1).cores               # the third and fourth core that the process may use
-    choose_cores(2, slot=1)                # the same cores, for another process; binds nothing
+    choose_cores(2, slot=1)                # the third and fourth core that the process may use
     with bound_to_cores(2) as binding: ... # unbound again at the end
 
 Without binding, the kernel's scheduler may run a process on the socket that is far from its GPU.
@@ -49,17 +48,22 @@ def bind_near(uuids: Sequence[str], least_cores: int) -> Binding:
     then prefers the GPUs' node if they share one and the kernel permits it. Binds nothing if the
     driver does not report what is near.
     """
-    if not uuids:
+    cores = near_cores(uuids, least_cores)
+    if cores is None:
         return Binding()
-    allowed = os.sched_getaffinity(0)
-    cores = allowed & _nearby(uuids, pynvml.nvmlDeviceGetCpuAffinity)
-    if not cores or len(cores) < least_cores:
-        return Binding()
-    _bind(cores)
+    _bind(set(cores))
     nodes = _nearby(uuids, _memory_affinity)
     node = nodes.pop() if len(nodes) == 1 else None
     prefers = node is not None and _prefer_node(node)
-    return Binding(tuple(sorted(cores)), node if prefers else None)
+    return Binding(cores, node if prefers else None)
+
+
+def near_cores(uuids: Sequence[str], least_cores: int) -> tuple[int, ...] | None:
+    """Return the cores near these GPUs that this process may use; None if fewer or unknown."""
+    if not uuids:
+        return None
+    cores = os.sched_getaffinity(0) & _nearby(uuids, pynvml.nvmlDeviceGetCpuAffinity)
+    return tuple(sorted(cores)) if cores and len(cores) >= least_cores else None
 
 
 def choose_cores(count: int, slot: int = 0, root: Path = Path("/")) -> tuple[int, ...]:
@@ -80,23 +84,17 @@ def choose_cores(count: int, slot: int = 0, root: Path = Path("/")) -> tuple[int
     return tuple(sorted(cores))
 
 
-def bind_to(count: int, slot: int = 0, root: Path = Path("/")) -> Binding:
-    """Bind all threads of this process to the cores that ``choose_cores`` returns."""
-    cores = choose_cores(count, slot, root)
-    _bind(set(cores))
-    return Binding(cores)
-
-
 @contextlib.contextmanager
 def bound_to_cores(count: int) -> Iterator[Binding]:
-    """Bind all threads with ``bind_to`` for the block; then let them use this thread's old cores.
+    """Bind all threads to the cores of ``choose_cores``; afterwards, to this thread's old cores.
 
     Threads that were started in the block, such as a library's pool, keep their number.
     """
     before = os.sched_getaffinity(0)
-    binding = bind_to(count)
+    cores = choose_cores(count)
+    _bind(set(cores))
     try:
-        yield binding
+        yield Binding(cores)
     finally:
         _bind(before)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.nodes import Node, wait_until
+from tests.support.gangs import LONG
 from tests.support.sample_suites import SINGLE, write_suite
-from tests.support.worker_groups import LONG
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.errors import ResourceError
-from bench.measure.cpu_binding import bind_to, bound_to_cores
+from bench.measure.cpu_binding import bound_to_cores, choose_cores
 
 Ask = Callable[..., Any]
 
@@ -99,14 +99,6 @@ def siblings(root: Path, *texts: str) -> Path:
     return root
 
 
-@needs_two_cores
-def test_all_threads_are_bound_and_another_slot_has_other_cores(ask: Ask) -> None:
-    unbound = "bind_near([], 1)"
-    results = [ask(near().replace(unbound, f"bind_to(1, {slot})")) for slot in (0, 1)]
-    assert all(binding["cores"] == cores for binding, cores in results)
-    assert len({cores[0] for _, cores in results}) == 2
-
-
 def test_all_threads_may_use_their_old_cores_after_a_binding(
     bound: list[set[int]],
 ) -> None:
@@ -117,9 +109,9 @@ def test_all_threads_may_use_their_old_cores_after_a_binding(
 
 
 def test_processes_side_by_side_share_no_core(bound: list[set[int]], tmp_path: Path) -> None:
-    for slot in range(3):
-        assert set(bind_to(2, slot, tmp_path).cores or ()) == bound[slot]
-    assert set().union(*bound) == {0, 1, 2, 3, 4, 5}
+    chosen = [choose_cores(2, slot, tmp_path) for slot in range(3)]
+    assert sorted(sum(chosen, ())) == [0, 1, 2, 3, 4, 5]
+    assert bound == []
 
 
 @pytest.mark.parametrize(
@@ -134,13 +126,11 @@ def test_processes_side_by_side_share_no_core(bound: list[set[int]], tmp_path: P
 def test_each_physical_core_provides_one_core_before_any_provides_two(
     bound: list[set[int]], tmp_path: Path, texts: tuple[str, ...], cores: tuple[int, ...]
 ) -> None:
-    assert bind_to(3, root=siblings(tmp_path, *texts)).cores == cores
-    assert bound == [set(cores)]
-
-
-def test_too_many_cores_are_an_error_and_bind_nothing(
-    bound: list[set[int]], tmp_path: Path
-) -> None:
-    with pytest.raises(ResourceError, match=r"8 cores .* 6"):
-        bind_to(4, 1, tmp_path)
+    assert choose_cores(3, root=siblings(tmp_path, *texts)) == cores
     assert bound == []
+
+
+@pytest.mark.usefixtures("bound")
+def test_too_many_cores_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"8 cores .* 6"):
+        choose_cores(4, 1, tmp_path)

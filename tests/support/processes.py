@@ -110,8 +110,7 @@ def workers_below(pid: int) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process(pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                in_group = process.cmdline()[:1] == ["ray::Worker.train"]
-                if in_group or process.name() == "bench-trial":
+                if process.name() == "bench-trial":
                     found.append(process)
     return found
 

@@ -49,6 +49,12 @@ def _complete(stream: MessageStream, _argument: str, request: StartTrial) -> Non
     stream.send(TrialEnd(record=TrialRecord(trial=request.trial, status="completed")))
 
 
+def _linger(stream: MessageStream, _argument: str, request: StartTrial) -> None:
+    """End as a worker with peers does, which waits for the holder."""
+    _take_turns(stream, "", request)
+    stream.receive()
+
+
 def _take_turns(stream: MessageStream, _argument: str, request: StartTrial) -> None:
     stream.send(TurnEnd(epoch=0, share=0.0, windows=2))
     while isinstance(turn := stream.receive(), Turn):
@@ -95,6 +101,7 @@ def _leave_helper(stream: MessageStream, _argument: str, request: StartTrial) ->
 
 _ACTIONS: dict[str, Callable[[MessageStream, str, StartTrial], Any]] = {
     "complete": _complete,
+    "linger": _linger,
     "turns": _take_turns,
     "write": _write,
     "signal": _raise_signal,

@@ -72,6 +72,7 @@ class SimulatedArm:
         self.starts = 0
         self._turn = Turn(round=None, epoch=0, until_share=0.0)
         self._life: _Life | None = None
+        self.lagging: Sequence[int] = ()
 
     def start(self) -> None:
         assert self not in self.machine.alive

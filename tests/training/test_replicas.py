@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.execution.ray_backend.workers.worker_records import same_weights
+from bench.execution.turns.worker_records import same_weights
 from tests.support.replica_jobs import LATE_S, TRAIN, Job, JobResult, run_jobs
 from tests.support.training_setup import variant_of
 

@@ -24,11 +24,9 @@ import ray
 from bench.errors import ClusterLostError, ResourceError
 from bench.execution.executor import Limits, OnEvent, RunWarning
 from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot, gpus_hidden_by
-from bench.execution.ray_backend.blocks.block_pool import BlockPool, Runner
+from bench.execution.ray_backend.blocks.block_pool import BlockPool
 from bench.execution.ray_backend.blocks.block_runner import BlockRunner
 from bench.execution.ray_backend.blocks.dataset_store import DatasetStore
-from bench.execution.ray_backend.blocks.held_block_runner import HeldBlockRunner
-from bench.execution.ray_backend.blocks.progress_collector import ProgressCollector
 from bench.execution.ray_backend.cluster.cluster_nodes import (
     Node,
     alive_nodes,
@@ -119,9 +117,6 @@ class RayExecutor:
             self._check_fit()
             if not self._local:
                 check_versions(environment(), self.environment())
-            self._progress = ProgressCollector()
-            if kind == "caller's":
-                stack.callback(self._call_if_head_alive, self._progress.kill)
             self._entered = stack.pop_all()
         return self
 
@@ -150,7 +145,11 @@ class RayExecutor:
         return [gpu.token for gpu in visible_gpus(variable)]
 
     def _usable_cluster(self, nodes: Sequence[Node]) -> Cluster:
-        return Cluster(self._quarantine.usable_nodes(nodes), self._device, self._quarantine.counts)
+        usable = self._quarantine.usable_nodes(nodes)
+        # The first holder of a block coordinates it: with the driver, it has nothing more to lose.
+        own = ray.get_runtime_context().get_node_id()
+        driver_first = sorted(usable, key=lambda node: node["NodeID"] != own)
+        return Cluster(driver_first, self._device, self._quarantine.counts)
 
     def _check_fit(self) -> None:
         if not self._cluster.capacity:
@@ -203,15 +202,9 @@ class RayExecutor:
             network=self._network,
         )
 
-        def open_runner(block: Block, request: ResourceRequest) -> Runner:
-            data_of, actor = self._datasets.reference, self._progress.actor
-            if all(trial.variant.workers == 1 for trial in block.trials):
-                return HeldBlockRunner(
-                    block, request, limits, on_event, data_of, attempts, allotment
-                )
-            return BlockRunner(
-                block, request, limits, on_event, data_of, actor, attempts, allotment
-            )
+        def open_runner(block: Block, request: ResourceRequest) -> BlockRunner:
+            data_of = self._datasets.reference
+            return BlockRunner(block, request, limits, on_event, data_of, attempts, allotment)
 
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
         self._report_node_states(on_event)
@@ -227,7 +220,6 @@ class RayExecutor:
             for record in self._run_pool(pool, limits, on_event):
                 yield pool.with_exclusions(record)
         except KeyboardInterrupt:
-            self._progress.collect_last(pool.runners)
             yield from pool.abandon("interrupted", "the run was interrupted")
             raise
         except ClusterLostError:
@@ -267,7 +259,6 @@ class RayExecutor:
                 reason = f"the run failed with {type(error).__name__}: {error}".splitlines()[0]
                 yield from pool.abandon("interrupted", reason)
                 raise
-            self._progress.collect_last(pool.runners)
             yield from pool.abandon("worker_lost", "Ray's head was lost")
             advice = "continue" if self._local else "restart it, then continue"
             raise ClusterLostError(
@@ -290,19 +281,17 @@ class RayExecutor:
             ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
         if not is_alive(self.head):
             raise ConnectionError("Ray's head does not answer")
-        self._progress.collect(pool.runners)
         yield from self._handle_lost_nodes(pool)
         for runner in pool.runners:
             if any(reference in ready for reference in runner.pending):
                 yield from runner.advance(ready)
         yield from self._expire(pool)
+        yield from pool.requeue_displaced()
         yield from pool.handle_pending(available_resources_per_node)
 
     def _expire(self, pool: BlockPool) -> Iterator[TrialRecord]:
         """End trials that exceed a limit, unless they answered while other runners were handled."""
         over = [runner for runner in pool.runners if runner.remaining_s <= 0]
-        if over:
-            self._progress.collect(over)
         for runner in over:
             ready, _ = ray.wait(runner.pending, num_returns=len(runner.pending), timeout=0)
             yield from runner.advance(ready) if ready else runner.expire()

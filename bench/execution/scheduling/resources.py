@@ -2,7 +2,7 @@
 
 Usage:
     request = ResourceRequest(({"GPU": 2.0, "CPU": 8.0},) * 2, "PACK", ("node-a", "node-b"))
-    request.needs(variant)                       # what each worker reserves in its bundle
+    request.cores_of(variant)                    # of each worker
 """
 
 import math
@@ -43,15 +43,11 @@ class ResourceRequest:
         """Return the index of a worker among those in its bundle, from 0."""
         return 0 if is_spread(variant) else worker % self._workers_a_bundle(variant)
 
-    def needs(self, variant: Variant) -> Bundle:
-        """Return the cores and GPUs that each worker of ``variant`` reserves in its bundle."""
+    def cores_of(self, variant: Variant) -> float:
+        """Return the cores of each worker of ``variant``."""
         together = 1 if is_spread(variant) else self._workers_a_bundle(variant)
-        sharing = min(variant.workers, together)
-        cores = min(bundle["CPU"] for bundle in self.bundles) / sharing
-        needs = {"CPU": round_cores(cores)}
-        if "GPU" in self.bundles[0]:
-            needs["GPU"] = float(variant.replicas)
-        return needs
+        cores = min(bundle["CPU"] for bundle in self.bundles)
+        return round_cores(cores / min(variant.workers, together))
 
     def threads_of(self, variant: Variant) -> int:
         """Return the number of threads of each worker of ``variant``."""
@@ -59,7 +55,7 @@ class ResourceRequest:
 
     def share_of(self, variant: Variant) -> int:
         """Return the whole cores of each worker of ``variant``; 1 if it has less than one."""
-        return max(1, int(self.needs(variant)["CPU"]))
+        return max(1, int(self.cores_of(variant)))
 
     def _workers_a_bundle(self, variant: Variant) -> int:
         if "GPU" not in self.bundles[0]:

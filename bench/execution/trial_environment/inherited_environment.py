@@ -121,7 +121,7 @@ def _check_threads(
     if variant.threads is None:
         check_thread_variables(inherited, share)
         return
-    workers = max(1, round(request.bundles[0]["CPU"] / request.needs(variant)["CPU"]))
+    workers = max(1, round(request.bundles[0]["CPU"] / request.cores_of(variant)))
     cores = min(share, inherited.usable_cores // workers)
     if variant.threads > cores:
         raise ResourceError(

@@ -3,7 +3,8 @@
 Usage:
     process = preloader.start()
     process.send(StartTrial(...), [data, log])
-    for process, message in wait_for_messages(processes, timeout_s=5.0):
+    for process in wait_for_messages(processes, timeout_s=5.0):
+        message = process.receive(timeout_s=5.0)
         if message is None:                       # it sends nothing more
             failure = process_failure(process.exit(timeout_s=5.0), process.fault, ...)
     process.close()
@@ -14,7 +15,7 @@ import os
 import select
 import selectors
 import signal
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from bench.protocol.message_stream import MessageStream
@@ -79,15 +80,6 @@ class TrialProcess:
             self._refuse(error)
             return None
 
-    def available(self) -> Iterator[Message | None]:
-        """Yield the messages that have arrived, and None at last if there will be none."""
-        try:
-            yield from self._stream.available()
-        except MessageError as error:
-            self._refuse(error)
-        if self._stream.closed:
-            yield None
-
     def exit(self, timeout_s: float) -> ProcessExit:
         """Wait for the process to end, and return how it did; TimeoutError if it still runs."""
         if self._exit is None:
@@ -120,23 +112,16 @@ class TrialProcess:
             self.kill()
 
 
-def wait_for_messages(
-    processes: Collection[TrialProcess], timeout_s: float
-) -> Iterator[tuple[TrialProcess, Message | None]]:
-    """Wait until one of ``processes`` has sent something, and yield all that has arrived.
+def wait_for_messages(processes: Collection[TrialProcess], timeout_s: float) -> list[TrialProcess]:
+    """Return the processes that have sent something or have ended, as soon as there is one.
 
-    None says that a process sends nothing more; leave it out of the next call. Yields nothing if
-    nothing arrives in time.
+    Returns none if nothing arrives in time.
     """
     with selectors.DefaultSelector() as selector:
         for process in processes:
             selector.register(process, selectors.EVENT_READ, process)
         ready = [process for process in processes if process.has_messages]
-        if not ready:
-            ready = [key.data for key, _ in selector.select(timeout_s)]
-    for process in ready:
-        for message in process.available():
-            yield process, message
+        return ready or [key.data for key, _ in selector.select(timeout_s)]
 
 
 def _has_ended(pidfd: int, timeout_s: float) -> bool:

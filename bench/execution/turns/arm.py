@@ -11,6 +11,7 @@ its position, an epoch and the share of it that is done, with the end of its tur
 it ends the turn and waits for the next one.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from bench.protocol.messages import Message, Turn
@@ -24,6 +25,10 @@ class Arm(Protocol):
     @property
     def trial(self) -> Trial:
         """What it trains."""
+
+    @property
+    def lagging(self) -> Sequence[int]:
+        """The workers for which the others may wait; empty if none is behind."""
 
     def start(self) -> None:
         """Start its processes; also after ``kill``, from the beginning."""

@@ -91,6 +91,12 @@ class ArmRun:
         self._arm.kill()
         self.alive = False
 
+    @property
+    def _behind(self) -> str:
+        """Name the workers for which the others may wait."""
+        workers = " and ".join(map(str, self._arm.lagging))
+        return f" (furthest behind: worker {workers})" if workers else ""
+
     def _follow(self, until: tuple[int, float]) -> Outcome:
         """Wait while the arm holds the turn; it must keep it until the position ``until``."""
         origin_s = self._clock() - self.held_s
@@ -104,7 +110,10 @@ class ArmRun:
                     over = f"its time limit of {limit_s:g} s: raise trial_timeout_s"
                     return self.record("timed_out", f"ended after {over}")
                 case None:
-                    over = f"{stall_s:g} s without progress: raise stall_timeout_s if slow"
+                    over = (
+                        f"{stall_s:g} s without progress{self._behind}: "
+                        "raise stall_timeout_s if slow"
+                    )
                     return self.record("timed_out", f"ended after {over}")
                 case TrialEnd(record=record):
                     return record

@@ -9,6 +9,7 @@ Its record also has what the process used, and what others used of its cores, in
 
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.errors import HelperError
@@ -16,7 +17,11 @@ from bench.execution.trial_environment.other_load import add_cpu_time
 from bench.execution.trial_processes.abort_reason import abort_reason
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.trial_processes.process_failure import process_failure
-from bench.execution.trial_processes.trial_process import ProcessExit, TrialProcess
+from bench.execution.trial_processes.trial_process import (
+    ProcessExit,
+    TrialProcess,
+    wait_for_messages,
+)
 from bench.files.log_tail import log_tail
 from bench.measure.cpu_time import TurnMeter
 from bench.measure.host import cgroup_oom_kills
@@ -53,6 +58,11 @@ class ProcessArm:
     def pid(self) -> int | None:
         """The process that trains; None before its start and after its end."""
         return self._process.pid if self._process else None
+
+    @property
+    def lagging(self) -> tuple[()]:
+        """No worker: it has only one."""
+        return ()
 
     def start(self) -> None:
         """Start the process; if there is none, ``receive`` says why."""
@@ -96,8 +106,8 @@ class ProcessArm:
         match message:
             case None:
                 return self._failure_of(self._process)
-            case TrialEnd(record=record):
-                return TrialEnd(record=self._with_use(record, self._process))
+            case TrialEnd(record=record) if self.trial.variant.workers == 1:
+                return TrialEnd(record=self.complete(record))
             case EpochTrained():
                 self._has_trained = True
         return message
@@ -108,9 +118,16 @@ class ProcessArm:
             self._process.close()
             self._process = None
 
-    def _with_use(self, record: TrialRecord, process: TrialProcess) -> TrialRecord:
-        """Return ``record`` with what its process took: memory, CPU time and imports."""
-        ended, preloaded = _end(process), self._preloader.preloaded
+    def complete(self, record: TrialRecord) -> TrialRecord:
+        """Return ``record`` with what its process took: memory, CPU time and imports.
+
+        Waits for the end of the process. A worker with peers does not end by itself: they may need
+        it until all have sent their records. It is killed.
+        """
+        process, preloaded = self._process, self._preloader.preloaded
+        if process is None:
+            return record
+        ended = _end(process) if self.trial.variant.workers == 1 else process.close()
         import_s = self._preloader.take_import_s()
         used = {"peak_rss_bytes": ended.peak_rss_bytes, "import_s": import_s}
         measures = record.measures.model_copy(update=used)
@@ -135,6 +152,15 @@ class ProcessArm:
             if failure := abort_reason(log_tail(self._log) or "", refusable=refusable):
                 return TrialFailure(*failure)
         return TrialFailure(*process_failure(ended, process.fault, oom_kills))
+
+
+def ready_arms(arms: Iterable[ProcessArm], timeout_s: float) -> list[ProcessArm]:
+    """Return the arms for which ``receive`` need not wait, as soon as there is one."""
+    processes = {arm: arm._process for arm in arms}
+    if without := [arm for arm, process in processes.items() if process is None]:
+        return without
+    ready = wait_for_messages([p for p in processes.values() if p is not None], timeout_s)
+    return [arm for arm, process in processes.items() if process in ready]
 
 
 def _end(process: TrialProcess) -> ProcessExit:

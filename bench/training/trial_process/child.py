@@ -45,7 +45,8 @@ def serve(stream: MessageStream, process_start: ProcessStart) -> None:
     _redirect_output(log)
     _prepare(request)
     turns = TurnTaker(stream.send)
-    threading.Thread(target=_receive, args=[stream, turns], daemon=True).start()
+    receiver = threading.Thread(target=_receive, args=[stream, turns], daemon=True)
+    receiver.start()
     # Imported after the variables are set: a spawned process imports TensorFlow only here.
     from bench.training.cuda.nccl_log import nccl_log
     from bench.training.trial import train
@@ -71,6 +72,9 @@ def serve(stream: MessageStream, process_start: ProcessStart) -> None:
         context = {"process_start": process_start, "nccl_transport": nccl_transport()}
     resolved = {**record.resolved, **context}
     stream.send(TrialEnd(record=record.model_copy(update={"resolved": resolved})))
+    if request.trial.variant.workers > 1:
+        # Its peers may still need it; the holder ends all of them together.
+        receiver.join()
 
 
 def _prepare(request: StartTrial) -> None:

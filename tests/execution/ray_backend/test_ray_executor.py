@@ -211,10 +211,10 @@ def test_an_error_in_the_driver_leaves_records_of_the_running_trials(
 
 
 class _FakeRunner:
-    """A stand-in for a block runner that records what happens to it."""
+    """A stand-in for a block runner whose limit is over."""
 
-    def __init__(self, group_key: str, pending: Any) -> None:
-        self.group_key, self.pending, self.remaining_s = group_key, [pending], -1.0
+    def __init__(self, pending: Any) -> None:
+        self.pending, self.remaining_s = [pending], -1.0
         self.advance = lambda _: iter(["advanced"])
         self.expire = lambda: iter(["expired"])
 
@@ -224,7 +224,7 @@ def test_a_trial_that_answered_while_others_were_handled_does_not_time_out(
 ) -> None:
     never: Any = ray.remote(lambda: time.sleep(60)).options(num_cpus=0)
     waiting = never.remote()
-    runners = [_FakeRunner("done", ray.put(1)), _FakeRunner("slow", waiting)]
+    runners = [_FakeRunner(ray.put(1)), _FakeRunner(waiting)]
     try:
         pool: Any = SimpleNamespace(runners=runners)
         done: list[Any] = list(ray_executor._expire(pool))

@@ -93,7 +93,7 @@ def test_without_gpus_a_trial_has_all_cores_of_a_node() -> None:
     request = reserved(cluster, block({}))
     assert request.bundles == ({"CPU": 8.0},)
     assert request.selectors == [{"ray.io/node-id": "a"}]
-    assert request.needs(variant_of()) == {"CPU": 8.0}
+    assert request.cores_of(variant_of()) == 8.0
 
 
 def test_bundles_are_pinned_to_the_nodes_that_were_chosen() -> None:
@@ -116,7 +116,7 @@ def test_bundles_always_fit_their_node_however_few_its_cores(
     # As Ray counts, in ten thousandths, rounded.
     together = int(gpus) // replicas * round(request.bundles[0]["CPU"] * 10_000)
     assert 0 < together <= cpus * 10_000
-    assert request.needs(variant_of(**asked))["CPU"] <= request.bundles[0]["CPU"]
+    assert request.cores_of(variant_of(**asked)) <= request.bundles[0]["CPU"]
 
 
 def test_a_node_with_gpus_and_no_core_runs_nothing() -> None:
@@ -151,8 +151,8 @@ def test_workers_packed_on_one_node_share_its_cores() -> None:
     request = reserved(cluster, block(workers_of(4)))
     assert cluster.shape_of(block(workers_of(4))).devices == 1
     assert bundles(request, workers_of(4)) == [0, 0, 0, 0]
-    assert request.needs(variant_of(**workers_of(4))) == {"CPU": 2.0}
-    assert request.needs(variant_of(**workers_of(16))) == {"CPU": 0.5}
+    assert request.cores_of(variant_of(**workers_of(4))) == 2.0
+    assert request.cores_of(variant_of(**workers_of(16))) == 0.5
 
 
 def test_workers_that_are_spread_have_a_node_each_and_all_of_its_cores() -> None:
@@ -162,7 +162,7 @@ def test_workers_that_are_spread_have_a_node_each_and_all_of_its_cores() -> None
     assert cluster.shape_of(block(asked)).devices == 2
     assert request.nodes == ("a", "b")
     assert bundles(request, asked) == [0, 1]
-    assert request.needs(variant_of(**asked)) == {"CPU": 8.0}
+    assert request.cores_of(variant_of(**asked)) == 8.0
 
 
 def test_spread_and_packed_trials_of_one_block_are_spread_and_packed() -> None:
@@ -185,14 +185,14 @@ def test_with_gpus_a_block_takes_as_many_as_its_largest_trial_has_replicas() -> 
     assert cluster.shape_of(pair).devices == 4
     request = reserved(cluster, pair)
     assert request.bundles == ({"GPU": 4.0, "CPU": 16.0},)
-    assert request.needs(variant_of()) == {"CPU": 16.0, "GPU": 1.0}
+    assert request.cores_of(variant_of()) == 16.0
 
 
 def test_workers_that_fit_on_one_node_stay_on_one() -> None:
     request = reserved(Cluster(GPU_NODES, "auto"), block(workers_of(2, 2)))
     assert len(request.bundles) == 1
     assert bundles(request, workers_of(2, 2)) == [0, 0]
-    assert request.needs(variant_of(**workers_of(2, 2))) == {"CPU": 8.0, "GPU": 2.0}
+    assert request.cores_of(variant_of(**workers_of(2, 2))) == 8.0
 
 
 def test_workers_that_do_not_fit_on_one_node_have_a_bundle_each() -> None:

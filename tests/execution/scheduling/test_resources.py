@@ -27,10 +27,10 @@ def test_whole_cores_where_there_is_one(cores: float, granted: float) -> None:
 
 def test_three_workers_find_room_on_two_cores() -> None:
     asked = {"strategy": "multi_worker", "workers": 3, "global_batch_size": 96}
-    needs = ResourceRequest(({"CPU": 2.0},), "PACK", ("a",)).needs(
+    cores = ResourceRequest(({"CPU": 2.0},), "PACK", ("a",)).cores_of(
         Variant.model_validate(fill_defaults(asked))
     )
-    assert round(needs["CPU"] * 10_000) * 3 <= 2 * 10_000
+    assert round(cores * 10_000) * 3 <= 2 * 10_000
 
 
 def test_workers_in_a_bundle_have_a_slot_and_a_share_of_its_threads() -> None:

@@ -101,7 +101,8 @@ def test_one_thread_watches_several_processes(start: Start) -> None:
     seen: dict[str, list[object]] = {action: [] for action in processes.values()}
     watched = set(processes)
     while watched:
-        for process, message in wait_for_messages(watched, PATIENCE_S):
+        for process in wait_for_messages(watched, PATIENCE_S):
+            message = process.receive(PATIENCE_S)
             seen[processes[process]].append(message and type(message))
             if message is None:
                 watched.remove(process)

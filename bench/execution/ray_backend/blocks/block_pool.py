@@ -6,14 +6,16 @@ Usage:
         pool.start()
         ...                                            # advance pool.runners
         yield from pool.handle_node_loss(smaller)      # after nodes were lost
+        yield from pool.requeue_displaced()
         for location, gpu in pool.release_unfit(): ... # GPUs to exclude
         yield from pool.exclude_gpus(smaller, reason)
         yield from pool.handle_pending(free)           # when other work occupies devices
         pool.close_done()
 
-A lost node ends the trials that ran on it. The remaining trials of their blocks start again on the
-remaining nodes. If these are too few for a trial, it is recorded as lost and does not wait. Blocks
-whose GPUs were found unfit move in the same way, before any of their trials has trained.
+A lost node ends the trials that ran on it; the others of their blocks go on. The trials that remain
+then start again on the remaining nodes. If these are too few for a trial, it is recorded as lost
+and does not wait. Blocks whose GPUs were found unfit move in the same way, before any of their
+trials has trained.
 """
 
 import time
@@ -23,8 +25,7 @@ from bench.errors import ResourceError
 from bench.execution.estimation.estimator import estimated_trial_s
 from bench.execution.gpus.gpu_fitness import GpuSnapshot
 from bench.execution.ray_backend.blocks.block_runner import BlockRunner, State
-from bench.execution.ray_backend.blocks.held_block_runner import HeldBlockRunner
-from bench.execution.ray_backend.workers.worker import WorkerLocation
+from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.queue import job_of
 from bench.execution.scheduling.resources import Bundle, ResourceRequest
@@ -32,7 +33,9 @@ from bench.execution.scheduling.scheduler import Scheduler
 from bench.records.trial_record import ExcludedGpus, Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
-Runner = BlockRunner | HeldBlockRunner
+_TOO_FEW_NODES = (
+    "not run: nodes were lost and too few remain: restart them, then continue with --resume"
+)
 
 
 class BlockPool:
@@ -42,7 +45,7 @@ class BlockPool:
         self,
         cluster: Cluster,
         blocks: Sequence[Block],
-        open_runner: Callable[[Block, ResourceRequest], Runner],
+        open_runner: Callable[[Block, ResourceRequest], BlockRunner],
     ) -> None:
         self._cluster, self._open_runner = cluster, open_runner
         self._scheduler = Scheduler(cluster.sizes)
@@ -51,7 +54,7 @@ class BlockPool:
         again.
         """
         self._blocks = dict(enumerate(blocks))
-        self._runners: dict[int, Runner] = {}
+        self._runners: dict[int, BlockRunner] = {}
         self._waiting_since: dict[str, float] = {}
         """When the wait began on each node whose block gave up at its time limit."""
         self._to_requeue: list[int] = []
@@ -67,7 +70,7 @@ class BlockPool:
         return bool(self._runners) or self._scheduler.waiting
 
     @property
-    def runners(self) -> list[Runner]:
+    def runners(self) -> list[BlockRunner]:
         """The blocks that have their devices or have requested them."""
         return list(self._runners.values())
 
@@ -128,12 +131,19 @@ class BlockPool:
         """Continue on the remaining nodes, ``smaller``; None if no node remains."""
         nodes = smaller.nodes if smaller else ()
         for number in [n for n, runner in self._runners.items() if not runner.runs_on(nodes)]:
-            yield from self._runners[number].handle_node_loss()
+            runner = self._runners[number]
+            yield from runner.handle_node_loss(nodes)
+            if runner.state is not State.RUNNING:
+                self._vacate(number)
+        yield from self._requeue(smaller, "worker_lost", _TOO_FEW_NODES)
+
+    def requeue_displaced(self) -> Iterator[TrialRecord]:
+        """Queue blocks again that have lost nodes and have ended on the others."""
+        displaced = [n for n, runner in self._runners.items() if runner.state is State.DISPLACED]
+        for number in displaced:
             self._vacate(number)
-        reason = (
-            "not run: nodes were lost and too few remain: restart them, then continue with --resume"
-        )
-        yield from self._requeue(smaller, "worker_lost", reason)
+        if displaced:
+            yield from self._requeue(self._cluster, "worker_lost", _TOO_FEW_NODES)
 
     def release_unfit(self) -> Iterator[tuple[WorkerLocation, GpuSnapshot]]:
         """Close the runners whose GPUs are unfit; ``exclude_gpus`` queues their blocks again.

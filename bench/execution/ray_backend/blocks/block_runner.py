@@ -1,8 +1,9 @@
-"""Run one block on a Ray cluster: reserve its devices, then run its trials in order.
+"""Run one block on a Ray cluster by its holders, whose child processes take turns.
 
-A runner reserves its devices once, by a placement group, and keeps them until its last trial has
-ended, so that all variants of a comparison run on the same devices. Each trial runs in a group of
-new worker processes.
+The block's devices are reserved once, by a placement group. A holder keeps those of each bundle
+until the last trial has its record; the first one coordinates. A trial that is lost is tried again
+after the others, from its start to its end and alone: it has no rounds, so that no ratio of turns
+uses it.
 """
 
 import math
@@ -14,37 +15,66 @@ from typing import Any
 
 import ray
 
-from bench.errors import ResourceError
 from bench.execution.executor import BlockWait, EpochEnd, Limits, OnEvent, TrialStart
 from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot
 from bench.execution.oom_skip import skipped_record
 from bench.execution.ray_backend.blocks.dataset_store import DatasetUnavailable
 from bench.execution.ray_backend.blocks.placement import PlacementRequest
+from bench.execution.ray_backend.workers.block_training import BlockEvent
 from bench.execution.ray_backend.workers.epoch_log import epoch_lines, with_lines
-from bench.execution.ray_backend.workers.progress_actor import ProgressUpdate
-from bench.execution.ray_backend.workers.worker import WorkerLocation
-from bench.execution.ray_backend.workers.worker_failure import fetch_worker_logs
-from bench.execution.ray_backend.workers.worker_group import GRACE_S, WorkerGroup
-from bench.execution.ray_backend.workers.worker_records import (
-    failure_record,
-    merge_records,
-    slowest_workers,
-    terminated_record,
+from bench.execution.ray_backend.workers.holder import REPORT_S
+from bench.execution.ray_backend.workers.holders import Holders
+from bench.execution.ray_backend.workers.worker_failure import (
+    classify_failure,
+    fetch_worker_logs,
 )
+from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.scheduling.resources import ResourceRequest
+from bench.execution.turns.arm_run import ArmStart
+from bench.execution.turns.coordinator import TurnSettings
+from bench.execution.turns.gang_arm import GRACE_S
+from bench.execution.turns.worker_records import join_tails
 from bench.records.epoch_record import EpochRecord
+from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
 
-_NO_TURNS = "the arms took no turns: trials of several workers train one after another"
-
 
 class State(Enum):
-    """What a block does now: PLACING, then RUNNING and PLACING for each trial, at last DONE."""
+    """What a block does now."""
 
-    PLACING = "waits for its devices, or starts its next trial on them"
-    RUNNING = "a worker group starts, or trains"
+    PLACING = "waits for its devices, or starts its next trials on them"
+    RUNNING = "its holders start, or train"
+    DISPLACED = "some of its devices are lost, and trials remain"
     DONE = "no trial remains"
+
+
+class _LiveArm:
+    """A trial that has started and has no record yet."""
+
+    def __init__(self, trial: Trial, locations: Sequence[WorkerLocation]) -> None:
+        self.trial, self.locations = trial, tuple(locations)
+        """Where its workers run; empty if that is not known."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Count its time and its epochs anew."""
+        self.started = time.perf_counter()
+        self.epochs: list[EpochRecord] = []
+
+    def record(
+        self, status: Status, reason: str, lines: Sequence[str], log_tail: str | None = None
+    ) -> TrialRecord:
+        """Return its record, with the epochs that it has reported and those in ``lines``."""
+        return TrialRecord(
+            trial=self.trial,
+            status=status,
+            error=reason,
+            log_tail=log_tail,
+            node=self.locations[0].node if self.locations else None,
+            epochs=with_lines(self.epochs, lines),
+            wall_s=time.perf_counter() - self.started,
+        )
 
 
 class BlockRunner:
@@ -60,43 +90,32 @@ class BlockRunner:
         limits: Limits,
         on_event: OnEvent,
         data_of: Callable[[Trial], Any],
-        progress_actor: Any,
         attempts: dict[str, int],
         allotment: GpuAllotment,
     ) -> None:
         self.placement = PlacementRequest(request)
-        self._repeat = block.repeat
-        self._queue = deque(block.trials)
-        self._has_arms = len(block.trials) > 1
-        self._limits, self._on_event = limits, on_event
-        self._data_of, self._progress_actor = data_of, progress_actor
-        self._wait_reported = False
         self.state = State.PLACING
-        """What the block does now; only ``_start_next`` and ``_leave_trial`` change it."""
-        self._workers: WorkerGroup | None = None
-        self._abandoned = False
-        self._attempts, self._allotment = attempts, allotment
+        """What the block does now; PLACING again before trials are retried."""
         self.unfit: list[tuple[WorkerLocation, GpuSnapshot]] = []
-        """The block's GPUs that a trial found unfit when it started."""
-        self._started = self._progress_at = 0.0
-        self.epochs: list[EpochRecord] = []
-        self._heartbeats: dict[int, int] = {}
-
-    @property
-    def group_key(self) -> str | None:
-        """The key of the worker group that runs now."""
-        return self._workers.key if self._workers else None
+        """The block's GPUs that its holders found unfit."""
+        self._repeat, self._queue = block.repeat, deque(block.trials)
+        self._limits, self._on_event, self._data_of = limits, on_event, data_of
+        self._attempts, self._allotment = attempts, allotment
+        self._holders: Holders | None = None
+        self._alive: dict[str, _LiveArm] = {}
+        self._answered_at = 0.0
+        self._wait_reported = self._abandoned = self._has_lost_nodes = False
 
     @property
     def pending(self) -> list[Any]:
         """The references that Ray has not resolved yet."""
-        if self._workers is not None:
-            return self._workers.pending
+        if self._holders is not None:
+            return self._holders.pending
         return [self.placement.ready] if self.state is State.PLACING else []
 
     @property
     def remaining(self) -> Block | None:
-        """The trials that have not begun."""
+        """The trials that have not begun, or are to be tried again."""
         return Block(repeat=self._repeat, trials=tuple(self._queue)) if self._queue else None
 
     @property
@@ -112,79 +131,38 @@ class BlockRunner:
 
     @property
     def remaining_s(self) -> float:
-        """Seconds until the running trial exceeds a limit; infinite if no trial runs."""
-        if self.state is not State.RUNNING:
+        """Seconds until the holders have been silent for too long; infinite if there are none.
+
+        The first holder itself ends trials that exceed a limit, and reports every few seconds.
+        """
+        if self._holders is None:
             return math.inf
-        ends_at = min(
-            self._started + self._limits.trial_timeout_s,
-            self._progress_at + self._limits.stall_timeout_s,
-        )
-        return ends_at - time.perf_counter()
+        silence_s = self._limits.stall_timeout_s + 2 * REPORT_S
+        return self._answered_at + silence_s - time.perf_counter()
 
     def runs_on(self, nodes: Collection[str]) -> bool:
         """Return whether all its devices are on ``nodes``."""
         return self.placement.runs_on(nodes)
 
-    def add_progress(self, update: ProgressUpdate) -> None:
-        """Record the progress of one worker of the running trial, and the epoch that it reports."""
-        self._progress_at = time.perf_counter()
-        self._heartbeats[update.worker] = update.heartbeats
-        if update.epoch_json:
-            self._add_epoch(EpochRecord.model_validate_json(update.epoch_json))
-
     def advance(self, ready: Sequence[Any]) -> Iterator[TrialRecord]:
-        """Take the next step once some of ``pending`` are ready; yield a record if a trial ends."""
-        if self._workers is None:
+        """Take the next step once some of ``pending`` are ready; yield records of ended trials."""
+        if self._holders is None:
             self.placement.granted = True
-            if reason := self._limits.skip_reason(self._queue[0]):
-                trial = self._queue.popleft()
-                self._leave_trial()
-                yield skipped_record(trial, reason)
-            else:
-                self._start_next()
+            yield from self._start_holders()
         else:
-            self._workers.collect(ready)
-            yield from self._follow(self._workers)
-
-    def _follow(self, workers: WorkerGroup) -> Iterator[TrialRecord]:
-        """Act on what the workers have answered."""
-        if workers.unfit:
-            fetch_worker_logs(workers.locations)
-            self._withdraw(workers)
-        elif workers.has_failed:
-            yield self._failed(workers)
-        elif workers.is_finished:
-            record = merge_records(workers)
-            # The progress reports of the last epochs may arrive after the record.
-            for epoch in record.epochs[len(self.epochs) :]:
-                self._add_epoch(epoch)
-            yield self._end(record)
-        elif workers.is_located and not workers.pending:
-            locations = workers.locations
-            logs = tuple(locations[index].log for index in sorted(locations))
-            self._on_event(TrialStart(workers.trial, locations[0].node, logs))
-            try:
-                workers.train(self._data_of(workers.trial), self._progress_actor)
-            except DatasetUnavailable as error:
-                yield self._end(self._terminated(workers, error.status, str(error)))
-            except ResourceError as error:
-                yield self._end(self._terminated(workers, "failed", str(error)))
+            self._answered_at = time.perf_counter()
+            for event in self._holders.collect(ready):
+                yield from self._take(event)
+            yield from self._follow(self._holders)
 
     def expire(self) -> Iterator[TrialRecord]:
-        """End the running trial if it has exceeded its time limit or makes no progress."""
-        if self._workers is None:
-            return
-        now, limits = time.perf_counter(), self._limits
-        if now - self._started > limits.trial_timeout_s:
-            reason = f"exceeded its limit of {limits.trial_timeout_s:g} s: raise trial_timeout_s"
-        elif now - self._progress_at > limits.stall_timeout_s:
+        """End the block's trials if the holders have been silent for too long."""
+        if self.remaining_s <= 0:
             reason = (
-                f"made no progress for {limits.stall_timeout_s:g} s"
-                f"{self._behind(self._workers)}: raise stall_timeout_s if it is only slow"
+                "the process that holds its devices did not answer for "
+                f"{self._limits.stall_timeout_s:g} s: raise stall_timeout_s if it is only slow"
             )
-        else:
-            return
-        yield self._end(self._terminated(self._workers, "timed_out", reason))
+            yield from self._end_all(TrialFailure("timed_out", reason))
 
     def wait(self, free: str) -> Iterator[TrialRecord]:
         """Report once that other work occupies its devices; give up the block at the time limit.
@@ -195,7 +173,7 @@ class BlockRunner:
             reason = self.placement.timeout_reason(free, self._limits.placement_timeout_s)
             given_up = tuple(self._queue)
             self._queue.clear()
-            self._leave_trial()
+            self.state = State.DONE
             for trial in given_up:
                 yield TrialRecord(trial=trial, status="timed_out", error=reason, wall_s=0.0)
         elif not self._wait_reported:
@@ -203,106 +181,168 @@ class BlockRunner:
             self._on_event(BlockWait(self._queue[0], self.placement.wait_reason(free)))
 
     def abandon(self, status: Status, reason: str) -> Iterator[TrialRecord]:
-        """Yield the running trial's record from what the driver knows, without a call to Ray.
+        """Yield the running trials' records from what the driver knows, without a call to Ray.
 
         Only the first call yields: an interrupt may come while the records of a lost head are
         written.
         """
-        if self._workers is not None and not self._abandoned:
+        if not self._abandoned:
             self._abandoned = True
-            location, epochs = self._workers.locations.get(0), tuple(self.epochs)
-            for other in self._workers.locations.values():
-                epochs = with_lines(epochs, epoch_lines(other.log))
-            yield TrialRecord(
-                trial=self._workers.trial,
-                status=status,
-                error=reason,
-                node=location.node if location else None,
-                epochs=epochs,
-                wall_s=time.perf_counter() - self._started,
-            )
+            for arm in self._alive.values():
+                lines = epoch_lines(arm.locations[0].log) if arm.locations else ()
+                yield arm.record(status, reason, lines)
 
-    def handle_node_loss(self) -> Iterator[TrialRecord]:
-        """End the running trial because one of its nodes was lost; retry if attempts remain."""
-        workers = self._workers
-        if workers is None:
-            return
-        if not workers.is_located and not workers.has_failed:
-            self._withdraw(workers)  # it never started
-            return
-        ready, _ = ray.wait(workers.pending, num_returns=len(workers.pending), timeout=GRACE_S)
-        workers.collect(ready)
-        if workers.has_failed:
-            yield self._failed(workers)
-        else:
-            reason = "one of its nodes was lost"
-            yield self._retried(self._terminated(workers, "worker_lost", reason))
+    def handle_node_loss(self, nodes: Collection[str]) -> Iterator[TrialRecord]:
+        """Continue with the trials of which ``nodes`` have all workers; end the others.
+
+        While the first holder lives, it ends them itself.
+        """
+        self._has_lost_nodes = True
+        holders = self._holders
+        if holders is None or not self._alive:
+            self._leave_holders()  # no trial has started
+        elif self.placement.request.nodes[0] not in nodes:
+            ready, _ = ray.wait(holders.pending, timeout=GRACE_S)
+            for event in holders.collect(ready):
+                yield from self._take(event)
+            yield from self._end_all(TrialFailure("worker_lost", "its node was lost"))
 
     def close(self) -> None:
-        """Release the devices, kill the workers that still train and delete their logs."""
-        if self._workers is not None:
-            self._workers.kill()
-            fetch_worker_logs(self._workers.locations)
-            self._leave_trial()
+        """Release the devices, kill the processes that still train and delete their logs."""
+        self._close_holders()
+        self._alive.clear()
         self.placement.close()
 
-    def _add_epoch(self, epoch: EpochRecord) -> None:
-        if epoch.epoch == len(self.epochs) and self._workers:
-            self.epochs.append(epoch)
-            self._on_event(EpochEnd(self._workers.trial.trial_id, epoch))
-
-    def _behind(self, workers: WorkerGroup) -> str:
-        behind = slowest_workers(self._heartbeats, workers.trial.variant.workers)
-        return f" (furthest behind: worker {' and '.join(map(str, behind))})" if behind else ""
-
-    def _start_next(self) -> None:
-        trial = self._queue.popleft()
-        self._attempts[trial.trial_id] = self._attempts.get(trial.trial_id, 0) + 1
-        self.epochs, self._heartbeats = [], {}
-        self._started = self._progress_at = time.perf_counter()
-        placement = self.placement
-        self._workers = WorkerGroup(trial, placement.group, placement.request, self._allotment)
+    def _start_holders(self) -> Iterator[TrialRecord]:
+        """Start the holders of all trials that are worth trying."""
+        for trial in tuple(self._queue):
+            if reason := self._limits.skip_reason(trial):
+                self._queue.remove(trial)
+                yield skipped_record(trial, reason)
+        if not self._queue:
+            self.state = State.DONE
+            return
+        retried = any(self._attempts.get(trial.trial_id) for trial in self._queue)
+        settings = TurnSettings(
+            mode="trial" if retried else self._limits.turns,
+            turn_s=self._limits.turn_s,
+            seed=self._queue[0].trial_id,
+        )
+        limits = Limits(self._limits.trial_timeout_s, self._limits.stall_timeout_s)
+        placement, trials = self.placement, tuple(self._queue)
+        self._answered_at = time.perf_counter()
+        self._holders = Holders(
+            trials, placement.group, placement.request, self._allotment, settings, limits
+        )
         self.state = State.RUNNING
 
-    def _leave_trial(self) -> None:
-        """Turn to the next trial, if one remains."""
-        self._workers = None
-        self.state = State.PLACING if self._queue else State.DONE
+    def _take(self, event: BlockEvent) -> Iterator[TrialRecord]:
+        """Pass on what the first holder has reported."""
+        match event:
+            case ArmStart(trial=trial):
+                self._start(trial)
+            case EpochEnd(trial_id=trial_id, epoch=epoch):
+                self._alive[trial_id].epochs.append(epoch)
+                self._on_event(event)
+            case TrialRecord(trial=trial):
+                self._alive.pop(trial.trial_id, None)
+                yield self._retried(event)
 
-    def _withdraw(self, workers: WorkerGroup) -> None:
-        """Put a trial that has not begun back into the queue, without a record."""
-        workers.kill()
-        self.unfit = [
-            (workers.locations[i], gpu) for i, unfit in workers.unfit.items() for gpu in unfit.gpus
-        ]
-        self._attempts[workers.trial.trial_id] -= 1
-        self._queue.appendleft(workers.trial)
-        self._leave_trial()
+    def _start(self, trial: Trial) -> None:
+        """Note that a trial has started, or starts again because memory does not hold all arms."""
+        if trial.trial_id in self._alive:
+            self._alive[trial.trial_id].restart()
+        else:
+            self._enter(trial)
+        if locations := self._alive[trial.trial_id].locations:
+            logs = tuple(location.log for location in locations)
+            self._on_event(TrialStart(trial, locations[0].node, logs))
 
-    def _failed(self, workers: WorkerGroup) -> TrialRecord:
-        workers.kill()
-        return self._retried(failure_record(workers, self.epochs))
+    def _enter(self, trial: Trial) -> None:
+        """Count an attempt at a trial, which now runs."""
+        self._queue.remove(trial)
+        self._attempts[trial.trial_id] = self._attempts.get(trial.trial_id, 0) + 1
+        locations = self._holders.locations(trial) if self._holders else ()
+        self._alive[trial.trial_id] = _LiveArm(trial, locations)
+
+    def _follow(self, holders: Holders) -> Iterator[TrialRecord]:
+        """Act on the state of the holders after an answer."""
+        if holders.error is not None:
+            yield from self._end_all(holders.error)
+        elif holders.pending:
+            return
+        elif holders.unfit:
+            self.unfit = holders.unfit
+            self._leave_holders()
+        elif holders.ended:
+            self._leave_holders()
+        else:
+            yield from self._begin(holders)
+
+    def _begin(self, holders: Holders) -> Iterator[TrialRecord]:
+        """Give the holders their data; a trial without data ends, and the others start anew."""
+        data = []
+        for trial in holders.trials:
+            try:
+                data.append(self._data_of(trial))
+            except DatasetUnavailable as error:
+                self._queue.remove(trial)
+                yield TrialRecord(trial=trial, status=error.status, error=str(error), wall_s=0.0)
+        if len(data) == len(holders.trials):
+            holders.begin(data)
+        else:
+            self._leave_holders()
+
+    def _end_all(self, cause: TrialFailure | Exception) -> list[TrialRecord]:
+        """Return the records of all trials that have started: their holders have ended, or must.
+
+        If none has, the first one ends, which holders that ended so early would have started.
+        """
+        if self._holders is None:
+            return []
+        self._holders.kill()
+        if not self._alive and self._queue:
+            self._enter(self._queue[0])
+        arms = tuple(self._alive.values())
+        places = [location for arm in arms for location in arm.locations]
+        logs = fetch_worker_logs(dict(enumerate(places)))
+        by_path = {places[i].log: log for i, log in logs.items()}
+        records = []
+        for arm in arms:
+            of_arm = {worker: by_path.get(each.log) for worker, each in enumerate(arm.locations)}
+            chief, failure = of_arm.get(0), cause
+            if not isinstance(failure, TrialFailure):
+                first = arm.locations[0] if arm.locations else None
+                failure = classify_failure(failure, first, chief)
+            tails = {worker: log.log_tail for worker, log in of_arm.items() if log}
+            tail = tails.get(0) if arm.trial.variant.workers == 1 else join_tails(tails)
+            lines = chief.epochs if chief else ()
+            records.append(self._retried(arm.record(*failure, lines, tail)))
+        self._alive.clear()
+        self._leave_holders()
+        return records
 
     def _retried(self, record: TrialRecord) -> TrialRecord:
+        """Queue the trial again if it was lost and attempts remain."""
         lost = record.status == "worker_lost"
         if lost and self._attempts[record.trial.trial_id] <= self._limits.retries:
-            self._queue.appendleft(record.trial)
-        return self._end(record)
+            self._queue.append(record.trial)
+        elif record.trial in self._queue:  # it ended before it started
+            self._queue.remove(record.trial)
+        return record
 
-    def _terminated(self, workers: WorkerGroup, status: Status, reason: str) -> TrialRecord:
-        workers.kill()
-        return terminated_record(workers, status, reason, self.epochs)
+    def _leave_holders(self) -> None:
+        """End the holders, and turn to the trials that remain."""
+        self._close_holders()
+        if not self._queue:
+            self.state = State.DONE
+        else:
+            self.state = State.DISPLACED if self._has_lost_nodes else State.PLACING
 
-    def _end(self, record: TrialRecord) -> TrialRecord:
-        if self._workers is not None:
-            self._workers.kill()
-        self._leave_trial()
-        took_no_turns = self._has_arms and self._limits.turns != "trial"
-        warnings = [_NO_TURNS] if took_no_turns else []
-        return record.model_copy(
-            update={
-                "wall_s": time.perf_counter() - self._started,
-                "resolved": {**record.resolved, "turns": "trial"},
-                "warnings": (*record.warnings, *warnings),
-            }
-        )
+    def _close_holders(self) -> None:
+        """Kill the holders, and delete the logs that those which have not ended leave."""
+        if self._holders is not None:
+            holders, self._holders = self._holders, None
+            holders.kill()
+            if not holders.ended:
+                fetch_worker_logs(dict(enumerate(holders.all_locations)))

@@ -76,6 +76,21 @@ def no_network() -> ResourceError:
     )
 
 
+def peer_addresses(
+    hosts: Sequence[str], addresses: Sequence[str | None], ports: Sequence[int]
+) -> list[str]:
+    """Return HOST:PORT of each worker, on the loopback interface if all run on one machine.
+
+    ``hosts`` are Ray's addresses of their machines, ``addresses`` those for peers. Raises
+    ResourceError if they run on several machines and one has no address for peers.
+    """
+    if len(set(hosts)) == 1:
+        return [f"{LOOPBACK}:{port}" for port in ports]
+    if None in addresses:
+        raise no_network()
+    return [f"{_bracketed(str(a))}:{port}" for a, port in zip(addresses, ports, strict=True)]
+
+
 def own_address(network: str) -> str:
     """Return this machine's address in ``network``; ResourceError if it has none or several."""
     addresses = addresses_in(network)
@@ -101,3 +116,7 @@ def nccl_variables(address: str) -> dict[str, str]:
     if interface is None or "NCCL_SOCKET_IFNAME" in os.environ:
         return {}
     return {"NCCL_SOCKET_IFNAME": f"={interface}"}
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

@@ -1,5 +1,5 @@
-"""The worker processes of a trial: start, ports, logs, progress, records, failures.
+"""The holders of a block's devices, and the workers of its trials in them.
 
-Start at `worker_group.WorkerGroup`; `worker.Worker` is the process itself. `worker_failure` decides
-which status a dead worker gives its trial.
+Start at `holder.Holder`, the process itself; `holders.Holders` is the driver's side.
+`worker_failure` decides which status a dead holder gives its trials.
 """

@@ -9,22 +9,34 @@ Usage:
 import dataclasses
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.datasets.arrays import Arrays
 from bench.execution.gpus.autotuning_cache import share_autotuning_cache
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
+from bench.execution.ray_backend.cluster.peer_network import LOOPBACK, nccl_variables
 from bench.execution.trial_environment.worker_variables import set_worker_variables
-from bench.execution.turns.held_block import ArmSetup
-from bench.measure.cpu_binding import Binding, bind_near, choose_cores
+from bench.execution.turns.held_arms import ArmSetup
+from bench.measure.cpu_binding import Binding, bind_near, choose_cores, near_cores
 from bench.measure.environment import variables
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
 
 _GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
+
+
+class PeerVariables(NamedTuple):
+    """What the process of a worker with peers needs."""
+
+    address: str
+    """The IP address on which its peers reach it."""
+    tf_config: str
+    """TensorFlow's description of all workers, the value of TF_CONFIG."""
+    guarded: Mapping[str, str]
+    """Variables by which TensorFlow shares its port with a guard."""
 
 
 class HeldDevices:
@@ -63,27 +75,50 @@ class HeldDevices:
         set_worker_variables(environ, threads)
         return environ
 
-    def setup(self, trial: Trial, threads: int, arrays: Arrays, log: Path) -> ArmSetup:
-        """Return what ``trial`` gets; ResourceError if it needs more cores than there are."""
+    def setup(
+        self,
+        trial: Trial,
+        threads: int,
+        arrays: Arrays,
+        log: Path,
+        position: int = 0,
+        peers: PeerVariables | None = None,
+    ) -> ArmSetup:
+        """Return what ``trial`` gets; ResourceError if it needs more cores than there are.
+
+        A worker of a trial that has several has ``peers``; ``position`` is its number among those
+        on these devices.
+        """
         # On GPUs other trials run beside this one, so that only its thread pools are limited.
         own_cores = trial.variant.threads is not None and not self._names
-        gpus = self._gpus_of(trial)
-        visible = ",".join(self._names[: len(gpus)]) or "-1"
+        share = _share(trial, position)
+        gpus, near = self._acquired.devices[share], self._near(self.uuids[share], threads)
+        late = {"CUDA_VISIBLE_DEVICES": ",".join(self._names[share]) or "-1"}
+        if self._acquired.uuids:
+            late |= nccl_variables(peers.address if peers else LOOPBACK)
+        environ = self.variables(threads)
+        if peers:
+            with_peers = dict(self._environ)
+            set_worker_variables(with_peers, threads, peers.tf_config)
+            late |= {n: v for n, v in with_peers.items() if environ.get(n) != v}
+            late |= peers.guarded
         return ArmSetup(
             trial=trial,
             threads=threads,
             arrays=arrays,
             log=log,
-            variables=_changes(self._environ, self.variables(threads)),
-            late_variables={"CUDA_VISIBLE_DEVICES": visible},
+            variables=_changes(self._environ, environ),
+            late_variables=late,
             gpus=() if self._allotment.logical else gpus,
-            cores=choose_cores(threads) if own_cores else None,
+            cores=choose_cores(threads, position) if own_cores else near,
             modules=self._allotment.modules,
+            position=position,
         )
 
     def complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:
         """Return ``record`` with where its trial ran, and with what."""
-        gpus = self._gpus_of(record.trial)
+        share = _share(record.trial, setup.position)
+        gpus = self._acquired.devices[share]
         cores = Binding(setup.cores) if setup.cores is not None else self._binding
         allotted = {
             "gpus": setup.gpus,
@@ -101,13 +136,20 @@ class HeldDevices:
             update={
                 "node": socket.gethostname(),
                 "resolved": resolved,
-                "devices": self.uuids[: len(gpus)] or record.devices,
+                "devices": self.uuids[share] or record.devices,
                 "warnings": (*record.warnings, *self._warnings),
             }
         )
 
-    def _gpus_of(self, trial: Trial) -> tuple[str, ...]:
-        return self._acquired.devices[: trial.variant.replicas]
+    def _near(self, uuids: Sequence[str], least_cores: int) -> tuple[int, ...] | None:
+        """Return the cores near some of the GPUs; None if they are those of this process."""
+        return None if uuids == self.uuids else near_cores(uuids, least_cores)
+
+
+def _share(trial: Trial, position: int) -> slice:
+    """Return the part of the devices that the worker at ``position`` gets."""
+    replicas = trial.variant.replicas
+    return slice(position * replicas, (position + 1) * replicas)
 
 
 def _changes(before: dict[str, str], after: dict[str, str]) -> dict[str, str | None]:

@@ -1,79 +1,56 @@
-"""Hold a block's devices in one Ray actor, and train the block's trials in its child processes.
+"""Hold a block's devices in a Ray actor on each of its nodes, and train in child processes.
 
 Usage:
-    holder = ray.remote(Holder).remote(allotment)
-    place = ray.get(holder.locate.remote(trials=2))
-    unfit = ray.get(holder.begin.remote(work, data))       # None: the block has begun
-    while not (report := ray.get(holder.report.remote())).ended:
+    holders = [ray.remote(Holder).remote(allotment, number) for number in (0, 1)]
+    places = ray.get([holder.locate.remote(arms) for holder in holders])
+    unfit = ray.get([holder.acquire.remote() for holder in holders])       # None: all are fit
+    holders[0].begin.remote(work, data, peers, others)
+    while not (report := ray.get(holders[0].report.remote())).ended:
         report.events
 
-The actor imports no TensorFlow. When it ends, however that happens, the kernel ends its children.
+The first holder coordinates the block: it has the first worker of each arm, and drives the workers
+of the others. The actors import no TensorFlow. When one ends, however that happens, the kernel ends
+its children.
 """
 
 import contextlib
-import dataclasses
-import functools
 import os
 import queue
+import socket
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import ray
+
 from bench.errors import ResourceError
-from bench.execution.executor import EpochEnd, Limits
 from bench.execution.gpus.gpu_fitness import GpuAllotment, UnfitGpus, acquire_gpus
 from bench.execution.gpus.gpu_visibility import set_visible_gpus
-from bench.execution.ray_backend.cluster.peer_network import LOOPBACK, nccl_variables
+from bench.execution.ray_backend.cluster.peer_network import address_for_peers
 from bench.execution.ray_backend.workers.assigned_gpus import assigned_gpus
-from bench.execution.ray_backend.workers.epoch_log import append_epoch
+from bench.execution.ray_backend.workers.block_training import BlockEvent, train_block
+from bench.execution.ray_backend.workers.block_work import ArmWork, BlockWork, Peers, WorkerKey
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
-from bench.execution.ray_backend.workers.kept_programs import KeptPrograms
-from bench.execution.ray_backend.workers.worker import (
-    WorkerLocation,
-    locate_process,
-    log_folder,
-)
+from bench.execution.ray_backend.workers.held_workers import HeldWorkers
+from bench.execution.ray_backend.workers.holder_place import HolderPlace
+from bench.execution.ray_backend.workers.port_guard import PortGuard
+from bench.execution.ray_backend.workers.remote_workers import RemoteHolder
+from bench.execution.ray_backend.workers.worker_location import locate_process, log_folder
 from bench.execution.ray_backend.workers.worker_log import (
     make_log,
     read_worker_log,
     redirect_output,
 )
-from bench.execution.turns.arm_run import ArmStart, Event
-from bench.execution.turns.coordinator import TurnSettings
-from bench.execution.turns.held_block import ArmSetup, run_held_block
-from bench.execution.turns.memory_room import free_bytes
-from bench.records.clock import utc_now
-from bench.records.trial_record import TrialRecord
-from bench.spec.plan import Trial
+from bench.records.trial_failure import TrialFailure
 
 REPORT_S = 5.0
 """How long the holder waits for events before it reports none."""
 
 
-@dataclass(frozen=True)
-class BlockWork:
-    """The trials of a block, and how they run."""
-
-    trials: tuple[Trial, ...]
-    threads: tuple[int, ...]
-    """Of each trial."""
-    settings: TurnSettings
-    limits: Limits
-
-
-class HolderPlace(NamedTuple):
-    """Where a holder runs, with a log for each trial."""
-
-    location: WorkerLocation
-    logs: tuple[str, ...]
-
-
 class HolderReport(NamedTuple):
     """What has happened since the last report."""
 
-    events: tuple[ArmStart | EpochEnd | TrialRecord, ...]
+    events: tuple[BlockEvent, ...]
     ended: bool
     """Whether every trial has its record."""
 
@@ -81,38 +58,60 @@ class HolderReport(NamedTuple):
 class Holder:
     """A new process for one block, with the GPUs and settings of ``allotment``."""
 
-    def __init__(self, allotment: GpuAllotment) -> None:
-        self._allotment = allotment
+    def __init__(self, allotment: GpuAllotment, number: int = 0) -> None:
+        self._allotment, self._number = allotment, number
         self._gpus: tuple[str, ...] = ()
-        self._logs: tuple[str, ...] = ()
-        """Of each trial, and at last its own."""
-        self._started_at: dict[str, str] = {}
-        self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self._arms: tuple[ArmWork, ...] = ()
+        self._log = ""
+        self._logs: dict[WorkerKey, str] = {}
+        self._guards: dict[WorkerKey, PortGuard] = {}
+        self._events: queue.SimpleQueue[BlockEvent | BaseException | None] = queue.SimpleQueue()
 
-    def locate(self, trials: int) -> HolderPlace:
-        """Return where this process runs, and make the logs of as many trials."""
-        self._gpus = assigned_gpus()
+    def locate(self, arms: Sequence[ArmWork]) -> HolderPlace:
+        """Return where this process runs, with a log and a port for each of its workers."""
+        self._gpus, self._arms = assigned_gpus(), tuple(arms)
         set_visible_gpus(self._gpus)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         folder = log_folder()
-        log = redirect_output(folder)
-        logs = tuple(make_log(folder) for _ in range(trials))
-        self._logs = (*logs, log)
-        return HolderPlace(locate_process(self._gpus, log), logs)
+        self._log = redirect_output(folder)
+        workers = [(arm, worker) for arm in arms for worker in arm.workers_of(self._number)]
+        self._logs = {(arm.trial.trial_id, worker): make_log(folder) for arm, worker in workers}
+        unprotected = None
+        try:
+            with_peers = [(arm, worker) for arm, worker in workers if len(arm.slots) > 1]
+            self._guards = {(arm.trial.trial_id, w): PortGuard() for arm, w in with_peers}
+        except ResourceError as error:
+            unprotected = str(error)
+        address = address_for_peers(self._allotment.network)
+        return HolderPlace(
+            locate_process(self._log, address),
+            self._logs,
+            {key: guard.port for key, guard in self._guards.items()},
+            unprotected,
+        )
 
-    def begin(self, work: BlockWork, data: Sequence[list[Any]]) -> UnfitGpus | None:
-        """Begin to train ``work``; ``data`` has a list with one reference for each trial.
-
-        If a GPU that Ray assigned is unfit, nothing starts and the GPUs are returned.
-        """
+    def acquire(self) -> UnfitGpus | None:
+        """Prepare for the devices; return the GPUs that Ray assigned and that are unfit."""
         acquired = acquire_gpus(self._gpus, self._allotment)
         if isinstance(acquired, UnfitGpus):
             return acquired
-        devices = HeldDevices(self._gpus, acquired, self._allotment, max(work.threads))
-        if acquired.uuids:
-            os.environ.update(nccl_variables(LOOPBACK))
-        threading.Thread(target=self._run, args=[work, devices, data], daemon=True).start()
+        cores = max(arm.threads * len(arm.workers_of(self._number)) for arm in self._arms)
+        devices = HeldDevices(self._gpus, acquired, self._allotment, cores)
+        self._workers = HeldWorkers(self._number, devices, self._logs, self._guards)
         return None
+
+    def begin(
+        self,
+        work: BlockWork,
+        data: Sequence[Sequence[Any]],
+        peers: Peers,
+        others: Sequence[RemoteHolder] = (),
+    ) -> None:
+        """Begin to train ``work``; ``data`` has a list with one reference for each trial.
+
+        ``others`` are the further holders of the block, in order.
+        """
+        threading.Thread(target=self._run, args=[work, data, peers, others], daemon=True).start()
 
     def report(self) -> HolderReport:
         """Return what has happened, as soon as something has; raises what ended the block."""
@@ -129,78 +128,55 @@ class Holder:
             self._events.put(event)  # it is the last one, and the next report raises it
         return HolderReport(tuple(events), ended=False)
 
-    def _run(self, work: BlockWork, devices: HeldDevices, data: Sequence[list[Any]]) -> None:
+    def open(
+        self, work: BlockWork, data: Sequence[Sequence[Any]], peers: Peers
+    ) -> dict[str, TrialFailure]:
+        """Prepare the workers; return the trials that cannot run here, by id, and why."""
+        return self._workers.open(work, _fetched(data), peers)
+
+    def call_part(self, trial_id: str, method: str, *arguments: object) -> Any:
+        """Call a method of a trial's workers (``WorkerProcesses``), for the first holder."""
+        return getattr(self._workers.part(trial_id), method)(*arguments)
+
+    def free_bytes(self) -> dict[str, int]:
+        """Return the free memory of this node and of the GPUs."""
+        free = self._workers.free_bytes()
+        return {f"{socket.gethostname()}'s host": free.pop("host"), **free}
+
+    def close(self) -> bool:
+        """End all processes and delete all logs."""
+        self._workers.close()
+        read_worker_log(self._log)
+        return True
+
+    def _run(
+        self,
+        work: BlockWork,
+        data: Sequence[Sequence[Any]],
+        peers: Peers,
+        others: Sequence[RemoteHolder],
+    ) -> None:
         """Train the block, and keep its events for the next reports; delete the logs at its end."""
         try:
-            for event in self._train(work, devices, data):
+            for other in others:
+                other.open(work, data, peers)
+            failures = self.open(work, data, peers)
+            for other in others:
+                failures |= other.opened()
+            for event in train_block(work, failures, self._workers, others):
                 self._events.put(event)
-            for log in self._logs:
-                read_worker_log(log)
+            for other in others:
+                other.call("close")
+            self.close()
             self._events.put(None)
         except BaseException as error:
             self._events.put(error)
 
-    def _train(
-        self, work: BlockWork, devices: HeldDevices, data: Sequence[list[Any]]
-    ) -> Iterator[Event]:
-        with KeptPrograms(devices, work.trials) as programs:
-            yield from self._train_with(programs, work, devices, data)
 
-    def _train_with(
-        self,
-        programs: KeptPrograms,
-        work: BlockWork,
-        devices: HeldDevices,
-        data: Sequence[list[Any]],
-    ) -> Iterator[Event]:
-        setups: dict[str, ArmSetup] = {}
-        arrays = _fetched(data)
-        for trial, threads, array, log in zip(
-            work.trials, work.threads, arrays, self._logs[:-1], strict=True
-        ):
-            try:
-                setup = devices.setup(trial, threads, array, Path(log))
-                setups[trial.trial_id] = programs.extend(setup)
-            except ResourceError as error:
-                yield TrialRecord(trial=trial, status="failed", error=str(error), wall_s=0.0)
-        memory = functools.partial(free_bytes, devices.uuids)
-        for event in run_held_block(list(setups.values()), work.settings, work.limits, memory):
-            match event:
-                case ArmStart(trial=trial):
-                    self._started_at[trial.trial_id] = utc_now()
-                    yield event
-                case EpochEnd(trial_id=trial_id, epoch=epoch):
-                    append_epoch(str(setups[trial_id].log), epoch)
-                    yield event
-                case TrialRecord():
-                    setup = setups[event.trial.trial_id]
-                    record = programs.complete(devices.complete(event, setup), setup)
-                    yield self._complete(record, setup)
-                case _:
-                    pass  # turns are in the records' windows
-
-    def _complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:
-        """Return ``record`` with its log's tail if it did not complete; delete the log."""
-        tail = read_worker_log(str(setup.log)).log_tail
-        started_at = self._started_at.get(record.trial.trial_id)
-        record = record.model_copy(update={"started_at": started_at})
-        if record.status == "completed":
-            return record
-        texts = "\n".join(text for text in (tail, record.log_tail) if text) or None
-        return record.model_copy(update={"log_tail": texts})
-
-
-def _fetched(data: Sequence[list[Any]]) -> list[Any]:
+def _fetched(data: Sequence[Sequence[Any]]) -> list[Any]:
     """Return the object of each reference; equal references give the same object."""
-    import ray
-
     fetched: dict[Any, Any] = {}
     for (reference,) in data:
         if reference not in fetched:
             fetched[reference] = ray.get(reference)
     return [fetched[reference] for (reference,) in data]
-
-
-def location_of(place: HolderPlace, index: int) -> WorkerLocation:
-    """Return the holder's location with the log of the trial ``index``."""
-    return dataclasses.replace(place.location, log=place.logs[index])

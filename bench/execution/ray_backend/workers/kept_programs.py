@@ -18,7 +18,7 @@ from typing import Self
 
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
 from bench.execution.trial_environment.compilation_cache import CompilationCache, compilation_cache
-from bench.execution.turns.held_block import ArmSetup
+from bench.execution.turns.held_arms import ArmSetup
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
 

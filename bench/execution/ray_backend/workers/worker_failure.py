@@ -1,8 +1,8 @@
-"""Classify why a worker's process died.
+"""Classify why the process of a holder died.
 
 Usage:
     logs = fetch_worker_logs(locations)        # by worker, from their nodes
-    failure = classify_failure(error, locations.get(0), logs.get(0), refusable=False)
+    failure = classify_failure(error, locations.get(0), logs.get(0))
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.execution.ray_backend.workers.worker import WorkerLocation
+from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.ray_backend.workers.worker_log import WorkerLog, read_worker_log
 from bench.execution.trial_processes.abort_reason import abort_reason, one_line
 from bench.records.trial_failure import TrialFailure
@@ -23,13 +23,11 @@ _MEMORY_IN_ERROR = ("NODE_OUT_OF_MEMORY", "low on memory")
 
 
 def classify_failure(
-    error: Exception, location: WorkerLocation | None, log: WorkerLog | None, *, refusable: bool
+    error: Exception, location: WorkerLocation | None, log: WorkerLog | None
 ) -> TrialFailure:
-    """Return the failure that made Ray raise ``error`` instead of a worker's answer.
+    """Return the failure that made Ray raise ``error`` instead of a holder's answer.
 
-    ``log`` is what the worker left on its node. ``refusable`` says that TensorFlow may refuse the
-    trial's program and has finished no epoch of it: if TensorFlow aborted its process, it cannot
-    run the program.
+    ``log`` is what the holder, or the trial that ended with it, left on its node.
     """
     text = str(error)
     if isinstance(error, OutOfMemoryError) or any(sign in text for sign in _MEMORY_IN_ERROR):
@@ -45,7 +43,7 @@ def classify_failure(
         reason = "the kernel killed its process at the memory limit of its control group"
         return TrialFailure("out_of_memory", reason)
     tail = log.log_tail or ""
-    if failure := abort_reason(tail, refusable=refusable):
+    if failure := abort_reason(tail, refusable=False):
         return TrialFailure(*failure)
     who = f" (pid {location.pid} on {location.node})" if location else ""
     return TrialFailure(

@@ -15,9 +15,8 @@ from bench.execution.ray_backend.cluster.peer_network import (
     nccl_variables,
     open_between,
     own_address,
+    peer_addresses,
 )
-from bench.execution.ray_backend.workers.worker import WorkerLocation
-from bench.execution.ray_backend.workers.worker_group import peer_addresses
 
 NETWORK = "10.77.0.0/24"
 NODES = [{"NodeID": name, "NodeManagerAddress": f"192.0.2.{i}"} for i, name in enumerate("ab", 1)]
@@ -39,10 +38,6 @@ def answers(**addresses: tuple[str, ...]) -> Callable[..., dict[str, tuple[str, 
         return addresses
 
     return ask
-
-
-def location(host: str, address: str | None, port: int = 20_000) -> WorkerLocation:
-    return WorkerLocation("a", "id", 1, (), host, port, address, "log", None)
 
 
 def test_a_network_is_named_by_the_option_or_else_by_the_variable(
@@ -84,18 +79,19 @@ def test_a_node_without_exactly_one_address_in_the_network_is_named(
 
 
 def test_workers_of_one_machine_use_its_loopback_whatever_is_named() -> None:
-    locations = [location("192.0.2.1", "10.77.0.1", port) for port in (20_000, 20_001)]
-    assert peer_addresses(locations) == ["127.0.0.1:20000", "127.0.0.1:20001"]
+    addresses = peer_addresses(["192.0.2.1"] * 2, ["10.77.0.1"] * 2, [20_000, 20_001])
+    assert addresses == ["127.0.0.1:20000", "127.0.0.1:20001"]
 
 
 def test_workers_of_several_use_the_named_network() -> None:
-    locations = [location("192.0.2.1", "10.77.0.1"), location("192.0.2.2", "fd00::2")]
-    assert peer_addresses(locations) == ["10.77.0.1:20000", "[fd00::2]:20000"]
+    addresses = peer_addresses(["192.0.2.1", "192.0.2.2"], ["10.77.0.1", "fd00::2"], [20_000] * 2)
+    assert addresses == ["10.77.0.1:20000", "[fd00::2]:20000"]
 
 
-def test_workers_of_several_without_a_network_do_not_start() -> None:
+@pytest.mark.parametrize("addresses", [[None, None], ["10.77.0.1", None]])
+def test_workers_of_several_without_a_network_do_not_start(addresses: list[str | None]) -> None:
     with pytest.raises(ResourceError, match="--network"):
-        peer_addresses([location("192.0.2.1", None), location("192.0.2.2", None)])
+        peer_addresses(["192.0.2.1", "192.0.2.2"], addresses, [20_000] * 2)
 
 
 def test_a_machine_has_one_address_of_its_own_or_says_that_it_has_not() -> None:

@@ -120,6 +120,26 @@ def test_memory_in_use_at_the_start_is_the_baseline_and_the_run_warns(run: Run) 
     assert len([warning for warning in found["warnings"] if gpu(0) in warning]) == 1
 
 
+def test_workers_of_one_bundle_have_a_gpu_each_and_take_turns_with_a_trial_on_one(
+    run: Run,
+) -> None:
+    variant = {**SINGLE["variant"], "strategy": "multi_worker", "global_batch_size": 64}
+    suite = {
+        **SINGLE,
+        "variant": variant,
+        "matrix": {"workers": [1, 2]},
+        "compare": [{"axis": "workers", "baseline": 1}],
+    }
+    found = run(suite, FAKE_GPUS="2", **LOGICAL)
+    one, two = sorted(found["records"], key=lambda record: record["trial"]["variant"]["workers"])
+    assert (one["status"], two["status"]) == ("completed", "completed"), two["log_tail"]
+    assert {record["resolved"]["turns"] for record in (one, two)} == {"window"}
+    assert one["devices"] == [gpu(1)]
+    node = os.uname().nodename
+    assert two["devices"] == [f"{node}/worker:0/{gpu(1)}", f"{node}/worker:1/{gpu(0)}"]
+    assert two["resolved"]["visible_gpus"] == "0"
+
+
 def test_a_trial_on_a_gpu_that_tensorflow_does_not_see_fails_and_names_it(run: Run) -> None:
     found = run(SINGLE, FAKE_GPUS="4", CUDA_VISIBLE_DEVICES="2,3")
     assert found["lanes"] == 2

@@ -10,7 +10,7 @@ from bench.datasets.synthetic import make_synthetic
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
 from bench.execution.ray_backend.workers.kept_programs import KeptPrograms
-from bench.execution.turns.held_block import ArmSetup
+from bench.execution.turns.held_arms import ArmSetup
 from bench.records.measures import Measures
 from bench.records.trial_record import TrialRecord
 from tests.support.sample_trials import trial_labelled

@@ -11,9 +11,9 @@ import pytest
 
 from bench.records.run_folder import RunFolder
 from tests.support.control_group import control_group
+from tests.support.gangs import GANG
 from tests.support.processes import COMMAND
 from tests.support.sample_suites import SINGLE, write_suite
-from tests.support.worker_groups import GROUP
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def test_workers_killed_at_a_memory_limit_are_out_of_memory_and_skip_larger_batc
         {"label": "does not", **large},
         {"label": "larger still", **large, "global_batch_size": 128},
     ]
-    variant = {**SINGLE["variant"], **GROUP}
+    variant = {**SINGLE["variant"], **GANG}
     suite = write_suite(tmp_path / "s.toml", {**SINGLE, "variant": variant, "variants": variants})
     out = tmp_path / "run"
     inside = f'echo $$ > {limited_group}/cgroup.procs && exec "$0" "$@"'

@@ -10,11 +10,11 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RaySystemError
 
 from bench.execution.ray_backend.ray_executor import RayExecutor
-from bench.execution.ray_backend.workers.worker import WorkerLocation
 from bench.execution.ray_backend.workers.worker_failure import (
     classify_failure,
     fetch_worker_logs,
 )
+from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.ray_backend.workers.worker_log import WorkerLog
 from bench.files.log_tail import TAIL_BYTES
 from bench.records.trial_failure import TrialFailure
@@ -31,18 +31,14 @@ def dead_worker(ray_executor: RayExecutor, tmp_path: Path) -> MakeLocation:
         log = tmp_path / "worker.log"
         log.write_text(words)
         node_id = ray.get_runtime_context().get_node_id()
-        return WorkerLocation(
-            "here", node_id, 4711, (), "127.0.0.1", None, None, str(log), oom_kills
-        )
+        return WorkerLocation("here", node_id, 4711, "127.0.0.1", None, str(log), oom_kills)
 
     return make
 
 
-def failure_at(location: WorkerLocation, *, refusable: bool = False) -> TrialFailure:
-    """The failure of a worker that died there."""
-    return classify_failure(
-        RayActorError(), location, fetch_worker_logs({0: location})[0], refusable=refusable
-    )
+def failure_at(location: WorkerLocation) -> TrialFailure:
+    """The failure of a holder that died there."""
+    return classify_failure(RayActorError(), location, fetch_worker_logs({0: location})[0])
 
 
 def test_a_process_that_died_without_a_reason_is_lost_and_named(dead_worker: MakeLocation) -> None:
@@ -68,52 +64,39 @@ def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(
     assert failure_at(dead_worker("", counted)).status == "worker_lost"
 
 
-@pytest.mark.parametrize("refusable", [True, False])
 def test_flags_that_xla_does_not_know_are_a_fault_of_the_user_s(
-    dead_worker: MakeLocation, refusable: bool
+    dead_worker: MakeLocation,
 ) -> None:
     words = "F0000 00:00:1 1 parse_flags_from_env.cc:234] Unknown flag in TF_XLA_FLAGS: --no=1\n"
     # The parser may list all flags that there are.
-    failure = failure_at(
-        dead_worker(words + "\t--flag=false\tbool\n" * TAIL_BYTES), refusable=refusable
-    )
+    failure = failure_at(dead_worker(words + "\t--flag=false\tbool\n" * TAIL_BYTES))
     assert failure.status == "failed"
     assert "TF_XLA_FLAGS" in failure.reason
-
-
-@pytest.mark.parametrize(("refusable", "status"), [(True, "unsupported"), (False, "worker_lost")])
-def test_an_abort_of_tensorflow_is_an_answer_only_where_it_may_refuse(
-    dead_worker: MakeLocation, refusable: bool, status: str
-) -> None:
-    words = "F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)\n"
-    failure = failure_at(dead_worker(words), refusable=refusable)
-    assert failure.status == status
-    if refusable:
-        assert "Check failed: replicas == 1" in failure.reason
 
 
 @pytest.mark.parametrize(
     "words",
     [
+        "F0000 00:00:1 1 xla.cc:12] Check failed: replicas == 1 (2 vs. 1)\n",
         "F0000 00:00:1 1 cuda_executor.cc:12] Check failed: CUDA_ERROR_ILLEGAL_ADDRESS\n",
         "F0000 00:00:1 1 coordination_service_agent.cc:1] Check failed: connected\n",
     ],
 )
-def test_an_abort_over_a_device_or_a_connection_is_no_answer(
+def test_an_abort_of_tensorflow_does_not_explain_the_end_of_a_holder(
     dead_worker: MakeLocation, words: str
 ) -> None:
-    assert failure_at(dead_worker(words), refusable=True).status == "worker_lost"
+    assert failure_at(dead_worker(words)).status == "worker_lost"
 
 
 @pytest.mark.parametrize(
     "error", [OutOfMemoryError("node"), RaySystemError("NODE_OUT_OF_MEMORY: ended")]
 )
 def test_ray_s_own_word_on_memory_needs_no_log(error: Exception) -> None:
-    assert classify_failure(error, None, None, refusable=True).status == "out_of_memory"
+    assert classify_failure(error, None, None).status == "out_of_memory"
 
 
 def test_any_other_fault_of_ray_s_is_a_failure_in_one_line() -> None:
-    failure = classify_failure(RaySystemError("first\n  second"), None, None, refusable=True)
+    failure = classify_failure(RaySystemError("first\n  second"), None, None)
     assert failure.status == "failed"
     assert "\n" not in failure.reason
 
@@ -131,7 +114,7 @@ def test_a_lost_node_has_no_log_and_does_not_block_the_others(
     dead_worker: MakeLocation,
 ) -> None:
     location = dead_worker("all is well")
-    gone = WorkerLocation("there", "ab" * 28, 1, (), "", None, None, location.log, None)
+    gone = WorkerLocation("there", "ab" * 28, 1, "", None, location.log, None)
     assert set(fetch_worker_logs({0: gone, 1: location, 2: gone})) == {1}
 
 

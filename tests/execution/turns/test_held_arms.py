@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from bench.datasets.synthetic import make_synthetic
+from bench.errors import HelperError
 from bench.execution.executor import Limits
 from bench.execution.trial_processes.preloader_client import PreloaderClient
-from bench.execution.turns import held_block
+from bench.execution.turns import held_arms
 from bench.execution.turns.arm_run import ArmStart, Event
-from bench.execution.turns.coordinator import TurnSettings
-from bench.execution.turns.held_block import ArmSetup, PreloaderProgram, run_held_block
+from bench.execution.turns.coordinator import TurnSettings, run_block
+from bench.execution.turns.held_arms import ArmSetup, HeldArms, PreloaderProgram, start_failure
 from bench.protocol.shared_arrays import SharedArrays
 from bench.records.trial_record import TrialRecord
 from tests.support.sample_trials import trial_labelled
@@ -30,7 +31,9 @@ def setup(tmp_path: Path, action: str, **changes: Any) -> ArmSetup:
 
 
 def run(setups: Sequence[ArmSetup], program: PreloaderProgram = SCRIPTED) -> list[Event]:
-    return list(run_held_block(setups, TurnSettings(), LIMITS, dict, program))
+    with HeldArms(program) as held:
+        arms = [held.arm(setup) for setup in setups]
+        return list(run_block(arms, TurnSettings(), LIMITS, dict))
 
 
 def records_of(events: Sequence[Event]) -> dict[str, TrialRecord]:
@@ -105,8 +108,8 @@ def test_arms_with_equal_variables_share_a_preloader_and_all_share_the_data(
             copies.append(arrays)
             super().__init__(arrays)
 
-    monkeypatch.setattr(held_block, "PreloaderClient", Client)
-    monkeypatch.setattr(held_block, "SharedArrays", Copy)
+    monkeypatch.setattr(held_arms, "PreloaderClient", Client)
+    monkeypatch.setattr(held_arms, "SharedArrays", Copy)
     one, two = {"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "2"}
     arms = [("turns", one), ("turns:b", two), ("turns:cc", one)]
     records = records_of(run([setup(tmp_path, name, variables=each) for name, each in arms]))
@@ -115,31 +118,25 @@ def test_arms_with_equal_variables_share_a_preloader_and_all_share_the_data(
     assert {record.status for record in records.values()} == {"completed"}
 
 
-def test_if_nothing_can_be_imported_each_trial_says_why(tmp_path: Path) -> None:
-    missing = PreloaderProgram(modules=("no_such_module",), child=SCRIPTED.child)
-    records = records_of(run([setup(tmp_path, "turns"), setup(tmp_path, "turns:b")], missing))
-    assert [record.status for record in records.values()] == ["failed", "failed"]
-    assert all("no_such_module" in (record.error or "") for record in records.values())
-
-
-def test_trials_whose_preloader_was_killed_are_lost_and_have_been_tried(tmp_path: Path) -> None:
-    killed = PreloaderProgram(modules=("tests.support.killed_import",), child=SCRIPTED.child)
-    events = run([setup(tmp_path, "turns")], killed)
-    assert [type(event) for event in events] == [ArmStart, TrialRecord]
-    (lost,) = records_of(events).values()
-    assert lost.status == "worker_lost"
-    assert "was killed by SIGKILL" in (lost.error or "")
-
-
-def test_if_memory_does_not_hold_the_data_each_trial_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("module", "status", "reason"),
+    [
+        ("no_such_module", "failed", "no_such_module"),
+        ("tests.support.killed_import", "worker_lost", "was killed by SIGKILL"),
+    ],
+)
+def test_if_nothing_can_be_imported_the_failure_says_why(
+    tmp_path: Path, module: str, status: str, reason: str
 ) -> None:
-    def full(_arrays: object) -> None:
-        raise OSError(28, "No space left on device")
+    with pytest.raises(HelperError) as raised:
+        run([setup(tmp_path, "turns")], PreloaderProgram((module,), SCRIPTED.child))
+    failure = start_failure(raised.value)
+    assert failure.status == status
+    assert reason in failure.reason
 
-    monkeypatch.setattr(held_block, "SharedArrays", full)
-    (record,) = records_of(run([setup(tmp_path, "turns")])).values()
-    assert (record.status, record.error) == (
+
+def test_if_memory_does_not_hold_the_data_the_failure_says_so() -> None:
+    assert start_failure(OSError(28, "No space left on device")) == (
         "out_of_memory",
         "memory does not hold the data: No space left on device",
     )

@@ -1,4 +1,4 @@
-"""A block and its holder, which is played: what the runner makes of each answer and of silence."""
+"""A block and its holders, which are played: what the runner makes of answers and of silence."""
 
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
@@ -8,12 +8,11 @@ import pytest
 from ray.exceptions import RayActorError
 
 from bench.execution.executor import BlockWait, EpochEnd, Event, Limits, TrialStart
-from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot, UnfitGpus
-from bench.execution.ray_backend.blocks import held_block_runner as module
-from bench.execution.ray_backend.blocks.block_runner import State
+from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot
+from bench.execution.ray_backend.blocks import block_runner as module
+from bench.execution.ray_backend.blocks.block_runner import BlockRunner, State
 from bench.execution.ray_backend.blocks.dataset_store import DatasetUnavailable
-from bench.execution.ray_backend.blocks.held_block_runner import HeldBlockRunner
-from bench.execution.ray_backend.workers.worker import WorkerLocation
+from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.scheduling.resources import ResourceRequest
 from bench.execution.turns.arm_run import ArmStart
 from bench.execution.turns.coordinator import TurnSettings
@@ -24,18 +23,17 @@ from tests.support.sample_trials import trial_labelled
 
 LIMITS = Limits(trial_timeout_s=60.0)
 BLOCK = Block(repeat=0, trials=tuple(trial_labelled(f"{n}", hidden=[n]) for n in (1, 2, 3)))
-REQUEST = ResourceRequest(({"CPU": 2.0},), "PACK", ("node",))
+REQUEST = ResourceRequest(({"CPU": 2.0},) * 2, "PACK", ("node", "other"))
 FIRST, SECOND, THIRD = BLOCK.trials
 
 
-class PlayedHolder:
-    """A holder that reports what a test lets it report."""
+class PlayedHolders:
+    """Holders that report what a test lets them report."""
 
     def __init__(self, trials: Sequence[Trial], *others: Any) -> None:
         self.trials = tuple(trials)
         self.settings: TurnSettings = others[3]
-        self.place: Any = None
-        self.unfit: UnfitGpus | None = None
+        self.unfit: list[tuple[WorkerLocation, GpuSnapshot]] = []
         self.error: Exception | None = None
         self.ended = self.killed = False
         self.began_with: list[object] = []
@@ -50,9 +48,12 @@ class PlayedHolder:
         self.began_with = list(data)
         self.pending = ["answer"]
 
-    def location(self, trial: Trial) -> WorkerLocation:
-        nothing: Any = None
-        return WorkerLocation("host", "id", 1, (), "ip", nothing, nothing, trial.label, nothing)
+    def locations(self, trial: Trial) -> list[WorkerLocation]:
+        return [WorkerLocation("host", "id", 1, "ip", None, trial.label, None)]
+
+    @property
+    def all_locations(self) -> list[WorkerLocation]:
+        return [location for trial in self.trials for location in self.locations(trial)]
 
     def kill(self) -> None:
         self.killed = True
@@ -62,14 +63,14 @@ class Played:
     """A runner, its holders, and the events that it has passed on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **limits: Any) -> None:
-        self.holders: list[PlayedHolder] = []
+        self.holders: list[PlayedHolders] = []
         self.events: list[Event] = []
         self.attempts: dict[str, int] = {}
         self.no_data: set[str] = set()
-        monkeypatch.setattr(module, "HolderClient", self._holder)
+        monkeypatch.setattr(module, "Holders", self._holders)
         monkeypatch.setattr(module, "PlacementRequest", _placement)
         monkeypatch.setattr(module, "fetch_worker_logs", lambda _: {})
-        self.runner = HeldBlockRunner(
+        self.runner = BlockRunner(
             BLOCK,
             REQUEST,
             Limits(60.0, **limits),
@@ -85,7 +86,7 @@ class Played:
         return self.runner.state
 
     @property
-    def holder(self) -> PlayedHolder:
+    def holder(self) -> PlayedHolders:
         return self.holders[-1]
 
     def advance(self, *events: Any) -> list[TrialRecord]:
@@ -94,16 +95,15 @@ class Played:
         return list(self.runner.advance(["answer"]))
 
     def begin(self) -> None:
-        self.holder.place = SimpleNamespace(location=self.holder.location(FIRST))
         self.holder.pending = []
         self.advance()
 
     def end(self) -> None:
-        self.holder.ended = True
+        self.holder.ended, self.holder.pending = True, []
         self.advance()
 
-    def _holder(self, *arguments: Any) -> PlayedHolder:
-        self.holders.append(PlayedHolder(*arguments))
+    def _holders(self, *arguments: Any) -> PlayedHolders:
+        self.holders.append(PlayedHolders(*arguments))
         return self.holder
 
     def _data(self, trial: Trial) -> str:
@@ -208,21 +208,45 @@ def test_a_holder_that_dies_before_any_trial_costs_an_attempt_at_the_first(
     assert played.runner.remaining == Block(repeat=0, trials=(SECOND, THIRD))
 
 
-def test_a_lost_node_ends_all_that_had_started(
+def test_the_loss_of_the_first_node_ends_all_that_had_started(
     played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ray.wait", lambda *_, **__: ([], []))
     played.begin()
     played.advance(ArmStart(FIRST))
-    (lost,) = played.runner.handle_node_loss()
+    (lost,) = played.runner.handle_node_loss(["other"])
     assert (lost.status, lost.error) == ("worker_lost", "its node was lost")
     assert played.holders[0].killed
+    assert played.state.name == "DISPLACED"
+
+
+def test_after_the_loss_of_another_node_its_trials_end_and_the_others_go_on(
+    played: Played,
+) -> None:
+    played.begin()
+    played.advance(*map(ArmStart, BLOCK.trials))
+    assert list(played.runner.handle_node_loss(["node"])) == []
+    assert played.state.name == "RUNNING"
+    assert not played.holder.killed
+    played.advance(record(FIRST, "worker_lost"), record(SECOND), record(THIRD))
+    played.end()
+    assert played.state.name == "DISPLACED"
+    assert played.runner.remaining == Block(repeat=0, trials=(FIRST,))
+
+
+def test_a_node_that_is_lost_before_any_trial_starts_costs_no_attempt(played: Played) -> None:
+    assert list(played.runner.handle_node_loss(["node"])) == []
+    assert played.state.name == "DISPLACED"
+    assert played.runner.remaining == BLOCK
+    assert not any(played.attempts.values())
 
 
 def test_unfit_gpus_end_no_trial(played: Played) -> None:
-    played.holder.place = SimpleNamespace(location=played.holder.location(FIRST))
     gpu = GpuSnapshot("0", unfit="busy")
-    played.holder.unfit = UnfitGpus((gpu,))
+    played.holder.unfit = [(played.holder.locations(FIRST)[0], gpu)]
+    assert played.advance() == []
+    assert played.runner.unfit == []  # until the other holders have answered
+    played.holder.pending = []
     assert played.advance() == []
     assert [found for _, found in played.runner.unfit] == [gpu]
     assert played.runner.remaining == BLOCK
@@ -231,7 +255,6 @@ def test_unfit_gpus_end_no_trial(played: Played) -> None:
 
 def test_a_trial_without_data_ends_and_the_others_go_on(played: Played) -> None:
     played.no_data = {"2"}
-    played.holder.place = SimpleNamespace(location=played.holder.location(FIRST))
     played.holder.pending = []
     (missing,) = played.advance()
     assert (missing.trial, missing.status, missing.error) == (SECOND, "failed", "no data")

@@ -1,35 +1,33 @@
-"""Run a block on the devices that this process holds, from its data to its records.
+"""Start the arms of a block on the devices that this process holds.
 
 Usage:
-    setups = [ArmSetup(trial, threads=2, arrays=arrays, log=log), ...]
-    for event in run_held_block(setups, TurnSettings(), limits, free_bytes): ...
+    with HeldArms() as held:
+        arms = [held.arm(ArmSetup(trial, threads=2, arrays=arrays, log=log)), ...]
+        list(run_block(arms, TurnSettings(), limits, free_bytes))
 
 The arms share one preloader and one copy of their data. Arms whose variables differ have a
 preloader each, since libraries read variables when they are imported.
 """
 
 import contextlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from bench.datasets.arrays import Arrays
-from bench.errors import HelperError
-from bench.execution.executor import Limits
+from bench.errors import HelperError, ResourceError
 from bench.execution.trial_processes.preloader_client import PreloaderClient
-from bench.execution.turns.arm_run import ArmStart, Event
-from bench.execution.turns.coordinator import TurnSettings, run_block
-from bench.execution.turns.memory_room import FreeBytes
 from bench.execution.turns.process_arm import ProcessArm
 from bench.protocol.messages import StartTrial
 from bench.protocol.shared_arrays import SharedArrays
-from bench.records.trial_record import Status, TrialRecord
+from bench.records.trial_failure import TrialFailure
 from bench.spec.plan import Trial
 
 
 @dataclass(frozen=True)
 class ArmSetup:
-    """A trial, and what its process gets."""
+    """A trial, and what its process, or that of one of its workers, gets."""
 
     trial: Trial
     threads: int
@@ -46,6 +44,8 @@ class ArmSetup:
     """Logical cores to run on; None leaves those of this process."""
     modules: tuple[Path, ...] = ()
     """The files and packages of custom workloads."""
+    position: int = 0
+    """The number of a worker among those of its trial on these devices."""
 
 
 @dataclass(frozen=True)
@@ -56,45 +56,23 @@ class PreloaderProgram:
     child: str = "bench.training.trial_process.child"
 
 
-def run_held_block(
-    setups: Sequence[ArmSetup],
-    settings: TurnSettings,
-    limits: Limits,
-    free_bytes: FreeBytes,
-    program: PreloaderProgram | None = None,
-) -> Generator[Event, None, None]:
-    """Train the trials of ``setups``; yield what happens, as ``run_block`` does.
+class HeldArms:
+    """The preloaders and the data of a block's arms, which end with the block."""
 
-    If the processes cannot be started or memory does not hold the data, each trial gets a record
-    that says why: lost if something killed the preloader, which another try may survive.
-    """
-    program = program or PreloaderProgram()
-    with contextlib.ExitStack() as stack:
-        try:
-            block = _Block(stack, setups, program)
-        except HelperError as error:
-            status: Status = "worker_lost" if error.was_killed else "failed"
-            yield from _not_started(setups, status, str(error))
-            return
-        except OSError as error:
-            reason = f"memory does not hold the data: {error.strerror}"
-            yield from _not_started(setups, "out_of_memory", reason)
-            return
-        yield from run_block(block.arms, settings, limits, free_bytes)
-
-
-class _Block:
-    """The arms of a block, their preloaders and their data, which ``stack`` ends."""
-
-    def __init__(
-        self, stack: contextlib.ExitStack, setups: Sequence[ArmSetup], program: PreloaderProgram
-    ) -> None:
-        self._stack, self._program = stack, program
+    def __init__(self, program: PreloaderProgram | None = None) -> None:
+        self._program = program or PreloaderProgram()
+        self._stack = contextlib.ExitStack()
         self._preloaders: dict[str, PreloaderClient] = {}
         self._shared: dict[int, SharedArrays] = {}
-        self.arms = [self._arm(setup) for setup in setups]
 
-    def _arm(self, setup: ArmSetup) -> ProcessArm:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def arm(self, setup: ArmSetup) -> ProcessArm:
+        """Return the arm of ``setup``; HelperError without a preloader, OSError without memory."""
         preloader, shared = self._preloader(setup.variables), self._shared_arrays(setup.arrays)
         request = StartTrial(
             trial=setup.trial,
@@ -122,7 +100,16 @@ class _Block:
         return self._shared[key]
 
 
-def _not_started(setups: Sequence[ArmSetup], status: Status, reason: str) -> Iterator[Event]:
-    for setup in setups:
-        yield ArmStart(setup.trial)
-        yield TrialRecord(trial=setup.trial, status=status, error=reason, wall_s=0.0)
+def start_failure(error: HelperError | OSError | ResourceError) -> TrialFailure:
+    """Return the failure of trials whose arms cannot be made because of ``error``.
+
+    They are lost if something killed the preloader, which another try may survive.
+    """
+    match error:
+        case HelperError(was_killed=True):
+            return TrialFailure("worker_lost", str(error))
+        case OSError():
+            reason = f"memory does not hold the data: {error.strerror}"
+            return TrialFailure("out_of_memory", reason)
+        case _:
+            return TrialFailure("failed", str(error))

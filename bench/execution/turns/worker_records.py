@@ -1,25 +1,19 @@
-"""Make one record of a worker group: merge its workers' records, or say why it has none.
+"""Make one record of the workers of a trial: merge theirs, or say why the trial has no result.
 
 Usage:
-    record = merge_records(workers)                   # every worker has returned its record
-    record = failure_record(workers, epochs)          # a worker died, or did not complete
+    record = merge_records(records)       # every worker has completed
+    record = failure_record(...)          # a worker died, or did not complete
 """
 
 import math
 import re
 from collections.abc import Mapping, Sequence
 
-from bench.execution.ray_backend.workers.epoch_log import with_lines
-from bench.execution.ray_backend.workers.worker_failure import (
-    classify_failure,
-    fetch_worker_logs,
-)
-from bench.execution.ray_backend.workers.worker_group import WorkerGroup
-from bench.execution.ray_backend.workers.worker_log import WorkerLog
 from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
 from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import Status, TrialRecord
+from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 
 _STATUS_PRIORITY: tuple[Status, ...] = (
@@ -38,15 +32,13 @@ _SILENT_LEADER = "RPC: /tensorflow.CoordinationService/"
 """What they log if it is worker 0, which runs the service that detects lost workers."""
 
 
-def merge_records(workers: WorkerGroup) -> TrialRecord:
+def merge_records(by_worker: Mapping[int, TrialRecord]) -> TrialRecord:
     """Return the chief's record with the slowest worker's times and the largest memory.
 
     The record also has the largest share of cores that other processes took from a worker.
     """
-    records = [workers.records[index] for index in sorted(workers.records)]
+    records = [by_worker[worker] for worker in sorted(by_worker)]
     chief = records[0]
-    if len(records) == 1:
-        return chief
     norms = [record.measures.weights_l2 for record in records]
     variant = chief.trial.variant
     exchanged = variant.communication == "full"
@@ -77,29 +69,30 @@ def merge_records(workers: WorkerGroup) -> TrialRecord:
     )
 
 
-def failure_record(workers: WorkerGroup, epochs: Sequence[EpochRecord]) -> TrialRecord:
-    """Return the record of a worker group in which a worker died or did not complete.
+def failure_record(
+    trial: Trial,
+    records: Mapping[int, TrialRecord],
+    failures: Mapping[int, TrialFailure],
+    epochs: Sequence[EpochRecord],
+    nodes: Mapping[int, str],
+) -> TrialRecord:
+    """Return the record of a trial of which a worker died or did not complete.
 
-    ``error`` names the worker whose failure explains the others', and ``log_tail`` has all their
-    logs.
+    ``records`` and ``failures`` have the workers that sent a record and those that died, in the
+    order of their ends; ``nodes`` has the node of each worker. ``error`` names the worker whose
+    failure explains the others'.
     """
-    logs = fetch_worker_logs(workers.locations)
-    epochs = _finished_epochs(epochs, logs)
-    failures = _failures(workers, epochs, logs)
+    every = {**failures, **_failures_of(records, failures)}
     # Among workers with equal statuses, ``min`` returns the one that failed first.
-    index = min(failures, key=lambda i: _STATUS_PRIORITY.index(failures[i].status))
-    failure = failures[index]
-    record = workers.records.get(index)
-    base = record or TrialRecord(trial=workers.trial, status=failure.status, epochs=epochs)
-    several = workers.trial.variant.workers > 1
-    location = workers.locations.get(index)
+    worker = min(every, key=lambda index: _STATUS_PRIORITY.index(every[index].status))
+    status, reason = every[worker]
+    base = records.get(worker) or TrialRecord(trial=trial, status=status)
     return base.model_copy(
         update={
-            "status": failure.status,
-            "error": f"worker {index}: {failure.reason}" if several else failure.reason,
-            "log_tail": _tails(workers, record, logs),
-            "node": base.node or (location.node if location else None),
-            "epochs": base.epochs or epochs,
+            "status": status,
+            "error": f"worker {worker}: {reason}",
+            "node": nodes.get(worker),
+            "epochs": base.epochs or tuple(epochs),
         }
     )
 
@@ -129,29 +122,10 @@ def slowest_workers(heartbeats: Mapping[int, int], workers: int) -> list[int]:
     return behind if len(behind) < workers else []
 
 
-def terminated_record(
-    workers: WorkerGroup, status: Status, reason: str, epochs: Sequence[EpochRecord]
-) -> TrialRecord:
-    """Return the record of a worker group that the driver itself has ended."""
-    location, logs = workers.locations.get(0), fetch_worker_logs(workers.locations)
-    return TrialRecord(
-        trial=workers.trial,
-        status=status,
-        error=reason,
-        log_tail=_tails(workers, None, logs),
-        node=location.node if location else None,
-        epochs=_finished_epochs(epochs, logs),
-    )
-
-
-def _finished_epochs(
-    reported: Sequence[EpochRecord], logs: Mapping[int, WorkerLog]
-) -> tuple[EpochRecord, ...]:
-    """Return the reported epochs, and the logged epochs that were not reported in time."""
-    epochs = tuple(reported)
-    for index in sorted(logs):
-        epochs = with_lines(epochs, logs[index].epochs)
-    return epochs
+def join_tails(tails: Mapping[int, str | None]) -> str | None:
+    """Return the ends of the workers' logs as one text that names each worker."""
+    lines = [f"[worker {worker}] {tail}" for worker, tail in sorted(tails.items()) if tail]
+    return "\n".join(lines) or None
 
 
 def _devices_of(worker: int, record: TrialRecord) -> list[str]:
@@ -161,23 +135,18 @@ def _devices_of(worker: int, record: TrialRecord) -> list[str]:
     return [f"{record.node}/worker:{worker}/{d.rpartition('/device:')[2]}" for d in devices]
 
 
-def _failures(
-    workers: WorkerGroup, epochs: Sequence[EpochRecord], logs: Mapping[int, WorkerLog]
+def _failures_of(
+    records: Mapping[int, TrialRecord], known: Mapping[int, TrialFailure]
 ) -> dict[int, TrialFailure]:
-    refusable = workers.trial.variant.may_be_refused and not epochs
-    failures = {
-        index: classify_failure(
-            error, workers.locations.get(index), logs.get(index), refusable=refusable
-        )
-        for index, error in workers.errors.items()
-    }
-    for index, record in workers.records.items():
+    """Return the failures that records tell of, beside those that are ``known``."""
+    failures: dict[int, TrialFailure] = {}
+    for worker, record in records.items():
         silent = _silent_peer(record.log_tail or "") if record.status == "failed" else None
-        if silent is not None:
+        if silent is None and record.status != "completed":
+            failures[worker] = TrialFailure(record.status, record.error or record.status)
+        elif silent is not None and silent not in known:
             reason = "its peers stopped receiving heartbeats: it was stopped, or its network failed"
             failures.setdefault(silent, TrialFailure("worker_lost", reason))
-        elif record.status != "completed":
-            failures[index] = TrialFailure(record.status, record.error or record.status)
     return failures
 
 
@@ -185,16 +154,3 @@ def _silent_peer(tail: str) -> int | None:
     if match := _SILENT_WORKER.search(tail):
         return int(match.group(1))
     return 0 if _SILENT_LEADER in tail else None
-
-
-def _tails(
-    workers: WorkerGroup, record: TrialRecord | None, logs: Mapping[int, WorkerLog]
-) -> str | None:
-    tails = {index: log.log_tail for index, log in logs.items() if log.log_tail}
-    for index, other in workers.records.items():
-        if other.log_tail:
-            tails[index] = other.log_tail
-    if workers.trial.variant.workers == 1:
-        return tails.get(0) or (record.log_tail if record else None)
-    lines = [f"[worker {index}] {tail}" for index, tail in sorted(tails.items())]
-    return "\n".join(lines) or None
