@@ -42,9 +42,10 @@ def with_further_blocks(plan: Plan, suite: Suite, results: Mapping[str, TrialRes
     """Return ``plan`` with a block for each of its first ``suite.blocks`` that was spoiled.
 
     A further block that is spoiled is not made up for. Arms of which no block is whole have none:
-    another try would end like the others. Below three blocks there is no interval to keep.
+    another try would end like the others. Below three blocks there is no interval to keep, and a
+    suite with a precision adds blocks by its own rule.
     """
-    if suite.blocks < FEWEST_BLOCKS_FOR_INTERVAL:
+    if suite.blocks < FEWEST_BLOCKS_FOR_INTERVAL or suite.precision is not None:
         return plan
     planned = tuple(block for block in plan.blocks if block.repeat < suite.blocks)
     spoiled, whole = Counter[_Arms](), set[_Arms]()
@@ -67,11 +68,14 @@ def _further(plan: Plan, suite: Suite, wanted: Mapping[_Arms, int]) -> Iterator[
 
 
 def _is_spoiled(block: Block, results: Mapping[str, TrialResult]) -> bool:
-    """Return whether some trials of a block have run, but not together."""
+    """Return whether a trial of a block has completed, and another one not together with it.
+
+    A block of which no trial has completed is whole again once it is resumed.
+    """
     known = [results.get(trial.trial_id) for trial in block.trials]
     unlucky = any(result is None or result.status in _BAD_LUCK for result in known)
     together = {result[1:] for result in known if result and result.status == "completed"}
-    return any(known) and (unlucky or len(together) > 1)
+    return len(together) > 1 or (len(together) == 1 and unlucky)
 
 
 def _arms(block: Block) -> _Arms:

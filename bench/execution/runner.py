@@ -75,14 +75,13 @@ class Outcome:
     folder: RunFolder
     statuses: dict[str, Status]
     """The status of the last attempt at every recorded trial, by trial id."""
-    planned: int
+    planned: frozenset[str]
+    """The ids of the plan's trials."""
 
     @property
     def succeeded(self) -> bool:
         """Whether every trial of the plan has completed, diverged or is unsupported."""
-        return (
-            len(self.statuses) == self.planned and set(self.statuses.values()) <= SUCCESS_STATUSES
-        )
+        return all(self.statuses.get(trial_id) in SUCCESS_STATUSES for trial_id in self.planned)
 
 
 def open_folder(path: Path, suite: Suite, *, resume: bool) -> tuple[RunFolder, Plan | None]:
@@ -133,7 +132,7 @@ def run_plan(
     batch = _batch_to_resume(folder, suite, state, batches)
     if batch is not None and not batch.blocks:
         enter_end(folder, batch)
-        return Outcome(folder, state.statuses, len(batch.plan.trials))
+        return _outcome(folder, state, batch.plan)
     gpu_events = GpuEvents()
 
     def on_event(event: Event) -> None:
@@ -167,7 +166,12 @@ def run_plan(
                 if batch.blocks:
                     observer.event(_further_blocks(batch))
                     observer.planned(batch.blocks, executor.parallel_blocks)
-    return Outcome(folder, state.statuses, len(batch.plan.trials))
+    return _outcome(folder, state, batch.plan)
+
+
+def _outcome(folder: RunFolder, state: "_RunState", plan: Plan) -> Outcome:
+    planned = frozenset(trial.trial_id for trial in plan.trials)
+    return Outcome(folder, state.statuses, planned)
 
 
 def _batch_to_resume(

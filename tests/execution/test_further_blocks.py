@@ -65,7 +65,7 @@ def test_a_block_whose_trial_was_tried_again_alone_is_replaced(out: Path) -> Non
     outcome = simulated(out, lost_in(1), observer=observer)
     assert blocks_of(out) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert outcome.succeeded
-    assert outcome.planned == 10
+    assert len(outcome.planned) == 10
     assert observer.further == [FurtherBlocks(1)]
     assert len(RunFolder.open(out).info().trial_ids) == 10
 
@@ -131,3 +131,26 @@ def test_a_resumed_run_completes_a_half_block_and_replaces_it(out: Path) -> None
     assert len(bench.load_attempts(out)) == before + 7
     simulated(out, lambda *_: "failed", resume=True)
     assert len(bench.load_attempts(out)) == before + 7
+
+
+def test_a_block_that_an_interrupt_ended_as_a_whole_is_only_resumed(out: Path) -> None:
+    def status_of(trial: Trial, _attempt: int) -> Status:
+        return "interrupted" if trial.block == 2 else "completed"
+
+    simulated(out, status_of)
+    assert simulated(out, lambda *_: "completed", resume=True).succeeded
+    assert blocks_of(out) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert simulated(out, lambda *_: "failed", resume=True).succeeded
+
+
+def test_a_trial_that_is_unsupported_when_resumed_does_not_fail_the_run(out: Path) -> None:
+    simulated(out, lost_in(1, statuses=("worker_lost", "worker_lost")))
+    assert simulated(out, lambda *_: "unsupported", resume=True).succeeded
+
+
+def test_a_suite_with_a_precision_adds_blocks_by_its_own_rule() -> None:
+    suite = suite_of({**TINY, "blocks": 6, "precision": 0.02})
+    plan = make_plan(suite)
+    results = {trial.trial_id: TrialResult("completed", 0, "window") for trial in plan.trials}
+    results[plan.trials[0].trial_id] = TrialResult("worker_lost", 0, "window")
+    assert with_further_blocks(plan, suite, results) == plan
