@@ -24,7 +24,9 @@ class TrialResult(NamedTuple):
     status: Status
     invocation: int
     turns: str | None
-    """How it took turns; "trial" if it was tried again alone."""
+    """How it took turns; "trial" if it took none."""
+    reason: str | None = None
+    """Why it took none; None if it took some, or if nothing is known."""
 
 
 _BAD_LUCK: frozenset[Status] = frozenset({"worker_lost", "timed_out", "interrupted"})
@@ -35,7 +37,8 @@ _Arms = tuple[int, frozenset[str]]
 
 def result_of(record: TrialRecord) -> TrialResult:
     """Return what ``record`` says about its block."""
-    return TrialResult(record.status, record.invocation, record.resolved.get("turns"))
+    turns, reason = (record.resolved.get(name) for name in ("turns", "turns_reason"))
+    return TrialResult(record.status, record.invocation, turns, reason)
 
 
 def with_further_blocks(plan: Plan, suite: Suite, results: Mapping[str, TrialResult]) -> Plan:
@@ -70,12 +73,16 @@ def _further(plan: Plan, suite: Suite, wanted: Mapping[_Arms, int]) -> Iterator[
 def _is_spoiled(block: Block, results: Mapping[str, TrialResult]) -> bool:
     """Return whether a trial of a block has completed, and another one not together with it.
 
-    A block of which no trial has completed is whole again once it is resumed.
+    A block of which no trial has completed is whole again once it is resumed. Where memory does
+    not hold all arms, another block has no more of it.
     """
     known = [results.get(trial.trial_id) for trial in block.trials]
+    completed = [result for result in known if result and result.status == "completed"]
+    if not completed or any(result.reason == "memory" for result in completed):
+        return False
     unlucky = any(result is None or result.status in _BAD_LUCK for result in known)
-    together = {result[1:] for result in known if result and result.status == "completed"}
-    return len(together) > 1 or (len(together) == 1 and unlucky)
+    retried = any(result.reason == "retried" for result in completed)
+    return unlucky or retried or len({result[1:3] for result in completed}) > 1
 
 
 def _arms(block: Block) -> _Arms:

@@ -154,3 +154,12 @@ def test_a_suite_with_a_precision_adds_blocks_by_its_own_rule() -> None:
     results = {trial.trial_id: TrialResult("completed", 0, "window") for trial in plan.trials}
     results[plan.trials[0].trial_id] = TrialResult("worker_lost", 0, "window")
     assert with_further_blocks(plan, suite, results) == plan
+
+
+def test_a_block_whose_arms_memory_does_not_hold_at_once_is_not_replaced() -> None:
+    results = {trial.trial_id: TrialResult("completed", 0, "window") for trial in PLAN.trials}
+    last = PLAN.blocks[1].trials[1].trial_id
+    results[last] = TrialResult("completed", 0, "trial", "memory")
+    assert with_further_blocks(PLAN, FOUR_BLOCKS, results) == PLAN
+    results[last] = TrialResult("completed", 0, "trial", "retried")
+    assert len(with_further_blocks(PLAN, FOUR_BLOCKS, results).blocks) == 5
