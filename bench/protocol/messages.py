@@ -10,7 +10,8 @@ The three conversations, in order:
     holder to preloader      Preload, then StartProcess with one descriptor: the process's socket
     preloader to holder      Preloaded; ProcessStarted with one descriptor: the process's pidfd;
                              ProcessExited
-    holder to process        StartTrial with two descriptors, the data and the log; Turn
+    holder to process        StartTrial with two descriptors, the data and the log, and others that
+                             the process only keeps open; Turn
     process to holder        TrialStarted, then HeartbeatCount, EpochTrained and TurnEnd in any
                              order, at last TrialEnd
 

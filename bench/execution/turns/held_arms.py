@@ -46,6 +46,8 @@ class ArmSetup:
     """The files and packages of custom workloads."""
     position: int = 0
     """The number of a worker among those of its trial on these devices."""
+    kept: tuple[int, ...] = ()
+    """Descriptors that its process keeps open until it ends."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class HeldArms:
             variables=dict(setup.late_variables),
             modules=tuple(map(str, setup.modules)),
         )
-        return ProcessArm(preloader, request, shared.descriptor, setup.log)
+        return ProcessArm(preloader, request, shared.descriptor, setup.log, setup.kept)
 
     def _preloader(self, variables: Mapping[str, str | None]) -> PreloaderClient:
         key = repr(sorted(variables.items()))

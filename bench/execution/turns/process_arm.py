@@ -9,7 +9,7 @@ Its record also has what the process used, and what others used of its cores, in
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.errors import HelperError
@@ -35,13 +35,21 @@ _EXIT_S = 10.0
 
 
 class ProcessArm:
-    """The arm of ``request``; its data are in ``descriptor``, and ``log`` gets its output."""
+    """The arm of ``request``; its data are in ``descriptor``, and ``log`` gets its output.
+
+    Its process keeps the descriptors ``kept`` open until it ends.
+    """
 
     def __init__(
-        self, preloader: PreloaderClient, request: StartTrial, descriptor: int, log: Path
+        self,
+        preloader: PreloaderClient,
+        request: StartTrial,
+        descriptor: int,
+        log: Path,
+        kept: Sequence[int] = (),
     ) -> None:
         self._preloader, self._request = preloader, request
-        self._descriptor, self._log = descriptor, log
+        self._descriptor, self._log, self._kept = descriptor, log, kept
         self._process: TrialProcess | None = None
         self._failure = TrialFailure("failed", "it was not started")
         self._oom_kills: int | None = None
@@ -83,7 +91,7 @@ class ProcessArm:
             self._failure = TrialFailure("failed", f"its log cannot be opened: {error.strerror}")
             return
         try:
-            self._process.send(self._request, [self._descriptor, log])
+            self._process.send(self._request, [self._descriptor, log, *self._kept])
         finally:
             os.close(log)
 

@@ -1,5 +1,7 @@
 """The workers of an arm are one arm: their turns end together, and so do they."""
 
+import os
+import select
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,13 +20,21 @@ from bench.execution.turns.gang_arm import GangArm, WorkerMessage
 from bench.execution.turns.held_arms import ArmSetup, HeldArms, PreloaderProgram
 from bench.execution.turns.process_arm import ProcessArm
 from bench.execution.turns.worker_processes import WorkerProcesses
-from bench.protocol.messages import EpochTrained, HeartbeatCount, TrialEnd, Turn, TurnEnd
+from bench.protocol.messages import (
+    EpochTrained,
+    HeartbeatCount,
+    TrialEnd,
+    TrialStarted,
+    Turn,
+    TurnEnd,
+)
 from bench.records.epoch_record import EpochRecord
 from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import make_plan
 from tests.support.gangs import gang_suite
 from tests.support.sample_records import make_record
+from tests.support.sample_trials import trial_labelled
 
 TRIAL = make_plan(gang_suite(epochs=2)).trials[0]
 LOST = TrialFailure("worker_lost", "its process was killed by SIGKILL")
@@ -216,6 +226,22 @@ def test_real_processes_of_one_arm_have_one_record_with_what_both_used(tmp_path:
 def test_a_real_process_that_dies_ends_the_other(tmp_path: Path) -> None:
     (record,) = records_of(tmp_path, "signal:SIGKILL")
     assert (record.error or "").endswith("its process was killed by SIGKILL")
+
+
+def test_a_process_keeps_descriptors_open_until_it_ends(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    setup = ArmSetup(
+        trial_labelled("hang"), 1, make_synthetic((2, 2, 1), 2, 8), tmp_path / "log", kept=(writer,)
+    )
+    with HeldArms(SCRIPTED) as held, os.fdopen(reader, "rb") as kept:
+        arm = held.arm(setup)
+        arm.start()
+        while not isinstance(arm.receive(60.0), TrialStarted):
+            pass
+        os.close(writer)
+        assert select.select([kept], [], [], 0.2)[0] == []
+        arm.kill()
+        assert kept.read() == b""
 
 
 def test_where_memory_does_not_hold_all_workers_the_arms_train_in_sequence(

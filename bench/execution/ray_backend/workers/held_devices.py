@@ -37,6 +37,8 @@ class PeerVariables(NamedTuple):
     """TensorFlow's description of all workers, the value of TF_CONFIG."""
     guarded: Mapping[str, str]
     """Variables by which TensorFlow shares its port with a guard."""
+    guard: int
+    """The descriptor of the guard."""
 
 
 class HeldDevices:
@@ -113,6 +115,7 @@ class HeldDevices:
             cores=choose_cores(threads, position) if own_cores else near,
             modules=self._allotment.modules,
             position=position,
+            kept=(peers.guard,) if peers else (),
         )
 
     def complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:

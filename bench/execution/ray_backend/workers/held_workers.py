@@ -131,8 +131,8 @@ class HeldWorkers:
     def _admit(self, key: WorkerKey, addresses: Sequence[str]) -> PeerVariables:
         """Open the worker's port to its peers."""
         hosts = [address.rpartition(":")[0].strip("[]") for address in addresses]
-        self._guards[key].admit(hosts)
-        worker = key[1]
+        guard, worker = self._guards[key], key[1]
+        guard.admit(hosts)
         task = {"type": "worker", "index": worker}
         tf_config = json.dumps({"cluster": {"worker": list(addresses)}, "task": task})
-        return PeerVariables(hosts[worker], tf_config, self._guards[key].variables)
+        return PeerVariables(hosts[worker], tf_config, guard.variables, guard.fileno())

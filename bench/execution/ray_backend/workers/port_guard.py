@@ -68,6 +68,14 @@ class PortGuard:
                 "multi_worker, or use Linux 4.5 or newer outside a sandbox without socket filters"
             ) from None
 
+    def fileno(self) -> int:
+        """Return the socket's descriptor.
+
+        A process that is open to peers keeps a copy: without any copy, the filter's first socket
+        would be TensorFlow's, and all connections would reach it.
+        """
+        return self._socket.fileno()
+
     @property
     def variables(self) -> dict[str, str]:
         """The variable that makes TensorFlow share the port."""

@@ -17,7 +17,7 @@ from tests.support.sample_trials import trial_labelled
 
 UUIDS = tuple(f"GPU-{card}000aaaa-0000-0000-0000-000000000000" for card in range(4))
 NAMES = ("0", "1", "2", "3")
-PEERS = PeerVariables("127.0.0.1", '{"cluster": {"worker": ["127.0.0.1:1"]}}', {"GUARD": "1"})
+PEERS = PeerVariables("127.0.0.1", '{"cluster": {"worker": ["127.0.0.1:1"]}}', {"GUARD": "1"}, 7)
 WORKERS = trial_labelled(
     "a", strategy="multi_worker", workers=2, replicas=2, global_batch_size=64, precision="float32"
 )
@@ -85,6 +85,7 @@ def test_what_peers_need_is_set_late_so_that_workers_share_a_preloader() -> None
     assert first.variables == second.variables
     assert first.late_variables["TF_CONFIG"] == PEERS.tf_config
     assert first.late_variables["GUARD"] == "1"
+    assert first.kept == (7,)
     assert first.late_variables["NCCL_SOCKET_IFNAME"] == "=lo"
     record = devices.complete(TrialRecord(trial=WORKERS, status="completed"), first)
     assert "NCCL_SOCKET_IFNAME" not in record.resolved["variables"]

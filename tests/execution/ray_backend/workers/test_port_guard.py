@@ -1,5 +1,6 @@
 """A guarded port: who gets through to a server that listens on all addresses of it."""
 
+import os
 import socket
 from collections.abc import Iterator
 
@@ -83,6 +84,17 @@ def test_hundreds_of_peers_are_told_from_their_neighbours(
 def test_a_port_belongs_to_one_guard_and_to_nobody_who_does_not_share_it(guard: PortGuard) -> None:
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("", guard.port))
+
+
+def test_a_process_that_keeps_a_copy_is_guarded_when_the_holder_has_ended() -> None:
+    guard = PortGuard()
+    guard.admit(["127.0.0.2"])
+    copy, port = os.dup(guard.fileno()), guard.port
+    with listening_as_tensorflow(port):
+        guard.close()
+        assert let_through(port) == {"127.0.0.2"}
+        os.close(copy)
+        assert let_through(port) != {"127.0.0.2"}  # this is what the copy prevents
 
 
 def test_where_the_kernel_has_no_such_filter_no_port_is_opened(
