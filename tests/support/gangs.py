@@ -3,7 +3,7 @@
 Usage:
     suite = gang_suite(epochs=3)
     workers = Workers()                        # an observer of a run's events
-    workers.processes(trial_id)[1].kill()
+    workers.gang[1].kill()                     # the second worker of the trial that has two
     workers.assert_gone()
 """
 
