@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -30,19 +30,32 @@ def gang_suite(**settings: Any) -> Suite:
     return suite_of(SINGLE, **{**GANG, **settings})
 
 
-class Workers:
-    """The processes of a run's trials, by worker; ``act`` is called once, at the first epoch."""
+Stage = Literal["starts", "trains", "waits"]
+"""What a trial of several workers does: it starts; it has trained an epoch; another one has."""
 
-    def __init__(self, act: Callable[["Workers"], None] = lambda _: None) -> None:
+
+class Workers:
+    """The processes of a run's trials, by worker; ``act`` is called once, in the ``stage``."""
+
+    def __init__(
+        self, act: Callable[["Workers"], None] = lambda _: None, stage: Stage = "trains"
+    ) -> None:
         self._act: Callable[[Workers], None] | None = act
+        self._stage, self._has_trained = stage, False
         self._logs: dict[str, tuple[str, ...]] = {}
         self.ports: set[int] = set()
 
     def __call__(self, event: Event) -> None:
-        """Note the logs of a trial that starts; act on the first epoch of a gang."""
+        """Note the logs of a trial that starts; act once the stage has come."""
+        happened: Stage | None = None
         if isinstance(event, TrialStart):
             self._logs[event.trial.trial_id] = event.logs
-        elif isinstance(event, EpochEnd) and len(self._logs[event.trial_id]) > 1 and self._act:
+            happened = "starts" if len(event.logs) > 1 else None
+        elif isinstance(event, EpochEnd):
+            is_gang = len(self._logs[event.trial_id]) > 1
+            happened = "trains" if is_gang else "waits" if self._has_trained else None
+            self._has_trained = self._has_trained or is_gang
+        if happened == self._stage and self._act:
             self.ports = _listening({p.pid for p in workers_below(os.getpid())})
             act, self._act = self._act, None
             act(self)
@@ -51,9 +64,14 @@ class Workers:
     def gang(self) -> list[psutil.Process]:
         """The processes of the trial with several workers, in the order of the workers."""
         (logs,) = (logs for logs in self._logs.values() if len(logs) > 1)
-        by_log = {
-            str(Path(f"/proc/{p.pid}/fd/1").readlink()): p for p in workers_below(os.getpid())
-        }
+        by_log: dict[str, psutil.Process] = {}
+
+        def have_started() -> bool:
+            processes = workers_below(os.getpid())
+            by_log.update({str(Path(f"/proc/{p.pid}/fd/1").readlink()): p for p in processes})
+            return by_log.keys() >= set(logs)
+
+        _until(have_started, seconds=60.0)
         return [by_log[log] for log in logs]
 
     def assert_gone(self) -> None:
