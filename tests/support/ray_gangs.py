@@ -49,7 +49,7 @@ def train(executor: RayExecutor, trials: Sequence[Trial], act: Act | None = None
         elif isinstance(event, EpochEnd) and event.trial_id == gang.trial_id and acts:
             acts.pop()(list(logs))
 
-    (gang,) = (trial for trial in trials if trial.variant.workers > 1)
+    gang = next(trial for trial in trials if trial.variant.workers > 1)
     limits = Limits(3600.0, retries=0)
     block = Block(repeat=0, trials=tuple(trials))
     records = list(executor.run([block], limits, on_event))
@@ -107,7 +107,8 @@ def main() -> None:
     nodes.wait_for_nodes()
     results = {}
     with RayExecutor(nodes.address) as executor:
-        results["completed"] = train(executor, block_of(**SPREAD))
+        another = block_of(**SPREAD, norm="layer")[1]
+        results["completed"] = train(executor, [*block_of(**SPREAD), another])
         results["alone"] = train(executor, block_of(**SPREAD)[1:2])
         results["killed worker"] = train(executor, block_of(**ENDLESS), kill_worker)
         results["killed holder"] = train(executor, block_of(**ENDLESS), kill_holder)

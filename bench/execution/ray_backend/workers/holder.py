@@ -143,11 +143,10 @@ class Holder:
         free = self._workers.free_bytes()
         return {f"{socket.gethostname()}'s host": free.pop("host"), **free}
 
-    def close(self) -> bool:
+    def close(self) -> None:
         """End all processes and delete all logs."""
         self._workers.close()
         read_worker_log(self._log)
-        return True
 
     def _run(
         self,

@@ -76,11 +76,11 @@ class RemoteHolder:
 
     def _answer(self, reference: Any, timeout_s: float) -> Any:
         """Return the answer at ``reference``; a holder that does not answer in time is lost."""
-        answer = self.result(reference, timeout_s)
-        if answer is None and self.failure is None:
+        ready, _ = ray.wait([reference], timeout=timeout_s)
+        if not ready and self.failure is None:
             reason = f"the process that holds its devices did not answer for {timeout_s:g} s"
             self.failure = TrialFailure("worker_lost", reason)
-        return answer
+        return self.result(reference, 0.0)
 
     def _classified(self, error: Exception) -> TrialFailure:
         location = self.place.location
