@@ -34,13 +34,14 @@ from bench.execution.trial_environment.other_load import add_cpu_time, load_warn
 from bench.execution.trial_environment.worker_variables import worker_variables
 from bench.measure.cpu_binding import bound_to_cores
 from bench.measure.cpu_time import cpu_time
-from bench.measure.environment import environment, variables
+from bench.measure.environment import environment
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import peak_rss_bytes, usable_cores
 from bench.records.clock import utc_now
 from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Block, Trial
+from bench.spec.recorded_variables import recorded_values
 
 
 class InProcessExecutor:
@@ -105,7 +106,7 @@ class InProcessExecutor:
         with _bind_cores(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
             _check_tensorflow(threads)
             # The variables when the first trial imports TensorFlow.
-            context = {"variables": variables(dict(os.environ)), **cores}
+            context = {"variables": recorded_values(os.environ), **cores}
             for trial in trials:
                 if refused:
                     yield TrialRecord(trial=trial, status="failed", error=refused)

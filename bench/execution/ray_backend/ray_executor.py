@@ -201,6 +201,7 @@ class RayExecutor:
             free_timeout_s=_free_timeout_s(limits),
             modules=self._modules,
             network=self._network,
+            environments=limits.environments,
         )
 
         def open_runner(block: Block, request: ResourceRequest) -> Runner:

@@ -47,9 +47,11 @@ class CompilationCache:
 
 @contextlib.contextmanager
 def compilation_cache(
-    environ: Mapping[str, str], cores: int, repeat: int
+    environ: Mapping[str, str], cores: int, repeat: int, build: str | None = None
 ) -> Iterator[CompilationCache]:
     """Let the processes of the block, with ``environ`` and ``cores`` cores, share a folder.
+
+    ``build`` identifies their TensorFlow (as ``tensorflow_build`` does), None this process's.
 
     They compile anew in the first ``repeat`` of a run, 0, so that cold starts are measured there,
     and if the user has set the folder.
@@ -61,7 +63,7 @@ def compilation_cache(
         return
     with contextlib.ExitStack() as stack:
         try:
-            folder = private_folder("xla") / _key(environ, cores)
+            folder = private_folder("xla") / _key(environ, cores, build or tensorflow_build())
             # XLA splits its flags at whitespace.
             if re.search(r"\s", str(folder)):
                 raise OSError("its path contains a space: set BENCH_CACHE_DIR to one without")
@@ -99,22 +101,27 @@ def _seal(folder: Path) -> None:
                 _write(_digest_file(entry), _digest(entry))
 
 
-def _key(environ: Mapping[str, str], cores: int) -> str:
-    """Name what XLA's machine code depends on besides the program."""
-    version, build = "none", None
+def tensorflow_build() -> str:
+    """Return what identifies this interpreter's TensorFlow: its version, and a digest."""
+    version, files = "none", None
     for name in ("tensorflow", "tensorflow-cpu"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             package = importlib.metadata.distribution(name)
-            version, build = package.version, package.read_text("RECORD")
+            version, files = package.version, package.read_text("RECORD")
+    # The digests of all files: builds of one version may differ.
+    return f"{version}-{hashlib.sha256((files or '').encode()).hexdigest()[:16]}"
+
+
+def _key(environ: Mapping[str, str], cores: int, build: str) -> str:
+    """Name what XLA's machine code depends on besides the program."""
     parts = {
-        # The digests of all files: builds of one version may differ.
-        "build": hashlib.sha256((build or "").encode()).hexdigest(),
+        "build": build,
         "flags": [environ.get(name) for name in ("XLA_FLAGS", "TF_XLA_FLAGS")],
         "cores": cores,
         "cpu": cpu_identity(),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return f"tensorflow-{version}-{digest[:16]}"
+    return f"tensorflow-{build.partition('-')[0]}-{digest[:16]}"
 
 
 def _remove_damaged(folder: Path) -> None:

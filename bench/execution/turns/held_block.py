@@ -4,18 +4,20 @@ Usage:
     setups = [ArmSetup(trial, threads=2, arrays=arrays, log=log), ...]
     for event in run_held_block(setups, TurnSettings(), limits, free_bytes): ...
 
-The arms share one preloader and one copy of their data. Arms whose variables differ have a
-preloader each, since libraries read variables when they are imported.
+The arms share one preloader and one copy of their data. Arms whose interpreters, packages or
+variables differ have a preloader each, since libraries read variables when they are imported.
 """
 
 import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.datasets.arrays import Arrays
 from bench.errors import HelperError
 from bench.execution.executor import Limits
+from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.turns.arm_run import ArmStart, Event
 from bench.execution.turns.coordinator import TurnSettings, run_block
@@ -46,6 +48,8 @@ class ArmSetup:
     """Logical cores to run on; None leaves those of this process."""
     modules: tuple[Path, ...] = ()
     """The files and packages of custom workloads."""
+    environment: PreparedEnvironment = PreparedEnvironment()
+    """What its process runs under; its variables are in ``variables``."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,12 @@ class _Block:
         self, stack: contextlib.ExitStack, setups: Sequence[ArmSetup], program: PreloaderProgram
     ) -> None:
         self._stack, self._program = stack, program
-        self._preloaders: dict[str, PreloaderClient] = {}
+        self._preloaders: dict[Any, PreloaderClient] = {}
         self._shared: dict[int, SharedArrays] = {}
         self.arms = [self._arm(setup) for setup in setups]
 
     def _arm(self, setup: ArmSetup) -> ProcessArm:
-        preloader, shared = self._preloader(setup.variables), self._shared_arrays(setup.arrays)
+        preloader, shared = self._preloader(setup), self._shared_arrays(setup.arrays)
         request = StartTrial(
             trial=setup.trial,
             data=shared.layout,
@@ -107,11 +111,17 @@ class _Block:
         )
         return ProcessArm(preloader, request, shared.descriptor, setup.log)
 
-    def _preloader(self, variables: Mapping[str, str | None]) -> PreloaderClient:
-        key = repr(sorted(variables.items()))
+    def _preloader(self, setup: ArmSetup) -> PreloaderClient:
+        variables, environment = setup.variables, setup.environment
+        key = environment.interpreter, environment.package, tuple(sorted(variables.items()))
         if key not in self._preloaders:
-            modules, child = self._program.modules, self._program.child
-            client = PreloaderClient(variables=variables, modules=modules, child=child)
+            client = PreloaderClient(
+                interpreter=environment.interpreter,
+                package=environment.package,
+                variables=variables,
+                modules=self._program.modules,
+                child=self._program.child,
+            )
             self._preloaders[key] = self._stack.enter_context(client)
         return self._preloaders[key]
 

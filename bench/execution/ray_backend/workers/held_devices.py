@@ -17,12 +17,13 @@ from bench.datasets.arrays import Arrays
 from bench.execution.gpus.autotuning_cache import share_autotuning_cache
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
+from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.trial_environment.worker_variables import set_worker_variables
 from bench.execution.turns.held_block import ArmSetup
 from bench.measure.cpu_binding import Binding, bind_near, choose_cores
-from bench.measure.environment import variables
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
+from bench.spec.recorded_variables import recorded_values
 
 _GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 
@@ -57,28 +58,35 @@ class HeldDevices:
         """The GPUs that the driver knows."""
         return self._acquired.uuids
 
-    def variables(self, threads: int) -> dict[str, str]:
-        """Return the variables of a process with as many threads."""
+    def variables(self, threads: int, environment: PreparedEnvironment) -> dict[str, str]:
+        """Return the variables of a process with as many threads in ``environment``."""
         environ = dict(self._environ)
         set_worker_variables(environ, threads)
-        return environ
+        return {**environ, **environment.variables}
 
     def setup(self, trial: Trial, threads: int, arrays: Arrays, log: Path) -> ArmSetup:
         """Return what ``trial`` gets; ResourceError if it needs more cores than there are."""
         # On GPUs other trials run beside this one, so that only its thread pools are limited.
         own_cores = trial.variant.threads is not None and not self._names
         gpus = self._gpus_of(trial)
+        environment = self._allotment.environment_of(trial.variant)
+        modules = environment.modules
         visible = ",".join(self._names[: len(gpus)]) or "-1"
+        variables = _changes(self._environ, self.variables(threads, environment))
+        if environment.tensorflow_build is not None:
+            # The cache of kernel choices is for the TensorFlow of this process.
+            variables.setdefault("XLA_FLAGS", self._environ.get("XLA_FLAGS"))
         return ArmSetup(
             trial=trial,
             threads=threads,
             arrays=arrays,
             log=log,
-            variables=_changes(self._environ, self.variables(threads)),
+            variables=variables,
             late_variables={"CUDA_VISIBLE_DEVICES": visible},
             gpus=() if self._allotment.logical else gpus,
             cores=choose_cores(threads) if own_cores else None,
-            modules=self._allotment.modules,
+            modules=self._allotment.modules if modules is None else modules,
+            environment=environment,
         )
 
     def complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:
@@ -93,7 +101,8 @@ class HeldDevices:
         resolved: dict[str, Any] = {
             **record.resolved,
             **self._resolved,
-            "variables": variables(self.variables(setup.threads)),
+            "environment": setup.environment.settings(),
+            "variables": recorded_values(self.variables(setup.threads, setup.environment)),
             "visible_gpus": setup.late_variables["CUDA_VISIBLE_DEVICES"],
             "allotted": allotted,
         }

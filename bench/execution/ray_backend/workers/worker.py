@@ -133,9 +133,9 @@ class Worker:
         from bench.execution.ray_backend.workers.epoch_log import append_epoch
         from bench.execution.trial_environment.other_load import add_cpu_time
         from bench.measure.cpu_time import cpu_time
-        from bench.measure.environment import variables
         from bench.records.clock import utc_now
         from bench.spec.plan import Trial
+        from bench.spec.recorded_variables import recorded_values
 
         started_at, started = utc_now(), time.perf_counter()
         trial = Trial.model_validate_json(trial_json)
@@ -148,7 +148,7 @@ class Worker:
             self._binding = bind_to(threads, slot)
         set_worker_variables(os.environ, threads, tf_config)
         not_cached = set_code_cache(os.environ) if acquired.uuids else None
-        variables_before = variables(dict(os.environ))
+        variables_before = recorded_values(os.environ)
         autotuned, not_kept = share_autotuning_cache(acquired.uuids)
         install_finder(self._allotment.modules)
         self._admit_peers(tf_config)
