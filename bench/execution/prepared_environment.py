@@ -47,3 +47,7 @@ class PreparedEnvironment:
             "variables": sorted(self.variables),
             "revision": source,
         }
+
+
+DEFAULT = PreparedEnvironment()
+"""The environment of the run itself, where the suite has no revision to compare it with."""

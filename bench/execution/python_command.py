@@ -2,7 +2,7 @@
 
 Usage:
     subprocess.Popen(module_command("bench.execution.ray_backend.process.process_reaper", mark))
-    subprocess.Popen(command_under("/venv/bin/python", None, "bench.training.trial_process.preloader"))
+    subprocess.Popen(command_under("/venv/bin/python", None, "bench.training.tensorflow_probe"))
 """
 
 import sys
@@ -28,12 +28,20 @@ def module_command(module: str, *arguments: str) -> list[str]:
 def command_under(
     interpreter: str | None, package: Path | None, module: str, *arguments: str
 ) -> list[str]:
-    """Return the command that runs ``module`` of ``bench`` under another interpreter or revision.
+    """Return the command that runs ``module`` of ``bench`` as ``script_under`` runs a script."""
+    return script_under(interpreter, package, _RUN.format(module=module), *arguments)
 
-    ``interpreter`` is a Python from 3.11 on, None for this one. It imports ``bench`` from the
-    folder ``package``, None for that of this process, and nothing else from there.
+
+def script_under(
+    interpreter: str | None, package: Path | None, script: str, *arguments: str
+) -> list[str]:
+    """Return the command that runs ``script`` under another interpreter or revision of ``bench``.
+
+    ``interpreter`` is None for this one. It imports ``bench`` from the folder ``package``, None for
+    that of this process, and nothing else from there.
     """
     path = _OUR_PATH.format(path=sys.path, program=sys.argv[0]) if interpreter is None else ""
     finder = finder_code(_PACKAGE.name, package or _PACKAGE.parent)
-    script = f"{path}\n{finder}\n{_RUN.format(module=module)}"
-    return [interpreter or sys.executable, "-P", "-c", script, *arguments]
+    # Not by -P, which Python has since 3.11: the script must be able to refuse an older one.
+    code = f"import sys; sys.path[:] = filter(None, sys.path)\n{path}\n{finder}\nexec({script!r})"
+    return [interpreter or sys.executable, "-c", code, *arguments]

@@ -92,7 +92,7 @@ def checked_environments(
         if settings.setup is not None and settings.revision is None:
             raise ValueError(f"{where}: setup runs in a worktree: set revision, or drop setup")
         if not settings.sets:
-            raise ValueError(f"{where}: changes nothing: set python, variables, revision or threads")
+            raise ValueError(f"{where}: sets nothing: add python, variables, revision or threads")
         for variable, value in settings.variables.items():
             _check_variable(where, variable, value)
     return dict(environments)

@@ -322,5 +322,9 @@ def _checked_comparison(comparison: Comparison, where: str) -> Comparison:
 def _explain(error: ValidationError) -> str:
     problem = error.errors()[0]
     table = problem["loc"][0] if len(problem["loc"]) > 1 else None
-    known = {"environments": EnvironmentSettings, "compare": Comparison}.get(str(table), Suite)
+    tables: dict[Any, type[BaseModel]] = {
+        "environments": EnvironmentSettings,
+        "compare": Comparison,
+    }
+    known = tables.get(table, Suite)
     return suite_validation.explain(problem, known.model_fields)

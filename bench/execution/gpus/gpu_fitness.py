@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import ResourceError
-from bench.execution.prepared_environment import PreparedEnvironment
+from bench.execution.prepared_environment import DEFAULT, PreparedEnvironment
 from bench.measure.gpu import Gpu, gpus, hides_all, resolve_visible, visible_gpus
 from bench.measure.gpu_occupancy import occupancy, wait_until_free
 from bench.records.trial_record import ExcludedGpus
@@ -79,7 +79,7 @@ class GpuAllotment:
         if environment is not None:
             return environment
         if variant.environment == DEFAULT_ENVIRONMENT:
-            return PreparedEnvironment()
+            return DEFAULT
         raise ResourceError(f"environment {variant.environment!r} is not prepared: run a suite")
 
 

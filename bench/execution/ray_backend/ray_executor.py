@@ -218,9 +218,7 @@ class RayExecutor:
         self._report_node_states(on_event)
         pool, head_lost = BlockPool(self._cluster, blocks, open_runner), False
         nodes = self._alive_trial_nodes()
-        if reason := preflight(
-            blocks, self._cluster, nodes, self._modules, self._network, on_event
-        ):
+        if reason := preflight(blocks, self._cluster, nodes, allotment, on_event):
             yield from (TrialRecord(trial=t, status="failed", error=reason) for t in pool.trials)
             return
         self._datasets.preload(pool.trials)

@@ -18,7 +18,6 @@ folder holds the entries of one combination.
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import os
 import re
@@ -29,6 +28,7 @@ from pathlib import Path
 
 from bench.files.private_folder import private_folder
 from bench.measure.cpu_identity import cpu_identity
+from bench.training.interpreter_probe import tensorflow_build
 
 _FLAG = "--tf_xla_persistent_cache_directory"
 _ENTRIES, _DIGEST, _LOCK = "xla_compile_cache_*.pb", ".sha256", "lock"
@@ -99,17 +99,6 @@ def _seal(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if not _digest_file(entry).exists():
                 _write(_digest_file(entry), _digest(entry))
-
-
-def tensorflow_build() -> str:
-    """Return what identifies this interpreter's TensorFlow: its version, and a digest."""
-    version, files = "none", None
-    for name in ("tensorflow", "tensorflow-cpu"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            package = importlib.metadata.distribution(name)
-            version, files = package.version, package.read_text("RECORD")
-    # The digests of all files: builds of one version may differ.
-    return f"{version}-{hashlib.sha256((files or '').encode()).hexdigest()[:16]}"
 
 
 def _key(environ: Mapping[str, str], cores: int, build: str) -> str:

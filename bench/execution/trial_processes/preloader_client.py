@@ -49,10 +49,10 @@ _START_TIMEOUT_S = 60.0
 class PreloaderClient:
     """A preloader and its processes; one thread uses them.
 
-    ``interpreter`` is the Python to run, None for this one, and ``package`` the folder from which it
-    imports ``bench``, None for that of this process. ``variables`` are set, or unset where they are
-    None. ``modules`` and ``child`` are imported before the first process starts, and each process
-    runs ``serve`` of ``child``. The preloader works in ``folder``.
+    ``interpreter`` is the Python to run, None for this one; it imports ``bench`` from the folder
+    ``package``, None for that of this process. ``variables`` are set, or unset where they are None.
+    ``modules`` and ``child`` are imported before the first process starts, and each process runs
+    ``serve`` of ``child``. The preloader works in ``folder``.
     """
 
     def __init__(

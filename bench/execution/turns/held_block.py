@@ -17,7 +17,7 @@ from typing import Any
 from bench.datasets.arrays import Arrays
 from bench.errors import HelperError
 from bench.execution.executor import Limits
-from bench.execution.prepared_environment import PreparedEnvironment
+from bench.execution.prepared_environment import DEFAULT, PreparedEnvironment
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.turns.arm_run import ArmStart, Event
 from bench.execution.turns.coordinator import TurnSettings, run_block
@@ -48,7 +48,7 @@ class ArmSetup:
     """Logical cores to run on; None leaves those of this process."""
     modules: tuple[Path, ...] = ()
     """The files and packages of custom workloads."""
-    environment: PreparedEnvironment = PreparedEnvironment()
+    environment: PreparedEnvironment = DEFAULT
     """What its process runs under; its variables are in ``variables``."""
 
 

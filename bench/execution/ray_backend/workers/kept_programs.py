@@ -70,7 +70,8 @@ class KeptPrograms:
         threads, environment = setup.threads, setup.environment
         key = threads, environment.name
         if key not in self._caches:
-            environ, build = self._devices.variables(threads, environment), environment.tensorflow_build
+            environ = self._devices.variables(threads, environment)
+            build = environment.tensorflow_build
             cache = compilation_cache(environ, threads, self._repeat, build)
             self._caches[key] = self._stack.enter_context(cache)
         return self._caches[key]

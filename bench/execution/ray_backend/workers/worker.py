@@ -146,6 +146,8 @@ class Worker:
         # On GPUs other trials run beside this one, so that only its thread pools are limited.
         if trial.variant.threads is not None and not self._gpus:
             self._binding = bind_to(threads, slot)
+        environment = self._allotment.environment_of(trial.variant)
+        os.environ.update(environment.variables)
         set_worker_variables(os.environ, threads, tf_config)
         not_cached = set_code_cache(os.environ) if acquired.uuids else None
         variables_before = recorded_values(os.environ)
@@ -180,7 +182,11 @@ class Worker:
             record = train(
                 trial, load=load, threads=threads, on_epoch=on_epoch, heartbeat=heartbeat, gpus=gpus
             )
-            context = {"variables": variables_before, "nccl_transport": nccl_transport()}
+            context = {
+                "environment": environment.settings(),
+                "variables": variables_before,
+                "nccl_transport": nccl_transport(),
+            }
         durations = {"import_s": import_s, "total_s": time.perf_counter() - started}
         measures = add_cpu_time(record.measures, cpu())
         extended = record.model_copy(
