@@ -36,7 +36,7 @@ class PreparedEnvironment:
     commit: str | None = None
     """What its worktree, or the suite's own, is checked out at."""
     dirty: bool | None = None
-    """Whether files there differ from the commit."""
+    """Whether files that git tracks there differ from the commit."""
 
     def settings(self) -> dict[str, Any]:
         """Return what a record says of it; the values of variables are recorded elsewhere."""

@@ -23,7 +23,6 @@ from bench.execution.trial_environment.conflicting_settings import conflicting_s
 from bench.files.git import GitError, git
 from bench.files.toml_file import parse_toml
 from bench.files.user_path import user_path
-from bench.measure.source_revision import revision
 from bench.spec.environments import DEFAULT_ENVIRONMENT, EnvironmentSettings
 from bench.spec.suite import Suite
 from bench.spec.variant import Variant
@@ -88,7 +87,7 @@ class _Preparation:
         checked = None
         if interpreter is not None or package is not None:
             checked = check_interpreter(interpreter, package, {**os.environ, **variables})
-        source = revision(worktree) if worktree else None
+        commit, dirty = _source(worktree) if worktree else (None, None)
         return PreparedEnvironment(
             name=name,
             sets=settings.sets,
@@ -98,8 +97,8 @@ class _Preparation:
             modules=modules,
             versions=checked.versions if checked else {},
             tensorflow_build=checked.build if checked and interpreter else None,
-            commit=source.commit if source else None,
-            dirty=source.dirty if source else None,
+            commit=commit,
+            dirty=dirty,
         )
 
     def _check_out(self, name: str, wanted: str) -> Path:
@@ -153,10 +152,21 @@ class _Preparation:
 
 def _default(suite: Suite) -> PreparedEnvironment:
     """Return the run's own environment, with the revision that others are compared with."""
-    source = revision(suite.folder) if suite.folder else None
-    return PreparedEnvironment(
-        commit=source.commit if source else None, dirty=source.dirty if source else None
-    )
+    commit, dirty = _source(_repository(suite))
+    return PreparedEnvironment(commit=commit, dirty=dirty)
+
+
+def _source(repository: Path) -> tuple[str, bool]:
+    """Return what a repository or worktree is checked out at, and whether tracked files differ.
+
+    New files do not count: they are what ``setup`` makes, and run folders.
+    """
+    try:
+        commit = git(repository, "rev-parse", "HEAD").strip()
+        changes = git(repository, "status", "--porcelain", "--untracked-files=no")
+    except GitError as error:
+        raise ResourceError(f"the state of {repository} is unknown: {error}") from None
+    return commit, bool(changes)
 
 
 def _variables(settings: EnvironmentSettings) -> dict[str, str]:
