@@ -38,9 +38,10 @@ def install_finder(modules: Sequence[Path]) -> Callable[[], None]:
 
 
 def finder_code(package: str, folder: Path) -> str:
-    """Return Python code after which ``package``, and nothing else, is imported from ``folder``.
+    """Return Python code after which ``package`` is imported from ``folder``, whole.
 
-    It is for an interpreter that cannot import this module yet.
+    Nothing else is imported from there, and no module of the package from elsewhere. The code is
+    for an interpreter that cannot import this module yet.
     """
     return _FINDER_CODE.format(package=package, folder=str(folder))
 
@@ -50,7 +51,12 @@ import sys
 from importlib.machinery import PathFinder
 class PackageFinder:
     def find_spec(name, path=None, target=None):
-        return PathFinder.find_spec(name, [{folder!r}]) if name == {package!r} else None
+        if name.partition(".")[0] != {package!r}:
+            return None
+        spec = PathFinder.find_spec(name, [{folder!r}] if path is None else path)
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        return spec
 sys.meta_path.insert(0, PackageFinder)
 """
 

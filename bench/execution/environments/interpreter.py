@@ -24,6 +24,8 @@ from bench.records.atomic_write import temporary_file
 _PROBE = Path(bench.training.__file__).parent / "interpreter_probe.py"
 _TIMEOUT_S = 180.0
 """Reading TensorFlow from a slow disk may take a minute."""
+_VERSIONS = ("python", "tensorflow", "keras", "numpy")
+_MAX_REASON = 200
 _OLDEST = {"tensorflow": (2, 18), "keras": (3, 0)}
 
 
@@ -51,23 +53,19 @@ def check_interpreter(
         if version is not None and _parts(version) < oldest:
             needed = ".".join(map(str, oldest))
             raise ResourceError(f"{where} has {name} {version}: install {needed} or newer there")
-    if "error" in answer and "protocol" not in answer and "build" in answer:
+    protocol, error = answer.get("protocol"), answer.get("error")
+    if protocol not in (None, PROTOCOL):
         raise ResourceError(
-            f"the package bench of its revision has no trial processes ({answer['error']}): name a "
-            "newer revision"
+            f"the package bench of its revision speaks protocol {protocol}, this one {PROTOCOL}: "
+            "name a revision with the same one"
         )
-    if answer.get("protocol", PROTOCOL) != PROTOCOL:
+    if error and package is not None and "'bench" in error:
+        raise ResourceError(f"its revision is too old for this one ({error}): name another")
+    if error:
         raise ResourceError(
-            f"the package bench of its revision speaks protocol {answer['protocol']}, this one "
-            f"{PROTOCOL}: name a revision with the same one"
+            f"{where} cannot train ({error}): install TensorFlow 2.18 or newer and pydantic there"
         )
-    if "error" in answer:
-        raise ResourceError(
-            f"{where} cannot train ({answer['error']}): install TensorFlow 2.18 or newer and "
-            "pydantic there"
-        )
-    names = ("python", "tensorflow", "keras", "numpy")
-    return Interpreter({name: answer[name] for name in names}, answer["build"])
+    return Interpreter({name: answer[name] for name in _VERSIONS}, answer["build"])
 
 
 def _probe(
@@ -98,7 +96,8 @@ def _probe(
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise ResourceError(f"{command[0]} {describe_exit(code, err)}: name a Python")
+            reason = describe_exit(code, err)[:_MAX_REASON]
+            raise ResourceError(f"{command[0]} gave no answer, but {reason}: name another Python")
     return answer
 
 

@@ -86,19 +86,17 @@ def _remove(folder: Path) -> None:
     for worktree in [path for path in folder.iterdir() if path.is_dir()]:
         _make_writable(worktree)
         shutil.rmtree(worktree, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            _forget(Path((folder / _REPOSITORY).read_text(encoding="utf-8")), worktree)
+    with contextlib.suppress(OSError, GitError):
+        _forget(Path((folder / _REPOSITORY).read_text(encoding="utf-8")), folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _forget(repository: Path, worktree: Path) -> None:
-    """Have git forget a worktree that is gone; it would refuse to remove a damaged one."""
-    try:
-        git(repository, "worktree", "remove", "--force", "--force", str(worktree))
-    except GitError:
-        # It was not complete. This also forgets other worktrees that are gone.
-        with contextlib.suppress(GitError):
-            git(repository, "worktree", "prune")
+def _forget(repository: Path, folder: Path) -> None:
+    """Have git forget the worktrees in ``folder``, which are gone: it keeps damaged ones."""
+    for line in git(repository, "worktree", "list", "--porcelain").splitlines():
+        path = line.removeprefix("worktree ")
+        if path != line and Path(path).parent.name == folder.name:
+            git(repository, "worktree", "remove", "--force", "--force", path)
 
 
 def _make_writable(folder: Path) -> None:
