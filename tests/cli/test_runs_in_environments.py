@@ -14,7 +14,7 @@ import bench as api
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import TrialRecord
 from tests.support.git_repository import Repository
-from tests.support.processes import PATIENCE_S, bench, started
+from tests.support.processes import PATIENCE_S, bench, started, wait_until_gone
 from tests.support.sample_suites import ENDLESS, TINY, write_suite
 
 START = "def build(layers, images):\n    (width,) = layers.variant.widths\n"
@@ -62,6 +62,15 @@ def left_in(cache: Mapping[str, str]) -> list[str]:
     """Return what is left of worktrees in the cache, besides the lock."""
     found = Path(cache["BENCH_CACHE_DIR"]).glob("worktrees-*/*")
     return [path.name for path in found if path.name != "lock"]
+
+
+def wait_for_pid(file: Path) -> psutil.Process:
+    """Return the process whose id a setup writes to ``file``."""
+    ends = time.monotonic() + PATIENCE_S
+    while not (file.exists() and file.read_text().strip()):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    return psutil.Process(int(file.read_text()))
 
 
 @pytest.mark.parametrize(
@@ -146,14 +155,31 @@ def test_a_signal_during_setup_ends_the_run_and_the_setup(
     content = comparing({"a": {"revision": "one", "setup": setup}}, workload="nets:build")
     suite, out = write_suite(repository.path / "s.toml", content), repository.path / "run"
     with started("run", suite, "--out", out, env=cache) as run:
-        ends = time.monotonic() + PATIENCE_S
-        while not (started_file.exists() and started_file.read_text().strip()):
-            assert time.monotonic() < ends, run.stderr
-            time.sleep(0.05)
+        setup = wait_for_pid(started_file)
         os.killpg(run.process.pid, number)
         assert run.process.wait(PATIENCE_S) == 130
-    assert not psutil.pid_exists(int(started_file.read_text()))
+    assert not setup.is_running()
     assert not out.exists()
+    assert left_in(cache) == []
+    assert len(repository.worktrees) == 1
+
+
+def test_the_setup_of_a_killed_run_ends_with_the_next(
+    repository: Repository, cache: dict[str, str]
+) -> None:
+    started_file = repository.path / "started"
+    content = comparing({"a": {"revision": "one"}}, workload="nets:build")
+    content["environments"]["a"]["setup"] = f"echo $$ > {started_file}; sleep 600"
+    suite, out = write_suite(repository.path / "s.toml", content), repository.path / "run"
+    with started("run", suite, "--out", out, env=cache) as run:
+        setup = wait_for_pid(started_file)
+        run.process.kill()
+    assert setup.is_running()
+    content["environments"]["a"]["setup"] = "exit 4"
+    again = write_suite(repository.path / "s.toml", content)
+    done = bench("run", again, "--out", out.with_name("next"), env=cache)
+    assert done.returncode == 2
+    wait_until_gone([setup])
     assert left_in(cache) == []
     assert len(repository.worktrees) == 1
 

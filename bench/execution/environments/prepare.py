@@ -23,6 +23,7 @@ from bench.execution.trial_environment.conflicting_settings import conflicting_s
 from bench.files.git import GitError, git
 from bench.files.toml_file import parse_toml
 from bench.files.user_path import user_path
+from bench.measure.marked_processes import inherited_mark
 from bench.spec.environments import DEFAULT_ENVIRONMENT, EnvironmentSettings
 from bench.spec.suite import Suite
 from bench.spec.variant import Variant
@@ -114,8 +115,8 @@ class _Preparation:
         self, name: str, worktree: Path, settings: EnvironmentSettings, variables: dict[str, str]
     ) -> None:
         if settings.setup is not None:
-            environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-            environ.update(variables)
+            inherited = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+            environ = {**inherited, **variables, **inherited_mark(worktree.parent.name)}
             output = run_setup(settings.setup, worktree, environ, settings.setup_timeout_s)
             self._keep_log(name, output)
 

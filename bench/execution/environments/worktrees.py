@@ -5,7 +5,8 @@ Usage:
         commit = add_worktree(repository, "origin/main", folder / "base")
 
 Each run has a folder in the user's private cache, with a lock that the kernel releases when the run
-ends. What a killed run leaves is removed by the next run that makes a worktree.
+ends. What a killed run leaves is removed by the next run that makes a worktree, as are processes
+that have the folder's name as their mark.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from bench.errors import ResourceError
 from bench.files.file_lock import file_lock
 from bench.files.git import GitError, git
 from bench.files.private_folder import private_folder
+from bench.measure.marked_processes import kill_marked
 
 KIND = "worktrees"
 """The kind of private folder that holds them."""
@@ -26,6 +28,7 @@ _LOCK = "lock"
 _REPOSITORY = "repository"
 """The file that names the repository of a run's worktrees."""
 _CHECKOUT_S = 600.0
+_KILL_S = 10.0
 
 
 @contextlib.contextmanager
@@ -78,6 +81,7 @@ def _remove_abandoned(parent: Path) -> None:
         with contextlib.suppress(OSError):
             if folder.is_dir():
                 with file_lock(folder / _LOCK, wait=False):
+                    kill_marked(folder.name, _KILL_S)
                     _remove(folder)
 
 
