@@ -138,6 +138,14 @@ class FurtherBlocks:
 
 
 @dataclass(frozen=True)
+class SetupStart:
+    """The setup of an environment starts, before any trial; it may take minutes."""
+
+    environment: str
+    command: str
+
+
+@dataclass(frozen=True)
 class OpenServer:
     """Trials with several workers open TensorFlow's server, which requires no password."""
 
@@ -158,6 +166,7 @@ Event = (
     | RunWarning
     | OpenServer
     | FurtherBlocks
+    | SetupStart
 )
 """``ExcludedGpus``: the run no longer uses these GPUs."""
 OnEvent = Callable[[Event], None]

@@ -145,7 +145,7 @@ def run_plan(
     trials = (batch.plan if batch else plan or plan_anywhere(suite)).trials
     with (
         prepared_environments(
-            suite, {trial.variant for trial in trials}, folder.write_setup_log
+            suite, {trial.variant for trial in trials}, folder.write_setup_log, on_event
         ) as environments,
         importing_from(modules_in_folder(suite)),
         executor,

@@ -151,8 +151,8 @@ def test_a_signal_during_setup_ends_the_run_and_the_setup(
     number: signal.Signals, repository: Repository, cache: dict[str, str]
 ) -> None:
     started_file = repository.path / "started"
-    setup = f"echo $$ > {started_file}; sleep 600"
-    content = comparing({"a": {"revision": "one", "setup": setup}}, workload="nets:build")
+    command = f"echo $$ > {started_file}; sleep 600"
+    content = comparing({"a": {"revision": "one", "setup": command}}, workload="nets:build")
     suite, out = write_suite(repository.path / "s.toml", content), repository.path / "run"
     with started("run", suite, "--out", out, env=cache) as run:
         setup = wait_for_pid(started_file)

@@ -1,7 +1,7 @@
 """Prepare the environments that a run uses: find interpreters, check out revisions, run setups.
 
 Usage:
-    with prepared_environments(suite, variants, keep_log) as environments:
+    with prepared_environments(suite, variants, keep_log, on_event) as environments:
         limits = Limits(..., environments=environments)      # worktrees exist within the block
 
 Whatever is missing is refused here, before anything starts, and nothing is left.
@@ -18,6 +18,7 @@ from bench.execution.custom_workloads.workload_check import check_functions
 from bench.execution.environments.interpreter import check_interpreter
 from bench.execution.environments.setup_command import run_setup
 from bench.execution.environments.worktrees import add_worktree, worktree_folder
+from bench.execution.executor import OnEvent, SetupStart
 from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.trial_environment.conflicting_settings import conflicting_setting
 from bench.files.git import GitError, git
@@ -35,7 +36,7 @@ _DISTRIBUTION = "trainbench"
 
 @contextlib.contextmanager
 def prepared_environments(
-    suite: Suite, variants: Collection[Variant], keep_log: KeepLog
+    suite: Suite, variants: Collection[Variant], keep_log: KeepLog, on_event: OnEvent
 ) -> Iterator[dict[str, PreparedEnvironment]]:
     """Prepare the environments of ``variants`` for the block, by name; none if all are default.
 
@@ -43,7 +44,7 @@ def prepared_environments(
     """
     names = sorted({variant.environment for variant in variants} - {DEFAULT_ENVIRONMENT})
     with contextlib.ExitStack() as stack:
-        preparation = _Preparation(suite, stack, keep_log)
+        preparation = _Preparation(suite, stack, keep_log, on_event)
         prepared = {}
         for name in names:
             users = [variant for variant in variants if variant.environment == name]
@@ -64,8 +65,11 @@ def prepared_environments(
 class _Preparation:
     """Prepares environments one by one; ``stack`` removes what that makes."""
 
-    def __init__(self, suite: Suite, stack: contextlib.ExitStack, keep_log: KeepLog) -> None:
-        self._suite, self._stack, self._keep_log = suite, stack, keep_log
+    def __init__(
+        self, suite: Suite, stack: contextlib.ExitStack, keep_log: KeepLog, on_event: OnEvent
+    ) -> None:
+        self._suite, self._stack = suite, stack
+        self._keep_log, self._on_event = keep_log, on_event
         self._worktrees: Path | None = None
 
     def prepare(self, name: str, workloads: Collection[str]) -> PreparedEnvironment:
@@ -117,6 +121,7 @@ class _Preparation:
         if settings.setup is not None:
             inherited = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
             environ = {**inherited, **variables, **inherited_mark(worktree.parent.name)}
+            self._on_event(SetupStart(name, settings.setup))
             output = run_setup(settings.setup, worktree, environ, settings.setup_timeout_s)
             self._keep_log(name, output)
 

@@ -10,6 +10,7 @@ import pytest
 
 from bench.errors import ResourceError
 from bench.execution.environments.prepare import prepared_environments
+from bench.execution.executor import Event, SetupStart
 from bench.execution.prepared_environment import PreparedEnvironment
 from bench.spec.plan import make_plan
 from bench.spec.suite import load_suite
@@ -17,6 +18,7 @@ from tests.execution.environments.test_interpreter import saying
 from tests.support.git_repository import Repository
 from tests.support.sample_suites import SINGLE, write_suite
 
+EVENTS: list[Event] = []
 NETS = "def build(layers, images):\n    return layers.flatten()(images)\n"
 
 
@@ -33,7 +35,9 @@ def prepared(
     folder.mkdir(parents=True, exist_ok=True)
     suite = load_suite(write_suite(folder / "suite.toml", content))
     variants = {trial.variant for trial in make_plan(suite).trials}
-    with prepared_environments(suite, variants, lambda _, log: save(folder, log)) as environments:
+    with prepared_environments(
+        suite, variants, lambda _, log: save(folder, log), EVENTS.append
+    ) as environments:
         yield environments
 
 
@@ -100,6 +104,7 @@ def test_a_revision_replaces_the_modules_of_workloads(repository: Repository) ->
             assert len(repository.worktrees) == 2
         assert (other.commit, other.dirty) == (first, False)
         assert (folder / "log").read_text() == "made\n"
+        assert EVENTS[-1] == SetupStart("other", "echo made > made; cat made")
         assert len(repository.worktrees) == 1
     assert environments["default"].commit == repository.git("rev-parse", "HEAD")
     assert environments["default"].dirty
