@@ -8,21 +8,26 @@ Whatever is missing is refused here, before anything starts, and nothing is left
 """
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from bench.errors import ResourceError, SuiteError
-from bench.execution.custom_workloads.module_folder import find_module, package_of
+from bench.execution.custom_workloads.module_folder import modules_in_folder
 from bench.execution.custom_workloads.workload_check import check_functions
+from bench.execution.environments.checkout import (
+    Checkout,
+    check_out,
+    repository_of,
+    state_of,
+)
 from bench.execution.environments.interpreter import check_interpreter
 from bench.execution.environments.setup_command import run_setup
-from bench.execution.environments.worktrees import add_worktree, worktree_folder
+from bench.execution.environments.worktrees import worktree_folder
 from bench.execution.executor import OnEvent, SetupStart
 from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.trial_environment.conflicting_settings import conflicting_setting
-from bench.files.git import GitError, git
-from bench.files.toml_file import parse_toml
 from bench.files.user_path import user_path
 from bench.measure.marked_processes import inherited_mark
 from bench.spec.environments import DEFAULT_ENVIRONMENT, EnvironmentSettings
@@ -31,7 +36,6 @@ from bench.spec.variant import Variant
 
 KeepLog = Callable[[str, str], None]
 """Takes the name of an environment and the output of its setup."""
-_DISTRIBUTION = "trainbench"
 
 
 @contextlib.contextmanager
@@ -75,104 +79,75 @@ class _Preparation:
     def prepare(self, name: str, workloads: Collection[str]) -> PreparedEnvironment:
         """Prepare an environment in which trials train ``workloads``, besides built-in ones."""
         settings = self._suite.environments[name]
-        variables = _variables(settings)
-        worktree, package, modules = None, None, None
+        prepared = PreparedEnvironment(name, settings.sets, _variables(settings))
+        checkout = None
         if settings.revision is not None:
-            worktree = self._check_out(name, settings.revision)
-            self._set_up(name, worktree, settings, variables)
-            package = worktree if _is_this_package(worktree) else None
-            modules = self._modules(worktree, workloads)
-            if package is None and not modules:
-                raise ResourceError(
-                    f"revision {settings.revision!r} has neither the package bench nor the module "
-                    "of a workload, so that its trials would not differ: drop revision"
-                )
-            check_functions(workloads, modules)
-        interpreter = self._interpreter(settings, worktree)
-        checked = None
-        if interpreter is not None or package is not None:
-            checked = check_interpreter(interpreter, package, {**os.environ, **variables})
-        commit, dirty = _source(worktree) if worktree else (None, None)
-        return PreparedEnvironment(
-            name=name,
-            sets=settings.sets,
-            variables=variables,
+            checkout = self._check_out(name, settings, prepared.variables)
+            prepared = self._with_code(prepared, checkout, workloads)
+        interpreter = self._interpreter(settings, checkout)
+        if interpreter is None and prepared.package is None:
+            return prepared
+        environ = {**os.environ, **prepared.variables}
+        found = check_interpreter(interpreter, prepared.package, environ)
+        return dataclasses.replace(
+            prepared,
             interpreter=interpreter,
-            package=package,
-            modules=modules,
-            versions=checked.versions if checked else {},
-            tensorflow_build=checked.build if checked and interpreter else None,
-            commit=commit,
-            dirty=dirty,
+            versions=found.versions,
+            tensorflow_build=found.build if interpreter else None,
         )
 
-    def _check_out(self, name: str, wanted: str) -> Path:
-        """Return a new worktree at the revision ``wanted``."""
-        repository = _repository(self._suite)
+    def _check_out(
+        self, name: str, settings: EnvironmentSettings, variables: Mapping[str, str]
+    ) -> Checkout:
+        """Return a new worktree at the environment's revision, once its setup has run."""
+        assert settings.revision is not None
         if self._worktrees is None:
             self._worktrees = self._stack.enter_context(worktree_folder())
-        worktree = self._worktrees / name
-        add_worktree(repository, wanted, worktree)
-        return worktree
-
-    def _set_up(
-        self, name: str, worktree: Path, settings: EnvironmentSettings, variables: dict[str, str]
-    ) -> None:
+        checkout = check_out(self._suite, settings.revision, self._worktrees / name)
         if settings.setup is not None:
             inherited = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-            environ = {**inherited, **variables, **inherited_mark(worktree.parent.name)}
+            environ = {**inherited, **variables, **inherited_mark(self._worktrees.name)}
             self._on_event(SetupStart(name, settings.setup))
-            output = run_setup(settings.setup, worktree, environ, settings.setup_timeout_s)
+            output = run_setup(settings.setup, checkout.folder, environ, settings.setup_timeout_s)
             self._keep_log(name, output)
+        return checkout
 
-    def _interpreter(self, settings: EnvironmentSettings, worktree: Path | None) -> str | None:
+    def _with_code(
+        self, prepared: PreparedEnvironment, checkout: Checkout, workloads: Collection[str]
+    ) -> PreparedEnvironment:
+        """Return ``prepared`` with what its trials import from ``checkout``."""
+        modules = checkout.modules(workloads)
+        if checkout.package is None and not modules:
+            raise ResourceError(
+                "its revision has neither the package bench nor the module of a workload, so that "
+                "its trials would not differ: drop revision"
+            )
+        replaced = {module.stem for module in modules}
+        others = [path for path in modules_in_folder(self._suite) if path.stem not in replaced]
+        modules = (*modules, *others)
+        check_functions(workloads, modules)
+        commit, dirty = state_of(checkout.folder)
+        return dataclasses.replace(
+            prepared, package=checkout.package, modules=modules, commit=commit, dirty=dirty
+        )
+
+    def _interpreter(self, settings: EnvironmentSettings, checkout: Checkout | None) -> str | None:
         """Return the path of the environment's interpreter; None if it has this one."""
         if settings.python is None:
             return None
         folder = self._suite.folder or Path.cwd()
-        if worktree is not None and settings.setup is not None:
-            folder = self._suite_folder(worktree)
+        if checkout is not None and settings.setup is not None:
+            folder = checkout.suite_folder
         path = folder / user_path(settings.python)
         if not (path.is_file() and os.access(path, os.X_OK)):
             raise ResourceError(f"no interpreter {path}: correct python, or install it there")
         return str(path)
 
-    def _suite_folder(self, worktree: Path) -> Path:
-        """Return the folder in ``worktree`` in which the suite's file lies, if it is there."""
-        assert self._suite.folder is not None  # else it has no repository
-        return worktree / self._suite.folder.relative_to(_repository(self._suite))
-
-    def _modules(self, worktree: Path, workloads: Collection[str]) -> tuple[Path, ...]:
-        """Return the files and packages of ``workloads`` in ``worktree``.
-
-        They lie where the suite's file does, in the root or in src.
-        """
-        folders = (self._suite_folder(worktree), worktree, worktree / "src")
-        found = []
-        for package in sorted({package_of(workload) for workload in workloads}):
-            paths = (find_module(folder, package) for folder in folders)
-            if path := next(filter(None, paths), None):
-                found.append(path)
-        return tuple(found)
-
 
 def _default(suite: Suite) -> PreparedEnvironment:
     """Return the run's own environment, with the revision that others are compared with."""
-    commit, dirty = _source(_repository(suite))
+    commit, dirty = state_of(repository_of(suite))
     return PreparedEnvironment(commit=commit, dirty=dirty)
-
-
-def _source(repository: Path) -> tuple[str, bool]:
-    """Return what a repository or worktree is checked out at, and whether tracked files differ.
-
-    New files do not count: they are what ``setup`` makes, and run folders.
-    """
-    try:
-        commit = git(repository, "rev-parse", "HEAD").strip()
-        changes = git(repository, "status", "--porcelain", "--untracked-files=no")
-    except GitError as error:
-        raise ResourceError(f"the state of {repository} is unknown: {error}") from None
-    return commit, bool(changes)
 
 
 def _variables(settings: EnvironmentSettings) -> dict[str, str]:
@@ -184,26 +159,3 @@ def _variables(settings: EnvironmentSettings) -> dict[str, str]:
     if conflict := conflicting_setting({**os.environ, **variables}):
         raise ResourceError(f"variables: {conflict}")
     return variables
-
-
-def _repository(suite: Suite) -> Path:
-    """Return the root of the git repository of the suite's file."""
-    if suite.folder is None:
-        raise ResourceError("revision needs a suite's file in a git repository: name its path")
-    try:
-        return Path(git(suite.folder, "rev-parse", "--show-toplevel").rstrip("\n")).resolve()
-    except GitError as error:
-        raise ResourceError(
-            f"revision needs a git repository around {suite.folder}, but {error}: move the "
-            "suite's file there"
-        ) from None
-
-
-def _is_this_package(worktree: Path) -> bool:
-    """Return whether ``worktree`` is one of this package's own repository."""
-    try:
-        project = parse_toml((worktree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        named = project["name"] == _DISTRIBUTION
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return named and (worktree / "bench" / "__init__.py").is_file()

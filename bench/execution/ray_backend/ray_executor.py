@@ -57,6 +57,7 @@ from bench.measure.gpu import visible_gpus
 from bench.measure.host import usable_cores
 from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.spec.device import RequestedDevice
+from bench.spec.environments import DEFAULT_ENVIRONMENT
 from bench.spec.plan import Block, Trial
 
 _MIN_WAIT_S = 0.05
@@ -276,6 +277,8 @@ class RayExecutor:
     def _warm_up(self, trials: Iterable[Trial], limits: Limits, on_event: OnEvent) -> None:
         if self._cluster.has_gpus:
             usable, data_of = self._quarantine.baselines, self._datasets.reference
+            # Other environments compile other programs, in processes of their own.
+            trials = [t for t in trials if t.variant.environment == DEFAULT_ENVIRONMENT]
             warm_up(self._cluster, usable, trials, data_of, limits, self.head, on_event)
 
     def _poll(self, pool: BlockPool) -> Iterator[TrialRecord]:

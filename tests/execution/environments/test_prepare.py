@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,20 @@ NETS = "def build(layers, images):\n    return layers.flatten()(images)\n"
 
 @contextlib.contextmanager
 def prepared(
-    folder: Path, settings: dict[str, Any], **variant: Any
+    folder: Path,
+    settings: dict[str, Any],
+    content: Mapping[str, Any] | None = None,
+    **variant: Any,
 ) -> Iterator[dict[str, PreparedEnvironment]]:
     """Prepare the environment "other" of a suite in ``folder``; its log goes to "log" there."""
-    content = {
+    suite_content = {
         **SINGLE,
+        **(content or {}),
         "variant": {**SINGLE["variant"], "environment": "other", **variant},
         "environments": {"other": settings},
     }
     folder.mkdir(parents=True, exist_ok=True)
-    suite = load_suite(write_suite(folder / "suite.toml", content))
+    suite = load_suite(write_suite(folder / "suite.toml", suite_content))
     variants = {trial.variant for trial in make_plan(suite).trials}
     with prepared_environments(
         suite, variants, lambda _, log: save(folder, log), EVENTS.append
@@ -108,6 +112,18 @@ def test_a_revision_replaces_the_modules_of_workloads(repository: Repository) ->
         assert len(repository.worktrees) == 1
     assert environments["default"].commit == repository.git("rev-parse", "HEAD")
     assert environments["default"].dirty
+
+
+def test_a_module_that_a_revision_lacks_is_the_runs_own(repository: Repository) -> None:
+    repository.commit({"nets.py": NETS})
+    (repository.path / "new.py").write_text(NETS)
+    variants = {"variants": [{"workload": "nets:build"}, {"workload": "new:build"}]}
+    settings = {"revision": "HEAD"}
+    with prepared(repository.path, settings, content=variants) as environments:
+        modules = environments["other"].modules or ()
+        assert [path.name for path in modules] == ["nets.py", "new.py"]
+        assert modules[0].parent.name == "other"
+        assert modules[1] == repository.path / "new.py"
 
 
 def test_setup_may_make_the_interpreter(repository: Repository) -> None:
