@@ -143,10 +143,9 @@ def run_plan(
         observer.event(event)
 
     trials = (batch.plan if batch else plan or plan_anywhere(suite)).trials
+    variants = {trial.variant for trial in trials}
     with (
-        prepared_environments(
-            suite, {trial.variant for trial in trials}, folder.write_setup_log, on_event
-        ) as environments,
+        prepared_environments(suite, variants, folder.write_setup_log, on_event) as environments,
         importing_from(modules_in_folder(suite)),
         executor,
     ):
