@@ -88,7 +88,8 @@ def test_an_environment_that_cannot_be_had_stops_the_run_and_leaves_nothing(
     out = repository.path / "run"
     done = bench("run", suite, "--out", out, env=cache)
     assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    *before, line = done.stderr.splitlines()
+    assert before == ([f"environment a: setup: {settings['setup']}"] if "setup" in settings else [])
     assert line.startswith(f"bench: {suite}: environments.a: {reason}")
     assert not out.exists()
     assert left_in(cache) == []
