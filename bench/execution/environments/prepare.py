@@ -24,7 +24,7 @@ from bench.execution.environments.checkout import (
 )
 from bench.execution.environments.interpreter import check_interpreter
 from bench.execution.environments.setup_command import run_setup
-from bench.execution.environments.worktrees import worktree_folder
+from bench.execution.environments.worktrees import remove_abandoned, worktree_folder
 from bench.execution.executor import OnEvent, SetupStart
 from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.trial_environment.conflicting_settings import conflicting_setting
@@ -44,8 +44,10 @@ def prepared_environments(
 ) -> Iterator[dict[str, PreparedEnvironment]]:
     """Prepare the environments of ``variants`` for the block, by name; none if all are default.
 
-    Raises ResourceError, with the suite and the environment, if one cannot be had.
+    Removes what killed runs have left. Raises ResourceError, with the suite and the environment, if
+    one cannot be had.
     """
+    remove_abandoned()
     names = sorted({variant.environment for variant in variants} - {DEFAULT_ENVIRONMENT})
     with contextlib.ExitStack() as stack:
         preparation = _Preparation(suite, stack, keep_log, on_event)

@@ -1,12 +1,13 @@
 """Make worktrees of a git repository for one run, and remove them however the run ends.
 
 Usage:
+    remove_abandoned()                       # what killed runs have left
     with worktree_folder() as folder:
         commit = add_worktree(repository, "origin/main", folder / "base")
 
 Each run has a folder in the user's private cache, with a lock that the kernel releases when the run
-ends. What a killed run leaves is removed by the next run that makes a worktree, as are processes
-that have the folder's name as their mark.
+ends. What a killed run leaves is removed by the next run, as are processes that have the folder's
+name as their mark.
 """
 
 import contextlib
@@ -17,9 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import ResourceError
+from bench.execution.signals import defer_signals
 from bench.files.file_lock import file_lock
 from bench.files.git import GitError, git
-from bench.files.private_folder import private_folder
+from bench.files.private_folder import private_folder, private_path
 from bench.measure.marked_processes import kill_marked
 
 KIND = "worktrees"
@@ -35,14 +37,13 @@ _KILL_S = 10.0
 def worktree_folder() -> Iterator[Path]:
     """Make a folder for a run's worktrees, and remove them at the end of the block.
 
-    Removes what killed runs have left first. ResourceError if the folder cannot be made.
+    ResourceError if it cannot be made.
     """
     with contextlib.ExitStack() as stack:
         try:
             parent = private_folder(KIND)
             # Nobody may take a folder for abandoned that its run has not locked yet.
             with file_lock(parent / _LOCK):
-                _remove_abandoned(parent)
                 folder = parent / uuid.uuid4().hex[:12]
                 folder.mkdir(mode=0o700)
                 stack.enter_context(file_lock(folder / _LOCK))
@@ -75,24 +76,28 @@ def add_worktree(repository: Path, revision: str, folder: Path) -> str:
     return commit
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """Remove the folders of runs that have ended."""
-    for folder in parent.iterdir():
-        with contextlib.suppress(OSError):
-            if folder.is_dir():
-                with file_lock(folder / _LOCK, wait=False):
-                    kill_marked(folder.name, _KILL_S)
-                    _remove(folder)
+def remove_abandoned() -> None:
+    """Remove the folders and processes of runs that were killed."""
+    parent = private_path(KIND)
+    if not parent.is_dir():
+        return
+    # Folders that cannot be removed disturb no run.
+    with contextlib.suppress(OSError), file_lock(private_folder(KIND) / _LOCK):
+        for folder in [path for path in parent.iterdir() if path.is_dir()]:
+            with contextlib.suppress(OSError), file_lock(folder / _LOCK, wait=False):
+                kill_marked(folder.name, _KILL_S)
+                _remove(folder)
 
 
 def _remove(folder: Path) -> None:
-    """Remove a run's folder, and its worktrees from their repository."""
-    for worktree in [path for path in folder.iterdir() if path.is_dir()]:
-        _make_writable(worktree)
-        shutil.rmtree(worktree, ignore_errors=True)
-    with contextlib.suppress(OSError, GitError):
-        _forget(Path((folder / _REPOSITORY).read_text(encoding="utf-8")), folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a run's folder, and its worktrees from their repository, whatever signals arrive."""
+    with defer_signals():
+        for worktree in [path for path in folder.iterdir() if path.is_dir()]:
+            _make_writable(worktree)
+            shutil.rmtree(worktree, ignore_errors=True)
+        with contextlib.suppress(OSError, GitError):
+            _forget(Path((folder / _REPOSITORY).read_text(encoding="utf-8")), folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _forget(repository: Path, folder: Path) -> None:

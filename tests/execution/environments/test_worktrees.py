@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ResourceError
-from bench.execution.environments.worktrees import add_worktree, worktree_folder
+from bench.execution.environments.worktrees import (
+    add_worktree,
+    remove_abandoned,
+    worktree_folder,
+)
 from tests.support.git_repository import Repository
 
 KILLED = """
@@ -71,8 +75,8 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(
     if damage == "gone":
         (worktree / "nets.py").unlink()
         worktree.rmdir()
-    with worktree_folder() as folder:
-        assert run_folders(cache) == [folder.name]
+    remove_abandoned()
+    assert run_folders(cache) == []
     assert repository.worktrees == [str(repository.path)]
 
 
@@ -82,6 +86,7 @@ def test_a_run_leaves_the_worktrees_of_another_one(repository: Repository, cache
         add_worktree(repository.path, "HEAD", first / "base")
         with worktree_folder() as second:
             add_worktree(repository.path, "HEAD", second / "base")
+            remove_abandoned()
             assert sorted(run_folders(cache)) == sorted([first.name, second.name])
         assert (first / "base" / "nets.py").exists()
     assert repository.worktrees == [str(repository.path)]
