@@ -25,7 +25,7 @@ RUN_OPTIONS = $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(ADDRESS),--address 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data bench test test-slow test-cluster test-browser test-gpu check report publish reference results gpu-counters perf clean
+.PHONY: help install data bench test test-slow test-cluster test-browser test-tensorflow test-gpu check report publish reference results gpu-counters perf clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -47,7 +47,7 @@ data: install
 bench: install ## run SUITE (quick) and print its table; CLUSTER= ADDRESS= OUT= BLOCKS= RESUME= ARGS=
 	$(BIN)/bench run '$(SUITE)' $(RUN_OPTIONS)
 
-DEFAULT_TESTS := not perf and not cluster and not browser and not gpu
+DEFAULT_TESTS := not perf and not cluster and not browser and not tensorflow and not gpu
 
 test: data ## run the tests, ten minutes on two cores; ARGS= goes to pytest
 	$(BIN)/python -m pytest -m 'not slow and $(DEFAULT_TESTS)' $(ARGS)
@@ -70,6 +70,19 @@ SKIPPED = $(if $(REQUIRE),,: tests that need them will be skipped)
 		dpkg-query --show --showformat='$${db:Status-Abbrev}' "$$package" 2>/dev/null | grep -q '^ii' || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -qq -y $$missing || \
 		{ echo "make: apt-get could not install$$missing$(SKIPPED)" >&2; $(if $(REQUIRE),exit 1,true); }; fi
+
+TENSORFLOW ?= 2.18
+OTHER_VENV = .venv-tensorflow-$(TENSORFLOW)
+
+test-tensorflow: install $(OTHER_VENV)/.installed ## train under another TENSORFLOW (2.18) beside this one
+	BENCH_OTHER_PYTHON='$(abspath $(OTHER_VENV))/bin/python' \
+		$(BIN)/python -m pytest -rs -m tensorflow tests/other_tensorflow $(ARGS)
+
+# It has what a trial imports, and nothing else.
+%/.installed:
+	"$(PYTHON)" -m venv --clear $*
+	$*/bin/python -m pip install --quiet 'tensorflow-cpu==$(TENSORFLOW).*' pydantic
+	@touch $@
 
 test-gpu: install ## run the tests on a real GPU
 	$(BIN)/python -m pytest -rs -m gpu tests/gpu $(ARGS)
@@ -107,6 +120,6 @@ perf: ## print the cost of the harness and the speed of training; never fails
 	$(BIN)/python -m pytest -m perf tests/perf $(ARGS)
 
 clean: ## remove the environment and all caches, never results
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) .venv-tensorflow-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis .benchmarks
 	find bench tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,12 +14,13 @@ thrown into it between two records.
 import contextlib
 import functools
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from bench.execution.estimation.device_memory import MemoryNeed
 from bench.execution.estimation.estimator import Estimate
 from bench.execution.gpus.device_kind import DeviceKind
+from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.signals import defer_signals
 from bench.records.epoch_record import EpochRecord
 from bench.records.stopping_record import Stopping
@@ -36,7 +37,7 @@ def no_reason(_trial: Trial) -> None:
 
 @dataclass(frozen=True)
 class Limits:
-    """Time limits of a trial, the number of retries, whether it is worth trying, and its turns."""
+    """What a run sets for its trials: time limits, retries, turns, and what they run under."""
 
     trial_timeout_s: float
     stall_timeout_s: float = 900.0
@@ -50,6 +51,8 @@ class Limits:
     """What an arm of a block trains while the others wait."""
     turn_s: float = DEFAULT_TURN_S
     """The shortest turn of windows."""
+    environments: Mapping[str, PreparedEnvironment] = field(default_factory=dict)
+    """What trials run under, by the names in the suite."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,14 @@ class FurtherBlocks:
 
 
 @dataclass(frozen=True)
+class SetupStart:
+    """The setup of an environment starts, before any trial; it may take minutes."""
+
+    environment: str
+    command: str
+
+
+@dataclass(frozen=True)
 class OpenServer:
     """Trials with several workers open TensorFlow's server, which requires no password."""
 
@@ -155,6 +166,7 @@ Event = (
     | RunWarning
     | OpenServer
     | FurtherBlocks
+    | SetupStart
 )
 """``ExcludedGpus``: the run no longer uses these GPUs."""
 OnEvent = Callable[[Event], None]

@@ -24,6 +24,7 @@ from bench.execution.executor import EpochEnd, Limits, OnEvent, RunWarning, Tria
 from bench.execution.gpus.device_kind import local_device
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.oom_skip import skipped_record
+from bench.execution.prepared_environment import DEFAULT
 from bench.execution.subprocess_probe import refused_xla_flags
 from bench.execution.trial_environment.conflicting_settings import conflicting_setting
 from bench.execution.trial_environment.inherited_environment import (
@@ -34,13 +35,15 @@ from bench.execution.trial_environment.other_load import add_cpu_time, load_warn
 from bench.execution.trial_environment.worker_variables import worker_variables
 from bench.measure.cpu_binding import bound_to_cores
 from bench.measure.cpu_time import cpu_time
-from bench.measure.environment import environment, variables
+from bench.measure.environment import environment
 from bench.measure.gpu import visible_gpus
 from bench.measure.host import peak_rss_bytes, usable_cores
 from bench.records.clock import utc_now
 from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import TrialRecord
+from bench.spec.environments import DEFAULT_ENVIRONMENT
 from bench.spec.plan import Block, Trial
+from bench.spec.recorded_variables import recorded_values
 
 
 class InProcessExecutor:
@@ -91,6 +94,7 @@ class InProcessExecutor:
         here with another number.
         """
         trials = [trial for block in blocks for trial in block.trials]
+        _check_environments(trials)
         threads = _threads(trials)
         for variant in real_variants(trial.variant for trial in trials):
             load_arrays(variant)
@@ -105,7 +109,11 @@ class InProcessExecutor:
         with _bind_cores(trials, threads, gpus) as cores, worker_variables(os.environ, threads):
             _check_tensorflow(threads)
             # The variables when the first trial imports TensorFlow.
-            context = {"variables": variables(dict(os.environ)), **cores}
+            context = {
+                "environment": DEFAULT.settings(),
+                "variables": recorded_values(os.environ),
+                **cores,
+            }
             for trial in trials:
                 if refused:
                     yield TrialRecord(trial=trial, status="failed", error=refused)
@@ -114,6 +122,16 @@ class InProcessExecutor:
                 else:
                     on_event(TrialStart(trial, "this process"))
                     yield from _attempt(trial, on_event, context, gpus, threads)
+
+
+def _check_environments(trials: Sequence[Trial]) -> None:
+    """Raise ResourceError if a trial needs an environment of its own."""
+    for trial in trials:
+        if trial.variant.environment != DEFAULT_ENVIRONMENT:
+            raise ResourceError(
+                f"environment {trial.variant.environment!r} needs processes of its own: "
+                "use --executor ray"
+            )
 
 
 def _threads(trials: Sequence[Trial]) -> int:

@@ -10,7 +10,7 @@ however the run ends.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from bench.errors import SuiteError
 from bench.execution.block_batches import Batch, BlockBatches, Until, with_earlier_blocks
 from bench.execution.custom_workloads.module_folder import importing_from, modules_in_folder
 from bench.execution.custom_workloads.workload_check import check_workloads
+from bench.execution.environments.prepare import prepared_environments
 from bench.execution.estimation.device_memory import too_large
 from bench.execution.estimation.estimator import Estimator
 from bench.execution.estimation.run_history import measured_times, recent_runs
@@ -36,6 +37,7 @@ from bench.execution.further_blocks import TrialResult, result_of, with_further_
 from bench.execution.gpus.device_kind import device_of_nodes
 from bench.execution.gpus.device_lock import lock_devices
 from bench.execution.oom_skip import OomSkipper
+from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.run_entry import GpuEvents, enter_end, run_entry
 from bench.records.run_folder import RunFolder
 from bench.records.run_info import RunInfo
@@ -121,9 +123,9 @@ def run_plan(
     later call keeps that plan's variants. With ``prune_oom``, batches larger than one that ran out
     of memory are skipped. If the suite has a precision, ``until`` decides how many blocks follow.
 
-    Raises SuiteError if the module or function of a workload is missing, StorageError if a record
-    cannot be written. KeyboardInterrupt passes, after the executor has yielded the records of
-    running trials.
+    Raises SuiteError if the module or function of a workload is missing, ResourceError if an
+    environment cannot be had, StorageError if a record cannot be written. KeyboardInterrupt passes,
+    after the executor has yielded the records of running trials.
     """
     started = time.perf_counter()
     state = _RunState(folder)
@@ -139,14 +141,21 @@ def run_plan(
         gpu_events.note(event)
         observer.event(event)
 
-    with importing_from(modules_in_folder(suite)), executor:
+    trials = (batch.plan if batch else plan or plan_anywhere(suite)).trials
+    variants = {trial.variant for trial in trials}
+    with (
+        prepared_environments(suite, variants, folder.write_setup_log, on_event) as environments,
+        importing_from(modules_in_folder(suite)),
+        executor,
+    ):
         if batch is None:
             device: DeviceType = "gpu" if executor.uses_gpus else "cpu"
             if plan is None or plan.device != device:
                 plan = make_plan(suite, device)
             batch = state.first_batch(suite, plan)
         lost = lost_baselines(suite, batch.plan.device)
-        limits = _limits(suite, retries, state.oom_skipper if prune_oom else None)
+        skipper = state.oom_skipper if prune_oom else None
+        limits = _limits(suite, retries, skipper, environments)
         with (
             lock_devices(_shared_devices(executor)) as shared,
             run_entry(folder, batch, executor, command, started, gpu_events) as entry,
@@ -194,7 +203,12 @@ def _further_blocks(batch: Batch) -> FurtherBlocks:
     return FurtherBlocks(count, batch.stopping)
 
 
-def _limits(suite: Suite, retries: int, oom_skipper: OomSkipper | None) -> Limits:
+def _limits(
+    suite: Suite,
+    retries: int,
+    oom_skipper: OomSkipper | None,
+    environments: Mapping[str, PreparedEnvironment],
+) -> Limits:
     return Limits(
         suite.trial_timeout_s,
         suite.stall_timeout_s,
@@ -203,6 +217,7 @@ def _limits(suite: Suite, retries: int, oom_skipper: OomSkipper | None) -> Limit
         skip_reason=oom_skipper.skip_reason if oom_skipper else no_reason,
         turns=suite.turns,
         turn_s=suite.turn_s,
+        environments=environments,
     )
 
 

@@ -13,7 +13,6 @@ would otherwise stay for half a minute.
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from bench.execution.trial_environment.xla_flags import refused_flags
-from bench.measure.host import session_pids
+from bench.measure.host import kill_session
 from bench.process_exit import describe_exit, last_line, signal_name
 from bench.records.atomic_write import temporary_file
 
@@ -61,7 +60,7 @@ def probe_in_subprocess(
         try:
             yield answer
         finally:
-            _end(process)
+            kill_session(process)
 
 
 def refused_xla_flags() -> str | None:
@@ -71,15 +70,6 @@ def refused_xla_flags() -> str | None:
     with probe_in_subprocess("bench.training.tensorflow_probe") as answer:
         reply = answer()
     return reply["error"] if reply.get("refused_flags") else None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    # Twice, because a process may start another while it is being killed.
-    for _ in range(2):
-        for pid in session_pids(process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    process.wait()
 
 
 def _parsed(line: str) -> Reply | None:

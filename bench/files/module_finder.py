@@ -1,4 +1,4 @@
-"""Make files and packages of one folder importable under their own names.
+"""Make single files and packages importable under their own names.
 
 Usage:
     remove = install_finder([Path("/suite/own_nets.py")])
@@ -18,23 +18,47 @@ def install_finder(modules: Sequence[Path]) -> Callable[[], None]:
     """Make ``modules`` importable until the returned function is called.
 
     ``modules`` take precedence over installed modules of the same names. Anything else in their
-    folder comes after all installed modules: the folder may hold a ``random.py``.
+    folders comes after all installed modules: a folder may hold a ``random.py``.
     """
     if not modules:
         return lambda: None
-    finder, folder = _ModuleFinder(modules), str(modules[0].parent)
+    finder = _ModuleFinder(modules)
     sys.meta_path.insert(0, finder)
-    is_new = folder not in sys.path
-    if is_new:
-        sys.path.append(folder)
+    folders = dict.fromkeys(str(module.parent) for module in modules)
+    added = [folder for folder in folders if folder not in sys.path]
+    sys.path += added
     importlib.invalidate_caches()
 
     def remove() -> None:
         sys.meta_path.remove(finder)
-        if is_new:
+        for folder in added:
             sys.path.remove(folder)
 
     return remove
+
+
+def finder_code(package: str, folder: Path) -> str:
+    """Return Python code after which ``package`` is imported from ``folder``, whole.
+
+    Nothing else is imported from there, and no module of the package from elsewhere. The code is
+    for an interpreter that cannot import this module yet.
+    """
+    return _FINDER_CODE.format(package=package, folder=str(folder))
+
+
+_FINDER_CODE = """
+import sys
+from importlib.machinery import PathFinder
+class PackageFinder:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] != {package!r}:
+            return None
+        spec = PathFinder.find_spec(name, [{folder!r}] if path is None else path)
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        return spec
+sys.meta_path.insert(0, PackageFinder)
+"""
 
 
 class _ModuleFinder:

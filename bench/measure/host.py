@@ -8,6 +8,8 @@ Usage:
 import contextlib
 import os
 import resource
+import signal
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -101,6 +103,16 @@ def peak_rss_bytes(status: Path = Path("/proc/self/status")) -> int | None:
 def session_pids(leader: int) -> tuple[int, ...]:
     """Return the processes in the session that ``leader`` began, in any process group."""
     return tuple(pid for pid in psutil.pids() if _session_of(pid) == leader)
+
+
+def kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill the session that ``process`` began, and wait until the process is gone."""
+    # Twice, because a process may start another while it is being killed.
+    for _ in range(2):
+        for pid in session_pids(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def kill_descendants(word: str) -> None:

@@ -4,15 +4,13 @@ Usage:
     revision()      # Revision("3f2a...", dirty=False), or None outside a checkout
 """
 
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import bench.errors
+from bench.files.git import GitError, git
 
 PACKAGE = Path(bench.errors.__file__).parent
-_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,7 @@ def revision(folder: Path = PACKAGE) -> Revision | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    # In a git hook, GIT_DIR and similar variables point elsewhere. Without locks, because another
-    # process may be committing.
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            env={**variables, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=_TIMEOUT_S,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
+        return git(folder, *arguments)
+    except GitError:
         return None

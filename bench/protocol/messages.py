@@ -28,8 +28,8 @@ from bench.records.epoch_record import EpochRecord
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
 
-PROTOCOL = 1
-"""Increased with each change of a message."""
+PROTOCOL = 2
+"""Increased with each change of a message, which a new axis of a variant is, too."""
 MAX_LINE_BYTES = 64 * 2**20
 """A record of 20,000 epochs takes about a sixth of this."""
 

@@ -18,6 +18,7 @@ from typing import Any
 from bench.records.pseudonyms import Pseudonyms
 from bench.records.public_fields import (
     ENVIRONMENT,
+    ENVIRONMENT_TABLE,
     EXECUTOR,
     LEFT_OUT,
     RECORD,
@@ -73,7 +74,7 @@ def public_info(names: Pseudonyms, info: _Plain) -> dict[str, Any]:
     )
     return {
         "schema_version": info["schema_version"],
-        "suite": info["suite"],
+        "suite": _public_suite(names, info["suite"]),
         "defaults_for": info.get("defaults_for"),
         "pairs": [pair for pair in info["pairs"] if _is_of(pair, variants)],
         "trial_ids": info["trial_ids"],
@@ -107,6 +108,13 @@ def _public_stopping(stopping: _Plain | None, variants: Collection[str]) -> dict
         "widest_pair": widest if widest and _is_of(widest, variants) else None,
     }
     return {**stopping, **known}
+
+
+def _public_suite(names: Pseudonyms, suite: _Plain) -> dict[str, Any]:
+    """Return a suite in its author's words, without paths, commands and values of variables."""
+    tables = suite.get("environments") or {}
+    public = {name: ENVIRONMENT_TABLE(names, settings) for name, settings in tables.items()}
+    return {**suite, "environments": public} if public else {**suite}
 
 
 def _is_of(pair: _Plain, variants: Collection[str]) -> bool:

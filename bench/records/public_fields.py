@@ -36,6 +36,7 @@ from bench.records.public_values import (
     visible,
     words,
 )
+from bench.records.public_variable_names import VARIABLE_NAME
 from bench.spec.timing import Timing
 from bench.spec.turn_settings import TurnMode
 from bench.spec.variant import Variant
@@ -108,6 +109,15 @@ ENVIRONMENT = fields(
     variables=VARIABLES,
     library_path=each(hidden),
 )
+ENVIRONMENT_TABLE = fields(
+    python=hidden,
+    variables=VARIABLES,
+    revision=suite_text,
+    setup=hidden,
+    setup_timeout_s=number,
+    threads=number,
+)
+"""A table [environments.NAME] of a suite."""
 
 _LIBRARIES = re.compile(r"cudart|cublas|cublasLt|cudnn|cufft|cusolver|cusparse|nccl|nvrtc")
 _BUILD = fields(
@@ -157,6 +167,8 @@ RESOLVED = fields(
     policy=one_of("float32", "float64", "mixed_bfloat16", "mixed_float16"),
     batch_norm=one_of("keras", "fused"),
     order=one_of("permutation", "bijection", "shuffle", "files"),
+    python=VERSION,
+    numpy=VERSION,
     tensorflow=VERSION,
     keras=VERSION,
     cuda=VERSION,
@@ -177,6 +189,12 @@ RESOLVED = fields(
     optimizer_config=_OPTIMIZER,
     timing=fields(**dict.fromkeys(Timing.model_fields, number)),
     turns=one_of(*get_args(TurnMode)),
+    environment=fields(
+        name=suite_text,
+        sets=each(one_of("python", "variables", "revision", "threads")),
+        variables=each(matching(VARIABLE_NAME.pattern)),
+        revision=fields(commit=HEX, dirty=number),
+    ),
     autotune_cache=hidden,
     variables=VARIABLES,
     visible_gpus=visible,

@@ -35,12 +35,14 @@ less library limit limited list loaded local log long looked looks loss lost low
 make making many matmul may mean memory mib mig module more mps must names nan nans nccl need needed
 needs network never new no node nodes none norm norms not nothing num-gpus number object of old on
 one only oom op open opened operation optimizer or other others out outofmemory output outside own
-owner part path peers permission pid pids placement placement_timeout_s port preloader process
+owner part path peers permission pid pids placement placement_timeout_s port preloader
+prepared process
 processes progress raise raised ran rank ray reach reached read reading reason receive received
 receiving record refused remain replica replicas reset resource_exhausted restart resume retry room
 run running runs s said same says second seconds seen sees send sent set shape shapes shell signal
 since size skip skipped skips slow so space stall_timeout_s start started status step steps still
-stopped store strategy such supported system tensor tensorflow test than that the their them then
+stopped store strategy such suite supported system tensor tensorflow test than that the their them
+then
 there they this time timed timeout times to too took total traced tracing trained training trains
 trial trial_timeout_s try turn turns type unknown unset unsupported until up usable use used user
 uses uuids value values variable variables variant wait waited want was watched weights were what

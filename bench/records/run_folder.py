@@ -4,6 +4,7 @@
     <run>/trials/<trial_id>.json           the last attempt at a trial
     <run>/trials/<trial_id>.attempt1.json  an earlier attempt
     <run>/trials.csv ... epochs.parquet    tables made from the records
+    <run>/setup-<environment>.log          what the setup of an environment printed
     <run>/report/                          what ``bench report`` writes
     <run>/.lock                            locked by the one driver that may write
     <run>/records.jsonl                    replaces trials/ in a published run
@@ -46,6 +47,8 @@ from bench.records.run_info import RunInfo
 from bench.records.trial_record import TrialRecord
 from bench.spec.error_text import error_text
 from bench.spec.suite import Suite, parse_suite
+
+_SETUP = "setup-"
 
 
 class RunFolder:
@@ -179,8 +182,9 @@ class RunFolder:
             return False
         with contextlib.suppress(OSError):
             self.trials.rmdir()  # fails if there is a record
-            for name in ("run.json", ".lock"):
-                (self.path / name).unlink(missing_ok=True)
+            for file in (*self.path.glob(f"{_SETUP}*.log"), self.path / "run.json"):
+                file.unlink(missing_ok=True)
+            (self.path / ".lock").unlink(missing_ok=True)
             self.path.rmdir()
             for folder in self._new_folders[1:]:
                 folder.rmdir()  # fails if another run is in it
@@ -207,6 +211,10 @@ class RunFolder:
     def write_info(self, info: RunInfo) -> None:
         """Replace ``run.json``."""
         write_atomically(self.files, "run.json", info.model_dump_json(indent=1))
+
+    def write_setup_log(self, environment: str, output: str) -> None:
+        """Keep what the setup of an environment printed, in place of an earlier call's."""
+        write_atomically(self.files, f"{_SETUP}{environment}.log", output)
 
     def write(self, record: TrialRecord) -> None:
         """Write a record, and keep an earlier attempt at the same trial under another name.

@@ -43,6 +43,7 @@ from bench.spec.axis_values import (
     Precision,
 )
 from bench.spec.default_jit import Jit
+from bench.spec.environments import DEFAULT_ENVIRONMENT, EnvironmentName
 from bench.spec.fail_fast_types import FailFastTuple
 
 _Count = Annotated[int, Field(ge=1, le=10**12, strict=True)]
@@ -190,6 +191,16 @@ class VariantAxes(BaseModel):
     ] = None
     """CPU cores that each worker may use: the size of TensorFlow's thread pools and, on a CPU, the
     cores that the process is bound to. None uses the worker's whole share of its node."""
+    environment: Annotated[
+        EnvironmentName,
+        Axis(
+            inactive=default_of("environment", DEFAULT_ENVIRONMENT),
+            implies=("environment.*",),
+            values="a name of [environments]",
+        ),
+    ] = DEFAULT_ENVIRONMENT
+    """What the trial's process runs under: "default", the run's own environment, or one that the
+    suite defines in a table [environments.NAME]."""
     placement: Annotated[
         Literal["pack", "spread"], Axis(inactive=one_worker, implies=DEVICES, scaling="free")
     ] = "pack"

@@ -32,6 +32,17 @@ DEVICES = (
     *THREADS,
 )
 
+BY_ENVIRONMENT: dict[str, tuple[str, ...]] = {
+    "python": (
+        *("python", "numpy", "tensorflow", "keras", "build.*", "onednn", "process_start"),
+        *("cuda", "cudnn", "ptxas", "cuda_libraries.*", "autotune_*"),
+    ),
+    "revision": ("workload_source", *NETWORK),
+    "threads": THREADS,
+    "variables": ("onednn",),
+}
+"""What the settings of an environment imply, by the key that the suite sets."""
+
 
 @dataclass(frozen=True)
 class Axis:

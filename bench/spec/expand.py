@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.errors import SuiteError
 from bench.spec.defaults import fill_defaults
 from bench.spec.device import DeviceType
+from bench.spec.environments import DEFAULT_ENVIRONMENT
 from bench.spec.error_text import requirement
 from bench.spec.fail_fast_types import FailFastDict
 from bench.spec.selection import select
@@ -93,6 +94,26 @@ def expand(suite: Suite, device: DeviceType = "cpu") -> tuple[Cell, ...]:
         raise SuiteError(f"{suite.source}: no variant is left: loosen [[exclude]]")
     _check_labels(cells.values(), suite)
     return tuple(_with_duplicates(cell, twins.get(cell.id, ())) for cell in cells.values())
+
+
+def complete_settings(
+    settings: Mapping[str, Any], suite: Suite, device: DeviceType
+) -> dict[str, Any]:
+    """Return all fields of a variant, with the defaults of its environment and of ``device``.
+
+    Raises ValueError if settings contradict each other.
+    """
+    name = settings.get("environment", DEFAULT_ENVIRONMENT)
+    environment = suite.environments.get(name)
+    threads = environment.threads if environment else None
+    if threads is None:
+        return fill_defaults(settings, device)
+    if settings.get("threads") not in (None, threads):
+        raise ValueError(
+            f"threads {settings['threads']} is not that of environment {name!r}, {threads}: "
+            "set one of the two"
+        )
+    return fill_defaults({**settings, "threads": threads}, device)
 
 
 def without_label(settings: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +202,7 @@ def _filled(
     settings: dict[str, Any], suite: Suite, label: str, device: DeviceType
 ) -> dict[str, Any]:
     try:
-        return fill_defaults(without_label(settings), device)
+        return complete_settings(without_label(settings), suite, device)
     except ValueError as error:
         raise SuiteError(f"{suite.source}: {label}: {error}") from None
 

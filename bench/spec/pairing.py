@@ -16,10 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.errors import SuiteError
 from bench.spec.axis_groups import BATCH_SIZES
-from bench.spec.defaults import fill_defaults
 from bench.spec.device import DeviceType
 from bench.spec.error_text import value_text
-from bench.spec.expand import Cell, Id, expand, without_label
+from bench.spec.expand import Cell, Id, complete_settings, expand, without_label
 from bench.spec.suggestion import nearest
 from bench.spec.suite import Comparison, Suite
 from bench.spec.variant import Variant
@@ -87,7 +86,7 @@ def _pairs(
     for cell in cells:
         if getattr(cell.variant, axis) == value:
             continue
-        for baseline_id in _baseline_candidates(cell, axis, value, device):
+        for baseline_id in _baseline_candidates(cell, comparison, suite, device):
             if baseline_id in ids and baseline_id != cell.id:
                 pairs.append(Pair(axis=axis, variant_id=cell.id, baseline_id=baseline_id))
                 break
@@ -99,12 +98,14 @@ def _pairs(
     return pairs
 
 
-def _baseline_candidates(cell: Cell, axis: str, value: Any, device: DeviceType) -> Iterator[str]:
+def _baseline_candidates(
+    cell: Cell, comparison: Comparison, suite: Suite, device: DeviceType
+) -> Iterator[str]:
     """Yield the ids that a cell's baseline may have, the closest first."""
     for settings in (cell.variant.model_dump(), without_label(cell.settings)):
         with contextlib.suppress(ValueError):
-            filled = fill_defaults(_with(settings, axis, value), device)
-            yield Variant.model_validate(filled).id
+            other = _with(settings, comparison.axis, comparison.baseline)
+            yield Variant.model_validate(complete_settings(other, suite, device)).id
 
 
 def _with(settings: dict[str, Any], axis: str, value: Any) -> dict[str, Any]:

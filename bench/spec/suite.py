@@ -29,6 +29,11 @@ from bench.files.toml_file import parse_toml
 from bench.spec import suite_validation
 from bench.spec.axes import AXES
 from bench.spec.axis_validation import check_key
+from bench.spec.environments import (
+    EnvironmentSettings,
+    check_environment_name,
+    checked_environments,
+)
 from bench.spec.error_text import location_text, value_text
 from bench.spec.fail_fast_types import FailFastDict, FailFastList, one_unknown_key
 from bench.spec.overrides import apply_overrides, is_suite_key
@@ -110,6 +115,8 @@ class Suite(BaseModel):
     """Further variants, one table each, with an optional label."""
     exclude: FailFastList[Settings] = []
     """Combinations of the matrix to leave out."""
+    environments: FailFastDict[EnvironmentSettings] = {}
+    """What trials run under, by name; the axis `environment` chooses."""
     compare: FailFastList[Comparison] = []
     """The variants whose times are divided: an axis, and the baseline's value."""
     only: FailFastList[str] = []
@@ -193,6 +200,7 @@ def parse_suite(content: Mapping[str, Any], source: str = "") -> Suite:
         _check_keys(content)
         suite = Suite.model_validate(content)
         suite = suite.model_copy(update=_checked_tables(suite))
+        _check_environment_names(suite)
         if suite.precision is not None and suite.compare:
             blocks = max(suite.blocks, FEWEST_BLOCKS_FOR_PRECISION)
             suite = suite.model_copy(update={"blocks": blocks})
@@ -283,6 +291,7 @@ def _check_keys(content: Mapping[str, Any]) -> None:
 def _checked_tables(suite: Suite) -> dict[str, Any]:
     """Return the tables of axis settings, each value checked and in its canonical form."""
     return {
+        "environments": checked_environments(suite.environments),
         "variant": suite_validation.checked_settings(suite.variant, "variant"),
         "matrix": suite_validation.checked_matrix(suite.matrix),
         "variants": suite_validation.checked_variants(suite.variants),
@@ -291,11 +300,31 @@ def _checked_tables(suite: Suite) -> dict[str, Any]:
     }
 
 
+def _check_environment_names(suite: Suite) -> None:
+    """Refuse an environment that a table names and the suite does not define."""
+    tables = [
+        ("variant", suite.variant),
+        *((f"variants[{i}]", table) for i, table in enumerate(suite.variants)),
+        *((f"exclude[{i}]", table) for i, table in enumerate(suite.exclude)),
+        *(("matrix", {"environment": name}) for name in suite.matrix.get("environment", [])),
+        *((f"compare[{i}]", {c.axis: c.baseline}) for i, c in enumerate(suite.compare)),
+    ]
+    for where, settings in tables:
+        if "environment" in settings:
+            check_environment_name(where, settings["environment"], suite.environments)
+
+
 def _checked_comparison(comparison: Comparison, where: str) -> Comparison:
     baseline = suite_validation.checked_baseline(comparison.axis, comparison.baseline, where)
     return comparison.model_copy(update={"baseline": baseline})
 
 
 def _explain(error: ValidationError) -> str:
-    known = Suite if len(error.errors()[0]["loc"]) == 1 else Comparison
-    return suite_validation.explain(error.errors()[0], known.model_fields)
+    problem = error.errors()[0]
+    table = problem["loc"][0] if len(problem["loc"]) > 1 else None
+    tables: dict[Any, type[BaseModel]] = {
+        "environments": EnvironmentSettings,
+        "compare": Comparison,
+    }
+    known = tables.get(table, Suite)
+    return suite_validation.explain(problem, known.model_fields)

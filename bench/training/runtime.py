@@ -8,10 +8,12 @@ Usage:
     check_unchanged(before, workload)
 """
 
+import platform
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 from tensorflow.python.util._pywrap_util_port import IsMklEnabled
@@ -124,6 +126,8 @@ def describe(variant: Variant) -> dict[str, Any]:
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled() and bool(_gpus()),
         "deterministic": is_op_determinism_enabled(),
         "onednn": bool(IsMklEnabled()),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "build": {key: value for key, value in build.items() if isinstance(value, _PLAIN)},

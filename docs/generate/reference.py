@@ -24,6 +24,7 @@ from bench.spec.axes import AXES
 from bench.spec.axis_metadata import Axis
 from bench.spec.axis_validation import CUSTOM_WORKLOAD_FORM, choices_of
 from bench.spec.defaults import fill_defaults
+from bench.spec.environments import EnvironmentSettings
 from bench.spec.plan import Trial
 from bench.spec.suite import Suite
 from bench.spec.variant import Variant
@@ -114,6 +115,11 @@ def reference() -> str:
         "Generated from the code by `make reference`: do not edit. A null was not measured.",
         "## Suites",
         _table(("key", "default", "meaning"), _keys(Suite, suite)),
+        "Keys of a table `[environments.NAME]`:",
+        _table(
+            ("key", "default", "meaning"),
+            _keys(EnvironmentSettings, meanings(EnvironmentSettings)),
+        ),
         "## Axes",
         "Keys of `[variant]`, `[matrix]`, `[[variants]]` and `[[exclude]]`, and of `--set`. An "
         "axis without effect, such as `clip_threshold` if `clip` is none, is accepted and left out "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import ResourceError
 from bench.execution.inprocess import InProcessExecutor
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
@@ -33,6 +34,15 @@ def test_a_trial_does_not_silently_train_on_the_cpu_of_a_machine_with_a_gpu() ->
     variables = record.resolved["variables"]
     assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert "CUDA_CACHE_PATH" in variables
+
+
+def test_an_environment_needs_processes_of_its_own() -> None:
+    suite = suite_of({**SINGLE, "environments": {"a": {"threads": 1}}}, environment="a")
+    with (
+        InProcessExecutor() as executor,
+        pytest.raises(ResourceError, match="environment 'a' needs processes of its own"),
+    ):
+        observe(executor, suite)
 
 
 @pytest.mark.parametrize("threads", [1, None])

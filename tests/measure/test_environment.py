@@ -6,17 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.measure.environment import (
-    FAMILIES,
-    VARIABLES,
     container,
     cpu_model,
     environment,
     packages,
-    variables,
 )
 
 
@@ -52,36 +47,6 @@ def test_reading_the_environment_imports_neither_tensorflow_nor_ray() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
-
-
-def test_variables_that_change_speed_are_kept() -> None:
-    kept = {"TF_XLA_FLAGS": "a", "OMP_NUM_THREADS": "2", "NCCL_P2P_DISABLE": "1", "XLA_FLAGS": ""}
-    assert variables(kept) == kept
-
-
-@pytest.mark.parametrize(
-    "name", ["AWS_SECRET_ACCESS_KEY", "NCCL_AUTH_TOKEN", "TF_CONFIG", "TF_API_TOKEN", "HOME"]
-)
-def test_secrets_and_addresses_are_not_kept(name: str) -> None:
-    assert variables({name: "x"}) == {}
-
-
-_NAMES = st.one_of(
-    st.text(min_size=1),
-    st.sampled_from(sorted(VARIABLES)),
-    st.builds(
-        "".join, st.tuples(st.sampled_from(FAMILIES), st.sampled_from(["A", "KEY", "X_TOKEN"]))
-    ),
-)
-
-
-@given(st.dictionaries(_NAMES, st.text()))
-def test_exactly_the_listed_variables_are_recorded(every: dict[str, str]) -> None:
-    kept = variables(every)
-    assert all(name in VARIABLES or name.startswith(FAMILIES) for name in kept)
-    assert not any("KEY" in name or "TOKEN" in name for name in kept)
-    assert kept.items() >= {(name, every[name]) for name in every.keys() & VARIABLES}
-    assert kept.items() <= every.items()
 
 
 def test_the_governor_and_turbo_are_read_from_the_kernel(tmp_path: Path) -> None:

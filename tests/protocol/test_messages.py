@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.protocol import messages
 from bench.protocol.messages import (
+    PROTOCOL,
     DataLayout,
     EpochTrained,
     MessageError,
@@ -28,7 +29,7 @@ LAYOUT = DataLayout(arrays={}, classes=10, real=True)
 
 
 def line_of(**fields: Any) -> bytes:
-    return json.dumps({"protocol": 1, **fields}).encode()
+    return json.dumps({"protocol": PROTOCOL, **fields}).encode()
 
 
 @given(st.none() | st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0.0, 1.0))
@@ -71,8 +72,8 @@ def test_records_keep_losses_that_are_not_finite(loss: float) -> None:
         (b"", "invalid JSON"),
         (b"[" * 100_000, "invalid JSON"),
         (b"[1]", "not a JSON object"),
-        (b"{}", "protocol None, but this process speaks 1"),
-        (b'{"protocol":2,"type":"Turn"}', "protocol 2, but this process speaks 1"),
+        (b"{}", "protocol None, but this process speaks 2"),
+        (b'{"protocol":9,"type":"Turn"}', "protocol 9, but this process speaks 2"),
         (line_of(type="Dance"), "unknown type 'Dance'"),
         (line_of(type=["Turn"]), "unknown type"),
         (line_of(), "unknown type None"),

@@ -308,6 +308,26 @@ def test_a_list_that_the_suite_holds_is_published_however_it_is_spaced(
     assert public == [*words, "--set", "HIDDEN"]
 
 
+def test_environments_are_published_without_paths_commands_and_values(
+    run_data: tuple[dict[str, Any], list[dict[str, Any]]],
+) -> None:
+    info, records = copy.deepcopy(run_data)
+    variables = {"TF_ENABLE_ONEDNN_OPTS": "0", "LD_PRELOAD": "/home/ann/x.so", "ANN_TOKEN": None}
+    table = {"python": "/home/ann/python", "setup": "curl ann", "variables": variables}
+    info["suite"]["environments"] = {"a": {**table, "revision": "v1", "threads": 2}}
+    resolved = {"name": "a", "sets": ["python"], "variables": ["ANN_TOKEN", "LD_PRELOAD"]}
+    source = {"commit": "0123456789abcdef", "dirty": True}
+    records[0]["resolved"]["environment"] = {**resolved, "revision": source}
+    names = Pseudonyms()
+    public = public_info(names, info)["suite"]["environments"]["a"]
+    assert (public["revision"], public["threads"]) == ("v1", 2)
+    assert public["variables"]["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    record = public_record(names, records[0], {})["resolved"]["environment"]
+    assert record["variables"][1] == "LD_PRELOAD"
+    assert record["revision"] == source
+    assert "ann" not in f"{public} {record}".lower()
+
+
 def test_every_option_of_bench_run_may_be_published() -> None:
     import inspect
 

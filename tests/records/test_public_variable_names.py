@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.measure.environment import FAMILIES, VARIABLES
 from bench.records.public_variable_names import VARIABLE_NAME, VARIABLE_NAMES
+from bench.spec.recorded_variables import FAMILIES, VARIABLES
 
 
 def test_every_variable_that_is_recorded_by_name_is_public() -> None:

@@ -41,6 +41,7 @@ def test_an_empty_suite_gets_the_notebooks_plain_model() -> None:
         "strategy": "one_device",
         "workers": 1,
         "replicas": 1,
+        "environment": "default",
         "placement": "pack",
         "communication": "full",
         "all_reduce": "auto",

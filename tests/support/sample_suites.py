@@ -58,13 +58,13 @@ def write_suite(path: Path, content: Mapping[str, Any]) -> Path:
     return path
 
 
-def _lines(content: Mapping[str, Any]) -> list[str]:
+def _lines(content: Mapping[str, Any], parent: str = "") -> list[str]:
     # JSON's texts, numbers, lists and truth values are TOML's too.
     plain = [f"{k} = {json.dumps(v)}\n" for k, v in content.items() if not _is_table(v)]
     tables = []
     for key, value in content.items():
         if isinstance(value, dict):
-            tables += [f"[{key}]\n", *_lines(value)]
+            tables += [f"[{parent}{key}]\n", *_lines(value, f"{parent}{key}.")]
         elif _is_table(value):
             tables += [line for item in value for line in (f"[[{key}]]\n", *_lines(item))]
     return plain + tables

@@ -67,9 +67,9 @@ def _take_turns(stream: MessageStream, _argument: str, request: StartTrial) -> N
 def _write(stream: MessageStream, argument: str, _request: StartTrial) -> None:
     content = {
         "rubbish": b"\x00\xff rubbish\n",
-        "version": b'{"protocol":2,"type":"Turn"}\n',
-        "half": b'{"protocol":1,"type":"Tu',
-        "torn": b'{"protocol":1,"type":"Tu',
+        "version": b'{"protocol":9,"type":"Turn"}\n',
+        "half": b'{"protocol":2,"type":"Tu',
+        "torn": b'{"protocol":2,"type":"Tu',
         "long": b"x" * (MAX_LINE_BYTES + 2**16),
     }[argument]
     _socket_of(stream).sendall(content)

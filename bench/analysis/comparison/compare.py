@@ -10,14 +10,14 @@ ratio of their median epochs if they took no turns (``turn_ratios``).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from bench.analysis.comparison.block_values import block_logs
-from bench.analysis.comparison.confounds import Confound, confounds
+from bench.analysis.comparison.confounds import Confound, confounds, declared_differences
 from bench.analysis.loading.trial_filters import is_timed, is_unsteady
 from bench.analysis.statistics.intervals import CONFIDENCE, Estimate, Ratio, ratio, t_interval
 from bench.analysis.statistics.session_units import moments, session_units, within_sessions
@@ -57,6 +57,8 @@ class Comparison:
     sequential_blocks: int
     """Used blocks whose trials recorded that they ran one after another."""
     confounds: tuple[Confound, ...]
+    declared: tuple[Confound, ...] = ()
+    """In what the arms differ because their environments do."""
 
 
 _ARM = [
@@ -92,7 +94,10 @@ def compare(
     )
     ratios = _ratios(used, n_used, confidence)
     within, block_ratios = _within(used), _block_ratios(used)
-    confounds_of = _confounds(trials, settings, pairs, used)
+    confounds_of, declared_of = (
+        _setting_differences(find, trials, settings, pairs, used)
+        for find in (confounds, declared_differences)
+    )
     return [
         Comparison(
             ratio=ratios.get(i),
@@ -103,6 +108,7 @@ def compare(
             unsettled_blocks=n_unsettled[i],
             sequential_blocks=n_sequential[i],
             confounds=confounds_of.get(i, ()),
+            declared=declared_of.get(i, ()),
         )
         for i in range(len(pairs))
     ]
@@ -174,16 +180,21 @@ def _block_ratios(used: pd.DataFrame) -> dict[int, tuple[BlockRatio, ...]]:
     return {pair: tuple(ratios) for pair, ratios in by_pair.items()}
 
 
-def _confounds(
-    trials: pd.DataFrame, settings: _Settings, pairs: Sequence[Pair], used: pd.DataFrame
+def _setting_differences(
+    find: Callable[..., tuple[Confound, ...]],
+    trials: pd.DataFrame,
+    settings: _Settings,
+    pairs: Sequence[Pair],
+    used: pd.DataFrame,
 ) -> dict[int, tuple[Confound, ...]]:
+    """Return what ``find`` finds in the settings of any block's arms, each once, by pair."""
     differing = used.loc[used["settings"] != used["settings_b"], ["pair", "settings", "settings_b"]]
     variants = trials.drop_duplicates("variant_id").set_index("variant_id")
     by_pair: dict[int, dict[str, Confound]] = {}
     for index, code, baseline_code in differing.drop_duplicates().itertuples(index=False):
         axes = _compared_axes(pairs[index], variants)
-        confounded = confounds(axes, settings[code], settings[baseline_code])
-        by_pair.setdefault(index, {}).update({repr(c): c for c in confounded})
+        found = find(axes, settings[code], settings[baseline_code])
+        by_pair.setdefault(index, {}).update({repr(c): c for c in found})
     return {index: tuple(each.values()) for index, each in by_pair.items() if each}
 
 

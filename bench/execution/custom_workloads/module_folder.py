@@ -20,8 +20,8 @@ def modules_in_folder(suite: Suite) -> list[Path]:
         return []
     tables = [suite.variant, *suite.variants]
     names = [settings.get("workload") for settings in tables] + suite.matrix.get("workload", [])
-    packages = {_package(name.partition(":")[0]) for name in names if name and ":" in name}
-    paths = (_in_folder(suite.folder, package) for package in sorted(packages))
+    packages = {package_of(name) for name in names if name and ":" in name}
+    paths = (find_module(suite.folder, package) for package in sorted(packages))
     return [path for path in paths if path is not None]
 
 
@@ -46,12 +46,12 @@ def importing_from(modules: Sequence[Path]) -> Iterator[None]:
     finally:
         remove()
         for name in set(sys.modules) - known:
-            package = _package(name)
-            if modules and package not in known and _in_folder(modules[0].parent, package):
+            package = package_of(name)
+            if modules and package not in known and find_module(modules[0].parent, package):
                 del sys.modules[name]
 
 
-def _in_folder(folder: Path, package: str) -> Path | None:
+def find_module(folder: Path, package: str) -> Path | None:
     """Return the package or the file of that name; None if there is neither."""
     if (folder / package / "__init__.py").is_file():
         return folder / package
@@ -59,5 +59,6 @@ def _in_folder(folder: Path, package: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def _package(module: str) -> str:
-    return module.partition(".")[0]
+def package_of(module: str) -> str:
+    """Return the top package of a module, or of a workload "package.module:function"."""
+    return module.partition(":")[0].partition(".")[0]

@@ -38,6 +38,11 @@ def check_workloads(trials: Iterable[Trial], suite: Suite) -> None:
         near = near_misses(_module(name), module_names(suite))
         remedy = f"did you mean '{near[0]}'?" if near else _REMEDY
         raise SuiteError(f"{_no_module(name)} here: {remedy}")
+    check_functions(names, modules)
+
+
+def check_functions(names: Iterable[str], modules: Sequence[Path]) -> None:
+    """Raise SuiteError if a workload's module lacks its function; ``modules`` go first."""
     with importing_from(modules):
         for name in names:
             _check_function(name)

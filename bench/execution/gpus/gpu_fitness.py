@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import ResourceError
+from bench.execution.prepared_environment import DEFAULT, PreparedEnvironment
 from bench.measure.gpu import Gpu, gpus, hides_all, resolve_visible, visible_gpus
 from bench.measure.gpu_occupancy import occupancy, wait_until_free
 from bench.records.trial_record import ExcludedGpus
+from bench.spec.environments import DEFAULT_ENVIRONMENT
+from bench.spec.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,17 @@ class GpuAllotment:
     """Workload modules in the suite's folder."""
     network: str | None = None
     """The network on which workers on other nodes may reach this one; None if none may."""
+    environments: Mapping[str, PreparedEnvironment] = field(default_factory=dict)
+    """The suite's environments, by name."""
+
+    def environment_of(self, variant: Variant) -> PreparedEnvironment:
+        """Return what ``variant`` runs under; ResourceError if nobody has prepared it."""
+        environment = self.environments.get(variant.environment)
+        if environment is not None:
+            return environment
+        if variant.environment == DEFAULT_ENVIRONMENT:
+            return DEFAULT
+        raise ResourceError(f"environment {variant.environment!r} is not prepared: run a suite")
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ from bench.measure.gpu import visible_gpus
 from bench.measure.host import usable_cores
 from bench.records.trial_record import ExcludedGpus, TrialRecord
 from bench.spec.device import RequestedDevice
+from bench.spec.environments import DEFAULT_ENVIRONMENT
 from bench.spec.plan import Block, Trial
 
 _MIN_WAIT_S = 0.05
@@ -200,6 +201,7 @@ class RayExecutor:
             free_timeout_s=_free_timeout_s(limits),
             modules=self._modules,
             network=self._network,
+            environments=limits.environments,
         )
 
         def open_runner(block: Block, request: ResourceRequest) -> BlockRunner:
@@ -210,9 +212,7 @@ class RayExecutor:
         self._report_node_states(on_event)
         pool, head_lost = BlockPool(self._cluster, blocks, open_runner), False
         nodes = self._alive_trial_nodes()
-        if reason := preflight(
-            blocks, self._cluster, nodes, self._modules, self._network, on_event
-        ):
+        if reason := preflight(blocks, self._cluster, nodes, allotment, on_event):
             yield from (TrialRecord(trial=t, status="failed", error=reason) for t in pool.trials)
             return
         self._datasets.preload(pool.trials)
@@ -268,6 +268,8 @@ class RayExecutor:
     def _warm_up(self, trials: Iterable[Trial], limits: Limits, on_event: OnEvent) -> None:
         if self._cluster.has_gpus:
             usable, data_of = self._quarantine.baselines, self._datasets.reference
+            # Other environments compile other programs, in processes of their own.
+            trials = [t for t in trials if t.variant.environment == DEFAULT_ENVIRONMENT]
             warm_up(self._cluster, usable, trials, data_of, limits, self.head, on_event)
 
     def _poll(self, pool: BlockPool) -> Iterator[TrialRecord]:

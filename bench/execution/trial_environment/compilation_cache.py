@@ -18,7 +18,6 @@ folder holds the entries of one combination.
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import os
 import re
@@ -29,6 +28,7 @@ from pathlib import Path
 
 from bench.files.private_folder import private_folder
 from bench.measure.cpu_identity import cpu_identity
+from bench.training.interpreter_probe import tensorflow_build
 
 _FLAG = "--tf_xla_persistent_cache_directory"
 _ENTRIES, _DIGEST, _LOCK = "xla_compile_cache_*.pb", ".sha256", "lock"
@@ -47,9 +47,11 @@ class CompilationCache:
 
 @contextlib.contextmanager
 def compilation_cache(
-    environ: Mapping[str, str], cores: int, repeat: int
+    environ: Mapping[str, str], cores: int, repeat: int, build: str | None = None
 ) -> Iterator[CompilationCache]:
     """Let the processes of the block, with ``environ`` and ``cores`` cores, share a folder.
+
+    ``build`` identifies their TensorFlow (as ``tensorflow_build`` does), None this process's.
 
     They compile anew in the first ``repeat`` of a run, 0, so that cold starts are measured there,
     and if the user has set the folder.
@@ -61,7 +63,7 @@ def compilation_cache(
         return
     with contextlib.ExitStack() as stack:
         try:
-            folder = private_folder("xla") / _key(environ, cores)
+            folder = private_folder("xla") / _key(environ, cores, build or tensorflow_build())
             # XLA splits its flags at whitespace.
             if re.search(r"\s", str(folder)):
                 raise OSError("its path contains a space: set BENCH_CACHE_DIR to one without")
@@ -99,22 +101,16 @@ def _seal(folder: Path) -> None:
                 _write(_digest_file(entry), _digest(entry))
 
 
-def _key(environ: Mapping[str, str], cores: int) -> str:
+def _key(environ: Mapping[str, str], cores: int, build: str) -> str:
     """Name what XLA's machine code depends on besides the program."""
-    version, build = "none", None
-    for name in ("tensorflow", "tensorflow-cpu"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            package = importlib.metadata.distribution(name)
-            version, build = package.version, package.read_text("RECORD")
     parts = {
-        # The digests of all files: builds of one version may differ.
-        "build": hashlib.sha256((build or "").encode()).hexdigest(),
+        "build": build,
         "flags": [environ.get(name) for name in ("XLA_FLAGS", "TF_XLA_FLAGS")],
         "cores": cores,
         "cpu": cpu_identity(),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return f"tensorflow-{version}-{digest[:16]}"
+    return f"tensorflow-{build.partition('-')[0]}-{digest[:16]}"
 
 
 def _remove_damaged(folder: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from bench.errors import HelperError
-from bench.execution.python_command import module_command
+from bench.execution.python_command import command_under, module_command
 from bench.execution.trial_processes.trial_process import (
     KILL_TIMEOUT_S,
     SEND_TIMEOUT_S,
@@ -49,10 +49,10 @@ _START_TIMEOUT_S = 60.0
 class PreloaderClient:
     """A preloader and its processes; one thread uses them.
 
-    ``interpreter`` is the Python to run, None for this one; another one must find the package by
-    itself, for instance in ``folder``, where the preloader works. ``variables`` are set, or unset
-    where they are None. ``modules`` and ``child`` are imported before the first process starts, and
-    each process runs ``serve`` of ``child``.
+    ``interpreter`` is the Python to run, None for this one; it imports ``bench`` from the folder
+    ``package``, None for that of this process. ``variables`` are set, or unset where they are None.
+    ``modules`` and ``child`` are imported before the first process starts, and each process runs
+    ``serve`` of ``child``. The preloader works in ``folder``.
     """
 
     def __init__(
@@ -62,8 +62,9 @@ class PreloaderClient:
         folder: Path | None = None,
         modules: Sequence[str] = ("bench.training.trial",),
         child: str = "bench.training.trial_process.child",
+        package: Path | None = None,
     ) -> None:
-        self._interpreter, self._folder = interpreter, folder
+        self._interpreter, self._package, self._folder = interpreter, package, folder
         changed = {**os.environ, **(variables or {})}
         self._environ = {name: value for name, value in changed.items() if value is not None}
         self._request = Preload(modules=tuple(modules), child=child)
@@ -124,10 +125,10 @@ class PreloaderClient:
     def _launch(self, log: IO[bytes]) -> tuple[MessageStream, "subprocess.Popen[bytes]"]:
         ours, theirs = socket.socketpair()
         descriptor = str(theirs.fileno())
-        if self._interpreter is None:
+        if self._interpreter is None and self._package is None:
             command = module_command(_MODULE, descriptor)
         else:
-            command = [self._interpreter, "-m", _MODULE, descriptor]
+            command = command_under(self._interpreter, self._package, _MODULE, descriptor)
         stream = MessageStream(ours, SEND_TIMEOUT_S)
         try:
             with theirs:

@@ -5,18 +5,19 @@ Usage:
         arms = [held.arm(ArmSetup(trial, threads=2, arrays=arrays, log=log)), ...]
         list(run_block(arms, TurnSettings(), limits, free_bytes))
 
-The arms share one preloader and one copy of their data. Arms whose variables differ have a
-preloader each, since libraries read variables when they are imported.
+The arms share one preloader and one copy of their data. Arms whose interpreters, packages or
+variables differ have a preloader each, since libraries read variables when they are imported.
 """
 
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from bench.datasets.arrays import Arrays
 from bench.errors import HelperError, ResourceError
+from bench.execution.prepared_environment import DEFAULT, PreparedEnvironment
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.turns.process_arm import ProcessArm
 from bench.protocol.messages import StartTrial
@@ -48,6 +49,8 @@ class ArmSetup:
     """The number of a worker among those of its trial on these devices."""
     kept: tuple[int, ...] = ()
     """Descriptors that its process keeps open until it ends."""
+    environment: PreparedEnvironment = DEFAULT
+    """What its process runs under; its variables are in ``variables``."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class HeldArms:
     def __init__(self, program: PreloaderProgram | None = None) -> None:
         self._program = program or PreloaderProgram()
         self._stack = contextlib.ExitStack()
-        self._preloaders: dict[str, PreloaderClient] = {}
+        self._preloaders: dict[Any, PreloaderClient] = {}
         self._shared: dict[int, SharedArrays] = {}
 
     def __enter__(self) -> Self:
@@ -75,7 +78,7 @@ class HeldArms:
 
     def arm(self, setup: ArmSetup) -> ProcessArm:
         """Return the arm of ``setup``; HelperError without a preloader, OSError without memory."""
-        preloader, shared = self._preloader(setup.variables), self._shared_arrays(setup.arrays)
+        preloader, shared = self._preloader(setup), self._shared_arrays(setup.arrays)
         request = StartTrial(
             trial=setup.trial,
             data=shared.layout,
@@ -87,11 +90,17 @@ class HeldArms:
         )
         return ProcessArm(preloader, request, shared.descriptor, setup.log, setup.kept)
 
-    def _preloader(self, variables: Mapping[str, str | None]) -> PreloaderClient:
-        key = repr(sorted(variables.items()))
+    def _preloader(self, setup: ArmSetup) -> PreloaderClient:
+        variables, environment = setup.variables, setup.environment
+        key = environment.interpreter, environment.package, tuple(sorted(variables.items()))
         if key not in self._preloaders:
-            modules, child = self._program.modules, self._program.child
-            client = PreloaderClient(variables=variables, modules=modules, child=child)
+            client = PreloaderClient(
+                interpreter=environment.interpreter,
+                package=environment.package,
+                variables=variables,
+                modules=self._program.modules,
+                child=self._program.child,
+            )
             self._preloaders[key] = self._stack.enter_context(client)
         return self._preloaders[key]
 

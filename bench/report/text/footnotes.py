@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bench.analysis.comparison.compare import Comparison
+from bench.analysis.comparison.confounds import Confound
 from bench.analysis.questions.device_remarks import SlowPrecision
 from bench.analysis.questions.norm_remarks import NormRemark
 from bench.analysis.variant_summary import VariantSummary
@@ -159,13 +160,19 @@ def of_comparison(comparison: Comparison, blocks: int) -> Iterator[Footnote]:
             "after another, not in turns; the block counts."
         )
         yield Footnote("blocks_in_sequence", text)
+    if comparison.declared:
+        text = f"The compared environments differ: {_differences(comparison.declared)}."
+        yield Footnote("environments", text)
     if comparison.confounds:
-        differences = "; ".join(
-            f"{c.key} is {_value(c.value)}, in the baseline {_value(c.baseline)}"
-            for c in comparison.confounds
-        )
+        differences = _differences(comparison.confounds)
         text = f"Confounded, because not only the compared axis differs: {differences}."
         yield Footnote("confounded", text)
+
+
+def _differences(settings: Iterable[Confound]) -> str:
+    return "; ".join(
+        f"{c.key} is {_value(c.value)}, in the baseline {_value(c.baseline)}" for c in settings
+    )
 
 
 def _norm_note(remark: NormRemark) -> Footnote:

@@ -23,6 +23,7 @@ from bench.execution.executor import (
     FurtherBlocks,
     OpenServer,
     RunWarning,
+    SetupStart,
     TrialStart,
     WarmUpFailure,
     WarmUpStart,
@@ -104,6 +105,8 @@ class Progress:
             self._line(_exposure_text(event))
         elif isinstance(event, FurtherBlocks):
             self._line(_further_text(event))
+        elif isinstance(event, SetupStart):
+            self._line(f"environment {event.environment}: setup: {plain(event.command)}")
         else:
             self._line(f"{_trial_name(event.trial)}: waiting: {plain(event.reason)}")
         self._refresh()

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from filelock import FileLock
 
 from bench.datasets.arrays import Arrays
 from bench.files.bounded_reading import MiB, read_file
+from bench.files.file_lock import file_lock
 from bench.files.private_folder import private_folder
 
 _Tensor = Any
@@ -57,7 +57,7 @@ def shard_files(arrays: Arrays, examples: int, parent: Path | None = None) -> li
     parent = parent or private_folder(KIND)
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / _key(arrays, examples)
-    with FileLock(parent / f".{folder.name}.lock"):
+    with file_lock(parent / f".{folder.name}.lock"):
         if not _is_complete(folder):
             # This process has the lock, so no other one is still writing them.
             for stale in (folder, *parent.glob(f".{folder.name}-*")):

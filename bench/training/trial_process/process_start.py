@@ -16,15 +16,20 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
+import bench.errors
+from bench.files.module_finder import finder_code
 from bench.protocol.message_stream import MessageStream
 from bench.training.trial_process.parent_death import end_with_parent
 from bench.training.trial_process.process_name import TRIAL_NAME, name_process
 
-_SPAWNED = (
-    "import sys; sys.path[:] = {path!r}; "
-    "from bench.training.trial_process.process_start import run_spawned; run_spawned()"
-)
+_SPAWNED = """
+import sys; sys.path[:] = {path!r}
+{finder}
+from bench.training.trial_process.process_start import run_spawned; run_spawned()
+"""
+_PACKAGE = Path(bench.errors.__file__).parent
 
 
 def fork_process(child: str, connection: int, close_files: Callable[[], None]) -> int:
@@ -54,7 +59,8 @@ def fork_process(child: str, connection: int, close_files: Callable[[], None]) -
 
 def spawn_process(child: str, connection: int) -> int:
     """Start a new interpreter that serves ``connection``, and return its pid; the caller reaps."""
-    command = [sys.executable, "-P", "-c", _SPAWNED.format(path=sys.path), child]
+    finder = finder_code(_PACKAGE.name, _PACKAGE.parent)
+    command = [sys.executable, "-P", "-c", _SPAWNED.format(path=sys.path, finder=finder), child]
     process = subprocess.Popen(
         [*command, str(connection), str(os.getpid())],
         pass_fds=[connection],

@@ -1,8 +1,10 @@
 """Tests of the settings that differ between two arms beyond the compared axis."""
 
+from typing import Any
+
 import pytest
 
-from bench.analysis.comparison.confounds import Confound, confounds
+from bench.analysis.comparison.confounds import Confound, confounds, declared_differences
 from bench.spec.axes import AXES
 
 PLAIN = {"xla": True, "policy": "float32", "window_steps": 100, "node": "a", "devices": ["CPU:0"]}
@@ -140,3 +142,48 @@ def test_norm_values_follow_only_from_sizes() -> None:
         assert confounds({axis}, ours, theirs) == ()
     older = {key: ours[key] for key in NORMED}
     assert len(confounds({"activation"}, ours, older)) == 2
+
+
+def under(name: str, *sets: str, names: tuple[str, ...] = (), **resolved: Any) -> dict[str, Any]:
+    """Return the settings of an arm in an environment that sets ``sets``."""
+    environment = {"name": name, "sets": list(sets), "variables": list(names), "revision": None}
+    return {**PLAIN, "tensorflow": "2.21.0", "onednn": True, **resolved, "environment": environment}
+
+
+@pytest.mark.parametrize(
+    ("sets", "resolved"),
+    [
+        ("python", {"tensorflow": "2.20.0", "build": {"is_cuda_build": False}}),
+        ("revision", {"workload_source": "a", "norm_layers": 2}),
+        ("threads", {"intra_op_threads": 1, "variables": {"OMP_NUM_THREADS": "1"}}),
+        ("variables", {"onednn": False, "variables": {"TF_ENABLE_ONEDNN_OPTS": "0"}}),
+    ],
+)
+def test_what_an_environment_declares_is_told_and_not_flagged(
+    sets: str, resolved: dict[str, Any]
+) -> None:
+    names = ("TF_ENABLE_ONEDNN_OPTS",) if sets == "variables" else ()
+    ours, theirs = under("a", sets, names=names, **resolved), under("default")
+    assert confounds({"environment"}, ours, theirs) == ()
+    assert confounds({"environment"}, theirs, ours) == ()
+    told = {c.key for c in declared_differences({"environment"}, ours, theirs)}
+    assert told & {"tensorflow", "workload_source", "intra_op_threads", "onednn"}
+    assert "environment.name" not in told
+    # The same differences confound a comparison of anything else.
+    assert {c.key for c in confounds({"norm"}, ours, theirs)} > told - {"norm_layers"}
+    assert declared_differences({"norm"}, ours, theirs) == ()
+
+
+def test_what_no_compared_environment_declares_is_flagged() -> None:
+    ours = under("a", "variables", names=("LD_PRELOAD",), tensorflow="2.20.0", xla=False)
+    flagged = {c.key for c in confounds({"environment"}, ours, under("default"))}
+    assert flagged == {"tensorflow", "xla"}
+    assert declared_differences({"environment"}, ours, under("default")) == ()
+
+
+def test_the_revision_is_told() -> None:
+    ours, theirs = under("a", "revision"), under("default")
+    ours["environment"]["revision"] = {"commit": "abc", "dirty": False}
+    theirs["environment"]["revision"] = {"commit": "def", "dirty": False}
+    (told,) = declared_differences({"environment"}, ours, theirs)
+    assert told == Confound("environment.revision.commit", "abc", "def")

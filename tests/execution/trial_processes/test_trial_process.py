@@ -48,7 +48,7 @@ def test_a_trial_is_started_and_sends_its_record(start: Start) -> None:
         ("signal:SIGSEGV", -11, "worker_lost", "its process crashed with SIGSEGV"),
         ("signal:SIGABRT", -6, "worker_lost", "its process crashed with SIGABRT"),
         ("write:rubbish", -9, "failed", "its process sent invalid JSON: '\\x00\\xff rubbish'"),
-        ("write:version", -9, "failed", "its process sent protocol 2, but this process speaks 1"),
+        ("write:version", -9, "failed", "its process sent protocol 9, but this process speaks 2"),
         (
             "write:half",
             0,

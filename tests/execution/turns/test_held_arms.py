@@ -1,5 +1,6 @@
 """The arms of a block share a preloader and their data, and each record has what its trial used."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from bench.datasets.synthetic import make_synthetic
 from bench.errors import HelperError
 from bench.execution.executor import Limits
+from bench.execution.prepared_environment import DEFAULT, PreparedEnvironment
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.turns import held_arms
 from bench.execution.turns.arm_run import ArmStart, Event
@@ -16,6 +18,7 @@ from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.held_arms import ArmSetup, HeldArms, PreloaderProgram, start_failure
 from bench.protocol.shared_arrays import SharedArrays
 from bench.records.trial_record import TrialRecord
+from tests.support.paths import ROOT
 from tests.support.sample_trials import trial_labelled
 
 LIMITS = Limits(trial_timeout_s=60.0, stall_timeout_s=60.0)
@@ -116,6 +119,30 @@ def test_arms_with_equal_variables_share_a_preloader_and_all_share_the_data(
     assert clients == [one, two]
     assert len(copies) == 1
     assert {record.status for record in records.values()} == {"completed"}
+
+
+def test_arms_of_another_interpreter_or_package_have_a_preloader_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients: list[tuple[str | None, Path | None]] = []
+
+    class Client(PreloaderClient):
+        def __init__(self, **options: Any) -> None:
+            clients.append((options["interpreter"], options["package"]))
+            super().__init__(**options)
+
+    monkeypatch.setattr(held_arms, "PreloaderClient", Client)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    python = PreparedEnvironment("python", interpreter=sys.executable)
+    package = PreparedEnvironment("package", package=ROOT)
+    arms = [DEFAULT, python, package, PreparedEnvironment("variables"), python]
+    setups = [
+        setup(tmp_path, f"turns:{'b' * number}", environment=environment)
+        for number, environment in enumerate(arms)
+    ]
+    records = records_of(run(setups))
+    assert clients == [(None, None), (sys.executable, None), (None, ROOT)]
+    assert [record.status for record in records.values()] == ["completed"] * len(arms)
 
 
 @pytest.mark.parametrize(

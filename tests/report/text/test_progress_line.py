@@ -18,6 +18,7 @@ from bench.execution.executor import (
     Limits,
     OpenServer,
     RunWarning,
+    SetupStart,
     TrialStart,
     WarmUpFailure,
 )
@@ -288,3 +289,9 @@ def test_a_run_shows_the_default_jit_and_warns_about_a_slow_one(screen: Screen) 
     assert "none for convnet" in default_line
     assert warning.startswith("warning: 1 variant: ")
     assert "convnet" in warning
+
+
+def test_a_setup_that_may_take_minutes_has_a_line(screen: Screen) -> None:
+    screen.progress.event(SetupStart("base", "make\x1b[2J deps"))
+    assert screen.lines[-1].startswith("environment base: setup: make")
+    assert "\x1b" not in screen.lines[-1]

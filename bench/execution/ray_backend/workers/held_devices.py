@@ -17,13 +17,14 @@ from bench.datasets.arrays import Arrays
 from bench.execution.gpus.autotuning_cache import share_autotuning_cache
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
+from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.ray_backend.cluster.peer_network import LOOPBACK, nccl_variables
 from bench.execution.trial_environment.worker_variables import set_worker_variables
 from bench.execution.turns.held_arms import ArmSetup
 from bench.measure.cpu_binding import Binding, bind_near, choose_cores, near_cores
-from bench.measure.environment import variables
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
+from bench.spec.recorded_variables import recorded_values
 
 _GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 
@@ -71,11 +72,11 @@ class HeldDevices:
         """The GPUs that the driver knows."""
         return self._acquired.uuids
 
-    def variables(self, threads: int) -> dict[str, str]:
-        """Return the variables of a process with as many threads."""
+    def variables(self, threads: int, environment: PreparedEnvironment) -> dict[str, str]:
+        """Return the variables of a process with as many threads in ``environment``."""
         environ = dict(self._environ)
         set_worker_variables(environ, threads)
-        return environ
+        return {**environ, **environment.variables}
 
     def setup(
         self,
@@ -98,24 +99,32 @@ class HeldDevices:
         late = {"CUDA_VISIBLE_DEVICES": ",".join(self._names[share]) or "-1"}
         if self._acquired.uuids:
             late |= nccl_variables(peers.address if peers else LOOPBACK)
-        environ = self.variables(threads)
+        environment = self._allotment.environment_of(trial.variant)
+        environ = self.variables(threads, environment)
         if peers:
             with_peers = dict(self._environ)
             set_worker_variables(with_peers, threads, peers.tf_config)
+            with_peers |= environment.variables
             late |= {n: v for n, v in with_peers.items() if environ.get(n) != v}
             late |= peers.guarded
+        variables = _changes(self._environ, environ)
+        if environment.tensorflow_build is not None:
+            # The cache of kernel choices is for the TensorFlow of this process.
+            variables.setdefault("XLA_FLAGS", self._environ.get("XLA_FLAGS"))
+        modules = environment.modules
         return ArmSetup(
             trial=trial,
             threads=threads,
             arrays=arrays,
             log=log,
-            variables=_changes(self._environ, environ),
+            variables=variables,
             late_variables=late,
             gpus=() if self._allotment.logical else gpus,
             cores=choose_cores(threads, position) if own_cores else near,
-            modules=self._allotment.modules,
+            modules=self._allotment.modules if modules is None else modules,
             position=position,
             kept=(peers.guard,) if peers else (),
+            environment=environment,
         )
 
     def complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:
@@ -131,7 +140,8 @@ class HeldDevices:
         resolved: dict[str, Any] = {
             **record.resolved,
             **self._resolved,
-            "variables": variables(self.variables(setup.threads)),
+            "environment": setup.environment.settings(),
+            "variables": recorded_values(self.variables(setup.threads, setup.environment)),
             "visible_gpus": setup.late_variables["CUDA_VISIBLE_DEVICES"],
             "allotted": allotted,
         }

@@ -24,11 +24,11 @@ from bench.spec.plan import Trial
 
 
 class KeptPrograms:
-    """The folders of compiled programs of a block, one for each number of threads."""
+    """The folders of compiled programs of a block, one for each environment and its threads."""
 
     def __init__(self, devices: HeldDevices, trials: Sequence[Trial]) -> None:
         self._devices, self._repeat = devices, trials[0].block
-        self._caches: dict[int, CompilationCache] = {}
+        self._caches: dict[tuple[int, str], CompilationCache] = {}
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -44,14 +44,14 @@ class KeptPrograms:
 
     def extend(self, setup: ArmSetup) -> ArmSetup:
         """Return ``setup`` with the variables by which XLA finds its folder."""
-        variables = {**setup.variables, **self._cache(setup.threads).variables}
+        variables = {**setup.variables, **self._cache(setup).variables}
         return dataclasses.replace(setup, variables=variables)
 
     def complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:
         """Return ``record`` without a cold start if its trial may have found its programs."""
         if self._devices.uuids:
             return record
-        cache = self._cache(setup.threads)
+        cache = self._cache(setup)
         measures = record.measures
         if cache.variables:
             measures = measures.model_copy(update={"cold_start_s": None})
@@ -64,11 +64,14 @@ class KeptPrograms:
             }
         )
 
-    def _cache(self, threads: int) -> CompilationCache:
+    def _cache(self, setup: ArmSetup) -> CompilationCache:
         if self._devices.uuids:
             return CompilationCache()  # XLA keeps no programs of GPUs
-        if threads not in self._caches:
-            environ = self._devices.variables(threads)
-            cache = compilation_cache(environ, threads, self._repeat)
-            self._caches[threads] = self._stack.enter_context(cache)
-        return self._caches[threads]
+        threads, environment = setup.threads, setup.environment
+        key = threads, environment.name
+        if key not in self._caches:
+            environ = self._devices.variables(threads, environment)
+            build = environment.tensorflow_build
+            cache = compilation_cache(environ, threads, self._repeat, build)
+            self._caches[key] = self._stack.enter_context(cache)
+        return self._caches[key]

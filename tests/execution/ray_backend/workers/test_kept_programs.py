@@ -8,6 +8,7 @@ import pytest
 
 from bench.datasets.synthetic import make_synthetic
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
+from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
 from bench.execution.ray_backend.workers.kept_programs import KeptPrograms
 from bench.execution.turns.held_arms import ArmSetup
@@ -54,6 +55,26 @@ def test_a_later_block_reuses_programs_and_has_no_cold_start() -> None:
     assert record.measures.cold_start_s is None
     assert record.resolved["compiled_before"] is True
     assert "cache_directory" in (setup.variables["TF_XLA_FLAGS"] or "")
+
+
+def test_programs_are_kept_by_the_tensorflow_that_compiles_them(tmp_path: Path) -> None:
+    environments = {
+        "other": PreparedEnvironment("other", tensorflow_build="2.18.0-abc"),
+        "flags": PreparedEnvironment("flags", variables={"XLA_FLAGS": "--xla_a"}),
+    }
+    devices = HeldDevices((), AcquiredGpus(), GpuAllotment(environments=environments), 1)
+    folders = set()
+    trials = [
+        trial_labelled("a"),
+        *(trial_labelled("a", environment=name) for name in environments),
+    ]
+    later = [trial.model_copy(update={"block": 1}) for trial in trials]
+    with KeptPrograms(devices, later) as programs:
+        for trial in later:
+            setup = devices.setup(trial, 1, make_synthetic((2, 2, 1), 2, 8), tmp_path / "log")
+            folders.add((programs.extend(setup).variables["TF_XLA_FLAGS"] or "").split("=")[1])
+    assert len(folders) == 3
+    assert len([folder for folder in folders if "/tensorflow-2.18.0-" in folder]) == 1
 
 
 def test_nothing_is_kept_of_gpus() -> None:
