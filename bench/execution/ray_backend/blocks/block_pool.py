@@ -152,12 +152,13 @@ class BlockPool:
         it.
         """
         for number, runner in [(n, runner) for n, runner in self._runners.items() if runner.unfit]:
-            trial_id = runner.remaining.trials[0].trial_id if runner.remaining else ""
+            trials = runner.remaining.trials if runner.remaining else ()
             self._vacate(number)
             for location, gpu in runner.unfit:
                 names = (gpu.uuid or gpu.name,)
                 left_out = ExcludedGpus(node=location.node, devices=names, reason=gpu.unfit or "")
-                self._left_out.setdefault(trial_id, []).append(left_out)
+                for trial in trials:
+                    self._left_out.setdefault(trial.trial_id, []).append(left_out)
                 yield location, gpu
 
     def exclude_gpus(self, smaller: Cluster, reason: str) -> Iterator[TrialRecord]:

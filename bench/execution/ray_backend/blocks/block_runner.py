@@ -103,6 +103,8 @@ class BlockRunner:
         self._attempts, self._allotment = attempts, allotment
         self._holders: Holders | None = None
         self._alive: dict[str, _LiveArm] = {}
+        self._reported: deque[BlockEvent] = deque()
+        """What the first holder has reported and the run has not heard of."""
         self._answered_at = 0.0
         self._wait_reported = self._abandoned = self._has_lost_nodes = False
 
@@ -151,8 +153,8 @@ class BlockRunner:
             yield from self._start_holders()
         else:
             self._answered_at = time.perf_counter()
-            for event in self._holders.collect(ready):
-                yield from self._take(event)
+            self._reported.extend(self._holders.collect(ready))
+            yield from self._take_reported()
             yield from self._follow(self._holders)
 
     def expire(self) -> Iterator[TrialRecord]:
@@ -188,6 +190,10 @@ class BlockRunner:
         """
         if not self._abandoned:
             self._abandoned = True
+            for event in self._reported:
+                if isinstance(event, TrialRecord):
+                    self._alive.pop(event.trial.trial_id, None)
+                    yield event
             for arm in self._alive.values():
                 lines = epoch_lines(arm.locations[0].log) if arm.locations else ()
                 yield arm.record(status, reason, lines)
@@ -203,8 +209,8 @@ class BlockRunner:
             self._leave_holders()  # no trial has started
         elif self.placement.request.nodes[0] not in nodes:
             ready, _ = ray.wait(holders.pending, timeout=GRACE_S)
-            for event in holders.collect(ready):
-                yield from self._take(event)
+            self._reported.extend(holders.collect(ready))
+            yield from self._take_reported()
             yield from self._end_all(TrialFailure("worker_lost", "its node was lost"))
 
     def close(self) -> None:
@@ -235,6 +241,10 @@ class BlockRunner:
             trials, placement.group, placement.request, self._allotment, settings, limits
         )
         self.state = State.RUNNING
+
+    def _take_reported(self) -> Iterator[TrialRecord]:
+        while self._reported:
+            yield from self._take(self._reported.popleft())
 
     def _take(self, event: BlockEvent) -> Iterator[TrialRecord]:
         """Pass on what the first holder has reported."""

@@ -130,11 +130,10 @@ class HeldDevices:
     def complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:
         """Return ``record`` with where its trial ran, and with what."""
         share = _share(record.trial, setup.position)
-        gpus = self._acquired.devices[share]
         cores = Binding(setup.cores) if setup.cores is not None else self._binding
         allotted = {
             "gpus": setup.gpus,
-            "logical_gpus": gpus if self._allotment.logical else (),
+            "logical_gpus": self._names[share] if self._allotment.logical else (),
             **dataclasses.asdict(cores),
         }
         resolved: dict[str, Any] = {

@@ -288,6 +288,15 @@ def test_an_interrupt_gives_each_running_trial_one_record(played: Played) -> Non
     assert list(played.runner.abandon("interrupted", "the run was interrupted")) == []
 
 
+def test_an_interrupt_between_two_records_of_one_report_keeps_both(played: Played) -> None:
+    played.begin()
+    played.advance(ArmStart(FIRST), ArmStart(SECOND))
+    played.holder.next = [record(FIRST), record(SECOND)]
+    records = played.runner.advance(["answer"])
+    assert next(records) == record(FIRST)
+    assert list(played.runner.abandon("interrupted", "the run was interrupted")) == [record(SECOND)]
+
+
 def test_a_wait_for_devices_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     played = Played(monkeypatch)
     for _ in range(2):

@@ -23,8 +23,6 @@ Found = dict[str, Any]
 Run = Callable[..., Found]
 
 LOGICAL = {"BENCH_LOGICAL_GPUS": "1"}
-ONE_BLOCK = {**TINY, "blocks": 1}
-"""Two trials, one after the other."""
 NOBODY = {"CUDA_VISIBLE_DEVICES", "BENCH_LOGICAL_GPUS"}
 
 
@@ -60,34 +58,37 @@ def run(fake_nvml: Path, tmp_path: Path) -> Run:
     return ran
 
 
-def test_a_busy_gpu_is_excluded_and_a_trial_moves_from_one_that_becomes_busy(
+def test_a_busy_gpu_is_excluded_and_a_block_moves_from_one_that_becomes_busy(
     run: Run,
 ) -> None:
     last = max(os.sched_getaffinity(0))
     found = run(
-        ONE_BLOCK,
+        {**TINY, "blocks": 4},
         comes=True,
-        FAKE_GPUS="4",
+        FAKE_GPUS="3",
         FAKE_NVML_COMPUTING="1234",
         FAKE_NVML_ANSWER=f"nvmlDeviceGetCpuAffinity={1 << last}",
         # Ray then leaves every GPU visible to every worker.
         RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES="1",
         **LOGICAL,
     )
-    assert found["lanes"] == 3
-    first, second = sorted(found["records"], key=lambda record: record["trial"]["order"])
-    assert [first["status"], second["status"]] == ["completed", "completed"]
+    assert found["lanes"] == 2
+    assert {(r["status"], r["attempt"]) for r in found["records"]} == {("completed", 1)}
     # The driver's last card is the first on the bus, and Ray's GPU 0.
-    assert (first["devices"], first["left_out"]) == ([gpu(3)], [])
-    assert second["devices"] == [gpu(2)]
-    assert [(left["devices"], left["node"]) for left in second["left_out"]] == [
-        ([gpu(3)], os.uname().nodename)
-    ]
-    assert second["attempt"] == 1
-    assert [left["devices"] for left in found["told"]] == [[gpu(0)], [gpu(3)]]
+    names = {gpu(2): "0", gpu(1): "1"}
+    begun = [record for record in found["records"] if record["trial"]["block"] < 2]
+    assert {device for record in begun for device in record["devices"]} == names.keys()
+    moved = [record for record in found["records"] if record["left_out"]]
+    assert len({record["trial"]["block"] for record in moved}) == 1
+    for record in moved:
+        assert record["devices"] == [gpu(1)]
+        (left,) = record["left_out"]
+        assert (left["devices"], left["node"]) == ([gpu(2)], os.uname().nodename)
+    assert [left["devices"] for left in found["told"]] == [[gpu(0)], [gpu(2)]]
     assert found["told"] == found["kept"]
     assert "1234" in found["told"][0]["reason"]
-    for record, name in ((first, "0"), (second, "1")):
+    for record in found["records"]:
+        name = names[record["devices"][0]]
         assert record["resolved"]["visible_gpus"] == name
         assert record["resolved"]["variables"]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
         allotted = record["resolved"]["allotted"]
@@ -96,11 +97,13 @@ def test_a_busy_gpu_is_excluded_and_a_trial_moves_from_one_that_becomes_busy(
 
 
 def test_when_the_last_gpu_becomes_busy_the_run_ends_and_says_why(run: Run) -> None:
-    found = run(ONE_BLOCK, comes=True, FAKE_GPUS="1", **LOGICAL)
-    first, second = sorted(found["records"], key=lambda record: record["trial"]["order"])
-    assert (first["status"], second["status"]) == ("completed", "timed_out")
-    assert gpu(0) in second["error"]
-    assert [left["devices"] for left in second["left_out"]] == [[gpu(0)]]
+    found = run({**TINY, "blocks": 2}, comes=True, FAKE_GPUS="1", **LOGICAL)
+    statuses = [(r["trial"]["block"], r["status"]) for r in found["records"]]
+    assert sorted(statuses) == [(0, "completed")] * 2 + [(1, "timed_out")] * 2
+    for record in found["records"]:
+        if record["status"] == "timed_out":
+            assert gpu(0) in record["error"]
+            assert [left["devices"] for left in record["left_out"]] == [[gpu(0)]]
 
 
 def test_a_run_without_a_fit_gpu_does_not_start(run: Run, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_gpus_that_are_only_counted_are_not_compared() -> None:
     setup = setup_of(devices, 1)
     assert setup.gpus == ()
     record = devices.complete(TrialRecord(trial=WORKERS, status="completed"), setup)
-    assert record.resolved["allotted"]["logical_gpus"] == UUIDS[2:]
+    assert record.resolved["allotted"]["logical_gpus"] == NAMES[2:]
 
 
 def test_a_worker_is_bound_to_the_cores_near_its_own_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
