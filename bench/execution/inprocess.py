@@ -208,7 +208,12 @@ def _train(
     return record.model_copy(
         update={
             "measures": measures,
-            "resolved": {**record.resolved, "shared_process": True, "turns": "trial"},
+            "resolved": {
+                **record.resolved,
+                "shared_process": True,
+                "turns": "trial",
+                "turns_reason": "asked",
+            },
             "node": socket.gethostname(),
             "started_at": started_at,
             "wall_s": time.perf_counter() - started,

@@ -15,7 +15,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from bench.execution.estimation.estimator import START_S, estimated_epoch_s, estimated_trial_s
 from bench.execution.executor import EpochEnd, Limits, OnEvent, TrialStart
@@ -29,6 +29,7 @@ from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
+from bench.spec.turn_settings import SequenceReason
 from bench.spec.variant import Variant
 
 StatusChooser = Callable[[Trial, int], Status]
@@ -38,6 +39,15 @@ StatusChooser = Callable[[Trial, int], Status]
 _NODE = "simulated"
 _WINDOWS = 8
 """The most windows of an epoch."""
+
+
+class _Turns(NamedTuple):
+    """How trials take turns."""
+
+    rounds: int
+    """The rounds of an epoch; 0 if they take none."""
+    reason: SequenceReason | None
+    """Why they take none."""
 
 
 class SimulatedExecutor:
@@ -95,8 +105,10 @@ class SimulatedExecutor:
                 ends_at = now
                 trials = blocks[job.key].trials
                 rounds = self._rounds(trials, limits)
+                reason: SequenceReason = "asked" if limits.turns == "trial" else "alone"
+                first = _Turns(rounds, None if rounds else reason)
                 for trial in trials:
-                    for record in self._attempts(trial, limits, on_event, rounds):
+                    for record in self._attempts(trial, limits, on_event, first):
                         ends_at += record.wall_s or 0.0
                         used = _devices_of_trial(trial.variant, request, devices)
                         yield record.model_copy(update={"devices": used})
@@ -116,15 +128,16 @@ class SimulatedExecutor:
         return rounds_in_epoch(limits.turns, windows, epoch_s, limits.turn_s)
 
     def _attempts(
-        self, trial: Trial, limits: Limits, on_event: OnEvent, rounds: int
+        self, trial: Trial, limits: Limits, on_event: OnEvent, first: _Turns
     ) -> Iterator[TrialRecord]:
-        """Yield the record of each attempt; only the first one takes turns with other arms."""
+        """Yield the record of each attempt; only the ``first`` one takes turns with other arms."""
         if reason := limits.skip_reason(trial):
             yield skipped_record(trial, reason)
             return
         for attempt in range(1, limits.retries + 2):
             status = self._status_of(trial, attempt)
-            record = self._record(trial, status, limits, rounds if attempt == 1 else 0)
+            turns = first if attempt == 1 else _Turns(0, "retried")
+            record = self._record(trial, status, limits, turns)
             try:
                 on_event(TrialStart(trial, _NODE))
                 for epoch in record.epochs:
@@ -136,7 +149,7 @@ class SimulatedExecutor:
             if record.status != "worker_lost":
                 return
 
-    def _record(self, trial: Trial, status: Status, limits: Limits, rounds: int) -> TrialRecord:
+    def _record(self, trial: Trial, status: Status, limits: Limits, turns: _Turns) -> TrialRecord:
         epoch_s = self._epoch_s(trial)
         trained = trial.variant.epochs if status == "completed" else 0
         limit_s = limits.trial_timeout_s
@@ -149,11 +162,12 @@ class SimulatedExecutor:
             node=_NODE,
             resolved={
                 "simulated": True,
-                "turns": limits.turns if rounds else "trial",
+                "turns": limits.turns if turns.rounds else "trial",
+                **({"turns_reason": turns.reason} if turns.reason else {}),
                 "window_steps": _windows(trial.variant)[0],
             },
             measures=Measures(cold_start_s=START_S / 3, import_s=START_S / 3),
-            epochs=tuple(_epoch(trial, number, epoch_s, rounds) for number in range(trained)),
+            epochs=tuple(_epoch(trial, i, epoch_s, turns.rounds) for i in range(trained)),
             wall_s=limit_s if status == "timed_out" else START_S + trained * epoch_s,
         )
 

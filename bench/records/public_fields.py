@@ -38,7 +38,7 @@ from bench.records.public_values import (
 )
 from bench.records.public_variable_names import VARIABLE_NAME
 from bench.spec.timing import Timing
-from bench.spec.turn_settings import TurnMode
+from bench.spec.turn_settings import SequenceReason, TurnMode
 from bench.spec.variant import Variant
 
 _CLOCKS = fields(current_hz=number, max_hz=number, application_hz=number)
@@ -189,6 +189,7 @@ RESOLVED = fields(
     optimizer_config=_OPTIMIZER,
     timing=fields(**dict.fromkeys(Timing.model_fields, number)),
     turns=one_of(*get_args(TurnMode)),
+    turns_reason=one_of(*get_args(SequenceReason)),
     environment=fields(
         name=suite_text,
         sets=each(one_of("python", "variables", "revision", "threads")),

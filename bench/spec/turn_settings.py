@@ -9,6 +9,11 @@ from typing import Literal
 TurnMode = Literal["window", "epoch", "trial"]
 """What an arm trains in a turn: some windows of steps, one epoch, or its whole trial."""
 
+SequenceReason = Literal["asked", "alone", "memory", "retried"]
+"""Why arms trained whole trials one after another: the suite or the executor asked for it, the
+block has one arm, memory does not hold all arms at once, or they are part of a block and were tried
+again."""
+
 DEFAULT_TURN_S = 0.2
 """The shortest turn to aim for.
 

@@ -194,6 +194,7 @@ def test_the_arms_of_a_block_take_turns_in_the_same_rounds() -> None:
 def test_whole_trials_have_no_rounds() -> None:
     for record in _of_two_arms(turns="trial"):
         assert record.resolved["turns"] == "trial"
+        assert record.resolved["turns_reason"] == "asked"
         assert all(epoch.window_round is None for epoch in record.epochs)
 
 

@@ -24,7 +24,7 @@ from bench.execution.turns.schedule import rounds_in_epoch, turn_ends
 from bench.protocol.messages import Turn
 from bench.records.trial_record import TrialRecord
 from bench.spec.arm_order import ArmOrders
-from bench.spec.turn_settings import DEFAULT_TURN_S, TurnMode
+from bench.spec.turn_settings import DEFAULT_TURN_S, SequenceReason, TurnMode
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class TurnSettings:
     turn_s: float = DEFAULT_TURN_S
     seed: str = "0"
     """Decides the order of arms in each round."""
+    retried: bool = False
+    """Whether these are part of a block's arms, tried again; they take no turns."""
+    shortage: str | None = None
+    """Why memory does not hold all arms, if that is known; they take no turns."""
 
 
 def run_block(
@@ -74,13 +78,23 @@ class _Block:
         self._free_bytes, self._clock = free_bytes, clock
         self._ended: set[str] = set()
         """Ids of the trials that have their record."""
-        self._shortage: str | None = None
+        self._shortage = settings.shortage
         """Why memory does not hold all arms."""
 
     @property
+    def _sequence_reason(self) -> SequenceReason | None:
+        """Why the arms train one after another; None if they take turns."""
+        if self._shortage is not None:
+            return "memory"
+        if self._settings.retried:
+            return "retried"
+        if len(self._arms) == 1:
+            return "alone"
+        return "asked" if self._settings.mode == "trial" else None
+
+    @property
     def _mode(self) -> TurnMode:
-        whole_trials = self._shortage is not None or len(self._arms) == 1
-        return "trial" if whole_trials else self._settings.mode
+        return "trial" if self._sequence_reason else self._settings.mode
 
     def run(self) -> Iterator[Event]:
         """Train all arms."""
@@ -161,9 +175,11 @@ class _Block:
         self._ended.add(arm.trial.trial_id)
         total_s = arm.held_s + (record.measures.import_s or 0.0)
         warnings = [f"the arms took no turns: {self._shortage}"] if self._shortage else []
+        reason = self._sequence_reason
+        turns = {"turns": self._mode, **({"turns_reason": reason} if reason else {})}
         return record.model_copy(
             update={
-                "resolved": {**record.resolved, "turns": self._mode},
+                "resolved": {**record.resolved, **turns},
                 "warnings": (*record.warnings, *warnings),
                 "measures": record.measures.model_copy(update={"total_s": total_s}),
                 "wall_s": total_s,

@@ -52,6 +52,10 @@ def records(events: Sequence[Event]) -> dict[str, TrialRecord]:
     return {record.trial.label: record for record in found}
 
 
+def turns_of(record: TrialRecord) -> tuple[str, str | None]:
+    return record.resolved["turns"], record.resolved.get("turns_reason")
+
+
 @given(st.lists(healthy, min_size=2, max_size=7), st.sampled_from(MODES))
 def test_every_arm_trains_all_its_windows_and_has_one_record(
     scripts: list[Script], mode: TurnMode
@@ -129,13 +133,23 @@ def test_turns_of_epochs_are_whole_epochs_and_whole_trials_have_no_round() -> No
     arms, events = run([Script(windows=4)] * 3, TurnSettings("trial"))
     assert {number for number, _ in arms[1].trained} == {None}
     assert [type(event) for event in events].count(TurnLog) == 3
-    assert records(events)["0"].resolved["turns"] == "trial"
+    assert turns_of(records(events)["0"]) == ("trial", "asked")
 
 
 def test_an_arm_that_is_alone_takes_one_turn() -> None:
     _, events = run([Script()])
     assert [type(event) for event in events].count(TurnLog) == 1
-    assert records(events)["0"].resolved["turns"] == "trial"
+    assert turns_of(records(events)["0"]) == ("trial", "alone")
+
+
+def test_arms_that_are_tried_again_without_their_block_take_no_turns() -> None:
+    _, events = run([Script()] * 2, TurnSettings(retried=True))
+    assert {turns_of(r) for r in records(events).values()} == {("trial", "retried")}
+
+
+def test_arms_that_take_turns_have_no_reason_against_it() -> None:
+    _, events = run([Script()] * 2)
+    assert {turns_of(r) for r in records(events).values()} == {("window", None)}
 
 
 def test_an_arm_with_fewer_epochs_ends_first() -> None:
@@ -190,7 +204,7 @@ def test_arms_that_memory_does_not_hold_at_once_train_one_after_another(
     fit = min(fit, len(scripts) - 1)
     arms, events = run(scripts, memory=100 * fit + 120)
     assert {r.status for r in records(events).values()} == {"completed"}
-    assert {r.resolved["turns"] for r in records(events).values()} == {"trial"}
+    assert {turns_of(r) for r in records(events).values()} == {("trial", "memory")}
     (warning,) = {r.warnings[0] for r in records(events).values()}
     assert warning.startswith("the arms took no turns: another arm may need")
     assert all({number for number, _ in arm.trained} == {None} for arm in arms)

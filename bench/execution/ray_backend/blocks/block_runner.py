@@ -230,9 +230,10 @@ class BlockRunner:
             return
         retried = any(self._attempts.get(trial.trial_id) for trial in self._queue)
         settings = TurnSettings(
-            mode="trial" if retried else self._limits.turns,
+            mode=self._limits.turns,
             turn_s=self._limits.turn_s,
             seed=self._queue[0].trial_id,
+            retried=retried,
         )
         limits = Limits(self._limits.trial_timeout_s, self._limits.stall_timeout_s)
         placement, trials = self.placement, tuple(self._queue)

@@ -175,7 +175,7 @@ def test_a_lost_trial_is_tried_again_alone_after_the_others(played: Played) -> N
     assert played.state.name == "PLACING"
     played.advance()
     assert played.holder.trials == (FIRST,)
-    assert played.holder.settings.mode == "trial"
+    assert played.holder.settings.retried
     played.begin()
     played.advance(ArmStart(FIRST), record(FIRST, "worker_lost"))
     assert played.attempts[FIRST.trial_id] == 2
