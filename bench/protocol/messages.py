@@ -20,6 +20,7 @@ Either side may end a conversation at any time by closing its socket.
 """
 
 import json
+import os
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,6 +33,10 @@ PROTOCOL = 2
 """Increased with each change of a message, which a new axis of a variant is, too."""
 MAX_LINE_BYTES = 64 * 2**20
 """A record of 20,000 epochs takes about a sixth of this."""
+
+INVALID_MESSAGE_EXIT = os.EX_PROTOCOL
+"""Exit code of a trial process whose holder sent an invalid message; its log ends with the line
+that says so."""
 
 ProcessStart = Literal["fork", "spawn"]
 """How a trial process began: as a copy of its preloader, or as a new interpreter."""

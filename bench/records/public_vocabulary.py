@@ -19,35 +19,34 @@ _AXES = {
     *(word for field in Variant.model_fields.values() for word in choices_of(field.annotation)),
 }
 _REASONS = """
-a aborted according accuracy after again all allocate allocating allocator already an and another
-answer any are arm arms as asked assigned at axis bad batch batch_size be because been before behind
-belongs bench_cache_dir between blank block bound but by bytes cache cached cannot cards case cause
-change changed choice choices chosen cluster code communicate compile compiled compiles completed
-computation compute computes connect connection contains continue control core cores could counted
-counts cpu crashed cuda cuda_visible_devices cudnn cut data dataset default deterministic device
-devices did died differ different disk disks diverged do does driver dtype each end ended ends
-enough epoch epochs error errors every exceeded exhausted exited failed failure few fewer file files
-finite first folder for forked found free from full function furthest gave gemm gib give given go
-goes gpu gpus gradient gradients graph group had has have heard heartbeat heartbeats held hidden
-hold holds host idle if implemented in inf infinity input instances instead interrupted invalid
-ioerror is it its keeps kept kernel kernels kill killed l2 large last layer layers least leaves left
-less library limit limited list loaded local log long looked looks loss lost low lower machine made
-make making many matmul may mean memory mib mig module more mps must names nan nans nccl need needed
-needs network never new no node nodes none norm norms not nothing num-gpus number object of old on
-one only oom op open opened operation optimizer or other others out outofmemory output outside own
-owner part path peers permission pid pids placement placement_timeout_s port preloader
-prepared process
-processes progress raise raised ran rank ray reach reached read reading reason receive received
-receiving record refused remain replica replicas reset resource_exhausted restart resume retry room
-run running runs s said same says second seconds seen sees send sent set shape shapes shell signal
-since size skip skipped skips slow so space stall_timeout_s start started status step steps still
-stopped store strategy such suite supported system tensor tensorflow test than that the their them
-then
-there they this time timed timeout times to too took total traced tracing trained training trains
-trial trial_timeout_s try turn turns type unknown unset unsupported until up usable use used user
-uses uuids value values variable variables variant wait waited want was watched weights were what
-when where which while widths will window windows with without work worker workers working would
-writable write writing written wrong x xla
+a aborted according accuracy after again all allocate allocating allocator alone already an and
+another answer any are arm arms as asked assigned at axis bad batch batch_size be because been
+before behind belongs bench_cache_dir beside between blank block bound but by bytes cache cached
+cannot cards case cause change changed choice choices chosen cluster code communicate compile
+compiled compiles completed computation compute computes connect connection contains continue
+control core cores could counted counts cpu crashed cuda cuda_visible_devices cudnn cut data dataset
+default deterministic device devices did died differ different disk disks diverged do does driver
+dtype each end ended ends enough epoch epochs error errors every exceeded exhausted exited failed
+failure few fewer file files finite first folder for forked found free from full function furthest
+gave gemm gib give given go goes gpu gpus gradient gradients graph group had has have heard
+heartbeat heartbeats held hidden hold holder holds host idle if implemented in inf infinity input
+instances instead interrupted invalid ioerror is it its keeps kept kernel kernels kill killed l2
+large last layer layers least leaves left less library limit limited list loaded local log long
+looked looks loss lost low lower machine made make making many matmul may mean memory message mib
+mig module more mps must names nan nans nccl need needed needs network never new no node nodes none
+norm norms not nothing num-gpus number object of old on one only oom op open opened operation
+optimizer or other others out outofmemory output outside own owner part path peers permission pid
+pids placement placement_timeout_s port preloader prepared process processes progress raise raised
+ran rank ray reach reached read reading reason receive received receiving record refused remain
+replica replicas reset resource_exhausted restart resume retry room run running runs s said same
+says second seconds seen sees send sent set shape shapes shell signal since size skip skipped skips
+slow so space stall_timeout_s start started status step steps still stopped store strategy such
+suite supported system tensor tensorflow test than that the their them then there they this time
+timed timeout times to too took total traced tracing trained training trains trial trial_timeout_s
+try turn turns type unknown unset unsupported until up usable use used user uses uuids value values
+variable variables variant wait waited want was watched weights were what when where which while
+widths will window windows with without work worker workers working would writable write writing
+written wrong x xla
 """
 REASON_WORDS = frozenset({*_AXES, *_REASONS.split()})
 SYSTEM_WORDS = re.compile(

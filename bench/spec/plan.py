@@ -52,7 +52,7 @@ class Trial(BaseModel):
 
 
 class Block(BaseModel):
-    """Trials that are compared with each other and run one after another on the same devices."""
+    """Trials that are compared with each other and run close together on the same devices."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -78,7 +78,7 @@ def pinned() -> dict[str, Any]:
 
     def open_runner(block: Block, request: ResourceRequest) -> BlockRunner:
         return BlockRunner(
-            block, request, Limits(3600.0), print, lambda _: None, {}, GpuAllotment()
+            block, block, request, Limits(3600.0), print, lambda _: None, {}, GpuAllotment()
         )
 
     pool = BlockPool(Cluster(ray.nodes(), "auto"), blocks(3, 3, 2), open_runner)

@@ -21,8 +21,9 @@ from bench.spec.defaults import fill_defaults
 from bench.spec.plan import Trial
 from bench.spec.variant import Variant
 
-Fault = Literal["dies", "hangs", "fails", "returns early", "never ends"]
+Fault = Literal["dies", "hangs", "fails", "returns early", "never ends", "outgrows"]
 START_S = 2.0
+_NO_TURN = Turn(round=None, epoch=0, until_share=0.0)
 _Life = Generator[Message | TrialFailure | None, float, None]
 """Yields what ``receive`` returns; each timeout is sent to it."""
 
@@ -38,6 +39,8 @@ class Script:
     """Bytes that it takes as it starts."""
     out_of_memory_beside: int | None = None
     """It runs out of memory as it starts if as many other arms are alive."""
+    stuck: bool = False
+    """Its process does not end when it is killed."""
     fault: Fault | None = None
     at: int = 0
     """The window, counted from 0 over all epochs, in which the fault occurs; -1 is the start."""
@@ -70,7 +73,7 @@ class SimulatedArm:
         self.trial = _trial(number, script.epochs)
         self.trained: list[tuple[int | None, float]] = []
         self.starts = 0
-        self._turn = Turn(round=None, epoch=0, until_share=0.0)
+        self._turn = _NO_TURN
         self._life: _Life | None = None
         self.lagging: Sequence[int] = ()
 
@@ -79,6 +82,7 @@ class SimulatedArm:
         self.machine.alive.append(self)
         self.starts += 1
         self.trained.clear()
+        self._turn = _NO_TURN
         self._hold()
         self._life = self._live()
         next(self._life)
@@ -96,12 +100,13 @@ class SimulatedArm:
             self.machine.holder = None
         return message
 
-    def kill(self) -> None:
+    def kill(self) -> list[str]:
         self._life = None
         if self in self.machine.alive:
             self.machine.alive.remove(self)
         if self.machine.holder is self:
             self.machine.holder = None
+        return ["its process still runs"] if self.script.stuck else []
 
     def _turn_end(self, epoch: int, share: float) -> TurnEnd:
         return TurnEnd(epoch=epoch, share=share, windows=self.script.windows)
@@ -121,7 +126,10 @@ class SimulatedArm:
             yield self._end("out_of_memory", "no room")
         timeout_s = yield HeartbeatCount(count=1)
         for window in range(-1, script.windows * script.epochs):
-            if window == script.at and script.fault:
+            outgrows = script.fault == "outgrows"
+            if window == script.at and outgrows and len(machine.alive) > 1:
+                yield self._end("out_of_memory", "no room")
+            if window == script.at and script.fault and not outgrows:
                 yield from self._misbehave(script.fault, timeout_s)
             epoch, place = divmod(window, script.windows)
             if window >= 0:

@@ -195,6 +195,7 @@ class RayExecutor:
         does.
         """
         attempts: dict[str, int] = {}
+        planned = {trial.trial_id: block for block in blocks for trial in block.trials}
         allotment = GpuAllotment(
             logical=self._logical,
             baselines_bytes=self._quarantine.baselines,
@@ -206,7 +207,10 @@ class RayExecutor:
 
         def open_runner(block: Block, request: ResourceRequest) -> BlockRunner:
             data_of = self._datasets.reference
-            return BlockRunner(block, request, limits, on_event, data_of, attempts, allotment)
+            whole = planned[block.trials[0].trial_id]
+            return BlockRunner(
+                block, whole, request, limits, on_event, data_of, attempts, allotment
+            )
 
         self._quarantine.check_instances(trial for block in blocks for trial in block.trials)
         self._report_node_states(on_event)

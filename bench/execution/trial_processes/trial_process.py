@@ -25,6 +25,12 @@ SEND_TIMEOUT_S = 60.0
 """How long a process may take to read a message."""
 KILL_TIMEOUT_S = 10.0
 """How long the kernel may take to end a killed process and free its memory."""
+PRELOADER_TIMEOUT_S = 60.0
+"""How long a preloader may take to report the end of a process.
+
+It needs a few milliseconds of one core. Where other work has all cores, or its memory is on a slow
+swap device, that takes seconds; it is then not given up, because all arms of a block end with it.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,11 @@ class TrialProcess:
         """Whether it has sent more than ``receive`` returned, which no selector shows."""
         return self._stream.has_messages
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the kernel has ended it, whether or not its messages have been read."""
+        return self._exit is not None or _has_ended(self._pidfd, 0.0)
+
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send ``message``; a process that has ended or does not read is killed instead."""
         try:
@@ -85,7 +96,7 @@ class TrialProcess:
         if self._exit is None:
             if not _has_ended(self._pidfd, timeout_s):
                 raise TimeoutError(f"process {self.pid} still runs after {timeout_s:g} s")
-            self._exit = self._exit_within(KILL_TIMEOUT_S)
+            self._exit = self._exit_within(PRELOADER_TIMEOUT_S)
             if self._stream.peer_ended and self._exit.code != 0:
                 self.fault = None  # it died within a message
         return self._exit

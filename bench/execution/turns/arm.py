@@ -42,5 +42,8 @@ class Arm(Protocol):
         TrialEnd and TrialFailure come last.
         """
 
-    def kill(self) -> None:
-        """End its processes and wait until they are gone; nothing happens if they are."""
+    def kill(self) -> Sequence[str]:
+        """End its processes and wait until they are gone; nothing happens if they are.
+
+        Returns which did not end, a line each.
+        """

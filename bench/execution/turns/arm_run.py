@@ -7,7 +7,7 @@ Usage:
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
 from bench.execution.executor import EpochEnd, Limits
@@ -50,8 +50,8 @@ class ArmRun:
     def __init__(self, arm: Arm, limits: Limits, clock: Clock = time.monotonic) -> None:
         self._arm, self._limits, self._clock = arm, limits, clock
         self.trial = arm.trial
-        self.alive = False
-        """Whether it has processes."""
+        self.alive = self.started = False
+        """Whether it has processes, and whether it has had any."""
         self.held_s = 0.0
         """How long it has held the turn."""
         self.windows = 1
@@ -67,7 +67,7 @@ class ArmRun:
         """Start the arm from the beginning, and wait until it is ready."""
         if reason := self._limits.skip_reason(self.trial):
             return skipped_record(self.trial, reason)
-        self.alive, self.held_s, self.epochs = True, 0.0, []
+        self.alive, self.started, self.held_s, self.epochs = True, True, 0.0, []
         yield ArmStart(self.trial)
         self._arm.start()
         return (yield from self._follow(until=(0, 0.0)))
@@ -86,10 +86,10 @@ class ArmRun:
         epochs = tuple(self.epochs)
         return TrialRecord(trial=self.trial, status=status, error=reason, epochs=epochs)
 
-    def kill(self) -> None:
-        """End the arm's processes."""
-        self._arm.kill()
+    def kill(self) -> Sequence[str]:
+        """End the arm's processes; return which did not end, a line each."""
         self.alive = False
+        return self._arm.kill()
 
     @property
     def _behind(self) -> str:

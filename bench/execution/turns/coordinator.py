@@ -7,8 +7,9 @@ Usage:
 
 The arms start one after another; each is ready before the next one starts. Then they train in
 rounds: in each, every arm takes one turn, in balanced order. An arm that hangs, dies or fails costs
-its own trial; the others go on. If memory does not hold all arms, they train one after another,
-each from its start to its end, and their records say why.
+its own trial; the others go on. If memory does not hold all arms as they start, they train one
+after another, each from its start to its end, and their records say why. An arm that runs out of
+memory in a round trains so after the others: only an arm that is alone is too large.
 """
 
 import itertools
@@ -54,7 +55,7 @@ def run_block(
     thrown into the iterator, the arms that have started get a record that says "interrupted". No
     process of an arm is left when the iterator ends or is closed.
     """
-    block = _Block([ArmRun(arm, limits, clock) for arm in arms], settings, free_bytes, clock)
+    block = _BlockRun([ArmRun(arm, limits, clock) for arm in arms], settings, free_bytes, clock)
     try:
         yield from block.run()
     except KeyboardInterrupt:
@@ -64,8 +65,8 @@ def run_block(
         block.kill()
 
 
-class _Block:
-    """The arms of a block, in planned order."""
+class _BlockRun:
+    """The arms of a block, in planned order, and what is known of them together."""
 
     def __init__(
         self,
@@ -80,6 +81,8 @@ class _Block:
         """Ids of the trials that have their record."""
         self._shortage = settings.shortage
         """Why memory does not hold all arms."""
+        self._postponed: dict[str, str] = {}
+        """Why trials ran out of memory beside others, by id; they train after those, alone."""
 
     @property
     def _sequence_reason(self) -> SequenceReason | None:
@@ -100,15 +103,14 @@ class _Block:
         """Train all arms."""
         if self._mode != "trial":
             yield from self._start_all()
-        if self._mode == "trial":
-            yield from self._run_in_sequence()
-        else:
+        if self._mode != "trial":
             yield from self._run_in_rounds()
+        yield from self._run_in_sequence()
 
     def interrupt(self) -> Iterator[TrialRecord]:
         """End the arms that have started, and yield their records."""
         for arm in self._arms:
-            if arm.alive:
+            if arm.started and arm.trial.trial_id not in self._ended:
                 yield self._end(arm, arm.record("interrupted", "interrupted"))
 
     def kill(self) -> None:
@@ -122,9 +124,8 @@ class _Block:
         for arm in self._arms:
             self._shortage = room.shortage()
             if self._shortage is None:
-                alone = not any(other.alive for other in self._arms)
                 record = yield from arm.start()
-                if record and record.status == "out_of_memory" and arm.alive and not alone:
+                if record and self._lacks_room(arm, record):
                     self._shortage = record.error or "an arm ran out of memory as it started"
                 elif record:
                     yield self._end(arm, record)
@@ -150,6 +151,7 @@ class _Block:
                         yield from self._take_turn(self._arms[index], turn)
 
     def _run_in_sequence(self) -> Iterator[Event]:
+        """Train the arms that have no record, each from its start to its end."""
         for arm in self._arms:
             if arm.trial.trial_id in self._ended:
                 continue
@@ -165,22 +167,36 @@ class _Block:
         started_s = self._clock()
         record = yield from arm.take_turn(turn)
         ended_s = self._clock()
-        if record:
+        if record and self._lacks_room(arm, record):
+            arm.kill()
+            self._postponed[arm.trial.trial_id] = record.error or record.status
+        elif record:
             yield self._end(arm, record)
         yield TurnLog(arm.trial.trial_id, turn, started_s, ended_s)
 
+    def _lacks_room(self, arm: ArmRun, record: TrialRecord) -> bool:
+        """Return whether an arm ran out of memory that other arms hold."""
+        others = any(other.alive for other in self._arms if other is not arm)
+        return record.status == "out_of_memory" and arm.alive and others
+
     def _end(self, arm: ArmRun, record: TrialRecord) -> TrialRecord:
         """End an arm's processes and return its record, which says how the arms took turns."""
-        arm.kill()
+        warnings = [*record.warnings, *arm.kill()]
         self._ended.add(arm.trial.trial_id)
         total_s = arm.held_s + (record.measures.import_s or 0.0)
-        warnings = [f"the arms took no turns: {self._shortage}"] if self._shortage else []
-        reason = self._sequence_reason
-        turns = {"turns": self._mode, **({"turns_reason": reason} if reason else {})}
+        mode, reason = self._mode, self._sequence_reason
+        if self._shortage:
+            warnings.append(f"the arms took no turns: {self._shortage}")
+        elif shortage := self._postponed.get(arm.trial.trial_id):
+            mode, reason = "trial", "memory"
+            warnings.append(
+                f"it trained alone after it ran out of memory beside others: {shortage}"
+            )
+        turns = {"turns": mode, **({"turns_reason": reason} if reason else {})}
         return record.model_copy(
             update={
                 "resolved": {**record.resolved, **turns},
-                "warnings": (*record.warnings, *warnings),
+                "warnings": tuple(warnings),
                 "measures": record.measures.model_copy(update={"total_s": total_s}),
                 "wall_s": total_s,
             }

@@ -71,8 +71,8 @@ class GangPart(Protocol):
     def take_logs(self) -> dict[int, str | None]:
         """Return the end of each worker's log, and delete it."""
 
-    def kill(self) -> None:
-        """End their processes and wait until they are gone."""
+    def kill(self) -> Sequence[str]:
+        """End their processes and wait until they are gone; return which did not end."""
 
 
 class GangArm:
@@ -132,10 +132,9 @@ class GangArm:
                 pass
         return self._progress
 
-    def kill(self) -> None:
-        """End the processes of all workers."""
-        for part in self._parts:
-            part.kill()
+    def kill(self) -> list[str]:
+        """End the processes of all workers; return which did not end."""
+        return [line for part in self._parts for line in part.kill()]
 
     def take_log(self) -> str | None:
         """Return the ends of the workers' logs and the tracebacks of those that failed."""

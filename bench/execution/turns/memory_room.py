@@ -17,7 +17,9 @@ FreeBytes = Callable[[], Mapping[str, int]]
 """Measures the free bytes of the host's memory and of each device's, by a name for messages."""
 
 MARGIN = 1.25
-"""The next arm may be larger, and every arm grows when it validates."""
+"""The next arm may be larger than those before it."""
+GROWTH = 0.25
+"""The part of its memory by which an arm may grow after its start, when it first validates."""
 
 
 class MemoryRoom:
@@ -27,23 +29,30 @@ class MemoryRoom:
         self._measure = measure
         self._free = dict(measure())
         self._largest: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        """The memory of all arms so far."""
 
     def add(self) -> None:
         """Measure what the arm that has just become ready took."""
         free = dict(self._measure())
         for memory in self._free.keys() & free.keys():
-            taken = self._free[memory] - free[memory]
+            taken = max(0, self._free[memory] - free[memory])
+            self._taken[memory] = self._taken.get(memory, 0) + taken
             self._largest[memory] = max(taken, self._largest.get(memory, 0))
         self._free = free
 
     def shortage(self) -> str | None:
-        """Return why an arm as large as the largest so far would not fit, in one line."""
+        """Return why an arm as large as the largest so far would not fit, in one line.
+
+        The arms so far keep room to grow.
+        """
         for memory, free in sorted(self._free.items()):
             need = self._largest.get(memory, 0) * MARGIN
-            if need > free:
+            growth = self._taken.get(memory, 0) * GROWTH
+            if need + growth > free:
                 return (
-                    f"another arm may need {need / MiB:.0f} MiB of {memory} memory, "
-                    f"and {free / MiB:.0f} MiB are free"
+                    f"another arm may need {need / MiB:.0f} MiB of {memory} memory, the others "
+                    f"{growth / MiB:.0f} MiB more, and {free / MiB:.0f} MiB are free"
                 )
         return None
 

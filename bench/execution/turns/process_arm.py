@@ -7,6 +7,7 @@ Usage:
 Its record also has what the process used, and what others used of its cores, in its turns.
 """
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from bench.errors import HelperError
 from bench.execution.trial_environment.other_load import add_cpu_time
-from bench.execution.trial_processes.abort_reason import abort_reason
+from bench.execution.trial_processes.abort_reason import abort_reason, one_line
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.trial_processes.process_failure import process_failure
 from bench.execution.trial_processes.trial_process import (
@@ -25,7 +26,15 @@ from bench.execution.trial_processes.trial_process import (
 from bench.files.log_tail import log_tail
 from bench.measure.cpu_time import TurnMeter
 from bench.measure.host import cgroup_oom_kills
-from bench.protocol.messages import EpochTrained, Message, StartTrial, TrialEnd, Turn, TurnEnd
+from bench.protocol.messages import (
+    INVALID_MESSAGE_EXIT,
+    EpochTrained,
+    Message,
+    StartTrial,
+    TrialEnd,
+    Turn,
+    TurnEnd,
+)
 from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
@@ -98,6 +107,9 @@ class ProcessArm:
     def give(self, turn: Turn) -> None:
         """Let the process train."""
         if self._process:
+            if not self._process.has_ended:
+                # Another arm's end for memory must not explain a later end of this one.
+                self._oom_kills = cgroup_oom_kills()
             self._meter.begin()
             self._process.send(turn)
 
@@ -120,26 +132,32 @@ class ProcessArm:
                 self._has_trained = True
         return message
 
-    def kill(self) -> None:
-        """Kill the process if it still runs, and wait until it is gone."""
-        if self._process:
-            self._process.close()
-            self._process = None
+    def kill(self) -> list[str]:
+        """Kill the process if it still runs, and wait until it is gone; say so if it stays."""
+        process, self._process = self._process, None
+        try:
+            if process:
+                process.close()
+        except TimeoutError as error:
+            return [f"its process could not be ended: {error}"]
+        return []
 
     def complete(self, record: TrialRecord) -> TrialRecord:
         """Return ``record`` with what its process took: memory, CPU time and imports.
 
-        Waits for the end of the process. A worker with peers does not end by itself: they may need
-        it until all have sent their records. It is killed.
+        Waits for the end of the process; what it used is unknown if the kernel does not end it. A
+        worker with peers does not end by itself: they may need it until all have sent their
+        records. It is killed.
         """
         process, preloaded = self._process, self._preloader.preloaded
         if process is None:
             return record
-        ended = _end(process) if self.trial.variant.workers == 1 else process.close()
+        ended = _end(process, _EXIT_S if self.trial.variant.workers == 1 else 0.0)
         import_s = self._preloader.take_import_s()
-        used = {"peak_rss_bytes": ended.peak_rss_bytes, "import_s": import_s}
-        measures = record.measures.model_copy(update=used)
-        if ended.cpu_s is not None:
+        measures = record.measures.model_copy(update={"import_s": import_s})
+        if ended is not None:
+            measures = measures.model_copy(update={"peak_rss_bytes": ended.peak_rss_bytes})
+        if ended is not None and ended.cpu_s is not None:
             measures = add_cpu_time(measures, self._meter.total(ended.cpu_s))
         warnings = [f"it is no forked process: {preloaded.reason}"] if preloaded.reason else []
         return record.model_copy(
@@ -151,7 +169,11 @@ class ProcessArm:
         )
 
     def _failure_of(self, process: TrialProcess) -> TrialFailure:
-        ended = _end(process)
+        ended = _end(process, _EXIT_S)
+        if ended is None:
+            return TrialFailure("worker_lost", "its process sent no record and does not end")
+        if ended.code == INVALID_MESSAGE_EXIT and process.fault is None:
+            return TrialFailure("failed", _refusal(log_tail(self._log) or ""))
         before, now = self._oom_kills, cgroup_oom_kills()
         oom_kills = None if before is None or now is None else now - before
         ended_itself = ended.code > 0 or ended.code == -signal.SIGABRT
@@ -171,9 +193,19 @@ def ready_arms(arms: Iterable[ProcessArm], timeout_s: float) -> list[ProcessArm]
     return [arm for arm, process in processes.items() if process in ready]
 
 
-def _end(process: TrialProcess) -> ProcessExit:
-    """Wait until a process that sends nothing more has ended, and kill it if it does not end."""
-    try:
-        return process.exit(_EXIT_S)
-    except TimeoutError:
+def _end(process: TrialProcess, timeout_s: float) -> ProcessExit | None:
+    """Wait until a process that sends nothing more has ended, and kill it if it does not end.
+
+    Returns None if the kernel does not end it, as while a driver does not answer.
+    """
+    with contextlib.suppress(TimeoutError):
+        return process.exit(timeout_s)
+    with contextlib.suppress(TimeoutError):
         return process.close()
+    return None
+
+
+def _refusal(tail: str) -> str:
+    """Return the line in which a process has logged why it refused a message."""
+    lines = [line for line in tail.splitlines() if line.startswith("its holder sent ")]
+    return one_line(lines[-1]) if lines else "its holder sent an invalid message"

@@ -80,7 +80,6 @@ class WorkerProcesses:
         """Return the end of each worker's log, and delete it."""
         return self._take_logs()
 
-    def kill(self) -> None:
-        """End their processes and wait until they are gone."""
-        for arm in self._arms.values():
-            arm.kill()
+    def kill(self) -> list[str]:
+        """End their processes and wait until they are gone; return which did not end."""
+        return [line for arm in self._arms.values() for line in arm.kill()]

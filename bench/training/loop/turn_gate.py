@@ -4,8 +4,8 @@ Usage:
     turn = gate.enter(epoch=2, share=0.25, windows=8)    # may wait; uses no core meanwhile
     turn.includes(2, 0.375)                              # without a system call
 
-The arms of a block take turns: one trains while the others wait. `trial_process.turns` has the gate
-of a process that a coordinator lets train; any other trial has the `OpenGate`.
+The arms of a block take turns: one trains while the others wait. `trial_process.turn_taker` has the
+gate of a process that a coordinator lets train; any other trial has the `OpenGate`.
 """
 
 from typing import Protocol

@@ -11,6 +11,7 @@ import contextlib
 import os
 import platform
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,10 @@ from bench.datasets.arrays import Arrays
 from bench.files.module_finder import install_finder
 from bench.protocol.message_stream import MessageStream
 from bench.protocol.messages import (
+    INVALID_MESSAGE_EXIT,
     EpochTrained,
     HeartbeatCount,
+    MessageError,
     ProcessStart,
     StartTrial,
     TrialEnd,
@@ -99,11 +102,17 @@ def _redirect_output(log: int) -> None:
 
 
 def _receive(stream: MessageStream, turns: TurnTaker) -> None:
-    """Pass on turns until the holder has gone, then end this process and its group."""
+    """Pass on turns until the holder has gone, then end this process and its group.
+
+    The thread that trains may be in a call that nothing can interrupt.
+    """
     try:
         while (message := stream.receive()) is not None:
             if isinstance(message, Turn):
                 turns.give(message)
+    except MessageError as error:
+        print(f"its holder sent {error}", file=sys.stderr, flush=True)
+        os._exit(INVALID_MESSAGE_EXIT)
     finally:
         os.killpg(0, signal.SIGKILL)
 

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -77,7 +78,7 @@ def test_a_dead_preloader_starts_nothing() -> None:
 
 
 def test_a_stopped_preloader_is_killed_with_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial_process, "KILL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(trial_process, "PRELOADER_TIMEOUT_S", 0.2)
     with PreloaderClient(modules=(), child=CHILD) as preloader:
         first, second = preloader.start(), preloader.start()
         processes = [psutil.Process(pid) for pid in (preloader.pid, first.pid, second.pid)]
@@ -87,3 +88,20 @@ def test_a_stopped_preloader_is_killed_with_its_processes(monkeypatch: pytest.Mo
         assert ended.code == ended.preloader_code == -signal.SIGKILL
         assert second.exit(PATIENCE_S).preloader_code == -signal.SIGKILL
     wait_until_gone(processes)
+
+
+def test_a_preloader_that_is_only_slow_keeps_its_other_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trial_process, "KILL_TIMEOUT_S", 0.1)
+    with PreloaderClient(modules=(), child=CHILD) as preloader:
+        first, second = preloader.start(), preloader.start()
+        process = psutil.Process(preloader.pid)
+        process.suspend()
+        resumed = threading.Timer(1.0, process.resume)
+        resumed.start()
+        first.kill()
+        ended = first.exit(PATIENCE_S)
+        resumed.join()
+        assert (ended.code, ended.preloader_code) == (-signal.SIGKILL, None)
+        assert not second.has_ended

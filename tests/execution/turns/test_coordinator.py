@@ -31,6 +31,13 @@ faulty = st.builds(
     fault=st.sampled_from(FAULTS),
     at=st.integers(-1, 30),
 )
+growing = st.builds(
+    Script,
+    windows=st.integers(1, 20),
+    epochs=st.integers(1, 4),
+    fault=st.just("outgrows"),
+    at=st.integers(0, 30),
+)
 
 
 def run(
@@ -225,7 +232,43 @@ def test_an_arm_that_runs_out_of_memory_alone_costs_only_itself() -> None:
     assert {r.resolved["turns"] for r in ended.values()} == {"window"}
 
 
-@given(st.lists(st.one_of(healthy, faulty), min_size=1, max_size=5), st.integers(0, 200))
+@given(st.lists(st.one_of(healthy, growing), min_size=2, max_size=5), st.integers(0, 5))
+def test_an_arm_that_outgrows_memory_trains_after_those_that_hold_it(
+    scripts: list[Script], seed: int
+) -> None:
+    arms, events = run(scripts, TurnSettings(seed=f"{seed}"))
+    assert {r.status for r in records(events).values()} == {"completed"}
+    for arm in arms:
+        record = records(events)[arm.trial.label]
+        assert arm.starts in (1, 2)
+        assert turns_of(record) == (("trial", "memory") if arm.starts == 2 else ("window", None))
+        assert bool(record.warnings) == (arm.starts == 2)
+        if arm.starts == 2:
+            assert {number for number, _ in arm.trained} == {None}
+
+
+def test_the_record_of_an_arm_that_outgrew_memory_says_so_and_the_others_keep_their_turns() -> None:
+    arms, events = run([Script(), Script(fault="outgrows", at=10), Script()])
+    assert [arm.starts for arm in arms] == [1, 2, 1]
+    assert [turns_of(records(events)[label]) for label in "012"] == [
+        ("window", None),
+        ("trial", "memory"),
+        ("window", None),
+    ]
+    assert records(events)["1"].warnings == (
+        "it trained alone after it ran out of memory beside others: no room",
+    )
+
+
+def test_a_process_that_does_not_end_costs_no_record() -> None:
+    arms, events = run([Script(stuck=True, fault="hangs", at=4), Script(stuck=True), Script()])
+    ended = records(events)
+    assert [ended[label].status for label in "012"] == ["timed_out", "completed", "completed"]
+    assert [ended[label].warnings for label in "012"] == [("its process still runs",)] * 2 + [()]
+    assert not arms[0].machine.alive
+
+
+@given(st.lists(st.one_of(healthy, faulty, growing), min_size=1, max_size=5), st.integers(0, 200))
 def test_an_interrupt_leaves_each_started_arm_with_a_record_and_no_process(
     scripts: list[Script], at: int
 ) -> None:

@@ -51,6 +51,8 @@ class PlayedPart:
     messages: deque[WorkerMessage] = field(default_factory=deque)
     turns: list[Turn] = field(default_factory=list)
     killed: bool = False
+    stuck: Sequence[int] = ()
+    """The workers that do not end."""
     completed: dict[int, TrialRecord | TrialFailure] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -69,8 +71,9 @@ class PlayedPart:
     def take_logs(self) -> dict[int, str | None]:
         return {worker: f"log {worker}" for worker in self.workers}
 
-    def kill(self) -> None:
+    def kill(self) -> list[str]:
         self.killed = True
+        return [f"process {worker} still runs" for worker in self.workers if worker in self.stuck]
 
 
 def two_parts() -> tuple[GangArm, list[PlayedPart]]:
@@ -101,6 +104,13 @@ def ended(status: Status = "completed", error: str | None = None) -> TrialEnd:
 def epoch(number: int, epoch_s: float = 1.0) -> EpochTrained:
     record: EpochRecord = make_record(TRIAL).epochs[number]
     return EpochTrained(record=record.model_copy(update={"epoch_s": epoch_s}))
+
+
+def test_all_workers_are_killed_and_those_that_stay_are_named() -> None:
+    arm, parts = two_parts()
+    parts[0].stuck = (0,)
+    assert arm.kill() == ["process 0 still runs"]
+    assert parts[1].killed
 
 
 @given(st.permutations([0, 0, 1, 1]), st.integers(0, 3))

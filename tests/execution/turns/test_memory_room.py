@@ -1,9 +1,9 @@
-"""Another arm fits if memory has room for the largest arm so far and a margin."""
+"""Another arm fits if memory has room for it and for the growth of those before it."""
 
 import pytest
 
 from bench.execution.turns import memory_room
-from bench.execution.turns.memory_room import MARGIN, MemoryRoom, free_bytes
+from bench.execution.turns.memory_room import GROWTH, MARGIN, MemoryRoom, free_bytes
 
 MIB = 2**20
 
@@ -31,10 +31,22 @@ def test_the_largest_arm_so_far_decides_with_a_margin() -> None:
     assert room.shortage() is None
     memory.take(host=320)
     room.add()
-    need = 320 * MARGIN
+    need, growth = 320 * MARGIN, 620 * GROWTH
     assert room.shortage() == (
-        f"another arm may need {need:.0f} MiB of host memory, and 380 MiB are free"
+        f"another arm may need {need:.0f} MiB of host memory, the others {growth:.0f} MiB "
+        "more, and 380 MiB are free"
     )
+
+
+def test_the_arms_that_have_started_keep_room_to_grow() -> None:
+    memory = Memory(host=1000)
+    room = MemoryRoom(memory)
+    for _ in range(8):
+        memory.take(host=100)
+        room.add()
+    # The next one fits, but all of them could not grow.
+    assert memory.free["host"] / MIB > 100 * MARGIN
+    assert room.shortage() is not None
 
 
 def test_each_memory_is_judged_by_itself() -> None:

@@ -1,9 +1,10 @@
 """Run one block on a Ray cluster by its holders, whose child processes take turns.
 
 The block's devices are reserved once, by a placement group. A holder keeps those of each bundle
-until the last trial has its record; the first one coordinates. A trial that is lost is tried again
-after the others, from its start to its end and alone: it has no rounds, so that no ratio of turns
-uses it.
+until the last trial has its record; the first one coordinates. If all trials of a block are lost,
+they take turns again. If only some are, these are tried again after the others, from their start to
+their end: they have no rounds, so that no ratio of turns uses them. If memory ends a holder that
+has several arms, its trials start anew, one after another.
 """
 
 import math
@@ -19,22 +20,21 @@ from bench.execution.executor import BlockWait, EpochEnd, Limits, OnEvent, Trial
 from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot
 from bench.execution.oom_skip import skipped_record
 from bench.execution.ray_backend.blocks.dataset_store import DatasetUnavailable
+from bench.execution.ray_backend.blocks.live_arm import LiveArm
 from bench.execution.ray_backend.blocks.placement import PlacementRequest
 from bench.execution.ray_backend.workers.block_training import BlockEvent
-from bench.execution.ray_backend.workers.epoch_log import epoch_lines, with_lines
+from bench.execution.ray_backend.workers.epoch_log import epoch_lines
 from bench.execution.ray_backend.workers.holder import REPORT_S
 from bench.execution.ray_backend.workers.holders import Holders
 from bench.execution.ray_backend.workers.worker_failure import (
-    classify_failure,
-    fetch_worker_logs,
+    take_worker_logs,
 )
 from bench.execution.ray_backend.workers.worker_location import WorkerLocation
+from bench.execution.ray_backend.workers.worker_log import WorkerLog
 from bench.execution.scheduling.resources import ResourceRequest
 from bench.execution.turns.arm_run import ArmStart
 from bench.execution.turns.coordinator import TurnSettings
 from bench.execution.turns.gang_arm import GRACE_S
-from bench.execution.turns.worker_records import join_tails
-from bench.records.epoch_record import EpochRecord
 from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import Status, TrialRecord
 from bench.spec.plan import Block, Trial
@@ -49,43 +49,17 @@ class State(Enum):
     DONE = "no trial remains"
 
 
-class _LiveArm:
-    """A trial that has started and has no record yet."""
-
-    def __init__(self, trial: Trial, locations: Sequence[WorkerLocation]) -> None:
-        self.trial, self.locations = trial, tuple(locations)
-        """Where its workers run; empty if that is not known."""
-        self.restart()
-
-    def restart(self) -> None:
-        """Count its time and its epochs anew."""
-        self.started = time.perf_counter()
-        self.epochs: list[EpochRecord] = []
-
-    def record(
-        self, status: Status, reason: str, lines: Sequence[str], log_tail: str | None = None
-    ) -> TrialRecord:
-        """Return its record, with the epochs that it has reported and those in ``lines``."""
-        return TrialRecord(
-            trial=self.trial,
-            status=status,
-            error=reason,
-            log_tail=log_tail,
-            node=self.locations[0].node if self.locations else None,
-            epochs=with_lines(self.epochs, lines),
-            wall_s=time.perf_counter() - self.started,
-        )
-
-
 class BlockRunner:
     """One running block; ``advance`` takes its next step once some of ``pending`` are ready.
 
-    ``attempts`` counts the attempts at each trial, for all runners of a run.
+    ``block`` has those trials of the block ``planned`` that remain. ``attempts`` counts the
+    attempts at each trial, for all runners of a run.
     """
 
     def __init__(
         self,
         block: Block,
+        planned: Block,
         request: ResourceRequest,
         limits: Limits,
         on_event: OnEvent,
@@ -98,14 +72,16 @@ class BlockRunner:
         """What the block does now; PLACING again before trials are retried."""
         self.unfit: list[tuple[WorkerLocation, GpuSnapshot]] = []
         """The block's GPUs that its holders found unfit."""
-        self._repeat, self._queue = block.repeat, deque(block.trials)
+        self._planned, self._queue = planned, deque(block.trials)
         self._limits, self._on_event, self._data_of = limits, on_event, data_of
         self._attempts, self._allotment = attempts, allotment
         self._holders: Holders | None = None
-        self._alive: dict[str, _LiveArm] = {}
+        self._alive: dict[str, LiveArm] = {}
         self._reported: deque[BlockEvent] = deque()
         """What the first holder has reported and the run has not heard of."""
         self._answered_at = 0.0
+        self._shortage: str | None = None
+        """Why memory does not hold all arms, if it has ended a holder."""
         self._wait_reported = self._abandoned = self._has_lost_nodes = False
 
     @property
@@ -118,7 +94,8 @@ class BlockRunner:
     @property
     def remaining(self) -> Block | None:
         """The trials that have not begun, or are to be tried again."""
-        return Block(repeat=self._repeat, trials=tuple(self._queue)) if self._queue else None
+        trials = tuple(self._queue)
+        return self._planned.model_copy(update={"trials": trials}) if trials else None
 
     @property
     def is_blocked(self) -> bool:
@@ -228,12 +205,12 @@ class BlockRunner:
         if not self._queue:
             self.state = State.DONE
             return
-        retried = any(self._attempts.get(trial.trial_id) for trial in self._queue)
         settings = TurnSettings(
             mode=self._limits.turns,
             turn_s=self._limits.turn_s,
             seed=self._queue[0].trial_id,
-            retried=retried,
+            retried=self._is_part,
+            shortage=self._shortage,
         )
         limits = Limits(self._limits.trial_timeout_s, self._limits.stall_timeout_s)
         placement, trials = self.placement, tuple(self._queue)
@@ -242,6 +219,12 @@ class BlockRunner:
             trials, placement.group, placement.request, self._allotment, settings, limits
         )
         self.state = State.RUNNING
+
+    @property
+    def _is_part(self) -> bool:
+        """Whether other trials of the block have trained, which are not tried again with these."""
+        others = [trial for trial in self._planned.trials if trial not in self._queue]
+        return any(self._attempts.get(trial.trial_id) for trial in others)
 
     def _take_reported(self) -> Iterator[TrialRecord]:
         while self._reported:
@@ -274,7 +257,7 @@ class BlockRunner:
         self._queue.remove(trial)
         self._attempts[trial.trial_id] = self._attempts.get(trial.trial_id, 0) + 1
         locations = self._holders.locations(trial) if self._holders else ()
-        self._alive[trial.trial_id] = _LiveArm(trial, locations)
+        self._alive[trial.trial_id] = LiveArm(trial, locations)
 
     def _follow(self, holders: Holders) -> Iterator[TrialRecord]:
         """Act on the state of the holders after an answer."""
@@ -311,27 +294,24 @@ class BlockRunner:
         """
         if self._holders is None:
             return []
-        self._holders.kill()
         if not self._alive and self._queue:
             self._enter(self._queue[0])
-        arms = tuple(self._alive.values())
-        places = [location for arm in arms for location in arm.locations]
-        logs = fetch_worker_logs(dict(enumerate(places)))
-        by_path = {places[i].log: log for i, log in logs.items()}
-        records = []
-        for arm in arms:
-            of_arm = {worker: by_path.get(each.log) for worker, each in enumerate(arm.locations)}
-            chief, failure = of_arm.get(0), cause
-            if not isinstance(failure, TrialFailure):
-                first = arm.locations[0] if arm.locations else None
-                failure = classify_failure(failure, first, chief)
-            tails = {worker: log.log_tail for worker, log in of_arm.items() if log}
-            tail = tails.get(0) if arm.trial.variant.workers == 1 else join_tails(tails)
-            lines = chief.epochs if chief else ()
-            records.append(self._retried(arm.record(*failure, lines, tail)))
+        logs = self._close_holders()
+        records = [arm.failed(cause, logs) for arm in self._alive.values()]
+        shortages = [each.error for each in records if each.status == "out_of_memory"]
+        if shortages and len(records) > 1:
+            self._shortage = shortages[0]
+            self._start_anew()
+            records = []
         self._alive.clear()
         self._leave_holders()
-        return records
+        return [self._retried(record) for record in records]
+
+    def _start_anew(self) -> None:
+        """Queue all trials that have started again, first; the attempts at them do not count."""
+        self._queue.extendleft(arm.trial for arm in reversed(self._alive.values()))
+        for trial_id in self._alive:
+            self._attempts[trial_id] -= 1
 
     def _retried(self, record: TrialRecord) -> TrialRecord:
         """Queue the trial again if it was lost and attempts remain."""
@@ -350,10 +330,10 @@ class BlockRunner:
         else:
             self.state = State.DISPLACED if self._has_lost_nodes else State.PLACING
 
-    def _close_holders(self) -> None:
-        """Kill the holders, and delete the logs that those which have not ended leave."""
-        if self._holders is not None:
-            holders, self._holders = self._holders, None
-            holders.kill()
-            if not holders.ended:
-                fetch_worker_logs(dict(enumerate(holders.all_locations)))
+    def _close_holders(self) -> dict[WorkerLocation, WorkerLog]:
+        """Kill the holders; return and delete the logs that those which have not ended leave."""
+        holders, self._holders = self._holders, None
+        if holders is None:
+            return {}
+        holders.kill()
+        return {} if holders.ended else take_worker_logs(holders.all_locations)

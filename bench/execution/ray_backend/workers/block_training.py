@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bench.execution.executor import EpochEnd
 from bench.execution.ray_backend.workers.block_work import ArmWork, BlockWork
-from bench.execution.ray_backend.workers.epoch_log import append_epoch
+from bench.execution.ray_backend.workers.epoch_log import append_epoch, remove_epochs
 from bench.execution.ray_backend.workers.held_workers import HeldWorkers
 from bench.execution.ray_backend.workers.remote_workers import RemoteHolder, RemoteWorkers
 from bench.execution.turns.arm import Arm
@@ -35,7 +35,7 @@ def train_block(
     ``failures`` are the trials that cannot start, by id. ``own`` are the workers of this holder,
     the first; ``others`` are the further holders.
     """
-    block = _Block(own, others)
+    block = _BlockArms(own, others)
     able = []
     for arm in work.arms:
         if failure := failures.get(arm.trial.trial_id):
@@ -58,7 +58,7 @@ def train_block(
                 pass  # turns are in the records' windows
 
 
-class _Block:
+class _BlockArms:
     """The arms of a block, on the devices of its holders."""
 
     def __init__(self, own: HeldWorkers, others: Sequence[RemoteHolder]) -> None:
@@ -84,8 +84,9 @@ class _Block:
         return free
 
     def note_start(self, start: ArmStart) -> None:
-        """Note when a trial starts."""
+        """Note when a trial starts; it may have trained before, until memory ran out."""
         self._started_at[start.trial.trial_id] = utc_now()
+        remove_epochs(self._own.log(start.trial.trial_id))
 
     def complete(self, record: TrialRecord) -> TrialRecord:
         """Return ``record`` with where it ran, and with its log if it did not complete."""

@@ -3,7 +3,7 @@
 Usage:
     devices = HeldDevices(names, acquired, allotment, least_cores=8)
     setup = devices.setup(trial, threads=8, arrays=arrays, log=log)
-    record = devices.complete(record)
+    record = devices.complete(record, setup)
 """
 
 import dataclasses

@@ -26,7 +26,7 @@ from bench.execution.ray_backend.workers.block_work import (
 from bench.execution.ray_backend.workers.held_devices import HeldDevices, PeerVariables
 from bench.execution.ray_backend.workers.kept_programs import KeptPrograms
 from bench.execution.ray_backend.workers.port_guard import PortGuard
-from bench.execution.ray_backend.workers.worker_log import read_worker_log
+from bench.execution.ray_backend.workers.worker_log import take_worker_log
 from bench.execution.turns.held_arms import ArmSetup, HeldArms, start_failure
 from bench.execution.turns.memory_room import free_bytes
 from bench.execution.turns.process_arm import ProcessArm
@@ -56,7 +56,7 @@ class HeldWorkers:
         """End all processes and delete all logs."""
         self._stack.close()
         for log in self._logs.values():
-            read_worker_log(log)
+            take_worker_log(log)
 
     def open(
         self, work: BlockWork, arrays: Sequence[Arrays], peers: Peers
@@ -113,7 +113,7 @@ class HeldWorkers:
     def take_logs(self, trial_id: str) -> dict[int, str | None]:
         """Return the end of each worker's log, and delete it."""
         logs = {worker: log for (of, worker), log in self._logs.items() if of == trial_id}
-        return {worker: read_worker_log(log).log_tail for worker, log in logs.items()}
+        return {worker: take_worker_log(log).log_tail for worker, log in logs.items()}
 
     def _set_up(self, arm: ArmWork, arrays: Arrays, peers: Peers) -> None:
         """Set up the workers that this holder has of ``arm``."""

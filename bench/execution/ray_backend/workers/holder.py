@@ -38,8 +38,8 @@ from bench.execution.ray_backend.workers.remote_workers import RemoteHolder
 from bench.execution.ray_backend.workers.worker_location import locate_process, log_folder
 from bench.execution.ray_backend.workers.worker_log import (
     make_log,
-    read_worker_log,
     redirect_output,
+    take_worker_log,
 )
 from bench.records.trial_failure import TrialFailure
 
@@ -146,7 +146,7 @@ class Holder:
     def close(self) -> None:
         """End all processes and delete all logs."""
         self._workers.close()
-        read_worker_log(self._log)
+        take_worker_log(self._log)
 
     def _run(
         self,

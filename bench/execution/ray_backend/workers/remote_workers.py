@@ -18,8 +18,9 @@ from bench.execution.ray_backend.workers.block_work import BlockWork, Peers
 from bench.execution.ray_backend.workers.holder_place import HolderPlace
 from bench.execution.ray_backend.workers.worker_failure import (
     classify_failure,
-    fetch_worker_logs,
+    take_worker_logs,
 )
+from bench.execution.trial_processes.trial_process import PRELOADER_TIMEOUT_S
 from bench.execution.turns.gang_arm import WorkerMessage
 from bench.protocol.messages import Turn
 from bench.records.trial_failure import TrialFailure
@@ -27,7 +28,7 @@ from bench.records.trial_record import TrialRecord
 
 _OPEN_S = 600.0
 """How long a holder may take to import TensorFlow for each kind of process."""
-_CALL_S = 20.0
+_CALL_S = 2 * PRELOADER_TIMEOUT_S
 """How long a call may take that ends processes or reads what they left."""
 POLL_S = 1.0
 """How long a holder waits for messages of workers in one call."""
@@ -83,9 +84,17 @@ class RemoteHolder:
         return self.result(reference, 0.0)
 
     def _classified(self, error: Exception) -> TrialFailure:
+        """Return why its actor does not answer.
+
+        Memory that it shared with other trials says nothing about any of them: they are lost.
+        """
         location = self.place.location
-        log = fetch_worker_logs({0: location}).get(0)
-        return classify_failure(error, location, log)
+        status, reason = classify_failure(
+            error, location, take_worker_logs([location]).get(location)
+        )
+        several = len({trial_id for trial_id, _ in self.place.logs}) > 1
+        lost = status == "out_of_memory" and several
+        return TrialFailure("worker_lost" if lost else status, reason)
 
 
 class RemoteWorkers:
@@ -135,8 +144,9 @@ class RemoteWorkers:
         if self._holder.failure is None:
             return dict(taken)
         places = {w: self._holder.place.location_of(self._trial_id, w) for w in self.workers}
-        return {worker: log.log_tail for worker, log in fetch_worker_logs(places).items()}
+        logs = take_worker_logs(places.values())
+        return {worker: logs[place].log_tail for worker, place in places.items() if place in logs}
 
-    def kill(self) -> None:
-        """End their processes and wait until they are gone."""
-        self._holder.call("call_part", self._trial_id, "kill")
+    def kill(self) -> list[str]:
+        """End their processes and wait until they are gone; return which did not end."""
+        return list(self._holder.call("call_part", self._trial_id, "kill") or ())

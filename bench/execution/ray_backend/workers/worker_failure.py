@@ -1,12 +1,12 @@
 """Classify why the process of a holder died.
 
 Usage:
-    logs = fetch_worker_logs(locations)        # by worker, from their nodes
-    failure = classify_failure(error, locations.get(0), logs.get(0))
+    logs = take_worker_logs(locations)         # from their nodes
+    failure = classify_failure(error, locations[0], logs.get(locations[0]))
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import ray
@@ -14,7 +14,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.execution.ray_backend.workers.worker_location import WorkerLocation
-from bench.execution.ray_backend.workers.worker_log import WorkerLog, read_worker_log
+from bench.execution.ray_backend.workers.worker_log import WorkerLog, take_worker_log
 from bench.execution.trial_processes.abort_reason import abort_reason, one_line
 from bench.records.trial_failure import TrialFailure
 
@@ -51,28 +51,35 @@ def classify_failure(
     )
 
 
-def fetch_worker_logs(locations: Mapping[int, WorkerLocation]) -> dict[int, WorkerLog]:
-    """Fetch what each worker left on its node, from all nodes at once, and delete its log there.
+def take_worker_logs(locations: Iterable[WorkerLocation]) -> dict[WorkerLocation, WorkerLog]:
+    """Return what each worker left on its node, and delete it there; asks all nodes at once.
 
     Workers whose node is lost or does not answer within ten seconds are missing in the result.
     """
-    if not locations:
+    by_node: dict[str, list[WorkerLocation]] = {}
+    for location in dict.fromkeys(locations):
+        by_node.setdefault(location.node_id, []).append(location)
+    if not by_node:
         return {}
-    references = {index: _read_on_node(location) for index, location in locations.items()}
-    ready, _ = ray.wait(list(references.values()), num_returns=len(locations), timeout=_FETCH_S)
-    logs = {}
-    for index, reference in references.items():
-        if reference in ready:
-            with contextlib.suppress(RayError):
-                logs[index] = ray.get(reference)
+    references = {_take_on_node(node_id, there): there for node_id, there in by_node.items()}
+    ready, _ = ray.wait(list(references), num_returns=len(references), timeout=_FETCH_S)
+    logs: dict[WorkerLocation, WorkerLog] = {}
+    for reference in ready:
+        with contextlib.suppress(RayError):
+            logs.update(zip(references[reference], ray.get(reference), strict=True))
     return logs
 
 
-def _read_on_node(location: WorkerLocation) -> Any:
-    on_node = NodeAffinitySchedulingStrategy(location.node_id, soft=False)
-    task: Any = ray.remote(read_worker_log)
+def _take_on_node(node_id: str, locations: Sequence[WorkerLocation]) -> Any:
+    """Start one task for all logs of a node: a task may need a new process there."""
+    on_node = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    task: Any = ray.remote(_take_logs)
     options = {"num_cpus": 0, "scheduling_strategy": on_node, "max_retries": 0}
-    return task.options(**options).remote(location.log)
+    return task.options(**options).remote([location.log for location in locations])
+
+
+def _take_logs(logs: Sequence[str]) -> list[WorkerLog]:
+    return [take_worker_log(log) for log in logs]
 
 
 def _has_increased(before: int | None, after: int | None) -> bool:

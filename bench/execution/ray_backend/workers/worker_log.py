@@ -3,7 +3,7 @@
 Usage:
     log = redirect_output(folder)      # in the worker, whose later output goes there
     log = make_log(folder)             # for the output of another process
-    contents = read_worker_log(log)    # on its node, in any process
+    contents = take_worker_log(log)    # on its node, in any process
 
 A worker imports this module before anything else, so it must import nothing heavy.
 """
@@ -48,7 +48,7 @@ def make_log(folder: Path | None) -> str:
     return path
 
 
-def read_worker_log(log: str) -> WorkerLog:
+def take_worker_log(log: str) -> WorkerLog:
     """Return what a worker left on this node, and delete its files."""
     from bench.execution.ray_backend.workers.epoch_log import epoch_lines, remove_epochs
     from bench.files.log_tail import end_of_log, tail_text

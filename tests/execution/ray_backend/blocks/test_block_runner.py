@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError
 
 from bench.execution.executor import BlockWait, EpochEnd, Event, Limits, TrialStart
 from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot
@@ -13,6 +13,7 @@ from bench.execution.ray_backend.blocks import block_runner as module
 from bench.execution.ray_backend.blocks.block_runner import BlockRunner, State
 from bench.execution.ray_backend.blocks.dataset_store import DatasetUnavailable
 from bench.execution.ray_backend.workers.worker_location import WorkerLocation
+from bench.execution.ray_backend.workers.worker_log import WorkerLog
 from bench.execution.scheduling.resources import ResourceRequest
 from bench.execution.turns.arm_run import ArmStart
 from bench.execution.turns.coordinator import TurnSettings
@@ -69,17 +70,18 @@ class Played:
         self.no_data: set[str] = set()
         monkeypatch.setattr(module, "Holders", self._holders)
         monkeypatch.setattr(module, "PlacementRequest", _placement)
-        monkeypatch.setattr(module, "fetch_worker_logs", lambda _: {})
-        self.runner = BlockRunner(
-            BLOCK,
-            REQUEST,
-            Limits(60.0, **limits),
-            self.events.append,
-            self._data,
-            self.attempts,
-            GpuAllotment(),
-        )
+        self.takes: list[list[WorkerLocation]] = []
+        monkeypatch.setattr(module, "take_worker_logs", self._take)
+        self.limits = Limits(60.0, **limits)
+        self.runner = self.open(BLOCK)
         self.first = self.advance()
+
+    def open(self, block: Block) -> BlockRunner:
+        """A runner of what remains of the block."""
+        report, data, attempts = self.events.append, self._data, self.attempts
+        return BlockRunner(
+            block, BLOCK, REQUEST, self.limits, report, data, attempts, GpuAllotment()
+        )
 
     @property
     def state(self) -> State:
@@ -105,6 +107,10 @@ class Played:
     def _holders(self, *arguments: Any) -> PlayedHolders:
         self.holders.append(PlayedHolders(*arguments))
         return self.holder
+
+    def _take(self, locations: Sequence[WorkerLocation]) -> dict[WorkerLocation, WorkerLog]:
+        self.takes.append(list(locations))
+        return {}
 
     def _data(self, trial: Trial) -> str:
         if trial.label in self.no_data:
@@ -196,6 +202,60 @@ def test_a_holder_that_dies_ends_the_trials_that_had_started_with_their_epochs(
     ]
     assert played.runner.remaining == Block(repeat=0, trials=(THIRD, FIRST, SECOND))
     assert played.state.name == "PLACING"
+    assert played.takes == [played.holder.all_locations]
+
+
+def test_a_block_of_which_all_trials_are_lost_takes_turns_again(played: Played) -> None:
+    played.begin()
+    played.advance(*map(ArmStart, BLOCK.trials))
+    played.holder.error = RayActorError()
+    assert len(played.advance()) == 3
+    played.advance()
+    assert set(played.holder.trials) == set(BLOCK.trials)
+    assert not played.holder.settings.retried
+
+
+def test_a_block_whose_holder_dies_before_any_trial_takes_turns(played: Played) -> None:
+    played.holder.error = RayActorError()
+    played.advance()
+    played.advance()
+    assert set(played.holder.trials) == set(BLOCK.trials)
+    assert not played.holder.settings.retried
+
+
+def test_a_part_of_a_block_on_other_devices_takes_no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played(monkeypatch)
+    played.begin()
+    played.advance(*map(ArmStart, BLOCK.trials))
+    played.advance(record(FIRST), record(SECOND, "worker_lost"), record(THIRD, "worker_lost"))
+    remaining = played.runner.remaining
+    assert remaining is not None
+    played.runner = played.open(remaining)
+    played.advance()
+    assert played.holder.trials == (SECOND, THIRD)
+    assert played.holder.settings.retried
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_memory_that_ends_a_holder_of_several_arms_makes_them_train_one_after_another(
+    monkeypatch: pytest.MonkeyPatch, retries: int
+) -> None:
+    played = Played(monkeypatch, retries=retries)
+    played.begin()
+    played.advance(*map(ArmStart, BLOCK.trials))
+    played.advance(record(FIRST))
+    played.holder.error = OutOfMemoryError("node")
+    assert played.advance() == []
+    assert played.attempts[SECOND.trial_id] == 0
+    played.advance()
+    assert played.holder.trials == (SECOND, THIRD)
+    assert "ran low on memory" in (played.holder.settings.shortage or "")
+    played.begin()
+    played.advance(ArmStart(SECOND))
+    played.holder.error = OutOfMemoryError("node")
+    (alone,) = played.advance()
+    assert (alone.trial, alone.status) == (SECOND, "out_of_memory")
+    assert played.runner.remaining == Block(repeat=0, trials=(THIRD,))
 
 
 def test_a_holder_that_dies_before_any_trial_costs_an_attempt_at_the_first(

@@ -1,8 +1,7 @@
 """What Ray raises in a worker's place, and what the worker left, make its failure."""
 
-import tempfile
-import time
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,13 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RaySystemError
 
 from bench.execution.ray_backend.ray_executor import RayExecutor
+from bench.execution.ray_backend.workers import worker_failure as module
 from bench.execution.ray_backend.workers.worker_failure import (
+    _take_on_node,
     classify_failure,
-    fetch_worker_logs,
+    take_worker_logs,
 )
 from bench.execution.ray_backend.workers.worker_location import WorkerLocation
-from bench.execution.ray_backend.workers.worker_log import WorkerLog
 from bench.files.log_tail import TAIL_BYTES
 from bench.records.trial_failure import TrialFailure
 
@@ -38,7 +38,7 @@ def dead_worker(ray_executor: RayExecutor, tmp_path: Path) -> MakeLocation:
 
 def failure_at(location: WorkerLocation) -> TrialFailure:
     """The failure of a holder that died there."""
-    return classify_failure(RayActorError(), location, fetch_worker_logs({0: location})[0])
+    return classify_failure(RayActorError(), location, take_worker_logs([location])[location])
 
 
 def test_a_process_that_died_without_a_reason_is_lost_and_named(dead_worker: MakeLocation) -> None:
@@ -57,7 +57,8 @@ def test_a_log_that_speaks_of_memory_is_believed(dead_worker: MakeLocation, word
 def test_the_kernel_s_count_of_processes_ended_for_memory_is_believed(
     dead_worker: MakeLocation,
 ) -> None:
-    counted = fetch_worker_logs({0: dead_worker("")})[0].oom_kills
+    location = dead_worker("")
+    counted = take_worker_logs([location])[location].oom_kills
     assert counted is not None
     before = dead_worker("", counted - 1)
     assert failure_at(before).status == "out_of_memory"
@@ -103,11 +104,11 @@ def test_any_other_fault_of_ray_s_is_a_failure_in_one_line() -> None:
 
 def test_a_log_s_end_is_fetched_once_and_then_deleted(dead_worker: MakeLocation) -> None:
     location = dead_worker("x" * TAIL_BYTES + "the end")
-    tail = fetch_worker_logs({0: location})[0].log_tail or ""
+    tail = take_worker_logs([location])[location].log_tail or ""
     assert tail.endswith("the end")
     assert len(tail) == TAIL_BYTES
     assert not Path(location.log).exists()
-    assert fetch_worker_logs({0: location})[0].log_tail is None
+    assert take_worker_logs([location])[location].log_tail is None
 
 
 def test_a_lost_node_has_no_log_and_does_not_block_the_others(
@@ -115,24 +116,25 @@ def test_a_lost_node_has_no_log_and_does_not_block_the_others(
 ) -> None:
     location = dead_worker("all is well")
     gone = WorkerLocation("there", "ab" * 28, 1, "", None, location.log, None)
-    assert set(fetch_worker_logs({0: gone, 1: location, 2: gone})) == {1}
+    assert set(take_worker_logs([gone, location, gone])) == {location}
 
 
-def test_all_logs_are_fetched_at_once(
+def test_one_task_takes_all_logs_of_a_node(
     dead_worker: MakeLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    location = dead_worker("")
-    folder = str(Path(location.log).parent)
+    tasks: list[list[str]] = []
 
-    def meet(_log: str) -> WorkerLog:
-        # Two that are asked in turn never do.
-        tempfile.mkdtemp(prefix="here-", dir=folder)
-        ends = time.monotonic() + 50
-        while not (met := len(list(Path(folder).glob("here-*"))) == 2) and time.monotonic() < ends:
-            time.sleep(0.05)
-        return WorkerLog("met" if met else None, None)
+    def count(node_id: str, locations: Sequence[WorkerLocation]) -> object:
+        tasks.append([location.log for location in locations])
+        return _take_on_node(node_id, locations)
 
-    monkeypatch.setattr("bench.execution.ray_backend.workers.worker_failure.read_worker_log", meet)
-    monkeypatch.setattr("bench.execution.ray_backend.workers.worker_failure._FETCH_S", 60.0)
-    found = fetch_worker_logs({0: location, 1: location})
-    assert [log.log_tail for log in found.values()] == ["met", "met"]
+    monkeypatch.setattr(module, "_take_on_node", count)
+    one = dead_worker("one")
+    other = dataclasses.replace(one, log=f"{one.log}.other")
+    Path(other.log).write_text("other")
+    logs = take_worker_logs([one, other, one])
+    assert {location: log.log_tail for location, log in logs.items()} == {
+        one: "one",
+        other: "other",
+    }
+    assert tasks == [[one.log, other.log]]

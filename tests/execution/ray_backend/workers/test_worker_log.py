@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.ray_backend.workers.worker_log import read_worker_log
+from bench.execution.ray_backend.workers.worker_log import take_worker_log
 from bench.files.log_tail import TAIL_BYTES
 
 SECRET = "a private file"
@@ -47,7 +47,7 @@ def test_nothing_but_the_worker_s_own_log_is_read(
     log, private = tmp_path / "bench-worker-x.log", tmp_path / "private"
     private.write_text(SECRET)
     put(log, private)
-    assert read_worker_log(str(log)).log_tail is None
+    assert take_worker_log(str(log)).log_tail is None
     assert private.read_text() == SECRET
 
 
@@ -56,7 +56,7 @@ def test_of_a_log_of_any_size_the_end_alone_is_read(tmp_path: Path) -> None:
     with log.open("wb") as file:
         file.seek(2**40)  # a terabyte, of which the disk holds one block
         file.write(b"x" * TAIL_BYTES + b"the end")
-    tail = read_worker_log(str(log)).log_tail or ""
+    tail = take_worker_log(str(log)).log_tail or ""
     assert len(tail) == TAIL_BYTES
     assert tail.endswith("the end")
     assert not log.exists()
