@@ -27,12 +27,13 @@ def process_failure(
     """
     if fault is not None:
         return TrialFailure("failed", f"its process sent {fault}")
+    if ended.preloader_code is not None:
+        # All arms of the block end with their preloader: this says nothing about the size of one.
+        how = _how(ended.preloader_code)
+        return TrialFailure("worker_lost", f"the process that started it {how}")
     if ended.code == -signal.SIGKILL and oom_kills:
         reason = "the kernel killed its process at the memory limit of its control group"
         return TrialFailure("out_of_memory", reason)
-    if ended.preloader_code is not None:
-        how = _how(ended.preloader_code)
-        return TrialFailure("worker_lost", f"the process that started it {how}")
     if ended.code < 0:
         return TrialFailure("worker_lost", f"its process {_how(ended.code)}")
     return TrialFailure("failed", f"its process {_how(ended.code)} and sent no record")
