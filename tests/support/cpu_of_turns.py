@@ -2,9 +2,7 @@
 
 Usage:
     cpu = CpuOfTurns(arms)
-    for event in run_block(arms, TurnSettings(), limits, dict):
-        if isinstance(event, TurnLog):
-            cpu.add(event)
+    cpu.add(arm.trial.trial_id, turn_s)                   # a turn of the arm has ended
     cpu.training_s, cpu.waiting_s, cpu.waited_s           # by trial id
 """
 
@@ -12,7 +10,6 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.execution.turns.arm_run import TurnLog
 from bench.execution.turns.process_arm import ProcessArm
 
 
@@ -30,23 +27,23 @@ class CpuOfTurns:
         self.waited_s = dict.fromkeys(ids, 0.0)
         """How long the turns of others lasted."""
 
-    def add(self, turn: TurnLog) -> None:
-        """Count the turn that has just ended; every arm waits now.
+    def add(self, of_turn: str, turn_s: float) -> None:
+        """Count the turn of a trial that has just ended; every arm waits now, or has ended.
 
         The first turn beside a new process of an arm does not count for that arm.
         """
         now = {
             (arm.trial.trial_id, arm.pid): cpu_s(arm.pid)
             for arm in self._arms
-            if arm.pid is not None
+            if arm.pid is not None and Path(f"/proc/{arm.pid}").exists()
         }
         for process in self._before.keys() & now.keys():
             trial_id, used_s = process[0], now[process] - self._before[process]
-            if trial_id == turn.trial_id:
+            if trial_id == of_turn:
                 self.training_s[trial_id] += used_s
             else:
                 self.waiting_s[trial_id] += used_s
-                self.waited_s[trial_id] += turn.ended_s - turn.started_s
+                self.waited_s[trial_id] += turn_s
         self._before = now
 
 

@@ -54,6 +54,8 @@ class Machine:
     now: float = 0.0
     holder: "SimulatedArm | None" = None
     alive: list["SimulatedArm"] = field(default_factory=list)
+    turns: list[tuple[str, Turn]] = field(default_factory=list)
+    """All turns so far, each with the label of its trial."""
 
     def arms(self, scripts: Sequence[Script]) -> "list[SimulatedArm]":
         return [SimulatedArm(self, script, number) for number, script in enumerate(scripts)]
@@ -90,6 +92,7 @@ class SimulatedArm:
     def give(self, turn: Turn) -> None:
         self._hold()
         self._turn = turn
+        self.machine.turns.append((self.trial.label, turn))
 
     def receive(self, timeout_s: float) -> Message | TrialFailure | None:
         assert self._life is not None

@@ -28,18 +28,9 @@ class ArmStart(NamedTuple):
     trial: Trial
 
 
-class TurnLog(NamedTuple):
-    """A turn has ended."""
-
-    trial_id: str
-    turn: Turn
-    started_s: float
-    """On the coordinator's clock."""
-    ended_s: float
-
-
-Event = ArmStart | EpochEnd | TurnLog | TrialRecord
-Outcome = Generator[Event, None, TrialRecord | None]
+BlockEvent = ArmStart | EpochEnd | TrialRecord
+"""What happens in a block whose arms take turns."""
+Outcome = Generator[BlockEvent, None, TrialRecord | None]
 """Yields what happens while an arm holds the turn. Returns its record if it has ended, else None:
 then it waits."""
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from bench.execution.executor import Limits
 from bench.execution.turns.arm import Arm
-from bench.execution.turns.arm_run import ArmRun, Clock, Event, TurnLog
+from bench.execution.turns.arm_run import ArmRun, BlockEvent, Clock
 from bench.execution.turns.memory_room import FreeBytes, MemoryRoom
 from bench.execution.turns.schedule import rounds_in_epoch, turn_ends
 from bench.protocol.messages import Turn
@@ -48,14 +48,14 @@ def run_block(
     limits: Limits,
     free_bytes: FreeBytes,
     clock: Clock = time.monotonic,
-) -> Generator[Event, None, None]:
+) -> Generator[BlockEvent, None, None]:
     """Train every arm of a block; yield what happens, and a record for each arm.
 
     A time limit counts an arm's start and its own turns. On KeyboardInterrupt, also one that is
     thrown into the iterator, the arms that have started get a record that says "interrupted". No
     process of an arm is left when the iterator ends or is closed.
     """
-    block = _BlockRun([ArmRun(arm, limits, clock) for arm in arms], settings, free_bytes, clock)
+    block = _BlockRun([ArmRun(arm, limits, clock) for arm in arms], settings, free_bytes)
     try:
         yield from block.run()
     except KeyboardInterrupt:
@@ -73,10 +73,8 @@ class _BlockRun:
         arms: Sequence[ArmRun],
         settings: TurnSettings,
         free_bytes: FreeBytes,
-        clock: Clock,
     ) -> None:
-        self._arms, self._settings = arms, settings
-        self._free_bytes, self._clock = free_bytes, clock
+        self._arms, self._settings, self._free_bytes = arms, settings, free_bytes
         self._ended: set[str] = set()
         """Ids of the trials that have their record."""
         self._shortage = settings.shortage
@@ -99,7 +97,7 @@ class _BlockRun:
     def _mode(self) -> TurnMode:
         return "trial" if self._sequence_reason else self._settings.mode
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Iterator[BlockEvent]:
         """Train all arms."""
         if self._mode != "trial":
             yield from self._start_all()
@@ -118,7 +116,7 @@ class _BlockRun:
         for arm in self._arms:
             arm.kill()
 
-    def _start_all(self) -> Iterator[Event]:
+    def _start_all(self) -> Iterator[BlockEvent]:
         """Start every arm; if memory does not hold them all, end them and note the shortage."""
         room = MemoryRoom(self._free_bytes)
         for arm in self._arms:
@@ -134,7 +132,7 @@ class _BlockRun:
                 return
             room.add()
 
-    def _run_in_rounds(self) -> Iterator[Event]:
+    def _run_in_rounds(self) -> Iterator[BlockEvent]:
         orders, numbers = ArmOrders(len(self._arms), self._settings.seed), itertools.count()
         for epoch in itertools.count():
             training = [arm for arm in self._arms if arm.alive]
@@ -150,7 +148,7 @@ class _BlockRun:
                     if self._arms[index].alive:
                         yield from self._take_turn(self._arms[index], turn)
 
-    def _run_in_sequence(self) -> Iterator[Event]:
+    def _run_in_sequence(self) -> Iterator[BlockEvent]:
         """Train the arms that have no record, each from its start to its end."""
         for arm in self._arms:
             if arm.trial.trial_id in self._ended:
@@ -163,16 +161,13 @@ class _BlockRun:
                 whole_trial = Turn(round=None, epoch=last_epoch, until_share=1.0)
                 yield from self._take_turn(arm, whole_trial)
 
-    def _take_turn(self, arm: ArmRun, turn: Turn) -> Iterator[Event]:
-        started_s = self._clock()
+    def _take_turn(self, arm: ArmRun, turn: Turn) -> Iterator[BlockEvent]:
         record = yield from arm.take_turn(turn)
-        ended_s = self._clock()
         if record and self._lacks_room(arm, record):
             arm.kill()
             self._postponed[arm.trial.trial_id] = record.error or record.status
         elif record:
             yield self._end(arm, record)
-        yield TurnLog(arm.trial.trial_id, turn, started_s, ended_s)
 
     def _lacks_room(self, arm: ArmRun, record: TrialRecord) -> bool:
         """Return whether an arm ran out of memory that other arms hold."""

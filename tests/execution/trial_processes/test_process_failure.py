@@ -32,6 +32,7 @@ def test_a_process_that_ended_with_its_preloader_says_so(code: int, words: str) 
     ended = ProcessExit(-signal.SIGKILL, preloader_code=code)
     reason = f"the process that started it {words}"
     assert process_failure(ended, oom_kills=0) == ("worker_lost", reason)
+    assert process_failure(ended, oom_kills=1) == ("worker_lost", reason)
 
 
 def test_a_real_time_signal_has_a_reason() -> None:

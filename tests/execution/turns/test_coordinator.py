@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.execution.executor import EpochEnd, Limits
-from bench.execution.turns.arm_run import ArmStart, Event, TurnLog
+from bench.execution.turns.arm_run import ArmStart, BlockEvent
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.records.trial_record import TrialRecord
 from bench.spec.arm_order import williams_row_count
@@ -45,7 +45,7 @@ def run(
     settings: TurnSettings = WINDOWS,
     limits: Limits = LIMITS,
     memory: int = 10_000,
-) -> tuple[list[SimulatedArm], list[Event]]:
+) -> tuple[list[SimulatedArm], list[BlockEvent]]:
     machine = Machine(memory)
     arms = machine.arms(scripts)
     events = list(run_block(arms, settings, limits, machine.free_bytes, machine.clock))
@@ -53,7 +53,7 @@ def run(
     return arms, events
 
 
-def records(events: Sequence[Event]) -> dict[str, TrialRecord]:
+def records(events: Sequence[BlockEvent]) -> dict[str, TrialRecord]:
     found = [event for event in events if isinstance(event, TrialRecord)]
     assert len({record.trial.trial_id for record in found}) == len(found)
     return {record.trial.label: record for record in found}
@@ -93,8 +93,8 @@ def test_whatever_arms_do_each_has_one_record_and_the_others_complete(
 
 @given(st.lists(healthy, min_size=2, max_size=7))
 def test_in_a_round_each_arm_trains_the_same_share_of_its_epoch(scripts: list[Script]) -> None:
-    arms, events = run(scripts)
-    turns = [event.turn for event in events if isinstance(event, TurnLog)]
+    arms, _ = run(scripts)
+    turns = [turn for _, turn in arms[0].machine.turns]
     ends = {turn.round: turn.epoch + turn.until_share for turn in turns}
     for arm in arms:
         for number, position in arm.trained:
@@ -114,11 +114,10 @@ def test_an_arm_has_two_windows_in_a_turn_where_an_epoch_has_them(scripts: list[
 @given(st.integers(2, 7), st.integers(0, 2**31 - 1))
 def test_over_full_cycles_of_rounds_the_order_of_arms_is_balanced(arms: int, seed: int) -> None:
     cycle = williams_row_count(arms)
-    _, events = run([Script(windows=2, epochs=cycle)] * arms, TurnSettings("epoch", seed=f"{seed}"))
+    ran, _ = run([Script(windows=2, epochs=cycle)] * arms, TurnSettings("epoch", seed=f"{seed}"))
     rounds: dict[int | None, list[str]] = defaultdict(list)
-    for event in events:
-        if isinstance(event, TurnLog):
-            rounds[event.turn.round].append(event.trial_id)
+    for label, turn in ran[0].machine.turns:
+        rounds[turn.round].append(label)
     positions = Counter((p, arm) for row in rounds.values() for p, arm in enumerate(row))
     successions = Counter(p for row in rounds.values() for p in itertools.pairwise(row))
     assert set(positions.values()) == {cycle // arms}
@@ -139,13 +138,13 @@ def test_turns_of_epochs_are_whole_epochs_and_whole_trials_have_no_round() -> No
     assert [number for number, _ in arms[1].trained] == [0] * 4 + [1] * 4 + [2] * 4
     arms, events = run([Script(windows=4)] * 3, TurnSettings("trial"))
     assert {number for number, _ in arms[1].trained} == {None}
-    assert [type(event) for event in events].count(TurnLog) == 3
+    assert len(arms[0].machine.turns) == 3
     assert turns_of(records(events)["0"]) == ("trial", "asked")
 
 
 def test_an_arm_that_is_alone_takes_one_turn() -> None:
-    _, events = run([Script()])
-    assert [type(event) for event in events].count(TurnLog) == 1
+    (arm,), events = run([Script()])
+    assert len(arm.machine.turns) == 1
     assert turns_of(records(events)["0"]) == ("trial", "alone")
 
 

@@ -13,7 +13,7 @@ from bench.execution.executor import Limits
 from bench.execution.prepared_environment import DEFAULT, PreparedEnvironment
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.turns import held_arms
-from bench.execution.turns.arm_run import ArmStart, Event
+from bench.execution.turns.arm_run import ArmStart, BlockEvent
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.held_arms import ArmSetup, HeldArms, PreloaderProgram, start_failure
 from bench.protocol.shared_arrays import SharedArrays
@@ -33,13 +33,13 @@ def setup(tmp_path: Path, action: str, **changes: Any) -> ArmSetup:
     )
 
 
-def run(setups: Sequence[ArmSetup], program: PreloaderProgram = SCRIPTED) -> list[Event]:
+def run(setups: Sequence[ArmSetup], program: PreloaderProgram = SCRIPTED) -> list[BlockEvent]:
     with HeldArms(program) as held:
         arms = [held.arm(setup) for setup in setups]
         return list(run_block(arms, TurnSettings(), LIMITS, dict))
 
 
-def records_of(events: Sequence[Event]) -> dict[str, TrialRecord]:
+def records_of(events: Sequence[BlockEvent]) -> dict[str, TrialRecord]:
     return {e.trial.label: e for e in events if isinstance(e, TrialRecord)}
 
 

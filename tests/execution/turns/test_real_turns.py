@@ -11,7 +11,7 @@ import pytest
 from bench.datasets.synthetic import make_synthetic
 from bench.execution.executor import Limits
 from bench.execution.trial_processes.preloader_client import PreloaderClient
-from bench.execution.turns.arm_run import Event, TurnLog
+from bench.execution.turns.arm_run import BlockEvent
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.process_arm import ProcessArm
 from bench.protocol.messages import StartTrial
@@ -20,6 +20,7 @@ from bench.records.trial_record import TrialRecord
 from bench.spec.plan import Trial
 from tests.support.cpu_of_turns import CpuOfTurns
 from tests.support.sample_trials import trial_labelled
+from tests.support.watched_arm import Stage, WatchedArm
 
 pytestmark = pytest.mark.slow
 
@@ -57,11 +58,11 @@ def two_arms(make_arm: ArmMaker, **axes: Any) -> list[ProcessArm]:
     return [make_arm(trial_labelled(norm, **settings, norm=norm)) for norm in ("none", "bn_post")]
 
 
-def run(arms: Sequence[ProcessArm], settings: TurnSettings = SETTINGS) -> list[Event]:
+def run(arms: Sequence[ProcessArm], settings: TurnSettings = SETTINGS) -> list[BlockEvent]:
     return list(run_block(arms, settings, LIMITS, dict))
 
 
-def records(events: Sequence[Event]) -> list[TrialRecord]:
+def records(events: Sequence[BlockEvent]) -> list[TrialRecord]:
     found = [event for event in events if isinstance(event, TrialRecord)]
     assert [record.status for record in found] == ["completed"] * 2
     return sorted(found, key=lambda record: record.trial.label)
@@ -89,9 +90,12 @@ def test_windows_of_two_arms_never_overlap_and_both_train_as_if_alone(make_arm: 
 def test_an_arm_that_waits_takes_no_cpu(make_arm: ArmMaker) -> None:
     arms = two_arms(make_arm, hidden=[256, 256])
     cpu = CpuOfTurns(arms)
-    for event in run_block(arms, SETTINGS, LIMITS, dict):
-        if isinstance(event, TurnLog):
-            cpu.add(event)
+
+    def count(arm: WatchedArm, stage: Stage) -> None:
+        if stage in ("waits", "ends") and arm.turn:
+            cpu.add(arm.trial.trial_id, arm.turn_s)
+
+    list(run_block([WatchedArm(arm, count) for arm in arms], SETTINGS, LIMITS, dict))
     for trial_id, training_s in cpu.training_s.items():
         # Some microseconds before it waits, and when threads wake up for a heartbeat.
         assert cpu.waiting_s[trial_id] < 0.05 * training_s
@@ -99,13 +103,15 @@ def test_an_arm_that_waits_takes_no_cpu(make_arm: ArmMaker) -> None:
 
 def test_an_arm_that_is_killed_while_it_waits_costs_only_itself(make_arm: ArmMaker) -> None:
     arms = two_arms(make_arm)
-    victim, statuses = arms[1], {}
-    for event in run_block(arms, SETTINGS, LIMITS, dict):
-        if isinstance(event, TurnLog) and event.turn.round == 9 and victim.pid is not None:
+    victim = arms[1]
+
+    def kill(arm: WatchedArm, stage: Stage) -> None:
+        is_over = stage == "waits" and arm.turn is not None and arm.turn.round == 9
+        if is_over and arm.trial is victim.trial and victim.pid is not None:
             psutil.Process(victim.pid).kill()
-        if isinstance(event, TrialRecord):
-            statuses[event.trial.label] = event.status
-            if event.trial is victim.trial:
-                assert str(event.error).endswith("SIGKILL")
-                assert len(event.epochs) == 1
-    assert statuses == {"none": "completed", "bn_post": "worker_lost"}
+
+    events = run_block([WatchedArm(arm, kill) for arm in arms], SETTINGS, LIMITS, dict)
+    ended = {event.trial.label: event for event in events if isinstance(event, TrialRecord)}
+    assert [ended[label].status for label in ("none", "bn_post")] == ["completed", "worker_lost"]
+    assert str(ended["bn_post"].error).endswith("SIGKILL")
+    assert len(ended["bn_post"].epochs) == 1

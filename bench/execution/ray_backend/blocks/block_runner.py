@@ -22,7 +22,6 @@ from bench.execution.oom_skip import skipped_record
 from bench.execution.ray_backend.blocks.dataset_store import DatasetUnavailable
 from bench.execution.ray_backend.blocks.live_arm import LiveArm
 from bench.execution.ray_backend.blocks.placement import PlacementRequest
-from bench.execution.ray_backend.workers.block_training import BlockEvent
 from bench.execution.ray_backend.workers.epoch_log import epoch_lines
 from bench.execution.ray_backend.workers.holder import REPORT_S
 from bench.execution.ray_backend.workers.holders import Holders
@@ -32,7 +31,7 @@ from bench.execution.ray_backend.workers.worker_failure import (
 from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.ray_backend.workers.worker_log import WorkerLog
 from bench.execution.scheduling.resources import ResourceRequest
-from bench.execution.turns.arm_run import ArmStart
+from bench.execution.turns.arm_run import ArmStart, BlockEvent
 from bench.execution.turns.coordinator import TurnSettings
 from bench.execution.turns.gang_arm import GRACE_S
 from bench.records.trial_failure import TrialFailure

@@ -14,14 +14,12 @@ from bench.execution.ray_backend.workers.epoch_log import append_epoch, remove_e
 from bench.execution.ray_backend.workers.held_workers import HeldWorkers
 from bench.execution.ray_backend.workers.remote_workers import RemoteHolder, RemoteWorkers
 from bench.execution.turns.arm import Arm
-from bench.execution.turns.arm_run import ArmStart
+from bench.execution.turns.arm_run import ArmStart, BlockEvent
 from bench.execution.turns.coordinator import run_block
 from bench.execution.turns.gang_arm import GangArm
 from bench.records.clock import utc_now
 from bench.records.trial_failure import TrialFailure
 from bench.records.trial_record import TrialRecord
-
-BlockEvent = ArmStart | EpochEnd | TrialRecord
 
 
 def train_block(
@@ -54,8 +52,6 @@ def train_block(
                 yield event
             case TrialRecord():
                 yield block.complete(event)
-            case _:
-                pass  # turns are in the records' windows
 
 
 class _BlockArms:

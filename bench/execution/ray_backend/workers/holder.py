@@ -28,7 +28,7 @@ from bench.execution.gpus.gpu_fitness import GpuAllotment, UnfitGpus, acquire_gp
 from bench.execution.gpus.gpu_visibility import set_visible_gpus
 from bench.execution.ray_backend.cluster.peer_network import address_for_peers
 from bench.execution.ray_backend.workers.assigned_gpus import assigned_gpus
-from bench.execution.ray_backend.workers.block_training import BlockEvent, train_block
+from bench.execution.ray_backend.workers.block_training import train_block
 from bench.execution.ray_backend.workers.block_work import ArmWork, BlockWork, Peers, WorkerKey
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
 from bench.execution.ray_backend.workers.held_workers import HeldWorkers
@@ -41,6 +41,7 @@ from bench.execution.ray_backend.workers.worker_log import (
     redirect_output,
     take_worker_log,
 )
+from bench.execution.turns.arm_run import BlockEvent
 from bench.records.trial_failure import TrialFailure
 
 REPORT_S = 5.0

@@ -18,13 +18,13 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from bench.execution.executor import Limits
 from bench.execution.gpus.gpu_fitness import GpuAllotment, GpuSnapshot, UnfitGpus
-from bench.execution.ray_backend.workers.block_training import BlockEvent
 from bench.execution.ray_backend.workers.block_work import BlockWork, arm_work
 from bench.execution.ray_backend.workers.holder import Holder, HolderReport
 from bench.execution.ray_backend.workers.holder_place import HolderPlace, peers_of
 from bench.execution.ray_backend.workers.remote_workers import RemoteHolder
 from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.scheduling.resources import ResourceRequest
+from bench.execution.turns.arm_run import BlockEvent
 from bench.execution.turns.coordinator import TurnSettings
 from bench.spec.plan import Trial
 
