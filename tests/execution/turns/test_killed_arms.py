@@ -38,7 +38,7 @@ class Killer:
         self._has_killed = False
 
     def __call__(self, arm: WatchedArm, stage: Stage) -> None:
-        if stage == "starts":
+        if stage == "starts" and arm.pid is not None:
             process = psutil.Process(arm.pid)
             self.started.append(process)
             self.preloader = process.parent()
