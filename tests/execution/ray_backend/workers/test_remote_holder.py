@@ -12,6 +12,7 @@ from bench.execution.ray_backend.ray_executor import RayExecutor
 from bench.execution.ray_backend.workers.holder_place import HolderPlace
 from bench.execution.ray_backend.workers.remote_workers import RemoteHolder, RemoteWorkers
 from bench.execution.ray_backend.workers.worker_location import WorkerLocation
+from bench.records.trial_failure import TrialFailure
 
 
 def killed_for_memory() -> None:
@@ -38,6 +39,7 @@ def test_memory_that_several_trials_share_condemns_none_of_them(
     holder = holder_of(*trial_ids, call=killed_for_memory)
     (failure,) = RemoteWorkers(holder, "a").complete().values()
     assert failure.status == status
+    assert isinstance(failure, TrialFailure)
     assert "memory" in failure.reason
 
 
