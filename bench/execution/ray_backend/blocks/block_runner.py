@@ -25,9 +25,7 @@ from bench.execution.ray_backend.blocks.placement import PlacementRequest
 from bench.execution.ray_backend.workers.epoch_log import epoch_lines
 from bench.execution.ray_backend.workers.holder import REPORT_S
 from bench.execution.ray_backend.workers.holders import Holders
-from bench.execution.ray_backend.workers.worker_failure import (
-    take_worker_logs,
-)
+from bench.execution.ray_backend.workers.worker_failure import take_worker_logs
 from bench.execution.ray_backend.workers.worker_location import WorkerLocation
 from bench.execution.ray_backend.workers.worker_log import WorkerLog
 from bench.execution.scheduling.resources import ResourceRequest
@@ -303,8 +301,9 @@ class BlockRunner:
             self._start_anew()
             records = []
         self._alive.clear()
+        records = [self._retried(record) for record in records]
         self._leave_holders()
-        return [self._retried(record) for record in records]
+        return records
 
     def _start_anew(self) -> None:
         """Queue all trials that have started again, first; the attempts at them do not count."""

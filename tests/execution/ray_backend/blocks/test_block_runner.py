@@ -210,6 +210,7 @@ def test_a_block_of_which_all_trials_are_lost_takes_turns_again(played: Played) 
     played.advance(*map(ArmStart, BLOCK.trials))
     played.holder.error = RayActorError()
     assert len(played.advance()) == 3
+    assert played.state.name == "PLACING"
     played.advance()
     assert set(played.holder.trials) == set(BLOCK.trials)
     assert not played.holder.settings.retried
@@ -246,6 +247,7 @@ def test_memory_that_ends_a_holder_of_several_arms_makes_them_train_one_after_an
     played.advance(record(FIRST))
     played.holder.error = OutOfMemoryError("node")
     assert played.advance() == []
+    assert played.state.name == "PLACING"
     assert played.attempts[SECOND.trial_id] == 0
     played.advance()
     assert played.holder.trials == (SECOND, THIRD)
