@@ -2,9 +2,10 @@
 
 Usage:
     trials, pairs = two_arm_runs(epoch_times)          # (runs, blocks, arms, epochs), in seconds
-    compare(trials, [{}], pairs, blocks)               # one comparison per run
+    compare(trials, [{}], pairs, blocks_in(trials))    # one comparison per run
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,3 +57,11 @@ def two_arm_runs(epoch_s: Floats, sessions: int = 1) -> tuple[pd.DataFrame, list
     )
     pairs = [Pair(axis="norm", variant_id=f"{r}-0", baseline_id=f"{r}-1") for r in range(runs)]
     return trials, pairs
+
+
+def blocks_in(trials: pd.DataFrame) -> Mapping[str, Mapping[int, int]]:
+    """Return the number of trials in each block, by variant id, as of a run of these ``trials``."""
+    counts: dict[str, dict[int, int]] = {}
+    for (variant_id, block), count in trials.groupby(["variant_id", "block"]).size().items():
+        counts.setdefault(variant_id, {})[block] = int(count)
+    return counts
