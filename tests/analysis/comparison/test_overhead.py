@@ -156,7 +156,7 @@ def test_arms_of_two_parts_have_one_row_a_block_of_the_first_part_that_can_be_us
     both = pd.concat([trials, trials.assign(part=1)], ignore_index=True)
     both.loc[both["block"].eq(1) & both["part"].eq(0), "status"] = "worker_lost"
     both.loc[both["block"].eq(2), "status"] = "worker_lost"
-    pairs = match_pairs(both, "norm", "bn_post", "none")
+    pairs = match_pairs(both, "norm", "bn_post", "none").sort_values("block")
     assert pairs["block"].tolist() == [0, 1, 2]
     assert pairs["part"].tolist() == [0, 1, 0]
     counts = count_blocks(pairs)
