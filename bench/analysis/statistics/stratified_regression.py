@@ -8,8 +8,9 @@ Usage:
 The arms of a comparison run close together and share the state of the machine; the groups of arms
 of a repeat run one after another, and so do the parts of a large group. The effect of a factor that
 differs between arms is therefore estimated from differences within parts, and the effect of a
-factor that differs between groups from group means, each with the noise of its own stratum: a split-plot design (F. Yates, Complex
-experiments, Supplement to the Journal of the Royal Statistical Society 2, 1935).
+factor that differs between groups from group means, each with the noise of its own stratum: a
+split-plot design (F. Yates, Complex experiments, Supplement to the Journal of the Royal Statistical
+Society 2, 1935).
 """
 
 import warnings
