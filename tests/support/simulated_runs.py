@@ -5,6 +5,7 @@ Usage:
     compare(trials, [{}], pairs, blocks_in(trials))    # one comparison per run
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +62,8 @@ def two_arm_runs(epoch_s: Floats, sessions: int = 1) -> tuple[pd.DataFrame, list
 
 def blocks_in(trials: pd.DataFrame) -> Mapping[str, Mapping[int, int]]:
     """Return the number of trials in each block, by variant id, as of a run of these ``trials``."""
-    counts: dict[str, dict[int, int]] = {}
-    for (variant_id, block), count in trials.groupby(["variant_id", "block"]).size().items():
-        counts.setdefault(variant_id, {})[block] = int(count)
+    counts: dict[str, Counter[int]] = {}
+    arms = zip(trials["variant_id"].tolist(), trials["block"].tolist(), strict=True)
+    for variant_id, block in arms:
+        counts.setdefault(variant_id, Counter())[block] += 1
     return counts
