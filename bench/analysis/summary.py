@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.analysis.comparison.comparison_columns import ComparisonColumn, comparison_cells
+from bench.analysis.comparison.planned_blocks import blocks_by_variant
 from bench.analysis.comparison.run_noise import HALF_WIDTH, RunNoise, run_noise
 from bench.analysis.loading.garbage_collection import collector_paused
 from bench.analysis.loading.run_frames import RunFrames, read_frames
@@ -19,7 +20,7 @@ from bench.analysis.questions.device_remarks import has_unfused_batch_norm
 from bench.analysis.questions.scaling import COLUMNS, scaling
 from bench.analysis.questions.secondary_metrics import with_step_shares
 from bench.analysis.questions.time_breakdown import TimeBreakdown, time_breakdown
-from bench.analysis.variant_summary import VariantSummary, planned_blocks, variant_summaries
+from bench.analysis.variant_summary import VariantSummary, variant_summaries
 from bench.records.run_folder import RunFolder
 from bench.records.run_info import Invocation
 from bench.records.stopping_record import Stopping
@@ -80,14 +81,15 @@ def summary_of(frames: RunFrames) -> Summary:
     trials = attempts[~attempts["trial_id"].duplicated(keep="last")]
     completed = trials[trials["status"] == "completed"]
     timed = completed[is_timed(completed)]
-    cells = comparison_cells(info, trials, raw, planned_blocks(info))
-    scaled = scaling(trials, raw.settings, planned_blocks(info), raw.turns)
+    blocks = blocks_by_variant(info.trial_ids)
+    cells = comparison_cells(info, trials, raw, blocks)
+    scaled = scaling(trials, raw.settings, blocks, raw.turns)
     return Summary(
         run=path,
         name=str(info.suite.get("name", path.name)),
         description=str(info.suite.get("description", "")),
         remark=info.remark,
-        blocks=planned_blocks(info),
+        blocks=int(info.suite.get("blocks", 1)),
         trials=len(info.trial_ids),
         completed=len(completed),
         retried=len(attempts) - len(trials),
@@ -105,6 +107,7 @@ def summary_of(frames: RunFrames) -> Summary:
         ),
         variants=variant_summaries(
             info,
+            blocks,
             trials,
             completed,
             timed,

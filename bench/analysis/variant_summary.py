@@ -1,10 +1,9 @@
 """Summarise the trials of each variant of a run in one row.
 
 Usage:
-    rows = variant_summaries(info, trials, completed, timed, cells, scaled, raw)
+    rows = variant_summaries(info, blocks, trials, completed, timed, cells, scaled, raw)
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,6 +13,7 @@ from bench.analysis.comparison.comparison_columns import (
     ComparisonCells,
     by_variant,
 )
+from bench.analysis.comparison.planned_blocks import BlocksByVariant
 from bench.analysis.loading.record_arrays import RecordArrays
 from bench.analysis.loading.trial_filters import (
     examples_used,
@@ -111,6 +111,7 @@ class VariantSummary:
 
 def variant_summaries(
     info: RunInfo,
+    blocks: BlocksByVariant,
     trials: pd.DataFrame,
     completed: pd.DataFrame,
     timed: pd.DataFrame,
@@ -120,8 +121,9 @@ def variant_summaries(
 ) -> tuple[VariantSummary, ...]:
     """Return the results of each variant, in the order of the suite.
 
-    ``trials`` are the last attempts at all trials, ``completed`` those that completed, ``timed``
-    those of these with a time; ``cells`` and ``scaled`` are their comparisons.
+    ``blocks`` are the planned ones, ``trials`` the last attempts at all trials, ``completed`` those
+    that completed, ``timed`` those of these with a time; ``cells`` and ``scaled`` are their
+    comparisons.
     """
     variants = trials.drop_duplicates("variant_id").set_index("variant_id")
     labels = {**info.labels, **by_variant(variants["label"])}
@@ -142,12 +144,11 @@ def variant_summaries(
     norms, warnings = norm_remarks(completed, raw.settings), _warnings(completed, raw)
     contention, capped = _cpu_contention(completed), _capped_steps(variants)
     failures, metrics = _failures(trials), secondary_metrics(completed, trials)
-    parts = _parts(info)
     return tuple(
         VariantSummary(
             variant_id=variant_id,
             label=label,
-            planned=planned_blocks(info) * parts.get(variant_id, 1),
+            planned=sum(blocks.get(variant_id, {}).values()),
             completed=n_completed.get(variant_id, 0),
             epoch_s=epoch_s.get(variant_id),
             examples_per_s=rate(used_examples[variant_id], epoch_s[variant_id])
@@ -205,17 +206,6 @@ def _capped_steps(variants: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """Return run and total steps by variant id, where ``max_steps`` cut epochs short."""
     capped = capped_epochs(variants)[["run_steps", "epoch_steps"]]
     return {variant_id: (steps, total) for variant_id, steps, total in capped.itertuples()}
-
-
-def _parts(info: RunInfo) -> dict[str, int]:
-    """Return by variant id how many parts of a block train it."""
-    names = {trial_id.partition("-")[2] for trial_id in info.trial_ids}
-    return Counter(name.partition("-")[0] for name in names)
-
-
-def planned_blocks(info: RunInfo) -> int:
-    """Return how many blocks the suite of ``info`` has."""
-    return int(info.suite.get("blocks", 1))
 
 
 def _failures(trials: pd.DataFrame) -> dict[str, list[FailureGroup]]:

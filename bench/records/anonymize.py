@@ -55,7 +55,7 @@ _DUPLICATE = fields(
     without_effect=table(re.compile("|".join(AXES)), lambda _: reason),
 )
 
-TRIAL_ID = re.compile(r"b\d{3,6}-(?P<variant_id>[0-9a-f]{10})(-part\d{1,6})?")
+TRIAL_ID = re.compile(r"b(?P<block>\d{3,6})-(?P<variant_id>[0-9a-f]{10})(-part\d{1,6})?")
 """A trial id as a plan makes it, from a block's number, a hash and perhaps a part's number."""
 
 

@@ -47,6 +47,7 @@ from bench.records.run_info import RunInfo
 from bench.records.trial_record import TrialRecord
 from bench.spec.error_text import error_text
 from bench.spec.suite import Suite, parse_suite
+from bench.spec.turn_settings import BEFORE_TURNS
 
 _SETUP = "setup-"
 
@@ -201,10 +202,10 @@ class RunFolder:
             ) from None
 
     def suite(self) -> Suite:
-        """Return the suite of the run."""
+        """Return the suite of the run; one without keys of turns ran as before they existed."""
         path = self.path / "run.json"
         try:
-            return parse_suite(self.info().suite, f"{path}: suite")
+            return parse_suite({**BEFORE_TURNS, **self.info().suite}, f"{path}: suite")
         except SuiteError as error:
             raise RunFolderError(f"{error}: {RESTORE}") from None
 

@@ -22,6 +22,7 @@ from bench.spec.device import DeviceType
 from bench.spec.expand import Cell, Duplicate, Id, expand
 from bench.spec.group_parts import group_parts
 from bench.spec.pairing import Pair, pair_cells
+from bench.spec.same_data import check_same_data
 from bench.spec.suite import Suite
 from bench.spec.timing import Timing
 from bench.spec.variant import Variant
@@ -86,10 +87,12 @@ class Plan(BaseModel):
 def make_plan(suite: Suite, device: DeviceType = "cpu") -> Plan:
     """Return the plan of a suite on ``device``, which depends on nothing else.
 
-    Raises SuiteError if it has no variant or too many, or if settings contradict each other.
+    Raises SuiteError if it has no variant or too many, if settings contradict each other, or if
+    arms that are compared have different data.
     """
     cells = expand(suite, device)
     pairs = pair_cells(cells, suite, device)
+    check_same_data(cells, pairs, suite.source)
     parts = _parts(cells, pairs, suite)
     blocks: list[Block] = []
     order = 0

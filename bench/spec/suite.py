@@ -40,7 +40,12 @@ from bench.spec.overrides import apply_overrides, is_suite_key
 from bench.spec.suggestion import near_misses, nearest
 from bench.spec.suite_validation import Settings
 from bench.spec.timing import Seconds, Timing
-from bench.spec.turn_settings import DEFAULT_ARMS_AT_ONCE, DEFAULT_TURN_S, TurnMode
+from bench.spec.turn_settings import (
+    DEFAULT_ARMS_AT_ONCE,
+    DEFAULT_TURN_S,
+    MOST_ARMS_AT_ONCE,
+    TurnMode,
+)
 
 FEWEST_BLOCKS_FOR_INTERVAL = 3
 """With fewer blocks a ratio has no interval: t of one degree of freedom is 12.7 deviations wide."""
@@ -104,7 +109,9 @@ class Suite(BaseModel):
         DEFAULT_TURN_S
     )
     """A turn of windows takes this long or longer, if an epoch does."""
-    arms_at_once: Annotated[int, Field(ge=1, le=100, strict=True)] = DEFAULT_ARMS_AT_ONCE
+    arms_at_once: Annotated[int, Field(ge=1, le=MOST_ARMS_AT_ONCE, strict=True)] = (
+        DEFAULT_ARMS_AT_ONCE
+    )
     """The most arms that take turns with a baseline. A larger group is split into parts, and each
     part trains its own baseline."""
     variant: Settings = {}
@@ -118,7 +125,8 @@ class Suite(BaseModel):
     environments: FailFastDict[EnvironmentSettings] = {}
     """What trials run under, by name; the axis `environment` chooses."""
     compare: FailFastList[Comparison] = []
-    """The variants whose times are divided: an axis, and the baseline's value."""
+    """The variants whose times are divided: an axis, and the baseline's value. Both train on the
+    same data: those that differ in `dataset`, `shape` or `classes` are refused."""
     only: FailFastList[str] = []
     """The variants to keep; all if empty. "AXIS=VALUE" (several axes narrow), labels, ids, or
     beginnings of labels and ids."""

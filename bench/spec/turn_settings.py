@@ -25,3 +25,8 @@ change of hands is left out, and the kernel counts CPU time in ticks of 10 ms.
 DEFAULT_ARMS_AT_ONCE = 6
 """Arms that take turns with a baseline. More would make rounds longer than the states that their
 turns are to share, and all of them hold memory."""
+
+MOST_ARMS_AT_ONCE = 100
+
+BEFORE_TURNS: dict[str, TurnMode | int] = {"turns": "trial", "arms_at_once": MOST_ARMS_AT_ONCE}
+"""How runs from before these keys existed ran: one trial after another, and no group in parts."""

@@ -393,3 +393,18 @@ def test_a_variant_of_several_parts_counts_each_block_once(tmp_path: Path) -> No
         assert comparison is not None and comparison.ratio is not None
         norm = label.partition("=")[2]
         assert agree(comparison.ratio, paired_ratio(times[norm], times["none"]))
+
+
+def test_a_grid_in_two_parts_gives_each_comparison_one_ratio_a_block(tmp_path: Path) -> None:
+    grid = {
+        **NORMS,
+        "matrix": {"norm": ["none", "bn_post", "bn_pre"], "global_batch_size": [32, 64, 128]},
+        "compare": [*NORMS["compare"], {"axis": "global_batch_size", "baseline": 32}],
+    }
+    folder = make_run(tmp_path / "run", grid, epoch_s=noisy)
+    assert set(load_trials(folder.path)["part"]) == {0, 1}
+    compared = [c for v in summarize(folder.path).variants for c in v.comparisons if c]
+    assert len(compared) == 12
+    assert {len(c.block_ratios) for c in compared} == {3}
+    assert {c.ratio.n for c in compared if c.ratio} == {3}
+    assert {c.dropped_blocks for c in compared} == {0}

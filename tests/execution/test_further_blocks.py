@@ -12,6 +12,7 @@ from bench.execution.runner import Outcome, open_folder, run_plan
 from bench.execution.simulated import SimulatedExecutor, StatusChooser
 from bench.records.run_folder import RunFolder
 from bench.records.trial_record import Status
+from bench.report.text.footnotes import of_comparison
 from bench.spec.plan import Trial, make_plan
 from bench.spec.suite import Suite
 from tests.support.sample_runs import HookedExecutor
@@ -75,6 +76,11 @@ def test_the_ratio_rests_on_as_many_blocks_as_the_suite_asks_for(out: Path) -> N
     summary = bench.run(FOUR_BLOCKS, out, executor=executor).summary
     (comparison,) = [c for v in summary.variants for c in v.comparisons if c]
     assert comparison.ratio and comparison.ratio.blocks == 4
+    assert (comparison.planned_blocks, comparison.dropped_blocks) == (5, 1)
+    assert [str(note) for note in of_comparison(comparison)] == [
+        "1 of 5 blocks left out: not both trials gave a time."
+    ]
+    assert {variant.planned for variant in summary.variants} == {5}
 
 
 @pytest.mark.parametrize("status", ["worker_lost", "timed_out"])

@@ -119,6 +119,21 @@ def test_another_suite_is_refused_with_the_first_difference(
     assert len(list((out / "trials").iterdir())) == len(TRIALS)
 
 
+def test_a_run_from_before_turns_goes_on_one_trial_after_another_or_not_at_all(out: Path) -> None:
+    many = {**TINY, "blocks": 1, "matrix": {"hidden": [[width] for width in range(1, 10)]}}
+    compare = [{"axis": "hidden", "baseline": [1]}]
+    as_before = {"turns": "trial", "arms_at_once": 100}
+    old = parse_suite({**many, "compare": compare, **as_before})
+    run(out, old)
+    info = json.loads((out / "run.json").read_text())
+    for key in as_before:
+        del info["suite"][key]
+    (out / "run.json").write_text(json.dumps(info))
+    assert resume_run(out, old) == []
+    with pytest.raises(SuiteError, match="turns: 'window' here, 'trial' in the run folder"):
+        run(out, parse_suite({**many, "compare": compare}), resume=True)
+
+
 @pytest.mark.parametrize(
     ("resolved", "refused"),
     [

@@ -216,6 +216,7 @@ def test_the_last_look_is_published_without_variants_that_the_run_does_not_have(
                 "pair": 0,
                 "baseline_id": pair["baseline_id"],
                 "block": range(6),
+                "part": 0,
                 "session": 0,
                 "log": [0.1, 0.2, 0.1, 0.3, 0.1, 0.2],
             }

@@ -18,7 +18,7 @@ from bench.analysis.comparison.compare import compare
 from bench.analysis.loading.trial_filters import is_unsteady
 from bench.spec.pairing import Pair
 from tests.support.noise_models import Floats
-from tests.support.simulated_runs import autoregressive, two_arm_runs
+from tests.support.simulated_runs import autoregressive, blocks_in, two_arm_runs
 
 BLOCKS, EPOCHS = 5, 20
 TRUE_RATIO = 1.5
@@ -51,7 +51,7 @@ def intervals(runs: int, seed: int = 20260105) -> tuple[Intervals, Intervals, fl
 
 
 def _intervals(trials: pd.DataFrame, pairs: list[Pair]) -> Intervals:
-    ratios = [comparison.ratio for comparison in compare(trials, [{}], pairs, BLOCKS)]
+    ratios = [comparison.ratio for comparison in compare(trials, [{}], pairs, blocks_in(trials))]
     ends = np.array([(r.low, r.high) for r in ratios if r is not None and r.low is not None])
     low, high = ends[:, 0], ends[:, 1]
     covered = ((low <= TRUE_RATIO) & (high >= TRUE_RATIO)).astype(float)

@@ -21,6 +21,7 @@ from bench.analysis.statistics.stopping import decide
 from bench.records.stopping_record import Stopping
 from bench.spec.pairing import Pair
 from tests.support.noise_models import NOISE, Floats, scaled_noise
+from tests.support.simulated_runs import blocks_in
 
 DEVIATION = 0.035
 """Standard deviation of a block's log ratio, as of two cores whose arms take turns."""
@@ -49,13 +50,14 @@ def simulate(
     precision: float = 0.02,
     max_blocks: int = 30,
     confidence: float | None = None,
+    parts: int = 1,
     seed: int = 1,
 ) -> Simulated:
-    """Simulate runs with comparisons of one baseline.
+    """Simulate runs with comparisons of one baseline, which trains in each of ``parts`` parts.
 
     ``confidence`` replaces the nominal one of the published intervals.
     """
-    trials = _trials(noise, comparisons, runs, max_blocks, seed)
+    trials = _trials(noise, comparisons, runs, max_blocks, parts, seed)
     pairs = [_pairs(run, comparisons) for run in range(runs)]
     every_pair = list(itertools.chain(*pairs))
     ratios = log_ratios(trials, every_pair)
@@ -63,7 +65,8 @@ def simulate(
     stopping = tuple(_ended(by_run[run], pairs[run], precision, max_blocks) for run in range(runs))
     blocks = np.array([each.blocks for each in stopping])
     ran = trials[trials["block"] < blocks[trials["run"]]]
-    published = compare(ran, [{}], every_pair, max_blocks, confidence or stopping[0].confidence)
+    confidence = confidence or stopping[0].confidence
+    published = compare(ran, [{}], every_pair, blocks_in(ran), confidence)
     covered = []
     for comparison in published:
         ratio = comparison.ratio
@@ -91,18 +94,21 @@ def _pairs(run: int, comparisons: int) -> list[Pair]:
     ]
 
 
-def _trials(noise: str, comparisons: int, runs: int, blocks: int, seed: int) -> pd.DataFrame:
+def _trials(
+    noise: str, comparisons: int, runs: int, blocks: int, parts: int, seed: int
+) -> pd.DataFrame:
     """Return a frame like that of ``load_trials``, with the run of each trial."""
-    shape = (runs, blocks, comparisons + 1)
+    shape = (runs, blocks, comparisons + parts)
     scaled = scaled_noise(noise, np.random.default_rng(seed), shape, DEVIATION)
-    scaled[:, :, 1:] += math.log(TRUE_RATIO)
-    run, block, arm = (index.ravel() for index in np.indices(shape))
+    scaled[:, :, parts:] += math.log(TRUE_RATIO)
+    run, block, trial = (index.ravel() for index in np.indices(shape))
+    arm = np.maximum(trial - parts + 1, 0)
     return pd.DataFrame(
         {
             "run": run,
             "variant_id": [f"{r}-{a}" for r, a in zip(run, arm, strict=True)],
             "block": block,
-            "part": 0,
+            "part": trial % parts,
             "examples": 55_000,
             "invocation": 0,
             "session": 0,

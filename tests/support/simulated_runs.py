@@ -2,9 +2,11 @@
 
 Usage:
     trials, pairs = two_arm_runs(epoch_times)          # (runs, blocks, arms, epochs), in seconds
-    compare(trials, [{}], pairs, blocks)               # one comparison per run
+    compare(trials, [{}], pairs, blocks_in(trials))    # one comparison per run
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,3 +58,12 @@ def two_arm_runs(epoch_s: Floats, sessions: int = 1) -> tuple[pd.DataFrame, list
     )
     pairs = [Pair(axis="norm", variant_id=f"{r}-0", baseline_id=f"{r}-1") for r in range(runs)]
     return trials, pairs
+
+
+def blocks_in(trials: pd.DataFrame) -> Mapping[str, Mapping[int, int]]:
+    """Return the number of trials in each block, by variant id, as of a run of these ``trials``."""
+    counts: dict[str, Counter[int]] = {}
+    arms = zip(trials["variant_id"].tolist(), trials["block"].tolist(), strict=True)
+    for variant_id, block in arms:
+        counts.setdefault(variant_id, Counter())[block] += 1
+    return counts

@@ -2,11 +2,13 @@
 
 Usage:
     trials = with_sessions(trials_frame(raw), invocations).assign(settings=raw.settings_code)
-    comparisons = compare(trials, raw.settings, pairs, blocks=5, turns=raw.turns)   # one a pair
+    blocks = blocks_by_variant(info.trial_ids)
+    comparisons = compare(trials, raw.settings, pairs, blocks, turns=raw.turns)     # one a pair
 
 A block counts if both trials completed with a time, in the same part and invocation. A block that
 lacks one of the two uses neither. Its value is the median over rounds of the arms' ratio, or the
-ratio of their median epochs if they took no turns (``turn_ratios``).
+ratio of their median epochs if they took no turns (``turn_ratios``). Of arms that several parts
+train together, a block uses the first part that has a value.
 """
 
 import math
@@ -18,6 +20,7 @@ import pandas as pd
 
 from bench.analysis.comparison.block_values import block_logs
 from bench.analysis.comparison.confounds import Confound, confounds, declared_differences
+from bench.analysis.comparison.planned_blocks import BlocksByVariant, blocks_of
 from bench.analysis.loading.trial_filters import is_timed, is_unsteady
 from bench.analysis.statistics.intervals import CONFIDENCE, Estimate, Ratio, ratio, t_interval
 from bench.analysis.statistics.session_units import moments, session_units, within_sessions
@@ -34,6 +37,8 @@ class BlockRatio:
     block: int
     session: int
     ratio: float
+    part: int = 0
+    """The part of their group in which the two arms were compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class Comparison:
     or if none has two blocks."""
     block_ratios: tuple[BlockRatio, ...]
     """Of the used blocks, in order."""
+    planned_blocks: int
+    """Blocks of both arms, with those that replace spoiled ones."""
     dropped_blocks: int
     """Blocks in which one trial, or both, did not complete, has no time, or took no turns although
     the other did: it was tried again alone."""
@@ -65,6 +72,7 @@ _ARM = [
     *("variant_id", "block", "part", "invocation", "session", "epoch_s", "examples"),
     *("settings", "unsteady", "row"),
 ]
+_BLOCK = ["pair", "block"]
 _Settings = Sequence[Mapping[str, Any]]
 
 
@@ -72,26 +80,28 @@ def compare(
     trials: pd.DataFrame,
     settings: _Settings,
     pairs: Sequence[Pair],
-    blocks: int,
+    blocks: BlocksByVariant,
     confidence: float = CONFIDENCE,
     turns: Windows | None = None,
 ) -> list[Comparison]:
-    """Compare each of ``pairs``, for which ``blocks`` blocks were planned.
+    """Compare each of ``pairs``.
 
-    ``confidence`` is the nominal one of each ratio's interval. ``turns`` has the windows of trials
-    that took turns, by their index in ``trials``.
+    ``blocks`` are the planned ones. ``confidence`` is the nominal one of each ratio's interval.
+    ``turns`` has the windows of trials that took turns, by their index in ``trials``.
     """
     if not pairs:
         return []
     both = _blocks_with_both(trials, pairs)
-    split = both["invocation"] != both["invocation_b"]
-    used = _with_log(both[~split], turns)
+    is_split = both["invocation"] != both["invocation_b"]
+    used = _one_per_block(_with_log(both[~is_split], turns))
+    split = _blocks_not_in(used, both[is_split])
     unsteady = used[used["unsteady"] | used["unsteady_b"]]
     sequential = used[(used["rounds"] == 0) & _in_sequence(used, settings)]
     n_used, n_split, n_unsettled, n_sequential = (
         rows.groupby("pair").size().reindex(range(len(pairs)), fill_value=0).tolist()
-        for rows in (used, both[split], unsteady, sequential)
+        for rows in (used, split, unsteady, sequential)
     )
+    n_planned = [blocks_of(pair, blocks) for pair in pairs]
     ratios = _ratios(used, n_used, confidence)
     within, block_ratios = _within(used), _block_ratios(used)
     confounds_of, declared_of = (
@@ -103,7 +113,8 @@ def compare(
             ratio=ratios.get(i),
             within_sessions=within.get(i),
             block_ratios=block_ratios.get(i, ()),
-            dropped_blocks=blocks - n_used[i] - n_split[i],
+            planned_blocks=n_planned[i],
+            dropped_blocks=n_planned[i] - n_used[i] - n_split[i],
             split_blocks=n_split[i],
             unsettled_blocks=n_unsettled[i],
             sequential_blocks=n_sequential[i],
@@ -119,15 +130,19 @@ def log_ratios(
 ) -> pd.DataFrame:
     """Return the log ratio of each of ``pairs`` in each block that ``compare`` uses.
 
-    The columns are pair (an index in ``pairs``), variant_id, baseline_id, block, session and log.
+    The columns are pair (an index in ``pairs``), variant_id, baseline_id, block, part, session and
+    log.
     """
     both = _blocks_with_both(trials, pairs)
-    used = _with_log(both[both["invocation"] == both["invocation_b"]], turns)
-    return used[["pair", "variant_id", "baseline_id", "block", "session", "log"]]
+    used = _one_per_block(_with_log(both[both["invocation"] == both["invocation_b"]], turns))
+    return used[["pair", "variant_id", "baseline_id", "block", "part", "session", "log"]]
 
 
 def _blocks_with_both(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
-    """Return a row per pair and block in which both arms have a time; ``_b`` marks the baseline."""
+    """Return a row per pair and part of a block in which both arms have a time.
+
+    ``_b`` marks the columns of the baseline.
+    """
     arms = trials.assign(unsteady=is_unsteady(trials), row=trials.index)
     arms = arms.loc[is_timed(trials), _ARM]
     planned = pd.DataFrame(
@@ -146,6 +161,18 @@ def _blocks_with_both(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFra
 def _with_log(both: pd.DataFrame, turns: Windows | None) -> pd.DataFrame:
     """Return the rows that have a value, with its log and the rounds that it is the median of."""
     return both.assign(**block_logs(both, turns)).dropna(subset=["log"])
+
+
+def _one_per_block(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the row of the first part of each pair and block."""
+    return rows.sort_values("part", kind="stable").drop_duplicates(_BLOCK).sort_index()
+
+
+def _blocks_not_in(used: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per pair and block of ``split`` that no part of ``used`` has."""
+    of_used = pd.MultiIndex.from_frame(used[_BLOCK])
+    rows = split.drop_duplicates(_BLOCK)
+    return rows[~pd.MultiIndex.from_frame(rows[_BLOCK]).isin(of_used)]
 
 
 def _in_sequence(used: pd.DataFrame, settings: _Settings) -> "pd.Series[bool]":
@@ -174,9 +201,9 @@ def _within(used: pd.DataFrame) -> dict[int, Estimate]:
 
 def _block_ratios(used: pd.DataFrame) -> dict[int, tuple[BlockRatio, ...]]:
     by_pair: dict[int, list[BlockRatio]] = {}
-    columns = used.sort_values("block")[["pair", "block", "session", "log"]]
-    for pair, block, session, log in columns.itertuples(index=False):
-        by_pair.setdefault(pair, []).append(BlockRatio(block, session, math.exp(log)))
+    columns = used.sort_values("block")[["pair", "block", "session", "log", "part"]]
+    for pair, block, session, log, part in columns.itertuples(index=False):
+        by_pair.setdefault(pair, []).append(BlockRatio(block, session, math.exp(log), part))
     return {pair: tuple(ratios) for pair, ratios in by_pair.items()}
 
 

@@ -1,7 +1,7 @@
 """Arrange the comparisons of a run in a table: a column for each axis and baseline.
 
 Usage:
-    cells = comparison_cells(info, trials, raw, blocks=3)
+    cells = comparison_cells(info, trials, raw, blocks_by_variant(info.trial_ids))
     cells.columns, cells.row_of(variant_id), cells.baseline_of(variant_id)
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison.compare import Comparison, compare
+from bench.analysis.comparison.planned_blocks import BlocksByVariant
 from bench.analysis.loading.record_arrays import RecordArrays
 from bench.analysis.statistics.intervals import CONFIDENCE
 from bench.records.run_info import RunInfo
@@ -47,7 +48,7 @@ class ComparisonCells:
 
 
 def comparison_cells(
-    info: RunInfo, trials: pd.DataFrame, raw: RecordArrays, blocks: int
+    info: RunInfo, trials: pd.DataFrame, raw: RecordArrays, blocks: BlocksByVariant
 ) -> ComparisonCells:
     """Make all comparisons that the suite of ``info`` lists, over the last attempts ``trials``."""
     variants = trials.drop_duplicates("variant_id").set_index("variant_id")

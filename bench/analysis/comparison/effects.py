@@ -7,9 +7,11 @@ Usage:
 
 log T = block + factors + all pairs of factors, by least squares. The factors that a suite compares
 are estimated from differences within the groups of trials that ran together, all others from the
-means of these groups (``stratified_regression``). An effect is an average over the levels of the
-other factors, with equal weights. With several sessions, each gives one estimate, and the interval
-is t over sessions.
+means of these groups (``stratified_regression``). T is the median epoch of a trial, also where the
+arms took turns: the ratios of a comparison are over rounds, these effects are not.
+
+An effect is an average over the levels of the other factors, with equal weights. With several
+sessions, each gives one estimate, and the interval is t over sessions.
 
 From three sessions on, a mixed model with a separate slope for each session and factor level (N.
 Laird and J. Ware, Biometrics 38, 1982), fitted by restricted maximum likelihood, serves as a
@@ -152,7 +154,7 @@ def _mixed(rows: pd.DataFrame, design: Design, sessions: int) -> Fit | None:
     # Imported here: it takes a second, and only runs of several sessions need it.
     from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
 
-    x, y = deviations(rows, design, rows["block"])
+    x, y = deviations(rows, design, rows.groupby(["block", "part"]).ngroup())
     mains = [i for i, term in enumerate(design.terms) if len(term) == 1]
     if np.linalg.matrix_rank(x) < x.shape[1]:
         return None

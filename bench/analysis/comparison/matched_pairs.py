@@ -7,7 +7,8 @@ Usage:
     count_blocks(pairs)                           # BlockCounts(planned=5, used=4, ...)
 
 Trials are matched by their settings, not by the suite's list, so any column may be the axis. A
-block in which one trial cannot be used is dropped entirely.
+block in which one trial cannot be used is dropped entirely. Two trials match within a part of their
+group; if several parts have both, the first that can be used gives the block's value.
 """
 
 from collections import Counter
@@ -54,7 +55,8 @@ def match_pairs(
     ``turns`` has the windows of trials that took turns, by their index in ``trials``.
     """
     keys = [n for n in varying(trials) if axis not in (n, AXES[n].acts_through)]
-    on = [*keys, "block", "part"]
+    on_block = [*keys, "block"]
+    on = [*on_block, "part"]
     # Only the needed columns: a million trials with all columns, twice, would fill the memory.
     columns = [n for n in (*SETTINGS, *_TRIAL_COLUMNS) if n in trials]
     arms = ensure_sessions(trials[columns]).assign(
@@ -67,7 +69,9 @@ def match_pairs(
     both["split"] = ready & (both["invocation"] != both["invocation_b"])
     log = pd.Series(block_logs(both, turns)["log"], index=both.index)
     both["used"] = ready & ~both["split"] & log.notna()
-    return both.assign(log=log.where(both["used"]))
+    both = both.assign(log=log.where(both["used"]))
+    used_first = both.sort_values(["used", "part"], ascending=[False, True], kind="stable")
+    return used_first.drop_duplicates(on_block).sort_index()
 
 
 def count_blocks(pairs: pd.DataFrame) -> BlockCounts:

@@ -46,11 +46,11 @@ def run_noise(
     compared = [(baseline, c) for baseline, c in comparisons if c.block_ratios]
     rows = pd.DataFrame(
         [
-            (pair, baseline, each.block, each.session, math.log(each.ratio))
+            (pair, baseline, each.block, each.part, each.session, math.log(each.ratio))
             for pair, (baseline, comparison) in enumerate(compared)
             for each in comparison.block_ratios
         ],
-        columns=["pair", "baseline_id", "block", "session", "log"],
+        columns=["pair", "baseline_id", "block", "part", "session", "log"],
     )
     pooled = pooled_deviation(rows) if len(rows) else None
     if pooled is None:

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison.compare import Comparison, compare
+from bench.analysis.comparison.planned_blocks import BlocksByVariant
 from bench.analysis.loading.trial_filters import examples_used
 from bench.analysis.statistics.design_matrix import SETTINGS
 from bench.analysis.statistics.intervals import Ratio
@@ -74,7 +75,7 @@ def varies_replicas(workers: Sequence[int], replicas: Sequence[int]) -> bool:
 def scaling(
     trials: pd.DataFrame,
     settings: Sequence[Mapping[str, Any]],
-    blocks: int,
+    blocks: BlocksByVariant,
     turns: Windows | None = None,
 ) -> dict[str, Scaling]:
     """Return the scaling by variant id; empty if no trial has several replicas.

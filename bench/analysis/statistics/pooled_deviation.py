@@ -4,9 +4,10 @@ Usage:
     pooled = pooled_deviation(ratios)
     pooled.value, pooled.df
 
-Comparisons with one baseline share its noise in each block: the residuals e of m of them have the
-covariance s² (I + J) / 2, where s is the deviation of a log ratio and J is all ones. Weighted by
-its inverse (A. C. Aitken, Proc. Roy. Soc. Edinburgh 55, 1935), a block contributes
+Comparisons with one trial of a baseline share its noise: the residuals e of m of them have the
+covariance s² (I + J) / 2, where s is the deviation of a log ratio and J is all ones. Each part of a
+block trains its own baseline. Weighted by the inverse of the covariance (A. C. Aitken, Proc. Roy.
+Soc. Edinburgh 55, 1935), a part of a block contributes
 
     2 (Σ e² - (Σ e)² / (m + 1))
 
@@ -36,13 +37,14 @@ class PooledDeviation:
 def pooled_deviation(ratios: pd.DataFrame) -> PooledDeviation | None:
     """Pool the log ratios of blocks; None if no comparison has two blocks in a session.
 
-    ``ratios`` has the columns pair, baseline_id, block, session and log.
+    ``ratios`` has the columns pair, baseline_id, block, part, session and log.
     """
     residual, cells = residuals(ratios)
     df = len(residual) - cells
     if df < 1:
         return None
-    group = _codes(pd.factorize(ratios["baseline_id"])[0], ratios["block"].to_numpy(dtype=np.int64))
+    block, part = (ratios[name].to_numpy(dtype=np.int64) for name in ("block", "part"))
+    group = _codes(pd.factorize(ratios["baseline_id"])[0], _codes(block, part))
     squares, total = np.bincount(group, residual**2), np.bincount(group, residual)
     weighted = 2 * (squares - total**2 / (np.bincount(group) + 1)).sum()
     return PooledDeviation(math.sqrt(max(float(weighted), 0.0) / df), df)

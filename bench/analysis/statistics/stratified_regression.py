@@ -6,10 +6,11 @@ Usage:
     fit.is_estimable(weights), fit.estimates @ weights
 
 The arms of a comparison run close together and share the state of the machine; the groups of arms
-of a repeat run one after another. The effect of a factor that differs between arms is therefore
-estimated from differences within groups, and the effect of a factor that differs between groups
-from group means, each with the noise of its own stratum: a split-plot design (F. Yates, Complex
-experiments, Supplement to the Journal of the Royal Statistical Society 2, 1935).
+of a repeat run one after another, and so do the parts of a large group. The effect of a factor that
+differs between arms is therefore estimated from differences within parts, and the effect of a
+factor that differs between groups from group means, each with the noise of its own stratum: a
+split-plot design (F. Yates, Complex experiments, Supplement to the Journal of the Royal Statistical
+Society 2, 1935).
 """
 
 import warnings
@@ -50,9 +51,9 @@ class StratifiedRegression:
     """The fits of one session's trials."""
 
     within: Fit
-    """Of differences between the arms of a group."""
+    """Of differences between the arms of a part of a group."""
     between: Fit
-    """Of the means of complete groups."""
+    """Of the means of complete groups, over all parts."""
     at_level: Mapping[Level, Fit]
     """Of only the arms at one level of a compared factor."""
     compared: tuple[str, ...]
@@ -63,12 +64,13 @@ class StratifiedRegression:
     ) -> "StratifiedRegression":
         """Fit ``rows``; ``compared`` are the factors whose levels run as arms of one group."""
         between_factors = [name for name in varying(rows) if name not in compared]
-        groups = rows.groupby(
-            ["block", *between_factors], sort=False, observed=True, dropna=False
-        ).ngroup()
+        groups, parts = (
+            rows.groupby(keys, sort=False, observed=True, dropna=False).ngroup()
+            for keys in (["block", *between_factors], ["block", "part", *between_factors])
+        )
         within_factors = tuple(name for name in compared if name in design.levels)
         return cls(
-            within=_fit(rows, design, groups),
+            within=_fit(rows, design, parts),
             between=_fit_means(rows, design, groups, between_factors),
             at_level={
                 (name, level): _fit(subset, design, subset["block"])

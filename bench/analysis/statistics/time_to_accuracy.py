@@ -88,14 +88,16 @@ def compare_times(
 ) -> TimeRatio:
     """Divide the times of ``variant_id`` by those of ``baseline_id``, block by block.
 
-    Both trials of a block must come from the same invocation.
+    Both trials of a block must come from the same invocation and part; if several parts have both,
+    the first counts.
     """
     timed = with_target_times(trials, epochs, target).dropna(subset=["time_s"])
     timed = ensure_sessions(timed)
-    keys = ["block", "invocation", "session"]
+    keys = ["block", "part", "invocation", "session"]
     arms = (timed[timed["variant_id"] == v] for v in (variant_id, baseline_id))
     a, b = (arm[[*keys, "time_s"]] for arm in arms)
-    both = a.merge(b, on=keys, suffixes=("", "_b"))
+    both = a.merge(b, on=keys, suffixes=("", "_b")).sort_values(["block", "part"])
+    both = both.drop_duplicates("block")
     return time_ratio(both["time_s"].tolist(), both["time_s_b"].tolist(), both["session"].tolist())
 
 

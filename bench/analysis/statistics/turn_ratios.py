@@ -58,7 +58,9 @@ class _Turns:
     trial: Indices
     round: Indices
     log_cost: Floats
-    """Log of seconds per example."""
+    """Log of seconds per example, over all windows."""
+    log_later_cost: Floats
+    """The same without the first window; NaN for a turn of one window."""
 
 
 def block_values(
@@ -79,31 +81,35 @@ def block_values(
 
 
 def _turns(windows: Windows) -> _Turns:
-    """Sum the windows of each turn, without its first one if it has more.
-
-    After a change of hands the first window refills caches and wakes threads.
-    """
+    """Sum the windows of each turn: all of them, and those after the first."""
     in_turn = windows.round != NO_ROUND
     trial, number = windows.trial[in_turn], windows.round[in_turn]
     new = np.ones(len(trial), dtype=bool)
     new[1:] = (trial[1:] != trial[:-1]) | (number[1:] != number[:-1])
     starts = np.flatnonzero(new)
-    alone = np.diff(starts, append=len(trial)) == 1
-    counted = ~new
-    counted[starts[alone]] = True
-    seconds, examples = (
-        np.add.reduceat(np.where(counted, values[in_turn], 0.0), starts)
-        for values in (windows.seconds, windows.examples)
-    )
+    seconds, examples = windows.seconds[in_turn], windows.examples[in_turn]
     trial, number = trial[starts], number[starts]
     order = np.lexsort((number, trial))
+    log_cost, log_later_cost = (
+        _log_costs(np.where(counted, seconds, 0.0), np.where(counted, examples, 0.0), starts)[order]
+        for counted in (True, ~new)
+    )
+    return _Turns(trial[order], number[order], log_cost, log_later_cost)
+
+
+def _log_costs(seconds: Floats, examples: Floats, starts: Indices) -> Floats:
+    """Return the log of the seconds per example of each turn; NaN for one without examples."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_cost = np.log(seconds / examples)
-    return _Turns(trial[order], number[order], log_cost[order])
+        return np.log(np.add.reduceat(seconds, starts) / np.add.reduceat(examples, starts))
 
 
 def _round_ratios(turns: _Turns, arm: Indices, baseline: Indices) -> tuple[Indices, Floats]:
-    """Return the pair and the log ratio of each round that both trials of a pair have timed."""
+    """Return the pair and the log ratio of each round that both trials of a pair have timed.
+
+    After a change of hands the first window refills caches and wakes threads. It counts in neither
+    turn if both have others, and in both turns if one has only this window: otherwise the change
+    would be in the cost of one arm alone.
+    """
     first = np.searchsorted(turns.trial, arm, side="left")
     counts = np.searchsorted(turns.trial, arm, side="right") - first
     pair = np.repeat(np.arange(len(arm)), counts)
@@ -114,7 +120,10 @@ def _round_ratios(turns: _Turns, arm: Indices, baseline: Indices) -> tuple[Indic
     wanted = baseline[pair] * stride + turns.round[rows]
     found = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
     both = keys[found] == wanted
-    log_ratio = turns.log_cost[rows[both]] - turns.log_cost[found[both]]
+    arm_turn, baseline_turn = rows[both], found[both]
+    log_ratio = turns.log_later_cost[arm_turn] - turns.log_later_cost[baseline_turn]
+    with_first = turns.log_cost[arm_turn] - turns.log_cost[baseline_turn]
+    log_ratio = np.where(np.isnan(log_ratio), with_first, log_ratio)
     finite = np.isfinite(log_ratio)
     return pair[both][finite], log_ratio[finite]
 

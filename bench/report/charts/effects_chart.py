@@ -50,9 +50,10 @@ def effects_figure(run: ReportData) -> Figure | None:
         name="effects",
         title="What each setting does to the time of an epoch",
         about=(
-            "Ratios of epoch times from one model of the whole matrix: blue circles are effects "
-            "averaged over all other settings, grey squares those with one other setting fixed. "
-            "Lines are 95 % intervals, each by itself." + (CUT_SHORT if run.cut_short else "")
+            "Ratios of median epochs, not of turns, from one model of the whole matrix: blue "
+            "circles are effects averaged over all other settings, grey squares those with one "
+            "other setting fixed. Lines are 95 % intervals, each by itself."
+            + (CUT_SHORT if run.cut_short else "")
         ),
         chart=apply_theme(_chart(frame.head(MAX_ROWS))),
         headers=(

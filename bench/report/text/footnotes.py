@@ -136,8 +136,9 @@ def of_accuracy(variant: VariantSummary) -> Iterator[Footnote]:
         yield Footnote("cut_short", text)
 
 
-def of_comparison(comparison: Comparison, blocks: int) -> Iterator[Footnote]:
-    """Yield which of the run's ``blocks`` a ratio excludes, and what confounds it."""
+def of_comparison(comparison: Comparison) -> Iterator[Footnote]:
+    """Yield which planned blocks a ratio excludes, and what confounds it."""
+    blocks = plural(comparison.planned_blocks, "block")
     exclusions = {
         "blocks_not_completed": (
             comparison.dropped_blocks,
@@ -147,16 +148,16 @@ def of_comparison(comparison: Comparison, blocks: int) -> Iterator[Footnote]:
     }
     for code, (count, reason) in exclusions.items():
         if count > 0:
-            yield Footnote(code, f"{count} of {plural(blocks, 'block')} left out: {reason}.")
+            yield Footnote(code, f"{count} of {blocks} left out: {reason}.")
     if comparison.unsettled_blocks:
         text = (
-            f"In {comparison.unsettled_blocks} of {plural(blocks, 'block')} the epochs of a trial "
+            f"In {comparison.unsettled_blocks} of {blocks} the epochs of a trial "
             "drifted or never settled; the block counts."
         )
         yield Footnote("blocks_unsettled", text)
     if comparison.sequential_blocks:
         text = (
-            f"In {comparison.sequential_blocks} of {plural(blocks, 'block')} the trials ran one "
+            f"In {comparison.sequential_blocks} of {blocks} the trials ran one "
             "after another, not in turns; the block counts."
         )
         yield Footnote("blocks_in_sequence", text)

@@ -113,7 +113,7 @@ def _variant(summary: Summary, v: VariantSummary) -> VariantResult:
         else None,
         nccl_transports=v.scaling.transports if v.scaling else (),
         comparisons=tuple(_ratios(summary, v)),
-        scaling=tuple(_shares(summary, v)),
+        scaling=tuple(_shares(v)),
         counts=dict(v.secondary_metrics.counts),
         means={name: mean for name, mean in means.items() if mean is not None},
         target=_target(v),
@@ -147,7 +147,7 @@ def _ratios(summary: Summary, v: VariantSummary) -> Iterable[RatioResult]:
             detectable=_number(ratio.detectable if ratio else None),
             further=ratio.further if ratio else None,
             **_exclusions(comparison),
-            notes=_comparison_notes(summary, v, comparison),
+            notes=_comparison_notes(v, comparison),
         )
 
 
@@ -165,16 +165,14 @@ def _exclusions(comparison: Comparison | None) -> dict[str, Any]:
     }
 
 
-def _comparison_notes(
-    summary: Summary, v: VariantSummary, comparison: Comparison | None
-) -> tuple[NoteModel, ...]:
+def _comparison_notes(v: VariantSummary, comparison: Comparison | None) -> tuple[NoteModel, ...]:
     if comparison is None:
         return ()
-    notes = [*footnotes.of_comparison(comparison, summary.blocks), *footnotes.extrapolation(v)]
+    notes = [*footnotes.of_comparison(comparison), *footnotes.extrapolation(v)]
     return _notes("ratio", notes)
 
 
-def _shares(summary: Summary, v: VariantSummary) -> Iterable[ShareResult]:
+def _shares(v: VariantSummary) -> Iterable[ShareResult]:
     for name, share in (v.scaling.shares if v.scaling else {}).items():
         yield ShareResult(
             name=name,
@@ -183,7 +181,7 @@ def _shares(summary: Summary, v: VariantSummary) -> Iterable[ShareResult]:
             high=_number(share.high),
             n=share.comparison.ratio.n if share.comparison.ratio else 0,
             blocks=share.comparison.ratio.blocks if share.comparison.ratio else 0,
-            notes=_notes("share", footnotes.of_comparison(share.comparison, summary.blocks)),
+            notes=_notes("share", footnotes.of_comparison(share.comparison)),
         )
 
 

@@ -47,7 +47,7 @@ def scaling_columns(
     if any(transports):
         yield TRANSPORT, [Cell(text or UNKNOWN) for text in transports]
     for name in summary.scaling_columns:
-        yield TITLES[name], [_share_cell(name, v, summary.blocks, notes) for v in variants]
+        yield TITLES[name], [_share_cell(name, v, notes) for v in variants]
 
 
 def _per_device_column(
@@ -68,7 +68,7 @@ def _per_device_column(
     return f"{metric.title} per device ({scale.unit})", cells
 
 
-def _share_cell(name: str, variant: VariantSummary, blocks: int, notes: Footnotes) -> Cell:
+def _share_cell(name: str, variant: VariantSummary, notes: Footnotes) -> Cell:
     if variant.scaling is None:
         return Cell(UNKNOWN)
     share = variant.scaling.shares.get(name)
@@ -76,4 +76,4 @@ def _share_cell(name: str, variant: VariantSummary, blocks: int, notes: Footnote
         is_baseline = name in variant.scaling.baseline_of
         return Cell("1 (baseline)" if is_baseline and name != "communication" else UNKNOWN)
     text = interval(share.value, share.low, share.high, DIGITS)
-    return Cell(text, notes.of(footnotes.of_comparison(share.comparison, blocks)))
+    return Cell(text, notes.of(footnotes.of_comparison(share.comparison)))

@@ -128,7 +128,7 @@ def _comparison_columns(
             blocks.append(Cell(UNKNOWN))
         else:
             texts = [
-                *footnotes.of_comparison(comparison, summary.blocks),
+                *footnotes.of_comparison(comparison),
                 *footnotes.extrapolation(variant),
             ]
             ratios.append(Cell(comparison_text(comparison), notes.of(texts)))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 
@@ -154,3 +155,17 @@ def test_incomplete_group_has_no_group_mean() -> None:
     assert ratio_of(result, "epoch").value == pytest.approx(1 / 3)
     assert ratio_of(result, "epoch", ("norm", "bn_post")).value == pytest.approx(1 / 3)
     assert ratio_of(result, "bn_post", ("global_batch_size", "32")).value == pytest.approx(1.9)
+
+
+def test_arms_are_compared_within_the_parts_of_a_group() -> None:
+    """A baseline trains in each of two parts, which the machine's state sets apart."""
+    norms = {"norm": ["none", "bn_post", "bn_pre"], "jit": ["epoch"]}
+    true = {"none": 1.0, "bn_post": 1.5, "bn_pre": 1.2}
+    trials = make_trials(norms, blocks=4, seconds=lambda row, _rng: true[row["norm"]])
+    first = trials[trials["norm"] != "bn_pre"]
+    second = trials[trials["norm"] != "bn_post"].assign(part=1)
+    second["epoch_s"] *= np.exp(np.random.default_rng(20261130).normal(0, 0.3, 4))[second["block"]]
+    both = pd.concat([first, second], ignore_index=True)
+    result = effects(both, ("norm",), {"norm": "none"})
+    assert ratio_of(result, "bn_post").value == pytest.approx(1.5)
+    assert ratio_of(result, "bn_pre").value == pytest.approx(1.2)

@@ -144,8 +144,20 @@ def test_trials_that_took_turns_have_the_ratio_of_their_rounds() -> None:
 
 def test_a_baseline_of_another_part_is_no_baseline() -> None:
     trials = make_trials({"norm": ["none", "bn_post"]}, blocks=1, seconds=noisy)
-    again = trials.assign(part=1, epoch_s=10 * trials["epoch_s"])
-    both = pd.concat([trials, again], ignore_index=True)
+    baseline, arm = trials.to_dict("records")
+    parts = [{**baseline, "epoch_s": 1.0}, {**baseline, "part": 1, "epoch_s": 10.0}]
+    both = pd.DataFrame([*parts, {**arm, "part": 1, "epoch_s": 15.0}])
     pairs = match_pairs(both, "norm", "bn_post", "none")
-    assert pairs["part"].tolist() == [0, 1]
-    assert pairs["log"].tolist() == pytest.approx([pairs["log"][0]] * 2)
+    assert np.exp(pairs["log"]).tolist() == pytest.approx([1.5])
+
+
+def test_arms_of_two_parts_have_one_row_a_block_of_the_first_part_that_can_be_used() -> None:
+    trials = make_trials({"norm": ["none", "bn_post"]}, blocks=3, seconds=noisy)
+    both = pd.concat([trials, trials.assign(part=1)], ignore_index=True)
+    both.loc[both["block"].eq(1) & both["part"].eq(0), "status"] = "worker_lost"
+    both.loc[both["block"].eq(2), "status"] = "worker_lost"
+    pairs = match_pairs(both, "norm", "bn_post", "none").sort_values("block")
+    assert pairs["block"].tolist() == [0, 1, 2]
+    assert pairs["part"].tolist() == [0, 1, 0]
+    counts = count_blocks(pairs)
+    assert (counts.planned, counts.used, counts.statuses) == (3, 2, {"worker_lost": 2})

@@ -18,7 +18,7 @@ def comparison(logs: Floats, sessions: int = 1) -> Comparison:
         BlockRatio(block, block * sessions // len(logs), math.exp(log))
         for block, log in enumerate(logs.tolist())
     )
-    return Comparison(None, None, blocks, 0, 0, 0, 0, ())
+    return Comparison(None, None, blocks, len(blocks), 0, 0, 0, 0, ())
 
 
 def noise_of(logs: Floats, sessions: int = 1) -> RunNoise:

@@ -12,15 +12,25 @@ LOGS = st.lists(st.lists(st.floats(-1, 1), min_size=3, max_size=8), min_size=1, 
 
 
 def ratios_of(
-    logs: list[list[float]], baselines: list[str] | None = None, sessions: int = 1
+    logs: list[list[float]],
+    baselines: list[str] | None = None,
+    sessions: int = 1,
+    parts: list[int] | None = None,
 ) -> pd.DataFrame:
     """The log ratios of each comparison, block by block; sessions take turns."""
     rows = [
-        (pair, (baselines or ["b"] * len(logs))[pair], block, block % sessions, log)
+        (
+            pair,
+            (baselines or ["b"] * len(logs))[pair],
+            block,
+            (parts or [0] * len(logs))[pair],
+            block % sessions,
+            log,
+        )
         for pair, values in enumerate(logs)
         for block, log in enumerate(values)
     ]
-    return pd.DataFrame(rows, columns=["pair", "baseline_id", "block", "session", "log"])
+    return pd.DataFrame(rows, columns=["pair", "baseline_id", "block", "part", "session", "log"])
 
 
 @given(LOGS)
@@ -51,6 +61,17 @@ def test_a_common_baseline_costs_no_degree_of_freedom() -> None:
     assert {each.df for each in pooled if each} == {20}
     assert variances.mean() == pytest.approx(2.0, rel=0.03)
     assert 2 * variances.mean() ** 2 / variances.var() == pytest.approx(20, rel=0.15)
+
+
+@given(LOGS, st.data())
+def test_parts_with_a_trial_of_one_baseline_each_count_like_two_baselines(
+    logs: list[list[float]], data: st.DataObject
+) -> None:
+    parts = data.draw(st.lists(st.integers(0, 2), min_size=len(logs), max_size=len(logs)))
+    in_parts = pooled_deviation(ratios_of(logs, parts=parts))
+    apart = pooled_deviation(ratios_of(logs, [str(part) for part in parts]))
+    assert in_parts is not None and apart is not None and in_parts.df == apart.df
+    assert in_parts.value == pytest.approx(apart.value, abs=1e-9)
 
 
 def test_each_session_has_its_own_mean() -> None:

@@ -14,7 +14,7 @@ from bench.analysis.statistics.stopping import confidence_of, decide, half_width
 from bench.records.stopping_record import Stopping
 from bench.spec.pairing import Pair
 from tests.support.noise_models import NOISE
-from tests.support.precise_runs import Simulated, simulate
+from tests.support.precise_runs import DEVIATION, Simulated, simulate
 
 
 def pairs_of(count: int) -> list[Pair]:
@@ -25,11 +25,11 @@ def pairs_of(count: int) -> list[Pair]:
 def ratios_of(logs: list[list[float]], sessions: list[int] | None = None) -> pd.DataFrame:
     """The log ratios of each comparison, block by block."""
     rows = [
-        (pair, f"b{pair}", block, sessions[block] if sessions else 0, log)
+        (pair, f"b{pair}", block, 0, sessions[block] if sessions else 0, log)
         for pair, values in enumerate(logs)
         for block, log in enumerate(values)
     ]
-    return pd.DataFrame(rows, columns=["pair", "baseline_id", "block", "session", "log"])
+    return pd.DataFrame(rows, columns=["pair", "baseline_id", "block", "part", "session", "log"])
 
 
 def looked_at(
@@ -169,6 +169,15 @@ def test_published_intervals_cover_after_stopping(noise: str, comparisons: int) 
     assert high > 0.95
     assert {stopping.rule for stopping in simulated.stopping} <= {"precision", "max_blocks"}
     assert 11 < simulated.blocks.mean() < 19
+
+
+def test_a_group_in_two_parts_stops_on_the_deviation_of_its_blocks() -> None:
+    simulated = simulate("normal", 12, runs=100, parts=2, max_blocks=6)
+    variances = [stopping.deviation**2 for stopping in simulated.stopping if stopping.deviation]
+    assert len(variances) == 100
+    assert math.sqrt(sum(variances) / 100) == pytest.approx(DEVIATION, rel=0.04)
+    _, high = clopper_pearson(simulated)
+    assert high > 0.95
 
 
 @pytest.mark.slow

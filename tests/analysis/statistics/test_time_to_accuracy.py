@@ -67,6 +67,15 @@ def test_diverged_is_infinite_and_other_failures_are_inconclusive() -> None:
     assert (result.n, result.both, result.only_b) == (5, 4, 1)
 
 
+def test_arms_of_two_parts_have_one_ratio_a_block() -> None:
+    trials = two_arms(6)
+    again = trials.assign(part=1, trial_id=trials["trial_id"] + "-part2")
+    both = pd.concat([trials, again], ignore_index=True)
+    epochs = epochs_of(both, {"none": 1, "bn_post": 3})
+    result = compare_times(both, epochs, 0.8, *trials["variant_id"].unique()[::-1])
+    assert (result.n, result.value) == (6, 2.0)
+
+
 def test_trial_that_diverged_later_did_not_reach_the_target() -> None:
     trials = two_arms(6)
     trials["status"] = "diverged"

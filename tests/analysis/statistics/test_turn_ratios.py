@@ -35,9 +35,31 @@ def test_the_value_is_the_median_over_common_rounds() -> None:
     assert values.rounds.tolist() == [3]
 
 
-def test_the_first_window_after_a_change_of_hands_counts_only_if_it_is_alone() -> None:
-    rows = [(0, 0, 9.0, 1.0), (0, 0, 1.0, 1.0), (0, 0, 3.0, 1.0), (1, 0, 4.0, 1.0)]
+def test_the_first_window_after_a_change_of_hands_counts_in_neither_turn() -> None:
+    rows = [
+        (0, 0, 9.0, 1.0),
+        (0, 0, 1.0, 1.0),
+        (0, 0, 3.0, 1.0),
+        (1, 0, 7.0, 1.0),
+        (1, 0, 4.0, 1.0),
+    ]
     assert value(rows).log_ratio == pytest.approx([math.log(2.0)])
+
+
+def test_the_first_window_counts_in_both_turns_if_one_has_no_other() -> None:
+    eight = [(0, 0, 3.0, 32.0)] + [(0, 0, 1.0, 32.0)] * 7
+    assert value([*eight, (1, 0, 10.0, 256.0)]).log_ratio == pytest.approx([0.0])
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.floats(0.1, 10.0), st.floats(0.2, 5.0))
+def test_arms_of_equal_cost_have_ratio_1_whatever_their_windows(
+    arm: int, baseline: int, change_s: float, cost_s: float
+) -> None:
+    rows = []
+    for trial, windows in enumerate((baseline, arm)):
+        seconds = [cost_s / windows] * windows
+        rows += [(trial, 0, s + change_s * (i == 0), 1 / windows) for i, s in enumerate(seconds)]
+    assert value(rows).log_ratio == pytest.approx([0.0], abs=1e-9)
 
 
 def test_times_are_per_example() -> None:
@@ -88,14 +110,17 @@ def test_many_pairs_at_once_have_the_values_of_each_alone(
 def plain_value(
     arm: list[tuple[int, float]], baseline: list[tuple[int, float]], of_epochs: float
 ) -> float:
-    def costs(turns: list[tuple[int, float]]) -> dict[int, float]:
-        by_round: dict[int, list[float]] = {}
+    def by_round(turns: list[tuple[int, float]]) -> dict[int, list[float]]:
+        windows: dict[int, list[float]] = {}
         for number, seconds in sorted(turns, key=lambda turn: turn[0]):
-            by_round.setdefault(number, []).append(seconds)
-        return {n: statistics.fmean(s[1:] or s) for n, s in by_round.items()}
+            windows.setdefault(number, []).append(seconds)
+        return windows
 
-    a, b = costs(arm), costs(baseline)
-    ratios = [math.log(a[n] / b[n]) for n in a.keys() & b.keys()]
+    a, b = by_round(arm), by_round(baseline)
+    ratios = []
+    for n in a.keys() & b.keys():
+        first = 1 if min(len(a[n]), len(b[n])) > 1 else 0
+        ratios.append(math.log(statistics.fmean(a[n][first:]) / statistics.fmean(b[n][first:])))
     return statistics.median(ratios) if ratios else math.log(of_epochs)
 
 

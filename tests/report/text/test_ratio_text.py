@@ -10,7 +10,7 @@ def comparison(*ratios: float, low: float | None = None, sessions: int = 1) -> C
     blocks = tuple(BlockRatio(i, i * sessions // len(ratios), r) for i, r in enumerate(ratios))
     ratio = Ratio(1.46, low, high, len(ratios), len(ratios), sessions, None)
     within = Estimate(1.46, 1.44, 1.48, len(ratios)) if sessions > 1 else None
-    return Comparison(ratio if ratios else None, within, blocks, 0, 0, 0, 0, ())
+    return Comparison(ratio if ratios else None, within, blocks, len(blocks), 0, 0, 0, 0, ())
 
 
 def test_two_blocks_stand_in_for_an_interval() -> None:
