@@ -51,6 +51,8 @@ class ArmSetup:
     """Descriptors that its process keeps open until it ends."""
     environment: PreparedEnvironment = DEFAULT
     """What its process runs under; its variables are in ``variables``."""
+    empty_folder: Path | None = None
+    """A folder that has to be empty whenever its process starts."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ class HeldArms:
             variables=dict(setup.late_variables),
             modules=tuple(map(str, setup.modules)),
         )
-        return ProcessArm(preloader, request, shared.descriptor, setup.log, setup.kept)
+        return ProcessArm(
+            preloader, request, shared.descriptor, setup.log, setup.kept, setup.empty_folder
+        )
 
     def _preloader(self, setup: ArmSetup) -> PreloaderClient:
         variables, environment = setup.variables, setup.environment

@@ -95,6 +95,20 @@ def test_a_log_that_was_replaced_by_a_link_is_not_written(tmp_path: Path) -> Non
     assert not (tmp_path / "private").exists()
 
 
+def test_a_process_that_starts_again_finds_nothing_that_the_first_has_compiled(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    with HeldArms(SCRIPTED) as held:
+        arm = held.arm(setup(tmp_path, "turns", empty_folder=folder))
+        for _ in range(2):
+            arm.start()
+            assert not list(folder.iterdir())
+            (folder / "program").touch()
+            arm.kill()
+
+
 def test_arms_with_equal_variables_share_a_preloader_and_all_share_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
