@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.datasets.synthetic import make_synthetic
 from bench.execution.executor import Limits
 from bench.execution.turns import gang_arm
+from bench.execution.turns.arm_data import ArmData
 from bench.execution.turns.arm_run import ArmRun
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.gang_arm import GangArm, WorkerMessage
@@ -198,7 +199,7 @@ def records_of(tmp_path: Path, *actions: str, free: Sequence[int] = ()) -> list[
 
     ``free`` is the free memory at each measurement.
     """
-    arrays, measured = make_synthetic((2, 2, 1), 2, 8), iter(free)
+    data, measured = ArmData("small", lambda: make_synthetic((2, 2, 1), 2, 8)), iter(free)
     arms, every = list[GangArm](), list[ProcessArm]()
     with HeldArms(SCRIPTED) as held:
         for action in actions:
@@ -206,7 +207,7 @@ def records_of(tmp_path: Path, *actions: str, free: Sequence[int] = ()) -> list[
             trial = make_plan(gang_suite(communication="none", hidden=[len(arms) + 1])).trials[0]
             trial = trial.model_copy(update={"label": action})
             logs = {worker: tmp_path / f"{len(arms)}-{worker}.log" for worker in (0, 1)}
-            processes = {w: held.arm(ArmSetup(trial, 1, arrays, log)) for w, log in logs.items()}
+            processes = {w: held.arm(ArmSetup(trial, 1, log), data) for w, log in logs.items()}
             every += processes.values()
             part = WorkerProcesses(processes, lambda _worker, record: record, dict)
             arms.append(GangArm(trial, [part]))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.datasets.synthetic import make_synthetic
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
 from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
@@ -39,7 +38,7 @@ def completed_in(block: int, devices: HeldDevices) -> tuple[TrialRecord, ArmSetu
     XLA keeps a program, if it may.
     """
     trial = trial_labelled("a").model_copy(update={"block": block})
-    setup = devices.setup(trial, 1, make_synthetic((2, 2, 1), 2, 8), Path("log"))
+    setup = devices.setup(trial, 1, Path("log"))
     record = TrialRecord(trial=trial, status="completed", measures=Measures(cold_start_s=2.0))
     with KeptPrograms(devices, [trial]) as programs:
         setup = programs.extend(setup)
