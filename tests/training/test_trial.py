@@ -90,7 +90,7 @@ def test_the_settings_in_effect_are_recorded() -> None:
         "augmented": False,
         "steps_per_epoch": 21,
         "whole_epoch_steps": 21,
-        "window_steps": 21,
+        "window_steps": 3,
         "examples_left_out": 28,
         "norm_layers": 3,
         "norm_momentum": 0.99,

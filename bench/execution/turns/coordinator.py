@@ -20,7 +20,7 @@ from bench.execution.executor import Limits
 from bench.execution.turns.arm import Arm
 from bench.execution.turns.arm_run import ArmRun, Clock, Event, TurnLog
 from bench.execution.turns.memory_room import FreeBytes, MemoryRoom
-from bench.execution.turns.schedule import rounds_in_epoch, turn_ends
+from bench.execution.turns.schedule import block_mode, rounds_in_epoch, turn_ends
 from bench.protocol.messages import Turn
 from bench.records.trial_record import TrialRecord
 from bench.spec.arm_order import ArmOrders
@@ -71,6 +71,8 @@ class _Block:
         clock: Clock,
     ) -> None:
         self._arms, self._settings = arms, settings
+        pipelines = [arm.trial.variant.pipeline for arm in arms]
+        self._together, self._whole_epochs = block_mode(settings.mode, pipelines)
         self._free_bytes, self._clock = free_bytes, clock
         self._ended: set[str] = set()
         """Ids of the trials that have their record."""
@@ -80,7 +82,7 @@ class _Block:
     @property
     def _mode(self) -> TurnMode:
         whole_trials = self._shortage is not None or len(self._arms) == 1
-        return "trial" if whole_trials else self._settings.mode
+        return "trial" if whole_trials else self._together
 
     def run(self) -> Iterator[Event]:
         """Train all arms."""
@@ -160,7 +162,11 @@ class _Block:
         arm.kill()
         self._ended.add(arm.trial.trial_id)
         total_s = arm.held_s + (record.measures.import_s or 0.0)
-        warnings = [f"the arms took no turns: {self._shortage}"] if self._shortage else []
+        warnings = []
+        if self._shortage:
+            warnings.append(f"the arms took no turns: {self._shortage}")
+        elif self._whole_epochs and self._mode == "epoch":
+            warnings.append(f"a turn was an epoch: {self._whole_epochs}")
         return record.model_copy(
             update={
                 "resolved": {**record.resolved, "turns": self._mode},

@@ -97,6 +97,29 @@ def test_an_arm_that_waits_takes_no_cpu(make_arm: ArmMaker) -> None:
         assert cpu.waiting_s[trial_id] < 0.05 * training_s
 
 
+@pytest.mark.parametrize("pipeline", ["tfdata", "tfrecord"])
+def test_a_pipeline_on_the_host_takes_no_cpu_while_its_arm_waits(
+    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Sixteen steps, whose batches take longer to read than to train on.
+    axes = {"shape": (64, 64, 1), "hidden": [8], "examples": 4096, "global_batch_size": 256}
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    arrays = make_synthetic((64, 64, 1), 5, 4096)
+    with PreloaderClient() as preloader, SharedArrays(arrays) as shared:
+
+        def make(trial: Trial) -> ProcessArm:
+            request = StartTrial(trial=trial, data=shared.layout, threads=1)
+            return ProcessArm(preloader, request, shared.descriptor, tmp_path / "log")
+
+        arms = two_arms(make, **axes, pipeline=pipeline)
+        cpu = CpuOfTurns(arms)
+        for event in run_block(arms, SETTINGS, LIMITS, dict):
+            if isinstance(event, TurnLog):
+                cpu.add(event)
+    for trial_id, training_s in cpu.training_s.items():
+        assert cpu.waiting_s[trial_id] < 0.05 * training_s
+
+
 def test_an_arm_that_is_killed_while_it_waits_costs_only_itself(make_arm: ArmMaker) -> None:
     arms = two_arms(make_arm)
     victim, statuses = arms[1], {}
