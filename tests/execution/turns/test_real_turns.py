@@ -97,27 +97,26 @@ def test_an_arm_that_waits_takes_no_cpu(make_arm: ArmMaker) -> None:
         assert cpu.waiting_s[trial_id] < 0.05 * training_s
 
 
-@pytest.mark.parametrize("pipeline", ["tfdata", "tfrecord"])
 def test_a_pipeline_on_the_host_takes_no_cpu_while_its_arm_waits(
-    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Sixteen steps, whose batches take longer to read than to train on.
-    axes = {"shape": (64, 64, 1), "hidden": [8], "examples": 4096, "global_batch_size": 256}
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
-    arrays = make_synthetic((64, 64, 1), 5, 4096)
+    # It takes longer to read such examples than to train on them: a pipeline that has not kept up
+    # fills its buffers once nobody reads from them.
+    axes = {"examples": 65_536, "global_batch_size": 2048, "epochs": 4, "pipeline": "tfrecord"}
+    arrays = make_synthetic((4, 4, 1), 5, 65_536)
     with PreloaderClient() as preloader, SharedArrays(arrays) as shared:
 
         def make(trial: Trial) -> ProcessArm:
-            request = StartTrial(trial=trial, data=shared.layout, threads=1)
+            request = StartTrial(trial=trial, data=shared.layout, threads=2)
             return ProcessArm(preloader, request, shared.descriptor, tmp_path / "log")
 
-        arms = two_arms(make, **axes, pipeline=pipeline)
+        arms = two_arms(make, **axes, hidden=[8])
         cpu = CpuOfTurns(arms)
         for event in run_block(arms, SETTINGS, LIMITS, dict):
             if isinstance(event, TurnLog):
                 cpu.add(event)
-    for trial_id, training_s in cpu.training_s.items():
-        assert cpu.waiting_s[trial_id] < 0.05 * training_s
+    assert sum(cpu.waiting_s.values()) < 0.05 * sum(cpu.training_s.values())
 
 
 def test_an_arm_that_is_killed_while_it_waits_costs_only_itself(make_arm: ArmMaker) -> None:
