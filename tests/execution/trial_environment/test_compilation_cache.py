@@ -116,7 +116,7 @@ def test_each_machine_and_setting_has_its_own_folder(monkeypatch: pytest.MonkeyP
     folders = [folder_for(), folder_for(cores=1), folder_for({"XLA_FLAGS": "--xla_a"})]
     folders.append(folder_for({"TF_XLA_FLAGS": "--tf_xla_a"}))
     with compilation_cache({}, 2, repeat=1, build="2.19.0-0123") as cache:
-        folders.append(folder_of(cache.variables))
+        folders.append(shared_folder(cache))
     assert "tensorflow-2.19.0" in folders[-1].name
     monkeypatch.setattr(module, "cpu_identity", lambda: {"model name": "another"})
     folders.append(folder_for())

@@ -231,11 +231,9 @@ def test_a_real_process_that_dies_ends_the_other(tmp_path: Path) -> None:
 
 def test_a_process_keeps_descriptors_open_until_it_ends(tmp_path: Path) -> None:
     reader, writer = os.pipe()
-    setup = ArmSetup(
-        trial_labelled("hang"), 1, make_synthetic((2, 2, 1), 2, 8), tmp_path / "log", kept=(writer,)
-    )
+    setup = ArmSetup(trial_labelled("hang"), 1, tmp_path / "log", kept=(writer,))
     with HeldArms(SCRIPTED) as held, os.fdopen(reader, "rb") as kept:
-        arm = held.arm(setup)
+        arm = held.arm(setup, ArmData("small", lambda: make_synthetic((2, 2, 1), 2, 8)))
         arm.start()
         while not isinstance(arm.receive(60.0), TrialStarted):
             pass

@@ -80,8 +80,8 @@ def test_programs_are_kept_by_the_tensorflow_that_compiles_them(tmp_path: Path) 
     later = [trial.model_copy(update={"block": 1}) for trial in trials]
     with KeptPrograms(devices, later) as programs:
         for trial in later:
-            setup = devices.setup(trial, 1, make_synthetic((2, 2, 1), 2, 8), tmp_path / "log")
-            folders.add((programs.extend(setup).variables["TF_XLA_FLAGS"] or "").split("=")[1])
+            setup = programs.extend(devices.setup(trial, 1, tmp_path / "log"))
+            folders.add((setup.late_variables["TF_XLA_FLAGS"] or "").split("=")[1])
     assert len(folders) == 3
     assert len([folder for folder in folders if "/tensorflow-2.18.0-" in folder]) == 1
 
