@@ -7,6 +7,7 @@ Usage:
 Its record also has what the process used, and what others used of its cores, in its turns.
 """
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterable, Sequence
@@ -82,8 +83,10 @@ class ProcessArm:
         self._meter.begin()
         self._has_trained = False
         if self._empty_folder:
-            for file in self._empty_folder.iterdir():
-                file.unlink()
+            # Somebody may have deleted the whole cache.
+            with contextlib.suppress(FileNotFoundError):
+                for file in self._empty_folder.iterdir():
+                    file.unlink()
         try:
             self._process = self._preloader.start()
         except HelperError as error:
