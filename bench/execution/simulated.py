@@ -10,6 +10,7 @@ these devices. The records say in ``node`` and ``resolved`` that they are simula
 accuracy. The arms of a block take turns in their records, though each ends before the next begins.
 """
 
+import dataclasses
 import heapq
 import itertools
 import math
@@ -24,7 +25,7 @@ from bench.execution.scheduling.cluster import Cluster
 from bench.execution.scheduling.queue import job_of
 from bench.execution.scheduling.resources import ResourceRequest, is_spread
 from bench.execution.scheduling.scheduler import Scheduler
-from bench.execution.turns.schedule import rounds_in_epoch
+from bench.execution.turns.schedule import block_mode, rounds_in_epoch
 from bench.records.epoch_record import EpochRecord
 from bench.records.measures import Measures
 from bench.records.trial_record import Status, TrialRecord
@@ -104,11 +105,13 @@ class SimulatedExecutor:
                 devices = [free[n].pop() for n in nodes for _ in range(job.shape.devices_each)]
                 ends_at = now
                 trials = blocks[job.key].trials
-                rounds = self._rounds(trials, limits)
-                reason: SequenceReason = "asked" if limits.turns == "trial" else "alone"
+                mode, _ = block_mode(limits.turns, [each.variant.pipeline for each in trials])
+                of_block = dataclasses.replace(limits, turns=mode)
+                rounds = self._rounds(trials, of_block)
+                reason: SequenceReason = "asked" if mode == "trial" else "alone"
                 first = _Turns(rounds, None if rounds else reason)
                 for trial in trials:
-                    for record in self._attempts(trial, limits, on_event, first):
+                    for record in self._attempts(trial, of_block, on_event, first):
                         ends_at += record.wall_s or 0.0
                         used = _devices_of_trial(trial.variant, request, devices)
                         yield record.model_copy(update={"devices": used})

@@ -15,7 +15,7 @@ from bench.spec.variant import Variant
 from tests.cuda.measured_epoch import MeasuredEpoch
 
 BATCH = 128
-STEPS = (10, 20)
+STEPS = (5, 15)
 """Steps of the short and the long epoch; each is one window."""
 
 REPLICAS = {"one_device": 1, "mirrored 2": 2, "mirrored 4": 4}

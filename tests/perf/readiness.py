@@ -103,7 +103,7 @@ class _Starts:
         with compilation_cache(self._variables, usable_cores(), repeat=1) as cache:
             if cache.warning:
                 raise SystemExit(cache.warning)
-            _, ready_s = self._from_preloader({**self._variables, **cache.variables})
+            _, ready_s = self._from_preloader({**self._variables, **cache.for_process().variables})
         return {"kept": ready_s}
 
     def _from_preloader(

@@ -35,6 +35,7 @@ class Script:
     windows: int = 8
     epochs: int = 3
     window_s: float = 0.1
+    pipeline: str = "device"
     memory: int = 100
     """Bytes that it takes as it starts."""
     out_of_memory_beside: int | None = None
@@ -72,7 +73,7 @@ class SimulatedArm:
 
     def __init__(self, machine: Machine, script: Script, number: int) -> None:
         self.machine, self.script = machine, script
-        self.trial = _trial(number, script.epochs)
+        self.trial = _trial(number, script)
         self.trained: list[tuple[int | None, float]] = []
         self.starts = 0
         self._turn = _NO_TURN
@@ -178,8 +179,14 @@ class SimulatedArm:
 _AN_ARM: type[Arm] = SimulatedArm
 
 
-def _trial(number: int, epochs: int) -> Trial:
-    settings = {"dataset": "synthetic", "shape": (4, 4, 1), "examples": 64, "epochs": epochs}
+def _trial(number: int, script: Script) -> Trial:
+    settings = {
+        "dataset": "synthetic",
+        "shape": (4, 4, 1),
+        "examples": 64,
+        "epochs": script.epochs,
+        "pipeline": script.pipeline,
+    }
     variant = Variant.model_validate(fill_defaults(settings))
     identity = {"trial_id": f"b000-{number}", "variant_id": f"{number}", "label": f"{number}"}
     return Trial(block=0, order=number, seed=0, variant=variant, **identity)

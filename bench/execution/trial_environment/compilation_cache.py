@@ -2,8 +2,14 @@
 
 Usage:
     with compilation_cache(os.environ, cores=2, repeat=1) as cache:
-        environ = {**os.environ, **cache.variables}   # of processes that train in the block
-    cache.warning                             # why each program is compiled anew, or None
+        programs = cache.for_process()
+        environ = {**os.environ, **programs.variables}   # of a process that trains in the block
+    cache.found                               # whether the processes may have found programs
+    cache.warning                             # why no program is kept, or None
+
+Until a folder has entries, and in the first repeat of a run, each process gets an empty folder of
+its own. It compiles every program, also one that another arm has compiled, so that its cold start
+is that of a process that compiles. The entries are added to the shared folder after the block.
 
 Observed with TensorFlow 2.21: a trial fails on a truncated or damaged entry, and counts as
 unsupported on an empty one or one of another program. Therefore each entry has a file with its
@@ -21,6 +27,8 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,17 +40,49 @@ from bench.training.interpreter_probe import tensorflow_build
 
 _FLAG = "--tf_xla_persistent_cache_directory"
 _ENTRIES, _DIGEST, _LOCK = "xla_compile_cache_*.pb", ".sha256", "lock"
+_NEW = "new-"
+"""Begins the name of a block's folder for the entries of its processes."""
 _MAX_BYTES = 2 * 2**30
 """Size at which the oldest entries of a folder are removed; one takes about half a megabyte."""
 
 
 @dataclass(frozen=True)
-class CompilationCache:
-    """Variables that make XLA use a folder of entries; none if it compiles each program anew."""
+class ProcessPrograms:
+    """The compiled programs of one process; by default it keeps none."""
 
     variables: Mapping[str, str] = field(default_factory=dict)
+    """By which XLA finds the folder of entries."""
+    empty_folder: Path | None = None
+    """That folder, if it has to be empty whenever the process starts."""
+
+
+@dataclass(frozen=True)
+class CompilationCache:
+    """Where the processes of a block keep programs; by default nowhere."""
+
+    folder: Path | None = None
+    """The entries that all of them find, or else the parent of a folder for each."""
+    found: bool = False
+    """Whether the processes may find programs."""
+    flags: str = ""
+    """XLA's other flags."""
     warning: str | None = None
     """Why no folder can be used, in one line."""
+
+    def for_process(self) -> ProcessPrograms:
+        """Return what a further process of the block gets."""
+        if self.folder is None:
+            return ProcessPrograms()
+        if self.found:
+            return ProcessPrograms(self._variables(self.folder))
+        try:
+            own = Path(tempfile.mkdtemp(dir=self.folder))
+        except OSError:
+            return ProcessPrograms()
+        return ProcessPrograms(self._variables(own), own)
+
+    def _variables(self, folder: Path) -> dict[str, str]:
+        return {"TF_XLA_FLAGS": f"{_FLAG}={folder} {self.flags}".strip()}
 
 
 @contextlib.contextmanager
@@ -53,12 +93,12 @@ def compilation_cache(
 
     ``build`` identifies their TensorFlow (as ``tensorflow_build`` does), None this process's.
 
-    They compile anew in the first ``repeat`` of a run, 0, so that cold starts are measured there,
-    and if the user has set the folder.
+    They find nothing in the first ``repeat`` of a run, 0, so that cold starts are measured there.
+    There is no folder if the user has set one.
     """
     flags = environ.get("TF_XLA_FLAGS", "").strip()
     # A value without leading dashes names a file of flags.
-    if repeat == 0 or _FLAG in flags or (flags and not flags.startswith("--")):
+    if _FLAG in flags or (flags and not flags.startswith("--")):
         yield CompilationCache()
         return
     with contextlib.ExitStack() as stack:
@@ -69,12 +109,14 @@ def compilation_cache(
                 raise OSError("its path contains a space: set BENCH_CACHE_DIR to one without")
             folder.mkdir(exist_ok=True)
             stack.enter_context(_locked(folder))
+            found = repeat > 0 and any(folder.glob(_ENTRIES))
+            stack.callback(_seal, folder)
+            new = folder if found else stack.enter_context(_new_entries(folder))
         except OSError as error:
             reason = error.strerror or error.args[-1]
             yield CompilationCache(warning=f"XLA's compiled programs are not kept: {reason}")
             return
-        stack.callback(_seal, folder)
-        yield CompilationCache({"TF_XLA_FLAGS": f"{_FLAG}={folder} {flags}".strip()})
+        yield CompilationCache(new, found, flags)
 
 
 @contextlib.contextmanager
@@ -90,6 +132,20 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def _new_entries(folder: Path) -> Iterator[Path]:
+    """Make a folder for the block, and add the entries of the folders in it to ``folder``."""
+    new = Path(tempfile.mkdtemp(prefix=_NEW, dir=folder))
+    try:
+        yield new
+    finally:
+        for entry in new.glob(f"*/{_ENTRIES}"):
+            with contextlib.suppress(OSError):
+                if not (folder / entry.name).exists():
+                    entry.replace(folder / entry.name)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _seal(folder: Path) -> None:
@@ -118,7 +174,9 @@ def _remove_damaged(folder: Path) -> None:
     sound = {e for e in folder.glob(_ENTRIES) if _text(_digest_file(e)) == _digest(e)}
     kept = sound | {_digest_file(entry) for entry in sound}
     for file in folder.iterdir():
-        if file not in kept and file.name != _LOCK:
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file)  # of a block whose holder was killed
+        elif file not in kept and file.name != _LOCK:
             file.unlink()
 
 

@@ -21,7 +21,7 @@ from bench.execution.executor import Limits
 from bench.execution.turns.arm import Arm
 from bench.execution.turns.arm_run import ArmRun, BlockEvent, Clock
 from bench.execution.turns.memory_room import FreeBytes, MemoryRoom
-from bench.execution.turns.schedule import rounds_in_epoch, turn_ends
+from bench.execution.turns.schedule import block_mode, rounds_in_epoch, turn_ends
 from bench.protocol.messages import Turn
 from bench.records.trial_record import TrialRecord
 from bench.spec.arm_order import ArmOrders
@@ -75,6 +75,8 @@ class _BlockRun:
         free_bytes: FreeBytes,
     ) -> None:
         self._arms, self._settings, self._free_bytes = arms, settings, free_bytes
+        pipelines = [arm.trial.variant.pipeline for arm in arms]
+        self._together, self._whole_epochs = block_mode(settings.mode, pipelines)
         self._ended: set[str] = set()
         """Ids of the trials that have their record."""
         self._shortage = settings.shortage
@@ -95,7 +97,7 @@ class _BlockRun:
 
     @property
     def _mode(self) -> TurnMode:
-        return "trial" if self._sequence_reason else self._settings.mode
+        return "trial" if self._sequence_reason else self._together
 
     def run(self) -> Iterator[BlockEvent]:
         """Train all arms."""
@@ -187,6 +189,8 @@ class _BlockRun:
             warnings.append(
                 f"it trained alone after it ran out of memory beside others: {shortage}"
             )
+        elif self._whole_epochs and mode == "epoch":
+            warnings.append(f"a turn was an epoch: {self._whole_epochs}")
         turns = {"turns": mode, **({"turns_reason": reason} if reason else {})}
         return record.model_copy(
             update={

@@ -2,7 +2,7 @@
 
 Usage:
     with HeldArms() as held:
-        arms = [held.arm(ArmSetup(trial, threads=2, arrays=arrays, log=log)), ...]
+        arms = [held.arm(ArmSetup(trial, threads=2, log=log), data), ...]
         list(run_block(arms, TurnSettings(), limits, free_bytes))
 
 The arms share one preloader and one copy of their data. Arms whose interpreters, packages or
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from bench.datasets.arrays import Arrays
 from bench.errors import HelperError, ResourceError
 from bench.execution.prepared_environment import DEFAULT, PreparedEnvironment
 from bench.execution.trial_processes.preloader_client import PreloaderClient
+from bench.execution.turns.arm_data import ArmData, MemoryShortageError, share
 from bench.execution.turns.process_arm import ProcessArm
 from bench.protocol.messages import StartTrial
 from bench.protocol.shared_arrays import SharedArrays
@@ -32,7 +32,6 @@ class ArmSetup:
 
     trial: Trial
     threads: int
-    arrays: Arrays
     log: Path
     """The file for its output."""
     variables: Mapping[str, str | None] = field(default_factory=dict)
@@ -51,6 +50,8 @@ class ArmSetup:
     """Descriptors that its process keeps open until it ends."""
     environment: PreparedEnvironment = DEFAULT
     """What its process runs under; its variables are in ``variables``."""
+    empty_folder: Path | None = None
+    """A folder that has to be empty whenever its process starts."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class HeldArms:
         self._program = program or PreloaderProgram()
         self._stack = contextlib.ExitStack()
         self._preloaders: dict[Any, PreloaderClient] = {}
-        self._shared: dict[int, SharedArrays] = {}
+        self._shared: dict[str, SharedArrays] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -76,9 +77,12 @@ class HeldArms:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def arm(self, setup: ArmSetup) -> ProcessArm:
-        """Return the arm of ``setup``; HelperError without a preloader, OSError without memory."""
-        preloader, shared = self._preloader(setup), self._shared_arrays(setup.arrays)
+    def arm(self, setup: ArmSetup, data: ArmData) -> ProcessArm:
+        """Return the arm of ``setup``, which trains on ``data``.
+
+        HelperError without a preloader, MemoryShortageError or OSError without memory.
+        """
+        preloader, shared = self._preloader(setup), self._shared_arrays(data)
         request = StartTrial(
             trial=setup.trial,
             data=shared.layout,
@@ -88,7 +92,9 @@ class HeldArms:
             variables=dict(setup.late_variables),
             modules=tuple(map(str, setup.modules)),
         )
-        return ProcessArm(preloader, request, shared.descriptor, setup.log, setup.kept)
+        return ProcessArm(
+            preloader, request, shared.descriptor, setup.log, setup.kept, setup.empty_folder
+        )
 
     def _preloader(self, setup: ArmSetup) -> PreloaderClient:
         variables, environment = setup.variables, setup.environment
@@ -104,11 +110,10 @@ class HeldArms:
             self._preloaders[key] = self._stack.enter_context(client)
         return self._preloaders[key]
 
-    def _shared_arrays(self, arrays: Arrays) -> SharedArrays:
-        key = id(arrays)
-        if key not in self._shared:
-            self._shared[key] = self._stack.enter_context(SharedArrays(arrays))
-        return self._shared[key]
+    def _shared_arrays(self, data: ArmData) -> SharedArrays:
+        if data.key not in self._shared:
+            self._shared[data.key] = self._stack.enter_context(share(data))
+        return self._shared[data.key]
 
 
 def start_failure(error: HelperError | OSError | ResourceError) -> TrialFailure:
@@ -119,6 +124,8 @@ def start_failure(error: HelperError | OSError | ResourceError) -> TrialFailure:
     match error:
         case HelperError(was_killed=True):
             return TrialFailure("worker_lost", str(error))
+        case MemoryShortageError():
+            return TrialFailure("out_of_memory", str(error))
         case OSError():
             reason = f"memory does not hold the data: {error.strerror}"
             return TrialFailure("out_of_memory", reason)

@@ -46,7 +46,8 @@ _EXIT_S = 10.0
 class ProcessArm:
     """The arm of ``request``; its data are in ``descriptor``, and ``log`` gets its output.
 
-    Its process keeps the descriptors ``kept`` open until it ends.
+    Its process keeps the descriptors ``kept`` open until it ends. At each start, the files in
+    ``empty_folder`` are removed.
     """
 
     def __init__(
@@ -56,9 +57,11 @@ class ProcessArm:
         descriptor: int,
         log: Path,
         kept: Sequence[int] = (),
+        empty_folder: Path | None = None,
     ) -> None:
         self._preloader, self._request = preloader, request
         self._descriptor, self._log, self._kept = descriptor, log, kept
+        self._empty_folder = empty_folder
         self._process: TrialProcess | None = None
         self._failure = TrialFailure("failed", "it was not started")
         self._oom_kills: int | None = None
@@ -87,6 +90,11 @@ class ProcessArm:
         self._meter = TurnMeter(self._request.threads, self._request.cores)
         self._meter.begin()
         self._has_trained = False
+        if self._empty_folder:
+            # Somebody may have deleted the whole cache.
+            with contextlib.suppress(FileNotFoundError):
+                for file in self._empty_folder.iterdir():
+                    file.unlink()
         try:
             self._process = self._preloader.start()
         except HelperError as error:

@@ -1,6 +1,7 @@
 """Decide where turns end: after equal shares of an epoch.
 
 Usage:
+    mode, reason = block_mode("window", pipelines=["device", "tfdata"])       # "epoch", and why
     rounds = rounds_in_epoch("window", windows=[8, 16], epoch_s=[0.8, 1.1], turn_s=0.2)   # 4
     list(turn_ends(rounds))                              # [0.25, 0.5, 0.75, 1.0] of the epoch
 
@@ -14,6 +15,19 @@ from bench.spec.turn_settings import TurnMode
 
 _MIN_WINDOWS = 2
 """Windows of a turn, where an epoch has them: one to leave out, one to compare."""
+
+
+def block_mode(mode: TurnMode, pipelines: Sequence[str]) -> tuple[TurnMode, str | None]:
+    """Return how arms with these pipelines take turns, and why if not by ``mode``.
+
+    A pipeline on the host runs ahead of its training. In turns of windows it would use cores while
+    other arms train, and its arm would find batches that were prepared outside its own time. At the
+    end of an epoch it has nothing left to do.
+    """
+    on_host = sorted({pipeline for pipeline in pipelines if pipeline != "device"})
+    if mode != "window" or not on_host:
+        return mode, None
+    return "epoch", f"{' and '.join(on_host)} would prepare batches in the turns of other arms"
 
 
 def rounds_in_epoch(

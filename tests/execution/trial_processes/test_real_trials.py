@@ -161,7 +161,7 @@ def test_a_cache_in_any_state_changes_no_result(
     expected = Run(preloader, shared, trial, tmp_path / "log").record().measures.weights_l2
     for damage in ("none", "empty", "truncated", "swapped", "0", "1", "2", "3", "none"):
         with compilation_cache({}, 1, repeat=1) as cache:
-            variables: dict[str, str | None] = {**cache.variables}
+            variables: dict[str, str | None] = {**cache.for_process().variables}
             record = Run(preloader, shared, trial, tmp_path / "log", variables).record()
         assert (record.status, record.error) == ("completed", None)
         assert record.measures.weights_l2 == expected
@@ -193,7 +193,7 @@ def test_two_processes_fill_one_cache_at_once(
     trial = trial_labelled("a", norm="bn_post", **SMALL)
     for _ in range(2):
         with compilation_cache({}, 1, repeat=1) as cache:
-            variables: dict[str, str | None] = {**cache.variables}
+            variables: dict[str, str | None] = {**cache.for_process().variables}
             runs = [
                 Run(preloader, shared, trial, tmp_path / f"{arm}", variables) for arm in range(3)
             ]

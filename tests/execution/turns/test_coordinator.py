@@ -142,6 +142,21 @@ def test_turns_of_epochs_are_whole_epochs_and_whole_trials_have_no_round() -> No
     assert turns_of(records(events)["0"]) == ("trial", "asked")
 
 
+@pytest.mark.parametrize("pipeline", ["tfdata", "tfrecord"])
+def test_a_pipeline_on_the_host_makes_turns_of_whole_epochs(pipeline: str) -> None:
+    arms, events = run([Script(windows=4), Script(windows=4, pipeline=pipeline)])
+    for arm in arms:
+        assert [number for number, _ in arm.trained] == [0] * 4 + [1] * 4 + [2] * 4
+    for record in records(events).values():
+        assert record.resolved["turns"] == "epoch"
+        (warning,) = record.warnings
+        assert warning == (
+            f"a turn was an epoch: {pipeline} would prepare batches in the turns of other arms"
+        )
+    _, events = run([Script(pipeline=pipeline)])
+    assert records(events)["0"].warnings == ()
+
+
 def test_an_arm_that_is_alone_takes_one_turn() -> None:
     (arm,), events = run([Script()])
     assert len(arm.machine.turns) == 1

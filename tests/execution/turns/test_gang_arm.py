@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.datasets.synthetic import make_synthetic
 from bench.execution.executor import Limits
 from bench.execution.turns import gang_arm
+from bench.execution.turns.arm_data import ArmData
 from bench.execution.turns.arm_run import ArmRun
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.gang_arm import GangArm, WorkerMessage
@@ -208,7 +209,7 @@ def records_of(tmp_path: Path, *actions: str, free: Sequence[int] = ()) -> list[
 
     ``free`` is the free memory at each measurement.
     """
-    arrays, measured = make_synthetic((2, 2, 1), 2, 8), iter(free)
+    data, measured = ArmData("small", lambda: make_synthetic((2, 2, 1), 2, 8)), iter(free)
     arms, every = list[GangArm](), list[ProcessArm]()
     with HeldArms(SCRIPTED) as held:
         for action in actions:
@@ -216,7 +217,7 @@ def records_of(tmp_path: Path, *actions: str, free: Sequence[int] = ()) -> list[
             trial = make_plan(gang_suite(communication="none", hidden=[len(arms) + 1])).trials[0]
             trial = trial.model_copy(update={"label": action})
             logs = {worker: tmp_path / f"{len(arms)}-{worker}.log" for worker in (0, 1)}
-            processes = {w: held.arm(ArmSetup(trial, 1, arrays, log)) for w, log in logs.items()}
+            processes = {w: held.arm(ArmSetup(trial, 1, log), data) for w, log in logs.items()}
             every += processes.values()
             part = WorkerProcesses(processes, lambda _worker, record: record, dict)
             arms.append(GangArm(trial, [part]))
@@ -240,11 +241,9 @@ def test_a_real_process_that_dies_ends_the_other(tmp_path: Path) -> None:
 
 def test_a_process_keeps_descriptors_open_until_it_ends(tmp_path: Path) -> None:
     reader, writer = os.pipe()
-    setup = ArmSetup(
-        trial_labelled("hang"), 1, make_synthetic((2, 2, 1), 2, 8), tmp_path / "log", kept=(writer,)
-    )
+    setup = ArmSetup(trial_labelled("hang"), 1, tmp_path / "log", kept=(writer,))
     with HeldArms(SCRIPTED) as held, os.fdopen(reader, "rb") as kept:
-        arm = held.arm(setup)
+        arm = held.arm(setup, ArmData("small", lambda: make_synthetic((2, 2, 1), 2, 8)))
         arm.start()
         while not isinstance(arm.receive(60.0), TrialStarted):
             pass

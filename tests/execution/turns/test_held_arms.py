@@ -13,6 +13,7 @@ from bench.execution.executor import Limits
 from bench.execution.prepared_environment import DEFAULT, PreparedEnvironment
 from bench.execution.trial_processes.preloader_client import PreloaderClient
 from bench.execution.turns import held_arms
+from bench.execution.turns.arm_data import ArmData, MemoryShortageError, share
 from bench.execution.turns.arm_run import ArmStart, BlockEvent
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.held_arms import ArmSetup, HeldArms, PreloaderProgram, start_failure
@@ -24,18 +25,17 @@ from tests.support.sample_trials import trial_labelled
 LIMITS = Limits(trial_timeout_s=60.0, stall_timeout_s=60.0)
 SCRIPTED = PreloaderProgram(modules=(), child="tests.support.scripted_child")
 ARRAYS = make_synthetic((2, 2, 1), 2, 8)
+DATA = ArmData("small", lambda: ARRAYS)
 
 
 def setup(tmp_path: Path, action: str, **changes: Any) -> ArmSetup:
     trial = trial_labelled(action, hidden=[len(action)])
-    return ArmSetup(
-        trial, threads=1, arrays=ARRAYS, log=tmp_path / f"{trial.trial_id}.log", **changes
-    )
+    return ArmSetup(trial, threads=1, log=tmp_path / f"{trial.trial_id}.log", **changes)
 
 
 def run(setups: Sequence[ArmSetup], program: PreloaderProgram = SCRIPTED) -> list[BlockEvent]:
     with HeldArms(program) as held:
-        arms = [held.arm(setup) for setup in setups]
+        arms = [held.arm(setup, DATA) for setup in setups]
         return list(run_block(arms, TurnSettings(), LIMITS, dict))
 
 
@@ -95,24 +95,37 @@ def test_a_log_that_was_replaced_by_a_link_is_not_written(tmp_path: Path) -> Non
     assert not (tmp_path / "private").exists()
 
 
+def test_a_process_that_starts_again_finds_nothing_that_the_first_has_compiled(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    with HeldArms(SCRIPTED) as held:
+        arm = held.arm(setup(tmp_path, "turns", empty_folder=folder), DATA)
+        for _ in range(2):
+            arm.start()
+            assert not list(folder.iterdir())
+            (folder / "program").touch()
+            arm.kill()
+
+
 def test_arms_with_equal_variables_share_a_preloader_and_all_share_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clients: list[dict[str, str]] = []
-    copies: list[object] = []
+    copies: list[SharedArrays] = []
 
     class Client(PreloaderClient):
         def __init__(self, **options: Any) -> None:
             clients.append(options["variables"])
             super().__init__(**options)
 
-    class Copy(SharedArrays):
-        def __init__(self, arrays: Any) -> None:
-            copies.append(arrays)
-            super().__init__(arrays)
+    def copy(data: ArmData) -> SharedArrays:
+        copies.append(share(data))
+        return copies[-1]
 
     monkeypatch.setattr(held_arms, "PreloaderClient", Client)
-    monkeypatch.setattr(held_arms, "SharedArrays", Copy)
+    monkeypatch.setattr(held_arms, "share", copy)
     one, two = {"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "2"}
     arms = [("turns", one), ("turns:b", two), ("turns:cc", one)]
     records = records_of(run([setup(tmp_path, name, variables=each) for name, each in arms]))
@@ -166,4 +179,8 @@ def test_if_memory_does_not_hold_the_data_the_failure_says_so() -> None:
     assert start_failure(OSError(28, "No space left on device")) == (
         "out_of_memory",
         "memory does not hold the data: No space left on device",
+    )
+    assert start_failure(MemoryShortageError("end other programs")) == (
+        "out_of_memory",
+        "end other programs",
     )

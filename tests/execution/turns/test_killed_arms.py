@@ -12,6 +12,7 @@ import pytest
 
 from bench.datasets.synthetic import make_synthetic
 from bench.execution.executor import Limits
+from bench.execution.turns.arm_data import ArmData
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.held_arms import ArmSetup, HeldArms, PreloaderProgram
 from bench.records.trial_record import TrialRecord
@@ -21,7 +22,7 @@ from tests.support.watched_arm import Stage, WatchedArm
 
 LIMITS = Limits(trial_timeout_s=60.0, stall_timeout_s=60.0)
 SCRIPTED = PreloaderProgram(modules=(), child="tests.support.scripted_child")
-ARRAYS = make_synthetic((2, 2, 1), 2, 8)
+DATA = ArmData("killed", lambda: make_synthetic((2, 2, 1), 2, 8))
 VICTIM = "turns:victim"
 LABELS = ("turns", VICTIM, "turns:last")
 Target = Literal["trial process", "preloader"]
@@ -57,8 +58,8 @@ def records_after(folder: Path, killer: Killer) -> dict[str, TrialRecord]:
     shared_before = shared_memory()
     with HeldArms(SCRIPTED) as held:
         trials = [trial_labelled(label, hidden=[n]) for n, label in enumerate(LABELS, start=1)]
-        setups = [ArmSetup(t, 1, ARRAYS, folder / f"{t.trial_id}.log") for t in trials]
-        arms = [WatchedArm(held.arm(setup), killer) for setup in setups]
+        setups = [ArmSetup(t, 1, folder / f"{t.trial_id}.log") for t in trials]
+        arms = [WatchedArm(held.arm(setup, DATA), killer) for setup in setups]
         events = list(run_block(arms, TurnSettings(), LIMITS, dict))
     wait_until_gone([*killer.started, *filter(None, [killer.preloader])])
     assert shared_memory() == shared_before

@@ -11,6 +11,7 @@ from bench.datasets.synthetic import make_synthetic
 from bench.execution.executor import Limits
 from bench.execution.trial_processes.trial_process import TrialProcess
 from bench.execution.turns import process_arm
+from bench.execution.turns.arm_data import ArmData
 from bench.execution.turns.coordinator import TurnSettings, run_block
 from bench.execution.turns.held_arms import ArmSetup, HeldArms, PreloaderProgram
 from bench.execution.turns.process_arm import ProcessArm
@@ -20,7 +21,7 @@ from bench.records.trial_record import TrialRecord
 from tests.support.sample_trials import trial_labelled
 
 PATIENCE_S = 60.0
-ARRAYS = make_synthetic((2, 2, 1), 2, 8)
+DATA = ArmData("arm", lambda: make_synthetic((2, 2, 1), 2, 8))
 MakeArm = Callable[[str], ProcessArm]
 
 
@@ -32,7 +33,7 @@ def make_arm(tmp_path: Path) -> Iterator[MakeArm]:
 
         def make(action: str) -> ProcessArm:
             trial = trial_labelled(action, hidden=[len(action)])
-            return held.arm(ArmSetup(trial, 1, ARRAYS, tmp_path / f"{trial.trial_id}.log"))
+            return held.arm(ArmSetup(trial, 1, tmp_path / f"{trial.trial_id}.log"), DATA)
 
         yield make
 
@@ -112,7 +113,7 @@ def test_a_process_that_refuses_a_message_of_its_holder_fails_with_the_reason(
 ) -> None:
     trial = trial_labelled("turns", hidden=[3])
     with HeldArms(PreloaderProgram(modules=())) as held:
-        arm = held.arm(ArmSetup(trial, 1, ARRAYS, tmp_path / "log"))
+        arm = held.arm(ArmSetup(trial, 1, tmp_path / "log"), DATA)
         arm.start()
         assert isinstance(arm.receive(PATIENCE_S), TrialStarted)
         assert arm._process is not None

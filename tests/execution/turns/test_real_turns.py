@@ -87,8 +87,8 @@ def test_windows_of_two_arms_never_overlap_and_both_train_as_if_alone(make_arm: 
     assert all(end <= start for (_, end), (start, _) in itertools.pairwise(times))
 
 
-def test_an_arm_that_waits_takes_no_cpu(make_arm: ArmMaker) -> None:
-    arms = two_arms(make_arm, hidden=[256, 256])
+def cpu_of(arms: Sequence[ProcessArm]) -> CpuOfTurns:
+    """The CPU time of the turns of a block of ``arms``."""
     cpu = CpuOfTurns(arms)
 
     def count(arm: WatchedArm, stage: Stage) -> None:
@@ -96,9 +96,33 @@ def test_an_arm_that_waits_takes_no_cpu(make_arm: ArmMaker) -> None:
             cpu.add(arm.trial.trial_id, arm.turn_s)
 
     list(run_block([WatchedArm(arm, count) for arm in arms], SETTINGS, LIMITS, dict))
+    return cpu
+
+
+def test_an_arm_that_waits_takes_no_cpu(make_arm: ArmMaker) -> None:
+    cpu = cpu_of(two_arms(make_arm, hidden=[256, 256]))
     for trial_id, training_s in cpu.training_s.items():
         # Some microseconds before it waits, and when threads wake up for a heartbeat.
         assert cpu.waiting_s[trial_id] < 0.05 * training_s
+
+
+def test_a_pipeline_on_the_host_takes_no_cpu_while_its_arm_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    # It takes longer to read such examples than to train on them: a pipeline that has not kept up
+    # fills its buffers once nobody reads from them.
+    axes = {"examples": 65_536, "global_batch_size": 2048, "epochs": 4, "pipeline": "tfrecord"}
+    arrays = make_synthetic((4, 4, 1), 5, 65_536)
+    with PreloaderClient() as preloader, SharedArrays(arrays) as shared:
+
+        def make(trial: Trial) -> ProcessArm:
+            request = StartTrial(trial=trial, data=shared.layout, threads=2)
+            return ProcessArm(preloader, request, shared.descriptor, tmp_path / "log")
+
+        arms = two_arms(make, **axes, hidden=[8])
+        cpu = cpu_of(arms)
+    assert sum(cpu.waiting_s.values()) < 0.05 * sum(cpu.training_s.values())
 
 
 def test_an_arm_that_is_killed_while_it_waits_costs_only_itself(make_arm: ArmMaker) -> None:

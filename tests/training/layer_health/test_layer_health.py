@@ -153,7 +153,7 @@ def test_an_examination_is_outside_every_time_of_the_program(clock: SteppingCloc
         epochs = [(e.epoch_s, e.window_s) for e in record.epochs]
         times.append((record.measures.cold_start_s, epochs))
     assert clock.now > 400
-    assert times[0] == times[1] == (1.0, [(1.0, (1.0,))] * 3)
+    assert times[0] == times[1] == (1.0, [(7.0, (1.0,) * 7)] * 3)
 
 
 def test_an_examination_leaves_no_busy_thread() -> None:

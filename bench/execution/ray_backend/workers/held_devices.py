@@ -2,7 +2,7 @@
 
 Usage:
     devices = HeldDevices(names, acquired, allotment, least_cores=8)
-    setup = devices.setup(trial, threads=8, arrays=arrays, log=log)
+    setup = devices.setup(trial, threads=8, log=log)
     record = devices.complete(record, setup)
 """
 
@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.datasets.arrays import Arrays
 from bench.execution.gpus.autotuning_cache import share_autotuning_cache
 from bench.execution.gpus.gpu_code_cache import set_code_cache
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
@@ -82,7 +81,6 @@ class HeldDevices:
         self,
         trial: Trial,
         threads: int,
-        arrays: Arrays,
         log: Path,
         position: int = 0,
         peers: PeerVariables | None = None,
@@ -115,7 +113,6 @@ class HeldDevices:
         return ArmSetup(
             trial=trial,
             threads=threads,
-            arrays=arrays,
             log=log,
             variables=variables,
             late_variables=late,

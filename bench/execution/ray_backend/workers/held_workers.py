@@ -2,7 +2,7 @@
 
 Usage:
     workers = HeldWorkers(number, devices, logs, guards)
-    failures = workers.open(block_work, arrays, peers)     # of trials that cannot run, by id
+    failures = workers.open(block_work, data, peers)       # of trials that cannot run, by id
     part = workers.part(trial_id)                          # of an arm of several workers
     arm = workers.arm(trial_id)                            # of any other
     workers.close()
@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.datasets.arrays import Arrays
 from bench.errors import HelperError, ResourceError
 from bench.execution.ray_backend.workers.block_work import (
     ArmWork,
@@ -27,6 +26,7 @@ from bench.execution.ray_backend.workers.held_devices import HeldDevices, PeerVa
 from bench.execution.ray_backend.workers.kept_programs import KeptPrograms
 from bench.execution.ray_backend.workers.port_guard import PortGuard
 from bench.execution.ray_backend.workers.worker_log import take_worker_log
+from bench.execution.turns.arm_data import ArmData
 from bench.execution.turns.held_arms import ArmSetup, HeldArms, start_failure
 from bench.execution.turns.memory_room import free_bytes
 from bench.execution.turns.process_arm import ProcessArm
@@ -59,22 +59,25 @@ class HeldWorkers:
             take_worker_log(log)
 
     def open(
-        self, work: BlockWork, arrays: Sequence[Arrays], peers: Peers
+        self, work: BlockWork, data: Sequence[ArmData], peers: Peers
     ) -> dict[str, TrialFailure]:
-        """Prepare the arms, each with its ``arrays``; return those that cannot run, and why."""
+        """Prepare the arms, each with its ``data``; return those that cannot run, and why."""
         trials = [arm.trial for arm in work.arms]
         self._programs = self._stack.enter_context(KeptPrograms(self._devices, trials))
         held = self._stack.enter_context(HeldArms())
         failures = dict(peers.unreachable)
-        for arm, data in zip(work.arms, arrays, strict=True):
+        for arm in work.arms:
             if arm.trial.trial_id not in failures:
                 try:
-                    self._set_up(arm, data, peers)
+                    self._set_up(arm, peers)
                 except ResourceError as error:
                     failures[arm.trial.trial_id] = start_failure(error)
         try:
-            self._arms = {key: held.arm(setup) for key, setup in self._setups.items()}
-        except (HelperError, OSError) as error:
+            data_of = {arm.trial.trial_id: of for arm, of in zip(work.arms, data, strict=True)}
+            self._arms = {
+                key: held.arm(setup, data_of[key[0]]) for key, setup in self._setups.items()
+            }
+        except (HelperError, ResourceError, OSError) as error:
             here = [arm.trial.trial_id for arm in work.arms if arm.workers_of(self._number)]
             return dict.fromkeys(here, start_failure(error)) | failures
         return failures
@@ -115,7 +118,7 @@ class HeldWorkers:
         logs = {worker: log for (of, worker), log in self._logs.items() if of == trial_id}
         return {worker: take_worker_log(log).log_tail for worker, log in logs.items()}
 
-    def _set_up(self, arm: ArmWork, arrays: Arrays, peers: Peers) -> None:
+    def _set_up(self, arm: ArmWork, peers: Peers) -> None:
         """Set up the workers that this holder has of ``arm``."""
         trial_id = arm.trial.trial_id
         for worker in arm.workers_of(self._number):
@@ -124,7 +127,7 @@ class HeldWorkers:
             if trial_id in peers.addresses:
                 with_peers = self._admit(key, peers.addresses[trial_id])
             setup = self._devices.setup(
-                arm.trial, arm.threads, arrays, Path(self._logs[key]), position, with_peers
+                arm.trial, arm.threads, Path(self._logs[key]), position, with_peers
             )
             self._setups[key] = self._programs.extend(setup)
 

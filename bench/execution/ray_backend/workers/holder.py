@@ -19,6 +19,7 @@ import queue
 import socket
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import ray
@@ -41,6 +42,7 @@ from bench.execution.ray_backend.workers.worker_log import (
     redirect_output,
     take_worker_log,
 )
+from bench.execution.turns.arm_data import ArmData
 from bench.execution.turns.arm_run import BlockEvent
 from bench.records.trial_failure import TrialFailure
 
@@ -133,7 +135,7 @@ class Holder:
         self, work: BlockWork, data: Sequence[Sequence[Any]], peers: Peers
     ) -> dict[str, TrialFailure]:
         """Prepare the workers; return the trials that cannot run here, by id, and why."""
-        return self._workers.open(work, _fetched(data), peers)
+        return self._workers.open(work, _data_of(data), peers)
 
     def call_part(self, trial_id: str, method: str, *arguments: object) -> Any:
         """Call a method of a trial's workers (``WorkerProcesses``), for the first holder."""
@@ -173,10 +175,10 @@ class Holder:
             self._events.put(error)
 
 
-def _fetched(data: Sequence[Sequence[Any]]) -> list[Any]:
-    """Return the object of each reference; equal references give the same object."""
-    fetched: dict[Any, Any] = {}
-    for (reference,) in data:
-        if reference not in fetched:
-            fetched[reference] = ray.get(reference)
-    return [fetched[reference] for (reference,) in data]
+def _data_of(data: Sequence[Sequence[Any]]) -> list[ArmData]:
+    """Return the data of each trial, which are fetched from the object store when needed."""
+    # Numbers of objects may repeat in another Ray.
+    node = ray.get_runtime_context().get_node_id()
+    return [
+        ArmData(f"{node}-{reference.hex()}", partial(ray.get, reference)) for (reference,) in data
+    ]

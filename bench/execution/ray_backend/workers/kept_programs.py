@@ -6,8 +6,8 @@ Usage:
         ...                                           # the block trains
         record = programs.complete(record, setup)
 
-A cold start is that of a process that compiles. A trial that may have found its programs has none:
-the first block, which compiles them all, measures it.
+A cold start is that of a process that compiles. A trial of a block that found programs has none:
+an earlier block, which compiled them, measures it.
 """
 
 import contextlib
@@ -43,23 +43,24 @@ class KeptPrograms:
         self._stack.close()
 
     def extend(self, setup: ArmSetup) -> ArmSetup:
-        """Return ``setup`` with the variables by which XLA finds its folder."""
-        variables = {**setup.variables, **self._cache(setup).variables}
-        return dataclasses.replace(setup, variables=variables)
+        """Return ``setup`` with the variables by which its process finds its folder."""
+        programs = self._cache(setup).for_process()
+        late = {**setup.late_variables, **programs.variables}
+        return dataclasses.replace(setup, late_variables=late, empty_folder=programs.empty_folder)
 
     def complete(self, record: TrialRecord, setup: ArmSetup) -> TrialRecord:
-        """Return ``record`` without a cold start if its trial may have found its programs."""
+        """Return ``record`` without a cold start if its block found programs."""
         if self._devices.uuids:
             return record
         cache = self._cache(setup)
         measures = record.measures
-        if cache.variables:
+        if cache.found:
             measures = measures.model_copy(update={"cold_start_s": None})
         warnings = [cache.warning] if cache.warning else []
         return record.model_copy(
             update={
                 "measures": measures,
-                "resolved": {**record.resolved, "compiled_before": bool(cache.variables)},
+                "resolved": {**record.resolved, "compiled_before": cache.found},
                 "warnings": (*record.warnings, *warnings),
             }
         )

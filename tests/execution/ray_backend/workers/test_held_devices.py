@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.datasets.synthetic import make_synthetic
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
 from bench.execution.gpus.gpu_visibility import set_visible_gpus
 from bench.execution.ray_backend.workers import held_devices as module
@@ -40,8 +39,7 @@ def devices_of(*, logical: bool = False) -> HeldDevices:
 
 
 def setup_of(devices: HeldDevices, position: int) -> ArmSetup:
-    arrays = make_synthetic((2, 2, 1), 2, 8)
-    return devices.setup(WORKERS, 1, arrays, Path("log"), position, PEERS)
+    return devices.setup(WORKERS, 1, Path("log"), position, PEERS)
 
 
 @pytest.mark.parametrize(("position", "first"), [(0, 0), (1, 2)])

@@ -19,6 +19,7 @@ from bench.execution.ray_backend.workers import holder as module
 from bench.execution.ray_backend.workers.block_work import ArmWork, BlockWork, Peers, WorkerSlot
 from bench.execution.ray_backend.workers.holder import Holder
 from bench.execution.ray_backend.workers.port_guard import PortGuard
+from bench.execution.turns.arm_data import ArmData
 from bench.execution.turns.arm_run import ArmStart
 from bench.execution.turns.coordinator import TurnSettings
 from bench.execution.turns.held_arms import HeldArms, PreloaderProgram
@@ -34,7 +35,8 @@ ARRAYS = make_synthetic((2, 2, 1), 2, 8)
 @pytest.fixture(autouse=True)
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Data are handed over as they are, and this process keeps its variables."""
-    monkeypatch.setattr(module, "_fetched", lambda data: [each for (each,) in data])
+    data = ArmData("synthetic", lambda: ARRAYS)
+    monkeypatch.setattr(module, "_data_of", lambda references: [data for _ in references])
     monkeypatch.setattr(held_workers, "HeldArms", functools.partial(HeldArms, SCRIPTED))
     before = dict(os.environ)
     yield

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.datasets.synthetic import make_synthetic
 from bench.execution.gpus.gpu_fitness import AcquiredGpus, GpuAllotment
 from bench.execution.prepared_environment import PreparedEnvironment
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
@@ -34,27 +33,37 @@ def devices_of(uuids: tuple[str, ...] = ()) -> HeldDevices:
 
 
 def completed_in(block: int, devices: HeldDevices) -> tuple[TrialRecord, ArmSetup]:
-    """Return a record of that block as it leaves the holder, and what its process got."""
+    """Return a record of that block as it leaves the holder, and what its process got.
+
+    XLA keeps a program, if it may.
+    """
     trial = trial_labelled("a").model_copy(update={"block": block})
-    setup = devices.setup(trial, 1, make_synthetic((2, 2, 1), 2, 8), Path("log"))
+    setup = devices.setup(trial, 1, Path("log"))
     record = TrialRecord(trial=trial, status="completed", measures=Measures(cold_start_s=2.0))
     with KeptPrograms(devices, [trial]) as programs:
         setup = programs.extend(setup)
+        if setup.empty_folder:
+            (setup.empty_folder / "xla_compile_cache_1.pb").touch()
         return programs.complete(record, setup), setup
 
 
-def test_the_first_block_compiles_and_measures_the_cold_start() -> None:
-    record, setup = completed_in(0, devices_of())
-    assert record.measures.cold_start_s == 2.0
-    assert record.resolved["compiled_before"] is False
-    assert "TF_XLA_FLAGS" not in setup.variables
+def test_a_block_that_finds_no_programs_measures_the_cold_start() -> None:
+    for block in (1, 0):  # a later one, for which nothing is kept yet, and the first
+        record, setup = completed_in(block, devices_of())
+        assert record.measures.cold_start_s == 2.0
+        assert record.resolved["compiled_before"] is False
+        assert setup.late_variables["TF_XLA_FLAGS"] == (
+            f"--tf_xla_persistent_cache_directory={setup.empty_folder}"
+        )
 
 
-def test_a_later_block_reuses_programs_and_has_no_cold_start() -> None:
+def test_the_second_block_finds_programs_and_has_no_cold_start() -> None:
+    completed_in(0, devices_of())
     record, setup = completed_in(1, devices_of())
     assert record.measures.cold_start_s is None
     assert record.resolved["compiled_before"] is True
-    assert "cache_directory" in (setup.variables["TF_XLA_FLAGS"] or "")
+    assert setup.empty_folder is None
+    assert "cache_directory" in (setup.late_variables["TF_XLA_FLAGS"] or "")
 
 
 def test_programs_are_kept_by_the_tensorflow_that_compiles_them(tmp_path: Path) -> None:
@@ -71,8 +80,8 @@ def test_programs_are_kept_by_the_tensorflow_that_compiles_them(tmp_path: Path) 
     later = [trial.model_copy(update={"block": 1}) for trial in trials]
     with KeptPrograms(devices, later) as programs:
         for trial in later:
-            setup = devices.setup(trial, 1, make_synthetic((2, 2, 1), 2, 8), tmp_path / "log")
-            folders.add((programs.extend(setup).variables["TF_XLA_FLAGS"] or "").split("=")[1])
+            setup = programs.extend(devices.setup(trial, 1, tmp_path / "log"))
+            folders.add((setup.late_variables["TF_XLA_FLAGS"] or "").split("=")[1])
     assert len(folders) == 3
     assert len([folder for folder in folders if "/tensorflow-2.18.0-" in folder]) == 1
 
@@ -81,4 +90,4 @@ def test_nothing_is_kept_of_gpus() -> None:
     record, setup = completed_in(1, devices_of(("GPU-1",)))
     assert record.measures.cold_start_s == 2.0
     assert record.resolved == {}
-    assert "TF_XLA_FLAGS" not in setup.variables
+    assert "TF_XLA_FLAGS" not in setup.late_variables
