@@ -68,7 +68,7 @@ def test_the_guide_s_suites_can_be_planned(text: str, tmp_path: Path) -> None:
     (tmp_path / "suite.toml").write_text(text)
     plan = make_plan(load_suite(tmp_path / "suite.toml"))
     assert plan.pairs
-    assert len(plan.blocks) == 3
+    assert len(plan.blocks) == 6
 
 
 @pytest.mark.slow
