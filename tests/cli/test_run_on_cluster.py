@@ -214,7 +214,7 @@ def test_a_killed_driver_leaves_nothing_on_the_cluster_and_the_run_can_be_resume
         run.process.kill()
         run.process.wait()
     assert in_use["groups"] == ["CREATED"]
-    assert in_use["actors"] == ["ALIVE", "ALIVE"]  # of the trial and of the progress
+    assert in_use["actors"] == ["ALIVE"]
     assert {"CPU", "GPU", "object_store_memory"} <= set(in_use["resources"])
     assert psutil.wait_procs([worker], timeout=30)[1] == []
     assert cluster.ask("taken", "30") == {}
