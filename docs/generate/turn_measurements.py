@@ -113,7 +113,7 @@ def section(root: Path) -> str:
             _table(root / TURNS.name / ALONE_FILE, alone_table),
             _STARTS,
             _table(root / TURNS.name / STARTS_FILE, start_table),
-            f"The published run of `quick` took {wall_time_text(wall)}. {_SHARE}",
+            f"The published run of `quick` took {wall_time_text(wall)}.",
         ]
     )
 
@@ -146,9 +146,6 @@ An arm is ready when its data is loaded and its program compiled, so that its fi
 start. Every round has each start once, in balanced order; the arm is the notebook's network with
 batch norm (`python -m tests.perf.readiness results/published/turns/starts.csv`, which also runs
 `quick`):"""
-
-_SHARE = """\
-Wanted: 57 % measured training, three times what it was when each trial imported TensorFlow."""
 
 
 if __name__ == "__main__":
