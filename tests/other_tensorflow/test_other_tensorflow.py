@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def python() -> str:
     """The other interpreter."""
     path = os.environ.get("BENCH_OTHER_PYTHON")
+    # The make target names one and skips nothing; a plain run of pytest has none.
     if path is None:
         pytest.skip("BENCH_OTHER_PYTHON names no interpreter: use make test-tensorflow")
     return path

@@ -16,8 +16,9 @@ from bench.spec.variant import Variant
 
 Basis = Literal["rates", "guess"]
 
-START_S = 3.5
-"""Time for the process start, imports, data and compilation."""
+START_S = 3.0
+"""What the published run of `quick` took besides training, for each of its trials: the process and
+its share of the imports, data, compilation, evaluation."""
 GPU_START_S = 28.0 + GPU_WARMUP_S
 """The same plus loading CUDA's libraries and choosing kernels (a guess) and the warm-up."""
 

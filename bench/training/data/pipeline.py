@@ -92,6 +92,12 @@ class DeviceFeed:
         self.augments = self._reader.augments
         self._variant, self._replicas = variant, replicas
         self._is_compiled = variant.jit == "epoch"
+        # XLA would copy an int32, which stays on the host, to the GPU for each window. A slice
+        # without XLA needs it there.
+        dtype = tf.int64 if self._is_compiled else tf.int32
+        firsts = [first for first, _ in split_windows(variant.steps_per_epoch)]
+        self._rows = {first: tf.constant(first, dtype) for first in firsts}
+        """The row of the indices at which each window starts."""
         # int64: TensorFlow keeps int32 tensors on the host even where there is a GPU.
         labels = arrays.train_labels.astype(np.int64)
         self._images = replicas.on_each_device(lambda _: _device_copy(arrays.train_images))
@@ -107,10 +113,10 @@ class DeviceFeed:
         if self.order.method == "permutation":
             indices = self._indices(epoch_order, 0, steps)
             for first, count in split_windows(steps):
-                yield count, (indices, tf.constant(first))
+                yield count, (indices, self._rows[first])
         else:
             for first, count in split_windows(steps):
-                yield count, (self._indices(epoch_order, first, count), tf.constant(0))
+                yield count, (self._indices(epoch_order, first, count), self._rows[0])
 
     def fetch(self, step: _Tensor, *inputs: Any) -> tuple[Any, ...]:
         """Return all images and labels, and the step's indices on each replica."""
@@ -118,7 +124,11 @@ class DeviceFeed:
         # XLA takes the start of a slice for a constant of its program, and would compile again for
         # each window of an epoch. Without XLA, tf.gather would copy the row's number to a GPU.
         rows = self._replicas.run(
-            lambda each: tf.gather(each, first + step) if self._is_compiled else each[first + step],
+            lambda each: (
+                tf.gather(each, first + tf.cast(step, first.dtype))
+                if self._is_compiled
+                else each[first + step]
+            ),
             (indices,),
         )
         return self._images, self._labels, rows

@@ -69,7 +69,7 @@ def screen() -> Screen:
 
 def test_the_first_line_counts_trials_and_how_many_run_at_once(screen: Screen) -> None:
     assert screen.lines == ["4 trials, 1 at a time"]
-    assert screen.status == "0 done · 4 left · about 14 s to go"
+    assert screen.status == "0 done · 4 left · about 12 s to go"
 
 
 def test_further_blocks_are_counted_with_the_others_and_the_reason_is_shown(
@@ -84,7 +84,7 @@ def test_further_blocks_are_counted_with_the_others_and_the_reason_is_shown(
         "6 blocks: ratios are precise to ±3.1 %, wanted ±2.0 %: 2 more, about 12 in all",
         "4 trials, 1 at a time",
     ]
-    assert screen.status == "4 done · 4 left · about 14 s to go"
+    assert screen.status == "4 done · 4 left · about 12 s to go"
     screen.end(longer[0].trials[0])
     assert screen.lines[-1].startswith("[5/8] ")
 
@@ -129,7 +129,7 @@ def test_a_finished_trial_has_a_line_with_its_epoch_time(screen: Screen) -> None
     screen.start(TRIALS[0])
     screen.end(TRIALS[0])
     assert screen.lines[-1] == f"[1/4] {TRIALS[0].label} (block 0): 0.50 s an epoch"
-    assert screen.status.startswith("1 done · 3 left · about 11 s to go")
+    assert screen.status.startswith("1 done · 3 left · about 9.0 s to go")
     assert "node-1" not in screen.status
 
 
@@ -147,12 +147,12 @@ def test_a_failed_trial_has_a_line_with_its_reason(screen: Screen) -> None:
 
 def test_a_retried_trial_counts_once(screen: Screen) -> None:
     screen.end(TRIALS[0], "worker_lost", "died")
-    assert screen.status.startswith("1 done · 1 not completed · 3 left · about 11 s")
+    assert screen.status.startswith("1 done · 1 not completed · 3 left · about 9.0 s")
     screen.start(TRIALS[0])
-    assert screen.status.startswith("0 done · 4 left · about 14 s")
+    assert screen.status.startswith("0 done · 4 left · about 12 s")
     screen.end(TRIALS[0])
     assert screen.lines[-1].startswith("[1/4] ")
-    assert screen.status.startswith("1 done · 3 left · about 11 s")
+    assert screen.status.startswith("1 done · 3 left · about 9.0 s")
 
 
 def test_the_remaining_time_follows_the_pace_of_finished_trials(screen: Screen) -> None:
@@ -168,7 +168,7 @@ def test_without_a_status_line_a_finished_trial_shows_elapsed_and_remaining_time
     screen.progress.planned(BLOCKS, 1)
     screen.now_s = 9.0
     screen.end(TRIALS[0])
-    assert screen.lines[-1].endswith(": 0.50 s an epoch; 9.0 s so far, about 11 s to go")
+    assert screen.lines[-1].endswith(": 0.50 s an epoch; 9.0 s so far, about 9.0 s to go")
     screen.now_s = 75.0
     for trial in TRIALS[1:]:
         screen.end(trial)

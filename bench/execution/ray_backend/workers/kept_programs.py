@@ -13,7 +13,6 @@ an earlier block, which compiled them, measures it.
 import contextlib
 import dataclasses
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from bench.execution.ray_backend.workers.held_devices import HeldDevices
@@ -34,12 +33,7 @@ class KeptPrograms:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def extend(self, setup: ArmSetup) -> ArmSetup:
