@@ -47,6 +47,16 @@ def test_every_trial_gives_one_record(log: Log) -> None:
     assert not log.interrupted
 
 
+def test_trials_that_take_no_turns_run_one_after_another_in_the_order_of_their_block(
+    log: Log,
+) -> None:
+    in_sequence = {r.trial.trial_id for r in log.records if r.resolved["turns"] == "trial"}
+    for block in PLAN.blocks:
+        ids = [trial.trial_id for trial in block.trials if trial.trial_id in in_sequence]
+        heard = [line for line in log.lines if line[1] in ids]
+        assert heard == [line for id_ in ids for line in heard if line[1] == id_]
+
+
 def test_a_record_holds_the_planned_trial(log: Log) -> None:
     assert {r.trial.trial_id: r.trial for r in log.records} == {t.trial_id: t for t in PLAN.trials}
 

@@ -22,10 +22,8 @@ WINDOW_STEPS = (64, 256)
 """Fewest and most steps to aim for. A window that divides an epoch may have half as many, and a
 short epoch has smaller windows.
 
-A turn has two windows or more, so the most decide how long a turn of a slow program takes. On a
-CPU a window costs 0.5 to 0.8 ms besides its steps, as much as one or two steps of the notebook's
-network (0.45 ms each): 256 steps keep that near 0.5 %. Four windows cost an epoch of its 55,000
-examples as much, whatever the size of its batches.
+A turn has two windows or more, so the most decide how long a turn of a slow program takes. A window
+also waits for its end once, which many steps must outweigh.
 """
 
 
